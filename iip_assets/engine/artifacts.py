@@ -1,0 +1,215 @@
+"""Artifacts: what assets produced, stored once under the hash of its content."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iip_assets.engine.atomic import write_bytes_whole
+from iip_assets.engine.hashing import (
+    canonical_json,
+    digest_bytes,
+    digest_json,
+    digest_table,
+    digest_tables,
+)
+from iip_assets.engine.values import Files, Report, Skipped
+
+if TYPE_CHECKING:
+    import polars as pl
+    from upath import UPath
+
+# A zip entry's date must not depend on the clock; this is the earliest that the format holds.
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+class DamagedArtifactError(RuntimeError):
+    """An artifact is there but cannot be read."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A stored value.
+
+    Attributes:
+        kind: How its bytes are read back.
+        content_hash: Its data version: equal for equal content, whatever the bytes (a report's markup may
+            change while its data does not).
+        name: Its file in the store, after the hash of the bytes.
+    """
+
+    kind: str
+    content_hash: str
+    name: str
+
+
+def encode(value: Any) -> bytes:
+    """The value's bytes as they are stored."""
+    if isinstance(value, Files):
+        return _zip(
+            dict(value.parts) | {"__version_of__": canonical_json(list(value.version_of)).encode()}
+        )
+    if isinstance(value, Report):
+        parts = {
+            "report.html": value.html.encode(),
+            "data.json": canonical_json(value.data).encode(),
+        }
+        return _zip(parts)
+    if isinstance(value, Skipped):
+        return canonical_json({"reason": value.reason}).encode()
+    if _is_table(value):
+        return _parquet(value)
+    if _is_tables(value):
+        return _zip({f"{name}.parquet": _parquet(frame) for name, frame in value.items()})
+    return canonical_json(value).encode()
+
+
+def decode(kind: str, data: bytes) -> Any:
+    """The value behind stored bytes of a kind that `describe` gave."""
+    match kind:
+        case "table":
+            return _read_parquet(data)
+        case "tables":
+            parts = _unzip(data)
+            return {
+                name.removesuffix(".parquet"): _read_parquet(part) for name, part in parts.items()
+            }
+        case "report":
+            parts = _unzip(data)
+            return Report(parts["report.html"].decode(), json.loads(parts["data.json"]))
+        case "files":
+            parts = _unzip(data)
+            version_of = json.loads(parts.pop("__version_of__"))
+            return Files(parts, tuple(version_of))
+        case "skipped":
+            return Skipped(json.loads(data)["reason"])
+        case "json":
+            return json.loads(data)
+    raise ValueError(f"an artifact of kind {kind!r} is from a newer version of iip_assets")
+
+
+class ArtifactStore:
+    """Values by content hash, under a folder or any URL that fsspec opens."""
+
+    def __init__(self, location: str) -> None:
+        self._location = location
+
+    @property
+    def _root(self) -> UPath:
+        from upath import UPath
+
+        return UPath(self._location)
+
+    def put(self, value: Any) -> Artifact:
+        """Stores the value, unless it is there already, and says where.
+
+        Raises:
+            TypeError: The value is of no kind that an asset may return.
+        """
+        kind, extension, content = _classify(value)
+        data = encode(value)
+        name = digest_bytes(data)
+        artifact = Artifact(kind, digest_json([kind, content]), f"{name[:2]}/{name}.{extension}")
+        if not self.has(artifact):
+            _write_whole(self._root / artifact.name, data)
+        return artifact
+
+    def has(self, artifact: Artifact) -> bool:
+        """Whether the artifact is there. A plain stat where the store is a local folder."""
+        if "://" not in self._location:
+            return os.path.exists(os.path.join(self._location, artifact.name))  # noqa: PTH110, PTH118 - called on every status
+        return bool((self._root / artifact.name).exists())
+
+    def get(self, artifact: Artifact) -> Any:
+        """The stored value.
+
+        Raises:
+            DamagedArtifactError: The file is not there, or not readable as what it claims to be.
+        """
+        path = self._root / artifact.name
+        try:
+            return decode(artifact.kind, path.read_bytes())
+        except Exception as error:
+            raise DamagedArtifactError(
+                f"cannot read the artifact {path} ({type(error).__name__}: {error}); "
+                "delete that file and run `iip refresh`, which computes it again"
+            ) from error
+
+    def path(self, artifact: Artifact) -> str:
+        """Where the artifact lies, for people."""
+        return str(self._root / artifact.name)
+
+
+def _write_whole(path: UPath, data: bytes) -> None:
+    """Writes a file so that it is there whole or not at all."""
+    if path.protocol in ("", "file"):
+        write_bytes_whole(Path(str(path)), data)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)  # object stores show a new object only when it is whole
+
+
+def _classify(value: Any) -> tuple[str, str, str]:
+    """Kind, file extension and the digest of what counts as content."""
+    if isinstance(value, Files):
+        names = value.version_of or sorted(value.parts)
+        return (
+            "files",
+            "zip",
+            digest_json({name: digest_bytes(value.parts[name]) for name in names}),
+        )
+    if isinstance(value, Report):
+        return "report", "zip", digest_json(value.data)
+    if isinstance(value, Skipped):
+        return "skipped", "json", digest_json(value.reason)
+    if _is_table(value):
+        return "table", "parquet", digest_table(value)
+    if _is_tables(value):
+        return "tables", "zip", digest_tables(value)
+    if isinstance(value, dict):
+        return "json", "json", digest_json(value)
+    raise TypeError(
+        f"an asset returned {type(value).__name__}; it may return a polars DataFrame, a dict of them, "
+        "a JSON-like dict, Report, Files or Skipped"
+    )
+
+
+def _is_table(value: Any) -> bool:
+    return type(value).__module__.startswith("polars") and type(value).__name__ == "DataFrame"
+
+
+def _is_tables(value: Any) -> bool:
+    return (
+        isinstance(value, dict) and bool(value) and all(_is_table(part) for part in value.values())
+    )
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _read_parquet(data: bytes) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.read_parquet(io.BytesIO(data))
+
+
+def _zip(parts: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in sorted(parts):
+            archive.writestr(zipfile.ZipInfo(name, _ZIP_EPOCH), parts[name])
+    return buffer.getvalue()
+
+
+def _unzip(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}

@@ -1,0 +1,23 @@
+"""Files of the engine's own state, written so that they are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+
+def write_bytes_whole(path: Path, data: bytes) -> None:
+    """Writes the file under another name, brings it to the disk, then renames it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
+def write_text_whole(path: Path, text: str) -> None:
+    """`write_bytes_whole` for UTF-8 text."""
+    write_bytes_whole(path, text.encode())

@@ -1,0 +1,180 @@
+"""The graph as Dagster sees it: assets, checks, the observable sources and the `refresh` job."""
+
+# Dagster reads the annotation of an asset's context, so annotations are not postponed here.
+import inspect
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from iip_assets.engine.actions import ActionRecord
+from iip_assets.engine.asset import Asset, Source
+from iip_assets.engine.dagster_ledger import DagsterLedger
+from iip_assets.engine.perform import Outcome, Performer
+from iip_assets.engine.project import Project
+
+REFRESH_JOB = "refresh"
+
+
+def build_dagster_definitions(
+    project: Project,
+    *,
+    outcomes: dict[str, Outcome] | None = None,
+    resources: Mapping[str, Any] | None = None,
+) -> dg.Definitions:
+    """Everything that Dagster loads for a project.
+
+    Args:
+        project: The graph and its workspace.
+        outcomes: Filled, by asset, with what this process performed.
+        resources: Passed through to Dagster.
+    """
+    performed = {} if outcomes is None else outcomes
+    with warnings.catch_warnings():
+        # Observable sources, their selection and code references are "beta" in Dagster and settled here.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        assets = [_asset(project, one, performed) for one in project.graph.assets.values()]
+        sources = [_source(project, one) for one in project.graph.sources.values()]
+        everything = dg.AssetSelection.all(include_sources=True)
+    refresh = dg.define_asset_job(
+        REFRESH_JOB,
+        selection=everything,
+        description="Observes the data, then brings every asset up to date; what is not stale is reused.",
+    )
+    return dg.Definitions(
+        assets=[*sources, *assets],
+        jobs=[refresh],
+        executor=dg.in_process_executor,
+        resources=dict(resources or {}),
+    )
+
+
+def _source(project: Project, source: Source) -> dg.AssetsDefinition | dg.SourceAsset:
+    @dg.observable_source_asset(
+        name=source.name,
+        group_name=source.room,
+        description=source.description,
+        tags={f"dagster/kind/{kind}": "" for kind in source.kinds},
+    )
+    def observe() -> dg.DataVersion:
+        return dg.DataVersion(source.observe(project.workspace.root))
+
+    return observe
+
+
+def _asset(
+    project: Project, asset: Asset[..., Any], outcomes: dict[str, Outcome]
+) -> dg.AssetsDefinition:
+    code_key = project.code_keys.of(asset.function).key
+
+    @dg.asset(
+        name=asset.name,
+        deps=list(asset.inputs),
+        group_name=asset.room,
+        description=asset.description,
+        kinds=set(asset.kinds),
+        owners=list(asset.owners) or None,
+        tags=dict(asset.tags),
+        code_version=code_key,
+        metadata=_code_reference(asset),
+        check_specs=[
+            dg.AssetCheckSpec(
+                check.name, asset=asset.name, description=check.description, blocking=check.blocking
+            )
+            for check in asset.checks
+        ],
+    )
+    # Dagster knows the bare class as an annotation, not one with a parameter.
+    def run(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        performer = Performer(project, DagsterLedger(context.instance), context.log.info, outcomes)
+        outcome = performer.perform(asset, loaded_code_key=code_key)
+        record = outcome.record
+        context.log.info(
+            f"{asset.name}: {'reused' if outcome.reused else 'computed'} in {outcome.seconds:.2f} s"
+        )
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(record.data_version),
+            metadata={**_provenance(project, outcome), **_metadata(record.metadata)},
+            check_results=list(_check_results(record)),
+        )
+
+    return run
+
+
+def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
+    """What every materialization carries about how it came to be."""
+    record = outcome.record
+    return {
+        "reused": outcome.reused,
+        "action_key": record.action_key,
+        "code_key": record.code_key,
+        "git_commit": project.workspace.git_commit() if not outcome.reused else record.git_commit,
+        "settings": dg.MetadataValue.json(dict(record.settings)),
+        "input_versions": dg.MetadataValue.json(dict(record.inputs)),
+        "seconds": round(outcome.seconds, 3),
+        "images_computed": 0 if outcome.reused else record.images_computed,
+        "images_reused": record.images_reused + (record.images_computed if outcome.reused else 0),
+        "artifact": dg.MetadataValue.path(project.workspace.artifacts.path(record.artifact)),
+    }
+
+
+def _metadata(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Recorded metadata as Dagster's."""
+    values: dict[str, Any] = {}
+    for name, entry in kept.items():
+        value = entry["value"]
+        if entry["kind"] == "markdown":
+            values[name] = dg.MetadataValue.md(value)
+        elif entry["kind"] == "rows":
+            values[name] = dg.MetadataValue.md(_markdown_table(value))
+        elif isinstance(value, dict | list):
+            values[name] = dg.MetadataValue.json(value)
+        elif value is None:
+            values[name] = dg.MetadataValue.null()
+        else:
+            values[name] = value
+    return values
+
+
+def _markdown_table(records: list[dict[str, Any]], most: int = 60) -> str:
+    """Records as a Markdown table, which Dagster's UI shows in place."""
+    if not records:
+        return "nothing"
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    for record in records[:most]:
+        lines.append("| " + " | ".join(_cell(record.get(name)) for name in columns) + " |")
+    if len(records) > most:
+        lines.append(f"\n{len(records) - most} more rows are in the artifact.")
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _check_results(record: ActionRecord) -> Iterator[dg.AssetCheckResult]:
+    for check in record.checks:
+        severe = check["severity"] == "error"
+        yield dg.AssetCheckResult(
+            check_name=check["name"],
+            passed=check["passed"],
+            severity=dg.AssetCheckSeverity.ERROR if severe else dg.AssetCheckSeverity.WARN,
+            description=check["description"] or None,
+            metadata=_metadata(check["metadata"]),
+        )
+
+
+def _code_reference(asset: Asset[..., Any]) -> dict[str, Any]:
+    """A link from the asset to its line."""
+    file = inspect.getsourcefile(asset.function)
+    _, line = inspect.getsourcelines(asset.function)
+    reference = dg.LocalFileCodeReference(
+        file_path=str(Path(str(file)).resolve()), line_number=line, label=asset.name
+    )
+    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}

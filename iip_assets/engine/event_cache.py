@@ -1,0 +1,88 @@
+"""Who materialized what, kept beside the event log so that a look at it need not load Dagster.
+
+The copy counts only while the event log stands exactly where it stood when the copy was made. It is a matter
+of speed alone: without it the same answers come from Dagster.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from iip_assets.engine.asset import Graph
+from iip_assets.engine.atomic import write_text_whole
+from iip_assets.engine.project import Ledger, Materialized
+
+
+class NeedsDagsterError(RuntimeError):
+    """Something is to be recorded, for which Dagster must be loaded."""
+
+
+@dataclass(frozen=True)
+class CachedLedger:
+    """A read-only ledger."""
+
+    materializations: dict[str, Materialized]
+    observations: dict[str, str]
+
+    def materialized(self, asset: str) -> Materialized | None:
+        """The asset's latest materialization."""
+        return self.materializations.get(asset)
+
+    def observed(self, source: str) -> str | None:
+        """The source's data version when it was observed last."""
+        return self.observations.get(source)
+
+    def observe(self, source: str, data_version: str) -> None:
+        """Refuses: a copy cannot record."""
+        raise NeedsDagsterError(f"{source} is now {data_version}")
+
+
+def read_cached_ledger(state: Path) -> CachedLedger | None:
+    """The copy, if the event log has not moved since it was made."""
+    mark = event_log_mark(state / "dagster")
+    if mark is None:
+        return None
+    try:
+        kept = json.loads((state / "ledger.json").read_text())
+        if kept["mark"] != mark:
+            return None
+        made = {name: Materialized(*fields) for name, fields in kept["materialized"].items()}
+        return CachedLedger(made, kept["observed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_cached_ledger(state: Path, graph: Graph, ledger: Ledger) -> CachedLedger:
+    """Copies what the ledger says of the graph, with where the event log stood before."""
+    mark = event_log_mark(state / "dagster")
+    made = {name: found for name in graph.assets if (found := ledger.materialized(name))}
+    seen = {
+        name: version for name in graph.sources if (version := ledger.observed(name)) is not None
+    }
+    rows = {name: [found.data_version, found.action_key] for name, found in made.items()}
+    text = json.dumps({"mark": mark, "materialized": rows, "observed": seen})
+    write_text_whole(state / "ledger.json", text)
+    return CachedLedger(made, seen)
+
+
+def event_log_mark(dagster_home: Path) -> list[str] | None:
+    """Where Dagster's SQLite event log of assets stands; None where there is none (PostgreSQL, or new)."""
+    database = dagster_home / "history" / "runs" / "index.db"
+    if not database.exists():
+        return None
+    try:
+        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=1)
+        try:
+            # Ids only grow; the count and the wipes tell of events that were taken away.
+            events = connection.execute("SELECT max(id), count(*) FROM event_logs").fetchone()
+            wipes = connection.execute(
+                "SELECT group_concat(wipe_timestamp) FROM asset_keys"
+            ).fetchone()
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return None
+    return [str(part) for part in (*events, *wipes)]

@@ -1,0 +1,89 @@
+"""What an asset function may ask for while it works: feature tables, progress, its workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from iip_assets.engine.code_key import CodeKeys
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from iip_assets.engine.features import Compute, Filled
+
+T = TypeVar("T")
+
+
+@dataclass
+class Work:
+    """The workshop of one asset's run.
+
+    Attributes:
+        root: The workspace's folder.
+        code_keys: Code keys of the package's functions.
+        state: The workspace's state folder.
+        say: Where words for people go.
+        images_computed: Rows that feature tables computed so far.
+        images_reused: Rows that they already had.
+    """
+
+    root: Path
+    code_keys: CodeKeys
+    state: Path
+    say: Callable[[str], None]
+    images_computed: int = field(default=0)
+    images_reused: int = field(default=0)
+
+    def fill(
+        self,
+        table: str,
+        rows: pl.DataFrame,
+        compute: Compute,
+        *,
+        given: Mapping[str, Any] | None = None,
+        tools: Mapping[str, Any] | None = None,
+        chunk: int = 64,
+    ) -> Filled:
+        """One result per row, computing only rows that were never computed before.
+
+        Args:
+            table: The feature table's name.
+            rows: Identities of everything that is read for a row, such as image_id and mask_id.
+            compute: A module-level function: records of one chunk, then `given` and `tools` by name, to one
+                record per row in the same order, all with the same keys.
+            given: What else the result depends on; it enters the row's key, as does the code of `compute`.
+            tools: What it works with, such as an image store; it does not enter the key.
+            chunk: Rows per call; a killed run loses at most one chunk.
+        """
+        from iip_assets.engine.features import FeatureTable
+
+        features = FeatureTable(self.state / "features", table)
+        filled = features.fill(
+            rows,
+            compute,
+            code_key=self.code_keys.of(compute).key,
+            given=dict(given or {}),
+            tools=dict(tools or {}),
+            chunk=chunk,
+            progress=self.progress,
+        )
+        self.images_computed += filled.computed
+        self.images_reused += filled.reused
+        return filled
+
+    def progress(
+        self, items: Iterable[T], *, total: int | None = None, label: str = ""
+    ) -> Iterator[T]:
+        """The items, with a progress bar on a terminal and a line now and then elsewhere."""
+        from iip_assets.engine.progress import track
+
+        if total is None and isinstance(items, Sequence):
+            total = len(items)
+        return track(items, total=total, label=label, say=self.say)
+
+    def log(self, text: str) -> None:
+        """Says something to whoever watches the run."""
+        self.say(text)

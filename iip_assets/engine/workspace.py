@@ -1,0 +1,92 @@
+"""A workspace: one team's folder under git and DVC, its settings, and where the engine keeps its state."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from iip_assets.engine.actions import ActionLog, Failures
+from iip_assets.engine.artifacts import ArtifactStore
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a graph runs.
+
+    Attributes:
+        root: The folder.
+        read_settings: Reads the settings as they are now; anything with attributes.
+        artifacts_at: The setting that names the artifact store, if there is one.
+    """
+
+    root: Path
+    read_settings: Callable[[Path], Any]
+    artifacts_at: str | None = None
+
+    @property
+    def state(self) -> Path:
+        """The folder of everything that can be computed again."""
+        return self.root / ".iip"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's home: runs, events, schedules."""
+        return self.state / "dagster"
+
+    @property
+    def actions(self) -> ActionLog:
+        """The records of actions done."""
+        return ActionLog(self.state / "actions")
+
+    @property
+    def failures(self) -> Failures:
+        """What failed last."""
+        return Failures(self.state / "failures")
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """The store of values, at the place that the settings name."""
+        location = ".iip/artifacts"
+        if self.artifacts_at is not None:
+            location = str(setting_value(self.read_settings(self.root), self.artifacts_at))
+        return ArtifactStore(location if "://" in location else str(self.root / location))
+
+    def git_commit(self) -> str:
+        """The commit that is checked out, with `+` where tracked files differ from it; empty outside git."""
+        head = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=self.root, capture_output=True, text=True, check=False
+        )
+        if head.returncode:
+            return ""
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def setting_value(settings: Any, path: str) -> Any:
+    """The setting at a dotted path.
+
+    Raises:
+        KeyError: There is no such setting.
+    """
+    value = settings
+    for name in path.split("."):
+        if not hasattr(value, name):
+            raise KeyError(f"there is no setting {path!r}")
+        value = getattr(value, name)
+    return value
+
+
+def setting_json(value: Any) -> Any:
+    """A setting as JSON: a section of pydantic's, or a plain value."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,207 @@
+"""Every setting of a workspace: iip.toml and IIP_* variables, read once into frozen, typed values.
+
+Values only, no behaviour: an asset's key holds the values that it declares, so this module is not part of
+anyone's code. A setting may be overridden by a variable such as `IIP_FILTER__SEED=7`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = float
+
+
+class Section(BaseModel):
+    """A frozen section of iip.toml that refuses words it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatasetSettings(Section):
+    """What a picture and a mask may be."""
+
+    mask_classes: tuple[str, ...] = ("background", "sclera", "iris", "pupil")
+    max_megapixels: float = Field(default=50.0, gt=0)
+    near_duplicate_bits: int = Field(default=10, ge=0, le=64)
+    max_undecodable_share: Share = Field(default=0.05, ge=0, le=1)
+
+
+class SplitSettings(Section):
+    """How subjects are dealt to training, validation and test."""
+
+    salt: str = "iip"
+    train: Share = 0.7
+    validation: Share = 0.15
+    test: Share = 0.15
+
+    @model_validator(mode="after")
+    def _shares_sum_to_one(self) -> SplitSettings:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train + validation + test must be 1, they are {total:g}")
+        return self
+
+
+class SliceSettings(Section):
+    """The axes on which everything is looked at."""
+
+    age_bands: tuple[int, ...] = (0, 13, 18, 30, 45, 60, 75)
+    axes: tuple[str, ...] = (
+        "age_band",
+        "gender",
+        "ethnicity",
+        "geography",
+        "device",
+        "lighting",
+        "background",
+    )
+
+
+class StatisticsSettings(Section):
+    """Levels that turn a measure into a word."""
+
+    dark_below: float = 70.0
+    bright_above: float = 185.0
+    # 1/3: one corner of the picture has twice the light of another.
+    uneven_above: float = 0.33
+    # Shares of the border region that are edges.
+    plain_background_below: float = 0.08
+    cluttered_background_above: float = 0.2
+
+
+class CoverageSettings(Section):
+    """The mix that the data is meant to reach, by axis and value, as shares of the known values."""
+
+    target: dict[str, dict[str, Share]] = Field(default_factory=dict)
+    # A value counts as short when its share is below target × (1 − tolerance).
+    tolerance: Share = Field(default=0.5, gt=0, le=1)
+    min_images: int = Field(default=30, ge=1)
+
+
+class EmbeddingSettings(Section):
+    """The backbone: a timm model name, with its packaged weights or a checkpoint of your own."""
+
+    model: str = "tf_efficientnet_lite0"
+    checkpoint: str = "packaged"
+    checkpoint_sha256: str = ""
+    batch_size: int = Field(default=16, ge=1)
+
+
+class EdgeCaseSettings(Section):
+    """The map and the clusters."""
+
+    neighbors: int = Field(default=15, ge=2)
+    min_dist: float = Field(default=0.05, ge=0)
+    min_cluster_size: int = Field(default=12, ge=2)
+    seed: int = 0
+    edge_share: Share = Field(default=0.05, ge=0, le=1)
+    sheet_images: int = Field(default=12, ge=1)
+
+
+class TrainingSetSettings(Section):
+    """How far balance may go."""
+
+    axes: tuple[str, ...] = ("age_band", "gender", "ethnicity")
+    max_weight: float = Field(default=5.0, ge=1)
+    # The mix of cells to train on: all alike, or the mix of coverage.target.
+    toward: Literal["uniform", "target"] = "uniform"
+
+
+class FilterSettings(Section):
+    """The filter: a head on image embeddings."""
+
+    epochs: int = Field(default=60, ge=1)
+    learning_rate: float = Field(default=0.003, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    batch_size: int = Field(default=64, ge=1)
+    seed: int = 0
+
+
+class SegmenterSettings(Section):
+    """The segmenter: a U-Net on a timm encoder."""
+
+    encoder: str = "tf_efficientnet_lite0"
+    width: int = Field(default=160, ge=32, multiple_of=32)
+    height: int = Field(default=128, ge=32, multiple_of=32)
+    epochs: int = Field(default=5, ge=1)
+    learning_rate: float = Field(default=0.001, gt=0)
+    batch_size: int = Field(default=16, ge=1)
+    seed: int = 0
+
+
+class EvaluationSettings(Section):
+    """Intervals and the least size of a slice that is judged."""
+
+    resamples: int = Field(default=300, ge=50)
+    confidence: Share = Field(default=0.95, gt=0.5, lt=1)
+    min_slice_images: int = Field(default=10, ge=1)
+    seed: int = 0
+
+
+class RobustnessSettings(Section):
+    """Which corruptions, and on how many held-out pictures."""
+
+    corruptions: tuple[str, ...] = ("blur", "rotation", "colour_filter", "noise", "jpeg")
+    max_images: int = Field(default=60, ge=1)
+    group_axis: str = "ethnicity"
+    seed: int = 0
+
+
+class DriftSettings(Section):
+    """When a feature counts as moved."""
+
+    columns: tuple[str, ...] = (
+        "brightness",
+        "contrast",
+        "sharpness",
+        "noise",
+        "saturation",
+        "colour_cast",
+        "iris_visibility",
+        "pupil_ratio",
+    )
+    threshold: float = Field(default=0.1, gt=0)
+    min_images: int = Field(default=5, ge=2)
+    seed: int = 0
+    max_share: Share = Field(default=0.5, gt=0, le=1)
+
+
+class ComputeSettings(Section):
+    """Where the work is done. `auto` takes a GPU where the machine has one."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = Field(default=0, ge=0)
+
+
+class StorageSettings(Section):
+    """Where artifacts lie: a folder of the workspace, or any URL that fsspec opens."""
+
+    artifacts: str = ".iip/artifacts"
+
+
+class Settings(Section):
+    """All of iip.toml."""
+
+    dataset: DatasetSettings = DatasetSettings()
+    splits: SplitSettings = SplitSettings()
+    slices: SliceSettings = SliceSettings()
+    statistics: StatisticsSettings = StatisticsSettings()
+    coverage: CoverageSettings = CoverageSettings()
+    embeddings: EmbeddingSettings = EmbeddingSettings()
+    edge_cases: EdgeCaseSettings = EdgeCaseSettings()
+    training_set: TrainingSetSettings = TrainingSetSettings()
+    filter: FilterSettings = FilterSettings()
+    segmenter: SegmenterSettings = SegmenterSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    robustness: RobustnessSettings = RobustnessSettings()
+    drift: DriftSettings = DriftSettings()
+    compute: ComputeSettings = ComputeSettings()
+    storage: StorageSettings = StorageSettings()
+
+
+def settings_file(root: Path) -> Path:
+    """The settings file of the workspace at `root`."""
+    return root / "iip.toml"

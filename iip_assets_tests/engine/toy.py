@@ -1,0 +1,322 @@
+"""A toy package whose every piece can be edited, and a process that runs it as a user would.
+
+Its assets use what real ones use: lazy imports, helpers in the same file, constants, base classes, decorators.
+Each run happens in a forked process, so that code is loaded anew and a kill is a kill.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tomllib
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+HELPERS = '''
+"""Reached by a lazy import."""
+FACTOR = {factor}
+
+def scaled(x):
+    {comment}
+    return x * FACTOR
+'''
+BASE = '''
+class Base:
+    offset = {offset}
+
+    def shift(self, x):
+        return x + self.offset
+'''
+DECORATORS = '''
+import functools
+
+def plus(function):
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        return {{"value": function(*args, **kwargs)["value"] + {plus}}}
+    return wrapper
+'''
+ASSETS = '''
+"""{docstring}"""
+from __future__ import annotations
+from pathlib import Path
+from typing import Annotated
+from iip_assets.engine.asset import Source, asset
+from iip_assets.engine.values import Check, CheckSpec, Result, Setting
+from toy.base import Base
+from toy.decorators import plus
+
+CONSTANT = {constant}
+LIMIT = {limit}
+UNUSED = {unused}
+
+class Derived(Base):
+    def twice(self, x):
+        return self.shift(x) * 2
+
+def _added(x):
+    return x + CONSTANT
+
+def observe(root: Path) -> str:
+    return (root / "numbers").read_text()
+
+def load(root: Path, version: str):
+    return [int(part) for part in version.split()]
+
+numbers = Source("numbers", "toy", "Numbers.", observe, load)
+
+@asset(room="toy")
+def a(numbers):
+    """{docstring}"""
+    from toy.helpers import scaled
+    return {{"value": sum(scaled(n) for n in numbers)}}
+
+@asset(room="toy")
+def b(a):
+    return {{"value": _added(a["value"])}}
+
+@asset(room="toy")
+def c(a):
+    if {boom}:
+        raise ValueError("boom")
+    return {{"value": Derived().twice(a["value"])}}
+
+@asset(room="toy")
+@plus
+def d(b, c):
+    return {{"value": b["value"] + c["value"]}}
+
+@asset(room="toy", checks=[CheckSpec("at_most", "not too large", blocking=True)])
+def e(d, *, threshold: Annotated[int, Setting("toy.threshold")]):
+    value = d["value"] % threshold
+    return Result({{"value": value}}, checks=[Check("at_most", passed=value <= LIMIT)])
+
+@asset(room="toy")
+def f(e):
+    return {{"value": e["value"] * 10}}
+
+@asset(room="toy")
+def g(b):
+    return {{"value": b["value"] % 2}}
+
+@asset(room="toy")
+def h(g):
+    return {{"value": g["value"] + 100}}
+'''
+
+INPUTS = {
+    "a": ("numbers",),
+    "b": ("a",),
+    "c": ("a",),
+    "d": ("b", "c"),
+    "e": ("d",),
+    "f": ("e",),
+    "g": ("b",),
+    "h": ("g",),
+}
+# Written by hand: which pieces each asset's code and settings reach.
+PIECES = {
+    "a": ("factor",),
+    "b": ("constant",),
+    "c": ("offset", "boom"),
+    "d": ("plus",),
+    "e": ("threshold", "limit"),
+    "f": (),
+    "g": (),
+    "h": (),
+}
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Everything that can be edited."""
+
+    numbers: str = "1 2 3"
+    factor: int = 2
+    constant: int = 1
+    offset: int = 1
+    plus: int = 0
+    threshold: int = 1000
+    limit: int = 900
+    boom: bool = False
+    # These change no result and must rerun nothing.
+    docstring: str = "A toy."
+    comment: str = "# plain"
+    unused: int = 0
+
+    def edited(self, **changes: Any) -> Pieces:
+        return replace(self, **changes)
+
+
+def naive(pieces: Pieces, asset: str, inputs: dict[str, Any]) -> int:
+    """The oracle: what the asset's function gives, computed here from the pieces alone."""
+    value = {name: given["value"] for name, given in inputs.items() if name != "numbers"}
+    match asset:
+        case "a":
+            return sum(n * pieces.factor for n in inputs["numbers"])
+        case "b":
+            return value["a"] + pieces.constant
+        case "c":
+            return (value["a"] + pieces.offset) * 2
+        case "d":
+            return value["b"] + value["c"] + pieces.plus
+        case "e":
+            return value["d"] % pieces.threshold
+        case "f":
+            return value["e"] * 10
+        case "g":
+            return value["b"] % 2
+        case "h":
+            return value["g"] + 100
+    raise KeyError(asset)
+
+
+class Toy:
+    """The toy package and its workspace in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.code = folder / "code"
+        self.root = folder / "workspace"
+        (self.code / "toy").mkdir(parents=True)
+        (self.root / ".iip" / "dagster").mkdir(parents=True)
+        (self.root / ".iip" / "dagster" / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+
+    def write(self, pieces: Pieces) -> None:
+        """Writes the package, the settings and the data."""
+        fields = {name: getattr(pieces, name) for name in Pieces.__dataclass_fields__}
+        package = self.code / "toy"
+        (package / "__init__.py").write_text("")
+        for name, text in {"helpers": HELPERS, "base": BASE, "decorators": DECORATORS, "assets": ASSETS}.items():
+            (package / f"{name}.py").write_text(text.format(**fields))
+        (self.root / "toy.toml").write_text(f"[toy]\nthreshold = {pieces.threshold}\n")
+        (self.root / "numbers").write_text(pieces.numbers)
+
+    def run(self, act: Callable[[Any], Any], *, die_at_write: int | None = None) -> Any:
+        """What `act` gives for a `Refresher` in a new process; None where that process was killed."""
+        return self.wait(self.start(act, die_at_write=die_at_write))
+
+    def start(self, act: Callable[[Any], Any], *, die_at_write: int | None = None) -> tuple[int, int]:
+        """Starts a process; `wait` ends it."""
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid:
+            os.close(writer)
+            return pid, reader
+        try:
+            os.close(reader)
+            if die_at_write is not None:
+                _die_at_write(die_at_write)
+            result = json.dumps(act(self._refresher()))
+        except BaseException:
+            result = json.dumps({"error": traceback.format_exc()})
+        with os.fdopen(writer, "w") as pipe:
+            pipe.write(result)
+        os._exit(0)
+
+    def wait(self, started: tuple[int, int]) -> Any:
+        """The process's result."""
+        pid, reader = started
+        with os.fdopen(reader) as pipe:
+            text = pipe.read()
+        os.waitpid(pid, 0)
+        result = json.loads(text) if text else None
+        if isinstance(result, dict) and "error" in result:
+            raise AssertionError(result["error"])
+        return result
+
+    def _refresher(self) -> Any:
+        import dagster as dg
+
+        from iip_assets.engine.asset import Graph
+        from iip_assets.engine.code_key import CodeKeys
+        from iip_assets.engine.project import Project
+        from iip_assets.engine.refresh import Refresher
+        from iip_assets.engine.workspace import Workspace
+
+        sys.dont_write_bytecode = True
+        sys.path.insert(0, str(self.code))
+        assets = __import__("toy.assets", fromlist=["assets"])
+        graph = Graph([getattr(assets, name) for name in INPUTS], [assets.numbers])
+        keys = CodeKeys("toy", self.code / "toy", framework=["iip_assets"], cache=self.root / ".iip" / "code_keys.json")
+        project = Project(graph, Workspace(self.root, read_settings), keys)
+        home = str(project.workspace.dagster_home)
+        return Refresher(project, lambda: dg.DagsterInstance.from_config(home), lambda _: None)
+
+
+def read_settings(root: Path) -> SimpleNamespace:
+    """The toy's settings."""
+    given = tomllib.loads((root / "toy.toml").read_text())
+    return SimpleNamespace(toy=SimpleNamespace(**given["toy"]))
+
+
+def _die_at_write(count: int) -> None:
+    """Kills this process in the middle of its n-th write of a whole file."""
+    from iip_assets.engine import atomic
+
+    left = count
+    rename = Path.rename
+
+    def deadly(self: Path, target: Path) -> Path:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os._exit(9)
+        return rename(self, target)
+
+    assert atomic.write_bytes_whole
+    Path.rename = deadly  # type: ignore[method-assign]
+
+
+# What the tests ask of a refresher; module-level so that a forked process can run them.
+
+
+def refresh(refresher: Any) -> dict[str, Any]:
+    """Refreshes and gives the result with every value and state."""
+    result = refresher.refresh().as_json()
+    return {**result, "values": values(refresher), "states": states(refresher)}
+
+
+def values(refresher: Any) -> dict[str, Any]:
+    """The present value of each asset."""
+    from iip_assets.engine.dagster_ledger import DagsterLedger
+
+    ledger = DagsterLedger(refresher.open_instance())
+    found = {}
+    for name in refresher.project.graph.assets:
+        try:
+            found[name] = refresher.project.load(name, ledger)["value"]
+        except LookupError:
+            found[name] = None
+    return found
+
+
+def states(refresher: Any) -> dict[str, Any]:
+    """The state of each asset."""
+    return {name: [state.state, list(state.why)] for name, state in refresher.states().items()}
+
+
+def press_materialize(names: list[str]) -> Callable[[Any], dict[str, Any]]:
+    """What the UI does: an ordinary Dagster run over some assets, without looking at what is stale."""
+
+    def act(refresher: Any) -> dict[str, Any]:
+        import dagster as dg
+
+        from iip_assets.engine.dagster_graph import build_dagster_definitions
+
+        outcomes: dict[str, Any] = {}
+        definitions = build_dagster_definitions(refresher.project, outcomes=outcomes)
+        result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=refresher.open_instance(),
+            asset_selection=[dg.AssetKey(name) for name in names],
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        computed = [name for name, outcome in outcomes.items() if not outcome.reused]
+        return {"success": result.success, "computed": computed, "values": values(refresher)}
+
+    return act
