@@ -1,1 +1,28 @@
 """A Dagster asset graph for data-centric iteration on an iris-image pipeline."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+__all__ = ["load"]
+
+# Pictures of eyes are biometric data: no library phones home, and nothing needs the network after the
+# install. Whoever wants otherwise sets the variable.
+for _variable in (
+    "DAGSTER_DISABLE_TELEMETRY",
+    "DO_NOT_TRACK",
+    "DVC_NO_ANALYTICS",
+    "HF_HUB_DISABLE_TELEMETRY",
+    "HF_HUB_OFFLINE",
+):
+    os.environ.setdefault(_variable, "1")
+
+
+def __getattr__(name: str) -> Any:
+    """`load` is loaded when asked for, so that importing the package costs nothing."""
+    if name == "load":
+        from iip_assets.loading import load
+
+        return load
+    raise AttributeError(f"module 'iip_assets' has no attribute {name!r}")

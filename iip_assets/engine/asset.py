@@ -204,4 +204,3 @@ class Graph:
             if one.name in found:
                 found |= set(one.inputs)
         return found
-

@@ -12,7 +12,7 @@ import dagster as dg
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.asset import Asset, Source
 from iip_assets.engine.dagster_ledger import DagsterLedger
-from iip_assets.engine.perform import Outcome, Performer
+from iip_assets.engine.perform import Outcome, Performer, report_page
 from iip_assets.engine.project import Project
 
 REFRESH_JOB = "refresh"
@@ -106,7 +106,11 @@ def _asset(
 def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
     """What every materialization carries about how it came to be."""
     record = outcome.record
-    return {
+    page = report_page(project.workspace.state, record.asset)
+    report = (
+        {"report": dg.MetadataValue.path(str(page))} if record.artifact.kind == "report" else {}
+    )
+    return report | {
         "reused": outcome.reused,
         "action_key": record.action_key,
         "code_key": record.code_key,

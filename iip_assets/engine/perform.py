@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from iip_assets.engine.actions import (
@@ -14,6 +15,7 @@ from iip_assets.engine.actions import (
     metadata_to_json,
 )
 from iip_assets.engine.asset import Asset
+from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.lock import workspace_lock
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.values import Check, Result, Skipped
@@ -82,8 +84,17 @@ class Performer:
             else:
                 record = self._compute(asset, action, started)
                 outcome = Outcome(record, reused=False, seconds=record.seconds)
+            self._publish(outcome.record)
             self.outcomes[asset.name] = outcome
             return outcome
+
+    def _publish(self, record: ActionRecord) -> None:
+        """Puts a report's page where people find it, under its asset's name."""
+        if record.artifact.kind != "report":
+            return
+        page = report_page(self.project.workspace.state, record.asset)
+        html = self.project.workspace.artifacts.get(record.artifact).html
+        write_text_whole(page, html)
 
     def _compute(self, asset: Asset[..., Any], action: Action, started: float) -> ActionRecord:
         workspace = self.project.workspace
@@ -168,6 +179,11 @@ class Performer:
                     f"{asset.name} is blocked: the check {broken[0]} of {name} failed; "
                     "mend the data or the check, then run `iip refresh`"
                 )
+
+
+def report_page(state: Path, asset: str) -> Path:
+    """Where the page of a report asset lies."""
+    return state / "reports" / f"{asset}.html"
 
 
 def broken_blocking_checks(asset: Asset[..., Any], record: ActionRecord) -> list[str]:

@@ -57,6 +57,9 @@ class Project:
             path: setting_json(setting_value(settings, path)) for path in asset.settings.values()
         }
         inputs = {name: version_of(name) for name in asset.inputs}
+        for name in self.graph.sources.keys() & set(asset.inputs):
+            # A source has no action of its own, so the code that reads it counts here.
+            inputs[f"{name} (reader)"] = self.code_keys.of(self.graph.sources[name].load).key
         return Action(asset.name, self.code_keys.of(asset.function), values, inputs)
 
     def record(self, asset: str, ledger: Ledger) -> ActionRecord | None:

@@ -106,7 +106,9 @@ class Engine(RuleBasedStateMachine):
             if self._blocked(name):
                 assert state == "blocked", (name, result["states"])
             elif self.pieces.boom and self._below(name, "c"):
-                assert state == "failed" if name == "c" else state in ("stale", "missing", "blocked")
+                assert (
+                    state == "failed" if name == "c" else state in ("stale", "missing", "blocked")
+                )
             else:
                 assert state == "fresh", (name, result["states"])
 

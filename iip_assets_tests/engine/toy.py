@@ -25,14 +25,14 @@ def scaled(x):
     {comment}
     return x * FACTOR
 '''
-BASE = '''
+BASE = """
 class Base:
     offset = {offset}
 
     def shift(self, x):
         return x + self.offset
-'''
-DECORATORS = '''
+"""
+DECORATORS = """
 import functools
 
 def plus(function):
@@ -40,7 +40,7 @@ def plus(function):
     def wrapper(*args, **kwargs):
         return {{"value": function(*args, **kwargs)["value"] + {plus}}}
     return wrapper
-'''
+"""
 ASSETS = '''
 """{docstring}"""
 from __future__ import annotations
@@ -184,14 +184,21 @@ class Toy:
         self.root = folder / "workspace"
         (self.code / "toy").mkdir(parents=True)
         (self.root / ".iip" / "dagster").mkdir(parents=True)
-        (self.root / ".iip" / "dagster" / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+        (self.root / ".iip" / "dagster" / "dagster.yaml").write_text(
+            "telemetry:\n  enabled: false\n"
+        )
 
     def write(self, pieces: Pieces) -> None:
         """Writes the package, the settings and the data."""
         fields = {name: getattr(pieces, name) for name in Pieces.__dataclass_fields__}
         package = self.code / "toy"
         (package / "__init__.py").write_text("")
-        for name, text in {"helpers": HELPERS, "base": BASE, "decorators": DECORATORS, "assets": ASSETS}.items():
+        for name, text in {
+            "helpers": HELPERS,
+            "base": BASE,
+            "decorators": DECORATORS,
+            "assets": ASSETS,
+        }.items():
             (package / f"{name}.py").write_text(text.format(**fields))
         (self.root / "toy.toml").write_text(f"[toy]\nthreshold = {pieces.threshold}\n")
         (self.root / "numbers").write_text(pieces.numbers)
@@ -200,7 +207,9 @@ class Toy:
         """What `act` gives for a `Refresher` in a new process; None where that process was killed."""
         return self.wait(self.start(act, die_at_write=die_at_write))
 
-    def start(self, act: Callable[[Any], Any], *, die_at_write: int | None = None) -> tuple[int, int]:
+    def start(
+        self, act: Callable[[Any], Any], *, die_at_write: int | None = None
+    ) -> tuple[int, int]:
         """Starts a process; `wait` ends it."""
         reader, writer = os.pipe()
         pid = os.fork()
@@ -242,7 +251,12 @@ class Toy:
         sys.path.insert(0, str(self.code))
         assets = __import__("toy.assets", fromlist=["assets"])
         graph = Graph([getattr(assets, name) for name in INPUTS], [assets.numbers])
-        keys = CodeKeys("toy", self.code / "toy", framework=["iip_assets"], cache=self.root / ".iip" / "code_keys.json")
+        keys = CodeKeys(
+            "toy",
+            self.code / "toy",
+            framework=["iip_assets"],
+            cache=self.root / ".iip" / "code_keys.json",
+        )
         project = Project(graph, Workspace(self.root, read_settings), keys)
         home = str(project.workspace.dagster_home)
         return Refresher(project, lambda: dg.DagsterInstance.from_config(home), lambda _: None)

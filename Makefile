@@ -1,0 +1,60 @@
+# The newcomer's whole interface. `make help` lists it.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test check ui clean install lock
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# The Python that is here, and nothing from anywhere but the package index.
+export UV_PYTHON_DOWNLOADS := never
+export UV_LINK_MODE ?= copy
+
+help:  ## List the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(STAMP)  ## Install everything into .venv (the other commands do it by themselves)
+
+demo: $(STAMP)  ## Materialize the whole graph on the sample and say where to look
+	@dvc pull --quiet
+	@iip refresh
+
+test: $(STAMP)  ## Run the tests
+	@$(BIN)/python -m pytest
+
+check: $(STAMP)  ## Lint, format, types, import contracts
+	ruff check
+	ruff format --check
+	mypy
+	lint-imports --no-cache
+
+ui: $(STAMP)  ## Start Dagster on http://127.0.0.1:3000 with this workspace
+	@dvc pull --quiet
+	@iip ui
+
+clean:  ## Remove what was computed and cached (not .venv, not data/)
+	rm -rf .iip .pytest_cache .mypy_cache .ruff_cache .hypothesis reports
+	find . -name __pycache__ -not -path './.venv/*' -type d -exec rm -rf {} +
+
+lock: .uv/bin/uv  ## Choose versions anew, within pyproject.toml
+	$(UV) pip compile --quiet --universal --generate-hashes --no-annotate --no-header --upgrade \
+	  --group dev pyproject.toml -o requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml | $(UV)
+	@$(UV) --version >/dev/null
+	@test -x $(BIN)/python || $(UV) venv --quiet --python "$(PYTHON)" .venv
+	@echo "Installing into .venv (about 7 GB, PyTorch for the most part)…"
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+.uv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "Python 3.11, 3.12 or 3.13 is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv .uv
+	@.uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)

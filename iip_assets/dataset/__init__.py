@@ -1,0 +1,1 @@
+"""The pictures and what is said about them: manifest, batches, duplicates, splits, slices."""

@@ -1,0 +1,104 @@
+"""What must be known of an image before it is used: can it be read, how large, what is it like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Protocol
+
+from iip_assets.dataset.decode import Undecodable, decode_image, decode_mask
+from iip_assets.dataset.perceptual_hash import perceptual_hash
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class Reader(Protocol):
+    """Gives bytes by md5; `ImageStore` is one."""
+
+    def fetch(self, md5s: Sequence[str]) -> None:
+        """Bring what is not here yet."""
+
+    def read(self, md5: str) -> bytes:
+        """The bytes."""
+        ...
+
+
+def fingerprint_images(
+    records: Sequence[Mapping[str, Any]],
+    *,
+    max_megapixels: float,
+    n_classes: int,
+    store: Reader,
+    threads: int = 2,
+) -> list[dict[str, Any]]:
+    """Fingerprint one chunk of images.
+
+    Args:
+        records: image_id and mask_id (or None) of each.
+        max_megapixels: Larger pictures are refused.
+        n_classes: Classes that a mask may hold.
+        store: Where the bytes come from.
+        threads: Images decoded at once.
+
+    Returns:
+        For each: width and height in pixels (upright), phash, problem (why it cannot be decoded),
+        mask_problem (why its mask cannot be used); None where there is nothing to say.
+    """
+    ids = [record[key] for record in records for key in ("image_id", "mask_id") if record[key]]
+    store.fetch(ids)
+
+    def one(record: Mapping[str, Any]) -> dict[str, Any]:
+        mask_id = record["mask_id"]
+        return fingerprint(
+            store.read(record["image_id"]),
+            None if mask_id is None else store.read(mask_id),
+            max_megapixels=max_megapixels,
+            n_classes=n_classes,
+        )
+
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        return list(pool.map(one, records))
+
+
+def fingerprint(
+    image: bytes, mask: bytes | None, *, max_megapixels: float, n_classes: int
+) -> dict[str, Any]:
+    """Fingerprint one image and check its mask; see `fingerprint_images`.
+
+    A mask whose image cannot be decoded is not judged: there is no size to hold it against.
+    """
+    result: dict[str, Any] = dict.fromkeys(("width", "height", "phash", "problem", "mask_problem"))
+    try:
+        rgb = decode_image(image, max_megapixels=max_megapixels)
+    except Undecodable as reason:
+        result["problem"] = str(reason)
+        return result
+    height, width = rgb.shape[:2]
+    result.update(width=width, height=height, phash=perceptual_hash(rgb))
+    if mask is not None:
+        try:
+            decode_mask(mask, height=height, width=width, n_classes=n_classes)
+        except Undecodable as reason:
+            result["mask_problem"] = str(reason)
+    return result
+
+
+def fingerprint_table(frame: pl.DataFrame) -> pl.DataFrame:
+    """The fingerprints with all their columns and types, sorted by image_id."""
+    import polars as pl
+
+    types: dict[str, pl.DataType] = {
+        "image_id": pl.String(),
+        "mask_id": pl.String(),
+        "width": pl.Int64(),
+        "height": pl.Int64(),
+        "phash": pl.String(),
+        "problem": pl.String(),
+        "mask_problem": pl.String(),
+    }
+    columns = [
+        (pl.col(name) if name in frame.columns else pl.lit(None).alias(name)).cast(dtype)
+        for name, dtype in types.items()
+    ]
+    return frame.select(columns).sort("image_id")

@@ -1,0 +1,169 @@
+"""Training, validation and test: a pure function of each group's name and a salt."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from iip_assets.dataset.groups import Member, Told, group_anchors, member_of
+from iip_assets.dataset.layout import batch_of
+from iip_assets.dataset.near_duplicates import near_pairs
+from iip_assets.dataset.words import SPLITS
+
+if TYPE_CHECKING:
+    import polars as pl
+
+NearIds = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Who stands where.
+
+    Attributes:
+        table: image_id, group_id, split, has_mask; sorted by image_id.
+        moved: image_id, before, after: pictures that stood elsewhere without the newest batch.
+        newest_batch: That batch; None where there is none to compare with.
+        near: Pairs of near duplicates.
+    """
+
+    table: pl.DataFrame
+    moved: pl.DataFrame
+    newest_batch: str | None
+    near: NearIds
+
+    @property
+    def largest_group(self) -> int:
+        """Images in the largest group; a large one may mean that the hash merges too much."""
+        sizes: list[int] = self.table["group_id"].value_counts()["count"].to_list()
+        return max(sizes, default=0)
+
+
+def deal_splits(
+    images: pl.DataFrame,
+    label_rows: pl.DataFrame,
+    fingerprints: pl.DataFrame,
+    *,
+    shares: Mapping[str, float],
+    salt: str,
+    near_duplicate_bits: int,
+) -> Splits:
+    """Deal every image that can be decoded to a split, whole groups at a time.
+
+    Batches come in the order of their names. A new batch moves no picture unless it joins two
+    groups or takes a picture from one subject to another; the pictures that it moved are listed.
+
+    Args:
+        images: image_id and path of raw_dataset.
+        label_rows: image_id, batch and subject_id.
+        fingerprints: image_id, mask_id, phash, problem, mask_problem.
+        shares: Share of each split.
+        salt: Another salt deals anew.
+        near_duplicate_bits: Greatest distance of two near duplicates' hashes.
+    """
+    import polars as pl
+
+    usable = fingerprints.filter(pl.col("problem").is_null()).sort("image_id")
+    ids = usable["image_id"].to_list()
+    pairs = near_pairs(usable["phash"].to_list(), within_bits=near_duplicate_bits).tolist()
+    near = [(ids[one], ids[other]) for one, other in pairs]
+    histories = _histories(images, label_rows, frozenset(ids))
+    anchors = group_anchors(_members(histories), near)
+    split = {image_id: choose_split(anchor, salt, shares) for image_id, anchor in anchors.items()}
+    table = usable.select(
+        "image_id",
+        group_id=pl.Series([group_id(anchors[image_id]) for image_id in ids], dtype=pl.Utf8),
+        split=pl.Series([split[image_id] for image_id in ids], dtype=pl.Utf8),
+        has_mask=pl.col("mask_id").is_not_null() & pl.col("mask_problem").is_null(),
+    )
+    newest = max((told.batch for history in histories.values() for told in history), default="")
+    older = group_anchors(_members(histories, before=newest), near)
+    moved = [
+        (image_id, before, split[image_id])
+        for image_id, anchor in sorted(older.items())
+        if (before := choose_split(anchor, salt, shares)) != split[image_id]
+    ]
+    return Splits(
+        table=table,
+        moved=pl.DataFrame(
+            moved, schema={"image_id": pl.Utf8, "before": pl.Utf8, "after": pl.Utf8}, orient="row"
+        ),
+        newest_batch=newest or None,
+        near=near,
+    )
+
+
+def choose_split(anchor: str, salt: str, shares: Mapping[str, float]) -> str:
+    """The split of a group, by where the hash of salt and anchor falls between 0 and 1."""
+    digest = hashlib.sha256(f"{salt}\0{anchor}".encode()).digest()
+    place = int.from_bytes(digest[:8], "big") / 2**64
+    reached = 0.0
+    for name in SPLITS:
+        reached += shares[name]
+        if place < reached:
+            return name
+    # Rounding may leave the shares' sum a hair below 1.
+    return max((name for name in SPLITS if shares[name] > 0), key=SPLITS.index)
+
+
+def group_id(anchor: str) -> str:
+    """A group's id: 16 hex digits that do not tell the subject's name."""
+    return hashlib.sha256(anchor.encode()).hexdigest()[:16]
+
+
+def leaks(splits: Splits, images: pl.DataFrame) -> list[str]:
+    """Subjects and near duplicates that stand in two splits, in words; empty as it should be.
+
+    Looks at subjects and pairs directly, not at groups, so that it does not trust what it checks.
+
+    Args:
+        splits: What was dealt.
+        images: image_id and subject_id of raw_dataset.
+    """
+    import polars as pl
+
+    side = dict(splits.table.select("image_id", "split").iter_rows())
+    torn = (
+        splits.table.join(images.select("image_id", "subject_id"), on="image_id")
+        .filter(pl.col("subject_id").is_not_null())
+        .group_by("subject_id")
+        .agg(pl.col("split").unique().sort())
+        .filter(pl.col("split").list.len() > 1)
+        .sort("subject_id")
+    )
+    found = [f"subject {name} in {' and '.join(sides)}" for name, sides in torn.iter_rows()]
+    found += [
+        f"near duplicates {one} in {side[one]} and {other} in {side[other]}"
+        for one, other in splits.near
+        if side[one] != side[other]
+    ]
+    return found
+
+
+def _histories(
+    images: pl.DataFrame, label_rows: pl.DataFrame, usable: frozenset[str]
+) -> dict[str, list[Told]]:
+    """What each batch said of each picture's subject, its folder's batch included."""
+    histories = {
+        # Files outside batches/ were there before any batch.
+        image_id: [Told(batch_of(path) or "", None)]
+        for image_id, path in images.select("image_id", "path").iter_rows()
+        if image_id in usable
+    }
+    for image_id, batch, subject in label_rows.select(
+        "image_id", "batch", "subject_id"
+    ).iter_rows():
+        if image_id in histories:
+            histories[image_id].append(Told(batch, subject))
+    return histories
+
+
+def _members(histories: Mapping[str, Sequence[Told]], *, before: str | None = None) -> list[Member]:
+    members = []
+    for image_id in sorted(histories):
+        told = [one for one in histories[image_id] if before is None or one.batch < before]
+        if told:
+            members.append(member_of(image_id, told))
+    return members

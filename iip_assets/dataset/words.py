@@ -1,0 +1,20 @@
+"""The words of the data set: labels, eyes, splits, file names. No behaviour."""
+
+from __future__ import annotations
+
+LABELS = ("full", "partial", "none", "unclear")
+"""What a labeler may say of a picture; `unclear` is counted and discussed, never trained on."""
+
+EYES = ("left", "right")
+
+SPLITS = ("train", "validation", "test")
+
+UNKNOWN = "unknown"
+"""The slice of what is not known. In labels.csv the word means the same as an empty cell."""
+
+LABELS_FILE = "labels.csv"
+LABELING_FILE = "LABELING.md"
+BATCHES_FOLDER = "batches"
+MASKS_FOLDER = "masks"
+
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")

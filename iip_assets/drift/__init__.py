@@ -1,0 +1,1 @@
+"""Drift: how the newest batch differs from the data that the models were trained on."""

@@ -1,0 +1,86 @@
+"""Before and after, feature by feature."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from iip_assets.drift.wording import change_in_words
+from iip_assets.engine.figures import PALETTE, new_figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_PANELS = 9
+MOST_WORDS = 8
+BEFORE, AFTER = PALETTE[0], PALETTE[5]
+
+
+def drift_figure(columns: Sequence[dict[str, Any]], batch: str) -> Figure:
+    """Small multiples of the features that moved; where none did, of the four nearest to it.
+
+    Args:
+        columns: Records of `compare_sides`, in its order.
+        batch: Name of the newest batch.
+    """
+    moved = [column for column in columns if column["moved"]][:MOST_PANELS]
+    shown = moved or list(columns[:4])
+    across = min(3, max(1, len(shown)))
+    down = max(1, -(-len(shown) // across))
+    figure = new_figure(3.2 * across + 0.3, 2.3 * down + 0.7)
+    for index, column in enumerate(shown):
+        axes = figure.add_subplot(down, across, index + 1)
+        if column["kind"] == "number":
+            _numbers(axes, column)
+        else:
+            _words(axes, column)
+        axes.set_title(f"{column['name']}: {_short(change_in_words(column), 34)}", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    if shown:
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8)
+    what = f"{len(moved)} features that moved" if moved else "no feature moved; the nearest to it"
+    # A dollar sign would start mathematics.
+    name = _short(batch, 40).replace("$", r"\$")
+    figure.suptitle(f"Batch {name}: {what}", fontsize=10)
+    return figure
+
+
+def _numbers(axes: Axes, column: dict[str, Any]) -> None:
+    edges = np.array(column["edges"])
+    axes.stairs(column["shares_reference"], edges, fill=True, color=BEFORE, alpha=0.35)
+    axes.stairs(column["shares_reference"], edges, color=BEFORE, label="training data")
+    axes.stairs(column["shares_current"], edges, color=AFTER, linewidth=1.8, label="newest batch")
+    axes.set_ylabel("share of images", fontsize=7)
+
+
+def _words(axes: Axes, column: dict[str, Any]) -> None:
+    triples = list(
+        zip(column["words"], column["shares_reference"], column["shares_current"], strict=True)
+    )
+    triples.sort(key=lambda triple: (-max(triple[1:]), triple[0]))
+    triples = triples[:MOST_WORDS]
+    places = np.arange(len(triples))
+    axes.bar(
+        places - 0.2, [t[1] for t in triples], 0.4, color=BEFORE, alpha=0.55, label="training data"
+    )
+    axes.bar(
+        places + 0.2,
+        [t[2] for t in triples],
+        0.4,
+        color=AFTER,
+        hatch="//",
+        edgecolor="white",
+        label="newest batch",
+    )
+    names = [_short(t[0], 12).replace("$", r"\$") for t in triples]
+    axes.set_xticks(places, names, rotation=30, ha="right")
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

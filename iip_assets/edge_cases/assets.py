@@ -1,0 +1,100 @@
+"""The assets of this room, as Dagster sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from iip_assets.engine.asset import Work, asset
+from iip_assets.engine.values import Result, Rows, Setting, Skipped
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@asset(room="edge_cases", kinds={"umap", "polars"})
+def embedding_map(
+    image_embeddings: pl.DataFrame,
+    *,
+    neighbors: Annotated[int, Setting("edge_cases.neighbors")],
+    min_dist: Annotated[float, Setting("edge_cases.min_dist")],
+    seed: Annotated[int, Setting("edge_cases.seed")],
+) -> Result[pl.DataFrame | Skipped]:
+    """The images laid out by UMAP: what looks alike to the backbone lies together.
+
+    Directions and distances between far groups mean little; look at what stands beside what.
+    """
+    from iip_assets.edge_cases.figures import plain_map_figure
+    from iip_assets.edge_cases.umap_map import map_images
+    from iip_assets.engine.figures import figure_markdown
+
+    if image_embeddings.is_empty():
+        return Result(Skipped("there are no images to lay out"))
+    result = map_images(image_embeddings, neighbors=neighbors, min_dist=min_dist, seed=seed)
+    plot = figure_markdown(plain_map_figure(result.table), "Map of all images by similarity")
+    return Result(
+        result.table,
+        metadata={"rows": result.table.height, "method": result.note, "map": plot},
+    )
+
+
+@asset(room="edge_cases", kinds={"hdbscan", "polars"})
+def edge_case_clusters(
+    raw_dataset: dict[str, pl.DataFrame],
+    image_statistics: pl.DataFrame,
+    image_embeddings: pl.DataFrame,
+    embedding_map: pl.DataFrame,
+    *,
+    neighbors: Annotated[int, Setting("edge_cases.neighbors")],
+    min_cluster_size: Annotated[int, Setting("edge_cases.min_cluster_size")],
+    edge_share: Annotated[float, Setting("edge_cases.edge_share")],
+    sheet_images: Annotated[int, Setting("edge_cases.sheet_images")],
+    seed: Annotated[int, Setting("edge_cases.seed")],
+    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
+    work: Work,
+) -> Result[pl.DataFrame]:
+    """Groups of similar images (HDBSCAN), small ones being edge cases; outlier scores (GLOSH).
+
+    A contact sheet shows typical members of each group and the strongest outliers.
+    """
+    from iip_assets.dataset.store import ImageStore
+    from iip_assets.edge_cases.clusters import cluster_images
+    from iip_assets.edge_cases.figures import map_figure
+    from iip_assets.edge_cases.selection import exemplars_by_cluster, strongest_outliers
+    from iip_assets.edge_cases.sheet_text import cluster_sheets, outlier_sheet
+    from iip_assets.edge_cases.summary import summarize_clusters
+    from iip_assets.engine.figures import figure_markdown
+
+    clusters = cluster_images(
+        image_embeddings,
+        neighbors=neighbors,
+        min_cluster_size=min_cluster_size,
+        exemplars=sheet_images,
+        seed=seed,
+    )
+    summary = summarize_clusters(
+        clusters, raw_dataset["images"], image_statistics, edge_share=edge_share
+    )
+    chosen = exemplars_by_cluster(clusters)
+    outliers = strongest_outliers(clusters, n=2 * sheet_images)
+    store = ImageStore.open(work.root)
+    store.fetch([*outliers, *(image_id for ids in chosen.values() for image_id in ids)])
+    found = summary.filter(summary["cluster"] >= 0)
+    return Result(
+        clusters,
+        metadata={
+            "rows": clusters.height,
+            "clusters": found.height,
+            "edge_case_groups": int(found["edge_case"].sum()),
+            "images_in_no_cluster": int((clusters["cluster"] < 0).sum()),
+            "map": figure_markdown(
+                map_figure(embedding_map, clusters), "Map of all images, coloured by cluster"
+            ),
+            "summary": Rows(summary.to_dicts()),
+            "contact_sheets": cluster_sheets(
+                chosen, summary, read=store.read, max_megapixels=max_megapixels
+            ),
+            "strongest_outliers": outlier_sheet(
+                outliers, read=store.read, max_megapixels=max_megapixels
+            ),
+        },
+    )

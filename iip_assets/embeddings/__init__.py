@@ -1,0 +1,1 @@
+"""The backbone, and one embedding a picture."""

@@ -1,0 +1,102 @@
+"""Pixels to embeddings, through ONNX Runtime on a CPU or torch on a GPU."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iip_assets.embeddings.device import Device
+from iip_assets.embeddings.letterbox import letterbox_image
+from iip_assets.embeddings.onnx_session import open_session, run
+
+
+class Embedder(Protocol):
+    """Gives (B, D) float32 embeddings of a (B, H, W, 3) uint8 batch of prepared pictures."""
+
+    input_width: int
+    input_height: int
+    batch_size: int
+
+    def embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embeddings of at most `batch_size` pictures."""
+        ...
+
+
+def open_embedder(
+    files: Mapping[str, bytes], *, device: Device, threads: int, batch_size: int
+) -> Embedder:
+    """The backbone's files, ready to embed on this device."""
+    card = json.loads(files["card.json"])
+    if device == "cuda":
+        return TorchEmbedder(files, card, batch_size=batch_size)
+    return OnnxEmbedder(files, card, threads=threads, batch_size=batch_size)
+
+
+def prepare(image: NDArray[np.uint8], embedder: Embedder) -> NDArray[np.uint8]:
+    """The (H, W, 3) picture fitted, undistorted, into the backbone's input."""
+    return letterbox_image(image, embedder.input_width, embedder.input_height)
+
+
+class OnnxEmbedder:
+    """On the CPU. A picture's bits depend neither on its batch nor on the number of threads."""
+
+    def __init__(
+        self, files: Mapping[str, bytes], card: dict[str, Any], *, threads: int, batch_size: int
+    ) -> None:
+        self.input_width = int(card["input_width"])
+        self.input_height = int(card["input_height"])
+        self.batch_size = batch_size
+        # (x / 255 - mean) / std as one multiplication and one addition.
+        self._scale = (1 / (255 * np.array(card["std"]))).astype(np.float32)
+        self._shift = (-np.array(card["mean"]) / np.array(card["std"])).astype(np.float32)
+        self._session = open_session(files["backbone.onnx"], threads=threads)
+
+    def embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(B, H, W, 3) to (B, D)."""
+        return run(self._session, standardise(pictures, self._scale, self._shift))
+
+
+class TorchEmbedder:
+    """On a GPU, in half precision where it loses nothing that matters."""
+
+    def __init__(
+        self, files: Mapping[str, bytes], card: dict[str, Any], *, batch_size: int
+    ) -> None:
+        import torch
+
+        from iip_assets.embeddings.backbone import restore_backbone
+
+        self.input_width = int(card["input_width"])
+        self.input_height = int(card["input_height"])
+        self.batch_size = batch_size
+        self._torch = torch
+        network = restore_backbone(dict(files)).to("cuda")
+        self._network = network.to(memory_format=torch.channels_last)
+        self._mean = torch.tensor(card["mean"], device="cuda").view(1, 3, 1, 1) * 255
+        self._std = torch.tensor(card["std"], device="cuda").view(1, 3, 1, 1) * 255
+
+    def embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(B, H, W, 3) to (B, D)."""
+        torch = self._torch
+        # Kernels are chosen by shape: with one shape for all, a picture's bits stay the same.
+        full = np.zeros((self.batch_size, *pictures.shape[1:]), np.uint8)
+        full[: len(pictures)] = pictures
+        with torch.inference_mode(), torch.autocast("cuda", dtype=torch.float16):
+            pixels = torch.from_numpy(full).to("cuda").permute(0, 3, 1, 2).float()
+            inputs = (pixels - self._mean) / self._std
+            outputs = self._network(inputs.contiguous(memory_format=torch.channels_last))
+        return np.asarray(outputs.float().cpu().numpy()[: len(pictures)])
+
+
+def standardise(
+    pictures: NDArray[np.uint8], scale: NDArray[np.float32], shift: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(B, H, W, 3) uint8 to (B, 3, H, W) float32, `x · scale + shift` in each channel."""
+    floats = pictures.astype(np.float32)
+    floats *= scale
+    floats += shift
+    return np.ascontiguousarray(floats.transpose(0, 3, 1, 2))

@@ -1,0 +1,89 @@
+"""The whole graph, in the order of the data, and the project that it makes in a workspace.
+
+Loads no Dagster and nothing heavy: `iip status` starts here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from iip_assets.dataset import assets as dataset
+from iip_assets.drift import assets as drift
+from iip_assets.edge_cases import assets as edge_cases
+from iip_assets.embeddings import assets as embeddings
+from iip_assets.engine.asset import Asset, Graph
+from iip_assets.engine.code_key import CodeKeys
+from iip_assets.engine.project import Project
+from iip_assets.engine.workspace import Workspace
+from iip_assets.models import assets as models
+from iip_assets.release import assets as release
+from iip_assets.robustness import assets as robustness
+from iip_assets.settings import read_settings
+from iip_assets.statistics import assets as statistics
+from iip_assets.training_set import assets as training_set
+
+ASSETS: tuple[Asset[..., Any], ...] = (
+    dataset.raw_dataset,
+    dataset.image_fingerprints,
+    dataset.quarantine,
+    dataset.data_splits,
+    statistics.image_statistics,
+    statistics.lighting_stats,
+    statistics.background_stats,
+    statistics.demographic_stats,
+    embeddings.embedding_backbone,
+    embeddings.image_embeddings,
+    edge_cases.embedding_map,
+    edge_cases.edge_case_clusters,
+    training_set.rebalanced_training_set,
+    models.iris_filter_model,
+    models.segmentation_model,
+    models.predictions,
+    models.model_evaluation,
+    robustness.robustness_benchmark,
+    drift.drift_report,
+    release.pipeline_report,
+)
+SOURCES = (dataset.dvc_data,)
+
+# They carry values and move them about; what is computed from the values is the rooms' code.
+FRAMEWORK = ("iip_assets.engine", "iip_assets.settings")
+
+
+class NoWorkspaceError(LookupError):
+    """No folder here or above has an iip.toml."""
+
+
+def find_workspace(start: Path | None = None) -> Path:
+    """The workspace that `start` (the current folder unless given) lies in; IIP_WORKSPACE names one outright.
+
+    Raises:
+        NoWorkspaceError: There is none.
+    """
+    if start is None and "IIP_WORKSPACE" in os.environ:
+        return Path(os.environ["IIP_WORKSPACE"]).resolve()
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / "iip.toml").is_file():
+            return folder
+    raise NoWorkspaceError(
+        f"{here} is not in a workspace (no iip.toml here or above); `iip init DIR` makes one"
+    )
+
+
+def build_project(root: Path | None = None) -> Project:
+    """The whole graph in the workspace at `root`, or the one that the current folder lies in.
+
+    Raises:
+        NoWorkspaceError: There is no workspace.
+    """
+    workspace = Workspace(
+        root.resolve() if root else find_workspace(), read_settings, "storage.artifacts"
+    )
+    package = Path(__file__).resolve().parent
+    keys = CodeKeys(
+        "iip_assets", package, framework=FRAMEWORK, cache=workspace.state / "code_keys.json"
+    )
+    return Project(Graph(ASSETS, SOURCES), workspace, keys)

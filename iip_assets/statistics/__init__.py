@@ -1,0 +1,1 @@
+"""What can be measured without a model: light, background, detail, iris quality, people."""

@@ -1,0 +1,170 @@
+"""Who is in the data: counts by axis and intersection, beside the mix that is wanted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import polars as pl
+
+from iip_assets.dataset.words import UNKNOWN
+from iip_assets.statistics.coverage import images_needed
+from iip_assets.statistics.interval import wilson_interval
+
+DEMOGRAPHIC_AXES = ("age_band", "gender", "ethnicity", "geography", "device")
+INTERSECTIONS = (*combinations(DEMOGRAPHIC_AXES, 2), ("age_band", "gender", "ethnicity"))
+TIMES = "×"
+
+SCHEMA = {
+    "axis": pl.String,
+    "value": pl.String,
+    "n": pl.Int64,
+    "n_subjects": pl.Int64,
+    "share": pl.Float64,
+    "known_share": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "target": pl.Float64,
+    "gap": pl.Float64,
+    "needed": pl.Int64,
+    "enough": pl.Boolean,
+    "note": pl.String,
+}
+
+Target = Mapping[str, Mapping[str, float]]
+
+
+def demographic_table(
+    images: pl.DataFrame, slices: pl.DataFrame, *, target: Target, min_images: int
+) -> pl.DataFrame:
+    """Counts and coverage of every value of the demographic axes and of their intersections.
+
+    A value of an intersection joins its parts ("30-44 × female"), its axis their names
+    ("age_band×gender"). It is known where all its parts are.
+
+    Columns: `axis`, `value`; `n` images and `n_subjects` (an image of an unknown subject counts as
+        a subject
+    of its own); `share` of all images; `known_share` of the images whose value is known (null for
+    unknown) with its 95% interval `low`, `high` (Wilson; pictures of one subject are no independent
+    draws, so the interval is that of as many draws as there are subjects); `target` share of the
+    known, `gap` = known_share - target; `needed`, images of this value to add, with nothing else,
+    until it is at target (null where no number reaches it); `enough`, whether n reaches
+    `min_images`; `note` in words. Values that have a target but no image have a row too.
+
+    Args:
+        images: `image_id` and `subject_id` of every image.
+        slices: `image_id`, `axis`, `slice`; a missing row counts as unknown.
+        target: Axis to value to wanted share of the known values. Without one, no mix is assumed.
+        min_images: The least number of images that says something of a value.
+
+    Raises:
+        ValueError: The target names an axis that does not exist, or shares that are no mix.
+    """
+    axes = [(axis,) for axis in DEMOGRAPHIC_AXES] + list(INTERSECTIONS)
+    _check_target(target, [TIMES.join(parts) for parts in axes])
+    wide = _wide(images, slices)
+    rows: list[dict[str, object]] = []
+    for parts in axes:
+        axis = TIMES.join(parts)
+        rows += _axis_rows(axis, _counts(wide, parts), target.get(axis, {}), min_images)
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def natural_key(value: str) -> tuple[bool, list[tuple[int, str]]]:
+    """Sorts "5-9" before "13-17", and the unknown last."""
+    pieces = [
+        (int(piece), "") if piece.isdigit() else (-1, piece) for piece in re.split(r"(\d+)", value)
+    ]
+    return UNKNOWN in value.split(f" {TIMES} "), pieces
+
+
+def _check_target(target: Target, axes: Sequence[str]) -> None:
+    for axis, shares in target.items():
+        if axis not in axes:
+            raise ValueError(
+                f"coverage.target in iip.toml names the axis {axis!r}; known are {', '.join(axes)}"
+            )
+        wrong = {value: share for value, share in shares.items() if not 0 <= share <= 1}
+        if wrong or sum(shares.values()) > 1 + 1e-6:
+            raise ValueError(
+                f"coverage.target.{axis} in iip.toml must hold shares of 0 to 1 that sum to at "
+                f"most 1; they are {dict(shares)} and sum to {sum(shares.values()):g}"
+            )
+        if any(UNKNOWN in value.split(f" {TIMES} ") for value in shares):
+            raise ValueError(
+                f"coverage.target.{axis} in iip.toml has a share for {UNKNOWN!r}; targets are "
+                "shares of the images whose value is known, so leave it out"
+            )
+
+
+def _wide(images: pl.DataFrame, slices: pl.DataFrame) -> pl.DataFrame:
+    """One row per image: `subject` (never null) and a column per axis."""
+    subject = pl.concat_str(pl.lit("subject "), "subject_id")
+    wide = images.select("image_id", pl.coalesce(subject, "image_id").alias("subject"))
+    for axis in DEMOGRAPHIC_AXES:
+        one = slices.filter(pl.col("axis") == axis).select("image_id", pl.col("slice").alias(axis))
+        wide = wide.join(one, on="image_id", how="left").with_columns(
+            pl.col(axis).fill_null(UNKNOWN)
+        )
+    return wide
+
+
+def _counts(wide: pl.DataFrame, parts: Sequence[str]) -> pl.DataFrame:
+    """`value`, `known`, `n`, `n_subjects`, and over all known: `known_subjects`."""
+    known = pl.all_horizontal(pl.col(part) != UNKNOWN for part in parts)
+    valued = wide.select(
+        "subject",
+        pl.concat_str(*parts, separator=f" {TIMES} ").alias("value"),
+        known.alias("known"),
+    )
+    known_subjects = valued.filter("known")["subject"].n_unique()
+    return (
+        valued.group_by("value", "known")
+        .agg(pl.len().alias("n"), pl.col("subject").n_unique().alias("n_subjects"))
+        .with_columns(pl.lit(known_subjects).alias("known_subjects"))
+    )
+
+
+def _axis_rows(
+    axis: str, counts: pl.DataFrame, wanted: Mapping[str, float], min_images: int
+) -> list[dict[str, object]]:
+    seen = {record["value"]: record for record in counts.to_dicts()}
+    total = sum(record["n"] for record in seen.values())
+    n_known = sum(record["n"] for record in seen.values() if record["known"])
+    draws = next((record["known_subjects"] for record in seen.values()), 0)
+    rows: list[dict[str, object]] = []
+    for value in sorted(seen.keys() | wanted.keys(), key=natural_key):
+        record = seen.get(value, {"n": 0, "n_subjects": 0, "known": True})
+        n, share = record["n"], wanted.get(value)
+        known_share = n / n_known if record["known"] and n_known else None
+        low, high = (None, None) if known_share is None else wilson_interval(known_share, draws)
+        rows.append(
+            {
+                "axis": axis,
+                "value": value,
+                "n": n,
+                "n_subjects": record["n_subjects"],
+                "share": n / total if total else None,
+                "known_share": known_share,
+                "low": low,
+                "high": high,
+                "target": share,
+                "gap": None if share is None else (known_share or 0.0) - share,
+                "needed": None if share is None else images_needed(n, n_known, share),
+                "enough": n >= min_images,
+                "note": _note(n, record["known"], share, n_known, min_images),
+            }
+        )
+    return rows
+
+
+def _note(n: int, known: bool, target: float | None, n_known: int, min_images: int) -> str:
+    notes = []
+    if not known:
+        notes.append("not known")
+    if target is not None and n_known == 0:
+        notes.append("no image has a known value")
+    if n < min_images:
+        notes.append(f"fewer than {min_images} images")
+    return "; ".join(notes)

@@ -1,0 +1,149 @@
+"""Measures of the eye itself, from a picture's luma and a given mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from iip_assets.statistics.circle import Disc, fit_disc
+from iip_assets.statistics.planes import U8
+
+EYE_MEASURES = (
+    "iris_visibility",
+    "iris_sclera_contrast",
+    "iris_pupil_contrast",
+    "pupil_ratio",
+    "gaze_x",
+    "gaze_y",
+    "iris_radius_px",
+    "iris_margin",
+)
+
+# Codes of the parts that matter here, whatever their index in the set's masks; other classes are 0.
+_SCLERA, _IRIS, _PUPIL = 1, 2, 3
+# A part of fewer pixels gives no median to rely on.
+_LEAST_PIXELS = 10
+# Medians are taken on about this many pixels along the longer side of the eye.
+_MEDIAN_SIDE_PX = 160
+
+
+def eye_measures(
+    luma: U8, mask: U8 | None, *, mask_classes: Sequence[str]
+) -> dict[str, float | None]:
+    """Measures of the eye, by the names in `EYE_MEASURES`; null where a mask or a class is missing.
+
+    - `iris_visibility`: visible area of iris and pupil over the area of the fitted full disc, 0 to
+      1 (compare "usable iris area" of ISO/IEC 29794-6:2015); 0 where the mask shows none. A set
+      that marks no pupil may leave it out of the iris or paint it over: holes count as seen.
+    - `iris_sclera_contrast`: |S - I| / (S + I) of the medians of luma (Michelson), 0 to 1. ISO/IEC
+      29794-6:2015 takes the pupil for black level; here it is left out, so that pictures with and
+      without a marked pupil compare.
+    - `iris_pupil_contrast`: w / (0.75 + w), where w = |I - P| / (20 + P), of the medians of luma; 0
+      to 1 (after the Weber contrast of ISO/IEC 29794-6:2015).
+    - `pupil_ratio`: diameter of the pupil's fitted circle over the iris's.
+    - `gaze_x`, `gaze_y`: the iris's centre in the box around the eye opening, -1 (left, top) to 1.
+    - `iris_radius_px`: radius of the iris's fitted circle, in pixels of the picture.
+    - `iris_margin`: least distance of that circle from the picture's edge, in radii; negative where
+      it is cut.
+
+    Args:
+        luma: (H, W) of the picture.
+        mask: (H, W) class index per pixel, 255 where not labelled, or None.
+        mask_classes: The classes' names, by index.
+    """
+    nothing: dict[str, float | None] = dict.fromkeys(EYE_MEASURES)
+    if mask is None or "iris" not in mask_classes:
+        return nothing
+    parts = cv2.LUT(mask, _codes(tuple(mask_classes)))
+    left, top, width, height = cv2.boundingRect(parts)
+    if width == 0:
+        return nothing | {"iris_visibility": 0.0}
+    frame = (-left, -top, mask.shape[1] - 1 - left, mask.shape[0] - 1 - top)
+    parts = np.ascontiguousarray(parts[top : top + height, left : left + width])
+    eye = luma[top : top + height, left : left + width]
+    medians = _medians(eye, parts)
+    found = nothing | {
+        "iris_sclera_contrast": _michelson(medians[_SCLERA], medians[_IRIS]),
+        "iris_pupil_contrast": _weber(medians[_IRIS], medians[_PUPIL]),
+    }
+    iris = _disc(parts, (_IRIS, _PUPIL), beside=_SCLERA, frame=frame)
+    if iris is None:
+        seen = cv2.countNonZero(cv2.inRange(parts, _IRIS, _PUPIL))
+        return found | {"iris_visibility": None if seen else 0.0}
+    pupil = _disc(parts, (_PUPIL, _PUPIL), beside=_IRIS, frame=frame)
+    gaze_x, gaze_y = _gaze(iris, parts)
+    return found | {
+        "iris_visibility": iris.visibility,
+        "pupil_ratio": min(1.0, pupil.radius_px / iris.radius_px) if pupil else None,
+        "gaze_x": gaze_x,
+        "gaze_y": gaze_y,
+        "iris_radius_px": iris.radius_px,
+        "iris_margin": _margin(iris, frame),
+    }
+
+
+@lru_cache(maxsize=8)
+def _codes(mask_classes: tuple[str, ...]) -> U8:
+    codes = np.zeros(256, np.uint8)
+    for name, code in (("sclera", _SCLERA), ("iris", _IRIS), ("pupil", _PUPIL)):
+        if name in mask_classes:
+            codes[mask_classes.index(name)] = code
+    codes.setflags(write=False)
+    return codes
+
+
+def _disc(
+    parts: U8, codes: tuple[int, int], *, beside: int, frame: tuple[int, int, int, int]
+) -> Disc | None:
+    region = cv2.inRange(parts, *codes)
+    return fit_disc(region, beside=cv2.inRange(parts, beside, beside), frame=frame)
+
+
+def _medians(eye: U8, parts: U8) -> dict[int, float | None]:
+    """Median luma of each part, from one joint histogram of part and luma."""
+    step = max(1, max(eye.shape) // _MEDIAN_SIDE_PX)
+    pairs = parts[::step, ::step].astype(np.uint16) << 8 | eye[::step, ::step]
+    counts = np.bincount(pairs.ravel(), minlength=4 * 256).reshape(4, 256)
+    return {code: _median(counts[code]) for code in (_SCLERA, _IRIS, _PUPIL)}
+
+
+def _median(counts: NDArray[np.intp]) -> float | None:
+    reached = counts.cumsum()
+    n = int(reached[-1])
+    if n < _LEAST_PIXELS:
+        return None
+    low, high = np.searchsorted(reached, ((n + 1) // 2, n // 2 + 1))
+    return (int(low) + int(high)) / 2
+
+
+def _michelson(sclera: float | None, iris: float | None) -> float | None:
+    if sclera is None or iris is None:
+        return None
+    return abs(sclera - iris) / (sclera + iris) if sclera + iris > 0 else 0.0
+
+
+def _weber(iris: float | None, pupil: float | None) -> float | None:
+    if iris is None or pupil is None:
+        return None
+    weber = abs(iris - pupil) / (20 + pupil)
+    return weber / (0.75 + weber)
+
+
+def _gaze(iris: Disc, parts: U8) -> tuple[float | None, float | None]:
+    """Where the iris stands in the opening, or nulls where the set marks no sclera."""
+    if cv2.countNonZero(cv2.inRange(parts, _SCLERA, _SCLERA)) < _LEAST_PIXELS:
+        return None, None
+    height, width = parts.shape
+    x = (iris.x - (width - 1) / 2) / (width / 2)
+    y = (iris.y - (height - 1) / 2) / (height / 2)
+    return min(1.0, max(-1.0, x)), min(1.0, max(-1.0, y))
+
+
+def _margin(iris: Disc, frame: tuple[int, int, int, int]) -> float:
+    left, top, right, bottom = frame
+    distance = min(iris.x - left, iris.y - top, right - iris.x, bottom - iris.y) + 0.5
+    return (distance - iris.radius_px) / iris.radius_px

@@ -1,0 +1,1 @@
+"""Rendered eyes with known truth: the shipped sample, tests and scale runs."""

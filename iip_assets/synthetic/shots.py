@@ -1,0 +1,209 @@
+"""How a person happened to be photographed. A shot's kind says how it was drawn, not its label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from iip_assets.synthetic.effects import RareMode
+from iip_assets.synthetic.parameters import (
+    Anatomy,
+    Camera,
+    EyeParameters,
+    GlintKind,
+    Light,
+    Pose,
+    Rgb,
+    Scenery,
+    Side,
+)
+from iip_assets.synthetic.places import Device
+from iip_assets.synthetic.population import Subject, pick
+
+ShotKind = Literal["open", "squint", "blink", "closed", "off_frame", "skin", "hair"]
+
+_KINDS: dict[ShotKind, float] = {
+    "open": 0.6,
+    "squint": 0.09,
+    "blink": 0.06,
+    "closed": 0.1,
+    "off_frame": 0.08,
+    "skin": 0.04,
+    "hair": 0.03,
+}
+_APERTURES: dict[ShotKind, tuple[float, float]] = {
+    "open": (0.82, 1.12),
+    "squint": (0.38, 0.82),
+    "blink": (0.15, 0.42),
+    "closed": (0.0, 0.0),
+    "off_frame": (0.6, 1.12),
+    "skin": (0.0, 1.0),
+    "hair": (0.5, 1.0),
+}
+_GLINTS: dict[GlintKind, float] = {"point": 0.45, "window": 0.2, "ring": 0.15, "two": 0.2}
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A photograph before it is taken."""
+
+    kind: ShotKind
+    side: Side
+    parameters: EyeParameters
+
+
+def sample_shot(
+    rng: np.random.Generator, subject: Subject, device: Device, *, rare_mode: RareMode | None
+) -> Shot:
+    """One shot of a subject with a device. A rare mode is always seen on an open eye."""
+    drawn = pick(rng, _KINDS)
+    kind: ShotKind = "open" if rare_mode else drawn
+    side: Side = "left" if rng.uniform() < 0.5 else "right"
+    light = _light(rng, device)
+    shot = Shot(
+        kind=kind,
+        side=side,
+        parameters=EyeParameters(
+            anatomy=subject.eyes[side],
+            pose=_pose(rng, kind, side, age_years=subject.age_years, light=light, device=device),
+            light=light,
+            camera=_camera(rng, device),
+            scenery=_scenery(rng, subject, kind),
+            seed=int(rng.integers(2**31)),
+        ),
+    )
+    return replace(shot, parameters=_with_mode(rng, shot.parameters, rare_mode))
+
+
+def _uniform(rng: np.random.Generator, limits: tuple[float, float]) -> float:
+    return float(rng.uniform(*limits))
+
+
+def _pose(
+    rng: np.random.Generator,
+    kind: ShotKind,
+    side: Side,
+    *,
+    age_years: int,
+    light: Light,
+    device: Device,
+) -> Pose:
+    scale = _uniform(rng, device.scale)
+    x, y = _place(rng, kind, scale)
+    # Pupils are wider in the dark and narrower in old age (Winn et al. 1994).
+    pupil = 0.58 - 0.17 * light.exposure - 0.0016 * age_years + rng.normal(0, 0.06)
+    return Pose(
+        side=side,
+        centre_x=x,
+        centre_y=y,
+        scale=scale,
+        roll_rad=float(rng.normal(0, 0.12 if device.handheld else 0.06)),
+        aperture=_uniform(rng, _APERTURES[kind]),
+        gaze_x_rad=float(np.clip(rng.normal(0, 0.22), -0.6, 0.6)),
+        gaze_y_rad=float(np.clip(rng.normal(-0.02, 0.12), -0.4, 0.35)),
+        pupil_ratio=float(np.clip(pupil, 0.2, 0.7)),
+        hair_only=kind == "hair",
+    )
+
+
+def _place(rng: np.random.Generator, kind: ShotKind, scale: float) -> tuple[float, float]:
+    """Centre of the eye in frame widths and heights."""
+    if kind == "off_frame":
+        # The border cuts the iris, near its rim or deep.
+        reach = scale * 0.39 * _uniform(rng, (-0.7, 0.9))
+        edge = int(rng.integers(4))
+        along = _uniform(rng, (0.25, 0.75))
+        return (
+            (-reach, along),
+            (1 + reach, along),
+            (along, -reach * 4 / 3),
+            (along, 1 + reach * 4 / 3),
+        )[edge]
+    if kind == "skin":
+        turn = _uniform(rng, (0, 2 * np.pi))
+        return 0.5 + (0.55 + 1.3 * scale) * float(np.cos(turn)), 0.5 - (0.75 + 1.0 * scale) * float(
+            np.sin(turn)
+        )
+    return float(np.clip(rng.normal(0.5, 0.05), 0.36, 0.64)), float(
+        np.clip(rng.normal(0.54, 0.06), 0.36, 0.7)
+    )
+
+
+def _light(rng: np.random.Generator, device: Device) -> Light:
+    return Light(
+        azimuth_rad=float(np.pi / 2 + rng.normal(0, 0.9)),
+        slant=_uniform(rng, (0.1, 1.0)),
+        ambient=_uniform(rng, (0.3, 0.75)),
+        falloff=float(rng.beta(1.4, 3)),
+        exposure=_uniform(rng, device.exposure),
+        glint=_uniform(rng, (0.06, 0.2)),
+        glint_kind=pick(rng, _GLINTS),
+    )
+
+
+def _camera(rng: np.random.Generator, device: Device) -> Camera:
+    warm = rng.normal(0, device.cast_spread)
+    tint = rng.normal(0, device.cast_spread / 3)
+    r, g, b = device.cast_rgb
+    cast: Rgb = (float(r * (1 + warm)), float(g * (1 + tint)), float(b * (1 - warm)))
+    moving = device.handheld and rng.uniform() < 0.15
+    return Camera(
+        blur_px=_uniform(rng, device.blur_px),
+        motion_px=_uniform(rng, (2.0, 6.0)) if moving else 0.0,
+        motion_rad=_uniform(rng, (0, np.pi)),
+        noise=_uniform(rng, device.noise),
+        cast_rgb=cast,
+        contrast=_uniform(rng, device.contrast),
+        saturation=_uniform(rng, device.saturation),
+        vignette=_uniform(rng, device.vignette),
+        jpeg_quality=int(rng.integers(device.jpeg_quality[0], device.jpeg_quality[1] + 1)),
+    )
+
+
+def _scenery(rng: np.random.Generator, subject: Subject, kind: ShotKind) -> Scenery:
+    if subject.wears_glasses and kind != "skin" and rng.uniform() < 0.7:
+        return "glasses"
+    strand = 0.13 if subject.long_hair else 0.03
+    draw = rng.uniform()
+    return "strand" if draw < strand else "room" if draw < strand + 0.25 else "plain"
+
+
+def _with_mode(
+    rng: np.random.Generator, parameters: EyeParameters, mode: RareMode | None
+) -> EyeParameters:
+    if mode == "glare":
+        light = replace(parameters.light, glare=_uniform(rng, (0.5, 0.9)))
+        return replace(parameters, light=light)
+    if mode == "patterned_lens":
+        palette: tuple[Rgb, ...] = (
+            (0.85, 0.2, 0.2),
+            (0.75, 0.65, 0.15),
+            (0.35, 0.75, 0.85),
+            (0.7, 0.4, 0.85),
+        )
+        colour = palette[int(rng.integers(len(palette)))]
+        strength = _uniform(rng, (0.75, 1.0))
+        anatomy = replace(parameters.anatomy, lens_pattern=strength, lens_rgb=colour)
+        return replace(parameters, anatomy=anatomy)
+    if mode == "infrared":
+        return replace(
+            parameters,
+            anatomy=_in_infrared(parameters.anatomy),
+            light=replace(parameters.light, glint_kind="two", glint=0.1),
+            camera=replace(parameters.camera, monochrome=True, cast_rgb=(1.0, 1.0, 1.0)),
+        )
+    return parameters
+
+
+def _in_infrared(anatomy: Anatomy) -> Anatomy:
+    """Melanin hardly absorbs near infrared: skin and iris turn light, their differences fade."""
+    level = 0.42 + 0.25 * (sum(anatomy.iris_rgb) / 3)
+    return replace(
+        anatomy,
+        skin_tone=1 + 0.35 * (anatomy.skin_tone - 1),
+        iris_rgb=(level, level, level),
+        iris_inner_rgb=(level + 0.04, level + 0.04, level + 0.04),
+        sclera_redness=0.0,
+    )

@@ -1,0 +1,54 @@
+"""The training_set room as Dagster sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from iip_assets.engine.asset import asset
+from iip_assets.engine.values import Result, Rows, Setting, Skipped
+from iip_assets.settings import TrainingSetSettings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@asset(room="training_set", kinds={"polars"})
+def rebalanced_training_set(
+    raw_dataset: dict[str, pl.DataFrame],
+    data_splits: pl.DataFrame,
+    *,
+    balance: Annotated[TrainingSetSettings, Setting("training_set")],
+    age_bands: Annotated[tuple[int, ...], Setting("slices.age_bands")],
+    target: Annotated[dict[str, dict[str, float]], Setting("coverage.target")],
+) -> Result[pl.DataFrame | Skipped]:
+    """What the models learn from: the train split, weighted so that rare cells count."""
+    from iip_assets.dataset.slices import slice_table
+    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.training_set.figures import cells_figure
+    from iip_assets.training_set.rebalanced import balance_rows, cell_summary, rebalanced_table
+
+    images = raw_dataset["images"]
+    table = rebalanced_table(
+        images,
+        data_splits,
+        slice_table(images, age_bands=age_bands, axes=balance.axes),
+        axes=balance.axes,
+        max_weight=balance.max_weight,
+        target=target if balance.toward == "target" else None,
+    )
+    if table.is_empty():
+        return Result(
+            Skipped("no image of the train split has a mask or a label full, partial or none")
+        )
+    summary = cell_summary(table)
+    return Result(
+        table,
+        metadata={
+            "rows": table.height,
+            "cells": summary.drop_nulls("cell").height,
+            "effective_sample_size": Rows(balance_rows(table, max_weight=balance.max_weight)),
+            "plot": figure_markdown(
+                cells_figure(summary), "Share of each cell before and after weighting"
+            ),
+        },
+    )

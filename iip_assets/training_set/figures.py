@@ -1,0 +1,47 @@
+"""Plots of the training set's balance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iip_assets.engine.figures import PALETTE, new_figure
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.figure import Figure
+
+# More cells than this cannot be told apart on a page; both ends of the order are what matters.
+_MOST_CELLS = 40
+
+
+def cells_figure(summary: pl.DataFrame) -> Figure:
+    """The share of each cell before and after weighting, most images first.
+
+    Args:
+        summary: What `cell_summary` gives.
+    """
+    left_out = max(0, summary.height - _MOST_CELLS)
+    shown = summary
+    if left_out:
+        shown = summary.head(_MOST_CELLS // 2).vstack(summary.tail(_MOST_CELLS // 2))
+    figure = new_figure(8.0, 0.17 * max(4, shown.height) + 1.2)
+    axes = figure.subplots()
+    place = np.arange(shown.height)
+    before, after = shown["share_before"].to_numpy(), shown["share_after"].to_numpy()
+    axes.hlines(
+        place, np.minimum(before, after), np.maximum(before, after), color="#bbbbbb", linewidth=2
+    )
+    axes.scatter(before, place, color=PALETTE[7], marker="o", s=16, label="before: share of images")
+    axes.scatter(after, place, color=PALETTE[1], marker="D", s=16, label="after: share of weight")
+    cells = zip(shown["cell"].to_list(), shown["n"].to_list(), strict=True)
+    labels = [f"{cell or 'not known'} ({n:,})" for cell, n in cells]
+    axes.set_yticks(place, labels, fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_formatter(lambda share, _: f"{share:.1%}")
+    title = "Cells of the training set, most images first"
+    axes.set_title(title + (f" ({left_out} between not shown)" if left_out else ""), size=10)
+    axes.legend(fontsize=8, frameon=False, loc="best")
+    return figure

@@ -1,0 +1,90 @@
+"""The training set with its weights, as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from iip_assets.training_set.balance import balance_weights, capped_to_mean_one, describe_balance
+from iip_assets.training_set.cells import target_mix, training_rows, with_cells
+
+
+def rebalanced_table(
+    images: pl.DataFrame,
+    splits: pl.DataFrame,
+    slices: pl.DataFrame,
+    *,
+    axes: Sequence[str],
+    max_weight: float,
+    target: Mapping[str, Mapping[str, float]] | None = None,
+) -> pl.DataFrame:
+    """Weights of the training images.
+
+    Columns, sorted by `image_id`:
+    `label` (null where only a mask trains), `has_mask`, `cell` (null where not known); `weight`: by
+    cell, mean 1 over all rows; `label_weight`: the factor that makes the filter's labels weigh
+    alike, mean 1 over the rows with a label, null without; `filter_weight`: the product of both,
+    under the same cap, mean 1 over the rows with a label, null without.
+
+    Args:
+        images: `image_id` and `label`.
+        splits: `image_id`, `split`, `has_mask`.
+        slices: `image_id`, `axis`, `slice`.
+        axes: The axes whose intersections are the cells.
+        max_weight: The largest weight.
+        target: Wanted shares by axis and value; cells weigh alike without it.
+    """
+    rows = with_cells(training_rows(images, splits), slices, axes)
+    mix = None if target is None else target_mix(rows, axes, target)
+    weight = balance_weights(rows["cell"].to_list(), max_weight=max_weight, mix=mix)
+    labelled = rows["label"].is_not_null().to_numpy()
+    labels = rows["label"].drop_nulls().to_list()
+    label_weight = np.full(rows.height, np.nan)
+    filter_weight = np.full(rows.height, np.nan)
+    label_weight[labelled] = balance_weights(labels, max_weight=max_weight)
+    filter_weight[labelled] = capped_to_mean_one(
+        weight[labelled] * label_weight[labelled], max_weight
+    )
+    return rows.select(
+        "image_id",
+        "label",
+        "has_mask",
+        "cell",
+        pl.Series("weight", weight, dtype=pl.Float64),
+        pl.Series("label_weight", label_weight, dtype=pl.Float64).fill_nan(None),
+        pl.Series("filter_weight", filter_weight, dtype=pl.Float64).fill_nan(None),
+    )
+
+
+def cell_summary(table: pl.DataFrame) -> pl.DataFrame:
+    """`cell` (null: not known), `n`, share of images before and of weight after; largest first."""
+    total = max(table.height, 1)
+    return (
+        table.group_by("cell")
+        .agg(pl.len().cast(pl.Int64).alias("n"), pl.col("weight").sum().alias("total_weight"))
+        .with_columns(
+            (pl.col("n") / total).alias("share_before"),
+            (pl.col("total_weight") / total).alias("share_after"),
+        )
+        .drop("total_weight")
+        .sort(["n", "cell"], descending=[True, False], nulls_last=True)
+    )
+
+
+def balance_rows(table: pl.DataFrame, *, max_weight: float) -> list[dict[str, str | int | float]]:
+    """For each weight column: images (the effective size without weights), effective size, cap."""
+    rows: list[dict[str, str | int | float]] = []
+    for column in ("weight", "label_weight", "filter_weight"):
+        found = describe_balance(table[column].drop_nulls().to_numpy(), max_weight=max_weight)
+        rows.append(
+            {
+                "weights": column,
+                "images": found.n_images,
+                "effective_images": round(found.n_effective, 1),
+                "largest": round(found.largest, 3),
+                "at_the_cap": found.n_capped,
+            }
+        )
+    return rows

@@ -1,0 +1,200 @@
+"""The data side of the graph on real DVC data: hostile files end in the quarantine, the run goes on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from iip_assets.dataset import assets
+from iip_assets.dataset.fingerprints import fingerprint_images
+from iip_assets.dataset.manifest import load_data, observe_data
+from iip_assets.engine.values import Markdown, Result
+from iip_assets.settings import DatasetSettings, SplitSettings
+from iip_assets_tests.dataset.conftest import dvc
+from iip_assets_tests.dataset.pictures import encoded, png_header, scene
+
+DEFAULTS = DatasetSettings()
+
+
+@dataclass
+class Filled:
+    frame: pl.DataFrame
+    computed: int = 0
+    reused: int = 0
+
+
+@dataclass
+class PlainWork:
+    """A workshop that computes everything at once and remembers nothing."""
+
+    root: Path
+
+    def fill(self, table, rows, compute, *, given=None, tools=None, chunk=64) -> Filled:
+        if rows.is_empty():
+            return Filled(rows)
+        results = compute(rows.to_dicts(), **given, **tools)
+        return Filled(
+            pl.concat([rows, pl.DataFrame(results, infer_schema_length=None)], how="horizontal"),
+            computed=rows.height,
+        )
+
+
+def run(workspace: Path) -> dict[str, Result]:
+    """All four assets in order."""
+    work = PlainWork(workspace)
+    manifest = load_data(workspace, observe_data(workspace))
+    raw = assets.raw_dataset.function(manifest, work=work)
+    prints = assets.image_fingerprints.function(
+        raw.value,
+        max_megapixels=DEFAULTS.max_megapixels,
+        mask_classes=DEFAULTS.mask_classes,
+        max_undecodable_share=DEFAULTS.max_undecodable_share,
+        work=work,
+    )
+    splits = assets.data_splits.function(
+        raw.value,
+        prints.value,
+        splits=SplitSettings(),
+        near_duplicate_bits=DEFAULTS.near_duplicate_bits,
+    )
+    return {
+        "raw_dataset": raw,
+        "image_fingerprints": prints,
+        "quarantine": assets.quarantine.function(raw.value, prints.value),
+        "data_splits": splits,
+    }
+
+
+def passed(result: Result) -> dict[str, bool]:
+    return {check.name: check.passed for check in result.checks}
+
+
+def test_sound_data_passes_every_check(workspace):
+    results = run(workspace)
+    assert passed(results["raw_dataset"]) == {"schema": True}
+    assert passed(results["image_fingerprints"]) == {"undecodable_share": True}
+    assert passed(results["data_splits"]) == {"no_leak": True}
+    assert results["quarantine"].value.is_empty()
+    assert results["data_splits"].value.height == 2
+    assert results["raw_dataset"].metadata["labelled"] == 2
+    for name in ("raw_dataset", "data_splits"):
+        assert isinstance(results[name].metadata["plot"], Markdown)
+
+
+def test_checks_are_the_ones_that_were_promised(workspace):
+    for name, result in run(workspace).items():
+        promised = {spec.name for spec in getattr(assets, name).checks}
+        assert set(passed(result)) == promised
+
+
+@pytest.fixture
+def hostile(workspace):
+    """Bad files and rows of every kind in a new batch."""
+    batch = workspace / "data" / "batches" / "2026-02"
+    (batch / "images").mkdir(parents=True)
+    (batch / "masks").mkdir()
+    picture = scene(seed=7)
+    files = {
+        "images/cut.jpg": encoded(scene(120, 160), "JPEG")[:2000],
+        "images/nothing.jpg": b"",
+        "images/text.jpg": b"this is no picture\n",
+        "images/huge.png": png_header(30_000, 30_000),
+        "images/cmyk.jpg": encoded(picture, "JPEG", "CMYK"),
+        "images/deep.png": encoded(scene(seed=8)[..., 0].astype("uint16") * 257, "PNG"),
+        "images/good.png": encoded(scene(seed=9), "PNG"),
+        "images/other.png": encoded(scene(seed=10), "PNG"),
+        "images/twice.png": encoded(scene(seed=11), "PNG"),
+        "masks/small.png": encoded(picture[:9, :9, 0] * 0, "PNG"),
+        "masks/class.png": encoded(picture[..., 0] * 0 + 9, "PNG"),
+    }
+    for name, data in files.items():
+        (batch / name).write_bytes(data)
+    (batch / "labels.csv").write_text(
+        "image,label,mask,age_years,colour\n"
+        "images/good.png,full,masks/small.png,30,blue\n"
+        "images/other.png,full,masks/class.png,,\n"
+        "images/cmyk.jpg,none,,-3,\n"
+        "../../x.jpg,none,,,\n"
+        "images/twice.png,full,,,\n"
+        "images/twice.png,none,,,\n"
+        "images/gone.png,none,,,\n"
+        "images/deep.png,round,,,\n"
+    )
+    dvc(workspace, "add", "data")
+    return workspace
+
+
+def test_hostile_files_and_rows_are_listed_and_the_rest_goes_on(hostile):
+    results = run(hostile)
+    table = results["quarantine"].value
+    images = table.filter(pl.col("what") == "image")
+    assert images["path"].str.split("/").list.last().to_list() == [
+        "cut.jpg",
+        "huge.png",
+        "nothing.jpg",
+        "text.jpg",
+    ]
+    masks = table.filter(pl.col("what") == "mask")
+    assert masks["path"].str.split("/").list.last().to_list() == ["class.png", "small.png"]
+    labels = table.filter(pl.col("what") == "label")
+    assert labels["row"].to_list() == [3, 4, 5, 6, 7, 8]
+    assert labels["column"].to_list() == ["age_years", *["image"] * 4, "label"]
+    assert table["why"].null_count() == table["mend"].null_count() == 0
+    splits = results["data_splits"].value
+    assert splits.height == 2 + 5
+    assert not splits["has_mask"].any()
+    assert not passed(results["image_fingerprints"])["undecodable_share"]
+    assert passed(results["data_splits"])["no_leak"]
+    batches = {row["batch"]: row for row in results["raw_dataset"].metadata["batches"].records}
+    assert batches["2026-02"]["problems"] == 6
+    assert batches["2026-02"]["tags"] == "colour"
+
+
+def test_a_data_set_of_nothing_goes_through(workspace):
+    import shutil
+
+    shutil.rmtree(workspace / "data")
+    (workspace / "data").mkdir()
+    dvc(workspace, "add", "data")
+    results = run(workspace)
+    assert all(all(passed(result).values()) for result in results.values())
+    assert results["image_fingerprints"].value.columns == [
+        "image_id",
+        "mask_id",
+        "width",
+        "height",
+        "phash",
+        "problem",
+        "mask_problem",
+    ]
+    assert results["quarantine"].value.height == results["data_splits"].value.height == 0
+
+
+def test_fingerprints_fetch_a_whole_chunk_at_once_and_keep_its_order():
+    class Store:
+        fetched: list[list[str]] = []  # noqa: RUF012 - one store in this test
+
+        def fetch(self, md5s):
+            self.fetched.append(list(md5s))
+
+        def read(self, md5):
+            return encoded(scene(height=40 + int(md5), seed=int(md5)), "PNG")
+
+    records = [{"image_id": str(n), "mask_id": "3" if n == 2 else None} for n in range(6)]
+    store = Store()
+    results = fingerprint_images(records, max_megapixels=1, n_classes=4, store=store, threads=4)
+    assert store.fetched == [["0", "1", "2", "3", "3", "4", "5"]]
+    assert [result["height"] for result in results] == [40, 41, 42, 43, 44, 45]
+    assert results[2]["mask_problem"].startswith("the mask is 64×43 pixels")
+
+
+def test_the_module_of_assets_loads_nothing_heavy():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, iip_assets.dataset.assets; "
+        "sys.exit(bool({'cv2', 'polars', 'dvc', 'matplotlib', 'pandera'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

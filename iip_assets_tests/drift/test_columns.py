@@ -1,0 +1,125 @@
+"""Which features moved."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from iip_assets.drift.columns import compare_sides, subject_codes
+from iip_assets.drift.wording import change_in_words, column_rows
+from iip_assets_tests.drift.samples import drift_tables
+
+
+def sides(**changes):
+    images, splits, statistics = drift_tables(**changes)
+    table = images.join(splits, on="image_id").join(statistics, on="image_id")
+    newest = pl.col("batch") == "c"
+    return table.filter(~newest & (pl.col("split") == "train")), table.filter(newest)
+
+
+def compare(reference, current, **changes):
+    options = {
+        "numbers": ["brightness", "contrast", "age_years"],
+        "threshold": 0.1,
+        "min_images": 5,
+        "seed": 0,
+    }
+    return compare_sides(reference, current, **(options | changes))
+
+
+def by_name(result):
+    return {column["name"]: column for column in result.columns}
+
+
+def test_what_was_moved_is_found_and_comes_first_and_the_rest_is_not():
+    result = compare(*sides(darker=1.5, label_shift=0.6))
+    moved = [column["name"] for column in result.columns if column["moved"]]
+    assert sorted(moved) == ["brightness", "label"]
+    assert [column["name"] for column in result.columns[:2]] == moved
+
+
+def test_nothing_moved_means_no_feature_moved_even_in_a_batch_of_ten():
+    reference, current = sides()
+    assert not any(column["moved"] for column in compare(reference, current).columns)
+    small = compare(reference, current.head(10))
+    # The bare threshold would have called some of them moved.
+    assert any(column["score"] > 0.1 for column in small.columns)
+    assert not any(column["moved"] for column in small.columns)
+
+
+def test_how_much_a_number_moved_is_told_in_its_own_unit():
+    column = by_name(compare(*sides(darker=1.0)))["brightness"]
+    assert column["mean_reference"] - column["mean_current"] == pytest.approx(20, abs=6)
+    assert column["median_reference"] - column["median_current"] == pytest.approx(20, abs=8)
+    assert sum(column["shares_current"]) == pytest.approx(1)
+    assert len(column["edges"]) == len(column["shares_reference"]) + 1
+
+
+def test_an_unknown_word_is_a_word_so_a_batch_without_a_gender_has_moved():
+    reference, current = sides()
+    current = current.with_columns(gender=pl.lit(None, dtype=pl.String))
+    column = by_name(compare(reference, current))["gender"]
+    assert column["moved"]
+    assert "unknown" in column["words"]
+    assert change_in_words(column) == "unknown 0% → 100%"
+
+
+def test_a_constant_on_both_sides_did_not_move():
+    column = by_name(compare(*sides()))["device"]
+    assert (column["score"], column["moved"]) == (0.0, False)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "reason"),
+    [
+        (["nowhere"], "no such column"),
+        (["iris_visibility"], "too few known values: 0 before"),
+        (["gender"], "not numbers"),
+    ],
+)
+def test_what_cannot_be_compared_is_listed_with_the_reason(numbers, reason):
+    result = compare(*sides(), numbers=numbers, words=[])
+    assert result.columns == []
+    assert reason in result.not_compared[0]["reason"]
+
+
+def test_words_that_nobody_knows_are_not_compared():
+    result = compare(*sides())
+    assert [record["name"] for record in result.not_compared] == ["ethnicity"]
+
+
+def test_a_batch_below_the_least_size_is_not_compared():
+    reference, current = sides()
+    assert compare(reference, current.head(4)).columns == []
+    assert len(compare(reference, current.head(5)).columns) == 8
+
+
+def test_numbers_that_are_missing_or_infinite_are_left_out_and_counted():
+    reference, current = sides()
+    holes = pl.Series([None, float("nan"), float("inf")] + [100.0] * (current.height - 3))
+    column = by_name(compare(reference, current.with_columns(brightness=holes)))["brightness"]
+    assert column["missing_current"] == 3
+    assert column["mean_current"] == 100.0
+
+
+def test_the_order_of_images_does_not_matter_for_the_scores():
+    reference, current = sides(darker=1.0)
+    forward, backward = compare(reference, current), compare(reference, current.reverse())
+    scores = [{c["name"]: c["score"] for c in r.columns} for r in (forward, backward)]
+    assert scores[0] == scores[1]
+
+
+def test_unknown_subjects_are_people_of_their_own():
+    frame = pl.DataFrame({"image_id": ["1", "2", "3", "4"], "subject_id": ["s", "s", None, None]})
+    codes = subject_codes(frame.head(2), frame.tail(2))
+    assert codes[0] == codes[1]
+    assert len(set(codes.tolist())) == 3
+
+
+def test_the_table_for_people_has_a_row_for_each_feature():
+    result = compare(*sides(darker=1.5))
+    rows = column_rows(result.columns)
+    assert len(rows) == len(result.columns)
+    assert rows[0]["feature"] == "brightness"
+    assert rows[0]["moved"] == "yes"
+    assert rows[0]["change"].startswith("mean 1")

@@ -1,0 +1,1 @@
+"""Tests of the map, the clusters and the contact sheets."""

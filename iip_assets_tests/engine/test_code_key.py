@@ -1,0 +1,185 @@
+"""Code keys move with the code that a function can reach, and with nothing else."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import grimp
+import pytest
+
+from iip_assets.engine.code_key import CodeKeys, SourceTree
+
+FILES = {
+    "__init__": "",
+    "deep.__init__": "",
+    "assets": '''
+"""Docs."""
+import functools
+import json as j
+from typing import TYPE_CHECKING
+from demo import constants
+from demo.wrap import wrapped
+if TYPE_CHECKING:
+    from demo.types_only import T
+
+LIMIT = 3
+TABLE = {}
+TABLE["x"] = 1
+OTHER = 4
+print  # an expression that runs on import
+
+def helper(x):
+    return x + LIMIT
+
+def unused():
+    return OTHER
+
+class Base:
+    factor = 2
+
+class Derived(Base):
+    pass
+
+@wrapped
+def work(x):
+    """Docs of work."""
+    from demo.deep.lazy import compute
+    return compute(helper(x)) + Derived.factor + TABLE["x"] + constants.NUMBER
+
+def other():
+    return unused()
+''',
+    "constants": "NUMBER = 1\n",
+    "wrap": "def wrapped(f):\n    return f\n",
+    "types_only": "T = int\n",
+    "deep.lazy": "from ..deeper import base\nimport polars\n\ndef compute(x):\n    return base(x)\n",
+    "deeper": "def base(x):\n    return x\n",
+    "lonely": "x = 1\n",
+}
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    folder = tmp_path / "demo"
+    for name, text in FILES.items():
+        file = folder / Path(*name.split(".")).with_suffix(".py")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return folder
+
+
+def key(folder: Path, name: str = "work") -> str:
+    return CodeKeys("demo", folder).of_name("demo.assets", name).key
+
+
+def edit(folder: Path, module: str, old: str, new: str) -> None:
+    file = folder / Path(*module.split(".")).with_suffix(".py")
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("assets", "LIMIT = 3", "LIMIT = 4"),
+        ("assets", "return x + LIMIT", "return x - LIMIT"),
+        ("assets", "factor = 2", "factor = 3"),
+        ("assets", 'TABLE["x"] = 1', 'TABLE["x"] = 2'),
+        ("assets", "    pass", "    extra = 1"),
+        ("assets", "@wrapped\n", ""),
+        ("assets", "print  #", "repr  #"),
+        ("constants", "1", "2"),
+        ("wrap", "return f", "return [f][0]"),
+        ("deep.lazy", "base(x)\n", "base(x) * 2\n"),
+        ("deeper", "return x", "return x + 1"),
+        ("deep.__init__", "", "import os\n"),
+    ],
+    ids=lambda value: str(value).strip().replace("\n", " ")[:24],
+)
+def test_an_edit_of_reached_code_moves_the_key(demo: Path, module: str, old: str, new: str) -> None:
+    before = key(demo)
+    edit(demo, module, old, new)
+    assert key(demo) != before
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("assets", '"""Docs of work."""', '"""Other docs."""'),
+        ("assets", '"""Docs."""', ""),
+        ("assets", "OTHER = 4", "OTHER = 5"),
+        ("assets", "return OTHER", "return 7"),
+        ("assets", "# an expression that runs on import", "# comment"),
+        ("assets", "x + LIMIT", "(x\n     + LIMIT)"),
+        ("types_only", "int", "str"),
+        ("lonely", "1", "2"),
+        ("deeper", "def base(x):\n", "# why\ndef base(x):\n\n"),
+    ],
+    ids=lambda value: str(value).strip().replace("\n", " ")[:24],
+)
+def test_an_edit_of_anything_else_does_not(demo: Path, module: str, old: str, new: str) -> None:
+    before = key(demo)
+    edit(demo, module, old, new)
+    assert key(demo) == before
+
+
+def test_third_party_packages_count_by_major_and_minor_version(demo: Path) -> None:
+    found = CodeKeys("demo", demo).of_name("demo.assets", "work")
+    assert set(found.packages) == {"polars"}
+    assert found.packages["polars"].count(".") == 1
+
+
+def test_the_framework_does_not_count(demo: Path) -> None:
+    keys = CodeKeys("demo", demo, framework=["demo.deep"])
+    found = keys.of_name("demo.assets", "work")
+    assert not any(module.startswith("demo.deep") for module in found.modules)
+
+
+def test_a_function_without_a_name_of_its_own_is_refused(demo: Path) -> None:
+    with pytest.raises(ValueError, match="top of its module"):
+        CodeKeys("demo", demo).of(lambda: None)
+    with pytest.raises(ValueError, match="no function 'missing'"):
+        CodeKeys("demo", demo).of_name("demo.assets", "missing")
+
+
+def test_a_cache_gives_the_same_keys_and_a_damaged_one_is_ignored(
+    demo: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "keys.json"
+    fresh = CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work")
+    assert CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work") == fresh
+    cache.write_text("{")
+    assert CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work") == fresh
+    edit(demo, "deeper", "return x", "return x + 1")
+    assert CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work") != fresh
+
+
+def test_what_a_module_reaches_is_what_grimp_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An independent reader of imports agrees, for every asset module of this very package."""
+    import iip_assets
+    from iip_assets.graph import ASSETS
+
+    folder = Path(iip_assets.__file__).parent
+    known = grimp.build_graph("iip_assets", exclude_type_checking_imports=True, cache_dir=None)
+    for asset in ASSETS:
+        module = asset.function.__module__
+        hashes, _ = SourceTree("iip_assets", folder, ()).reach(module, asset.name)
+        reached = {name for name in hashes if ":" not in name}
+        packages = {"iip_assets", *(name.rpartition(".")[0] for name in reached | {module})}
+        direct = {name for name in reached if name not in packages}
+        allowed = known.find_upstream_modules(module) | {module} | packages
+        assert reached <= allowed, asset.name
+        for name in direct:
+            assert known.find_upstream_modules(name) - packages <= reached, (asset.name, name)
+
+
+def test_python_of_another_version_is_other_code(
+    demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from iip_assets.engine.code_key import tree_digest
+
+    before = tree_digest(demo)
+    monkeypatch.setattr(sys, "version_info", (3, 99))
+    assert tree_digest(demo) != before

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from iip_assets.statistics.measure import MEASURES, measure, measure_images
+from iip_assets_tests.statistics.eyes import CLASSES, drawn_mask, png
+
+MASK = drawn_mask()
+PICTURE = np.repeat(np.choose(MASK, [140, 220, 90, 30]).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+class MemoryStore:
+    def __init__(self, **files):
+        self.files = files
+        self.fetched = []
+
+    def fetch(self, md5s):
+        self.fetched += md5s
+
+    def read(self, md5):
+        return self.files[md5]
+
+
+STORE = {
+    "eye": png(PICTURE),
+    "mask": png(MASK),
+    "cut": png(PICTURE)[:200],
+    "empty": b"",
+    "small_mask": png(MASK[:100]),
+    "strange_mask": png(np.full((240, 320), 9, np.uint8)),
+}
+
+
+def run(*pairs, **options):
+    records = [{"image_id": image, "mask_id": mask} for image, mask in pairs]
+    store = MemoryStore(**STORE)
+    return measure_images(
+        records, max_megapixels=1, mask_classes=list(CLASSES), store=store, **options
+    )
+
+
+def test_bytes_measure_as_their_pixels():
+    with_mask, without = run(("eye", "mask"), ("eye", None))
+    assert with_mask == measure(PICTURE, MASK, mask_classes=CLASSES)
+    assert without == measure(PICTURE, None, mask_classes=CLASSES)
+    assert with_mask["iris_visibility"] == pytest.approx(1, abs=0.03)
+    assert without["iris_visibility"] is None
+
+
+def test_an_image_that_cannot_be_decoded_has_nulls_and_stops_nobody():
+    cut, empty, fine = run(("cut", "mask"), ("empty", None), ("eye", None))
+    assert cut == empty == dict.fromkeys(MEASURES)
+    assert fine["brightness"] is not None
+
+
+def test_an_image_of_too_many_megapixels_has_nulls():
+    store = MemoryStore(**STORE)
+    record = {"image_id": "eye", "mask_id": None}
+    found = measure_images([record], max_megapixels=0.01, mask_classes=CLASSES, store=store)
+    assert found == [dict.fromkeys(MEASURES)]
+
+
+@pytest.mark.parametrize("mask", ["small_mask", "strange_mask", "empty"])
+def test_a_bad_mask_counts_as_none(mask):
+    assert run(("eye", mask)) == run(("eye", None))
+
+
+def test_a_file_that_is_missing_is_an_error_and_no_null():
+    with pytest.raises(KeyError, match="nowhere"):
+        run(("nowhere", None))
+
+
+def test_results_stand_in_the_order_of_the_rows_whatever_the_threads():
+    pairs = [("eye", "mask"), ("empty", None), ("eye", None)] * 7
+    assert run(*pairs, threads=1) == run(*pairs, threads=5)
+
+
+def test_what_is_read_is_fetched_first_and_once():
+    store = MemoryStore(**STORE)
+    records = [{"image_id": "eye", "mask_id": "mask"}, {"image_id": "eye", "mask_id": None}]
+    measure_images(records, max_megapixels=1, mask_classes=CLASSES, store=store)
+    assert store.fetched == ["eye", "mask"]

@@ -1,0 +1,95 @@
+"""Conventions that the design rests on, kept by tests."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import dagster as dg
+import iip_assets
+from iip_assets.settings import Settings
+
+PACKAGE = Path(iip_assets.__file__).parent
+HEAVY = (
+    "torch timm pytorch_lightning lightning umap hdbscan evidently sklearn mlflow lancedb cv2 polars pandas numpy"
+).split()
+
+
+def test_importing_the_definitions_loads_nothing_heavy(tmp_path: Path) -> None:
+    (tmp_path / "iip.toml").write_text("")
+    code = f"import sys, iip_assets.definitions; print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_look_at_the_graph_loads_no_dagster(tmp_path: Path) -> None:
+    (tmp_path / "iip.toml").write_text("")
+    code = "import sys; from iip_assets.graph import build_project; build_project(); print('dagster' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_string_selections_work_in_the_installed_environment() -> None:
+    @dg.asset
+    def a() -> None: ...
+
+    @dg.asset(deps=[a])
+    def b() -> None: ...
+
+    selection = dg.AssetSelection.from_string("a+")
+    assert selection.resolve([a, b]) == {a.key, b.key}
+
+
+def test_rooms_hold_nothing_in_their_init() -> None:
+    """A package whose `__init__` imports would give every asset's code key all that it imports."""
+    for file in PACKAGE.glob("*/__init__.py"):
+        body = ast.parse(file.read_text()).body
+        assert [type(node) for node in body] == [ast.Expr], file
+        assert ast.get_docstring(ast.parse(file.read_text())), file
+
+
+def test_modules_are_imported_not_packages() -> None:
+    """`from iip_assets.dataset import splits` binds a module; binding a package would hide what is reached."""
+    packages = {
+        "iip_assets",
+        *(f"iip_assets.{file.parent.name}" for file in PACKAGE.glob("*/__init__.py")),
+    }
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                assert not packages & {alias.name for alias in node.names}, file
+            elif isinstance(node, ast.ImportFrom) and node.module in packages:
+                names = {f"{node.module}.{alias.name}" for alias in node.names}
+                assert not packages & names, file
+
+
+def test_the_settings_file_that_ships_explains_every_setting() -> None:
+    template = PACKAGE / "workspace" / "templates" / "iip.toml"
+    written = tomllib.loads(template.read_text())
+    settings = Settings.model_validate(written)
+    assert settings == Settings()
+    for section, fields in Settings().model_dump().items():
+        for name in fields:
+            assert name in written[section] or name == "target", f"{section}.{name}"
+
+
+def test_our_own_settings_file_has_the_same_settings_in_the_same_order() -> None:
+    root = PACKAGE.parent / "iip.toml"
+    ours, template = (
+        tomllib.loads(file.read_text())
+        for file in (root, PACKAGE / "workspace" / "templates" / "iip.toml")
+    )
+    assert list(ours) == list(template)
+    for section in template:
+        assert list(ours[section]) == list(template[section])
+
+
+def test_locked_versions_name_no_host() -> None:
+    assert "://" not in (PACKAGE.parent / "requirements.lock").read_text()

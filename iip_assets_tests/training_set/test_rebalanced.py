@@ -1,0 +1,153 @@
+import polars as pl
+import pytest
+
+from iip_assets.dataset.slices import slice_table
+from iip_assets.engine.figures import figure_png
+from iip_assets.engine.values import Skipped
+from iip_assets.settings import TrainingSetSettings
+from iip_assets.training_set.assets import rebalanced_training_set
+from iip_assets.training_set.cells import target_mix, training_rows, with_cells
+from iip_assets.training_set.figures import cells_figure
+from iip_assets.training_set.rebalanced import balance_rows, cell_summary, rebalanced_table
+
+BANDS = (0, 18)
+AXES = ("age_band", "gender")
+IMAGES = {
+    "image_id": pl.String, "label": pl.String, "age_years": pl.Float64,
+    "gender": pl.String, "ethnicity": pl.String,
+}  # fmt: skip
+SPLITS = {"image_id": pl.String, "split": pl.String, "has_mask": pl.Boolean}
+
+
+def data_of(*rows):
+    """Images and splits from (label, split, has_mask, age_years, gender)."""
+    images = [
+        {"image_id": f"{i:03}", "label": label, "age_years": age, "gender": gender}
+        for i, (label, _, _, age, gender) in enumerate(rows)
+    ]
+    splits = [
+        {"image_id": f"{i:03}", "split": split, "has_mask": mask}
+        for i, (_, split, mask, _, _) in enumerate(rows)
+    ]
+    return pl.DataFrame(images, schema=IMAGES), pl.DataFrame(splits, schema=SPLITS)
+
+
+def table_of(*rows, **options):
+    images, splits = data_of(*rows)
+    slices = slice_table(images, age_bands=BANDS, axes=AXES)
+    return rebalanced_table(images, splits, slices, axes=AXES, **{"max_weight": 5, **options})
+
+
+MIXED = (
+    ("full", "train", True, 20, "male"),
+    ("unclear", "train", True, 20, "male"),
+    (None, "train", True, 20, "female"),
+    (None, "train", False, 20, "female"),
+    ("none", "test", True, 20, "male"),
+    ("partial", "validation", True, 20, "male"),
+    ("none", "train", False, None, "male"),
+)
+
+
+def test_only_the_train_split_with_a_training_label_or_a_mask_is_kept():
+    rows = training_rows(*data_of(*MIXED))
+    assert rows["image_id"].to_list() == ["000", "002", "006"]
+    assert rows["label"].to_list() == ["full", None, "none"]
+
+
+def test_cells_join_the_axes_and_are_unknown_where_a_part_is():
+    table = table_of(*MIXED)
+    assert table["cell"].to_list() == ["18+ × male", "18+ × female", None]
+    assert table["weight"].mean() == pytest.approx(1)
+
+
+def test_an_axis_of_which_nothing_is_known_does_not_hide_the_others():
+    rows = [("full", "train", False, None, gender) for gender in ("male", "male", "female")]
+    table = table_of(*rows)
+    assert table["cell"].to_list() == ["male", "male", "female"]
+    assert table["weight"].to_list() == pytest.approx([0.75, 0.75, 1.5])
+
+
+def test_without_any_demographics_every_image_weighs_one():
+    table = table_of(*[("full", "train", False, None, None)] * 3)
+    assert table["cell"].null_count() == 3
+    assert table["weight"].to_list() == [1, 1, 1]
+
+
+def test_labels_are_balanced_by_a_factor_of_their_own():
+    rows = [("full", "train", True, 20, "male")] * 3 + [("none", "train", True, 20, "male")]
+    table = table_of(*rows, (None, "train", True, 20, "male"))
+    assert table["weight"].to_list() == pytest.approx([1] * 5)
+    assert table["label_weight"].to_list()[:4] == pytest.approx([2 / 3] * 3 + [2])
+    assert table["label_weight"][4] is None
+    assert table["filter_weight"].drop_nulls().to_list() == pytest.approx([2 / 3] * 3 + [2])
+
+
+def test_the_filters_weight_is_capped_as_a_product():
+    rows = [("full", "train", True, 20, "male")] * 30 + [("none", "train", True, 20, "female")]
+    table = table_of(*rows, max_weight=3)
+    assert table["filter_weight"].max() == 3
+    assert table["filter_weight"].mean() == pytest.approx(1)
+
+
+def test_a_target_mix_multiplies_the_axes():
+    rows = [("full", "train", False, age, g) for age in (5, 20) for g in ("male", "female")]
+    images, splits = data_of(*rows)
+    slices = slice_table(images, age_bands=BANDS, axes=AXES)
+    cells = with_cells(training_rows(images, splits), slices, AXES)
+    mix = target_mix(cells, AXES, {"gender": {"female": 0.8}})
+    # Ages keep their halves; men have what women leave.
+    assert mix == pytest.approx(
+        {"0-17 × female": 0.4, "0-17 × male": 0.1, "18+ × female": 0.4, "18+ × male": 0.1}
+    )
+    table = table_of(*rows, target={"gender": {"female": 0.8}})
+    female = table.filter(pl.col("cell").str.ends_with("female"))
+    assert female["weight"].sum() == pytest.approx(0.8 * 4)
+
+
+def test_the_summary_shows_shares_before_and_after():
+    rows = [("full", "train", False, 20, "male")] * 3 + [("full", "train", False, 20, "female")]
+    summary = cell_summary(table_of(*rows))
+    assert summary["cell"].to_list() == ["18+ × male", "18+ × female"]
+    assert summary["share_before"].to_list() == [0.75, 0.25]
+    assert summary["share_after"].to_list() == pytest.approx([0.5, 0.5])
+    sizes = {row["weights"]: row for row in balance_rows(table_of(*rows), max_weight=5)}
+    assert (sizes["weight"]["images"], sizes["weight"]["effective_images"]) == (4, 3.0)
+
+
+@pytest.mark.parametrize("n_cells", [0, 1, 60])
+def test_the_plot_of_cells_draws_any_number_of_them(n_cells):
+    rows = [("full", "train", False, 20, f"g{i}") for i in range(n_cells)]
+    figure = cells_figure(cell_summary(table_of(*rows)))
+    assert figure_png(figure).startswith(b"\x89PNG")
+    assert len(figure.axes[0].get_yticklabels()) == min(n_cells, 40)
+    assert ("20 between not shown" in figure.axes[0].get_title()) == (n_cells == 60)
+
+
+def asset_of(*rows, **settings):
+    images, splits = data_of(*rows)
+    return rebalanced_training_set.function(
+        {"images": images},
+        splits,
+        balance=TrainingSetSettings(axes=AXES, **settings),
+        age_bands=BANDS,
+        target={"gender": {"female": 0.9}},
+    )
+
+
+def test_the_asset_follows_the_target_only_when_told_to():
+    uniform = asset_of(*MIXED).value
+    towards = asset_of(*MIXED, toward="target").value
+    assert uniform["weight"].to_list() == pytest.approx([1, 1, 1])
+    assert towards["weight"][1] > 5 * towards["weight"][0]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [(), ((None, "train", False, 20, "male"),), (("full", "test", True, 20, "male"),)],
+    ids=["no images", "no label or mask", "no train split"],
+)
+def test_without_anything_to_learn_from_the_asset_is_skipped(rows):
+    value = asset_of(*rows).value
+    assert isinstance(value, Skipped)
+    assert "train split" in value.reason
