@@ -7,16 +7,21 @@ from typing import Any
 
 __all__ = ["load"]
 
-# Pictures of eyes are biometric data: no library phones home, and nothing needs the network after the
-# install. Whoever wants otherwise sets the variable.
+# Pictures of eyes are biometric data: no library phones home, and nothing needs the network after
+# the install. Whoever wants otherwise sets the variable.
 for _variable in (
     "DAGSTER_DISABLE_TELEMETRY",
     "DO_NOT_TRACK",
     "DVC_NO_ANALYTICS",
+    "EVIDENTLY_DISABLE_TELEMETRY",
     "HF_HUB_DISABLE_TELEMETRY",
     "HF_HUB_OFFLINE",
 ):
     os.environ.setdefault(_variable, "1")
+
+
+# Two OpenMP threads that spin for each other on busy cores make a training step four times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,7 @@
-"""The `iip` command: thin verbs over what the rooms do. Results go to stdout, words about them to stderr."""
+"""The `iip` command: thin verbs over what the rooms do.
+
+Results go to stdout, words about them to stderr.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 
 
 def main() -> None:
-    """Runs the command line; an error that a person can mend ends in one line, not in a traceback."""
+    """Runs the command line; an error that a person can mend ends in one line, no traceback."""
     from iip_assets.errors import USER_ERRORS
 
     try:
@@ -135,7 +138,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def synthesize(
+def synthesize(  # noqa: PLR0917 - typer reads parameters as options
     out: Annotated[Path, typer.Argument(help="Folder to write batches into.")],
     images: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 600,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal pictures.")] = 1,

@@ -1,4 +1,4 @@
-"""Errors whose message alone tells a person what to do; the command line prints that and no traceback."""
+"""Errors whose message alone tells a person what to do; `iip` prints that and no traceback."""
 
 from __future__ import annotations
 

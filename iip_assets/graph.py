@@ -57,7 +57,9 @@ class NoWorkspaceError(LookupError):
 
 
 def find_workspace(start: Path | None = None) -> Path:
-    """The workspace that `start` (the current folder unless given) lies in; IIP_WORKSPACE names one outright.
+    """The workspace that `start` lies in, the current folder unless given.
+
+    Without `start`, IIP_WORKSPACE names the workspace outright.
 
     Raises:
         NoWorkspaceError: There is none.

@@ -12,7 +12,9 @@ from iip_assets.graph import build_project
 
 
 def load(name: str, *, root: Path | str | None = None) -> Any:
-    """The present value of an asset: a polars DataFrame, a dict of them, a `Report`, `Files` or `Skipped`.
+    """The present value of an asset.
+
+    It is a polars DataFrame, a dict of them, a `Report`, `Files` or `Skipped`.
 
     Args:
         name: The asset, such as "lighting_stats".

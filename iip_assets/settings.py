@@ -1,7 +1,7 @@
 """Every setting of a workspace: iip.toml and IIP_* variables, read once into frozen, typed values.
 
-Values only, no behaviour: an asset's key holds the values that it declares, so this module is not part of
-anyone's code. A setting may be overridden by a variable such as `IIP_FILTER__SEED=7`.
+Values only, no behaviour: an asset's key holds the values that it declares, so this module is not
+part of anyone's code. A setting may be overridden by a variable such as `IIP_FILTER__SEED=7`.
 """
 
 from __future__ import annotations
@@ -213,9 +213,10 @@ class SettingsError(ValueError):
 
 
 def read_settings(root: Path) -> Settings:
-    """The settings of the workspace at `root`: iip.toml, and over it variables such as IIP_FILTER__SEED.
+    """The settings of the workspace at `root`: iip.toml, then variables such as IIP_FILTER__SEED.
 
-    `compute.device = "auto"` is resolved here, so that an asset which declares it has the device in its key.
+    `compute.device = "auto"` is resolved here, so that an asset which declares it has the device in
+    its key.
 
     Raises:
         SettingsError: The file is missing or no TOML, or a value is not what the setting takes.
@@ -246,7 +247,8 @@ def _parse(file: str, text: str, overrides: tuple[tuple[str, str], ...]) -> Sett
         settings = Settings.model_validate(values)
     except ValidationError as error:
         lines = [
-            f"  {'.'.join(str(part) for part in problem['loc'])} = {problem['input']!r}: {problem['msg']}"
+            f"  {'.'.join(str(part) for part in problem['loc'])} = "
+            f"{problem['input']!r}: {problem['msg']}"
             for problem in error.errors()
         ]
         raise SettingsError(

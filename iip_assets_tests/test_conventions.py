@@ -9,13 +9,27 @@ import tomllib
 from pathlib import Path
 
 import dagster as dg
+
 import iip_assets
 from iip_assets.settings import Settings
 
 PACKAGE = Path(iip_assets.__file__).parent
-HEAVY = (
-    "torch timm pytorch_lightning lightning umap hdbscan evidently sklearn mlflow lancedb cv2 polars pandas numpy"
-).split()
+HEAVY = [
+    "torch",
+    "timm",
+    "pytorch_lightning",
+    "lightning",
+    "umap",
+    "hdbscan",
+    "evidently",
+    "sklearn",
+    "mlflow",
+    "lancedb",
+    "cv2",
+    "polars",
+    "pandas",
+    "numpy",
+]
 
 
 def test_importing_the_definitions_loads_nothing_heavy(tmp_path: Path) -> None:
@@ -29,7 +43,10 @@ def test_importing_the_definitions_loads_nothing_heavy(tmp_path: Path) -> None:
 
 def test_a_look_at_the_graph_loads_no_dagster(tmp_path: Path) -> None:
     (tmp_path / "iip.toml").write_text("")
-    code = "import sys; from iip_assets.graph import build_project; build_project(); print('dagster' in sys.modules)"
+    code = (
+        "import sys; from iip_assets.graph import build_project; "
+        "build_project(); print('dagster' in sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
@@ -56,7 +73,7 @@ def test_rooms_hold_nothing_in_their_init() -> None:
 
 
 def test_modules_are_imported_not_packages() -> None:
-    """`from iip_assets.dataset import splits` binds a module; binding a package would hide what is reached."""
+    """`from iip_assets.dataset import splits` binds a module; a package hides what is reached."""
     packages = {
         "iip_assets",
         *(f"iip_assets.{file.parent.name}" for file in PACKAGE.glob("*/__init__.py")),

@@ -59,6 +59,9 @@ def _label_bars(table: pl.DataFrame, name: str) -> Figure:
     axes.margins(x=0.1)
     axes.set_xlabel("images")
     axes.spines[["top", "right"]].set_visible(False)
-    if any(left):
+    if not any(left):
+        axes.set_xlim(0, 1)
+        axes.text(0.5, 0.5, "no images", transform=axes.transAxes, ha="center", va="center")
+    else:
         figure.legend(loc="outside upper center", ncols=len(_COLOURS), frameon=False, fontsize=8)
     return figure

@@ -1,12 +1,12 @@
 """A hash of what a picture looks like, which re-encoding, resizing and a little light leave alone.
 
-The DCT hash of Zauner (2010), "Implementation and benchmarking of perceptual image hash functions",
-with 16×16 frequencies instead of 8×8. Measured on 10,000 eye crops of 5,000 people (50 million pairs):
-64 bits at a distance of 8, which their copies need, merge 4,226 pairs, most of them different eyes;
-256 bits at 40 merge 21, all of them the same photograph. Of copies at 40: all of those halved,
-enlarged, brightened, darkened or blurred are found, 99% of those saved as JPEG of quality 75, and 84%
-of those cropped by 2%. A picture without fine detail has noise in its high frequencies, and may miss
-its copies.
+The DCT hash of Zauner (2010), "Implementation and benchmarking of perceptual image hash
+functions", with 16×16 frequencies instead of 8×8. Measured on 10,000 eye crops of 5,000 people (50
+million pairs): 64 bits at a distance of 8, which their copies need, merge 4,226 pairs, most of them
+different eyes; 256 bits at 40 merge 21, all of them the same photograph. Of copies at 40: all of
+those halved, enlarged, brightened, darkened or blurred are found, 99% of those saved as JPEG of
+quality 75, and 84% of those cropped by 2%. A picture without fine detail has noise in its high
+frequencies, and may miss its copies.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def drift_figure(columns: Sequence[dict[str, Any]], batch: str) -> Figure:
     shown = moved or list(columns[:4])
     across = min(3, max(1, len(shown)))
     down = max(1, -(-len(shown) // across))
-    figure = new_figure(3.2 * across + 0.3, 2.3 * down + 0.7)
+    figure = new_figure(max(5.5, 3.2 * across + 0.3), 2.3 * down + 0.7)
     for index, column in enumerate(shown):
         axes = figure.add_subplot(down, across, index + 1)
         if column["kind"] == "number":
@@ -44,7 +44,7 @@ def drift_figure(columns: Sequence[dict[str, Any]], batch: str) -> Figure:
     if shown:
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8)
-    what = f"{len(moved)} features that moved" if moved else "no feature moved; the nearest to it"
+    what = f"features that moved ({len(moved)})" if moved else "no feature moved; the nearest to it"
     # A dollar sign would start mathematics.
     name = _short(batch, 40).replace("$", r"\$")
     figure.suptitle(f"Batch {name}: {what}", fontsize=10)

@@ -114,7 +114,8 @@ def weights_digest(state: Mapping[str, torch.Tensor]) -> str:
     """SHA-256 over the names and values of the weights."""
     from safetensors.torch import save
 
-    return hashlib.sha256(save(dict(state))).hexdigest()
+    packed = {name: tensor.contiguous() for name, tensor in state.items()}
+    return hashlib.sha256(save(packed)).hexdigest()
 
 
 def _stage_of(block: int) -> tuple[int, int]:

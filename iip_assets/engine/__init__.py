@@ -1,1 +1,1 @@
-"""Compute or reuse: actions, artifacts, feature tables, code keys, refresh. Knows nothing of eyes."""
+"""Compute or reuse: actions, artifacts, feature tables, code keys, refresh. Knows no eyes."""

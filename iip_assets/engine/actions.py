@@ -79,8 +79,9 @@ class ActionRecord:
     @property
     def skipped(self) -> str | None:
         """Why the asset could not be made from this data, if so."""
-        reason = self.metadata.get("skipped")
-        return str(reason["value"]) if reason else None
+        if self.artifact.kind != "skipped":
+            return None
+        return str(self.metadata["skipped"]["value"])
 
 
 class ActionLog:

@@ -39,8 +39,8 @@ class Artifact:
 
     Attributes:
         kind: How its bytes are read back.
-        content_hash: Its data version: equal for equal content, whatever the bytes (a report's markup may
-            change while its data does not).
+        content_hash: Its data version: equal for equal content, whatever the bytes (a report's
+            markup may change while its data does not).
         name: Its file in the store, after the hash of the bytes.
     """
 
@@ -175,8 +175,8 @@ def _classify(value: Any) -> tuple[str, str, str]:
     if isinstance(value, dict):
         return "json", "json", digest_json(value)
     raise TypeError(
-        f"an asset returned {type(value).__name__}; it may return a polars DataFrame, a dict of them, "
-        "a JSON-like dict, Report, Files or Skipped"
+        f"an asset returned {type(value).__name__}; it may return a polars DataFrame, "
+        "a dict of them, a JSON-like dict, Report, Files or Skipped"
     )
 
 

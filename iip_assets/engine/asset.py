@@ -66,7 +66,8 @@ class Source:
         name: Its name in the graph.
         room: The room, which is its Dagster group.
         description: Shown in the UI.
-        observe: Gives the present data version; it must be cheap, since every look at the graph calls it.
+        observe: Gives the present data version; it must be cheap, since every look at the graph
+            calls it.
         load: Gives the value of a data version.
         kinds: The tools behind it.
     """
@@ -89,9 +90,9 @@ def asset(
 ) -> Callable[[Callable[P, R]], Asset[P, R]]:
     """Makes an asset of a function whose signature says all that it reads.
 
-    Positional parameters are input assets, by name. Keyword-only parameters are settings, annotated with
-    `Setting`, or the `Work`. An input whose annotation mentions `Skipped` is handed over even when it was
-    skipped; otherwise a skipped input skips the asset.
+    Positional parameters are input assets, by name. Keyword-only parameters are settings, annotated
+    with `Setting`, or the `Work`. An input whose annotation mentions `Skipped` is handed over even
+    when it was skipped; otherwise a skipped input skips the asset.
 
     Raises:
         TypeError: A keyword-only parameter is neither a setting nor the `Work`.
@@ -148,8 +149,8 @@ def _setting_path(function: Callable[..., Any], name: str, annotation: Any) -> s
             if isinstance(mark, Setting):
                 return mark.path
     raise TypeError(
-        f"{function.__module__}.{function.__name__}: the keyword-only parameter {name!r} must be annotated "
-        "as Annotated[type, Setting('path.in.iip_toml')] or as Work"
+        f"{function.__module__}.{function.__name__}: the keyword-only parameter {name!r} must be "
+        "annotated as Annotated[type, Setting('path.in.iip_toml')] or as Work"
     )
 
 

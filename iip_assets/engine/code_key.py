@@ -1,15 +1,17 @@
 """Code keys: the hash of all code of a package that a function can reach, and of nothing else.
 
-A function reaches itself, the names of its file that it uses, and every module that those import, directly
-or through others. What counts is the syntax tree without docstrings, so that comments, formatting and
-documentation rerun nothing. Third-party packages count by their major and minor version. Modules of the
-framework (the engine, the settings' classes) do not count: they carry values, they do not compute them.
+A function reaches itself, the names of its file that it uses, and every module that those import,
+directly or through others. What counts is the syntax tree without docstrings, so that comments,
+formatting and documentation rerun nothing. Third-party packages count by their major and minor
+version. Modules of the framework (the engine, the settings' classes) do not count: they carry
+values, they do not compute them.
 """
 
 from __future__ import annotations
 
 import ast
 import json
+import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,8 +30,8 @@ class CodeKey:
 
     Attributes:
         key: The hash.
-        modules: Module name to the hash of its syntax tree; the function's own part of its file stands under
-            `module:function`.
+        modules: Module name to the hash of its syntax tree; the function's own part of its file
+            stands under `module:function`.
         packages: Third-party distribution to its major.minor version.
     """
 
@@ -54,13 +56,15 @@ class CodeKeys:
         Args:
             package: The package's import name.
             folder: The package's own folder.
-            framework: Modules and packages (with all below them, and of others too) that do not count.
+            framework: Modules and packages (with all below them, and of others too) that do not
+                count.
             cache: A file that keeps keys between processes; it is only ever a matter of speed.
         """
         self._package = package
         self._folder = folder
         self._framework = tuple(framework)
         self._cache = cache
+        self._stats: frozenset[tuple[str, int, int]] | None = None
         self._tree: str | None = None
         self._source: SourceTree | None = None
         self._keys: dict[str, dict[str, Any]] = {}
@@ -69,8 +73,8 @@ class CodeKeys:
         """The key of a module-level function.
 
         Raises:
-            ValueError: The function is a lambda, a closure or a method, whose code has no name to follow,
-                or is not of this package.
+            ValueError: The function is a lambda, a closure or a method, whose code has no name to
+                follow, or is not of this package.
         """
         return self.of_name(function.__module__, function.__qualname__)
 
@@ -94,6 +98,10 @@ class CodeKeys:
 
     def _sync(self) -> None:
         """Forgets what was known when any file of the package has changed."""
+        stats = _stats(self._folder)
+        if stats == self._stats:
+            return
+        self._stats = stats
         tree = tree_digest(self._folder)
         if tree == self._tree:
             return
@@ -112,10 +120,22 @@ class CodeKeys:
 
 
 def tree_digest(folder: Path) -> str:
-    """The hash of all Python files below a folder, byte for byte, and of the Python that runs them."""
+    """The hash of all Python files below a folder, byte for byte, and of the Python version."""
     files = sorted(folder.rglob("*.py"))
     contents = [[str(file.relative_to(folder)), digest_bytes(file.read_bytes())] for file in files]
     return digest_json([list(sys.version_info[:2]), contents])
+
+
+def _stats(folder: Path) -> frozenset[tuple[str, int, int]]:
+    """Path, time of change and size of every Python file; when they move, keys are formed anew."""
+    found = []
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith(".py"):
+                path = os.path.join(place, name)  # noqa: PTH118 - runs for every file on every look
+                stat = os.stat(path)  # noqa: PTH116
+                found.append((path, stat.st_mtime_ns, stat.st_size))
+    return frozenset(found)
 
 
 class SourceTree:
@@ -131,8 +151,8 @@ class SourceTree:
         """All code that a function reaches.
 
         Returns:
-            Syntax-tree hashes by module (the function's own part of its file under `module:name`), and the
-            third-party import names.
+            Syntax-tree hashes by module (the function's own part of its file under `module:name`),
+            and the third-party import names.
         """
         own = self.module(module)
         statements = own.used_by(name)
@@ -144,8 +164,8 @@ class SourceTree:
         followed: set[str] = set()
         implicit = [self._parent(module)]
         while waiting or implicit:
-            # A package whose module is imported runs its own `__init__` too, but what that one imports
-            # inside its functions is reached only by those who import it by name.
+            # A package whose module is imported runs its own `__init__` too, but what that one
+            # imports inside its functions is reached only by those who import it by name.
             by_name = bool(waiting)
             current = waiting.pop() if by_name else implicit.pop()
             if not current or current in followed or self._is_framework(current):
@@ -176,7 +196,7 @@ class SourceTree:
         return any(module == name or module.startswith(f"{name}.") for name in self._framework)
 
     def _follow(self, targets: Iterable[str], external: set[str]) -> list[str]:
-        """The package's modules among import targets; the names of other packages go into `external`."""
+        """The package's modules among import targets; other packages' names go into `external`."""
         inside: list[str] = []
         for target in targets:
             top = target.split(".")[0]
@@ -217,7 +237,7 @@ class Module:
                 )
 
     def imported_at_load(self) -> Iterator[str]:
-        """Targets of the imports that run when the module is loaded, not later inside a function."""
+        """Targets of imports that run when the module is loaded, not later inside a function."""
         for statement in self.tree.body:
             for node in _outside_functions(statement):
                 if isinstance(node, ast.Import | ast.ImportFrom):
@@ -231,7 +251,7 @@ class Module:
         return ".".join([*kept, *([node.module] if node.module else [])])
 
     def used_by(self, name: str) -> list[ast.stmt]:
-        """The top-level statements that a function needs: its own, and all that those need, in file order.
+        """The top-level statements that a function needs, also through others, in file order.
 
         Raises:
             ValueError: There is no such function.
@@ -269,7 +289,7 @@ class _Strip(ast.NodeTransformer):
             del body[0]
         return self.generic_visit(node)
 
-    def visit_If(self, node: ast.If) -> Any:  # noqa: N802 - the name is ast's
+    def visit_If(self, node: ast.If) -> Any:
         test = ast.unparse(node.test)
         if test in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
             return [self.visit(statement) for statement in node.orelse]
@@ -294,7 +314,10 @@ def _is_star(statement: ast.stmt) -> bool:
 
 
 def _bound(statement: ast.stmt) -> Iterator[str]:
-    """Names that a top-level statement binds or changes: `x = 1`, `x[0] = 1`, `x.y += 1`, def, import, if."""
+    """Names that a top-level statement binds or changes.
+
+    Such as by `x = 1`, `x[0] = 1`, `x.y += 1`, def, import or if.
+    """
     for node in _outside_functions(statement):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
@@ -345,7 +368,7 @@ def _module_name(package: str, folder: Path, file: Path) -> str:
 
 
 def _distributions(imports: Iterable[str]) -> set[str]:
-    """The installed distributions that provide these import names; an absent one counts by its import name."""
+    """The installed distributions of these import names; an absent one counts by that name."""
     wanted = {name for name in imports if name not in sys.stdlib_module_names}
     if not wanted:
         return set()
@@ -354,7 +377,7 @@ def _distributions(imports: Iterable[str]) -> set[str]:
 
 @cache
 def _providers() -> Mapping[str, list[str]]:
-    """Distributions by import name; a third of a second, so it is asked for once and only when needed."""
+    """Distributions by import name; takes a third of a second, so asked for once, when needed."""
     return metadata.packages_distributions()
 
 

@@ -33,7 +33,8 @@ def build_dagster_definitions(
     """
     performed = {} if outcomes is None else outcomes
     with warnings.catch_warnings():
-        # Observable sources, their selection and code references are "beta" in Dagster and settled here.
+        # Observable sources, their selection and code references are "beta" in Dagster and settled
+        # here.
         warnings.simplefilter("ignore", dg.BetaWarning)
         assets = [_asset(project, one, performed) for one in project.graph.assets.values()]
         sources = [_source(project, one) for one in project.graph.sources.values()]
@@ -41,7 +42,8 @@ def build_dagster_definitions(
     refresh = dg.define_asset_job(
         REFRESH_JOB,
         selection=everything,
-        description="Observes the data, then brings every asset up to date; what is not stale is reused.",
+        description="Observes the data, then brings every asset up to date; "
+        "what is not stale is reused.",
     )
     return dg.Definitions(
         assets=[*sources, *assets],

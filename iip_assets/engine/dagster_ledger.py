@@ -10,7 +10,7 @@ _DATA_VERSION_TAG = "dagster/data_version"
 
 
 class DagsterLedger:
-    """Who materialized what, from the instance's event log; each asset is asked for once until it changes."""
+    """Who materialized what, from the event log; each asset is asked for once until it changes."""
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self._instance = instance

@@ -1,7 +1,7 @@
 """Who materialized what, kept beside the event log so that a look at it need not load Dagster.
 
-The copy counts only while the event log stands exactly where it stood when the copy was made. It is a matter
-of speed alone: without it the same answers come from Dagster.
+The copy counts only while the event log stands exactly where it stood when the copy was made. It is
+a matter of speed alone: without it the same answers come from Dagster.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def write_cached_ledger(state: Path, graph: Graph, ledger: Ledger) -> CachedLedg
 
 
 def event_log_mark(dagster_home: Path) -> list[str] | None:
-    """Where Dagster's SQLite event log of assets stands; None where there is none (PostgreSQL, or new)."""
+    """Where Dagster's SQLite log of asset events stands; None without one (PostgreSQL, or new)."""
     database = dagster_home / "history" / "runs" / "index.db"
     if not database.exists():
         return None

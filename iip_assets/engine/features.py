@@ -1,8 +1,8 @@
-"""Feature tables: one row per picture for one per-image feature, kept in LanceDB and computed only once.
+"""Feature tables: one row per picture for one feature, kept in LanceDB and computed only once.
 
-A row's key is the hash of all that was read for it: the identities in the row, the code of the function,
-and the settings given. Rows enter by key in chunks, so two writers never double a row and a killed run
-loses one chunk.
+A row's key is the hash of all that was read for it: the identities in the row, the code of the
+function, and the settings given. Rows enter by key in chunks, so two writers never double a row and
+a killed run loses one chunk.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class FeatureTable:
             results = compute(records, **given, **tools)
             if len(results) != len(records):
                 raise ValueError(
-                    f"{compute.__name__} gave {len(results)} records for {len(records)} rows of {self._name}"
+                    f"{compute.__name__} gave {len(results)} records for {len(records)} rows "
+                    f"of {self._name}"
                 )
             table.add(part[_KEY].to_list(), results)
         found = table.read(distinct[_KEY])
@@ -107,8 +108,8 @@ class FeatureTable:
 class _Table:
     """One Lance table of results by key.
 
-    A result's words and numbers are one JSON text and its vector (one at most) a column of its own, so that
-    a column which is null in the first chunk can hold anything later.
+    A result's words and numbers are one JSON text and its vector (one at most) a column of its own,
+    so that a column which is null in the first chunk can hold anything later.
     """
 
     def __init__(self, folder: Path, name: str) -> None:

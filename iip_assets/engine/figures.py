@@ -1,4 +1,4 @@
-"""Plots as people see them in Dagster and in reports. Figures are made without pyplot's global state."""
+"""Plots as people see them in Dagster and in reports, made without pyplot's global state."""
 
 from __future__ import annotations
 

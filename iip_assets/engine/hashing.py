@@ -29,8 +29,8 @@ def digest_bytes(data: bytes) -> str:
 def digest_table(frame: pl.DataFrame) -> str:
     """The SHA-256 of a table's columns and rows in the order in which they stand.
 
-    It covers names, types, nulls and values, and no more: chunking, compression and the version of the
-    library that wrote the table do not matter.
+    It covers names, types, nulls and values, and no more: chunking, compression and the version of
+    the library that wrote the table do not matter.
     """
     hasher = hashlib.sha256()
     schema = [[name, str(dtype)] for name, dtype in frame.schema.items()]

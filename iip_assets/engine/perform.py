@@ -209,7 +209,8 @@ def _checks_of(asset: Asset[..., Any], result: Result[Any]) -> list[Check]:
     given = {check.name for check in result.checks}
     if given != promised:
         raise ValueError(
-            f"{asset.name} promises the checks {sorted(promised)} and returned {sorted(given)}; they must match"
+            f"{asset.name} promises the checks {sorted(promised)} and returned {sorted(given)}; "
+            "they must match"
         )
     return list(result.checks)
 
@@ -219,7 +220,7 @@ def _because(name: str, reason: str) -> str:
 
 
 def images_of(outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, int]]:
-    """For each performed asset that works image by image, how many images it computed and how many it had."""
+    """Images computed and images reused by each performed asset that works image by image."""
     counts = {}
     for name, outcome in outcomes.items():
         computed, reused = outcome.record.images_computed, outcome.record.images_reused

@@ -114,19 +114,20 @@ class Refresher:
             states = self.states()
             due = self._due(states, only)
             outcomes: dict[str, Outcome] = {}
-            run_id = self._run(due, outcomes) if due else None
+            errors: dict[str, str] = {}
+            run_id = self._run(due, outcomes, errors) if due else None
             if due:
                 states = self.states()
                 write_cached_ledger(
                     self.project.workspace.state, self.project.graph, self._ledger()
                 )
-        return self._summary(states, outcomes, time.monotonic() - started, run_id)
+        return self._summary(states, outcomes, errors, time.monotonic() - started, run_id)
 
     def _due(self, states: Mapping[str, State], only: Collection[str]) -> list[str]:
         wanted = self.project.graph.above(only) if only else set(states)
         return [name for name, state in states.items() if state.due and name in wanted]
 
-    def _run(self, due: list[str], outcomes: dict[str, Outcome]) -> str:
+    def _run(self, due: list[str], outcomes: dict[str, Outcome], errors: dict[str, str]) -> str:
         import dagster as dg
 
         from iip_assets.engine.dagster_graph import REFRESH_JOB, build_dagster_definitions
@@ -139,12 +140,17 @@ class Refresher:
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
+        for event in result.all_events:
+            if event.is_step_failure and event.step_key not in outcomes:
+                error = event.step_failure_data.error_display_string
+                errors[str(event.step_key)] = _last_error(error)
         return str(result.run_id)
 
     def _summary(
         self,
         states: Mapping[str, State],
         outcomes: Mapping[str, Outcome],
+        errors: Mapping[str, str],
         seconds: float,
         run_id: str | None,
     ) -> Refreshed:
@@ -172,9 +178,12 @@ class Refresher:
         )
 
     def _ledger(self) -> Ledger:
+        cached = read_cached_ledger(self.project.workspace.state)
+        if cached is not None:
+            return cached
         from iip_assets.engine.dagster_ledger import DagsterLedger
 
-        return read_cached_ledger(self.project.workspace.state) or DagsterLedger(self._dagster())
+        return DagsterLedger(self._dagster())
 
     def _observed_ledger(self) -> Ledger:
         """The ledger, after the sources were looked at."""
@@ -196,3 +205,12 @@ class Refresher:
         if self._instance is None:
             self._instance = self.open_instance()
         return self._instance
+
+
+def _last_error(text: str) -> str:
+    """The line of Dagster's error text that names what went wrong in the asset itself."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    named = [
+        line for line in lines if "Error" in line.split(":")[0] and not line.startswith("File")
+    ]
+    return named[-1] if named else (lines[0] if lines else "unknown error")

@@ -1,4 +1,7 @@
-"""Which assets are stale, and why, in words. Read from recorded provenance each time, so nothing is missed."""
+"""Which assets are stale, and why, in words.
+
+Read from recorded provenance each time, so nothing is missed.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ class State:
     """How an asset stands.
 
     Attributes:
-        state: `fresh`; `stale` (something that it reads moved); `missing` (never made, or its artifact is
-            gone); `failed` (the present action failed when last tried); `blocked` (a blocking check above
-            failed).
+        state: `fresh`; `stale` (something that it reads moved); `missing` (never made, or its
+            artifact is gone); `failed` (the present action failed when last tried); `blocked` (a
+            blocking check above failed).
         why: The reasons in words; empty when fresh.
         data_version: What it holds, if anything.
         skipped: Why it could not be made from this data, if so.
@@ -76,16 +79,28 @@ def _state(
     if unobserved:
         return State("missing", (*reason, f"{unobserved[0]} was never observed"), version, skipped)
     action = project.action(asset, lambda name: _version(project, ledger, name))
-    failure = project.workspace.failures.find(asset.name, action.key)
+    present, why = _compare(project, asset.name, record, action, reason)
+    return State(present, why, version, skipped)
+
+
+def _compare(
+    project: Project,
+    name: str,
+    record: ActionRecord | None,
+    action: Action,
+    reason: tuple[str, ...],
+) -> tuple[StateName, tuple[str, ...]]:
+    """The state, and why, of an asset whose inputs stand; `reason` says why it has no record."""
+    failure = project.workspace.failures.find(name, action.key)
     if record is not None and record.action_key == action.key:
         if project.workspace.artifacts.has(record.artifact):
-            return State("fresh", (), version, skipped)
-        return State("missing", ("its artifact is gone",), version, skipped)
+            return "fresh", ()
+        return "missing", ("its artifact is gone",)
     if failure:
-        return State("failed", (failure,), version, skipped)
+        return "failed", (failure,)
     if reason or record is None:
-        return State("missing", reason, version, skipped)
-    return State("stale", tuple(differences(record, action)), version, skipped)
+        return "missing", reason
+    return "stale", tuple(differences(record, action))
 
 
 def differences(record: ActionRecord, action: Action) -> list[str]:
@@ -98,9 +113,8 @@ def differences(record: ActionRecord, action: Action) -> list[str]:
         before, now = record.packages.get(name, "absent"), action.code.packages.get(name, "unused")
         reasons.append(f"package {name} changed: {before} → {now}")
     for path in _changed(record.settings, action.settings):
-        reasons.append(
-            f"setting {path} changed: {_short(record.settings.get(path))} → {_short(action.settings.get(path))}"
-        )
+        was, present = _short(record.settings.get(path)), _short(action.settings.get(path))
+        reasons.append(f"setting {path} changed: {was} → {present}")
     for name in _changed(record.inputs, action.inputs):
         reasons.append(f"input {name} changed")
     return reasons or ["the way code keys are formed changed"]

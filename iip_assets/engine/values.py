@@ -1,10 +1,10 @@
-"""What an asset function may take and give: results, checks, settings, and values of more than one part."""
+"""What an asset function may take and give: results, checks, settings, values of several parts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 T = TypeVar("T")
 
@@ -63,7 +63,8 @@ class Result(Generic[T]):
     """What an asset function returns when it has more to say than its value.
 
     Attributes:
-        value: A polars DataFrame, a dict of DataFrames, a JSON-like dict, a `Report`, `Files` or `Skipped`.
+        value: A polars DataFrame, a dict of DataFrames, a JSON-like dict, a `Report`, `Files` or
+            `Skipped`.
         metadata: What a person wants to see beside the asset in Dagster.
         checks: One for each of the asset's check specs.
     """

@@ -52,9 +52,10 @@ class Work:
         Args:
             table: The feature table's name.
             rows: Identities of everything that is read for a row, such as image_id and mask_id.
-            compute: A module-level function: records of one chunk, then `given` and `tools` by name, to one
-                record per row in the same order, all with the same keys.
-            given: What else the result depends on; it enters the row's key, as does the code of `compute`.
+            compute: A module-level function: records of one chunk, then `given` and `tools` by
+                name, to one record per row in the same order, all with the same keys.
+            given: What else the result depends on; it enters the row's key, as does the code of
+                `compute`.
             tools: What it works with, such as an image store; it does not enter the key.
             chunk: Rows per call; a killed run loses at most one chunk.
         """

@@ -1,4 +1,4 @@
-"""A workspace: one team's folder under git and DVC, its settings, and where the engine keeps its state."""
+"""A workspace: one team's folder under git and DVC, its settings, and the engine's state."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Workspace:
         return ArtifactStore(location if "://" in location else str(self.root / location))
 
     def git_commit(self) -> str:
-        """The commit that is checked out, with `+` where tracked files differ from it; empty outside git."""
+        """The checked-out commit, with `+` where tracked files differ; empty outside git."""
         head = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=self.root, capture_output=True, text=True, check=False
         )

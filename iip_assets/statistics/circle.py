@@ -122,7 +122,9 @@ def _sample(beside: U8) -> F64:
     points = cv2.findNonZero(beside)
     if points is None:
         return np.empty((0, 2))
-    return points.reshape(-1, 2)[:: max(1, len(points) // _POINTS)].astype(np.float64)
+    step = max(1, len(points) // _POINTS)
+    sampled: F64 = points.reshape(-1, 2)[::step].astype(np.float64)
+    return sampled
 
 
 def _fit(points: F64, weights: F64, *, beside: F64, least_radius: float) -> Circle | None:
@@ -141,9 +143,7 @@ def _fit(points: F64, weights: F64, *, beside: F64, least_radius: float) -> Circ
     x, y, radius = x[fitting], y[fitting], radius[fitting]
     if len(radius) == 0:
         return None
-    squares = (
-        (x**2 + y**2)[:, None] - 2 * (np.stack([x, y], axis=1) @ points.T) + (points**2).sum(axis=1)
-    )
+    squares = _squared_distances(x, y, points)
     tolerance = np.maximum(_TOLERANCE_PX, _TOLERANCE * radius)
     beyond_inner = squares >= ((radius - tolerance) ** 2)[:, None]
     beyond_outer = squares > ((radius + tolerance) ** 2)[:, None]
@@ -154,10 +154,8 @@ def _fit(points: F64, weights: F64, *, beside: F64, least_radius: float) -> Circ
     score -= _LARGER_COSTS * weights.sum() * np.maximum(0.0, radius / least_radius - 1)
     best = int(score.argmax())
     circle = float(x[best]), float(y[best]), float(radius[best])
-    for _ in range(1):
-        refined = taubin_circle(points[_lies_on(points, circle)])
-        if refined is None or not low <= refined[2] <= high:
-            break
+    refined = taubin_circle(points[_lies_on(points, circle)])
+    if refined is not None and low <= refined[2] <= high:
         circle = refined
     return circle[0] + float(middle[0]), circle[1] + float(middle[1]), circle[2]
 

@@ -111,7 +111,10 @@ def _data(root: Path, say: Callable[[str], None]) -> Iterator[Finding]:
         if paths:
             names = ", ".join(f"{pointer.path}/{path}" for path in paths[:10])
             more = f" and {len(paths) - 10} more" if len(paths) > 10 else ""
-            mend = f"`dvc add {pointer.path}` takes the folder as it is now; `dvc checkout` brings back what is tracked"
+            mend = (
+                f"`dvc add {pointer.path}` takes the folder as it is now; "
+                "`dvc checkout` brings back what is tracked"
+            )
             yield Finding("folder", False, f"{len(paths)} {word}: {names}{more}", mend)
     if difference.clean:
         yield Finding("folder", True, f"{pointer.path}/ is just what DVC tracks")

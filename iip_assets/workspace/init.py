@@ -11,7 +11,8 @@ _TEMPLATES = Path(__file__).parent / "templates"
 # Template file to its place in the workspace.
 _PLACES = {
     "iip.toml": "iip.toml",
-    "dvc.yaml.template": "dvc.yaml",  # by its own name DVC would take it for a stage of this repository
+    # By its own name DVC would take it for a stage of this repository.
+    "dvc.yaml.template": "dvc.yaml",
     "workspace.yaml": "workspace.yaml",
     "gitignore": ".gitignore",
     "inbox.md": "inbox/README.md",

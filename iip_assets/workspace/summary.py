@@ -33,7 +33,8 @@ def print_refreshed(project: Project, result: Refreshed) -> None:
         console.print(f"Nothing had to be computed ({result.seconds:.1f} s).", highlight=False)
     elif result.computed:
         console.print(
-            f"Computed {len(result.computed)} assets in {result.seconds:.0f} s, reused {len(result.reused)}.",
+            f"Computed {len(result.computed)} assets in {result.seconds:.0f} s, "
+            f"reused {len(result.reused)}.",
             highlight=False,
         )
     for name, counts in result.images.items():

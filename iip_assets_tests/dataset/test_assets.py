@@ -1,4 +1,4 @@
-"""The data side of the graph on real DVC data: hostile files end in the quarantine, the run goes on."""
+"""The data side of the graph on DVC data: what is hostile is quarantined, the run goes on."""
 
 from dataclasses import dataclass
 from pathlib import Path

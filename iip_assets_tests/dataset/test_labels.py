@@ -222,7 +222,7 @@ def _as_csv(header, rows) -> str:
     return out.getvalue()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(header=HEADERS, rows=st.lists(st.lists(CELLS, max_size=7), max_size=8))
 def test_every_row_is_accepted_or_a_problem(header, rows):
     found = parse(_as_csv(["image", *header], rows).encode("utf-8", errors="replace"))
@@ -240,7 +240,7 @@ def test_every_row_is_accepted_or_a_problem(header, rows):
         assert FILES.get(cells[0].strip(), cells[0].strip().lower()) in told
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.binary(max_size=300)
     | st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace"))

@@ -106,7 +106,7 @@ def until(rows: list[dict], last: str) -> list[dict]:
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data_sets())
 def test_nothing_of_one_person_and_no_copy_stands_on_two_sides(rows):
     splits = deal(rows)
@@ -116,7 +116,7 @@ def test_nothing_of_one_person_and_no_copy_stands_on_two_sides(rows):
     assert splits.table.height == len(rows)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(data_sets())
 def test_a_new_batch_moves_only_pictures_whose_groups_it_joined(rows):
     for old, new in pairwise(BATCHES):

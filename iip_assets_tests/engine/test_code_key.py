@@ -53,7 +53,8 @@ def other():
     "constants": "NUMBER = 1\n",
     "wrap": "def wrapped(f):\n    return f\n",
     "types_only": "T = int\n",
-    "deep.lazy": "from ..deeper import base\nimport polars\n\ndef compute(x):\n    return base(x)\n",
+    "deep.lazy": "from ..deeper import base\nimport polars\n\n"
+    "def compute(x):\n    return base(x)\n",
     "deeper": "def base(x):\n    return x\n",
     "lonely": "x = 1\n",
 }

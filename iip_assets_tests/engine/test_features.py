@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from iip_assets.engine.features import Filled, FeatureTable
+from iip_assets.engine.features import FeatureTable, Filled
 
 
 def measure(records: list[dict[str, Any]], *, add: int, seen: list[str]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The engine against an oracle that recomputes everything: values always equal, computations minimal."""
+"""The engine against an oracle that recomputes everything: values equal, computations minimal."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ EDITS = {
 
 
 class Engine(RuleBasedStateMachine):
-    """Edits, runs, kills and reverts in any order; a model that recomputes everything says what is right."""
+    """Edits, runs, kills and reverts in any order; a model that recomputes all knows the truth."""
 
     @initialize()
     def start(self) -> None:
@@ -65,7 +65,7 @@ class Engine(RuleBasedStateMachine):
 
     @rule()
     def refresh(self) -> None:
-        """A refresh computes what was never computed, no more, and ends with the oracle's values."""
+        """A refresh computes what was never computed, no more, and ends in the oracle's values."""
         result = self.toy.run(refresh)
         assert set(result["computed"]) == self._model_run(list(INPUTS))
         self._check_after_refresh(result)
@@ -99,7 +99,7 @@ class Engine(RuleBasedStateMachine):
         self._check_after_refresh(results[1])
 
     def _check_after_refresh(self, result: dict[str, Any]) -> None:
-        """Values are the oracle's, and nothing is stale but what waits for a failed or blocked one."""
+        """Values are the oracle's; nothing is stale but what waits for a failed or blocked one."""
         self._compare(result["values"])
         for name in INPUTS:
             state, _ = result["states"][name]

@@ -1,7 +1,7 @@
 """A toy package whose every piece can be edited, and a process that runs it as a user would.
 
-Its assets use what real ones use: lazy imports, helpers in the same file, constants, base classes, decorators.
-Each run happens in a forked process, so that code is loaded anew and a kill is a kill.
+Its assets use what real ones use: lazy imports, helpers in the same file, constants, base classes,
+decorators. Each run happens in a forked process, so that code is loaded anew and a kill is a kill.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ class Toy:
         (self.root / "numbers").write_text(pieces.numbers)
 
     def run(self, act: Callable[[Any], Any], *, die_at_write: int | None = None) -> Any:
-        """What `act` gives for a `Refresher` in a new process; None where that process was killed."""
+        """What `act` gives for a `Refresher` in a new process; None if that process was killed."""
         return self.wait(self.start(act, die_at_write=die_at_write))
 
     def start(
@@ -315,7 +315,7 @@ def states(refresher: Any) -> dict[str, Any]:
 
 
 def press_materialize(names: list[str]) -> Callable[[Any], dict[str, Any]]:
-    """What the UI does: an ordinary Dagster run over some assets, without looking at what is stale."""
+    """What the UI does: an ordinary Dagster run over some assets, whether stale or not."""
 
     def act(refresher: Any) -> dict[str, Any]:
         import dagster as dg

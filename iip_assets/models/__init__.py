@@ -1,0 +1,1 @@
+"""The filter and the segmenter: training, predictions and evaluation."""

@@ -1,0 +1,245 @@
+"""The filter, the segmenter, their predictions and how good they are, as assets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from iip_assets.engine.asset import Work, asset
+from iip_assets.engine.values import Check, CheckSpec, Files, Result, Rows, Setting, Skipped
+from iip_assets.settings import EvaluationSettings, FilterSettings, SegmenterSettings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Device = Literal["auto", "cpu", "cuda"]
+
+# Pictures that a killed run may have to segment again.
+_CHUNK = 128
+
+
+@asset(room="models", kinds={"pytorch", "onnx"})
+def iris_filter_model(
+    raw_dataset: dict[str, pl.DataFrame],
+    data_splits: pl.DataFrame,
+    image_embeddings: pl.DataFrame,
+    embedding_backbone: Files,
+    rebalanced_training_set: pl.DataFrame | Skipped,
+    *,
+    recipe: Annotated[FilterSettings, Setting("filter")],
+    resamples: Annotated[int, Setting("evaluation.resamples")],
+    confidence: Annotated[float, Setting("evaluation.confidence")],
+    interval_seed: Annotated[int, Setting("evaluation.seed")],
+    device: Annotated[Device, Setting("compute.device")],
+    threads: Annotated[int, Setting("compute.threads")],
+    work: Work,
+) -> Result[Files] | Result[Skipped]:
+    """The filter: tells full, partial and none apart from a picture's embedding.
+
+    Trained on the rebalanced training pictures, calibrated and stopped on the validation pictures.
+    """
+    from iip_assets.embeddings.device import core_count, resolve_device
+    from iip_assets.models.filter import FilterRecipe, build_filter, labelled_pictures, why_not
+    from iip_assets.models.summaries import card_summary, picture_weights
+
+    pictures = labelled_pictures(raw_dataset["images"], data_splits, image_embeddings)
+    reason = why_not(pictures)
+    if reason is not None:
+        return Result(Skipped(reason))
+    parts = build_filter(
+        pictures,
+        picture_weights(rebalanced_training_set),
+        embedding_backbone.parts,
+        FilterRecipe(
+            **recipe.model_dump(),
+            resamples=resamples,
+            confidence=confidence,
+            interval_seed=interval_seed,
+        ),
+        device=resolve_device(device),
+        threads=core_count(threads),
+        progress=work.progress,
+    )
+    files = Files(parts, version_of=("filter.safetensors", "card.json"))
+    return Result(files, metadata=card_summary(parts["card.json"]))
+
+
+@asset(room="models", kinds={"pytorch", "onnx"})
+def segmentation_model(
+    raw_dataset: dict[str, pl.DataFrame],
+    data_splits: pl.DataFrame,
+    rebalanced_training_set: pl.DataFrame | Skipped,
+    *,
+    classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
+    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
+    recipe: Annotated[SegmenterSettings, Setting("segmenter")],
+    resamples: Annotated[int, Setting("evaluation.resamples")],
+    confidence: Annotated[float, Setting("evaluation.confidence")],
+    interval_seed: Annotated[int, Setting("evaluation.seed")],
+    device: Annotated[Device, Setting("compute.device")],
+    threads: Annotated[int, Setting("compute.threads")],
+    work: Work,
+) -> Result[Files] | Result[Skipped]:
+    """The segmenter: names the class of every pixel; a U-Net trained on the training masks."""
+    from iip_assets.dataset.store import ImageStore
+    from iip_assets.embeddings.device import core_count, resolve_device
+    from iip_assets.models.segmentation_model import (
+        SegmenterRecipe,
+        build_segmenter,
+        masked_rows,
+        why_not,
+    )
+    from iip_assets.models.summaries import card_summary, picture_weights
+
+    rows = masked_rows(raw_dataset["images"], data_splits)
+    reason = why_not(rows, classes)
+    if reason is not None:
+        return Result(Skipped(reason))
+    store = ImageStore.open(work.root)
+    store.fetch([*rows["image_id"], *rows["mask_id"]])
+    parts = build_segmenter(
+        rows,
+        picture_weights(rebalanced_training_set),
+        store,
+        SegmenterRecipe(
+            classes=tuple(classes),
+            **recipe.model_dump(),
+            max_megapixels=max_megapixels,
+            resamples=resamples,
+            confidence=confidence,
+            interval_seed=interval_seed,
+        ),
+        device=resolve_device(device),
+        threads=core_count(threads),
+        progress=work.progress,
+    )
+    files = Files(parts, version_of=("segmenter.safetensors", "prior.png", "card.json"))
+    return Result(files, metadata=card_summary(parts["card.json"]))
+
+
+@asset(room="models", kinds={"onnx", "polars"})
+def predictions(
+    raw_dataset: dict[str, pl.DataFrame],
+    data_splits: pl.DataFrame,
+    image_embeddings: pl.DataFrame,
+    iris_filter_model: Files | Skipped,
+    segmentation_model: Files | Skipped,
+    *,
+    classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
+    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
+    threads: Annotated[int, Setting("compute.threads")],
+    work: Work,
+) -> Result[pl.DataFrame] | Result[Skipped]:
+    """What both models say of the validation and test pictures."""
+    import polars as pl
+
+    from iip_assets.dataset.store import ImageStore
+    from iip_assets.embeddings.device import core_count
+    from iip_assets.models import predict
+    from iip_assets.models.segment_rows import segment_chunk
+    from iip_assets.models.segmentation import Segmenter
+    from iip_assets.models.summaries import model_digest
+
+    if isinstance(iris_filter_model, Skipped) and isinstance(segmentation_model, Skipped):
+        reasons = f"{iris_filter_model.reason}; {segmentation_model.reason}"
+        return Result(Skipped(f"there is no model: {reasons}"))
+    pictures = predict.held_out_pictures(raw_dataset["images"], data_splits)
+    head = None if isinstance(iris_filter_model, Skipped) else iris_filter_model.parts
+    segmented = None
+    if not isinstance(segmentation_model, Skipped):
+        store = ImageStore.open(work.root)
+        masked = pictures.filter(pl.col("mask_id").is_not_null()).select("image_id", "mask_id")
+        store.fetch([*masked["image_id"], *masked["mask_id"]])
+        cores = core_count(threads)
+        segmented = work.fill(
+            "segmentations",
+            masked,
+            segment_chunk,
+            given={
+                "model": model_digest(segmentation_model),
+                "max_megapixels": max_megapixels,
+            },
+            tools={
+                "segmenter": Segmenter(segmentation_model.parts, threads=cores),
+                "store": store,
+                "threads": cores,
+            },
+            chunk=_CHUNK,
+        ).frame
+    table = predict.predictions_table(
+        pictures,
+        predict.filter_columns(pictures, image_embeddings, head),
+        predict.segmenter_columns(segmented, classes),
+    )
+    return Result(
+        table,
+        metadata={
+            "rows": table.height,
+            "filtered": table["predicted"].count(),
+            "segmented": table["confusion"].count(),
+        },
+    )
+
+
+@asset(
+    room="models",
+    kinds={"polars"},
+    checks=[
+        CheckSpec("filter_beats_baseline", "The filter beats always saying the commonest class."),
+        CheckSpec(
+            "segmenter_beats_baseline",
+            "The segmenter beats always saying the commonest class at each place.",
+        ),
+    ],
+)
+def model_evaluation(
+    predictions: pl.DataFrame,
+    raw_dataset: dict[str, pl.DataFrame],
+    data_splits: pl.DataFrame,
+    lighting_stats: pl.DataFrame,
+    background_stats: pl.DataFrame,
+    *,
+    judgement: Annotated[EvaluationSettings, Setting("evaluation")],
+    age_bands: Annotated[tuple[int, ...], Setting("slices.age_bands")],
+    axes: Annotated[tuple[str, ...], Setting("slices.axes")],
+    classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
+) -> Result[dict[str, pl.DataFrame]]:
+    """How good both models are on the test pictures, overall and by slice, with intervals."""
+    import polars as pl
+
+    from iip_assets.dataset.slices import slice_table
+    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.models.evaluation import Judgement, beats_baseline, evaluate
+    from iip_assets.models.figures import confusion_figure, slices_figure
+    from iip_assets.models.summaries import headline_rows
+
+    images = raw_dataset["images"]
+    training = data_splits.filter(pl.col("split") == "train").join(images, on="image_id")
+    tables = evaluate(
+        predictions,
+        training["label"].drop_nulls().to_list(),
+        data_splits.select("image_id", "group_id"),
+        slice_table(
+            images, age_bands=age_bands, axes=axes, extra=[lighting_stats, background_stats]
+        ),
+        mask_classes=classes,
+        judgement=Judgement(**judgement.model_dump()),
+    )
+    metrics = tables["metrics"]
+    verdicts = {model: beats_baseline(metrics, model) for model in ("filter", "segmenter")}
+    return Result(
+        tables,
+        metadata={
+            "rows": metrics.height,
+            "headline": Rows(headline_rows(metrics)),
+            "confusion_plot": figure_markdown(
+                confusion_figure(tables["confusion"], metrics), "confusion matrix of each model"
+            ),
+            "slices_plot": figure_markdown(
+                slices_figure(metrics), "each model's headline metric by slice, with intervals"
+            ),
+        },
+        checks=[
+            Check(f"{model}_beats_baseline", passed=verdict.beats, description=verdict.why)
+            for model, verdict in verdicts.items()
+        ],
+    )

@@ -1,0 +1,43 @@
+"""Probabilities that mean what they say: temperature scaling (Guo et al. 2017)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+# With fewer pictures the temperature would be noise.
+_LEAST_PICTURES = 20
+# A temperature outside of this says that something else is wrong.
+_LOWEST, _HIGHEST = 0.2, 10.0
+_STEPS = 60
+
+
+def fit_temperature(logits: NDArray[np.float32], classes: NDArray[np.int64]) -> float:
+    """The number by which (N, K) logits are divided so that held-out pictures are likeliest.
+
+    1 where there are too few pictures to tell.
+    """
+    if len(classes) < _LEAST_PICTURES:
+        return 1.0
+    # The loss is convex in 1 / temperature: thirds of the range can be dropped.
+    low, high = 1 / _HIGHEST, 1 / _LOWEST
+    for _ in range(_STEPS):
+        third = (high - low) / 3
+        if _loss(logits, classes, low + third) < _loss(logits, classes, high - third):
+            high -= third
+        else:
+            low += third
+    return float(2 / (low + high))
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, K) logits to probabilities."""
+    shifted = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(1, keepdims=True))
+
+
+def _loss(logits: NDArray[np.float32], classes: NDArray[np.int64], inverse: float) -> float:
+    scaled = logits.astype(np.float64) * inverse
+    scaled -= scaled.max(1, keepdims=True)
+    likely = scaled[np.arange(len(classes)), classes] - np.log(np.exp(scaled).sum(1))
+    return float(-likely.mean())

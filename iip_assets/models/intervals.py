@@ -1,0 +1,56 @@
+"""Intervals by the percentile bootstrap over groups of pictures.
+
+Pictures of one person resemble each other: drawing single pictures would make an interval too
+narrow, so whole groups are drawn (Field and Welsh 2007, cluster bootstrap).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value with its interval; None where the data do not define it."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+def bootstrap_weights(groups: Sequence[str], *, resamples: int, seed: int) -> Floats:
+    """How often each picture is drawn: (1 + resamples, N); the first row is the data itself.
+
+    Args:
+        groups: The group of each of the N pictures.
+        resamples: How many times groups are drawn anew.
+        seed: Of the draws. They depend on the groups' names and not on the pictures' order.
+    """
+    names, places = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    rng = np.random.default_rng(seed)
+    share = np.full(len(names), 1 / max(1, len(names)))
+    drawn = rng.multinomial(len(names), share, size=resamples)
+    counts = np.concatenate([np.ones((1, len(names))), drawn])
+    return np.asarray(counts[:, places], dtype=np.float64)
+
+
+def estimate(values: Floats, *, confidence: float) -> Estimate:
+    """The estimate from a metric's values under `bootstrap_weights`, (1 + resamples,).
+
+    There is no interval where more than half of the draws leave the metric undefined.
+    """
+    value, draws = values[0], values[1:]
+    known = draws[~np.isnan(draws)]
+    if np.isnan(value):
+        return Estimate(None, None, None)
+    if len(known) * 2 < len(draws) or not len(known):
+        return Estimate(float(value), None, None)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(known, [tail, 1 - tail])
+    return Estimate(float(value), float(low), float(high))

@@ -1,0 +1,52 @@
+"""Losses of the segmenter: cross-entropy for every pixel, Dice for classes of few pixels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def segmentation_loss(logits: Tensor, masks: Tensor, weights: Tensor, *, ignored: int) -> Tensor:
+    """Cross-entropy plus Dice loss, a scalar.
+
+    Args:
+        logits: (B, K, H, W).
+        masks: (B, H, W) class indices.
+        weights: (B,) what each picture counts.
+        ignored: The index of pixels that do not count.
+    """
+    known = masks != ignored
+    pixel_weights = known * weights[:, None, None]
+    classes = masks.where(known, torch.zeros_like(masks))
+    return cross_entropy(logits, classes, pixel_weights) + dice_loss(logits, classes, pixel_weights)
+
+
+def cross_entropy(logits: Tensor, classes: Tensor, pixel_weights: Tensor) -> Tensor:
+    """Mean cross-entropy of pixels (B, H, W) under their weights; 0 where none counts."""
+    losses = functional.cross_entropy(logits, classes, reduction="none")
+    return (losses * pixel_weights).sum() / pixel_weights.sum().clamp(min=1e-6)
+
+
+def dice_loss(
+    logits: Tensor, classes: Tensor, pixel_weights: Tensor, *, smooth: float = 1.0
+) -> Tensor:
+    """One minus the soft Dice coefficient, mean over the classes that occur in the batch.
+
+    Milletari, Navab and Ahmadi (2016), with sums over the whole batch, so that a picture without a
+    class does not ask for a Dice of nothing.
+
+    Args:
+        logits: (B, K, H, W).
+        classes: (B, H, W) class indices.
+        pixel_weights: (B, H, W) what each pixel counts.
+        smooth: Pixels added above and below the line, for classes of very few pixels.
+    """
+    shares = logits.softmax(1)
+    truth = functional.one_hot(classes, logits.shape[1]).movedim(-1, 1)
+    counted = pixel_weights[:, None]
+    both = (shares * truth * counted).sum((0, 2, 3))
+    total = ((shares + truth) * counted).sum((0, 2, 3))
+    occurs = (truth * counted).sum((0, 2, 3)) > 0
+    dice = (2 * both + smooth) / (total + smooth)
+    return ((1 - dice) * occurs).sum() / occurs.sum().clamp(min=1)

@@ -1,0 +1,79 @@
+"""Pictures with masks as training examples, in memory where they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from iip_assets.models.augment import augment
+from iip_assets.models.preprocess import Frame
+
+Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+# Beyond this, pictures are decoded anew in every epoch.
+_MEMORY_BYTES = 512 * 1024 * 1024
+
+
+class MaskedPictures(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Augmented examples: picture (3, H, W), mask (H, W) and what the picture counts, a scalar.
+
+    The draws follow one another in the order of access, so that they are the same in each run with
+    one worker.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        load: Callable[[int], Pair],
+        *,
+        frame: Frame,
+        weights: Sequence[float],
+        seed: int,
+        threads: int,
+    ) -> None:
+        """Examples from `load`, which gives picture (H, W, 3) and mask (H, W) by place.
+
+        Args:
+            count: How many there are.
+            load: Reads one; called from several threads.
+            frame: The network's input.
+            weights: What each counts.
+            seed: Of the augmentation.
+            threads: How many to decode at a time.
+        """
+        self._frame = frame
+        self._load = load
+        self._weights = torch.tensor(list(weights), dtype=torch.float32)
+        self._rng = np.random.default_rng(seed)
+        self._kept: list[Pair] | None = None
+        if count * frame.width * frame.height * 4 <= _MEMORY_BYTES:
+            with ThreadPoolExecutor(threads) as pool:
+                self._kept = list(pool.map(self._fitted, range(count)))
+
+    def __len__(self) -> int:
+        return len(self._weights)
+
+    def __getitem__(self, place: int) -> tuple[Tensor, Tensor, Tensor]:
+        image, mask = self._kept[place] if self._kept is not None else self._fitted(place)
+        image, mask = augment(image, mask, self._rng)
+        pixels = self._frame.standardise(image[None])[0]
+        return (
+            torch.from_numpy(pixels),
+            torch.from_numpy(mask.astype(np.int64)),
+            self._weights[place],
+        )
+
+    def fitted_masks(self) -> Iterator[NDArray[np.uint8]]:
+        """Every mask in the frame, (H, W), not augmented."""
+        for place in range(len(self)):
+            yield (self._kept[place] if self._kept is not None else self._fitted(place))[1]
+
+    def _fitted(self, place: int) -> Pair:
+        image, mask = self._load(place)
+        return self._frame.fit_image(image), self._frame.fit_mask(mask)

@@ -1,0 +1,99 @@
+"""The segmenter's pixel counts for a chunk of masked pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iip_assets.dataset.decode import decode_image, decode_mask
+from iip_assets.models.preprocess import mask_confusion
+from iip_assets.models.segmentation import Segmenter
+
+# Pictures the network sees at a time.
+_BATCH = 8
+
+
+class Reader(Protocol):
+    """Gives the bytes behind an md5, as the dataset's store does."""
+
+    def read(self, md5: str) -> bytes:
+        """The file's bytes."""
+        ...
+
+
+def segment_chunk(
+    records: Sequence[dict[str, Any]],
+    *,
+    model: str,
+    max_megapixels: float,
+    segmenter: Segmenter,
+    store: Reader,
+    threads: int,
+) -> list[dict[str, Any]]:
+    """`confusion` and `baseline` per picture: (K, K) pixel counts, row by row, as JSON text.
+
+    Counts of large pictures are exact in text; a vector of float32 would round them.
+
+    Args:
+        records: Each with an `image_id` and a `mask_id`, both of which can be decoded.
+        model: The segmenter's data version, which only enters the row's key.
+        max_megapixels: The largest picture that is decoded.
+        segmenter: The segmenter, opened.
+        store: Where the pictures are.
+        threads: Pictures decoded at a time.
+    """
+    del model
+    classes = len(segmenter.classes)
+
+    def pair_of(record: dict[str, Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        return read_pair(store, record, classes=classes, max_megapixels=max_megapixels)
+
+    results: list[dict[str, Any]] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for pairs in _batches(pool.map(pair_of, records)):
+            found = segmenter.segment([image for image, _ in pairs])
+            for (_, mask), predicted in zip(pairs, found, strict=True):
+                blind = segmenter.prior(*mask.shape)
+                results.append(
+                    {
+                        "confusion": _text(mask_confusion(mask, predicted, classes)),
+                        "baseline": _text(mask_confusion(mask, blind, classes)),
+                    }
+                )
+    return results
+
+
+def read_pair(
+    store: Reader, record: dict[str, Any], *, classes: int, max_megapixels: float
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Picture (H, W, 3) and mask (H, W) of a record with `image_id` and `mask_id`.
+
+    Raises:
+        Undecodable: One of them cannot be decoded.
+    """
+    image = decode_image(store.read(record["image_id"]), max_megapixels=max_megapixels)
+    height, width = image.shape[:2]
+    mask = decode_mask(store.read(record["mask_id"]), height=height, width=width, n_classes=classes)
+    return image, mask
+
+
+def _text(counts: NDArray[np.int64]) -> str:
+    return json.dumps(counts.ravel().tolist())
+
+
+def _batches(
+    pairs: Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
+) -> Iterator[list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]]:
+    batch = []
+    for pair in pairs:
+        batch.append(pair)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

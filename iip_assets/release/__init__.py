@@ -1,0 +1,1 @@
+"""Release: the page that ties the graph together, and the headline numbers."""

@@ -1,0 +1,150 @@
+"""The columns of the report's tables: titles, and how each cell reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from iip_assets.release.formats import (
+    count,
+    interval,
+    interval_percent,
+    number,
+    percent,
+    text,
+    words,
+)
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        title: Its heading.
+        cell: A row to the cell's text.
+        numeric: Numbers stand on the right.
+    """
+
+    title: str
+    cell: Callable[[Row], str]
+    numeric: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its caption, and columns of which the first names the row."""
+
+    caption: str
+    columns: tuple[Column, ...]
+
+
+def _of(key: str, title: str, show: Callable[[Any], str] = text) -> Column:
+    return Column(title, lambda row: show(row.get(key)), numeric=show in (count, number, percent))
+
+
+_INTERVAL = Column("95% interval", interval, numeric=True)
+_INTERVAL_PERCENT = Column("95% interval", interval_percent, numeric=True)
+
+TABLES: dict[str, Table] = {
+    "batches": Table(
+        "Images by batch and label; the newest label of an image counts",
+        (
+            _of("batch", "batch"),
+            *[
+                _of(name, name, count)
+                for name in ("images", "masks", "full", "partial", "none", "unclear", "no label")
+            ],
+        ),
+    ),
+    "quarantine": Table(
+        "What could not be used, why, and how to mend it",
+        tuple(
+            _of(name, name)
+            for name in ("what", "path", "batch", "row", "column", "value", "why", "mend")
+        ),
+    ),
+    "coverage": Table(
+        "Coverage beside the target",
+        (
+            _of("axis", "axis"),
+            _of("value", "value"),
+            _of("n", "images", count),
+            _of("share", "share", percent),
+            _INTERVAL_PERCENT,
+            _of("target", "target", percent),
+            _of("needed", "to add", count),
+        ),
+    ),
+    "lighting": Table(
+        "Images by lighting",
+        (_of("value", "lighting"), _of("n", "images", count), _of("share", "share", percent)),
+    ),
+    "background": Table(
+        "Images by background",
+        (_of("value", "background"), _of("n", "images", count), _of("share", "share", percent)),
+    ),
+    "metrics": Table(
+        "Metrics on held-out subjects",
+        (
+            _of("model", "model"),
+            _of("metric", "metric", words),
+            _of("value", "value", number),
+            _INTERVAL,
+            _of("n_images", "images", count),
+            _of("n_subjects", "subjects", count),
+            _of("baseline", "baseline", number),
+        ),
+    ),
+    "slices": Table(
+        "Held-out images by slice",
+        (
+            _of("axis", "axis"),
+            _of("slice", "slice"),
+            _of("metric", "metric", words),
+            _of("value", "value", number),
+            _INTERVAL,
+            _of("n_images", "images", count),
+            Column("enough images", lambda row: "yes" if row["enough"] else "too few"),
+        ),
+    ),
+    "robustness": Table(
+        "From clean images to the highest severity",
+        (
+            _of("model", "model"),
+            _of("corruption", "corruption", words),
+            _of("metric", "metric", words),
+            Column("clean", lambda row: number(row["values"][0]), numeric=True),
+            Column("worst", lambda row: number(row["values"][-1]), numeric=True),
+            _of("loss", "loss", number),
+            _of("n_images", "images", count),
+        ),
+    ),
+    "robustness_groups": Table(
+        "Clean and at the highest severity, by group",
+        (
+            _of("model", "model"),
+            _of("corruption", "corruption", words),
+            Column("group", lambda row: f"{row['axis']} {row['slice']}"),
+            _of("clean", "clean", number),
+            _of("worst", "worst", number),
+            _INTERVAL,
+            _of("n_images", "images", count),
+        ),
+    ),
+    "drift": Table(
+        "Features, the farthest moved first",
+        (
+            _of("name", "feature"),
+            Column("moved", lambda row: "moved" if row["moved"] else "no"),
+            _of("score", "distance", number),
+            _of("threshold", "limit", number),
+            _of("change", "change"),
+            _of("n_reference", "training images", count),
+            _of("n_current", "batch images", count),
+        ),
+    ),
+}

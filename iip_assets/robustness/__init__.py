@@ -1,0 +1,1 @@
+"""How far the models hold when pictures get worse."""

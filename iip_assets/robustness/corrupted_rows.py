@@ -1,0 +1,156 @@
+"""What both models say of a chunk of pictures under every corruption."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from iip_assets.dataset.decode import decode_image, decode_mask
+from iip_assets.embeddings.letterbox import letterbox_image
+from iip_assets.embeddings.onnx_session import open_session, run
+from iip_assets.models.preprocess import Frame, mask_confusion
+from iip_assets.models.segmentation import Segmenter
+from iip_assets.robustness.corruptions import SEVERITIES, corrupt
+
+# Larger pictures are shrunk first: corruptions are defined at about this size.
+_LONGEST_PX = 320
+
+Pair = tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
+
+
+class Reader(Protocol):
+    """Gives the bytes behind an md5, as the dataset's store does."""
+
+    def read(self, md5: str) -> bytes:
+        """The file's bytes."""
+        ...
+
+
+class FilterFromPixels:
+    """The filter behind its backbone, from pictures to probabilities."""
+
+    def __init__(self, files: Mapping[str, bytes], *, threads: int) -> None:
+        """Opens the files of a filter: `filter.onnx` and `card.json`."""
+        self._frame = Frame.of_card(json.loads(files["card.json"]))
+        self._session = open_session(files["filter.onnx"], threads=threads)
+
+    def probabilities(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """(B, K) for pictures (H, W, 3)."""
+        width, height = self._frame.width, self._frame.height
+        fitted = np.stack([letterbox_image(image, width, height) for image in images])
+        return run(self._session, self._frame.standardise(fitted))
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models that there are, opened."""
+
+    filter: FilterFromPixels | None
+    segmenter: Segmenter | None
+
+
+def variants(corruptions: Sequence[str]) -> list[tuple[str, int]]:
+    """Corruption and severity in the order of a record's results; clean comes first."""
+    return [("clean", 0), *((name, severity) for name in corruptions for severity in SEVERITIES)]
+
+
+def corrupted_chunk(
+    records: Sequence[dict[str, Any]],
+    *,
+    filter_model: str | None,
+    segmenter_model: str | None,
+    corruptions: Sequence[str],
+    seed: int,
+    max_megapixels: float,
+    models: Models,
+    store: Reader,
+) -> list[dict[str, Any]]:
+    """`probabilities` and `confusions` per picture, one for each of `variants`, as JSON text.
+
+    Pixel counts are those in the segmenter's frame; they are null without a mask or a segmenter.
+
+    Args:
+        records: Each with an `image_id` and a `mask_id` or None.
+        filter_model: The filter's data version, which only enters the row's key.
+        segmenter_model: The segmenter's, likewise.
+        corruptions: Names of the corruptions.
+        seed: Of what they draw.
+        max_megapixels: The largest picture that is decoded.
+        models: The models, opened.
+        store: Where the pictures are.
+    """
+    del filter_model, segmenter_model
+    results = []
+    for record in records:
+        image, mask = _shrunk(*_read(record, store, models, max_megapixels))
+        pairs = list(_corrupted(image, mask, record["image_id"], corruptions, seed))
+        results.append(
+            {
+                "probabilities": _probabilities(models.filter, pairs),
+                "confusions": _confusions(models.segmenter, pairs),
+            }
+        )
+    return results
+
+
+def _read(record: dict[str, Any], store: Reader, models: Models, max_megapixels: float) -> Pair:
+    image = decode_image(store.read(record["image_id"]), max_megapixels=max_megapixels)
+    if record["mask_id"] is None or models.segmenter is None:
+        return image, None
+    height, width = image.shape[:2]
+    data = store.read(record["mask_id"])
+    classes = len(models.segmenter.classes)
+    return image, decode_mask(data, height=height, width=width, n_classes=classes)
+
+
+def _shrunk(image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> Pair:
+    scale = _LONGEST_PX / max(image.shape[:2])
+    if scale >= 1:
+        return image, mask
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if mask is None:
+        return small, None
+    return small, np.asarray(
+        cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8
+    )
+
+
+def _corrupted(
+    image: NDArray[np.uint8],
+    mask: NDArray[np.uint8] | None,
+    image_id: str,
+    corruptions: Sequence[str],
+    seed: int,
+) -> Iterator[Pair]:
+    for name, severity in variants(corruptions):
+        if severity == 0:
+            yield image, mask
+        else:
+            yield corrupt(name, image, mask, severity=severity, image_id=image_id, seed=seed)
+
+
+def _probabilities(model: FilterFromPixels | None, pairs: Sequence[Pair]) -> str | None:
+    if model is None:
+        return None
+    return json.dumps(model.probabilities([image for image, _ in pairs]).tolist())
+
+
+def _confusions(model: Segmenter | None, pairs: Sequence[Pair]) -> str | None:
+    if model is None or pairs[0][1] is None:
+        return None
+    fitted = np.stack([model.frame.fit_image(image) for image, _ in pairs])
+    found = model.segment_fitted(fitted)
+    size = len(model.classes)
+    counts = [
+        mask_confusion(model.frame.fit_mask(mask), predicted, size).ravel().tolist()
+        for (_, mask), predicted in zip(pairs, found, strict=True)
+        if mask is not None
+    ]
+    return json.dumps(counts)

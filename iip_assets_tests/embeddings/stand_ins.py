@@ -1,0 +1,78 @@
+"""Stand-ins for the parts of the engine and the data set that assets talk to."""
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import polars as pl
+
+
+class MemoryStore:
+    """Bytes by md5, in memory."""
+
+    def __init__(self):
+        self.files = {}
+
+    def add(self, data: bytes) -> str:
+        md5 = hashlib.md5(data).hexdigest()
+        self.files[md5] = data
+        return md5
+
+    def add_png(self, pixels: np.ndarray) -> str:
+        bgr = pixels[:, :, ::-1] if pixels.ndim == 3 else pixels
+        return self.add(cv2.imencode(".png", np.ascontiguousarray(bgr))[1].tobytes())
+
+    def fetch(self, md5s):
+        assert set(md5s) <= self.files.keys()
+
+    def read(self, md5):
+        return self.files[md5]
+
+
+class PlainWork:
+    """Computes every row each time."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.given = {}
+
+    def fill(self, table, rows, compute, *, given, tools, chunk=64):
+        self.given[table] = given
+        records = rows.to_dicts()
+        results = []
+        for start in range(0, len(records), chunk):
+            results += compute(records[start : start + chunk], **given, **tools)
+        names = results[0] if results else {}
+        columns = {name: pl.Series(name, [_plain(one[name]) for one in results]) for name in names}
+        return SimpleNamespace(frame=rows.with_columns(**columns), computed=len(records), reused=0)
+
+    def progress(self, items, *, total=None, label=""):
+        return items
+
+    def log(self, text):
+        pass
+
+
+def _plain(value):
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def eye(rng: np.random.Generator, width: int, height: int, kind: str = "full"):
+    """A picture and mask of a disc on a pale ellipse on skin, at a random place."""
+    image = np.full((height, width, 3), (205, 160, 135), np.uint8)
+    mask = np.zeros((height, width), np.uint8)
+    if kind != "none":
+        x = int(width * (rng.uniform(0.4, 0.6) if kind == "full" else rng.uniform(0.0, 0.1)))
+        y = int(height * rng.uniform(0.4, 0.6))
+        radius = int(height * rng.uniform(0.24, 0.3))
+        for value, colour, axes in (
+            (1, (240, 240, 240), (2 * radius, int(1.2 * radius))),
+            (2, (60, 90, 140), (radius, radius)),
+            (3, (10, 10, 10), (radius // 2, radius // 2)),
+        ):
+            cv2.ellipse(image, (x, y), axes, 0, 0, 360, colour, -1)
+            cv2.ellipse(mask, (x, y), axes, 0, 0, 360, value, -1)
+    noisy = image + rng.normal(0, 6, image.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8), mask

@@ -1,0 +1,99 @@
+import json
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+import onnx
+import pytest
+import timm
+import torch
+
+from iip_assets.embeddings.backbone import build_backbone, load_network, restore_backbone
+from iip_assets.embeddings.letterbox import letterbox_image
+from iip_assets.embeddings.onnx_export import ExportError, check_equal
+from iip_assets.embeddings.onnx_session import open_session, run
+from iip_assets.embeddings.weights import PACKAGED_MODEL, packaged_weights
+
+MILITARY_UNIFORM = 652  # of ImageNet's thousand classes
+
+
+@pytest.fixture(scope="module")
+def officer():
+    """A rear admiral in uniform, (1, 3, 224, 224): a picture that matplotlib brings along."""
+    path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    picture = letterbox_image(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB), 224, 224)
+    return torch.from_numpy(picture.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1)
+
+
+def test_a_known_picture_gets_its_known_class(officer):
+    network = load_network(PACKAGED_MODEL, classifier=True)
+    with torch.inference_mode():
+        shares = network(officer).softmax(1)[0]
+    assert int(shares.argmax()) == MILITARY_UNIFORM
+    assert float(shares[MILITARY_UNIFORM]) > 0.5
+
+
+def test_the_look_alike_architecture_takes_the_weights_and_gives_other_numbers(officer):
+    state = packaged_weights()
+    wrong = timm.create_model("efficientnet_lite0", num_classes=0)
+    wrong.load_state_dict({k: v for k, v in state.items() if not k.startswith("classifier")})
+    with torch.inference_mode():
+        right = load_network(PACKAGED_MODEL)(officer)
+        other = wrong.eval()(officer)
+    assert float(torch.cosine_similarity(right, other)) < 0.95
+
+
+def test_the_look_alike_architecture_is_refused():
+    with pytest.raises(ValueError, match="tf_efficientnet_lite0"):
+        load_network("efficientnet_lite0")
+
+
+def test_an_unknown_model_is_answered_with_names_like_it():
+    with pytest.raises(ValueError, match="resnet18"):
+        load_network("resnet1")
+
+
+def test_the_exported_file_gives_torchs_numbers(backbone, officer):
+    with torch.inference_mode():
+        expected = load_network(PACKAGED_MODEL)(officer).numpy()
+        restored = restore_backbone(backbone)(officer).numpy()
+    found = run(open_session(backbone["backbone.onnx"], threads=1), officer.numpy())
+    assert found.shape == (1, 1280)
+    assert np.abs(found - expected).max() < 1e-4
+    assert (restored == expected).all()
+
+
+def test_a_file_that_gives_other_numbers_is_refused(backbone):
+    example = np.zeros((2, 3, 224, 224), np.float32)
+    found = run(open_session(backbone["backbone.onnx"], threads=1), example)
+    check_equal(backbone["backbone.onnx"], example, found)
+    with pytest.raises(ExportError, match="differ by"):
+        check_equal(backbone["backbone.onnx"], example, found * 1.001 + 0.001)
+
+
+def test_the_card_says_what_the_network_expects(backbone):
+    card = json.loads(backbone["card.json"])
+    assert (card["model"], card["dimensions"]) == (PACKAGED_MODEL, 1280)
+    assert (card["input_width"], card["input_height"]) == (224, 224)
+    assert card["mean"] == card["std"] == [0.5, 0.5, 0.5]
+
+
+def test_the_exported_file_names_no_path_of_this_machine(backbone):
+    model = onnx.load_from_string(backbone["backbone.onnx"])
+    assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
+    assert str(Path(timm.__file__).parent).encode() not in backbone["backbone.onnx"]
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path, backbone):
+    import hashlib
+
+    data = backbone["backbone.safetensors"]
+    (tmp_path / "own.safetensors").write_bytes(data)
+    with pytest.raises(RuntimeError, match="state_dict"):
+        build_backbone(
+            "resnet18",
+            checkpoint="own.safetensors",
+            checkpoint_sha256=hashlib.sha256(data).hexdigest(),
+            root=tmp_path,
+        )

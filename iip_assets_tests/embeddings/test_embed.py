@@ -1,0 +1,90 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from iip_assets.dataset.store import ImageStore
+from iip_assets.embeddings.assets import image_embeddings
+from iip_assets.embeddings.embed import embed_chunk
+from iip_assets.embeddings.embedder import open_embedder
+from iip_assets.engine.values import Files
+from iip_assets_tests.embeddings.stand_ins import MemoryStore, PlainWork, eye
+
+
+@pytest.fixture(scope="module")
+def store():
+    store = MemoryStore()
+    rng = np.random.default_rng(0)
+    for index in range(5):
+        store.add_png(eye(rng, 40 + 7 * index, 32)[0])
+    return store
+
+
+def embed(store, backbone, ids, *, batch_size=4, threads=1):
+    embedder = open_embedder(backbone, device="cpu", threads=threads, batch_size=batch_size)
+    records = embed_chunk(
+        [{"image_id": one} for one in ids],
+        backbone="",
+        backend="",
+        max_megapixels=1.0,
+        embedder=embedder,
+        store=store,
+        threads=2,
+    )
+    return [record["embedding"] for record in records]
+
+
+@pytest.mark.parametrize(("batch_size", "threads"), [(1, 1), (2, 2), (3, 1)])
+def test_a_pictures_bits_depend_on_neither_batch_nor_threads(store, backbone, batch_size, threads):
+    ids = sorted(store.files)
+    together = embed(store, backbone, ids, batch_size=5)
+    again = embed(store, backbone, ids[::-1], batch_size=batch_size, threads=threads)[::-1]
+    assert all((one == other).all() for one, other in zip(together, again, strict=True))
+
+
+def test_what_cannot_be_decoded_has_no_embedding_and_harms_no_other(store, backbone):
+    ids = sorted(store.files)
+    broken = MemoryStore()
+    broken.files = dict(store.files)
+    bad = broken.add(b"no picture")
+    found = embed(broken, backbone, [ids[0], bad, ids[1]], batch_size=2)
+    alone = embed(store, backbone, ids[:2], batch_size=2)
+    assert found[1] is None
+    assert (found[0] == alone[0]).all()
+    assert (found[2] == alone[1]).all()
+
+
+def test_the_asset_has_one_sorted_row_for_each_picture_that_can_be_decoded(
+    store, backbone, tmp_path, monkeypatch
+):
+    broken = MemoryStore()
+    broken.files = dict(store.files)
+    bad, surprise = broken.add(b"no picture"), broken.add(b"neither")
+    monkeypatch.setattr(ImageStore, "open", lambda root: broken)
+    ids = [*sorted(store.files, reverse=True), bad, surprise]
+    fingerprints = pl.DataFrame(
+        {"image_id": ids, "problem": [None] * 5 + ["not an image", None]},
+        schema_overrides={"problem": pl.String},
+    )
+    work = PlainWork(tmp_path)
+    result = image_embeddings.function(
+        Files(backbone),
+        fingerprints,
+        max_megapixels=1.0,
+        batch_size=4,
+        device="cpu",
+        threads=1,
+        work=work,
+    )
+    assert result.value["image_id"].to_list() == sorted(store.files)
+    assert result.value["embedding"].dtype == pl.List(pl.Float32)
+    assert work.given["image_embeddings"]["backend"] == "onnxruntime"
+    (check,) = result.checks
+    assert not check.passed
+    assert "1 of 6" in check.description
+
+
+def test_another_backbone_is_another_key(backbone):
+    from iip_assets.embeddings.table import backbone_digest
+
+    changed = {**backbone, "card.json": backbone["card.json"].replace(b"packaged", b"own")}
+    assert backbone_digest(Files(backbone)) != backbone_digest(Files(changed))

@@ -1,0 +1,1 @@
+"""The whole graph on rendered eyes."""

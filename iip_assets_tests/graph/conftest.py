@@ -1,0 +1,120 @@
+"""One workspace of rendered eyes, refreshed once; each test works on it and leaves it as it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iip_assets.synthetic.effects import SAMPLE
+from iip_assets.synthetic.write import write_dataset
+
+# Small enough to train on in seconds, large enough for every asset to have something to say.
+QUICK = """
+[segmenter]
+width = 64
+height = 64
+epochs = 1
+decoder_channels = [16, 16, 8, 8, 8]
+
+[filter]
+epochs = 5
+
+[evaluation]
+resamples = 50
+min_slice_images = 5
+
+[robustness]
+corruptions = ["blur", "noise"]
+max_images = 8
+
+[edge_cases]
+min_cluster_size = 5
+"""
+
+
+@dataclass(frozen=True)
+class Team:
+    """A team's workspace and the commands that its people type."""
+
+    root: Path
+
+    def iip(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs `iip` in a process of its own."""
+        code = "from iip_assets.cli import main; main()"
+        return self.run(sys.executable, "-c", code, *words, check=check)
+
+    def dvc(self, *words: str) -> None:
+        self.run(sys.executable, "-m", "dvc", *words)
+
+    def git(self, *words: str) -> str:
+        name = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+        return self.run("git", *name, *words).stdout.strip()
+
+    def run(
+        self, *command: str, check: bool = True, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONWARNINGS": "ignore", **(environment or {})},
+        )
+        assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def refresh(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.iip("refresh", "--json").stdout)
+        assert not found["failed"], found
+        return found
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.iip("status", "--json").stdout)["assets"]
+        return found
+
+    def commit(self, message: str) -> None:
+        self.git("commit", "--quiet", "--all", "--message", message)
+
+
+@pytest.fixture(scope="package")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """A workspace made by `iip init` with 80 rendered eyes, everything fresh."""
+    root = tmp_path_factory.mktemp("team") / "workspace"
+    code = "from iip_assets.cli import main; main()"
+    subprocess.run(
+        [sys.executable, "-c", code, "init", str(root)], check=True, capture_output=True, text=True
+    )
+    made = Team(root)
+    batches = root / "data" / "batches"
+    write_dataset(
+        batches,
+        images=80,
+        seed=5,
+        batches=2,
+        effects=SAMPLE,
+        truth=root / "truth.csv",
+        labeling=root / "data" / "LABELING.md",
+    )
+    (root / "iip.toml").write_text(QUICK)
+    made.dvc("add", "--quiet", "data")
+    made.git("add", "--all")
+    made.git("commit", "--quiet", "--message", "First batches")
+    made.refresh()
+    return made
+
+
+@pytest.fixture
+def revert(team: Team) -> Iterator[None]:
+    """Puts settings and data back after a test."""
+    yield
+    team.git("checkout", "--quiet", "--", ".")
+    team.dvc("checkout", "--quiet", "--force")

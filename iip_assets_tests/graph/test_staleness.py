@@ -1,0 +1,128 @@
+"""Only what is stale is recomputed, down to the single image: a user's acts, one by one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import pytest
+
+from iip_assets_tests.graph.conftest import QUICK, Team
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("revert")]
+
+MODELS_AND_BELOW = {
+    "iris_filter_model",
+    "segmentation_model",
+    "predictions",
+    "model_evaluation",
+    "robustness_benchmark",
+    "pipeline_report",
+}
+
+
+def first(team: Team, pattern: str) -> Path:
+    return sorted((team.root / "data" / "batches").glob(pattern))[0]
+
+
+def change_pixels(file: Path, value: int = 255) -> None:
+    picture = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    picture[:3, 0] = value
+    assert cv2.imwrite(str(file), picture)
+
+
+def test_a_second_refresh_computes_nothing(team: Team) -> None:
+    found = team.refresh()
+    assert found["computed"] == []
+    assert len(found["reused"]) == len(team.status())
+    assert {state["state"] for state in team.status().values()} == {"fresh"}
+
+
+def test_three_changed_pixels_are_one_image_and_going_back_is_none(team: Team) -> None:
+    change_pixels(first(team, "*/images/*.jpg"))
+    team.dvc("add", "--quiet", "data")
+    stale = team.status()
+    assert stale["raw_dataset"]["why"] == ["input dvc_data changed"]
+    assert stale["pipeline_report"]["state"] == "stale"
+    found = team.refresh()
+    assert found["images"]["image_statistics"] == {"computed": 1, "reused": 79}
+    assert found["images"]["image_embeddings"] == {"computed": 1, "reused": 79}
+    team.commit("Three pixels")
+    try:
+        team.git("checkout", "--quiet", "HEAD~1")
+        team.dvc("checkout", "--quiet")
+        assert team.refresh()["computed"] == []
+        team.git("checkout", "--quiet", "-")
+        team.dvc("checkout", "--quiet")
+        assert team.refresh()["computed"] == []
+    finally:
+        team.git("reset", "--quiet", "--hard", "HEAD~1")
+        team.dvc("checkout", "--quiet", "--force")
+    assert team.refresh()["computed"] == []
+
+
+def test_a_file_saved_again_with_equal_bytes_is_no_change(team: Team) -> None:
+    file = first(team, "*/images/*.jpg")
+    data = file.read_bytes()
+    file.unlink()
+    file.write_bytes(data)
+    os.utime(file)
+    team.dvc("add", "--quiet", "data")
+    assert team.refresh()["computed"] == []
+
+
+def test_reordered_label_rows_recompute_the_raw_dataset_alone(team: Team) -> None:
+    labels = first(team, "*/labels.csv")
+    header, *rows = labels.read_text().splitlines()
+    labels.unlink()
+    labels.write_text("\n".join([header, *reversed(rows)]) + "\n")
+    team.dvc("add", "--quiet", "data")
+    assert team.refresh()["computed"] == ["raw_dataset"]
+
+
+def test_a_corrected_mask_recomputes_its_statistics_and_not_its_embedding(team: Team) -> None:
+    change_pixels(first(team, "*/masks/*.png"), 1)
+    team.dvc("add", "--quiet", "data")
+    found = team.refresh()
+    assert found["images"]["image_statistics"] == {"computed": 1, "reused": 79}
+    assert found["images"].get("image_embeddings", {"computed": 0})["computed"] == 0
+    assert "embedding_map" not in found["computed"]
+
+
+def test_the_training_seed_retrains_the_models_and_no_more(team: Team) -> None:
+    settings = QUICK.replace("[filter]", "[filter]\nseed = 3").replace(
+        "[segmenter]", "[segmenter]\nseed = 3"
+    )
+    (team.root / "iip.toml").write_text(settings)
+    found = team.refresh()
+    assert set(found["computed"]) <= MODELS_AND_BELOW
+    assert {"iris_filter_model", "segmentation_model", "predictions"} <= set(found["computed"])
+
+
+def test_an_unrelated_threshold_computes_no_embeddings(team: Team) -> None:
+    (team.root / "iip.toml").write_text(QUICK + "\n[statistics]\ndark_below = 90.0\n")
+    found = team.refresh()
+    assert "lighting_stats" in found["computed"]
+    assert not {"image_statistics", "image_embeddings", "segmentation_model"} & set(
+        found["computed"]
+    )
+
+
+def test_an_edit_in_place_is_recorded_under_no_wrong_id_and_the_doctor_names_it(team: Team) -> None:
+    file = first(team, "*/images/*.jpg")
+    change_pixels(file)
+    assert team.refresh()["computed"] == []
+    found = team.iip("doctor", check=False)
+    assert found.returncode == 1
+    assert file.relative_to(team.root).as_posix() in found.stdout
+    assert "dvc add data" in found.stdout
+
+
+def test_wrong_settings_end_in_one_line_that_names_the_value(team: Team) -> None:
+    (team.root / "iip.toml").write_text("[filter]\nepochs = 0\n[nonsense]\n")
+    found = team.iip("refresh", check=False)
+    assert found.returncode == 1
+    assert "Traceback" not in found.stderr
+    assert "filter.epochs = 0" in found.stderr
+    assert "nonsense" in found.stderr

@@ -1,0 +1,164 @@
+"""The graph as the Dagster UI sees and runs it, through the API that the page itself uses."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from iip_assets_tests.graph.conftest import Team
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("revert")]
+
+SELECTOR = {"repositoryLocationName": "iip_assets", "repositoryName": "__repository__"}
+
+LAUNCH = """
+mutation ($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}
+"""
+RUN = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+NODES = "{ assetNodes { assetKey { path } staleStatus groupName } }"
+MATERIALIZATIONS = """
+query ($id: ID!) {
+  runOrError(runId: $id) {
+    ... on Run {
+      assetMaterializations {
+        assetKey { path }
+        metadataEntries {
+          label
+          ... on BoolMetadataEntry { boolValue }
+          ... on FloatMetadataEntry { floatValue }
+        }
+      }
+    }
+  }
+}
+"""
+
+
+class Page:
+    """Dagster's page for a workspace."""
+
+    def __init__(self, port: int) -> None:
+        self._url = f"http://127.0.0.1:{port}/graphql"
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(self._url, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            found = json.load(response)
+        assert "errors" not in found, found["errors"]
+        return found["data"]
+
+    def launch(self, job: str, assets: list[str] | None = None) -> str:
+        selector: dict[str, Any] = {**SELECTOR, "jobName": job}
+        if assets:
+            selector["assetSelection"] = [{"path": [name]} for name in assets]
+        launched = self.ask(LAUNCH, params={"selector": selector, "runConfigData": {}})["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        run_id: str = launched["run"]["runId"]
+        until = time.monotonic() + 240
+        while time.monotonic() < until:
+            status = self.ask(RUN, id=run_id)["runOrError"]["status"]
+            if status in ("SUCCESS", "FAILURE", "CANCELED"):
+                assert status == "SUCCESS"
+                return run_id
+            time.sleep(0.3)
+        raise AssertionError("the run did not end")
+
+    def stale(self) -> set[str]:
+        nodes = self.ask(NODES)["assetNodes"]
+        return {node["assetKey"]["path"][0] for node in nodes if node["staleStatus"] == "STALE"}
+
+    def materialized(self, run_id: str) -> dict[str, dict[str, Any]]:
+        """For each asset of a run, `reused` and `seconds`."""
+        found = {}
+        for event in self.ask(MATERIALIZATIONS, id=run_id)["runOrError"]["assetMaterializations"]:
+            entries = {entry["label"]: entry for entry in event["metadataEntries"]}
+            found[event["assetKey"]["path"][0]] = {
+                "reused": entries["reused"]["boolValue"],
+                "seconds": entries["seconds"]["floatValue"],
+            }
+        return found
+
+
+@pytest.fixture(scope="module")
+def page(team: Team) -> Iterator[Page]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(team.root / ".iip" / "dagster"),
+        "PYTHONWARNINGS": "ignore",
+    }
+    command = [
+        "-m",
+        "dagster_webserver",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "-w",
+        "workspace.yaml",
+    ]
+    with (team.root / ".iip" / "webserver.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, *command], cwd=team.root, env=environment, stdout=log, stderr=log
+        )
+        made = Page(port)
+        try:
+            for _ in range(200):
+                try:
+                    made.ask("{ version }")
+                    break
+                except OSError:
+                    time.sleep(0.3)
+            yield made
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def test_every_asset_stands_in_its_room(page: Page, team: Team) -> None:
+    groups = {
+        node["assetKey"]["path"][0]: node["groupName"] for node in page.ask(NODES)["assetNodes"]
+    }
+    assert set(groups) == {"dvc_data", *team.status()}
+    assert groups["dvc_data"] == "dataset"
+    assert groups["drift_report"] == "drift"
+
+
+def test_stale_shows_and_the_refresh_job_and_materialize_all_do_only_what_is_due(
+    page: Page, team: Team
+) -> None:
+    labels = sorted((team.root / "data" / "batches").glob("*/labels.csv"))[0]
+    header, *rows = labels.read_text().splitlines()
+    labels.unlink()
+    labels.write_text("\n".join([header, *rows[1:], rows[0]]) + "\n")
+    team.dvc("add", "--quiet", "data")
+    assert team.status()["raw_dataset"]["state"] == "stale"
+    assert page.stale() == {"raw_dataset"}
+
+    done = page.materialized(page.launch("refresh"))
+    assert [name for name, made in done.items() if not made["reused"]] == ["raw_dataset"]
+    assert page.stale() == set()
+    assert team.refresh()["computed"] == []
+
+    again = page.materialized(page.launch("__ASSET_JOB", list(team.status())))
+    assert set(again) == set(team.status())
+    assert all(made["reused"] for made in again.values())
+    assert sorted(made["seconds"] for made in again.values())[len(again) // 2] < 0.1

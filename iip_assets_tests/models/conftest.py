@@ -1,0 +1,63 @@
+import json
+
+import numpy as np
+import onnx
+import polars as pl
+import pytest
+from onnx import helper
+
+from iip_assets.embeddings.onnx_export import OPSET
+
+SIDE = 4
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone():
+    """A backbone whose embedding is the mean of each channel: (B, 3, 4, 4) to (B, 3)."""
+    tensor = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [
+            helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
+            helper.make_node("Flatten", ["pooled"], ["embedding"], axis=1),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("image", tensor, ["B", 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info("embedding", tensor, ["B", 3])],
+    )
+    model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", OPSET)])
+    card = {
+        "model": "tiny",
+        "weights_sha256": "0",
+        "input_width": SIDE,
+        "input_height": SIDE,
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+    }
+    return {"backbone.onnx": model.SerializeToString(), "card.json": json.dumps(card).encode()}
+
+
+@pytest.fixture(scope="session")
+def labelled():
+    """Images, splits and embeddings in which the label shows, two pictures a subject."""
+    rng = np.random.default_rng(0)
+    count = 160
+    labels = rng.choice(["full", "partial", "none", "unclear"], count, p=[0.4, 0.3, 0.25, 0.05])
+    centre = {"full": (2, 0, 0), "partial": (0, 2, 0), "none": (0, 0, 2), "unclear": (0, 0, 0)}
+    vectors = [np.array(centre[label]) + rng.normal(0, 0.5, 3) for label in labels]
+    ids = [f"{index:03d}" for index in range(count)]
+    images = pl.DataFrame({"image_id": ids, "label": labels.tolist(), "mask_id": [None] * count})
+    subjects = [f"s{index // 2}" for index in range(count)]
+    split = ["train", "validation", "test", "train"]
+    splits = pl.DataFrame(
+        {
+            "image_id": ids,
+            "group_id": subjects,
+            "split": [split[(index // 2) % 4] for index in range(count)],
+            "has_mask": [False] * count,
+        }
+    )
+    embeddings = pl.DataFrame(
+        {"image_id": ids, "embedding": [v.tolist() for v in vectors]},
+        schema_overrides={"embedding": pl.List(pl.Float32)},
+    )
+    return images.with_columns(pl.col("mask_id").cast(pl.String)), splits, embeddings

@@ -1,0 +1,135 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from safetensors.numpy import load
+
+from iip_assets.embeddings.onnx_session import open_session, run
+from iip_assets.models.filter import FilterRecipe, build_filter, labelled_pictures, why_not
+from iip_assets.models.filter_head import Examples, class_balanced
+from iip_assets.models.predict import filter_probabilities
+from iip_assets.models.training import no_progress
+
+RECIPE = FilterRecipe(
+    epochs=12,
+    learning_rate=0.01,
+    weight_decay=0.01,
+    batch_size=16,
+    seed=0,
+    resamples=50,
+    confidence=0.95,
+    interval_seed=0,
+)
+
+
+def build(labelled, backbone, recipe=RECIPE, weights=None):
+    return build_filter(
+        labelled_pictures(*labelled),
+        weights or {},
+        backbone,
+        recipe,
+        device="cpu",
+        threads=1,
+        progress=no_progress,
+    )
+
+
+@pytest.fixture(scope="module")
+def files(labelled, tiny_backbone):
+    return build(labelled, tiny_backbone)
+
+
+def test_labels_that_show_in_the_embedding_are_learned(files, labelled):
+    images, splits, embeddings = labelled
+    test = (
+        splits.filter(pl.col("split") == "test")
+        .join(images, on="image_id")
+        .join(embeddings, on="image_id")
+        .filter(pl.col("label") != "unclear")
+    )
+    shares = filter_probabilities(files, np.array(test["embedding"].to_list(), np.float32))
+    said = np.array(["full", "partial", "none"])[shares.argmax(1)]
+    assert (said == test["label"].to_numpy()).mean() > 0.9
+    np.testing.assert_allclose(shares.sum(1), 1, atol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(files, labelled, tiny_backbone):
+    again = build(labelled, tiny_backbone)
+    assert again == files
+    other = build(labelled, tiny_backbone, replace(RECIPE, seed=1))
+    assert other["filter.safetensors"] != files["filter.safetensors"]
+
+
+def test_training_leaves_no_file_behind(labelled, tiny_backbone, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    build(labelled, tiny_backbone, replace(RECIPE, epochs=1))
+    assert not list(tmp_path.iterdir())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_whole_file_is_the_head_behind_the_backbone(files, tiny_backbone):
+    pictures = np.random.default_rng(0).normal(0, 1, (5, 3, 4, 4)).astype(np.float32)
+    means = run(open_session(tiny_backbone["backbone.onnx"], threads=1), pictures)
+    whole = run(open_session(files["filter.onnx"], threads=1), pictures)
+    np.testing.assert_allclose(whole, filter_probabilities(files, means), atol=1e-6)
+
+
+def test_the_card_tells_counts_temperature_and_metrics_with_intervals(files, labelled):
+    card = json.loads(files["card.json"])
+    pictures = labelled_pictures(*labelled)
+    assert card["classes"] == ["full", "partial", "none"]
+    assert sum(card["pictures"]["train"].values()) == (pictures["split"] == "train").sum()
+    assert float(load(files["filter.safetensors"])["temperature"]) == card["temperature"]
+    f1 = card["validation"]["metrics"]["f1_macro"]
+    assert f1["low"] <= f1["value"] <= f1["high"]
+    assert card["validation"]["n_subjects"] < card["validation"]["n_images"]
+
+
+def test_weights_of_pictures_reach_the_training(files, labelled, tiny_backbone):
+    pictures = labelled_pictures(*labelled)
+    heavy = {one: 9.0 for one in pictures["image_id"][::3]}
+    other = build(labelled, tiny_backbone, weights=heavy)
+    assert other["filter.safetensors"] != files["filter.safetensors"]
+
+
+def test_balanced_classes_weigh_the_same_and_pictures_keep_their_order():
+    examples = Examples(
+        embeddings=np.zeros((5, 1), np.float32),
+        classes=np.array([0, 0, 0, 1, 1]),
+        weights=np.array([1.0, 2.0, 3.0, 1.0, 1.0]),
+    )
+    weights = class_balanced(examples, 3)
+    assert weights[:3].sum() == pytest.approx(weights[3:].sum())
+    assert weights.mean() == pytest.approx(1)
+    assert weights[2] == pytest.approx(3 * weights[0])
+
+
+def test_unclear_pictures_teach_nothing(labelled):
+    assert "unclear" not in labelled_pictures(*labelled)["label"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([None] * 160, "no training picture has a label"),
+        (["unclear"] * 160, "no training picture has a label"),
+        (["full"] * 160, "are 'full'"),
+        (["full", None, None, "none"] + [None] * 156, "only 2 training pictures"),
+    ],
+    ids=["no labels", "unclear only", "one word", "too few"],
+)
+def test_labels_that_cannot_teach_are_a_reason_to_skip(labelled, words, reason):
+    images, splits, embeddings = labelled
+    images = images.with_columns(label=pl.Series(words, dtype=pl.String))
+    splits = splits.with_columns(split=pl.lit("train"))
+    assert reason in why_not(labelled_pictures(images, splits, embeddings))
+
+
+def test_a_filter_is_trained_where_there_is_nothing_to_validate_on(labelled, tiny_backbone):
+    images, splits, embeddings = labelled
+    splits = splits.filter(pl.col("split") != "validation")
+    files = build((images, splits, embeddings), tiny_backbone, replace(RECIPE, epochs=2))
+    card = json.loads(files["card.json"])
+    assert (card["temperature"], card["validation"]) == (1.0, {})

@@ -1,0 +1,222 @@
+import json
+
+import numpy as np
+import onnx
+import polars as pl
+import pytest
+from onnx import helper, numpy_helper
+
+from iip_assets.dataset.store import ImageStore
+from iip_assets.engine.figures import figure_png
+from iip_assets.engine.values import Files, Skipped
+from iip_assets.models.evaluation import Judgement
+from iip_assets.models.segmentation import prior_png
+from iip_assets.robustness.assets import robustness_benchmark
+from iip_assets.robustness.benchmark import benchmark_pictures, benchmark_table
+from iip_assets.robustness.corrupted_rows import variants
+from iip_assets.robustness.figures import robustness_figure
+from iip_assets.settings import EvaluationSettings, RobustnessSettings
+from iip_assets_tests.embeddings.stand_ins import PlainWork
+from iip_assets_tests.models.masked import masked_eyes
+
+SIDE = 32
+FLOAT = onnx.TensorProto.FLOAT
+CLASSES = ("background", "sclera", "iris", "pupil")
+
+
+def model(weights, *, pooled, classes):
+    """A 1×1 convolution with a bias, pooled to probabilities or left as logits."""
+    kernel, bias = weights
+    nodes = [helper.make_node("Conv", ["image", "kernel", "bias"], ["logits"])]
+    shape = ["B", classes, SIDE, SIDE]
+    if pooled:
+        nodes += [
+            helper.make_node("GlobalAveragePool", ["logits"], ["pooled"]),
+            helper.make_node("Flatten", ["pooled"], ["flat"], axis=1),
+            helper.make_node("Softmax", ["flat"], ["probabilities"], axis=1),
+        ]
+        shape = ["B", classes]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("image", FLOAT, ["B", 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info(nodes[-1].output[0], FLOAT, shape)],
+        [
+            numpy_helper.from_array(kernel.astype(np.float32)[:, :, None, None], "kernel"),
+            numpy_helper.from_array(bias.astype(np.float32), "bias"),
+        ],
+    )
+    made = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
+    return made.SerializeToString()
+
+
+def card(classes):
+    size = {"input_width": SIDE, "input_height": SIDE, "mean": [0.5] * 3, "std": [0.5] * 3}
+    return json.dumps({**size, "classes": classes}).encode()
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    """Knows the colours that `eye` paints with."""
+    colours = np.array([(205, 160, 135), (240, 240, 240), (60, 90, 140), (10, 10, 10)]) / 127.5 - 1
+    # The nearest colour has the largest x·c − |c|²/2.
+    onnx_file = model((colours, -(colours**2).sum(1) / 2), pooled=False, classes=4)
+    prior = prior_png([np.zeros((SIDE, SIDE), np.uint8)], 4)
+    parts = {"segmenter.onnx": onnx_file, "prior.png": prior, "card.json": card(CLASSES)}
+    return Files(parts)
+
+
+@pytest.fixture(scope="module")
+def the_filter():
+    kernel = np.array([[-2.0, -2.0, 2.0], [0.0, 0.0, 0.0], [2.0, 2.0, -2.0]])
+    onnx_file = model((kernel, np.zeros(3)), pooled=True, classes=3)
+    return Files({"filter.onnx": onnx_file, "card.json": card(["full", "partial", "none"])})
+
+
+def run_asset(tmp_path, monkeypatch, filter_model, segmenter_model, **options):
+    store, images, splits = masked_eyes()
+    monkeypatch.setattr(ImageStore, "open", lambda root: store)
+    images = images.with_columns(
+        ethnicity=pl.when(pl.col("image_id") < "8").then(pl.lit("one")).otherwise(pl.lit("two"))
+    )
+    words = images.select("image_id", lighting=pl.lit("normal"), background=pl.lit("skin"))
+    return robustness_benchmark.function(
+        {"images": images},
+        splits,
+        filter_model,
+        segmenter_model,
+        words.select("image_id", "lighting"),
+        words.select("image_id", "background"),
+        options=RobustnessSettings(**options),
+        judgement=EvaluationSettings(resamples=50),
+        age_bands=(0, 18),
+        classes=CLASSES,
+        max_megapixels=1.0,
+        threads=1,
+        work=PlainWork(tmp_path),
+    ).value
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory, the_filter, segmenter):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return run_asset(tmp_path_factory.mktemp("w"), monkeypatch, the_filter, segmenter)
+
+
+def test_every_corruption_severity_and_group_has_a_row_with_interval_and_counts(table):
+    overall = table.filter(pl.col("axis") == "overall")
+    assert overall.height == 5 * 6 * 3
+    assert set(table["slice"]) == {"all", "one", "two"}
+    assert set(table["severity"]) == set(range(6))
+    known = overall.filter(pl.col("model") == "segmenter")
+    assert (known["low"] <= known["value"]).all()
+    assert (known["value"] <= known["high"]).all()
+    assert (overall["n_images"] == 12).all()
+
+
+def test_a_segmenter_by_colour_is_harmed_by_colour_and_not_by_turning(table):
+    rows = table.filter(
+        (pl.col("model") == "segmenter") & (pl.col("axis") == "overall") & (pl.col("severity") == 5)
+    )
+    drop = dict(rows.select("corruption", "relative_drop").iter_rows())
+    assert drop["colour_filter"] > 0.3
+    assert abs(drop["rotation"]) < 0.1
+
+
+def test_the_clean_value_is_the_same_under_every_corruption_and_drops_nothing(table):
+    clean = table.filter((pl.col("severity") == 0) & pl.col("value").is_not_null())
+    assert (
+        clean.group_by("model", "metric", "slice")
+        .agg(pl.col("value").n_unique())["value"]
+        .to_list()
+        == [1] * clean.select("model", "metric", "slice").n_unique()
+    )
+    assert (clean["relative_drop"].drop_nulls() == 0).all()
+
+
+def test_the_table_is_sorted_and_the_same_again(
+    table, tmp_path, monkeypatch, the_filter, segmenter
+):
+    again = run_asset(tmp_path, monkeypatch, the_filter, segmenter)
+    assert again.equals(table)
+    key = ["model", "corruption", "axis", "slice", "metric", "severity"]
+    assert table.equals(table.sort(key))
+
+
+def test_one_model_alone_is_benchmarked(tmp_path, monkeypatch, the_filter, segmenter):
+    alone = run_asset(
+        tmp_path, monkeypatch, Skipped("no labels"), segmenter, corruptions=("blur",), max_images=3
+    )
+    assert set(alone["model"]) == {"segmenter"}
+    assert alone["n_images"].max() == 3
+    alone = run_asset(
+        tmp_path, monkeypatch, the_filter, Skipped("no masks"), corruptions=("blur",), max_images=3
+    )
+    assert set(alone["model"]) == {"filter"}
+    nothing = run_asset(tmp_path, monkeypatch, Skipped("no labels"), Skipped("no masks"))
+    assert "no labels; no masks" in nothing.reason
+
+
+def test_pictures_with_both_truths_come_first_and_the_choice_is_steady():
+    ids = [f"{index:02d}" for index in range(20)]
+    images = pl.DataFrame(
+        {
+            "image_id": ids,
+            "label": ["full"] * 10 + ["unclear"] * 5 + [None] * 5,
+            "mask_id": [f"m{one}" for one in ids],
+        }
+    )
+    splits = pl.DataFrame(
+        {
+            "image_id": ids,
+            "group_id": ids,
+            "split": ["test"] * 20,
+            "has_mask": [index % 2 == 0 for index in range(20)],
+        }
+    )
+    chosen = benchmark_pictures(images, splits, most=5, seed=0)
+    assert set(chosen["image_id"]) == set(ids[:10:2])
+    every = benchmark_pictures(images, splits, most=99, seed=0)
+    assert every.height == 10 + 5
+    assert every.filter(pl.col("image_id") == "10")["label"].to_list() == [None]
+    fewer = benchmark_pictures(images, splits, most=8, seed=0)
+    assert set(fewer["image_id"]) <= set(every["image_id"])
+    other = benchmark_pictures(images, splits, most=8, seed=1)
+    assert set(other["image_id"]) != set(fewer["image_id"])
+
+
+def test_known_answers_make_a_known_curve():
+    corruptions = ["blur", "jpeg"]
+    count = len(variants(corruptions))
+    # Right when clean and under JPEG, wrong under blur from severity 3 on.
+    right, wrong = [0.9, 0.1, 0.0], [0.1, 0.9, 0.0]
+    answers = [
+        wrong if name == "blur" and severity >= 3 else right
+        for name, severity in variants(corruptions)
+    ]
+    assert count == 11
+    pictures = pl.DataFrame(
+        {
+            "image_id": ["a", "b"],
+            "label": ["full", "full"],
+            "group_id": ["a", "b"],
+            "probabilities": [json.dumps(answers)] * 2,
+            "confusions": [None, None],
+        }
+    )
+    table = benchmark_table(
+        pictures,
+        pl.DataFrame(schema={"image_id": pl.String, "axis": pl.String, "slice": pl.String}),
+        corruptions=corruptions,
+        mask_classes=("background", "iris"),
+        judgement=Judgement(resamples=50, confidence=0.9, min_slice_images=1, seed=0),
+    )
+    curve = table.filter((pl.col("metric") == "accuracy") & (pl.col("corruption") == "blur"))
+    assert curve.sort("severity")["value"].to_list() == [1, 1, 1, 0, 0, 0]
+    assert curve.sort("severity")["relative_drop"].to_list() == [0, 0, 0, 1, 1, 1]
+    assert (table.filter(pl.col("corruption") == "jpeg")["relative_drop"] == 0).all()
+
+
+def test_the_plot_is_drawn_for_both_models_for_one_and_for_none(table):
+    for part in (table, table.filter(pl.col("model") == "filter"), table.head(0)):
+        assert figure_png(robustness_figure(part)).startswith(b"\x89PNG")
