@@ -174,6 +174,8 @@ def synthesize(  # noqa: PLR0917 - typer reads parameters as options
             effects=effects,
             truth=truth,
             progress=bar.update,
+            # Below this many, starting processes costs more than they save.
+            processes=(os.cpu_count() or 1) if images >= 500 else 1,
         )
     _say(f"{images} pictures in {batches} batches are in {out}")
 

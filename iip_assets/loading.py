@@ -33,7 +33,7 @@ def load(name: str, *, root: Path | str | None = None) -> Any:
 
 def present_ledger(project: Project) -> Ledger:
     """Who materialized what: the copy beside the event log where it holds, else Dagster's own."""
-    cached = read_cached_ledger(project.workspace.state)
+    cached = read_cached_ledger(project.workspace.state, project.graph)
     if cached is not None:
         return cached
     from iip_assets.engine.dagster_ledger import DagsterLedger

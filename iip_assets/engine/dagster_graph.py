@@ -22,6 +22,7 @@ def build_dagster_definitions(
     project: Project,
     *,
     outcomes: dict[str, Outcome] | None = None,
+    loaded: Mapping[str, object] | None = None,
     resources: Mapping[str, Any] | None = None,
 ) -> dg.Definitions:
     """Everything that Dagster loads for a project.
@@ -29,6 +30,8 @@ def build_dagster_definitions(
     Args:
         project: The graph and its workspace.
         outcomes: Filled, by asset, with what this process performed.
+        loaded: What `Project.code_of` gave for each asset when this process loaded the code;
+            that is now unless given.
         resources: Passed through to Dagster.
     """
     performed = {} if outcomes is None else outcomes
@@ -36,7 +39,7 @@ def build_dagster_definitions(
         # Observable sources, their selection and code references are "beta" in Dagster and settled
         # here.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        assets = [_asset(project, one, performed) for one in project.graph.assets.values()]
+        assets = [_asset(project, one, performed, loaded) for one in project.graph.assets.values()]
         sources = [_source(project, one) for one in project.graph.sources.values()]
         everything = dg.AssetSelection.all(include_sources=True)
     refresh = dg.define_asset_job(
@@ -67,9 +70,13 @@ def _source(project: Project, source: Source) -> dg.AssetsDefinition | dg.Source
 
 
 def _asset(
-    project: Project, asset: Asset[..., Any], outcomes: dict[str, Outcome]
+    project: Project,
+    asset: Asset[..., Any],
+    outcomes: dict[str, Outcome],
+    loaded: Mapping[str, object] | None,
 ) -> dg.AssetsDefinition:
     code_key = project.code_keys.of(asset.function).key
+    loaded_code = loaded[asset.name] if loaded else project.code_of(asset)
 
     @dg.asset(
         name=asset.name,
@@ -91,14 +98,14 @@ def _asset(
     # Dagster knows the bare class as an annotation, not one with a parameter.
     def run(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         performer = Performer(project, DagsterLedger(context.instance), context.log.info, outcomes)
-        outcome = performer.perform(asset, loaded_code_key=code_key)
+        outcome = performer.perform(asset, loaded=loaded_code)
         record = outcome.record
         context.log.info(
             f"{asset.name}: {'reused' if outcome.reused else 'computed'} in {outcome.seconds:.2f} s"
         )
         return dg.MaterializeResult(
             data_version=dg.DataVersion(record.data_version),
-            metadata={**_provenance(project, outcome), **_metadata(record.metadata)},
+            metadata={**_metadata(record.metadata), **_provenance(project, outcome)},
             check_results=list(_check_results(record)),
         )
 

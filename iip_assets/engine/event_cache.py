@@ -7,6 +7,7 @@ a matter of speed alone: without it the same answers come from Dagster.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 from iip_assets.engine.asset import Graph
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.project import Ledger, Materialized
+
+_STORAGE = re.compile(r"^(storage|event_log_storage)\b", re.MULTILINE)
 
 
 class NeedsDagsterError(RuntimeError):
@@ -40,14 +43,14 @@ class CachedLedger:
         raise NeedsDagsterError(f"{source} is now {data_version}")
 
 
-def read_cached_ledger(state: Path) -> CachedLedger | None:
-    """The copy, if the event log has not moved since it was made."""
+def read_cached_ledger(state: Path, graph: Graph) -> CachedLedger | None:
+    """The copy, if it is of this graph and the event log has not moved since it was made."""
     mark = event_log_mark(state / "dagster")
     if mark is None:
         return None
     try:
         kept = json.loads((state / "ledger.json").read_text())
-        if kept["mark"] != mark:
+        if kept["mark"] != mark or kept["graph"] != _names(graph):
             return None
         made = {name: Materialized(*fields) for name, fields in kept["materialized"].items()}
         return CachedLedger(made, kept["observed"])
@@ -63,7 +66,8 @@ def write_cached_ledger(state: Path, graph: Graph, ledger: Ledger) -> CachedLedg
         name: version for name in graph.sources if (version := ledger.observed(name)) is not None
     }
     rows = {name: [found.data_version, found.action_key] for name, found in made.items()}
-    text = json.dumps({"mark": mark, "materialized": rows, "observed": seen})
+    kept = {"mark": mark, "graph": _names(graph), "materialized": rows, "observed": seen}
+    text = json.dumps(kept)
     write_text_whole(state / "ledger.json", text)
     return CachedLedger(made, seen)
 
@@ -71,13 +75,17 @@ def write_cached_ledger(state: Path, graph: Graph, ledger: Ledger) -> CachedLedg
 def event_log_mark(dagster_home: Path) -> list[str] | None:
     """Where Dagster's SQLite log of asset events stands; None without one (PostgreSQL, or new)."""
     database = dagster_home / "history" / "runs" / "index.db"
-    if not database.exists():
+    if not database.exists() or _is_elsewhere(dagster_home / "dagster.yaml"):
         return None
     try:
         connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=1)
         try:
-            # Ids only grow; the count and the wipes tell of events that were taken away.
+            # The count and the wipes tell of events that were taken away; the last one's run and
+            # time of another that got its id, since SQLite gives the id of a deleted one again.
             events = connection.execute("SELECT max(id), count(*) FROM event_logs").fetchone()
+            last = connection.execute(
+                "SELECT run_id, timestamp FROM event_logs ORDER BY id DESC LIMIT 1"
+            ).fetchone()
             wipes = connection.execute(
                 "SELECT group_concat(wipe_timestamp) FROM asset_keys"
             ).fetchone()
@@ -85,4 +93,16 @@ def event_log_mark(dagster_home: Path) -> list[str] | None:
             connection.close()
     except sqlite3.Error:
         return None
-    return [str(part) for part in (*events, *wipes)]
+    return [str(part) for part in (*events, *(last or ()), *wipes)]
+
+
+def _is_elsewhere(config: Path) -> bool:
+    """Whether Dagster's settings name a storage, beside which an old SQLite log may still lie."""
+    try:
+        return bool(_STORAGE.search(config.read_text()))
+    except FileNotFoundError:
+        return False
+
+
+def _names(graph: Graph) -> list[str]:
+    return sorted([*graph.assets, *graph.sources])

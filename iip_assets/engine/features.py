@@ -70,8 +70,12 @@ class FeatureTable:
         tools: Mapping[str, Any],
         chunk: int,
         progress: Progress,
+        unmoved: Callable[[], None] = lambda: None,
     ) -> Filled:
         """See `Work.fill`.
+
+        `unmoved` is called before rows enter the table and raises where the code on disk, to which
+        `code_key` belongs, may not be the code that ran: such rows would be wrong for ever.
 
         Raises:
             ValueError: `compute` returned another number of records than it was given.
@@ -99,6 +103,7 @@ class FeatureTable:
                     f"{compute.__name__} gave {len(results)} records for {len(records)} rows "
                     f"of {self._name}"
                 )
+            unmoved()
             table.add(part[_KEY].to_list(), results)
         found = table.read(distinct[_KEY])
         frame = keyed.join(found, on=_KEY, how="left", maintain_order="left").drop(_KEY)

@@ -23,6 +23,8 @@ def prepare_dagster_home(workspace: Workspace) -> None:
     home = workspace.dagster_home
     if not (home / "dagster.yaml").exists():
         write_text_whole(home / "dagster.yaml", _CONFIG)
+        # Dagster's page greets newcomers by asking for their e-mail address, unless it has done so.
+        write_text_whole(home / ".nux" / "nux.yaml", "seen: 1\n")
     os.environ["DAGSTER_HOME"] = str(home)
 
 

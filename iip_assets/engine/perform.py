@@ -56,12 +56,12 @@ class Performer:
     say: Callable[[str], None]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
-    def perform(self, asset: Asset[..., Any], *, loaded_code_key: str) -> Outcome:
+    def perform(self, asset: Asset[..., Any], *, loaded: object) -> Outcome:
         """Brings the asset up to what its code, settings and inputs say now.
 
         Args:
             asset: The asset.
-            loaded_code_key: Its code key when this process loaded the code.
+            loaded: What `Project.code_of` gave when this process loaded the code.
 
         Raises:
             MovedMeanwhileError: Code, settings or inputs are not what they were at the start.
@@ -72,7 +72,7 @@ class Performer:
             started = time.monotonic()
             self._refuse_blocked(asset)
             action = self._action(asset)
-            if action.code.key != loaded_code_key:
+            if self.project.code_of(asset) != loaded:
                 raise MovedMeanwhileError(
                     f"the code of {asset.name} changed since this process loaded it; "
                     "reload the code location, or run again"
@@ -89,22 +89,31 @@ class Performer:
             return outcome
 
     def _publish(self, record: ActionRecord) -> None:
-        """Puts a report's page where people find it, under its asset's name."""
-        if record.artifact.kind != "report":
-            return
+        """Puts a report's page where people find it, and takes away one that holds no more."""
         page = report_page(self.project.workspace.state, record.asset)
+        if record.artifact.kind != "report":
+            page.unlink(missing_ok=True)
+            return
         html = self.project.workspace.artifacts.get(record.artifact).html
         write_text_whole(page, html)
 
     def _compute(self, asset: Asset[..., Any], action: Action, started: float) -> ActionRecord:
         workspace = self.project.workspace
-        work = Work(workspace.root, self.project.code_keys, workspace.state, self.say)
+        work = Work(
+            workspace.root,
+            self.project.code_keys,
+            workspace.state,
+            self.say,
+            lambda: self._refuse_other_code(asset, action),
+        )
         try:
-            result = self._call(asset, work)
+            result = self._call(asset, work, action)
             if not isinstance(result, Result):
                 result = Result(result)
             checks = _checks_of(asset, result)
             artifact = workspace.artifacts.put(result.value)
+        except MovedMeanwhileError:
+            raise
         except Exception as error:
             workspace.failures.add(asset.name, action.key, f"{type(error).__name__}: {error}")
             raise
@@ -136,7 +145,13 @@ class Performer:
         workspace.failures.clear(asset.name)
         return record
 
-    def _call(self, asset: Asset[..., Any], work: Work) -> Any:
+    def _refuse_other_code(self, asset: Asset[..., Any], action: Action) -> None:
+        if self.project.code_keys.of(asset.function).key != action.code.key:
+            raise MovedMeanwhileError(
+                f"the code of {asset.name} changed while it ran; run `iip refresh` again"
+            )
+
+    def _call(self, asset: Asset[..., Any], work: Work, action: Action) -> Any:
         """Loads what the asset reads and calls its function; a skipped input may skip it."""
         for name in asset.inputs:
             record = (
@@ -150,8 +165,15 @@ class Performer:
         keywords = {name: setting_value(settings, path) for name, path in asset.settings.items()}
         if asset.work:
             keywords[asset.work] = work
-        inputs = [self.project.load(name, self.ledger) for name in asset.inputs]
+        inputs = [self._load(name, action) for name in asset.inputs]
         return asset.function(*inputs, **keywords)
+
+    def _load(self, name: str, action: Action) -> Any:
+        source = self.project.graph.sources.get(name)
+        if source is not None:
+            # What others observe meanwhile does not matter.
+            return source.load(self.project.workspace.root, action.inputs[name])
+        return self.project.load(name, self.ledger)
 
     def _action(self, asset: Asset[..., Any]) -> Action:
         return self.project.action(asset, self._version)

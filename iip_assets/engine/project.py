@@ -57,15 +57,32 @@ class Project:
             path: setting_json(setting_value(settings, path)) for path in asset.settings.values()
         }
         inputs = {name: version_of(name) for name in asset.inputs}
-        for name in self.graph.sources.keys() & set(asset.inputs):
-            # A source has no action of its own, so the code that reads it counts here.
-            inputs[f"{name} (reader)"] = self.code_keys.of(self.graph.sources[name].load).key
+        # A source has no action of its own, so the code that reads it counts here.
+        inputs |= self.reader_keys(asset)
         return Action(asset.name, self.code_keys.of(asset.function), values, inputs)
 
+    def reader_keys(self, asset: Asset[..., Any]) -> dict[str, str]:
+        """The code keys of what loads the sources among the asset's inputs."""
+        return {
+            f"{name} (reader)": self.code_keys.of(self.graph.sources[name].load).key
+            for name in asset.inputs
+            if name in self.graph.sources
+        }
+
+    def code_of(self, asset: Asset[..., Any]) -> tuple[str, dict[str, str]]:
+        """All code that makes the asset, as it is on disk now: two such are equal or not."""
+        return self.code_keys.of(asset.function).key, self.reader_keys(asset)
+
     def record(self, asset: str, ledger: Ledger) -> ActionRecord | None:
-        """The record behind the asset's latest materialization."""
+        """The record behind the asset's latest materialization, if it is still of that value.
+
+        An action that was done again (its artifact was gone) may have given another value, whose
+        materialization a kill prevented; then the one in the ledger has no record any more.
+        """
         latest = ledger.materialized(asset)
-        return self.workspace.actions.find(asset, latest.action_key) if latest else None
+        record = self.workspace.actions.find(asset, latest.action_key) if latest else None
+        same = record is not None and latest and record.data_version == latest.data_version
+        return record if same else None
 
     def load(self, name: str, ledger: Ledger) -> Any:
         """The present value of an asset or source.

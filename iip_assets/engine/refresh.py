@@ -87,7 +87,12 @@ class Refresher:
         return find_states(self.project, self._observed_ledger())
 
     def plan(self, only: Collection[str] = ()) -> list[Planned]:
-        """What `refresh` would run, in order."""
+        """What `refresh` would run, in order.
+
+        Raises:
+            KeyError: An asset of that name does not exist.
+        """
+        self._refuse_unknown(only)
         states = self.states()
         ledger = self._ledger()
         planned = []
@@ -106,34 +111,50 @@ class Refresher:
             KeyError: An asset of that name does not exist.
         """
         started = time.monotonic()
-        unknown = set(only) - self.project.graph.assets.keys()
-        if unknown:
-            known = ", ".join(self.project.graph.assets)
-            raise KeyError(f"there is no asset {sorted(unknown)[0]!r}; there are {known}")
+        self._refuse_unknown(only)
+        # Before waiting for another refresh: code that is edited meanwhile is not what was loaded.
+        assets = self.project.graph.assets
+        loaded = {name: self.project.code_of(asset) for name, asset in assets.items()}
         with workspace_lock(self.project.workspace.state, say=self.say):
             states = self.states()
             due = self._due(states, only)
             outcomes: dict[str, Outcome] = {}
             errors: dict[str, str] = {}
-            run_id = self._run(due, outcomes, errors) if due else None
+            run_id = self._run(due, loaded, outcomes, errors) if due else None
             if due:
                 states = self.states()
                 write_cached_ledger(
                     self.project.workspace.state, self.project.graph, self._ledger()
                 )
-        return self._summary(states, outcomes, errors, time.monotonic() - started, run_id)
+        wanted = {name: states[name] for name in self._wanted(states, only)}
+        return self._summary(wanted, outcomes, errors, time.monotonic() - started, run_id)
+
+    def _refuse_unknown(self, only: Collection[str]) -> None:
+        unknown = set(only) - self.project.graph.assets.keys()
+        if unknown:
+            known = ", ".join(self.project.graph.assets)
+            raise KeyError(f"there is no asset {sorted(unknown)[0]!r}; there are {known}")
+
+    def _wanted(self, states: Mapping[str, State], only: Collection[str]) -> list[str]:
+        wanted = self.project.graph.above(only) if only else set(states)
+        return [name for name in states if name in wanted]
 
     def _due(self, states: Mapping[str, State], only: Collection[str]) -> list[str]:
-        wanted = self.project.graph.above(only) if only else set(states)
-        return [name for name, state in states.items() if state.due and name in wanted]
+        return [name for name in self._wanted(states, only) if states[name].due]
 
-    def _run(self, due: list[str], outcomes: dict[str, Outcome], errors: dict[str, str]) -> str:
+    def _run(
+        self,
+        due: list[str],
+        loaded: Mapping[str, object],
+        outcomes: dict[str, Outcome],
+        errors: dict[str, str],
+    ) -> str:
         import dagster as dg
 
         from iip_assets.engine.dagster_graph import REFRESH_JOB, build_dagster_definitions
 
         self.say(f"{len(due)} of {len(self.project.graph.assets)} assets are due: {', '.join(due)}")
-        definitions = build_dagster_definitions(self.project, outcomes=outcomes)
+        definitions = build_dagster_definitions(self.project, outcomes=outcomes, loaded=loaded)
         result = definitions.resolve_job_def(REFRESH_JOB).execute_in_process(
             instance=self._dagster(),
             asset_selection=[dg.AssetKey(name) for name in due],
@@ -141,9 +162,8 @@ class Refresher:
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         for event in result.all_events:
-            if event.is_step_failure and event.step_key not in outcomes:
-                error = event.step_failure_data.error_display_string
-                errors[str(event.step_key)] = _last_error(error)
+            if event.is_step_failure:
+                errors[str(event.step_key)] = _root_cause(event.step_failure_data.error)
         return str(result.run_id)
 
     def _summary(
@@ -157,6 +177,13 @@ class Refresher:
         computed = tuple(name for name in states if name in outcomes and not outcomes[name].reused)
         failed = {
             name: "; ".join(state.why) for name, state in states.items() if state.state == "failed"
+        }
+        # A step also fails where code moved under it, or Dagster could not take its result; and
+        # where its blocking check failed, which is a verdict and leaves the asset fresh.
+        failed |= {
+            name: error
+            for name, error in errors.items()
+            if name in states and states[name].due and name not in failed
         }
         blocked = {
             name: "; ".join(state.why) for name, state in states.items() if state.state == "blocked"
@@ -178,7 +205,7 @@ class Refresher:
         )
 
     def _ledger(self) -> Ledger:
-        cached = read_cached_ledger(self.project.workspace.state)
+        cached = read_cached_ledger(self.project.workspace.state, self.project.graph)
         if cached is not None:
             return cached
         from iip_assets.engine.dagster_ledger import DagsterLedger
@@ -207,10 +234,8 @@ class Refresher:
         return self._instance
 
 
-def _last_error(text: str) -> str:
-    """The line of Dagster's error text that names what went wrong in the asset itself."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    named = [
-        line for line in lines if "Error" in line.split(":")[0] and not line.startswith("File")
-    ]
-    return named[-1] if named else (lines[0] if lines else "unknown error")
+def _root_cause(error: Any) -> str:
+    """What went wrong in the asset itself, below Dagster's own errors around it."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return str(error.message).strip() if error is not None else "unknown error"

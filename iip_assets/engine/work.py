@@ -26,6 +26,7 @@ class Work:
         code_keys: Code keys of the package's functions.
         state: The workspace's state folder.
         say: Where words for people go.
+        unmoved: Raises where the asset's code is no more what it was when the run began.
         images_computed: Rows that feature tables computed so far.
         images_reused: Rows that they already had.
     """
@@ -34,6 +35,7 @@ class Work:
     code_keys: CodeKeys
     state: Path
     say: Callable[[str], None]
+    unmoved: Callable[[], None] = field(default=lambda: None)
     images_computed: int = field(default=0)
     images_reused: int = field(default=0)
 
@@ -70,6 +72,7 @@ class Work:
             tools=dict(tools or {}),
             chunk=chunk,
             progress=self.progress,
+            unmoved=self.unmoved,
         )
         self.images_computed += filled.computed
         self.images_reused += filled.reused

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from iip_assets.release.evaluation_rows import MAIN_METRIC, MODELS, OVERALL, overall_rows
+from iip_assets.release.evaluation_rows import MAIN_METRIC, overall_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,38 +57,6 @@ def headline(
     if drift:
         result["drift"] = {"share_moved": drift["share_moved"]}
     return result
-
-
-def slice_records(model_evaluation: Tables | Skipped) -> list[dict[str, Json]]:
-    """One flat record for each model, metric and slice that has a value, for DVC's plots.
-
-    Args:
-        model_evaluation: The asset's tables.
-    """
-    if not isinstance(model_evaluation, dict):
-        return []
-    rows = (
-        model_evaluation["metrics"]
-        .filter(
-            (pl.col("axis") != OVERALL)
-            & pl.col("value").is_not_null()
-            & pl.col("model").is_in(MODELS)
-        )
-        .sort("model", "metric", "axis", "slice")
-    )
-    return [
-        {
-            "model": row["model"],
-            "metric": row["metric"],
-            "slice": f"{row['axis']}: {row['slice']}",
-            "value": rounded(row["value"]),
-            "low": rounded(row["low"]),
-            "high": rounded(row["high"]),
-            "n_images": row["n_images"],
-            "enough": row["enough"],
-        }
-        for row in rows.iter_rows(named=True)
-    ]
 
 
 def rounded(value: float | None) -> float | None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+
+import cv2
 
 from iip_assets.synthetic.camera import encode_jpeg, encode_png
 from iip_assets.synthetic.effects import PlantedEffects
@@ -74,11 +78,11 @@ def write_dataset(
     truth: Path | None = None,
     labeling: Path | None = None,
     progress: Callable[[int], None] | None = None,
-    threads: int = 2,
+    processes: int = 1,
 ) -> None:
     """Writes batches of rendered eyes, each made aside and moved into place whole, READY last.
 
-    Equal arguments give equal bytes, whatever the number of threads.
+    Equal arguments give equal bytes, whatever the number of processes.
 
     Args:
         out: Folder that gets a folder a batch; made when missing.
@@ -91,15 +95,16 @@ def write_dataset(
         truth: Where the known truth goes, `out/truth.csv` by default.
         labeling: Where the labeling instructions go, `out/LABELING.md` by default.
         progress: Called with the number of images finished since the last call.
-        threads: How many render at once.
+        processes: How many render at once. Threads would not help: much of the work holds Python's
+            lock.
 
     Raises:
         ValueError: Numbers that make no dataset.
         FileExistsError: A batch of that name is there already; nothing is written then.
     """
     dataset = Dataset(images, seed, batches, effects or PlantedEffects())
-    if threads < 1:
-        raise ValueError(f"threads is {threads}, expected at least 1")
+    if processes < 1:
+        raise ValueError(f"processes is {processes}, expected at least 1")
     names = [dataset.batch_name(batch) for batch in range(batches)]
     for name in names:
         if (out / name).exists():
@@ -108,7 +113,7 @@ def write_dataset(
             )
     out.mkdir(parents=True, exist_ok=True)
     truths: list[Row] = []
-    with ThreadPoolExecutor(threads) as pool:
+    with _mapping(processes) as run:
         for batch, name in enumerate(names):
             members = [i for i in range(images) if dataset.batch_of(i) == batch]
             aside = out / f".{name}.partial"
@@ -118,7 +123,7 @@ def write_dataset(
             (aside / "masks").mkdir()
             save = partial(_save, aside, dataset, width, height)
             rows: list[Row] = []
-            for label, true in pool.map(save, members):
+            for label, true in run(save, members):
                 rows.append(label)
                 truths.append(true)
                 if progress is not None:
@@ -128,6 +133,17 @@ def write_dataset(
             (out / name / READY).touch()
     _replace_text(labeling or out / "LABELING.md", LABELING)
     _replace_text(truth or out / "truth.csv", csv_text(list(truths[0]), truths))
+
+
+@contextmanager
+def _mapping(processes: int) -> Iterator[Callable[..., Iterable[tuple[Row, Row]]]]:
+    """`map` in this process, or over several of them."""
+    if processes == 1:
+        yield map
+        return
+    # Spawned: forking a process that has threads, as one with OpenCV in it has, may hang.
+    with ProcessPoolExecutor(processes, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
+        yield partial(pool.map, chunksize=8)
 
 
 def _save(folder: Path, dataset: Dataset, width: int, height: int, index: int) -> tuple[Row, Row]:

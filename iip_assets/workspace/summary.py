@@ -17,6 +17,9 @@ from iip_assets.engine.staleness import State
 from iip_assets.engine.values import Files, Report, Skipped
 from iip_assets.loading import present_ledger
 
+# Of all metrics, those that the terminal shows; the report has the rest.
+_HEADLINES = ("f1_macro", "auc_macro", "map", "mean_iou", "iou_")
+
 _COLOURS = {
     "fresh": "green",
     "stale": "yellow",
@@ -69,7 +72,7 @@ def _print_headline(project: Project, console: Console) -> None:
     for column in ("model", "metric", "value", "95% interval", "images"):
         table.add_column(column)
     for row in overall_rows(evaluation["metrics"]).iter_rows(named=True):
-        if row["value"] is None:
+        if row["value"] is None or not row["metric"].startswith(_HEADLINES):
             continue
         interval = (
             f"{row['low']:.3f} – {row['high']:.3f}"

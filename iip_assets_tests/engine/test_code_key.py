@@ -8,7 +8,8 @@ from pathlib import Path
 import grimp
 import pytest
 
-from iip_assets.engine.code_key import CodeKeys, SourceTree
+from iip_assets.engine.code_key import CodeKeys
+from iip_assets.engine.source_tree import SourceTree
 
 FILES = {
     "__init__": "",
@@ -179,8 +180,6 @@ def test_what_a_module_reaches_is_what_grimp_says(monkeypatch: pytest.MonkeyPatc
 def test_python_of_another_version_is_other_code(
     demo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from iip_assets.engine.code_key import tree_digest
-
-    before = tree_digest(demo)
+    before = SourceTree("demo", demo, ()).digest
     monkeypatch.setattr(sys, "version_info", (3, 99))
-    assert tree_digest(demo) != before
+    assert SourceTree("demo", demo, ()).digest != before

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import math
 
-import polars as pl
 import pytest
 
 from iip_assets.engine.values import Skipped
-from iip_assets.release.metrics import headline, rounded, slice_records
+from iip_assets.release.metrics import headline, rounded
 from iip_assets_tests.release.samples import drift_data, sample_inputs
 
 
@@ -38,21 +37,6 @@ def test_every_leaf_is_a_number_as_dvc_wants():
 def test_models_that_were_not_made_are_left_out():
     inputs = sample_inputs()
     assert list(headline(Skipped("no labels"), inputs.raw_dataset)) == ["data"]
-    assert slice_records(Skipped("no labels")) == []
-
-
-def test_slice_records_are_flat_and_leave_out_overall_rows_and_baselines():
-    records = slice_records(sample_inputs().model_evaluation)
-    assert len(records) == 10
-    assert {"filter", "segmenter"} == {record["model"] for record in records}
-    dark = next(r for r in records if r["model"] == "filter" and r["slice"] == "lighting: dark")
-    assert (dark["value"], dark["n_images"], dark["enough"]) == (0.7, 30, True)
-
-
-def test_a_slice_without_a_value_has_no_record():
-    evaluation = dict(sample_inputs().model_evaluation)
-    evaluation["metrics"] = evaluation["metrics"].with_columns(value=pl.lit(None, dtype=pl.Float64))
-    assert slice_records(evaluation) == []
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, None])

@@ -1,0 +1,172 @@
+"""What an action records is what its key says, whatever moves meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+import pytest
+
+from iip_assets.engine.asset import Graph, Source, asset
+from iip_assets.engine.code_key import CodeKey
+from iip_assets.engine.perform import MovedMeanwhileError, Outcome, Performer, report_page
+from iip_assets.engine.project import Materialized, Project
+from iip_assets.engine.staleness import find_states
+from iip_assets.engine.values import Report, Result, Skipped
+from iip_assets.engine.work import Work
+from iip_assets.engine.workspace import Workspace
+
+numbers = Source(
+    "numbers",
+    "toy",
+    "Numbers.",
+    lambda root: (root / "numbers").read_text(),
+    lambda _, version: [int(part) for part in version.split()],
+)
+
+
+@asset(room="toy")
+def total(numbers: list[int]) -> dict[str, Any]:
+    return {"value": sum(numbers)}
+
+
+@asset(room="toy")
+def page(total: dict[str, Any]) -> Result[Report | Skipped]:
+    if total["value"] > 10:
+        return Result(Skipped("no small numbers"))
+    return Result(Report("<h1>page</h1>", dict(total)))
+
+
+def measure(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if EDIT_WHILE_MEASURING:
+        EDIT_WHILE_MEASURING.pop()()
+    return [{"length": len(record["image_id"])} for record in records]
+
+
+EDIT_WHILE_MEASURING: list[Any] = []
+
+
+@asset(room="toy")
+def lengths(total: dict[str, Any], *, work: Work) -> pl.DataFrame:
+    rows = pl.DataFrame({"image_id": ["a", "bb", "ccc"]})
+    return work.fill("lengths", rows, measure, chunk=1).frame
+
+
+class Keys:
+    """Code keys that a test can change."""
+
+    def __init__(self) -> None:
+        self.code: dict[str, str] = {}
+
+    def of(self, function: Any) -> CodeKey:
+        key = self.code.get(function.__name__, "first")
+        return CodeKey(key, {function.__name__: key}, {})
+
+
+@dataclass
+class DictLedger:
+    """A ledger in memory."""
+
+    made: dict[str, Materialized] = field(default_factory=dict)
+    seen: dict[str, str] = field(default_factory=dict)
+
+    def materialized(self, asset: str) -> Materialized | None:
+        return self.made.get(asset)
+
+    def observed(self, source: str) -> str | None:
+        return self.seen.get(source)
+
+    def observe(self, source: str, data_version: str) -> None:
+        self.seen[source] = data_version
+
+
+class Toy:
+    """Three assets performed one by one."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.keys = Keys()
+        self.ledger = DictLedger()
+        workspace = Workspace(root, lambda _: SimpleNamespace())
+        self.project = Project(Graph([total, page, lengths], [numbers]), workspace, self.keys)  # type: ignore
+        self.write("1 2 3")
+
+    def write(self, text: str) -> None:
+        (self.root / "numbers").write_text(text)
+
+    def perform(self, *assets: Any, loaded: object = None) -> Outcome:
+        performer = Performer(self.project, self.ledger, lambda _: None)
+        for one in assets:
+            code = loaded or self.project.code_of(one)
+            outcome = performer.perform(one, loaded=code)
+            record = outcome.record
+            self.ledger.made[one.name] = Materialized(record.data_version, record.action_key)
+        return outcome
+
+    def states(self) -> dict[str, str]:
+        return {
+            name: state.state for name, state in find_states(self.project, self.ledger).items()
+        }
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Toy:
+    return Toy(tmp_path)
+
+
+def test_the_page_of_a_report_that_came_to_be_skipped_is_taken_away(toy: Toy) -> None:
+    toy.perform(total, page)
+    assert report_page(toy.project.workspace.state, "page").read_text() == "<h1>page</h1>"
+    toy.write("11")
+    toy.perform(total, page)
+    assert not report_page(toy.project.workspace.state, "page").exists()
+    toy.write("1 2 3")
+    toy.perform(total, page)
+    assert report_page(toy.project.workspace.state, "page").exists()
+
+
+def test_code_that_moves_while_images_are_measured_leaves_no_row_behind(toy: Toy) -> None:
+    """A row computed by old code must never be found under the key of new code."""
+    toy.perform(total)
+    EDIT_WHILE_MEASURING.append(lambda: toy.keys.code.update(lengths="second", measure="second"))
+    with pytest.raises(MovedMeanwhileError, match="lengths changed while it ran"):
+        toy.perform(lengths)
+    outcome = toy.perform(lengths)
+    assert (outcome.record.images_computed, outcome.record.images_reused) == (3, 0)
+
+
+def test_a_moved_run_is_no_failure_of_the_asset(toy: Toy) -> None:
+    toy.perform(total)
+    EDIT_WHILE_MEASURING.append(lambda: toy.keys.code.update(lengths="second"))
+    with pytest.raises(MovedMeanwhileError):
+        toy.perform(lengths)
+    toy.keys.code.clear()
+    assert toy.states()["lengths"] == "missing"
+
+
+def test_a_loader_edited_since_the_process_began_is_not_taken_for_the_new_one(toy: Toy) -> None:
+    loaded = toy.project.code_of(total)
+    toy.keys.code[numbers.load.__name__] = "second"
+    with pytest.raises(MovedMeanwhileError, match="since this process loaded it"):
+        toy.perform(total, loaded=loaded)
+
+
+def test_a_source_is_read_at_the_version_in_the_key(toy: Toy) -> None:
+    """Another process may observe a newer version between the key and the load."""
+    toy.ledger.observed = lambda _: "100"  # type: ignore[method-assign]
+    outcome = toy.perform(total)
+    assert toy.project.workspace.artifacts.get(outcome.record.artifact) == {"value": 6}
+
+
+def test_a_record_of_another_value_than_the_materialized_one_does_not_count(toy: Toy) -> None:
+    """Its artifact was gone, it was made again with another value, and a kill came in between."""
+    record = toy.perform(total).record
+    other = toy.project.workspace.artifacts.put({"value": 7})
+    toy.project.workspace.actions.add(replace(record, artifact=other))
+    assert toy.states()["total"] == "missing"
+    toy.perform(total)
+    assert toy.states()["total"] == "fresh"
+    assert toy.project.load("total", toy.ledger) == {"value": 7}

@@ -1,0 +1,70 @@
+"""A refresh says what went wrong, and only of what it was asked for."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from iip_assets.engine.lock import workspace_lock
+from iip_assets_tests.engine.toy import Pieces, Toy, refresh
+
+# Loaded once here, so that each forked process has it.
+with dg.DagsterInstance.local_temp():
+    pass
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Toy:
+    made = Toy(tmp_path)
+    made.write(Pieces())
+    return made
+
+
+def refresh_only(*names: str) -> Any:
+    return lambda refresher: refresher.refresh(names).as_json()
+
+
+def plan_only(*names: str) -> Any:
+    def act(refresher: Any) -> Any:
+        try:
+            return [one.asset for one in refresher.plan(names)]
+        except KeyError as error:
+            return str(error)
+
+    return act
+
+
+def test_a_failure_elsewhere_is_no_failure_of_what_was_asked_for(toy: Toy) -> None:
+    toy.write(Pieces(boom=True))
+    assert toy.run(refresh)["failed"] == {"c": "ValueError: boom"}
+    result = toy.run(refresh_only("b"))
+    assert result["failed"] == {}
+    assert result["reused"] == ["a", "b"]
+
+
+def test_a_plan_for_an_unknown_asset_is_refused_as_the_refresh_is(toy: Toy) -> None:
+    assert toy.run(plan_only("b")) == ["a", "b"]
+    assert "there is no asset 'bee'" in toy.run(plan_only("bee"))
+
+
+def test_code_edited_while_a_refresh_waits_for_another_is_not_taken_for_what_it_loaded(
+    toy: Toy,
+) -> None:
+    def waiting_refresh(refresher: Any) -> Any:
+        refresher.say = lambda text: (toy.root / "waits").touch() if "waiting" in text else None
+        return refresh(refresher)
+
+    toy.run(refresh)
+    toy.write(Pieces(constant=3))
+    with workspace_lock(toy.root / ".iip", say=lambda _: None):
+        second = toy.start(waiting_refresh)
+        while not (toy.root / "waits").exists():
+            time.sleep(0.01)
+        toy.write(Pieces(constant=5))
+    result = toy.wait(second)
+    assert "b changed since this process loaded it" in result["failed"]["b"]
+    assert toy.run(refresh)["values"]["b"] == toy.run(refresh)["values"]["a"] + 5
