@@ -20,7 +20,7 @@ Share = float
 class Section(BaseModel):
     """A frozen section of iip.toml that refuses words it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DatasetSettings(Section):
@@ -223,9 +223,11 @@ def read_settings(root: Path) -> Settings:
     """
     file = root / "iip.toml"
     try:
-        text = file.read_text()
+        text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise SettingsError(f"{file} is missing; `iip init {root}` writes one") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{file} is not UTF-8 text: {error}") from None
     overrides = {
         name: value
         for name, value in os.environ.items()
@@ -242,7 +244,9 @@ def _parse(file: str, text: str, overrides: tuple[tuple[str, str], ...]) -> Sett
         raise SettingsError(f"{file} is no valid TOML: {error}") from error
     for name, value in overrides:
         section, _, key = name.removeprefix("IIP_").lower().partition("__")
-        values.setdefault(section, {})[key] = _as_toml(value)
+        if not isinstance(values.setdefault(section, {}), dict):
+            raise SettingsError(f"{file}: {section} must be a section, [{section}], for {name}")
+        values[section][key] = _as_toml(value)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:

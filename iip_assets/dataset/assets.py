@@ -85,7 +85,7 @@ def image_fingerprints(
 ) -> Result[pl.DataFrame]:
     """Of every image: can it be decoded, how large, a hash of its looks, is its mask valid."""
     from iip_assets.dataset.fingerprints import fingerprint_images, fingerprint_table
-    from iip_assets.dataset.quarantine import undecodable_share
+    from iip_assets.dataset.quarantine import undecodable_images, undecodable_share
     from iip_assets.dataset.store import ImageStore
 
     filled = work.fill(
@@ -98,19 +98,22 @@ def image_fingerprints(
     )
     table = fingerprint_table(filled.frame)
     share = undecodable_share(table)
+    # Named here too: when there are too many, the asset quarantine is blocked like all below.
+    undecodable = undecodable_images(raw_dataset["images"], table)
     return Result(
         table,
         metadata={
             "rows": table.height,
             "undecodable": table["problem"].count(),
             "invalid_masks": table["mask_problem"].count(),
+            "undecodable_images": Rows(undecodable.head(_ROWS_SHOWN).to_dicts()),
         },
         checks=[
             Check(
                 "undecodable_share",
                 passed=share <= max_undecodable_share,
                 description=f"{share:.1%} of {table.height} images cannot be decoded, "
-                f"{max_undecodable_share:.1%} may; the asset quarantine names them.",
+                f"{max_undecodable_share:.1%} may; `iip show image_fingerprints` names them.",
                 metadata={"share": share},
             )
         ],

@@ -25,9 +25,11 @@ def open_repository(root: Path) -> Iterator[Any]:
     """
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
+    from dvc.scm import NoSCM
 
     try:
-        repository = Repo(str(root))
+        # Objects are found without git: DVC need not open that repository too.
+        repository = Repo(str(root), scm=NoSCM())
     except NotDvcRepoError as error:
         raise MissingData(
             f"{root} is no DVC repository: run `iip init {root}`, or `dvc init` in it"

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 _MEND_IMAGE = "replace the file by a sound copy or delete it, then run `dvc add data`"
 _MEND_MASK = "mend the mask as said, then run `dvc add data`"
+_THEN_ADD = " (then run `dvc add data`)"
 _COLUMNS = ("what", "image_id", "path", "batch", "row", "column", "value", "why", "mend")
 
 
@@ -29,21 +30,15 @@ def quarantine_table(
     import polars as pl
 
     told = images.select("image_id", "path", "batch", "mask_path").join(
-        fingerprints.select("image_id", "problem", "mask_problem"), on="image_id"
+        fingerprints.select("image_id", "mask_problem"), on="image_id"
     )
     nothing = [
         pl.lit(None, dtype=pl.Int64).alias("row"),
         pl.lit(None, dtype=pl.Utf8).alias("column"),
         pl.lit(None, dtype=pl.Utf8).alias("value"),
     ]
-    bad_images = told.filter(pl.col("problem").is_not_null()).select(
-        pl.lit("image").alias("what"),
-        "image_id",
-        "path",
-        "batch",
-        *nothing,
-        why="problem",
-        mend=pl.lit(_MEND_IMAGE),
+    bad_images = undecodable_images(images, fingerprints).select(
+        pl.lit("image").alias("what"), "image_id", "path", "batch", *nothing, "why", "mend"
     )
     bad_masks = told.filter(pl.col("mask_problem").is_not_null()).select(
         pl.lit("mask").alias("what"),
@@ -58,11 +53,30 @@ def quarantine_table(
         pl.lit("label").alias("what"),
         pl.lit(None, dtype=pl.Utf8).alias("image_id"),
         pl.col("file").alias("path"),
-        *_COLUMNS[3:],
+        *_COLUMNS[3:-1],
+        pl.col("mend") + _THEN_ADD,
     )
-    return pl.concat(
-        [bad_images.sort("path", "image_id"), bad_masks.sort("path", "image_id"), bad_labels]
-    ).select(_COLUMNS)
+    return pl.concat([bad_images, bad_masks.sort("path", "image_id"), bad_labels]).select(_COLUMNS)
+
+
+def undecodable_images(images: pl.DataFrame, fingerprints: pl.DataFrame) -> pl.DataFrame:
+    """One row for every image that cannot be decoded.
+
+    Args:
+        images: image_id, path, batch of raw_dataset.
+        fingerprints: image_id, problem.
+
+    Returns:
+        Columns path, batch, image_id, why, mend; sorted by path.
+    """
+    import polars as pl
+
+    return (
+        fingerprints.filter(pl.col("problem").is_not_null())
+        .join(images.select("image_id", "path", "batch"), on="image_id")
+        .select("path", "batch", "image_id", why="problem", mend=pl.lit(_MEND_IMAGE))
+        .sort("path", "image_id")
+    )
 
 
 def undecodable_share(fingerprints: pl.DataFrame) -> float:

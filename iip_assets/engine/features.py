@@ -8,8 +8,10 @@ a killed run loses one chunk.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,7 +26,14 @@ Compute = Callable[..., list[dict[str, Any]]]
 _KEY = "feature_key"
 _RECORD = "record"
 _VECTOR = "numbers"  # LanceDB has ideas of its own about a column called vector
+# Chunks: each is a file of its own that every later chunk looks into. Without compaction the cost
+# of a chunk grows with their number: from 8 ms to 60 ms after 400.
+_COMPACT_EVERY = 50
 _VECTOR_NAME = "__vector__"
+
+
+class DamagedFeaturesError(RuntimeError):
+    """A feature table cannot be read or written."""
 
 
 class Progress(Protocol):
@@ -92,9 +101,8 @@ class FeatureTable:
         known = table.keys()
         missing = distinct.filter(~pl.col(_KEY).is_in(known.implode()))
         starts = range(0, missing.height, chunk)
-        for start in progress(
-            starts, total=len(starts), label=f"{self._name}, {missing.height} to compute"
-        ):
+        label = f"{self._name}, {missing.height} to compute"
+        for count, start in enumerate(progress(starts, total=len(starts), label=label), 1):
             part = missing.slice(start, chunk)
             records = part.drop(_KEY).to_dicts()
             results = compute(records, **given, **tools)
@@ -105,6 +113,8 @@ class FeatureTable:
                 )
             unmoved()
             table.add(part[_KEY].to_list(), results)
+            if count % _COMPACT_EVERY == 0:
+                table.compact()
         found = table.read(distinct[_KEY])
         frame = keyed.join(found, on=_KEY, how="left", maintain_order="left").drop(_KEY)
         return Filled(frame, missing.height, distinct.height - missing.height)
@@ -126,7 +136,10 @@ class _Table:
         )
         folder.mkdir(parents=True, exist_ok=True)
         self._schema = schema
-        self._table = lancedb.connect(str(folder)).create_table(name, schema=schema, exist_ok=True)
+        self._path = folder / f"{name}.lance"
+        with self._readable():
+            database = lancedb.connect(str(folder))
+            self._table = database.create_table(name, schema=schema, exist_ok=True)
 
     def keys(self) -> pl.Series:
         """The keys that are there."""
@@ -139,7 +152,13 @@ class _Table:
         records, vectors = zip(*[_split(result) for result in results], strict=True)
         columns = {_KEY: keys, _RECORD: list(records), _VECTOR: list(vectors)}
         batch = pa.table(columns, schema=self._schema)
-        self._table.merge_insert(_KEY).when_not_matched_insert_all().execute(batch)
+        with self._readable():
+            self._table.merge_insert(_KEY).when_not_matched_insert_all().execute(batch)
+
+    def compact(self) -> None:
+        """Joins the small files of many chunks; only ever under the workspace's lock."""
+        with self._readable():
+            self._table.optimize(cleanup_older_than=timedelta(minutes=10))
 
     def read(self, keys: pl.Series) -> pl.DataFrame:
         """The results for these keys, one column a field."""
@@ -159,7 +178,21 @@ class _Table:
     def _columns(self, names: list[str]) -> pl.DataFrame:
         import polars as pl
 
-        return pl.DataFrame(pl.from_arrow(self._table.search().select(names).to_arrow()))
+        with self._readable():
+            return pl.DataFrame(pl.from_arrow(self._table.search().select(names).to_arrow()))
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Says what to do where Lance cannot read its own files."""
+        try:
+            yield
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = str(error).split(", /")[0]
+            raise DamagedFeaturesError(
+                f"the feature table {self._path} cannot be read or written ({reason}); if the "
+                "disk is well, delete that folder and run `iip refresh`, which computes its rows "
+                "again"
+            ) from error
 
 
 def _split(result: Record) -> tuple[str, Any]:

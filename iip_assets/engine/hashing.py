@@ -50,6 +50,8 @@ def _feed(hasher: hashlib._Hash, series: pl.Series) -> None:
     import polars as pl
 
     dtype = series.dtype
+    # NumPy holds these as Python objects, whose bytes are addresses, or not at all.
+    no_numpy = (pl.Decimal, pl.Int128, pl.UInt128)
     hasher.update(series.is_null().to_numpy().tobytes())
     if isinstance(dtype, pl.List | pl.Array):
         lists = series.cast(pl.List(dtype.inner)) if isinstance(dtype, pl.Array) else series
@@ -68,7 +70,9 @@ def _feed(hasher: hashlib._Hash, series: pl.Series) -> None:
             hasher.update(digest_bytes(blob or b"").encode())
     elif dtype == pl.Null:
         return
-    elif dtype.is_numeric() or dtype == pl.Boolean or dtype.is_temporal():
+    elif (
+        (dtype.is_numeric() and dtype not in no_numpy) or dtype == pl.Boolean or dtype.is_temporal()
+    ):
         physical = series.to_physical() if dtype.is_temporal() else series
         fill = False if dtype == pl.Boolean else 0
         hasher.update(physical.fill_null(fill).to_numpy().tobytes())

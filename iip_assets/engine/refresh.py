@@ -238,4 +238,7 @@ def _root_cause(error: Any) -> str:
     """What went wrong in the asset itself, below Dagster's own errors around it."""
     while error is not None and error.cause is not None:
         error = error.cause
-    return str(error.message).strip() if error is not None else "unknown error"
+    if error is None:
+        return "unknown error"
+    kind, colon, text = str(error.message).strip().partition(": ")
+    return f"{kind.rpartition('.')[2]}{colon}{text}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from iip_assets.engine.asset import Work, asset
 from iip_assets.engine.values import Check, CheckSpec, Result, Rows, Setting
-from iip_assets.settings import CoverageSettings, DatasetSettings, StatisticsSettings
+from iip_assets.settings import CoverageSettings, StatisticsSettings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 def image_statistics(
     raw_dataset: dict[str, pl.DataFrame],
     *,
-    dataset: Annotated[DatasetSettings, Setting("dataset")],
+    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
+    mask_classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
+    max_undecodable_share: Annotated[float, Setting("dataset.max_undecodable_share")],
     work: Work,
 ) -> Result[pl.DataFrame]:
     """Light, colour, detail, noise and background of every image; the eye where masked."""
@@ -32,10 +34,7 @@ def image_statistics(
         "image_statistics",
         raw_dataset["images"].select("image_id", "mask_id"),
         measure_images,
-        given={
-            "max_megapixels": dataset.max_megapixels,
-            "mask_classes": list(dataset.mask_classes),
-        },
+        given={"max_megapixels": max_megapixels, "mask_classes": list(mask_classes)},
         tools={"store": ImageStore.open(work.root)},
         chunk=512,
     )
@@ -52,7 +51,7 @@ def image_statistics(
         checks=[
             Check(
                 "measured_share",
-                passed=share >= 1 - dataset.max_undecodable_share,
+                passed=share >= 1 - max_undecodable_share,
                 severity="warning",
                 description=f"{share:.1%} of {table.height:,} images could be measured",
                 metadata={"share": share},

@@ -44,13 +44,14 @@ def print_findings(findings: list[Finding], *, as_json: bool) -> None:
         print(json.dumps({"findings": [asdict(finding) for finding in findings]}))  # noqa: T201 - the result
         return
     from rich.console import Console
+    from rich.markup import escape
 
     console = Console()
     for finding in findings:
         mark = "[green]ok     [/]" if finding.healthy else "[red]problem[/]"
-        console.print(f"{mark}  [bold]{finding.what}[/]: {finding.found}", highlight=False)
+        console.print(f"{mark}  [bold]{finding.what}[/]: {escape(finding.found)}", highlight=False)
         if finding.mend:
-            console.print(f"         → {finding.mend}", highlight=False)
+            console.print(f"         → {escape(finding.mend)}", highlight=False)
 
 
 def _settings(root: Path) -> Finding:
@@ -137,8 +138,14 @@ def _dagster_home(root: Path) -> Finding:
         return Finding("Dagster", True, "no runs yet", "`iip refresh` makes the first")
     import yaml
 
-    telemetry = (yaml.safe_load(config.read_text()) or {}).get("telemetry") or {}
-    if telemetry.get("enabled", True):
+    try:
+        written = yaml.safe_load(config.read_text())
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        mend = "correct it, or delete it to have it written anew"
+        return Finding("Dagster", False, f"{config} is no YAML: {reason}", mend)
+    telemetry = written.get("telemetry") if isinstance(written, dict) else None
+    if not isinstance(telemetry, dict) or telemetry.get("enabled", True):
         return Finding(
             "Dagster", False, "telemetry is on", f"set `telemetry: enabled: false` in {config}"
         )

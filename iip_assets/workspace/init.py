@@ -43,6 +43,8 @@ def init_workspace(folder: Path, *, say: Callable[[str], None]) -> None:
         FileExistsError: The folder has something in it.
         InitError: git or DVC failed; the message is theirs.
     """
+    if folder.is_file():
+        raise FileExistsError(f"{folder} is a file; give a folder that does not exist yet")
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; give a folder that does not exist yet")
     for template, place in _PLACES.items():

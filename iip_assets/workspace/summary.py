@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from iip_assets.engine.actions import ActionRecord
@@ -50,7 +51,7 @@ def print_refreshed(project: Project, result: Refreshed) -> None:
         ("skipped", result.skipped),
     ):
         for name, reason in why.items():
-            console.print(f"  [bold]{name}[/] {word}: {reason}", highlight=False)
+            console.print(f"  [bold]{name}[/] {word}: {escape(reason)}", highlight=False)
     _print_headline(project, console)
     page = report_page(project.workspace.state, "pipeline_report")
     if page.exists():
@@ -92,10 +93,18 @@ def print_states(project: Project, states: dict[str, State]) -> None:
     for name, state in states.items():
         colour = _COLOURS[state.state]
         why = "; ".join(state.why) or (f"skipped: {state.skipped}" if state.skipped else "")
-        table.add_row(name, project.graph.assets[name].room, f"[{colour}]{state.state}[/]", why)
+        table.add_row(
+            name, project.graph.assets[name].room, f"[{colour}]{state.state}[/]", escape(why)
+        )
     console.print(table)
     due = sum(state.due for state in states.values())
-    console.print(f"{due} due; `iip refresh` runs them." if due else "Everything is up to date.")
+    blocked = sum(state.state == "blocked" for state in states.values())
+    if due:
+        console.print(f"{due} due; `iip refresh` runs them.")
+    elif not blocked:
+        console.print("Everything is up to date.")
+    if blocked:
+        console.print(f"{blocked} blocked: mend what the check above them found.")
 
 
 def print_plan(planned: list[Planned]) -> None:
@@ -107,7 +116,9 @@ def print_plan(planned: list[Planned]) -> None:
     table = Table("asset", "why", "took, s")
     for one in planned:
         table.add_row(
-            one.asset, "; ".join(one.why), "" if one.seconds is None else f"{one.seconds:.1f}"
+            one.asset,
+            escape("; ".join(one.why)),
+            "" if one.seconds is None else f"{one.seconds:.1f}",
         )
     console.print(table)
     known = [one.seconds for one in planned if one.seconds is not None]
@@ -143,10 +154,12 @@ def print_asset(project: Project, name: str, *, as_json: bool) -> None:
         return
     console = Console()
     asset = project.graph.assets[name]
-    console.print(f"[bold]{name}[/] ({asset.room})\n{asset.description}\n", highlight=False)
+    console.print(f"[bold]{name}[/] ({asset.room})\n{escape(asset.description)}\n", highlight=False)
     for check in record.checks:
         mark = "[green]passed[/]" if check["passed"] else f"[red]failed ({check['severity']})[/]"
-        console.print(f"check {check['name']}: {mark} {check['description']}", highlight=False)
+        console.print(
+            f"check {check['name']}: {mark} {escape(check['description'])}", highlight=False
+        )
     for key, entry in record.metadata.items():
         _print_metadata(console, key, entry)
     console.print(
@@ -163,12 +176,11 @@ def print_asset(project: Project, name: str, *, as_json: bool) -> None:
     elif isinstance(value, Files):
         console.print("files " + ", ".join(sorted(value.parts)), highlight=False)
     elif hasattr(value, "columns"):
-        console.print(str(value.head(10)), highlight=False)
+        console.print(str(value.head(10)), highlight=False, markup=False)
     elif isinstance(value, dict):
         for part, frame in value.items():
-            console.print(
-                f"{part}: {frame.head(5) if hasattr(frame, 'head') else frame}", highlight=False
-            )
+            text = f"{part}: {frame.head(5) if hasattr(frame, 'head') else frame}"
+            console.print(text, highlight=False, markup=False)
 
 
 def export_value(project: Project, name: str, out: Path) -> Path:
@@ -181,6 +193,9 @@ def export_value(project: Project, name: str, out: Path) -> Path:
         ValueError: It has no such form.
     """
     value = project.workspace.artifacts.get(_record(project, name).artifact)
+    if isinstance(value, Skipped):
+        raise ValueError(f"{name} has nothing to write: it was skipped ({value.reason})")
+    out.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(value, Report) and out.suffix == ".html":
         out.write_text(value.html)
     elif isinstance(value, Files):
@@ -240,10 +255,10 @@ def _print_metadata(console: Console, key: str, entry: dict[str, Any]) -> None:
     elif entry["kind"] == "markdown" and "data:image" in value:
         console.print(f"{key}: a picture (see it in the UI)", highlight=False)
     else:
-        console.print(f"{key}: {value}", highlight=False)
+        console.print(f"{key}: {value}", highlight=False, markup=False)
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +111,9 @@ def test_chunks_do_not_change_a_tables_hash_but_types_names_and_order_do() -> No
     assert digest_table(TABLE.with_columns(pl.col("n").cast(pl.Float64))) != digest_table(TABLE)
     assert digest_table(TABLE.rename({"n": "m"})) != digest_table(TABLE)
     assert digest_table(TABLE.reverse()) != digest_table(TABLE)
+
+
+def test_numbers_that_numpy_holds_as_objects_are_refused() -> None:
+    """Their bytes there are addresses: equal values would differ, and others be equal."""
+    with pytest.raises(TypeError, match="Decimal"):
+        digest_table(pl.DataFrame({"x": [Decimal("1.5")]}))

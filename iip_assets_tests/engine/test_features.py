@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from iip_assets.engine.features import FeatureTable, Filled
+from iip_assets.engine import features
+from iip_assets.engine.features import DamagedFeaturesError, FeatureTable, Filled
 
 
 def measure(records: list[dict[str, Any]], *, add: int, seen: list[str]) -> list[dict[str, Any]]:
@@ -113,3 +115,33 @@ def test_what_is_not_finite_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="finite numbers"):
         fill(tmp_path, rows("a"), compute=broken)
+
+
+def test_a_table_left_half_made_by_a_kill_is_made_again(tmp_path: Path) -> None:
+    fill(tmp_path, rows("a"))
+    (table,) = tmp_path.iterdir()
+    for file in (table / "_versions").iterdir():
+        file.unlink()
+    assert fill(tmp_path, rows("a"))[1] == ["a"]
+
+
+def test_a_damaged_table_is_named_with_what_to_do(tmp_path: Path) -> None:
+    fill(tmp_path, rows("a"))
+    (table,) = tmp_path.iterdir()
+    for file in (table / "data").iterdir():
+        file.write_bytes(file.read_bytes()[:20])
+    with pytest.raises(DamagedFeaturesError, match=f"{table.name} .*delete that folder"):
+        fill(tmp_path, rows("a"))
+    shutil.rmtree(table)
+    assert fill(tmp_path, rows("a"))[1] == ["a"]
+
+
+def test_compaction_on_the_way_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "_COMPACT_EVERY", 2)
+    names = [f"{n:02d}" for n in range(11)]
+    filled, seen = fill(tmp_path, rows(*names))
+    assert (seen, filled.frame["image_id"].to_list()) == (names, names)
+    assert filled.frame["length"].to_list() == [2.0] * 11
+    assert fill(tmp_path, rows(*names, "new"))[1] == ["new"]

@@ -107,9 +107,7 @@ class Toy:
         return outcome
 
     def states(self) -> dict[str, str]:
-        return {
-            name: state.state for name, state in find_states(self.project, self.ledger).items()
-        }
+        return {name: state.state for name, state in find_states(self.project, self.ledger).items()}
 
 
 @pytest.fixture

@@ -183,10 +183,7 @@ class Toy:
         self.code = folder / "code"
         self.root = folder / "workspace"
         (self.code / "toy").mkdir(parents=True)
-        (self.root / ".iip" / "dagster").mkdir(parents=True)
-        (self.root / ".iip" / "dagster" / "dagster.yaml").write_text(
-            "telemetry:\n  enabled: false\n"
-        )
+        self.root.mkdir()
 
     def write(self, pieces: Pieces) -> None:
         """Writes the package, the settings and the data."""
@@ -239,10 +236,9 @@ class Toy:
         return result
 
     def _refresher(self) -> Any:
-        import dagster as dg
-
         from iip_assets.engine.asset import Graph
         from iip_assets.engine.code_key import CodeKeys
+        from iip_assets.engine.instance import open_instance
         from iip_assets.engine.project import Project
         from iip_assets.engine.refresh import Refresher
         from iip_assets.engine.workspace import Workspace
@@ -258,8 +254,7 @@ class Toy:
             cache=self.root / ".iip" / "code_keys.json",
         )
         project = Project(graph, Workspace(self.root, read_settings), keys)
-        home = str(project.workspace.dagster_home)
-        return Refresher(project, lambda: dg.DagsterInstance.from_config(home), lambda _: None)
+        return Refresher(project, lambda: open_instance(project.workspace), lambda _: None)
 
 
 def read_settings(root: Path) -> SimpleNamespace:

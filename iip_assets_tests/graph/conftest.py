@@ -18,6 +18,10 @@ from iip_assets.synthetic.write import write_dataset
 
 # Small enough to train on in seconds, large enough for every asset to have something to say.
 QUICK = """
+[splits]
+train = 0.5
+validation = 0.2
+test = 0.3
 [segmenter]
 width = 64
 height = 64

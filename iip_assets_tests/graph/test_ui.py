@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -70,7 +71,7 @@ class Page:
         launched = self.ask(LAUNCH, params={"selector": selector, "runConfigData": {}})["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         run_id: str = launched["run"]["runId"]
-        until = time.monotonic() + 240
+        until = time.monotonic() + 120
         while time.monotonic() < until:
             status = self.ask(RUN, id=run_id)["runOrError"]["status"]
             if status in ("SUCCESS", "FAILURE", "CANCELED"):
@@ -105,38 +106,35 @@ def page(team: Team) -> Iterator[Page]:
         "DAGSTER_HOME": str(team.root / ".iip" / "dagster"),
         "PYTHONWARNINGS": "ignore",
     }
-    command = [
-        "-m",
-        "dagster_webserver",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(port),
-        "-w",
-        "workspace.yaml",
-    ]
-    with (team.root / ".iip" / "webserver.log").open("w") as log:
+    command = ["-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(port)]
+    with (team.root / ".iip" / "ui.log").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, *command], cwd=team.root, env=environment, stdout=log, stderr=log
+            [sys.executable, *command],
+            cwd=team.root,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         made = Page(port)
         try:
-            for _ in range(200):
+            for _ in range(300):
                 try:
-                    made.ask("{ version }")
-                    break
+                    if made.ask(NODES)["assetNodes"]:
+                        break
                 except OSError:
-                    time.sleep(0.3)
+                    pass
+                time.sleep(0.3)
             yield made
         finally:
-            server.terminate()
-            server.wait(timeout=30)
+            # As Ctrl+C does: to Dagster and all that it started.
+            os.killpg(server.pid, signal.SIGINT)
+            server.wait(timeout=60)
 
 
 def test_every_asset_stands_in_its_room(page: Page, team: Team) -> None:
-    groups = {
-        node["assetKey"]["path"][0]: node["groupName"] for node in page.ask(NODES)["assetNodes"]
-    }
+    nodes = page.ask(NODES)["assetNodes"]
+    groups = {node["assetKey"]["path"][0]: node["groupName"] for node in nodes}
     assert set(groups) == {"dvc_data", *team.status()}
     assert groups["dvc_data"] == "dataset"
     assert groups["drift_report"] == "drift"

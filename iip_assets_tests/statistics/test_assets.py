@@ -46,7 +46,14 @@ def files(monkeypatch):
 def statistics_of(**columns):
     schema = {"image_id": pl.String, "mask_id": pl.String}
     images = pl.DataFrame(columns, schema=schema)
-    return image_statistics.function({"images": images}, dataset=DatasetSettings(), work=FakeWork())
+    defaults = DatasetSettings()
+    return image_statistics.function(
+        {"images": images},
+        max_megapixels=defaults.max_megapixels,
+        mask_classes=defaults.mask_classes,
+        max_undecodable_share=defaults.max_undecodable_share,
+        work=FakeWork(),
+    )
 
 
 @pytest.mark.usefixtures("files")

@@ -1,0 +1,61 @@
+"""Dagster's home comes into being whole, whoever is killed or comes second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from iip_assets.engine.instance import BadInstanceError, open_instance, prepare_dagster_home
+from iip_assets.engine.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setenv("DAGSTER_HOME", "")  # so that it is put back
+    return Workspace(tmp_path, lambda _: SimpleNamespace())
+
+
+def test_it_is_there_with_its_databases_or_not_at_all(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(home: str) -> Any:
+        assert not workspace.dagster_home.exists()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killing:
+        killing.setattr(dg.DagsterInstance, "from_config", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prepare_dagster_home(workspace)
+    assert not workspace.dagster_home.exists()
+    prepare_dagster_home(workspace)
+    assert (workspace.dagster_home / "history" / "runs" / "index.db").exists()
+    assert "enabled: false" in (workspace.dagster_home / "dagster.yaml").read_text()
+
+
+def test_the_second_of_two_takes_what_the_first_made(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = dg.DagsterInstance.from_config
+
+    def slow(home: str) -> Any:
+        monkeypatch.setattr(dg.DagsterInstance, "from_config", make)
+        prepare_dagster_home(workspace)
+        (workspace.dagster_home / "first").touch()
+        return make(home)
+
+    monkeypatch.setattr(dg.DagsterInstance, "from_config", slow)
+    prepare_dagster_home(workspace)
+    assert (workspace.dagster_home / "first").exists()
+    assert [path.name for path in workspace.state.iterdir()] == ["dagster"]
+
+
+@pytest.mark.parametrize("text", ["storage: [", "storage:\n  postgre: 3\n"])
+def test_settings_that_dagster_does_not_take_are_named(text: str, workspace: Workspace) -> None:
+    workspace.dagster_home.mkdir(parents=True)
+    (workspace.dagster_home / "dagster.yaml").write_text(text)
+    with pytest.raises(BadInstanceError, match=r"dagster\.yaml .*correct it, or delete it"):
+        open_instance(workspace)
