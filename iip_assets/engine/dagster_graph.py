@@ -115,6 +115,7 @@ def _asset(
 def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
     """What every materialization carries about how it came to be."""
     record = outcome.record
+    sources = project.graph.sources
     page = report_page(project.workspace.state, record.asset)
     report = (
         {"report": dg.MetadataValue.path(str(page))} if record.artifact.kind == "report" else {}
@@ -124,6 +125,9 @@ def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
         "action_key": record.action_key,
         "code_key": record.code_key,
         "git_commit": project.workspace.git_commit() if not outcome.reused else record.git_commit,
+        "sources": dg.MetadataValue.json(
+            {name: source.observe(project.workspace.root) for name, source in sources.items()}
+        ),
         "settings": dg.MetadataValue.json(dict(record.settings)),
         "input_versions": dg.MetadataValue.json(dict(record.inputs)),
         "seconds": round(outcome.seconds, 3),

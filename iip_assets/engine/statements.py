@@ -41,12 +41,8 @@ class Names:
 
     @staticmethod
     def used(statement: ast.stmt) -> Iterator[str]:
-        """Names that a statement mentions, inside functions too."""
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name):
-                yield node.id
-            elif isinstance(node, ast.Global):
-                yield from node.names
+        """Names that a statement mentions, inside functions too, where no parameter hides them."""
+        return _mentioned(statement, frozenset())
 
     def _changes(self, statement: ast.stmt) -> Iterator[str]:
         """Names behind which a statement may change something when it is loaded."""
@@ -105,6 +101,24 @@ class Names:
         """Whether a name is bound by statements of these kinds and no others."""
         found = self.bound.get(name, [])
         return bool(found) and all(isinstance(statement, kinds) for statement in found)
+
+
+def _mentioned(node: ast.AST, hidden: frozenset[str]) -> Iterator[str]:
+    """Names of the file at or below a node; an asset's inputs are called as the assets are."""
+    if isinstance(node, ast.Name):
+        if node.id not in hidden:
+            yield node.id
+    elif isinstance(node, ast.Global):
+        yield from node.names
+    inside = hidden
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        inside = hidden | {one.arg for one in ast.walk(node.args) if isinstance(one, ast.arg)}
+    for field, value in ast.iter_fields(node):
+        # Decorators, defaults and annotations are evaluated where no parameter is known yet.
+        known = inside if field == "body" else hidden
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                yield from _mentioned(child, known)
 
 
 def at_load(node: ast.AST) -> Iterator[ast.AST]:

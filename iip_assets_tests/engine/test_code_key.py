@@ -139,6 +139,15 @@ def test_the_framework_does_not_count(demo: Path) -> None:
     assert not any(module.startswith("demo.deep") for module in found.modules)
 
 
+def test_a_parameter_called_like_an_asset_is_not_that_assets_code(demo: Path) -> None:
+    edit(demo, "assets", "def other():", "def below(work):\n    return work\n\ndef other():")
+    before = key(demo, "below")
+    edit(demo, "assets", "return compute(helper(x))", "return compute(helper(x)) + 1")
+    assert key(demo, "below") == before
+    edit(demo, "assets", "def below(work):", "def below(work=work):")
+    assert key(demo, "below") != before
+
+
 def test_a_function_without_a_name_of_its_own_is_refused(demo: Path) -> None:
     with pytest.raises(ValueError, match="top of its module"):
         CodeKeys("demo", demo).of(lambda: None)

@@ -1,0 +1,79 @@
+"""An edit of this very package moves the keys of the assets that reach it, and no others."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import iip_assets
+from iip_assets.engine.code_key import CodeKeys
+from iip_assets.graph import ASSETS, FRAMEWORK
+
+
+def keys(folder: Path) -> dict[str, str]:
+    """The code key of every asset, from the package's copy in `folder`."""
+    found = CodeKeys("iip_assets", folder, framework=FRAMEWORK)
+    return {
+        asset.name: found.of_name(asset.function.__module__, asset.name).key for asset in ASSETS
+    }
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("copy") / "iip_assets"
+    original = Path(iip_assets.__file__).parent
+    shutil.copytree(original, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def before(package: Path) -> dict[str, str]:
+    return keys(package)
+
+
+@pytest.fixture
+def file(package: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    path = package / request.param
+    text = path.read_text()
+    yield path
+    path.write_text(text)
+
+
+def moved(package: Path, before: dict[str, str]) -> set[str]:
+    after = keys(package)
+    return {name for name in before if after[name] != before[name]}
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["models/losses.py", "statistics/pixels.py", "dataset/assets.py", "drift/distance.py"],
+    indirect=True,
+)
+def test_documentation_moves_nothing(file: Path, package: Path, before: dict[str, str]) -> None:
+    file.write_text(file.read_text().replace('"""', '"""In other words: ', 1) + "\n# A comment.\n")
+    assert moved(package, before) == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("drift/distance.py", {"drift_report"}),
+        ("models/losses.py", {"segmentation_model"}),
+        # The report says how much balance costs, with the same function.
+        ("training_set/balance.py", {"rebalanced_training_set", "pipeline_report"}),
+        ("release/template.py", {"pipeline_report"}),
+        ("engine/refresh.py", set()),
+        ("settings.py", set()),
+        ("cli.py", set()),
+        ("synthetic/render.py", set()),
+    ],
+    indirect=["file"],
+)
+def test_code_moves_what_reaches_it(
+    file: Path, expected: set[str], package: Path, before: dict[str, str]
+) -> None:
+    file.write_text(file.read_text() + "\nADDED = 1\n")
+    assert moved(package, before) == expected
