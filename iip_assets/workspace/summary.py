@@ -56,7 +56,9 @@ def print_refreshed(project: Project, result: Refreshed) -> None:
     page = report_page(project.workspace.state, "pipeline_report")
     if page.exists():
         console.print(f"Report:     {page}", highlight=False, soft_wrap=True)
-    console.print("Dagster UI: iip ui", highlight=False)
+    # In this repository's own clone `iip` is on nobody's path yet.
+    ui = "make ui" if (project.workspace.root / "Makefile").exists() else "iip ui"
+    console.print(f"Dagster UI: {ui}", highlight=False)
 
 
 def _print_headline(project: Project, console: Console) -> None:
