@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from iip_assets.engine.actions import Action, ActionRecord
@@ -99,8 +98,3 @@ class Project:
         if record is None:
             raise LookupError(f"{name} has no value yet; run `iip refresh {name}`")
         return self.workspace.artifacts.get(record.artifact)
-
-
-def package_folder(package_file: str) -> Path:
-    """The folder of the package whose `__file__` this is."""
-    return Path(package_file).resolve().parent
