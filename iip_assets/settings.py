@@ -34,6 +34,26 @@ class DatasetSettings(Section):
     max_undecodable_share: Share = Field(default=0.05, ge=0, le=1)
 
 
+class IngestSettings(Section):
+    """How a batch joins the data."""
+
+    commit: bool = True
+    max_jump: float = Field(default=10.0, gt=0)
+
+
+class AutomationSettings(Section):
+    """How often the sensors look, and how often they try."""
+
+    interval_s: int = Field(default=30, ge=1)
+    attempts: int = Field(default=3, ge=1)
+
+
+class AlarmSettings(Section):
+    """Where alarms go besides the log."""
+
+    webhook: str = Field(default="", pattern=r"^(https?://.+)?$")
+
+
 class SplitSettings(Section):
     """How subjects are dealt to training, validation and test."""
 
@@ -192,6 +212,9 @@ class Settings(Section):
     """All of iip.toml."""
 
     dataset: DatasetSettings = DatasetSettings()
+    ingest: IngestSettings = IngestSettings()
+    automation: AutomationSettings = AutomationSettings()
+    alarms: AlarmSettings = AlarmSettings()
     splits: SplitSettings = SplitSettings()
     slices: SliceSettings = SliceSettings()
     statistics: StatisticsSettings = StatisticsSettings()

@@ -1,0 +1,45 @@
+"""What several verbs share: the workspace's refresher, words on stderr, results alone on stdout."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from iip_assets.engine.refresh import Refresher
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def open_refresher() -> Refresher:
+    """The refresher of the workspace that the current folder lies in."""
+    from iip_assets.engine.instance import open_instance
+    from iip_assets.engine.refresh import Refresher
+    from iip_assets.graph import build_project
+
+    project = build_project()
+    return Refresher(project, lambda: open_instance(project.workspace), say)
+
+
+def say(text: str) -> None:
+    """Words for the person at the terminal."""
+    typer.echo(text, err=True)
+
+
+@contextmanager
+def stdout_kept_clean() -> Iterator[None]:
+    """Sends what libraries print to standard error, so that stdout holds the result alone."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)

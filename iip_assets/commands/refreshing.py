@@ -1,0 +1,98 @@
+"""`iip refresh`, `iip status` and `iip show`: the graph as it stands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from iip_assets.commands.common import AsJson, open_refresher, stdout_kept_clean
+
+
+def refresh(
+    assets: Annotated[
+        list[str] | None, typer.Argument(help="Only these, and what they need.")
+    ] = None,
+    as_json: AsJson = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would run, and why.")
+    ] = False,
+    metrics: Annotated[
+        Path | None,
+        typer.Option(help="Also write metrics.json and tables for DVC into this folder."),
+    ] = None,
+) -> None:
+    """Bring every asset up to date, computing only what is stale, down to the single image."""
+    refresher = open_refresher()
+    if dry_run:
+        _print_plan(refresher.plan(assets or ()), as_json)
+        return
+    with stdout_kept_clean():
+        result = refresher.refresh(assets or ())
+    if metrics is not None:
+        from iip_assets.workspace.dvc_outputs import write_dvc_outputs
+
+        write_dvc_outputs(refresher.project, metrics)
+    if as_json:
+        typer.echo(json.dumps(result.as_json()))
+    else:
+        from iip_assets.workspace.summary import print_refreshed
+
+        print_refreshed(refresher.project, result)
+    if result.failed:
+        raise typer.Exit(1)
+
+
+def status(as_json: AsJson = False) -> None:
+    """Show how every asset stands and, where it is stale, why."""
+    refresher = open_refresher()
+    states = refresher.states()
+    if as_json:
+        shown = {
+            name: {
+                "state": state.state,
+                "why": list(state.why),
+                "data_version": state.data_version,
+                "skipped": state.skipped,
+            }
+            for name, state in states.items()
+        }
+        typer.echo(json.dumps({"assets": shown}))
+        return
+    from iip_assets.workspace.summary import print_states
+
+    print_states(refresher.project, states)
+
+
+def show(
+    asset: Annotated[str, typer.Argument(help="The asset's name, as `iip status` lists it.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the value here: a table as .csv or .parquet, a page as .html…"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what an asset holds, how it was made, and what its checks said."""
+    from iip_assets.workspace.summary import export_value, print_asset
+
+    project = open_refresher().project
+    if asset not in project.graph.assets:
+        raise KeyError(f"there is no asset {asset!r}; there are {', '.join(project.graph.assets)}")
+    if out is not None:
+        typer.echo(f"wrote {export_value(project, asset, out)}")
+        return
+    print_asset(project, asset, as_json=as_json)
+
+
+def _print_plan(planned: list[Any], as_json: bool) -> None:
+    if as_json:
+        shown = [
+            {"asset": one.asset, "why": list(one.why), "seconds": one.seconds} for one in planned
+        ]
+        typer.echo(json.dumps({"due": shown}))
+        return
+    from iip_assets.workspace.summary import print_plan
+
+    print_plan(planned)
