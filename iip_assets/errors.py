@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from iip_assets.dataset.dvc_objects import MissingData
 from iip_assets.engine.artifacts import DamagedArtifactError
-from iip_assets.graph import NoWorkspaceError
 from iip_assets.settings import SettingsError
+from iip_assets.where import NoWorkspaceError
 
 # BadPointer, BadManifest and BadInstanceError are ValueErrors, like a setting that is no setting;
 # an OSError names its file: no space, no permission, no such folder, git not installed.

@@ -5,7 +5,6 @@ Loads no Dagster and nothing heavy: `iip status` starts here.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from iip_assets.robustness import assets as robustness
 from iip_assets.settings import read_settings
 from iip_assets.statistics import assets as statistics
 from iip_assets.training_set import assets as training_set
+from iip_assets.where import find_workspace
 
 ASSETS: tuple[Asset[..., Any], ...] = (
     dataset.raw_dataset,
@@ -50,29 +50,6 @@ SOURCES = (dataset.dvc_data,)
 
 # They carry values and move them about; what is computed from the values is the rooms' code.
 FRAMEWORK = ("iip_assets.engine", "iip_assets.settings")
-
-
-class NoWorkspaceError(LookupError):
-    """No folder here or above has an iip.toml."""
-
-
-def find_workspace(start: Path | None = None) -> Path:
-    """The workspace that `start` lies in, the current folder unless given.
-
-    Without `start`, IIP_WORKSPACE names the workspace outright.
-
-    Raises:
-        NoWorkspaceError: There is none.
-    """
-    if start is None and "IIP_WORKSPACE" in os.environ:
-        return Path(os.environ["IIP_WORKSPACE"]).resolve()
-    here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
-        if (folder / "iip.toml").is_file():
-            return folder
-    raise NoWorkspaceError(
-        f"{here} is not in a workspace (no iip.toml here or above); `iip init DIR` makes one"
-    )
 
 
 def build_project(root: Path | None = None) -> Project:

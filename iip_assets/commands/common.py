@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from iip_assets.engine.settled import Settled, read_settled, settle
+from iip_assets.where import WATCHED_FILES, find_workspace
 
 if TYPE_CHECKING:
     from iip_assets.engine.refresh import Refresher
@@ -24,6 +27,22 @@ def open_refresher() -> Refresher:
 
     project = build_project()
     return Refresher(project, lambda: open_instance(project.workspace), say)
+
+
+def look_again(*, for_people: bool) -> Settled | None:
+    """The last look at this workspace, if it found nothing due and still holds.
+
+    Args:
+        for_people: Only a look that kept the headline numbers will do.
+    """
+    settled = read_settled(find_workspace())
+    return settled if settled and (not for_people or "headline" in settled.notes) else None
+
+
+def keep_look(refresher: Refresher, *, headline: Sequence[Sequence[str]] | None) -> None:
+    """Keeps a look at the graph for `look_again`, if nothing is due in it."""
+    notes = {} if headline is None else {"headline": headline}
+    settle(refresher, watched=WATCHED_FILES, notes=notes)
 
 
 def say(text: str) -> None:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iip_assets.commands.common import AsJson, open_refresher, stdout_kept_clean
+from iip_assets.commands.common import (
+    AsJson,
+    keep_look,
+    look_again,
+    open_refresher,
+    stdout_kept_clean,
+)
+from iip_assets.where import find_workspace
+
+if TYPE_CHECKING:
+    from iip_assets.engine.settled import Settled
 
 
 def refresh(
@@ -25,6 +36,13 @@ def refresh(
     ] = None,
 ) -> None:
     """Bring every asset up to date, computing only what is stale, down to the single image."""
+    started = time.monotonic()
+    if not assets and metrics is None and (settled := look_again(for_people=not as_json)):
+        if dry_run:
+            _print_plan([], as_json)
+        else:
+            _print_settled(settled, time.monotonic() - started, as_json)
+        return
     refresher = open_refresher()
     if dry_run:
         _print_plan(refresher.plan(assets or ()), as_json)
@@ -35,20 +53,29 @@ def refresh(
         from iip_assets.workspace.dvc_outputs import write_dvc_outputs
 
         write_dvc_outputs(refresher.project, metrics)
+    headline: Any = []
     if as_json:
         typer.echo(json.dumps(result.as_json()))
     else:
-        from iip_assets.workspace.summary import print_refreshed
+        from iip_assets.workspace.summary import headline_of, print_refreshed
 
-        print_refreshed(refresher.project, result)
+        headline = headline_of(refresher.project)
+        print_refreshed(refresher.project.workspace.root, result, headline)
+    keep_look(refresher, headline=None if as_json else headline)
     if result.failed:
         raise typer.Exit(1)
 
 
 def status(as_json: AsJson = False) -> None:
     """Show how every asset stands and, where it is stale, why."""
-    refresher = open_refresher()
-    states = refresher.states()
+    settled = look_again(for_people=False)
+    if settled:
+        rooms, states = settled.rooms, settled.states()
+    else:
+        refresher = open_refresher()
+        graph, states = refresher.project.graph, refresher.states()
+        rooms = {name: asset.room for name, asset in graph.assets.items()}
+        keep_look(refresher, headline=None)
     if as_json:
         shown = {
             name: {
@@ -63,7 +90,7 @@ def status(as_json: AsJson = False) -> None:
         return
     from iip_assets.workspace.summary import print_states
 
-    print_states(refresher.project, states)
+    print_states(rooms, states)
 
 
 def show(
@@ -84,6 +111,18 @@ def show(
         typer.echo(f"wrote {export_value(project, asset, out)}")
         return
     print_asset(project, asset, as_json=as_json)
+
+
+def _print_settled(settled: Settled, seconds: float, as_json: bool) -> None:
+    from iip_assets.engine.refresh import summarise
+
+    result = summarise(settled.states(), {}, {}, seconds, None)
+    if as_json:
+        typer.echo(json.dumps(result.as_json()))
+        return
+    from iip_assets.workspace.summary import print_refreshed
+
+    print_refreshed(find_workspace(), result, settled.notes["headline"])
 
 
 def _print_plan(planned: list[Any], as_json: bool) -> None:

@@ -24,7 +24,7 @@ def init(
 
 def doctor(as_json: AsJson = False) -> None:
     """Look for what is wrong with the workspace, such as files edited without `dvc add`."""
-    from iip_assets.graph import find_workspace
+    from iip_assets.where import find_workspace
     from iip_assets.workspace.doctor import examine, print_findings
 
     findings = examine(find_workspace(), say=say)

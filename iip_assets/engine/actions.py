@@ -92,7 +92,7 @@ class ActionLog:
 
     def find(self, asset: str, action_key: str) -> ActionRecord | None:
         """The record of an action, or None if it was never done (or its record is unreadable)."""
-        file = self._file(asset, action_key)
+        file = self.file(asset, action_key)
         try:
             fields = json.loads(file.read_text())
             fields["artifact"] = Artifact(**fields["artifact"])
@@ -104,9 +104,10 @@ class ActionLog:
     def add(self, record: ActionRecord) -> None:
         """Keeps a record."""
         fields = asdict(record)
-        write_text_whole(self._file(record.asset, record.action_key), json.dumps(fields, indent=1))
+        write_text_whole(self.file(record.asset, record.action_key), json.dumps(fields, indent=1))
 
-    def _file(self, asset: str, action_key: str) -> Path:
+    def file(self, asset: str, action_key: str) -> Path:
+        """Where the record of an action lies, if it was done."""
         return self._folder / asset / f"{action_key}.json"
 
 

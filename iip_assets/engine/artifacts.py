@@ -106,6 +106,11 @@ class ArtifactStore:
 
         return UPath(self._location)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the store is a folder of this machine."""
+        return "://" not in self._location
+
     def put(self, value: Any) -> Artifact:
         """Stores the value, unless it is there already, and says where.
 
@@ -122,7 +127,7 @@ class ArtifactStore:
 
     def has(self, artifact: Artifact) -> bool:
         """Whether the artifact is there. A plain stat where the store is a local folder."""
-        if "://" not in self._location:
+        if self.is_local:
             return os.path.exists(os.path.join(self._location, artifact.name))  # noqa: PTH110, PTH118 - called on every status
         return bool((self._root / artifact.name).exists())
 
@@ -143,7 +148,7 @@ class ArtifactStore:
 
     def path(self, artifact: Artifact) -> str:
         """Where the artifact lies, for people."""
-        return str(self._root / artifact.name)
+        return f"{self._location.rstrip('/')}/{artifact.name}"
 
 
 def _write_whole(path: UPath, data: bytes) -> None:

@@ -60,7 +60,7 @@ class CodeKeys:
             cache: A file that keeps keys between processes; it is only ever a matter of speed.
         """
         self._package = package
-        self._folder = folder
+        self.folder = folder
         self._framework = tuple(framework)
         self._cache = cache
         self._stats: frozenset[tuple[str, int, int]] | None = None
@@ -102,11 +102,11 @@ class CodeKeys:
 
     def _sync(self) -> None:
         """Forgets what was known when any file of the package has changed."""
-        stats = _stats(self._folder)
+        stats = _stats(self.folder)
         if stats == self._stats:
             return
         # Read after the look at the files: an edit in between shows at the next look.
-        self._source = SourceTree(self._package, self._folder, self._framework)
+        self._source = SourceTree(self._package, self.folder, self._framework)
         self._stats = stats
         tree = self._source.digest
         if tree == self._tree:

@@ -7,16 +7,13 @@ a matter of speed alone: without it the same answers come from Dagster.
 from __future__ import annotations
 
 import json
-import re
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
 from iip_assets.engine.asset import Graph
 from iip_assets.engine.atomic import write_text_whole
+from iip_assets.engine.event_mark import event_log_mark
 from iip_assets.engine.project import Ledger, Materialized
-
-_STORAGE = re.compile(r"^(storage|event_log_storage)\b", re.MULTILINE)
 
 
 class NeedsDagsterError(RuntimeError):
@@ -70,38 +67,6 @@ def write_cached_ledger(state: Path, graph: Graph, ledger: Ledger) -> CachedLedg
     text = json.dumps(kept)
     write_text_whole(state / "ledger.json", text)
     return CachedLedger(made, seen)
-
-
-def event_log_mark(dagster_home: Path) -> list[str] | None:
-    """Where Dagster's SQLite log of asset events stands; None without one (PostgreSQL, or new)."""
-    database = dagster_home / "history" / "runs" / "index.db"
-    if not database.exists() or _is_elsewhere(dagster_home / "dagster.yaml"):
-        return None
-    try:
-        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=1)
-        try:
-            # The count and the wipes tell of events that were taken away; the last one's run and
-            # time of another that got its id, since SQLite gives the id of a deleted one again.
-            events = connection.execute("SELECT max(id), count(*) FROM event_logs").fetchone()
-            last = connection.execute(
-                "SELECT run_id, timestamp FROM event_logs ORDER BY id DESC LIMIT 1"
-            ).fetchone()
-            wipes = connection.execute(
-                "SELECT group_concat(wipe_timestamp) FROM asset_keys"
-            ).fetchone()
-        finally:
-            connection.close()
-    except sqlite3.Error:
-        return None
-    return [str(part) for part in (*events, *(last or ()), *wipes)]
-
-
-def _is_elsewhere(config: Path) -> bool:
-    """Whether Dagster's settings name a storage, beside which an old SQLite log may still lie."""
-    try:
-        return bool(_STORAGE.search(config.read_text()))
-    except FileNotFoundError:
-        return False
 
 
 def _names(graph: Graph) -> list[str]:

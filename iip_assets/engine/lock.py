@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 
 @contextmanager
 def workspace_lock(state: Path, *, say: Callable[[str], None]) -> Iterator[None]:
@@ -22,6 +20,8 @@ def workspace_lock(state: Path, *, say: Callable[[str], None]) -> Iterator[None]
         state: The workspace's state folder.
         say: Told once, before waiting.
     """
+    from filelock import FileLock, Timeout
+
     state.mkdir(parents=True, exist_ok=True)
     lock = FileLock(state / "lock", is_singleton=True, thread_local=False)
     try:

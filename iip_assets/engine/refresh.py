@@ -94,7 +94,7 @@ class Refresher:
         """
         self._refuse_unknown(only)
         states = self.states()
-        ledger = self._ledger()
+        ledger = self.ledger()
         planned = []
         for name in self._due(states, only):
             record = self.project.record(name, ledger)
@@ -123,11 +123,9 @@ class Refresher:
             run_id = self._run(due, loaded, outcomes, errors) if due else None
             if due:
                 states = self.states()
-                write_cached_ledger(
-                    self.project.workspace.state, self.project.graph, self._ledger()
-                )
+                write_cached_ledger(self.project.workspace.state, self.project.graph, self.ledger())
         wanted = {name: states[name] for name in self._wanted(states, only)}
-        return self._summary(wanted, outcomes, errors, time.monotonic() - started, run_id)
+        return summarise(wanted, outcomes, errors, time.monotonic() - started, run_id)
 
     def _refuse_unknown(self, only: Collection[str]) -> None:
         unknown = set(only) - self.project.graph.assets.keys()
@@ -166,45 +164,8 @@ class Refresher:
                 errors[str(event.step_key)] = _root_cause(event.step_failure_data.error)
         return str(result.run_id)
 
-    def _summary(
-        self,
-        states: Mapping[str, State],
-        outcomes: Mapping[str, Outcome],
-        errors: Mapping[str, str],
-        seconds: float,
-        run_id: str | None,
-    ) -> Refreshed:
-        computed = tuple(name for name in states if name in outcomes and not outcomes[name].reused)
-        failed = {
-            name: "; ".join(state.why) for name, state in states.items() if state.state == "failed"
-        }
-        # A step also fails where code moved under it, or Dagster could not take its result; and
-        # where its blocking check failed, which is a verdict and leaves the asset fresh.
-        failed |= {
-            name: error
-            for name, error in errors.items()
-            if name in states and states[name].due and name not in failed
-        }
-        blocked = {
-            name: "; ".join(state.why) for name, state in states.items() if state.state == "blocked"
-        }
-        reused = tuple(
-            name
-            for name, state in states.items()
-            if name not in computed and state.state == "fresh"
-        )
-        return Refreshed(
-            computed=computed,
-            reused=reused,
-            images=images_of(outcomes),
-            failed=failed,
-            blocked=blocked,
-            skipped={name: state.skipped for name, state in states.items() if state.skipped},
-            seconds=seconds,
-            run_id=run_id,
-        )
-
-    def _ledger(self) -> Ledger:
+    def ledger(self) -> Ledger:
+        """Who materialized what."""
         cached = read_cached_ledger(self.project.workspace.state, self.project.graph)
         if cached is not None:
             return cached
@@ -215,7 +176,7 @@ class Refresher:
     def _observed_ledger(self) -> Ledger:
         """The ledger, after the sources were looked at."""
         graph, root = self.project.graph, self.project.workspace.root
-        ledger = self._ledger()
+        ledger = self.ledger()
         present = {name: source.observe(root) for name, source in graph.sources.items()}
         moved = {
             name: version for name, version in present.items() if ledger.observed(name) != version
@@ -232,6 +193,51 @@ class Refresher:
         if self._instance is None:
             self._instance = self.open_instance()
         return self._instance
+
+
+def summarise(
+    states: Mapping[str, State],
+    outcomes: Mapping[str, Outcome],
+    errors: Mapping[str, str],
+    seconds: float,
+    run_id: str | None,
+) -> Refreshed:
+    """What a refresh did.
+
+    Args:
+        states: How the wanted assets stand after it.
+        outcomes: What was performed, by asset.
+        errors: The errors of steps that failed, by asset.
+        seconds: How long it took.
+        run_id: Dagster's run, if there was one.
+    """
+    computed = tuple(name for name in states if name in outcomes and not outcomes[name].reused)
+    failed = {
+        name: "; ".join(state.why) for name, state in states.items() if state.state == "failed"
+    }
+    # A step also fails where code moved under it, or Dagster could not take its result; and
+    # where its blocking check failed, which is a verdict and leaves the asset fresh.
+    failed |= {
+        name: error
+        for name, error in errors.items()
+        if name in states and states[name].due and name not in failed
+    }
+    blocked = {
+        name: "; ".join(state.why) for name, state in states.items() if state.state == "blocked"
+    }
+    reused = tuple(
+        name for name, state in states.items() if name not in computed and state.state == "fresh"
+    )
+    return Refreshed(
+        computed=computed,
+        reused=reused,
+        images=images_of(outcomes),
+        failed=failed,
+        blocked=blocked,
+        skipped={name: state.skipped for name, state in states.items() if state.skipped},
+        seconds=seconds,
+        run_id=run_id,
+    )
 
 
 def _root_cause(error: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,11 @@ _COLOURS = {
 }
 
 
-def print_refreshed(project: Project, result: Refreshed) -> None:
+# A metric in words: model, metric, value, interval, images.
+Headline = Sequence[Sequence[str]]
+
+
+def print_refreshed(root: Path, result: Refreshed, headline: Headline) -> None:
     """What was computed, what is wrong, the headline numbers, and where to look next."""
     console = Console()
     if not result.computed and not result.failed:
@@ -52,28 +57,32 @@ def print_refreshed(project: Project, result: Refreshed) -> None:
     ):
         for name, reason in why.items():
             console.print(f"  [bold]{name}[/] {word}: {escape(reason)}", highlight=False)
-    _print_headline(project, console)
-    page = report_page(project.workspace.state, "pipeline_report")
+    if headline:
+        table = Table(title="Held-out subjects", title_justify="left")
+        for column in ("model", "metric", "value", "95% interval", "images"):
+            table.add_column(column)
+        for row in headline:
+            table.add_row(*row)
+        console.print(table)
+    page = report_page(root / ".iip", "pipeline_report")
     if page.exists():
         console.print(f"Report:     {page}", highlight=False, soft_wrap=True)
     # In this repository's own clone `iip` is on nobody's path yet.
-    ui = "make ui" if (project.workspace.root / "Makefile").exists() else "iip ui"
+    ui = "make ui" if (root / "Makefile").exists() else "iip ui"
     console.print(f"Dagster UI: {ui}", highlight=False)
 
 
-def _print_headline(project: Project, console: Console) -> None:
-    ledger = present_ledger(project)
+def headline_of(project: Project) -> Headline:
+    """The headline numbers of the present evaluation; empty where there is none."""
     try:
-        evaluation = project.load("model_evaluation", ledger)
+        evaluation = project.load("model_evaluation", present_ledger(project))
     except LookupError:
-        return
+        return []
     if isinstance(evaluation, Skipped):
-        return
+        return []
     from iip_assets.release.evaluation_rows import overall_rows
 
-    table = Table(title="Held-out subjects", title_justify="left")
-    for column in ("model", "metric", "value", "95% interval", "images"):
-        table.add_column(column)
+    rows = []
     for row in overall_rows(evaluation["metrics"]).iter_rows(named=True):
         if row["value"] is None or not row["metric"].startswith(_HEADLINES):
             continue
@@ -82,22 +91,20 @@ def _print_headline(project: Project, console: Console) -> None:
             if row["low"] is not None
             else "too few subjects"
         )
-        table.add_row(
-            row["model"], row["metric"], f"{row['value']:.3f}", interval, str(row["n_images"])
+        rows.append(
+            [row["model"], row["metric"], f"{row['value']:.3f}", interval, str(row["n_images"])]
         )
-    console.print(table)
+    return rows
 
 
-def print_states(project: Project, states: dict[str, State]) -> None:
-    """Every asset with its state and the reasons in words."""
+def print_states(rooms: Mapping[str, str], states: Mapping[str, State]) -> None:
+    """Every asset with its room, its state and the reasons in words."""
     console = Console()
     table = Table("asset", "room", "state", "why", title_justify="left")
     for name, state in states.items():
         colour = _COLOURS[state.state]
         why = "; ".join(state.why) or (f"skipped: {state.skipped}" if state.skipped else "")
-        table.add_row(
-            name, project.graph.assets[name].room, f"[{colour}]{state.state}[/]", escape(why)
-        )
+        table.add_row(name, rooms[name], f"[{colour}]{state.state}[/]", escape(why))
     console.print(table)
     due = sum(state.due for state in states.values())
     blocked = sum(state.state == "blocked" for state in states.values())

@@ -1,0 +1,32 @@
+"""Where the workspace is. Loads nothing, since every command begins here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+WATCHED_FILES = ("iip.toml", "data.dvc", "/dev/nvidiactl")
+"""What settings and sources are read from: a GPU that comes or goes changes `compute.device`."""
+
+
+class NoWorkspaceError(LookupError):
+    """No folder here or above has an iip.toml."""
+
+
+def find_workspace(start: Path | None = None) -> Path:
+    """The workspace that `start` lies in, the current folder unless given.
+
+    Without `start`, IIP_WORKSPACE names the workspace outright.
+
+    Raises:
+        NoWorkspaceError: There is none.
+    """
+    if start is None and "IIP_WORKSPACE" in os.environ:
+        return Path(os.environ["IIP_WORKSPACE"]).resolve()
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / "iip.toml").is_file():
+            return folder
+    raise NoWorkspaceError(
+        f"{here} is not in a workspace (no iip.toml here or above); `iip init DIR` makes one"
+    )
