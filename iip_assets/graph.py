@@ -38,6 +38,8 @@ ASSETS: tuple[Asset[..., Any], ...] = (
     edge_cases.embedding_map,
     edge_cases.edge_case_clusters,
     training_set.rebalanced_training_set,
+    models.filter_examples,
+    models.segmenter_examples,
     models.iris_filter_model,
     models.segmentation_model,
     models.predictions,
