@@ -150,7 +150,7 @@ def _lines(causes: Causes, data: DataChanges | None) -> list[str]:
     if causes.sources and data is not None:
         lines += _data_lines(data)
     lines += _listed("setting", causes.settings, lambda one: f"{one.before!r} → {one.after!r}")
-    lines += _listed("code", causes.code, lambda one: _how(one))
+    lines += _listed("code", causes.code, _how)
     lines += _listed("package", causes.packages, lambda one: f"{one.before} → {one.after}")
     lines += [
         f"{name} came out different though nothing that it is made of changed"
