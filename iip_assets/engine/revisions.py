@@ -69,6 +69,38 @@ def find_revision(root: Path, name: str) -> Revision:
     )
 
 
+@dataclass(frozen=True)
+class Commit:
+    """A commit as `git log` tells of it; `date` is ISO 8601."""
+
+    commit: str
+    date: str
+    subject: str
+
+
+def commits_that_brought(root: Path, path: str, text: str) -> list[Commit]:
+    """The commits, on any branch, that brought a text into a file; the newest first.
+
+    Args:
+        root: The workspace.
+        path: The file, relative to the workspace.
+        text: What was brought in, such as a data version.
+    """
+    form = "--format=%H%x1f%cI%x1f%s"
+    done = _git(root, "log", "--all", form, f"-S{text}", "--", path)
+    touched = [
+        Commit(*line.split("\x1f", 2))
+        for line in done.stdout.decode("utf-8", "replace").splitlines()
+        if line.count("\x1f") >= 2
+    ]
+    # A commit that took the text away touches it too.
+    return [
+        one
+        for one in touched
+        if text.encode() in _git(root, "show", f"{one.commit}:./{path}").stdout
+    ]
+
+
 def point_at(project: Project, revision: Revision) -> Point:
     """What the sources held and what the settings were at a revision.
 
