@@ -9,7 +9,9 @@ import sys
 
 import typer
 
+from iip_assets.commands.compare import compare
 from iip_assets.commands.refreshing import refresh, show, status
+from iip_assets.commands.trace import trace
 from iip_assets.commands.workspaces import doctor, init, synthesize, ui
 
 app = typer.Typer(
@@ -23,6 +25,8 @@ for _verb in (
     refresh,
     status,
     show,
+    trace,
+    compare,
     doctor,
     synthesize,
     ui,

@@ -20,7 +20,7 @@ from iip_assets.engine.workspace import Workspace
 from iip_assets.models import assets as models
 from iip_assets.release import assets as release
 from iip_assets.robustness import assets as robustness
-from iip_assets.settings import read_settings
+from iip_assets.settings import read_settings, settings_at
 from iip_assets.statistics import assets as statistics
 from iip_assets.training_set import assets as training_set
 
@@ -82,7 +82,10 @@ def build_project(root: Path | None = None) -> Project:
         NoWorkspaceError: There is no workspace.
     """
     workspace = Workspace(
-        root.resolve() if root else find_workspace(), read_settings, "storage.artifacts"
+        root.resolve() if root else find_workspace(),
+        read_settings,
+        "storage.artifacts",
+        settings_at,
     )
     package = Path(__file__).resolve().parent
     keys = CodeKeys(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from iip_assets.dataset.manifest import load_data, observe_data
+from iip_assets.dataset.manifest import data_version_at, load_data, observe_data
 from iip_assets.engine.asset import Source, Work, asset
 from iip_assets.engine.values import Check, CheckSpec, Result, Rows, Setting
 from iip_assets.settings import SplitSettings
@@ -22,6 +22,7 @@ dvc_data = Source(
     observe=observe_data,
     load=load_data,
     kinds=frozenset({"dvc"}),
+    version_at=data_version_at,
 )
 
 

@@ -19,6 +19,9 @@ __all__ = ["Asset", "Graph", "Source", "Work", "asset"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# The text of one of the workspace's files at a git revision, by its path.
+TextOf = Callable[[str], str]
+
 
 @dataclass(frozen=True)
 class Asset(Generic[P, R]):
@@ -70,6 +73,8 @@ class Source:
             calls it.
         load: Gives the value of a data version.
         kinds: The tools behind it.
+        version_at: Gives the data version at a git revision, from a function that gives the text of
+            the workspace's files there by their paths.
     """
 
     name: str
@@ -78,6 +83,7 @@ class Source:
     observe: Callable[[Path], str]
     load: Callable[[Path, str], Any]
     kinds: frozenset[str] = frozenset()
+    version_at: Callable[[TextOf], str] | None = None
 
 
 def asset(

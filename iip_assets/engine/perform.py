@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,7 @@ class Performer:
             images_reused=work.images_reused,
             seconds=round(time.monotonic() - started, 3),
             git_commit=workspace.git_commit(),
+            made_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
         workspace.actions.add(record)
         workspace.failures.clear(asset.name)

@@ -20,11 +20,14 @@ class Workspace:
         root: The folder.
         read_settings: Reads the settings as they are now; anything with attributes.
         artifacts_at: The setting that names the artifact store, if there is one.
+        settings_at: Reads the settings of a git revision, from a function that gives the text of
+            the workspace's files there by their paths.
     """
 
     root: Path
     read_settings: Callable[[Path], Any]
     artifacts_at: str | None = None
+    settings_at: Callable[[Callable[[str], str]], Any] | None = None
 
     @property
     def state(self) -> Path:
