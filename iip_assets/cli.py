@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+from iip_assets.commands.export import export
 from iip_assets.commands.refreshing import refresh, show, status
 from iip_assets.commands.workspaces import doctor, init, synthesize, ui
 
@@ -24,6 +25,7 @@ for _verb in (
     status,
     show,
     doctor,
+    export,
     synthesize,
     ui,
 ):

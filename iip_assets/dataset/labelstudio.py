@@ -33,9 +33,9 @@ from iip_assets.dataset.json_file import (
 )
 from iip_assets.dataset.labels import COLUMNS
 from iip_assets.dataset.labelstudio_min import is_minimal, whole_tasks
-from iip_assets.dataset.labelstudio_names import find_picture
+from iip_assets.dataset.labelstudio_names import TaskPictures
 from iip_assets.dataset.native_batch import NativeRow, cells_of, write_native
-from iip_assets.dataset.picture_files import PictureFiles, list_pictures
+from iip_assets.dataset.picture_files import list_pictures
 from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.regions import Region, class_values, polygon_pixels, unknown_class
 from iip_assets.dataset.rle import BadRuns
@@ -85,7 +85,7 @@ def convert_labelstudio(
     with findings.catching(source.name):
         export = open_export(source, patterns=("*.json",))
         pictures = list_pictures(export.root)
-        reader = _Reader(pictures, class_values(mask_classes), findings)
+        reader = _Reader(TaskPictures(pictures), class_values(mask_classes), findings)
         for file in export.files:
             with findings.catching(export.named(file)):
                 rows += reader.rows(read_json(file), export.named(file))
@@ -113,7 +113,7 @@ class _Reader:
     """Reads the files of one export; every task that is bad becomes a problem."""
 
     def __init__(
-        self, pictures: PictureFiles, values: Mapping[str, int], findings: Findings
+        self, pictures: TaskPictures, values: Mapping[str, int], findings: Findings
     ) -> None:
         self._pictures = pictures
         self._values = values
@@ -137,7 +137,7 @@ class _Reader:
     ) -> list[NativeRow]:
         data = as_object(task.get("data"), "data")
         key = _image_key(data)
-        picture = find_picture(as_text(data[key], f"data.{key}"), self._pictures, f"data.{key}")
+        picture = self._pictures.find(as_text(data[key], f"data.{key}"), f"data.{key}")
         if picture in self._told:
             raise BadEntry(
                 f"data.{key}",
