@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from iip_assets.dataset.labelstudio_results import LABEL_QUESTIONS, REGIONS
+from iip_assets.dataset.words import LABELS
+
 _ABOUT = {"created_at": "created_at", "updated_at": "updated_at", "annotator": "completed_by"}
 _DROPPED = ("id", "annotation_id", "lead_time", "agreement", *_ABOUT)
-_REGIONS = ("brushlabels", "polygonlabels", "labels")
-_LABEL_QUESTIONS = ("label", "choice")
 
 Numbered = Sequence[tuple[int, Any]]
 
@@ -26,12 +27,13 @@ def is_minimal(tasks: Numbered) -> bool:
 
 def whole_tasks(tasks: Numbered) -> list[tuple[int, Any]]:
     """The tasks with their annotations; those of one id are annotations of one task."""
+    question = _question([flat for _, flat in tasks if isinstance(flat, dict)])
     whole: dict[Any, tuple[int, Any]] = {}
     for row, flat in tasks:
         if not isinstance(flat, dict):
             whole[("no task", row)] = (row, flat)
             continue
-        task = _whole(flat)
+        task = _whole(flat, question)
         key = flat.get("id")
         if not isinstance(key, (int, str)):
             key = ("no id", row)
@@ -43,14 +45,27 @@ def whole_tasks(tasks: Numbered) -> list[tuple[int, Any]]:
     return list(whole.values())
 
 
-def _whole(flat: Mapping[str, Any]) -> dict[str, Any]:
+def _question(flats: Sequence[Mapping[str, Any]]) -> str | None:
+    """The key of the label: by its name, or else the only one whose every value is a label."""
+    answers: dict[str, set[Any]] = {}
+    for flat in flats:
+        for name, value in flat.items():
+            answers.setdefault(name, set()).add(value if isinstance(value, str) else None)
+    for name in LABEL_QUESTIONS:
+        if name in answers:
+            return name
+    labels = [name for name, words in answers.items() if words <= set(LABELS)]
+    return labels[0] if len(labels) == 1 else None
+
+
+def _whole(flat: Mapping[str, Any], question: str | None) -> dict[str, Any]:
     data: dict[str, Any] = {}
     results: list[dict[str, Any]] = []
     for name, value in flat.items():
         if name in _DROPPED:
             continue
-        if name in _LABEL_QUESTIONS:
-            results.append(_result(name, "choices", {"choices": _as_list(value)}))
+        if name == question:
+            results.append(_result("label", "choices", {"choices": _as_list(value)}))
         elif isinstance(value, list):
             results += [_result(name, _kind(one), one) for one in value]
         else:
@@ -71,7 +86,7 @@ def _result(name: str, kind: str, value: Any) -> dict[str, Any]:
 def _kind(value: Any) -> str:
     """The kind of a region: the key that names its classes."""
     if isinstance(value, dict):
-        for kind in _REGIONS:
+        for kind in REGIONS:
             if kind in value:
                 return kind
     return "unknown"
