@@ -11,6 +11,7 @@ import typer
 
 from iip_assets.commands.compare import compare
 from iip_assets.commands.export import export
+from iip_assets.commands.ingest import ingest
 from iip_assets.commands.refreshing import refresh, show, status
 from iip_assets.commands.trace import trace
 from iip_assets.commands.workspaces import doctor, init, synthesize, ui
@@ -23,6 +24,7 @@ app = typer.Typer(
 
 for _verb in (
     init,
+    ingest,
     refresh,
     status,
     show,
