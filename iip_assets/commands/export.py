@@ -26,9 +26,9 @@ def export(
     from iip_assets.dataset.export import write_export
     from iip_assets.dataset.export_rows import rows_to_export
     from iip_assets.dataset.store import ImageStore
-    from iip_assets.graph import find_workspace
     from iip_assets.loading import load
     from iip_assets.settings import read_settings
+    from iip_assets.where import find_workspace
 
     root = find_workspace()
     raw = load("raw_dataset", root=root)

@@ -187,8 +187,14 @@ def _staged(job: _Job, listing: BatchListing, place: Path) -> tuple[Path, tuple[
         )
     if job.form == "native":
         return native, listing.problems
-    classes = job.settings.dataset.mask_classes
-    problems = convert_export(job.form, copy, native, mask_classes=classes)
+    problems = convert_export(
+        job.form,
+        copy,
+        native,
+        mask_classes=job.settings.dataset.mask_classes,
+        max_megapixels=job.settings.dataset.max_megapixels,
+        say=job.say,
+    )
     native.mkdir(exist_ok=True)
     return native, (*listing.problems, *problems)
 

@@ -32,8 +32,8 @@ def print_ingested(root: Path, result: Ingested, *, as_json: bool) -> None:
         first = result.known[0]
         console.print(
             escape(
-                f"{len(result.known)} of them were in the data already, such as {first.path}, which is "
-                f"{first.present_path}"
+                f"{len(result.known)} of them were in the data already, such as {first.path}, "
+                f"which is {first.present_path}"
             ),
             highlight=False,
         )
