@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iip_assets.dataset.json_file import BadEntry
+from iip_assets.dataset.picture_files import is_plain_file
 
 _ANNOTATIONS_FOLDER = "annotations"
 
@@ -49,7 +50,7 @@ def open_export(source: Path, *, patterns: Sequence[str]) -> ExportFolder:
         files = sorted(
             file
             for file in source.glob(pattern)
-            if file.is_file() and not file.is_symlink() and not file.name.startswith(".")
+            if is_plain_file(file) and not file.name.startswith(".")
         )
         if files:
             return ExportFolder(source, tuple(files))

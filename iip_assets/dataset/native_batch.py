@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from iip_assets.dataset.decode import Undecodable, decode_image
 from iip_assets.dataset.json_file import BadEntry, Findings
 from iip_assets.dataset.labels import COLUMNS
-from iip_assets.dataset.picture_files import PictureFiles
+from iip_assets.dataset.picture_files import PictureFiles, is_plain_file
 from iip_assets.dataset.regions import Region, paint
 from iip_assets.dataset.validation import BadCell, parse_text
-from iip_assets.dataset.words import LABELS_FILE, MASKS_FOLDER
+from iip_assets.dataset.words import LABELING_FILE, LABELS_FILE, MASKS_FOLDER
 from iip_assets.engine.progress import track
 
 _IMAGES_FOLDER = "images"
@@ -90,7 +90,9 @@ def write_native(
     max_megapixels: float,
     say: Callable[[str], None],
 ) -> None:
-    """Write `out`: labels.csv, images and masks. With any problem in `findings`, nothing is left.
+    """Write `out`: labels.csv, images and masks; nothing is left when `findings` has a problem.
+
+    Pictures that no row names stay behind.
 
     Args:
         rows: What to write; a picture that several labelers judged has several rows.
@@ -115,6 +117,9 @@ def write_native(
             with findings.catching(row.file, row.row):
                 mask = _painted(row, pictures, max_megapixels)
                 told.append(_written(row, mask, pictures, making, names))
+        # The instructions that the labelers had, where they lie beside their work.
+        if is_plain_file(pictures.root / LABELING_FILE):
+            _copy(LABELING_FILE, pictures, making / LABELING_FILE)
         (making / LABELS_FILE).write_text(_as_csv(told), encoding="utf-8", newline="")
         if not findings:
             making.rename(out)
@@ -215,10 +220,7 @@ def _written(
 ) -> dict[str, str]:
     picture, first = names.picture(row.picture)
     if first:
-        target = making / picture
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with pictures.stream(row.picture) as source, target.open("wb") as copy:
-            shutil.copyfileobj(source, copy)
+        _copy(row.picture, pictures, making / picture)
     cells = {"image": picture, **row.cells}
     if mask is not None:
         cells["mask"] = names.mask(picture)
@@ -226,6 +228,12 @@ def _written(
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(cv2.imencode(".png", mask)[1].tobytes())
     return cells
+
+
+def _copy(path: str, pictures: PictureFiles, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with pictures.stream(path) as source, target.open("wb") as copy:
+        shutil.copyfileobj(source, copy)
 
 
 def _as_csv(told: Iterable[Mapping[str, str]]) -> str:

@@ -90,9 +90,14 @@ def list_pictures(root: Path) -> PictureFiles:
             path = file.relative_to(root).as_posix()
             if file.is_symlink():
                 links.add(path)
-            elif is_image_path(path) and _writable(path) and file.is_file():
+            elif is_image_path(path) and _writable(path) and is_plain_file(file):
                 by_name.setdefault(_folded(name), []).append(path)
     return PictureFiles(root, {name: sorted(by_name[name]) for name in by_name}, frozenset(links))
+
+
+def is_plain_file(file: Path) -> bool:
+    """Whether it is a regular file, and not a link to one."""
+    return file.is_file() and not file.is_symlink()
 
 
 def _writable(path: str) -> bool:

@@ -191,6 +191,13 @@ def test_a_picture_is_found_by_what_label_studio_calls_it(tmp_path, url, file):
     assert row["image"].removeprefix("images/") == file.removeprefix("images/")
 
 
+def test_the_labeling_instructions_come_along(tmp_path):
+    write_picture(tmp_path / "export", "a.png")
+    (tmp_path / "export" / "LABELING.md").write_text("Partial is under 60%.")
+    assert convert(tmp_path, studio_task(1, UPLOAD)) == ()
+    assert (tmp_path / "out" / "LABELING.md").read_text() == "Partial is under 60%."
+
+
 def test_more_of_the_path_goes_before_less(tmp_path):
     write_picture(tmp_path / "export", "images/b1/a.png", seed=1)
     write_picture(tmp_path / "export", "images/b2/a.png", seed=2)

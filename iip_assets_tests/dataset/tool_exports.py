@@ -248,11 +248,12 @@ _JUNK: list[Any] = [
 @st.composite
 def damaged(draw: st.DrawFn, document: Any) -> Any:
     """The document with one to three of its places overwritten, deleted or doubled."""
+    junk = st.sampled_from(_JUNK).map(copy.deepcopy)
     broken = copy.deepcopy(document)
     for _ in range(draw(st.integers(1, 3))):
         places = list(_places(broken))
         if not places:
-            return draw(st.sampled_from(_JUNK))
+            return draw(junk)
         holder, key = draw(st.sampled_from(places))
         act = draw(st.sampled_from(["overwrite", "overwrite", "delete", "double"]))
         if act == "delete":
@@ -260,7 +261,7 @@ def damaged(draw: st.DrawFn, document: Any) -> Any:
         elif act == "double" and isinstance(holder, list):
             holder.append(copy.deepcopy(holder[key]))
         else:
-            holder[key] = draw(st.sampled_from(_JUNK))
+            holder[key] = draw(junk)
     return broken
 
 
