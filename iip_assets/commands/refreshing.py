@@ -19,6 +19,14 @@ def refresh(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would run, and why.")
     ] = False,
+    force: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ASSET",
+            help="Compute this anew, every image of it, though its result is recorded; may be "
+            "repeated.",
+        ),
+    ] = None,
     metrics: Annotated[
         Path | None,
         typer.Option(help="Also write metrics.json and tables for DVC into this folder."),
@@ -30,7 +38,7 @@ def refresh(
         _print_plan(refresher.plan(assets or ()), as_json)
         return
     with stdout_kept_clean():
-        result = refresher.refresh(assets or ())
+        result = refresher.refresh(assets or (), anew=force or ())
     if metrics is not None:
         from iip_assets.workspace.dvc_outputs import write_dvc_outputs
 

@@ -41,6 +41,9 @@ def print_refreshed(project: Project, result: Refreshed) -> None:
             f"reused {len(result.reused)}.",
             highlight=False,
         )
+    for name, same in result.anew.items():
+        text = "came out equal" if same else "came out different, and replaces what was recorded"
+        console.print(f"  {name}, computed anew, {text}", highlight=False)
     for name, counts in result.images.items():
         if counts["computed"]:
             text = f"  {name}: {counts['computed']} images computed, {counts['reused']} reused"
