@@ -35,7 +35,7 @@ def refresh(
     """Bring every asset up to date, computing only what is stale, down to the single image."""
     refresher = open_refresher()
     if dry_run:
-        _print_plan(refresher.plan(assets or ()), as_json)
+        _print_plan(refresher.plan(assets or (), anew=force or ()), as_json)
         return
     with stdout_kept_clean():
         result = refresher.refresh(assets or (), anew=force or ())
@@ -96,10 +96,13 @@ def show(
 
 def _print_plan(planned: list[Any], as_json: bool) -> None:
     if as_json:
-        shown = [
-            {"asset": one.asset, "why": list(one.why), "seconds": one.seconds} for one in planned
-        ]
-        typer.echo(json.dumps({"due": shown}))
+        known = [one.seconds for one in planned if one.seconds is not None]
+        shown = {
+            "due": [one.as_json() for one in planned],
+            "images": sum(one.images or 0 for one in planned),
+            "seconds": round(sum(known), 3),
+        }
+        typer.echo(json.dumps(shown))
         return
     from iip_assets.workspace.summary import print_plan
 

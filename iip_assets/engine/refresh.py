@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from iip_assets.engine.event_cache import read_cached_ledger, write_cached_ledger
 from iip_assets.engine.lock import workspace_lock
 from iip_assets.engine.perform import Outcome, images_of
+from iip_assets.engine.plan import Planned, make_plan
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.staleness import State, find_states
 
@@ -62,15 +63,6 @@ class Refreshed:
         }
 
 
-@dataclass(frozen=True)
-class Planned:
-    """An asset that a refresh would run: why, and how long it took when it last ran."""
-
-    asset: str
-    why: tuple[str, ...]
-    seconds: float | None
-
-
 @dataclass
 class Refresher:
     """Refreshes one project.
@@ -90,20 +82,16 @@ class Refresher:
         """The state of every asset now; records what the sources hold."""
         return find_states(self.project, self._observed_ledger())
 
-    def plan(self, only: Collection[str] = ()) -> list[Planned]:
+    def plan(self, only: Collection[str] = (), *, anew: Collection[str] = ()) -> list[Planned]:
         """What `refresh` would run, in order.
 
         Raises:
             KeyError: An asset of that name does not exist.
         """
-        self._refuse_unknown(only)
+        self._refuse_unknown([*only, *anew])
         states = self.states()
-        ledger = self._ledger()
-        planned = []
-        for name in self._due(states, only):
-            record = self.project.record(name, ledger)
-            planned.append(Planned(name, states[name].why, record.seconds if record else None))
-        return planned
+        wanted = self._wanted(states, only)
+        return make_plan(self.project, self._ledger(), states, wanted, anew)
 
     def refresh(self, only: Collection[str] = (), *, anew: Collection[str] = ()) -> Refreshed:
         """Runs what is stale and what lies below it, in this process.

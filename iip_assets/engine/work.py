@@ -58,8 +58,8 @@ class Work:
         Args:
             table: The feature table's name.
             rows: Identities of everything that is read for a row, such as image_id and mask_id:
-                words, whole numbers or flags. A column named as one of `Source.items` holds its
-                items, and what is computed of an item is deleted with it.
+                words, whole numbers or flags. A column that ends in `_id` holds items of a
+                source (`Source.ids`): where an item is needed no more, its rows are deleted.
             compute: A module-level function: records of one chunk, then `given` and `tools` by
                 name, to one record per row in the same order, all with the same keys.
             given: What else the result depends on; it enters the row's key, as does the code of
