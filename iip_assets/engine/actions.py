@@ -55,6 +55,7 @@ class ActionRecord:
         seconds: How long it took.
         git_commit: The workspace's commit, with `+` where it had uncommitted changes.
         made_at: When it was done, UTC in ISO 8601; empty in records of before this was kept.
+        features: The feature tables that it read and filled, by the names of their variants.
     """
 
     action_key: str
@@ -72,6 +73,7 @@ class ActionRecord:
     seconds: float
     git_commit: str
     made_at: str = ""
+    features: tuple[str, ...] = ()
 
     @property
     def data_version(self) -> str:
@@ -125,6 +127,7 @@ def _read(file: Path) -> ActionRecord | None:
         fields = json.loads(file.read_text())
         fields["artifact"] = Artifact(**fields["artifact"])
         fields["checks"] = tuple(fields["checks"])
+        fields["features"] = tuple(fields.get("features", ()))
         return ActionRecord(**fields)
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None

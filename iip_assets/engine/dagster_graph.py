@@ -3,7 +3,7 @@
 # Dagster reads the annotation of an asset's context, so annotations are not postponed here.
 import inspect
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ def build_dagster_definitions(
     *,
     outcomes: dict[str, Outcome] | None = None,
     loaded: Mapping[str, object] | None = None,
+    anew: Collection[str] = (),
     resources: Mapping[str, Any] | None = None,
 ) -> dg.Definitions:
     """Everything that Dagster loads for a project.
@@ -32,6 +33,7 @@ def build_dagster_definitions(
         outcomes: Filled, by asset, with what this process performed.
         loaded: What `Project.code_of` gave for each asset when this process loaded the code;
             that is now unless given.
+        anew: Assets that are computed though their result is recorded.
         resources: Passed through to Dagster.
     """
     performed = {} if outcomes is None else outcomes
@@ -39,7 +41,9 @@ def build_dagster_definitions(
         # Observable sources, their selection and code references are "beta" in Dagster and settled
         # here.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        assets = [_asset(project, one, performed, loaded) for one in project.graph.assets.values()]
+        assets = [
+            _asset(project, one, performed, loaded, anew) for one in project.graph.assets.values()
+        ]
         sources = [_source(project, one) for one in project.graph.sources.values()]
         everything = dg.AssetSelection.all(include_sources=True)
     refresh = dg.define_asset_job(
@@ -74,6 +78,7 @@ def _asset(
     asset: Asset[..., Any],
     outcomes: dict[str, Outcome],
     loaded: Mapping[str, object] | None,
+    anew: Collection[str],
 ) -> dg.AssetsDefinition:
     code_key = project.code_keys.of(asset.function).key
     loaded_code = loaded[asset.name] if loaded else project.code_of(asset)
@@ -97,7 +102,8 @@ def _asset(
     )
     # Dagster knows the bare class as an annotation, not one with a parameter.
     def run(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        performer = Performer(project, DagsterLedger(context.instance), context.log.info, outcomes)
+        ledger = DagsterLedger(context.instance)
+        performer = Performer(project, ledger, context.log.info, outcomes, anew)
         outcome = performer.perform(asset, loaded=loaded_code)
         record = outcome.record
         context.log.info(

@@ -38,6 +38,19 @@ def row_keys(rows: pl.DataFrame) -> pl.Series:
     return rows.select(pl.struct(sorted(rows.columns)).struct.json_encode().alias(KEY))[KEY]
 
 
+def identities(keys: pl.Series) -> pl.DataFrame:
+    """The identities that keys of one table name, each in its column."""
+    import json
+
+    import polars as pl
+
+    if keys.is_empty():
+        return pl.DataFrame()
+    # All of one table have the same columns; a type shows where a value is not null.
+    names = json.loads(keys[0])
+    return keys.str.json_decode(pl.Struct(dict.fromkeys(names, pl.String))).struct.unnest()
+
+
 def pack(keys: Sequence[str], results: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Keys and results as columns.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from iip_assets.engine.feature_columns import KEY, pack, row_keys, unpack
+from iip_assets.engine.feature_columns import KEY, identities, pack, row_keys, unpack
 from iip_assets.engine.hashing import digest_json
 from iip_assets.engine.lance_table import LanceTable
 
@@ -115,6 +115,21 @@ class FeatureTable:
         found = keyed.join(table.rows(), on=KEY, how="left", maintain_order="left")
         distinct = keyed[KEY].n_unique()
         return Filled(unpack(found, rows.columns), missing.height, distinct - missing.height)
+
+
+def known_rows(folder: Path, variant: str) -> pl.DataFrame:
+    """The identities of the rows of one variant, each in its column; no columns where it is empty.
+
+    Args:
+        folder: Where feature tables lie.
+        variant: A name that `FeatureTable.variant` gave.
+    """
+    import polars as pl
+
+    if not (folder / f"{variant}.lance").exists():
+        return pl.DataFrame()
+    keys = LanceTable(folder, variant).keys()[KEY]
+    return identities(keys)
 
 
 def _without(keyed: pl.DataFrame, table: LanceTable) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from iip_assets.engine.event_cache import read_cached_ledger, write_cached_ledger
 from iip_assets.engine.lock import workspace_lock
 from iip_assets.engine.perform import Outcome, images_of
+from iip_assets.engine.plan import Planned, make_plan
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.staleness import State, find_states
 
@@ -33,6 +34,8 @@ class Refreshed:
         skipped: Asset to the reason why it cannot be made from this data.
         seconds: How long it took.
         run_id: Dagster's run, if there was one.
+        anew: Assets that were computed though their result was recorded, and whether they came out
+            equal.
     """
 
     computed: tuple[str, ...]
@@ -43,6 +46,7 @@ class Refreshed:
     skipped: Mapping[str, str]
     seconds: float
     run_id: str | None
+    anew: Mapping[str, bool] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The result as `iip refresh --json` prints it."""
@@ -55,16 +59,8 @@ class Refreshed:
             "skipped": dict(self.skipped),
             "seconds": round(self.seconds, 3),
             "run_id": self.run_id,
+            "anew": {name: "equal" if same else "changed" for name, same in self.anew.items()},
         }
-
-
-@dataclass(frozen=True)
-class Planned:
-    """An asset that a refresh would run: why, and how long it took when it last ran."""
-
-    asset: str
-    why: tuple[str, ...]
-    seconds: float | None
 
 
 @dataclass
@@ -86,46 +82,54 @@ class Refresher:
         """The state of every asset now; records what the sources hold."""
         return find_states(self.project, self._observed_ledger())
 
-    def plan(self, only: Collection[str] = ()) -> list[Planned]:
+    def plan(self, only: Collection[str] = (), *, anew: Collection[str] = ()) -> list[Planned]:
         """What `refresh` would run, in order.
 
         Raises:
             KeyError: An asset of that name does not exist.
         """
-        self._refuse_unknown(only)
+        self._refuse_unknown([*only, *anew])
         states = self.states()
-        ledger = self.ledger()
-        planned = []
-        for name in self._due(states, only):
-            record = self.project.record(name, ledger)
-            planned.append(Planned(name, states[name].why, record.seconds if record else None))
-        return planned
+        wanted = self._wanted(states, only)
+        return make_plan(self.project, self.ledger(), states, wanted, anew)
 
-    def refresh(self, only: Collection[str] = ()) -> Refreshed:
+    def refresh(self, only: Collection[str] = (), *, anew: Collection[str] = ()) -> Refreshed:
         """Runs what is stale and what lies below it, in this process.
 
         Args:
             only: Bring just these assets up to date, with what they need; all when empty.
+            anew: Compute these though a result is recorded, which the new one replaces. What lies
+                below runs only where it came out different.
 
         Raises:
             KeyError: An asset of that name does not exist.
         """
         started = time.monotonic()
-        self._refuse_unknown(only)
+        self._refuse_unknown([*only, *anew])
         # Before waiting for another refresh: code that is edited meanwhile is not what was loaded.
         assets = self.project.graph.assets
         loaded = {name: self.project.code_of(asset) for name, asset in assets.items()}
         with workspace_lock(self.project.workspace.state, say=self.say):
             states = self.states()
-            due = self._due(states, only)
             outcomes: dict[str, Outcome] = {}
             errors: dict[str, str] = {}
-            run_id = self._run(due, loaded, outcomes, errors) if due else None
+            run_id = None
+            if anew:
+                above = self._due(states, anew)
+                chosen = [name for name in states if name in anew or name in above]
+                run_id = self._run(chosen, loaded, outcomes, errors, anew)
+                states = self.states()
+            # What has just failed is not tried once more.
+            stopped = self.project.graph.below(errors)
+            due = [name for name in self._due(states, only) if name not in stopped]
             if due:
+                run_id = self._run(due, loaded, outcomes, errors)
+            if run_id:
                 states = self.states()
                 write_cached_ledger(self.project.workspace.state, self.project.graph, self.ledger())
-        wanted = {name: states[name] for name in self._wanted(states, only)}
-        return summarise(wanted, outcomes, errors, time.monotonic() - started, run_id)
+        wanted = {*self._wanted(states, only), *anew}
+        seen = {name: state for name, state in states.items() if name in wanted}
+        return summarise(seen, outcomes, errors, time.monotonic() - started, run_id)
 
     def _refuse_unknown(self, only: Collection[str]) -> None:
         unknown = set(only) - self.project.graph.assets.keys()
@@ -146,13 +150,16 @@ class Refresher:
         loaded: Mapping[str, object],
         outcomes: dict[str, Outcome],
         errors: dict[str, str],
+        anew: Collection[str] = (),
     ) -> str:
         import dagster as dg
 
         from iip_assets.engine.dagster_graph import REFRESH_JOB, build_dagster_definitions
 
         self.say(f"{len(due)} of {len(self.project.graph.assets)} assets are due: {', '.join(due)}")
-        definitions = build_dagster_definitions(self.project, outcomes=outcomes, loaded=loaded)
+        definitions = build_dagster_definitions(
+            self.project, outcomes=outcomes, loaded=loaded, anew=anew
+        )
         result = definitions.resolve_job_def(REFRESH_JOB).execute_in_process(
             instance=self._dagster(),
             asset_selection=[dg.AssetKey(name) for name in due],
@@ -215,18 +222,23 @@ def summarise(
     failed = {
         name: "; ".join(state.why) for name, state in states.items() if state.state == "failed"
     }
+    blocked = {
+        name: "; ".join(state.why) for name, state in states.items() if state.state == "blocked"
+    }
     # A step also fails where code moved under it, or Dagster could not take its result; and
     # where its blocking check failed, which is a verdict and leaves the asset fresh.
     failed |= {
         name: error
         for name, error in errors.items()
-        if name in states and states[name].due and name not in failed
-    }
-    blocked = {
-        name: "; ".join(state.why) for name, state in states.items() if state.state == "blocked"
+        if name in states
+        and name not in failed | blocked
+        # One that was to be computed anew keeps its old result and has no outcome.
+        and (states[name].due or name not in outcomes)
     }
     reused = tuple(
-        name for name, state in states.items() if name not in computed and state.state == "fresh"
+        name
+        for name, state in states.items()
+        if name not in computed and name not in failed and state.state == "fresh"
     )
     return Refreshed(
         computed=computed,
@@ -237,6 +249,7 @@ def summarise(
         skipped={name: state.skipped for name, state in states.items() if state.skipped},
         seconds=seconds,
         run_id=run_id,
+        anew={name: outcome.same for name, outcome in outcomes.items() if outcome.same is not None},
     )
 
 
