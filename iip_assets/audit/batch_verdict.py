@@ -136,12 +136,13 @@ def judge_batches(
     everything = examples_of(train, weights, dimensions)
     validation = examples_of(held_out, {}, dimensions)
     batch_of = train["batch"].fill_null("").to_numpy()
-    chosen = {"": np.ones(len(everything), dtype=bool)}
-    chosen |= {batch: batch_of != batch for batch in batches}
-    trainable = {
-        name: keep
-        for name, keep in chosen.items()
-        if why_not(train.filter(pl.Series(keep))) is None
+    kept = {batch: batch_of != batch for batch in batches}
+    # Without a batch that brought no training picture nothing changes; without the largest one
+    # there may be too little left.
+    trainable = {"": np.ones(len(everything), dtype=bool)} | {
+        batch: keep
+        for batch, keep in kept.items()
+        if not keep.all() and why_not(train.filter(pl.Series(keep))) is None
     }
     plan = [(name, recipe.first_seed + k) for name in trainable for k in range(recipe.seeds)]
     said: dict[str, list[Floats]] = {}
@@ -160,7 +161,7 @@ def judge_batches(
         said.setdefault(name, []).append(softmax(logits))
     rows: list[dict[str, Any]] = []
     for batch in batches:
-        size = int((~chosen[batch]).sum())
+        size = int((~kept[batch]).sum())
         rows += [
             {"batch": batch, "training_images": size, **row}
             for row in _rows(
