@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from iip_assets.audit import assets as audit
 from iip_assets.dataset import assets as dataset
 from iip_assets.drift import assets as drift
 from iip_assets.edge_cases import assets as edge_cases
@@ -44,6 +45,7 @@ ASSETS: tuple[Asset[..., Any], ...] = (
     models.segmentation_model,
     models.predictions,
     models.model_evaluation,
+    audit.batch_verdict,
     robustness.robustness_benchmark,
     drift.drift_report,
     release.pipeline_report,

@@ -168,6 +168,13 @@ class EvaluationSettings(Section):
     seed: int = 0
 
 
+class BatchVerdictSettings(Section):
+    """Which batches are judged, and how often the head is trained for it."""
+
+    batches: int = Field(default=12, ge=1)
+    seeds: int = Field(default=3, ge=1)
+
+
 class RobustnessSettings(Section):
     """Which corruptions, and on how many held-out pictures."""
 
@@ -226,6 +233,7 @@ class Settings(Section):
     filter: FilterSettings = FilterSettings()
     segmenter: SegmenterSettings = SegmenterSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    batch_verdict: BatchVerdictSettings = BatchVerdictSettings()
     robustness: RobustnessSettings = RobustnessSettings()
     drift: DriftSettings = DriftSettings()
     compute: ComputeSettings = ComputeSettings()

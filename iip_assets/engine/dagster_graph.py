@@ -131,6 +131,10 @@ def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
         "action_key": record.action_key,
         "code_key": record.code_key,
         "git_commit": project.workspace.git_commit() if not outcome.reused else record.git_commit,
+        "made_at": record.made_at or "not kept",
+        "made_of": dg.MetadataValue.md(_made_of(project, record)),
+        "modules": dg.MetadataValue.json(dict(record.modules)),
+        "packages": dg.MetadataValue.json(dict(record.packages)),
         "sources": dg.MetadataValue.json(
             {name: source.observe(project.workspace.root) for name, source in sources.items()}
         ),
@@ -141,6 +145,17 @@ def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
         "images_reused": record.images_reused + (record.images_computed if outcome.reused else 0),
         "artifact": dg.MetadataValue.path(project.workspace.artifacts.path(record.artifact)),
     }
+
+
+def _made_of(project: Project, record: ActionRecord) -> str:
+    """Each input with its data version and a link to its page, as Markdown."""
+    lines = [
+        f"- [{name}](/assets/{name}) `{version}`"
+        for name, version in record.inputs.items()
+        if name in project.graph.assets or name in project.graph.sources
+    ]
+    more = f"- all of it, back to the labels: `iip trace {record.asset}`"
+    return "\n".join([*lines, more])
 
 
 def _metadata(kept: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def build_filter(
     """
     dimensions = len(pictures["embedding"][0])
     training, validation = (
-        _examples(pictures.filter(pl.col("split") == split), weights, dimensions)
+        examples_of(pictures.filter(pl.col("split") == split), weights, dimensions)
         for split in ("train", "validation")
     )
     head = train_head(
@@ -128,7 +128,8 @@ def build_filter(
     }
 
 
-def _examples(pictures: pl.DataFrame, weights: Mapping[str, float], dimensions: int) -> Examples:
+def examples_of(pictures: pl.DataFrame, weights: Mapping[str, float], dimensions: int) -> Examples:
+    """What the head is trained on, of `labelled_pictures`; a picture not in `weights` counts 1."""
     place = {name: index for index, name in enumerate(FILTER_CLASSES)}
     vectors = pictures["embedding"].to_list()
     return Examples(

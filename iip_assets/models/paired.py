@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from iip_assets.models.intervals import bootstrap_weights, estimate
 from iip_assets.models.judged import Judged, Scored
 
+LEAST_SUBJECTS = 10
+"""An interval from fewer subjects is shown, and nothing is decided by it: it is too narrow."""
+
 
 def score_difference(
     before: Judged,

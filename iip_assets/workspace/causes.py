@@ -73,7 +73,7 @@ def find_causes(
         before: Asset to record of one state.
         after: Likewise of the other.
         asset: The asset whose value is looked at.
-        ignored: Assets that do not bear on what is asked, with what lies above them alone.
+        ignored: Assets that do not bear on what is asked, with what only they are made of.
     """
     causes = Causes()
     waiting, seen = [asset], {asset, *ignored}
@@ -88,9 +88,9 @@ def find_causes(
         moved = _own_changes(causes, one, other)
         for above in dict.fromkeys([*one.inputs, *other.inputs]):
             versions = one.inputs.get(above), other.inputs.get(above)
-            if versions[0] == versions[1] or above in ignored:
+            if versions[0] == versions[1]:
                 continue
-            moved = True
+            moved = True  # also by what is ignored: it accounts for the difference
             if above in seen:
                 continue
             seen.add(above)

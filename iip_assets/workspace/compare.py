@@ -8,14 +8,17 @@ from typing import Any, Literal
 
 from iip_assets.engine.project import Project
 from iip_assets.models.intervals import Estimate
-from iip_assets.release.evaluation_rows import overall_rows
+from iip_assets.models.paired import LEAST_SUBJECTS
+from iip_assets.release.evaluation_rows import MAIN_METRIC, overall_rows
 from iip_assets.release.metrics import headline
 from iip_assets.workspace.causes import Causes, find_causes
 from iip_assets.workspace.common_pictures import Common, Predicted, compare_common
 from iip_assets.workspace.data_changes import DataChanges, data_changes
 from iip_assets.workspace.sides import Side, find_side
 
-Verdict = Literal["better", "worse", "no clear difference", "equal", "differs", "unknown"]
+Verdict = Literal[
+    "better", "worse", "no clear difference", "too few subjects", "equal", "differs", "unknown"
+]
 
 # Where the numbers of a group come from, and what does not bear on them: the evaluation holds both
 # models, of which each is judged by itself.
@@ -100,11 +103,13 @@ def compare(project: Project, before: str, after: str) -> Comparison:
     rows = []
     for group in groups:
         was, is_now = (side.get(group, {}) for side in numbers)
-        for metric in dict.fromkeys([*was, *is_now]):
+        main = MAIN_METRIC.get(group)
+        for metric in sorted(was.keys() | is_now.keys(), key=lambda name: (name != main, name)):
             if metric == "images" and group in ("filter", "segmenter"):
                 continue  # how many pictures were tested is told beside the table
             nothing = Estimate(None, None, None)
-            paired = common[group].differences.get(metric) if group in common else None
+            shared = common.get(group)
+            paired = shared.differences.get(metric) if shared else None
             ends = was.get(metric, nothing), is_now.get(metric, nothing)
             rows.append(
                 MetricRow(
@@ -112,7 +117,7 @@ def compare(project: Project, before: str, after: str) -> Comparison:
                     metric,
                     *ends,
                     common=paired,
-                    verdict=_verdict(group, *ends, paired),
+                    verdict=_verdict(group, *ends, shared, paired),
                     changed=_words(causes[group], data),
                 )
             )
@@ -236,16 +241,21 @@ def _predicted(side: Side) -> Predicted | None:
     return Predicted(parts[0], parts[1]["images"], parts[2])
 
 
-def _verdict(group: str, before: Estimate, after: Estimate, common: Estimate | None) -> Verdict:
+def _verdict(
+    group: str, before: Estimate, after: Estimate, shared: Common | None, paired: Estimate | None
+) -> Verdict:
     if before.value is None or after.value is None:
         return "unknown"
     if group not in ("filter", "segmenter"):
         return "equal" if before.value == after.value else "differs"
-    if common is not None and common.low is not None and common.high is not None:
-        return _beyond(common.low, common.high, equal=common.low == common.high == 0)
+    if shared is not None and paired is not None and paired.value is not None:
+        if shared.subjects < LEAST_SUBJECTS or paired.low is None or paired.high is None:
+            same = paired.value == 0 and before.value == after.value
+            return "equal" if same else "too few subjects"
+        return _beyond(paired.low, paired.high, equal=paired.low == paired.high == 0)
     if before.low is None or before.high is None:
         return "equal" if before.value == after.value else "unknown"
-    # The other way round: how far the second value lies from the first one's interval.
+    # How far the second value lies from the first one's interval.
     low, high = after.value - before.high, after.value - before.low
     return _beyond(low, high, equal=before.value == after.value)
 

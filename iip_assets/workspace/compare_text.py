@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from iip_assets.models.intervals import Estimate
+from iip_assets.models.paired import LEAST_SUBJECTS
 from iip_assets.workspace.causes import Causes, Change
 from iip_assets.workspace.compare import Comparison, MetricRow
 from iip_assets.workspace.data_changes import DataChanges
@@ -18,22 +20,45 @@ _COLOURS = {"better": "green", "worse": "red"}
 # Of a module's hash and of a data version, as many digits as tell them apart.
 _DIGITS = 10
 _MOST = 20
+_GROUP_COLUMNS = ("difference", "verdict", "on common test pictures")
 
 
 def print_comparison(found: Comparison) -> None:
-    """The numbers in a table, then what changed underneath."""
+    """A table for each group of numbers, then what changed underneath."""
     console = Console()
-    table = Table(title_justify="left")
-    for column in _columns(found):
-        table.add_column(column)
-    for row in found.rows:
-        *cells, verdict, changed = _cells(row)
-        colour = _COLOURS.get(row.verdict)
-        shown = f"[{colour}]{verdict}[/]" if colour else verdict
-        table.add_row(*cells, shown, escape(changed))
-    console.print(table)
+    for group in dict.fromkeys(row.group for row in found.rows):
+        rows = [row for row in found.rows if row.group == group]
+        table = Table(
+            title=f"{group}, changed underneath: {', '.join(rows[0].changed)}",
+            title_justify="left",
+            box=box.SIMPLE,
+        )
+        shown = _GROUP_COLUMNS if any(row.common for row in rows) else _GROUP_COLUMNS[:2]
+        for column in ("metric", found.before.name, found.after.name, *shown):
+            # Words and intervals may take two lines where the terminal is narrow; numbers may not.
+            table.add_column(escape(column), no_wrap=column not in _GROUP_COLUMNS[1:])
+        for row in rows:
+            _add_row(table, row, len(shown) > 2)
+        console.print(table)
     for line in [*_about(found), "", *_changes(found)]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _add_row(table: Table, row: MetricRow, with_common: bool) -> None:
+    whole = row.group == "data"
+    colour = _COLOURS.get(row.verdict)
+    verdict = f"[{colour}]{row.verdict}[/]" if colour else row.verdict
+    common = [] if not with_common else ["" if row.common is None else _paired(row.common)]
+    table.add_row(
+        row.metric,
+        *(
+            "–" if one.value is None else _number(one.value, whole)
+            for one in (row.before, row.after)
+        ),
+        "" if row.difference is None else _signed(row.difference, whole=whole),
+        verdict,
+        *common,
+    )
 
 
 def comparison_markdown(found: Comparison) -> str:
@@ -84,15 +109,19 @@ def _cells(row: MetricRow) -> list[str]:
 def _value(one: Estimate, *, whole: bool) -> str:
     if one.value is None:
         return "–"
-    text = f"{one.value:.0f}" if whole else f"{one.value:.3f}"
+    text = _number(one.value, whole)
     return text if one.low is None else f"{text} ({one.low:.3f} to {one.high:.3f})"
+
+
+def _number(value: float, whole: bool) -> str:
+    return f"{value:.0f}" if whole else f"{value:.3f}"
 
 
 def _paired(one: Estimate) -> str:
     if one.value is None:
         return "–"
     if one.low is None or one.high is None:
-        return f"{_signed(one.value)} (too few subjects)"
+        return f"{_signed(one.value)} (one subject)"
     return f"{_signed(one.value)} ({_signed(one.low)} to {_signed(one.high)})"
 
 
@@ -120,7 +149,7 @@ def _about(found: Comparison) -> list[str]:
     if found.common:
         lines.append(
             "The verdict goes by the paired bootstrap over subjects on the common pictures, judged "
-            "by the later labels."
+            f"by the later labels; fewer than {LEAST_SUBJECTS} subjects give none."
         )
     return lines
 

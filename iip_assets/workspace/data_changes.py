@@ -60,11 +60,6 @@ class DataChanges:
     masks: int
     facts: int
 
-    @property
-    def relabelled(self) -> int:
-        """Pictures in both versions whose label differs."""
-        return sum(change.images for change in self.labels)
-
 
 def data_changes(before: pl.DataFrame, after: pl.DataFrame) -> DataChanges:
     """The difference of two tables `images` of `raw_dataset`."""

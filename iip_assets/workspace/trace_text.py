@@ -156,7 +156,7 @@ def _add_models(tree: Tree, models: list[dict[str, Any]]) -> None:
             for name, words in (
                 ("trained_on", "trained on it"),
                 ("validated_on", "validated on it"),
-                ("tested_on", "were tested on it"),
+                ("tested_on", "tested on it"),
                 ("predicted", "predicted it"),
             )
             if one[name]
@@ -187,4 +187,4 @@ def _short(version: str | None) -> str:
 
 
 def _console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False)

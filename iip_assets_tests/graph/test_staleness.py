@@ -17,6 +17,7 @@ MODELS_AND_BELOW = {
     "segmentation_model",
     "predictions",
     "model_evaluation",
+    "batch_verdict",
     "robustness_benchmark",
     "pipeline_report",
 }
