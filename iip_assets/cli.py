@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+from iip_assets.commands.alarms import alarms
 from iip_assets.commands.refreshing import refresh, show, status
 from iip_assets.commands.workspaces import doctor, init, synthesize, ui
 
@@ -23,6 +24,7 @@ for _verb in (
     refresh,
     status,
     show,
+    alarms,
     doctor,
     synthesize,
     ui,

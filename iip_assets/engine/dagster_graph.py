@@ -14,6 +14,7 @@ from iip_assets.engine.asset import Asset, Source
 from iip_assets.engine.dagster_ledger import DagsterLedger
 from iip_assets.engine.perform import Outcome, Performer, report_page
 from iip_assets.engine.project import Project
+from iip_assets.engine.run_lock import hold_run_lock
 
 REFRESH_JOB = "refresh"
 
@@ -97,6 +98,7 @@ def _asset(
     )
     # Dagster knows the bare class as an annotation, not one with a parameter.
     def run(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        hold_run_lock(project.workspace.state, context.run_id)
         performer = Performer(project, DagsterLedger(context.instance), context.log.info, outcomes)
         outcome = performer.perform(asset, loaded=loaded_code)
         record = outcome.record

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Told when an asset begins and ends, for a person who watches.
 Watch = Callable[[str], None]
+Tags = Callable[[Mapping[str, State], Ledger, Collection[str]], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,13 @@ class Refresher:
         project: The project.
         open_instance: Opens Dagster's instance; called only when something is to be done.
         say: Where words for people go.
+        tags: Tags of a run, from the states, the ledger and what is due.
     """
 
     project: Project
     open_instance: Callable[[], dg.DagsterInstance]
     say: Callable[[str], None]
+    tags: Tags = field(default=lambda states, ledger, due: {})
     _instance: dg.DagsterInstance | None = field(default=None)
 
     def states(self) -> dict[str, State]:
@@ -120,7 +123,7 @@ class Refresher:
             due = self._due(states, only)
             outcomes: dict[str, Outcome] = {}
             errors: dict[str, str] = {}
-            run_id = self._run(due, loaded, outcomes, errors) if due else None
+            run_id = self._run(due, loaded, states, outcomes, errors) if due else None
             if due:
                 states = self.states()
                 write_cached_ledger(self.project.workspace.state, self.project.graph, self.ledger())
@@ -144,6 +147,7 @@ class Refresher:
         self,
         due: list[str],
         loaded: Mapping[str, object],
+        states: Mapping[str, State],
         outcomes: dict[str, Outcome],
         errors: dict[str, str],
     ) -> str:
@@ -156,12 +160,13 @@ class Refresher:
         result = definitions.resolve_job_def(REFRESH_JOB).execute_in_process(
             instance=self._dagster(),
             asset_selection=[dg.AssetKey(name) for name in due],
+            tags=dict(self.tags(states, self.ledger(), due)),
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         for event in result.all_events:
             if event.is_step_failure:
-                errors[str(event.step_key)] = _root_cause(event.step_failure_data.error)
+                errors[str(event.step_key)] = root_cause(event.step_failure_data.error)
         return str(result.run_id)
 
     def ledger(self) -> Ledger:
@@ -240,7 +245,7 @@ def summarise(
     )
 
 
-def _root_cause(error: Any) -> str:
+def root_cause(error: Any) -> str:
     """What went wrong in the asset itself, below Dagster's own errors around it."""
     while error is not None and error.cause is not None:
         error = error.cause
