@@ -38,16 +38,19 @@ def runs_under_way(
     """
     keys = {dg.AssetKey(name) for name in assets}
     found = []
+    listed = set()
     records = instance.get_run_records(filters=dg.RunsFilter(statuses=list(UNDER_WAY)))
     for record in records:
         run = record.dagster_run
+        listed.add(run.run_id)
         if run.job_name not in jobs and not keys & set(run.asset_selection or ()):
             continue
         if _is_dead(state, run, record.update_timestamp):
             instance.report_run_failed(run, "The process of this run is gone: it was killed.")
+            listed.remove(run.run_id)
         else:
             found.append(run)
-    forget_run_locks(state, but=[record.dagster_run.run_id for record in records])
+    forget_run_locks(state, but=listed)
     return found
 
 

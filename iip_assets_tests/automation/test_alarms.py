@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -72,7 +71,7 @@ def test_a_file_under_another_name_is_not_believed(box: AlarmBox) -> None:
     """It could be delivered and never be moved away."""
     box.add(an_alarm())
     file = next((box.folder / "pending").iterdir())
-    os.rename(file, file.with_name("other.json"))
+    file.rename(file.with_name("other.json"))
     assert box.pending() == []
 
 
