@@ -26,7 +26,7 @@ def ingest(
 ) -> None:
     """Take a batch into the data, whole; or send it to rejected/ with errors.csv."""
     from iip_assets.dataset.ingest import ingest_folder
-    from iip_assets.graph import find_workspace
+    from iip_assets.where import find_workspace
     from iip_assets.workspace.ingest_summary import print_ingested
 
     root = find_workspace()

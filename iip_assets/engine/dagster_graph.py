@@ -98,7 +98,7 @@ def _asset(
     )
     # Dagster knows the bare class as an annotation, not one with a parameter.
     def run(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        hold_run_lock(project.workspace.state, context.run_id)
+        hold_run_lock(project.workspace.state, context.run.run_id)
         performer = Performer(project, DagsterLedger(context.instance), context.log.info, outcomes)
         outcome = performer.perform(asset, loaded=loaded_code)
         record = outcome.record
