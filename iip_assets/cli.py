@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+from iip_assets.commands.alarms import alarms
 from iip_assets.commands.compare import compare
 from iip_assets.commands.export import export
 from iip_assets.commands.ingest import ingest
@@ -30,6 +31,7 @@ for _verb in (
     show,
     trace,
     compare,
+    alarms,
     doctor,
     export,
     synthesize,

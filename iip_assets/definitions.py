@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iip_assets.automation.definitions import build_automation
 from iip_assets.engine.dagster_graph import build_dagster_definitions
 from iip_assets.graph import build_project
 
@@ -26,7 +27,11 @@ def build_definitions(
     Raises:
         NoWorkspaceError: There is no workspace.
     """
-    return build_dagster_definitions(build_project(root), outcomes=outcomes)
+    import dagster as dg
+
+    project = build_project(root)
+    graph = build_dagster_definitions(project, outcomes=outcomes)
+    return dg.Definitions.merge(graph, build_automation(project))
 
 
 defs = build_definitions()

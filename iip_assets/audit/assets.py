@@ -17,9 +17,7 @@ Device = Literal["auto", "cpu", "cuda"]
 @asset(room="audit", kinds={"pytorch", "polars"})
 def batch_verdict(
     raw_dataset: dict[str, pl.DataFrame],
-    data_splits: pl.DataFrame,
-    image_embeddings: pl.DataFrame,
-    rebalanced_training_set: pl.DataFrame | Skipped,
+    filter_examples: pl.DataFrame,
     lighting_stats: pl.DataFrame,
     background_stats: pl.DataFrame,
     *,
@@ -48,11 +46,10 @@ def batch_verdict(
     from iip_assets.dataset.slices import slice_table
     from iip_assets.embeddings.device import core_count, resolve_device
     from iip_assets.engine.figures import figure_markdown
-    from iip_assets.models.filter import labelled_pictures
-    from iip_assets.models.summaries import picture_weights
+    from iip_assets.models.examples import weights_of
 
     images = raw_dataset["images"]
-    pictures = labelled_pictures(images, data_splits, image_embeddings).join(
+    pictures = filter_examples.join(
         images.select("image_id", "batch"), on="image_id", maintain_order="left"
     )
     reason = why_no_verdict(pictures)
@@ -61,7 +58,7 @@ def batch_verdict(
     training = recipe.model_dump(exclude={"seed"})
     verdicts = judge_batches(
         pictures,
-        picture_weights(rebalanced_training_set),
+        weights_of(filter_examples),
         slice_table(
             images, age_bands=age_bands, axes=axes, extra=[lighting_stats, background_stats]
         ),

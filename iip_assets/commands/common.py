@@ -21,12 +21,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 
 def open_refresher() -> Refresher:
     """The refresher of the workspace that the current folder lies in."""
+    from iip_assets.automation.run_tags import refresh_tags
     from iip_assets.engine.instance import open_instance
     from iip_assets.engine.refresh import Refresher
     from iip_assets.graph import build_project
 
     project = build_project()
-    return Refresher(project, lambda: open_instance(project.workspace), say)
+    return Refresher(
+        project,
+        lambda: open_instance(project.workspace),
+        say,
+        tags=lambda states, ledger, due: refresh_tags(project, ledger, states, due),
+    )
 
 
 def look_again(*, for_people: bool) -> Settled | None:

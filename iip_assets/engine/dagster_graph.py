@@ -14,6 +14,7 @@ from iip_assets.engine.asset import Asset, Source
 from iip_assets.engine.dagster_ledger import DagsterLedger
 from iip_assets.engine.perform import Outcome, Performer, report_page
 from iip_assets.engine.project import Project
+from iip_assets.engine.run_lock import hold_run_lock
 
 REFRESH_JOB = "refresh"
 
@@ -102,6 +103,7 @@ def _asset(
     )
     # Dagster knows the bare class as an annotation, not one with a parameter.
     def run(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        hold_run_lock(project.workspace.state, context.run.run_id)
         ledger = DagsterLedger(context.instance)
         performer = Performer(project, ledger, context.log.info, outcomes, anew)
         outcome = performer.perform(asset, loaded=loaded_code)

@@ -18,6 +18,18 @@ _CONFIG = """\
 # Dagster's settings for this workspace; edit freely (storage in PostgreSQL, for example).
 telemetry:
   enabled: false
+# Of the runs that sensors start, one takes a batch in and one refreshes at a time, side by side.
+run_queue:
+  dequeue_interval_seconds: 2
+  tag_concurrency_limits:
+    - key: iip/batch
+      limit: 1
+    - key: iip/due
+      limit: 1
+# A sensor that waits for a webhook keeps no other waiting.
+sensors:
+  use_threads: true
+  num_workers: 4
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # Told when an asset begins and ends, for a person who watches.
 Watch = Callable[[str], None]
+Tags = Callable[[Mapping[str, State], Ledger, Collection[str]], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,15 @@ class Refreshed:
 
 
 @dataclass
+class _Done:
+    """What a refresh did so far: outcomes and errors by asset, and its last run."""
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    run_id: str | None = None
+
+
+@dataclass
 class Refresher:
     """Refreshes one project.
 
@@ -71,11 +82,13 @@ class Refresher:
         project: The project.
         open_instance: Opens Dagster's instance; called only when something is to be done.
         say: Where words for people go.
+        tags: Tags of a run, from the states, the ledger and what is due.
     """
 
     project: Project
     open_instance: Callable[[], dg.DagsterInstance]
     say: Callable[[str], None]
+    tags: Tags = field(default=lambda states, ledger, due: {})
     _instance: dg.DagsterInstance | None = field(default=None)
 
     def states(self) -> dict[str, State]:
@@ -111,25 +124,24 @@ class Refresher:
         loaded = {name: self.project.code_of(asset) for name, asset in assets.items()}
         with workspace_lock(self.project.workspace.state, say=self.say):
             states = self.states()
-            outcomes: dict[str, Outcome] = {}
-            errors: dict[str, str] = {}
-            run_id = None
+            done = _Done()
             if anew:
                 above = self._due(states, anew)
                 chosen = [name for name in states if name in anew or name in above]
-                run_id = self._run(chosen, loaded, outcomes, errors, anew)
+                self._run(chosen, loaded, states, done, anew)
                 states = self.states()
             # What has just failed is not tried once more.
-            stopped = self.project.graph.below(errors)
+            stopped = self.project.graph.below(done.errors)
             due = [name for name in self._due(states, only) if name not in stopped]
             if due:
-                run_id = self._run(due, loaded, outcomes, errors)
-            if run_id:
+                self._run(due, loaded, states, done)
+            if done.run_id:
                 states = self.states()
                 write_cached_ledger(self.project.workspace.state, self.project.graph, self.ledger())
         wanted = {*self._wanted(states, only), *anew}
         seen = {name: state for name, state in states.items() if name in wanted}
-        return summarise(seen, outcomes, errors, time.monotonic() - started, run_id)
+        took = time.monotonic() - started
+        return summarise(seen, done.outcomes, done.errors, took, done.run_id)
 
     def _refuse_unknown(self, only: Collection[str]) -> None:
         unknown = set(only) - self.project.graph.assets.keys()
@@ -148,28 +160,36 @@ class Refresher:
         self,
         due: list[str],
         loaded: Mapping[str, object],
-        outcomes: dict[str, Outcome],
-        errors: dict[str, str],
+        states: Mapping[str, State],
+        done: _Done,
         anew: Collection[str] = (),
-    ) -> str:
+    ) -> None:
         import dagster as dg
 
         from iip_assets.engine.dagster_graph import REFRESH_JOB, build_dagster_definitions
+        from iip_assets.engine.dagster_runs import end_dead_runs
+        from iip_assets.engine.run_lock import hold_run_lock
 
-        self.say(f"{len(due)} of {len(self.project.graph.assets)} assets are due: {', '.join(due)}")
+        graph, state = self.project.graph, self.project.workspace.state
+        end_dead_runs(self._dagster(), state, jobs=[REFRESH_JOB], assets=graph.assets)
+        self.say(f"{len(due)} of {len(graph.assets)} assets are due: {', '.join(due)}")
         definitions = build_dagster_definitions(
-            self.project, outcomes=outcomes, loaded=loaded, anew=anew
+            self.project, outcomes=done.outcomes, loaded=loaded, anew=anew
         )
+        done.run_id = str(uuid.uuid4())
+        # Before Dagster knows of the run: killed at once, it is known to be dead.
+        hold_run_lock(state, done.run_id)
         result = definitions.resolve_job_def(REFRESH_JOB).execute_in_process(
             instance=self._dagster(),
             asset_selection=[dg.AssetKey(name) for name in due],
+            tags=dict(self.tags(states, self.ledger(), due)),
             raise_on_error=False,
+            run_id=done.run_id,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         for event in result.all_events:
             if event.is_step_failure:
-                errors[str(event.step_key)] = _root_cause(event.step_failure_data.error)
-        return str(result.run_id)
+                done.errors[str(event.step_key)] = root_cause(event.step_failure_data.error)
 
     def ledger(self) -> Ledger:
         """Who materialized what."""
@@ -253,7 +273,7 @@ def summarise(
     )
 
 
-def _root_cause(error: Any) -> str:
+def root_cause(error: Any) -> str:
     """What went wrong in the asset itself, below Dagster's own errors around it."""
     while error is not None and error.cause is not None:
         error = error.cause

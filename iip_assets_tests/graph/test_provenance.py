@@ -33,7 +33,7 @@ def relabel(team: Team, image_id: str) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def relabelled(team: Team) -> Iterator[dict[str, Any]]:
-    """A commit with one corrected training label, computed, and one with a setting, not computed."""
+    """A commit with one corrected training label, computed; one with a setting, not computed."""
     splits = iip_assets.load("data_splits", root=team.root)
     images = iip_assets.load("raw_dataset", root=team.root)["images"]
     training = splits.filter(splits["split"] == "train").join(images, on="image_id")

@@ -1,0 +1,144 @@
+"""What calls for an alarm, read from what stands now, so that nothing is missed by coming late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iip_assets.automation.alarms import Alarm, make_alarm
+
+if TYPE_CHECKING:
+    from iip_assets.dataset.problems import Problem
+    from iip_assets.engine.actions import ActionRecord
+    from iip_assets.engine.staleness import State
+
+_PROBLEMS_NAMED = 8
+
+
+def failed_checks(records: Iterable[ActionRecord]) -> Iterator[Alarm]:
+    """An alarm for each failed check of the present values; the same value, the same alarm."""
+    for record in records:
+        for check in record.checks:
+            if check["passed"]:
+                continue
+            text = f"the check {check['name']} of {record.asset} failed"
+            if check["description"]:
+                text += f": {check['description']}"
+            yield make_alarm(
+                "check_failed",
+                f"{record.asset}.{check['name']}",
+                text,
+                version=record.data_version,
+                details={
+                    "severity": check["severity"],
+                    "data_version": record.data_version,
+                    "git_commit": record.git_commit,
+                },
+            )
+
+
+def failed_assets(states: Mapping[str, State], action_keys: Mapping[str, str]) -> Iterator[Alarm]:
+    """An alarm for each asset that failed with its present code, settings and inputs.
+
+    Args:
+        states: How each asset stands.
+        action_keys: Action key of each failed asset.
+    """
+    for name, key in action_keys.items():
+        error = "; ".join(states[name].why)
+        yield make_alarm(
+            "asset_failure",
+            name,
+            f"{name} failed: {error}. It runs again when its code, settings or data change, or by "
+            f"`iip refresh {name}`",
+            version=key,
+            details={"action_key": key},
+        )
+
+
+def rejected_batches(rejected: Path) -> Iterator[Alarm]:
+    """An alarm for each batch that was sent back, from the folder of rejected ones."""
+    for errors in sorted(rejected.glob("*/errors.csv")):
+        if alarm := rejected_batch(errors.parent):
+            yield alarm
+
+
+def rejected_batch(folder: Path, problems: Iterable[Problem] = ()) -> Alarm | None:
+    """The alarm of one rejected batch; None where its errors.csv is gone.
+
+    Args:
+        folder: Where the batch lies, with its errors.csv.
+        problems: What is wrong with it, where that is at hand. What stood in the cells is left
+            out: it is people's data, and stands in errors.csv.
+    """
+    try:
+        written = (folder / "errors.csv").stat()
+    except OSError:
+        return None
+    details: dict[str, object] = {"errors": f"rejected/{folder.name}/errors.csv"}
+    for number, problem in enumerate(list(problems)[:_PROBLEMS_NAMED], start=1):
+        row = "" if problem.row is None else f", row {problem.row}"
+        column = "" if problem.column is None else f", {problem.column}"
+        details[f"problem_{number}"] = f"{problem.file}{row}{column}: {problem.why}"
+    return make_alarm(
+        "batch_rejected",
+        folder.name,
+        f"the batch {folder.name} was rejected; nothing of it was taken. "
+        f"rejected/{folder.name}/errors.csv tells what to mend; then drop it again",
+        # Dropped and rejected again, it is another time, and another alarm.
+        version=str(written.st_mtime_ns),
+        details=details,
+    )
+
+
+def broken_ingest(batch: str, fingerprint: str, attempts: int) -> Alarm:
+    """The alarm of a batch that was tried as often as allowed and still waits."""
+    return make_alarm(
+        "ingest_broken",
+        batch,
+        f"the batch {batch} was tried {attempts} times and still lies in inbox/. The runs of the "
+        "job `ingest` tell why; when that is mended, drop it again or run "
+        f"`iip ingest inbox/{batch}`",
+        version=fingerprint,
+        details={"attempts": attempts},
+    )
+
+
+def stuck_refresh(names: Iterable[str], key: str, attempts: int) -> Alarm:
+    """The alarm of assets that are still due after as many runs as are tried."""
+    due = ", ".join(names)
+    return make_alarm(
+        "run_failure",
+        "refresh",
+        f"after {attempts} runs the same is still due: {due}. If the code was edited while "
+        "Dagster runs, reload the code location; else see the runs, then `iip refresh`",
+        version=key,
+        details={"attempts": attempts},
+    )
+
+
+def failed_run(
+    run_id: str, job: str, tags: Mapping[str, str], message: str, causes: Mapping[str, str]
+) -> Alarm:
+    """The alarm of a run that failed.
+
+    Args:
+        run_id: The run.
+        job: Its job.
+        tags: Its tags.
+        message: What Dagster says of the failure.
+        causes: Step to error.
+    """
+    words = "; ".join(f"{step}: {error}" for step, error in causes.items()) or message
+    return make_alarm(
+        "run_failure",
+        run_id,
+        f"run {run_id[:8]} of {job} failed: {words}",
+        version=run_id,
+        details={
+            "job": job,
+            **{name: value for name, value in tags.items() if name.startswith("iip/")},
+            **{f"step {step}": error for step, error in causes.items()},
+        },
+    )

@@ -1,0 +1,116 @@
+"""The job `ingest`: takes one batch from the inbox, or sends it back."""
+
+# Dagster reads the annotations of an op's parameters, so they are not postponed here.
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import dagster as dg
+
+from iip_assets.automation.alarms import AlarmBox
+from iip_assets.automation.conditions import rejected_batch
+from iip_assets.dataset.inbox import waiting_batches
+from iip_assets.dataset.problems import Problem
+from iip_assets.engine.project import Project
+from iip_assets.engine.run_lock import hold_run_lock
+
+INGEST_JOB = "ingest"
+INGEST_OP = "take_batch"
+BATCH_TAG = "iip/batch"
+FINGERPRINT_TAG = "iip/fingerprint"
+VERDICT_TAG = "iip/verdict"
+
+_ROWS_SHOWN = 100
+
+
+class BatchConfig(dg.Config):
+    """Which batch: the name of its folder in inbox/."""
+
+    batch: str
+
+
+def ingest_config(batch: str) -> dict[str, Any]:
+    """The run config that names a batch."""
+    return {"ops": {INGEST_OP: {"config": {"batch": batch}}}}
+
+
+def configured_batch(run_config: Mapping[str, Any]) -> str:
+    """The batch that a run config names; empty where it names none."""
+    try:
+        return str(run_config["ops"][INGEST_OP]["config"]["batch"])
+    except (KeyError, TypeError):
+        return ""
+
+
+def build_ingest_job(project: Project) -> dg.JobDefinition:
+    """The job for a project's workspace."""
+    workspace = project.workspace
+
+    @dg.op(
+        name=INGEST_OP,
+        out=dg.Out(dg.Nothing),
+        description="Takes one whole batch from inbox/ into DVC, or moves it to rejected/.",
+    )
+    def take_batch(context: dg.OpExecutionContext, config: BatchConfig) -> None:
+        from iip_assets.dataset.ingest import ingest_folder
+
+        hold_run_lock(workspace.state, context.run_id)
+        # The name is typed by a person or comes from a tag: only what the inbox lists is opened.
+        found = [one for one in waiting_batches(workspace.root) if one.name == config.batch]
+        if not found:
+            context.log.info(f"no whole batch {config.batch!r} waits in inbox/ (any more)")
+            return
+        done = ingest_folder(workspace.root, found[0].folder, say=context.log.info)
+        if done.rejected_to and (alarm := rejected_batch(done.rejected_to, done.problems)):
+            AlarmBox.of(workspace.state).add(alarm)
+        for problem in done.problems[:_ROWS_SHOWN]:
+            context.log.warning(_in_words(problem))
+        context.log.info(f"{done.batch}: {done.verdict}, {done.new_images} new images")
+        context.instance.add_run_tags(context.run_id, {VERDICT_TAG: done.verdict})
+        context.add_output_metadata(
+            {
+                "verdict": done.verdict,
+                "images": done.images,
+                "new_images": done.new_images,
+                "known_images": len(done.known),
+                "data_version": done.data_version or "unchanged",
+                "commit": done.commit or "none",
+                **({"problems": _table(done.problems)} if done.problems else {}),
+            }
+        )
+
+    @dg.job(
+        name=INGEST_JOB,
+        executor_def=dg.in_process_executor,
+        description="Takes one whole batch from inbox/ into DVC; what is due then is computed by "
+        "itself.",
+    )
+    def ingest() -> None:
+        take_batch()
+
+    return ingest
+
+
+def _in_words(problem: Problem) -> str:
+    row = "" if problem.row is None else f", row {problem.row}"
+    column = "" if problem.column is None else f", {problem.column}"
+    return f"{problem.file}{row}{column}: {problem.why}; {problem.mend}"
+
+
+def _table(problems: Iterable[Problem]) -> dg.TableMetadataValue:
+    records = [
+        dg.TableRecord(
+            {
+                "file": one.file,
+                "row": one.row,
+                "column": one.column,
+                "value": one.value,
+                "why": one.why,
+                "mend": one.mend,
+            }
+        )
+        for one in list(problems)[:_ROWS_SHOWN]
+    ]
+    schema = dg.TableSchema(
+        [dg.TableColumn(name, "int" if name == "row" else "string") for name in records[0].data]
+    )
+    return dg.MetadataValue.table(records, schema)

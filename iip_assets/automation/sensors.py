@@ -1,0 +1,262 @@
+"""The sensors: each looks at what stands now, decides, and starts or tells something.
+
+They run in the process that serves the code, have a minute, and read no image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+
+from iip_assets.automation import conditions
+from iip_assets.automation.alarms import AlarmBox
+from iip_assets.automation.delivery import deliver, sinks_of
+from iip_assets.automation.ingest_job import (
+    BATCH_TAG,
+    FINGERPRINT_TAG,
+    INGEST_JOB,
+    configured_batch,
+    ingest_config,
+)
+from iip_assets.automation.ingest_requests import Drop, IngestRun, Outcome, decide_ingests
+from iip_assets.automation.looking import look, present_records
+from iip_assets.automation.refresh_requests import (
+    EndedRun,
+    Marks,
+    decide_refresh,
+    due_key,
+    runnable,
+    world_key,
+)
+from iip_assets.automation.run_tags import refresh_tags
+from iip_assets.dataset.inbox import waiting_batches
+from iip_assets.engine.dagster_graph import REFRESH_JOB
+from iip_assets.engine.dagster_runs import UNDER_WAY, runs_under_way
+from iip_assets.engine.project import Project
+from iip_assets.engine.refresh import root_cause
+from iip_assets.settings import AutomationSettings, SettingsError, read_settings
+
+WORLD_TAG = "iip/world"
+DUE_TAG = "iip/due"
+
+_ENDED = [status for status in dg.DagsterRunStatus if status not in UNDER_WAY]
+
+
+def build_sensors(project: Project) -> list[dg.SensorDefinition]:
+    """All sensors of a project, running unless somebody stops them in the UI."""
+    interval_s = _interval_s(project)
+    return [
+        _labeled_batch_sensor(project, interval_s),
+        _dvc_data_sensor(project, interval_s),
+        _alarm_sensor(project, interval_s),
+        _failure_sensor(project, interval_s),
+    ]
+
+
+def _interval_s(project: Project) -> int:
+    try:
+        return read_settings(project.workspace.root).automation.interval_s
+    except SettingsError:
+        return AutomationSettings().interval_s  # each look says what is wrong with the settings
+
+
+def _labeled_batch_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
+    workspace = project.workspace
+
+    @dg.sensor(
+        name="labeled_batch_sensor",
+        job_name=INGEST_JOB,
+        minimum_interval_seconds=interval_s,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Starts the job `ingest` for each whole batch in inbox/ (one with READY).",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        attempts = read_settings(workspace.root).automation.attempts
+        # Runs before batches: what ended in between left the inbox before it is looked into.
+        under_way = _under_way(context.instance, project)
+        runs = [_ingest_run(run) for run in under_way if run.job_name == INGEST_JOB]
+        waiting = _waiting(workspace.root, context.log.warning)
+        runs += [run for drop in waiting for run in _ended_ingests(context.instance, drop)]
+        decision = decide_ingests(waiting, runs, attempts=attempts)
+        for drop in decision.given_up:
+            alarm = conditions.broken_ingest(drop.batch, drop.fingerprint, attempts)
+            AlarmBox.of(workspace.state).add(alarm)
+        return dg.SensorResult(
+            [
+                dg.RunRequest(
+                    run_key=request.run_key,
+                    run_config=ingest_config(request.drop.batch),
+                    tags={
+                        BATCH_TAG: request.drop.batch,
+                        FINGERPRINT_TAG: request.drop.fingerprint,
+                    },
+                )
+                for request in decision.requests
+            ],
+            skip_reason=None if decision.requests else _waiting_words(waiting),
+        )
+
+    return sensor
+
+
+def _dvc_data_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
+    workspace = project.workspace
+
+    @dg.sensor(
+        name="dvc_data_sensor",
+        job_name=REFRESH_JOB,
+        minimum_interval_seconds=interval_s,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Observes data.dvc and starts one run over all that is stale.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        attempts = read_settings(workspace.root).automation.attempts
+        # Runs before states: what ended in between has left its results.
+        under_way = [
+            f"run {run.run_id[:8]} of {run.job_name}"
+            for run in _under_way(context.instance, project)
+        ]
+        standing = look(project, context.instance)
+        due = runnable(project.graph, standing.states)
+        marks = Marks(world_key(project, standing.ledger), due_key(project, standing.ledger, due))
+        decision = decide_refresh(
+            due,
+            marks,
+            under_way=under_way,
+            ended=_ended_refreshes(context.instance, attempts),
+            attempts=attempts,
+        )
+        if decision.stuck:
+            AlarmBox.of(workspace.state).add(conditions.stuck_refresh(due, marks.due, attempts))
+        if not decision.due:
+            return dg.SensorResult(skip_reason=decision.reason)
+        tags = refresh_tags(project, standing.ledger, standing.states, decision.due)
+        return dg.SensorResult(
+            [
+                # No run key: Dagster would not start one for data that is back where it was.
+                dg.RunRequest(
+                    asset_selection=[dg.AssetKey(name) for name in decision.due],
+                    tags={**tags, WORLD_TAG: marks.world, DUE_TAG: marks.due},
+                )
+            ]
+        )
+
+    return sensor
+
+
+def _alarm_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
+    workspace = project.workspace
+
+    @dg.sensor(
+        name="alarm_sensor",
+        minimum_interval_seconds=interval_s,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Looks for failed checks, failed assets and rejected batches, and tells the "
+        "log and the webhook (alarms.webhook) of what is new.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        settings = read_settings(workspace.root)
+        box = AlarmBox.of(workspace.state)
+        # What is wrong with the data's pointer must not keep what was found from being sent.
+        try:
+            standing = look(project, context.instance)
+            failed = [name for name, one in standing.states.items() if one.state == "failed"]
+            keys = {name: due_key(project, standing.ledger, [name]) for name in failed}
+            found = [
+                *conditions.failed_checks(present_records(project, standing.ledger)),
+                *conditions.failed_assets(standing.states, keys),
+                *conditions.rejected_batches(workspace.root / "rejected"),
+            ]
+            new = sum(box.add(alarm) for alarm in found)
+        finally:
+            left = deliver(
+                box,
+                sinks_of(settings.alarms.webhook, log=context.log.warning),
+                say=context.log.warning,
+            )
+        return dg.SkipReason(f"{new} new alarms; {left} wait for delivery")
+
+    return sensor
+
+
+def _failure_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
+    @dg.run_failure_sensor(
+        name="run_failure_alarm_sensor",
+        minimum_interval_seconds=interval_s,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Records each run that failed as an alarm.",
+    )
+    def sensor(context: dg.RunFailureSensorContext) -> None:
+        run = context.dagster_run
+        causes = {
+            str(event.step_key): root_cause(event.step_failure_data.error)
+            for event in context.get_step_failure_events()
+        }
+        alarm = conditions.failed_run(
+            run.run_id, run.job_name, run.tags, context.failure_event.message or "", causes
+        )
+        AlarmBox.of(project.workspace.state).add(alarm)
+
+    return sensor
+
+
+def _waiting(root: Path, warn: Callable[[str], None]) -> list[Drop]:
+    """The whole batches, but those that Dagster cannot name: one of them would stop all others."""
+    found = []
+    for batch in waiting_batches(root):
+        if batch.name.isprintable():
+            found.append(Drop(batch.name, batch.fingerprint))
+        else:
+            warn(f"inbox/{batch.name!r} is left there: rename it, its name has unprintable letters")
+    return found
+
+
+def _under_way(instance: dg.DagsterInstance, project: Project) -> list[dg.DagsterRun]:
+    return runs_under_way(
+        instance,
+        project.workspace.state,
+        jobs=[REFRESH_JOB, INGEST_JOB],
+        assets=project.graph.assets,
+    )
+
+
+def _ingest_run(run: dg.DagsterRun) -> IngestRun:
+    outcomes: dict[dg.DagsterRunStatus, Outcome] = {
+        dg.DagsterRunStatus.SUCCESS: "succeeded",
+        dg.DagsterRunStatus.FAILURE: "failed",
+        dg.DagsterRunStatus.CANCELED: "canceled",
+    }
+    # A run that a person started names its batch in its config alone.
+    batch = run.tags.get(BATCH_TAG) or configured_batch(run.run_config)
+    return IngestRun(
+        batch, run.tags.get(FINGERPRINT_TAG, ""), outcomes.get(run.status, "under way")
+    )
+
+
+def _ended_ingests(instance: dg.DagsterInstance, drop: Drop) -> list[IngestRun]:
+    runs = instance.get_runs(
+        dg.RunsFilter(
+            job_name=INGEST_JOB,
+            statuses=_ENDED,
+            tags={BATCH_TAG: drop.batch, FINGERPRINT_TAG: drop.fingerprint},
+        )
+    )
+    return [_ingest_run(run) for run in runs]
+
+
+def _ended_refreshes(instance: dg.DagsterInstance, most: int) -> list[EndedRun]:
+    runs = instance.get_runs(dg.RunsFilter(job_name=REFRESH_JOB, statuses=_ENDED), limit=most)
+    return [
+        EndedRun(
+            Marks(run.tags[WORLD_TAG], run.tags[DUE_TAG]) if WORLD_TAG in run.tags else None,
+            canceled=run.status == dg.DagsterRunStatus.CANCELED,
+        )
+        for run in runs
+    ]
+
+
+def _waiting_words(waiting: list[Drop]) -> str:
+    names = ", ".join(drop.batch for drop in waiting)
+    return f"nothing to start; in the inbox: {names}" if names else "no whole batch is in the inbox"

@@ -1,0 +1,1 @@
+"""Tests of the sensors, of what they decide, and of alarms."""
