@@ -12,6 +12,7 @@ import dagster as dg
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.asset import Asset, Source
 from iip_assets.engine.dagster_ledger import DagsterLedger
+from iip_assets.engine.dagster_runs import hold_run
 from iip_assets.engine.perform import Outcome, Performer, report_page
 from iip_assets.engine.project import Project
 
@@ -97,6 +98,7 @@ def _asset(
     )
     # Dagster knows the bare class as an annotation, not one with a parameter.
     def run(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        hold_run(project.workspace.state, context.run.run_id)
         performer = Performer(project, DagsterLedger(context.instance), context.log.info, outcomes)
         outcome = performer.perform(asset, loaded=loaded_code)
         record = outcome.record

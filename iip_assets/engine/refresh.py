@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -118,6 +119,8 @@ class Refresher:
         with workspace_lock(self.project.workspace.state, say=self.say):
             states = self.states()
             due = self._due(states, only)
+            if due or self._instance is not None:
+                self._end_dead_runs()
             outcomes: dict[str, Outcome] = {}
             errors: dict[str, str] = {}
             run_id = self._run(due, loaded, outcomes, errors) if due else None
@@ -152,19 +155,28 @@ class Refresher:
         import dagster as dg
 
         from iip_assets.engine.dagster_graph import REFRESH_JOB, build_dagster_definitions
+        from iip_assets.engine.dagster_runs import hold_run
 
         self.say(f"{len(due)} of {len(self.project.graph.assets)} assets are due: {', '.join(due)}")
         definitions = build_dagster_definitions(self.project, outcomes=outcomes, loaded=loaded)
+        run_id = str(uuid.uuid4())
+        hold_run(self.project.workspace.state, run_id)
         result = definitions.resolve_job_def(REFRESH_JOB).execute_in_process(
             instance=self._dagster(),
             asset_selection=[dg.AssetKey(name) for name in due],
             raise_on_error=False,
+            run_id=run_id,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         for event in result.all_events:
             if event.is_step_failure:
                 errors[str(event.step_key)] = _root_cause(event.step_failure_data.error)
-        return str(result.run_id)
+        return run_id
+
+    def _end_dead_runs(self) -> None:
+        from iip_assets.engine.dagster_runs import end_dead_runs
+
+        end_dead_runs(self.project.workspace.state, self._dagster(), say=self.say)
 
     def _summary(
         self,
