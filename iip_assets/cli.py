@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+from iip_assets.commands.ingest import ingest
 from iip_assets.commands.refreshing import refresh, show, status
 from iip_assets.commands.workspaces import doctor, init, synthesize, ui
 
@@ -20,6 +21,7 @@ app = typer.Typer(
 
 for _verb in (
     init,
+    ingest,
     refresh,
     status,
     show,

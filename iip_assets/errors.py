@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from iip_assets.dataset.dvc_add import DvcRefusedError
 from iip_assets.dataset.dvc_objects import MissingData
 from iip_assets.engine.artifacts import DamagedArtifactError
 from iip_assets.graph import NoWorkspaceError
@@ -11,6 +12,7 @@ from iip_assets.settings import SettingsError
 # an OSError names its file: no space, no permission, no such folder, git not installed.
 USER_ERRORS = (
     DamagedArtifactError,
+    DvcRefusedError,
     LookupError,
     MissingData,
     NoWorkspaceError,

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from iip_assets.dataset.csv_file import Fault, Record, read_csv
+from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem, shown
 from iip_assets.dataset.validation import (
     BadCell,
@@ -192,6 +193,8 @@ def _named_file(
         raise BadCell("no such file in the batch", put)
     if picture and not found.lower().endswith(IMAGE_SUFFIXES):
         raise BadCell("not an image's file name", f"name a file of {', '.join(IMAGE_SUFFIXES)}")
+    if picture and not is_image_path(found):
+        raise BadCell("a hidden file or a mask, which is no image", "move it to images/")
     return found, listing.files[found]
 
 

@@ -46,7 +46,20 @@ def read_pointer(root: Path) -> DataPointer:
             "and run `dvc add data`, or `iip init` for a new workspace"
         ) from error
     except UnicodeDecodeError as error:
-        raise _mend(file, "is not text", "`git checkout data.dvc`") from error
+        raise _mend(str(file), "is not text", "`git checkout data.dvc`") from error
+    return parse_pointer(text, str(file))
+
+
+def parse_pointer(text: str, file: str) -> DataPointer:
+    """The folder that the text of a `data.dvc` names.
+
+    Args:
+        text: What is in the file.
+        file: Its name, for messages.
+
+    Raises:
+        BadPointer: It is in conflict, no YAML, or names something other than one folder.
+    """
     if _CONFLICT.search(text):
         raise _mend(
             file,
@@ -56,11 +69,11 @@ def read_pointer(root: Path) -> DataPointer:
     return _pointer_of(file, _parse(file, text))
 
 
-def _mend(file: Path, what: str, how: str) -> BadPointer:
+def _mend(file: str, what: str, how: str) -> BadPointer:
     return BadPointer(f"{file} {what}. To mend it: {how}")
 
 
-def _parse(file: Path, text: str) -> Any:
+def _parse(file: str, text: str) -> Any:
     import yaml
 
     # libyaml's loader is ten times as fast where it is built in.
@@ -74,7 +87,7 @@ def _parse(file: Path, text: str) -> Any:
         ) from error
 
 
-def _pointer_of(file: Path, content: Any) -> DataPointer:
+def _pointer_of(file: str, content: Any) -> DataPointer:
     outs = content.get("outs") if isinstance(content, dict) else None
     if not isinstance(outs, list) or len(outs) != 1 or not isinstance(outs[0], dict):
         raise _mend(file, "does not name exactly one tracked folder under `outs`", "`dvc add data`")
