@@ -65,7 +65,9 @@ class Workspace:
         if head.returncode:
             return ""
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
+            # Without the optional lock: killed while it holds it, it would leave a repository in
+            # which nobody can commit.
+            ["git", "--no-optional-locks", "status", "--porcelain", "--untracked-files=no"],
             cwd=self.root,
             capture_output=True,
             text=True,

@@ -67,7 +67,7 @@ def _settings(root: Path) -> Finding:
 
 def _git(root: Path) -> Finding:
     done = subprocess.run(
-        ["git", "status", "--porcelain", "--", "data.dvc", "iip.toml"],
+        ["git", "--no-optional-locks", "status", "--porcelain", "--", "data.dvc", "iip.toml"],
         cwd=root,
         capture_output=True,
         text=True,
