@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,30 +23,32 @@ UNDER_WAY = (
 
 
 def runs_under_way(
-    instance: dg.DagsterInstance, state: Path, *, jobs: Collection[str], assets: Collection[str]
+    instance: dg.DagsterInstance,
+    state: Path,
+    *,
+    jobs: Collection[str],
+    assets: Collection[str],
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[dg.DagsterRun]:
-    """The workspace's runs that are queued or in progress; those that are dead are ended first.
+    """The workspace's runs that are queued or in progress.
+
+    A run whose process was killed together with all that watched it would be in progress for ever,
+    and take one of the places of the queue; it is marked as failed here.
 
     Args:
         instance: Dagster's instance.
         state: The workspace's state folder.
         jobs: Names of the workspace's jobs.
         assets: Names of the graph's assets; a run over some of them counts whatever its job is.
+        say: Told of runs that are marked.
     """
     alive, dead = _sort_out(instance, state, jobs, assets)
     for run in dead:
-        instance.report_run_failed(run, "The process of this run is gone: it was killed.")
+        say(f"run {run.run_id[:8]} is marked as failed: its process is gone")
+        instance.report_run_failed(
+            run, "The process of this run is gone: it was killed, or the machine went down."
+        )
     return alive
-
-
-def end_dead_runs(
-    instance: dg.DagsterInstance, state: Path, *, jobs: Collection[str], assets: Collection[str]
-) -> None:
-    """Marks runs as failed whose process was killed together with all that watched it.
-
-    They would be in progress for ever, and take one of the places of the queue.
-    """
-    runs_under_way(instance, state, jobs=jobs, assets=assets)
 
 
 def _sort_out(

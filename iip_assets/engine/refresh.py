@@ -124,6 +124,8 @@ class Refresher:
         loaded = {name: self.project.code_of(asset) for name, asset in assets.items()}
         with workspace_lock(self.project.workspace.state, say=self.say):
             states = self.states()
+            if anew or self._due(states, only) or self._instance is not None:
+                self._end_dead_runs()
             done = _Done()
             if anew:
                 above = self._due(states, anew)
@@ -167,11 +169,9 @@ class Refresher:
         import dagster as dg
 
         from iip_assets.engine.dagster_graph import REFRESH_JOB, build_dagster_definitions
-        from iip_assets.engine.dagster_runs import end_dead_runs
         from iip_assets.engine.run_lock import hold_run_lock
 
         graph, state = self.project.graph, self.project.workspace.state
-        end_dead_runs(self._dagster(), state, jobs=[REFRESH_JOB], assets=graph.assets)
         self.say(f"{len(due)} of {len(graph.assets)} assets are due: {', '.join(due)}")
         definitions = build_dagster_definitions(
             self.project, outcomes=done.outcomes, loaded=loaded, anew=anew
@@ -190,6 +190,19 @@ class Refresher:
         for event in result.all_events:
             if event.is_step_failure:
                 done.errors[str(event.step_key)] = root_cause(event.step_failure_data.error)
+
+    def _end_dead_runs(self) -> None:
+        from iip_assets.engine.dagster_graph import REFRESH_JOB
+        from iip_assets.engine.dagster_runs import runs_under_way
+
+        project = self.project
+        runs_under_way(
+            self._dagster(),
+            project.workspace.state,
+            jobs=[REFRESH_JOB],
+            assets=project.graph.assets,
+            say=self.say,
+        )
 
     def ledger(self) -> Ledger:
         """Who materialized what."""
