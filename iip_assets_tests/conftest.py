@@ -9,11 +9,12 @@ import pytest
 HERE = Path(__file__).parent
 # Their fixture is one refreshed workspace, made once.
 SHARE_A_WORKSPACE = {
-    "test_staleness.py",
-    "test_ui.py",
     "test_notebooks.py",
     "test_provenance.py",
     "test_reads.py",
+    "test_round_trip.py",
+    "test_staleness.py",
+    "test_ui.py",
 }
 
 

@@ -22,7 +22,6 @@ from iip_assets_tests.dataset.tool_exports import (
     write_picture,
 )
 
-WIDE = 100_000
 BOX = [[1.0, 1.0, 5.0, 1.0, 5.0, 5.0, 1.0, 5.0]]
 DOT = {"counts": [14, 2, 32], "size": [6, 8]}
 WHOLE = {"counts": [0, 48], "size": [6, 8]}
@@ -118,6 +117,12 @@ def test_the_other_columns_come_from_the_attributes(tmp_path):
     assert row.tags == {"glasses": "true"}
 
 
+def test_a_small_number_is_written_without_exponent(tmp_path):
+    image = cvat_image(1, "a.png", attributes={"age_years": 0.00001})
+    assert convert(tmp_path, cvat_export(tmp_path / "export", images=[image])) == ()
+    assert [row.age_years for row in read_native(tmp_path / "out").parsed.rows] == [0.00001]
+
+
 def test_an_unknown_category_is_named_once_with_the_known_ones(tmp_path):
     shapes = [cvat_shape(1, 5, BOX), cvat_shape(2, 5, BOX)]
     found = only(convert(tmp_path, cvat_export(tmp_path / "export", annotations=shapes)))
@@ -158,6 +163,7 @@ def test_the_json_file_alone_names_the_export(tmp_path):
         ("link.png", "a link"),
         ("folder/x.png", "no such picture"),
         ("missing.png", "no such picture"),
+        ("elsewhere/a.png", "no such picture"),
         ("\ud800.png", "control character"),
         ("", "expected a text"),
         (7, "expected a text"),
@@ -203,10 +209,11 @@ def test_a_region_that_is_none_is_a_problem(tmp_path, segmentation, why):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_picture_of_another_size_is_a_problem(tmp_path):
-    image = cvat_image(1, "a.png", width=WIDE, height=3)
+@pytest.mark.parametrize(("width", "height"), [(100_000, 3), (8, 5), (7, 6)])
+def test_a_picture_of_another_size_is_a_problem(tmp_path, width, height):
+    image = cvat_image(1, "a.png", width=width, height=height)
     found = only(convert(tmp_path, cvat_export(tmp_path / "export", images=[image])))
-    assert f"{WIDE}×3 pixels, the file has 8×6" in found.why
+    assert f"{width}×{height} pixels, the file has 8×6" in found.why
 
 
 def test_ids_that_stand_twice_are_problems_and_are_named_once(tmp_path):
