@@ -72,7 +72,7 @@ class Fuzzed:
     files: dict[str, bytes] = field(default_factory=dict, repr=False)
     litter: dict[str, bytes] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
-    fifos: list[str] = field(default_factory=list)
+    fifos: set[str] = field(default_factory=set)
     images: set[str] = field(default_factory=set)
     meant: dict[str, dict[str, Any]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
@@ -351,7 +351,7 @@ def _put_link(draw: st.DrawFn, batch: Fuzzed, _: _Sheet | None) -> Fault:
 
 
 def _put_fifo(_: st.DrawFn, batch: Fuzzed, __: _Sheet | None) -> Fault:
-    batch.fifos.append("images/pipe.jpg")
+    batch.fifos.add("images/pipe.jpg")
     return Fault("a named pipe", ("a pipe",))
 
 
