@@ -40,7 +40,8 @@ from iip_assets_tests.dataset.fuzz_oracle import (
     complaints_through_dvc,
     manifest_of,
 )
-from iip_assets_tests.dataset.fuzzed_batches import Fuzzed, fuzzed_batches
+from iip_assets_tests.dataset.fuzzed_batch import Fuzzed
+from iip_assets_tests.dataset.fuzzed_batches import fuzzed_batches
 
 THREADS = 2
 MEGAPIXELS = 50.0

@@ -17,7 +17,8 @@ from iip_assets_tests.dataset.fuzz_oracle import (
     complaints_through_dvc,
     manifest_of,
 )
-from iip_assets_tests.dataset.fuzzed_batches import Fuzzed, fuzzed_batches
+from iip_assets_tests.dataset.fuzzed_batch import Fuzzed
+from iip_assets_tests.dataset.fuzzed_batches import fuzzed_batches
 from iip_assets_tests.dataset.team_workspace import git, put_under_git
 
 
