@@ -1,4 +1,4 @@
-"""Adding one folder to the data that DVC tracks; with `dvc_objects`, what knows DVC's classes."""
+"""Adding one folder to the data that DVC tracks, through DVC's own classes."""
 
 from __future__ import annotations
 

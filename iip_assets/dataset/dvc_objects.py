@@ -1,6 +1,6 @@
 """DVC's object store through DVC's own classes: where objects lie, and bringing missing ones.
 
-The one file that knows DVC's Python interface (checked against 3.67).
+With `dvc_add`, the one file that knows DVC's Python interface (checked against 3.67).
 """
 
 from __future__ import annotations

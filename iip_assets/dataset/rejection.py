@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from iip_assets.dataset.batch_files import ERRORS_FILE
+from iip_assets.dataset.batch_files import ERRORS_FILE, READY_FILE
 from iip_assets.dataset.inbox import REJECTED_FOLDER
 from iip_assets.dataset.problems import Problem, shown
 from iip_assets.engine.atomic import write_text_whole
@@ -42,15 +43,24 @@ def rejection_place(root: Path, folder: Path) -> Path:
     return place
 
 
-def send_back(folder: Path, place: Path, problems: Iterable[Problem]) -> None:
-    """Moves a batch's folder to its place in `rejected/`, errors.csv written before."""
+def send_back(folder: Path, place: Path, problems: Sequence[Problem]) -> None:
+    """Moves a batch's folder to its place in `rejected/`, errors.csv written before.
+
+    A folder on another disk is not carried over: it stays, without READY, and its errors are told.
+    """
     write_text_whole(folder / ERRORS_FILE, errors_csv(problems))
     if folder == place:
         return
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.exists():
         shutil.rmtree(place)
-    shutil.move(folder, place)
+    try:
+        folder.rename(place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        tell_errors(place, problems)
+        (folder / READY_FILE).unlink(missing_ok=True)
 
 
 def tell_errors(place: Path, problems: Iterable[Problem]) -> None:

@@ -133,7 +133,7 @@ def _inbox(root: Path) -> Iterator[Finding]:
     names = [entry.name for entry in rejected.iterdir()] if rejected.is_dir() else []
     if names:
         mend = "errors.csv in each tells what to mend; then `iip ingest` it again, or delete it"
-        yield Finding("rejected", False, _some(sorted(names)), mend)
+        yield Finding("rejected", True, _some(sorted(names)), mend)
     left = leftovers(root)
     if left:
         text = f"{len(left)} in .iip/ingest, of an ingest at work or of one that was killed"

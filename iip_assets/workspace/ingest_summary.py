@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from iip_assets.dataset.batch_files import ERRORS_FILE
 from iip_assets.dataset.ingested import Ingested
+from iip_assets.dataset.problems import shown
 from iip_assets.dataset.rejection import shown_errors
 
 if TYPE_CHECKING:
@@ -47,12 +48,13 @@ def print_ingested(root: Path, result: Ingested, *, as_json: bool) -> None:
 
 
 def _headline(result: Ingested) -> str:
+    batch = shown(result.batch)
     counted = f"{result.images} images, {result.new_images} of them new"
     return {
-        "taken": f"{result.batch} is in the data: {counted}",
-        "present": f"{result.batch} was in the data already, all of it; nothing changed",
-        "rejected": f"{result.batch} is rejected; errors: {len(result.problems)}",
-        "sound": f"{result.batch} would be taken: {counted}",
+        "taken": f"{batch} is in the data: {counted}",
+        "present": f"{batch} was in the data already, all of it; nothing changed",
+        "rejected": f"{batch} is rejected; errors: {len(result.problems)}",
+        "sound": f"{batch} would be taken: {counted}",
     }[result.verdict]
 
 

@@ -15,7 +15,8 @@ from iip_assets.dataset.present_data import present_data
 from iip_assets.dataset.raw import RawDataset, join_labels
 from iip_assets.dataset.store import ImageStore, content_md5
 from iip_assets.settings import Settings
-from iip_assets_tests.dataset.fuzzed_batches import FACTS, KNOWN, OLD_BATCH, Fuzzed
+from iip_assets_tests.dataset.fuzzed_batch import KNOWN, OLD_BATCH, Fuzzed
+from iip_assets_tests.dataset.fuzzed_batches import FACTS
 
 OLD_FILES = {f"batches/{OLD_BATCH}/images/{n}.png": data for n, data in enumerate(KNOWN)}
 _OLD_MANIFEST = {path: content_md5(data) for path, data in OLD_FILES.items()}

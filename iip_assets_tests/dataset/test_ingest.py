@@ -15,11 +15,13 @@ from typer.testing import CliRunner
 
 from iip_assets.cli import app
 from iip_assets.dataset import dvc_add, ingest
+from iip_assets.dataset.dvc_add import DvcRefusedError
 from iip_assets.dataset.ingest import Ingested, UnsettledBatchError, ingest_folder
 from iip_assets.dataset.manifest import observe_data
 from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.store import content_md5
 from iip_assets.engine.lock import workspace_lock
+from iip_assets.workspace.doctor import examine
 from iip_assets_tests.dataset.fuzz_oracle import tree
 from iip_assets_tests.dataset.team_workspace import drop, files_of, git, manifest_of, subjects
 
@@ -275,6 +277,28 @@ def test_what_a_killed_ingest_left_in_the_data_is_taken_away_by_the_next(team, m
     take(team, drop(team / "inbox", "2026-06", seeds=(105,)))
     assert not (team / "data" / "batches" / NAME).exists()
     assert folder.exists()
+
+
+def test_where_dvc_fails_the_batch_is_still_in_the_inbox_and_not_in_the_data(team, monkeypatch):
+    def refuse(*_, **__):
+        raise DvcRefusedError("DVC is busy")
+
+    monkeypatch.setattr(ingest, "add_folder", refuse)
+    folder = drop(team / "inbox", NAME)
+    with pytest.raises(DvcRefusedError):
+        take(team, folder)
+    assert folder.exists()
+    assert not (team / "data" / "batches" / NAME).exists()
+    assert private(team) == []
+
+
+def test_the_doctor_tells_what_waits_what_was_rejected_and_what_a_kill_left(team, monkeypatch):
+    take(team, drop(team / "inbox", "2026-06-bad", labels=BAD))
+    kill(monkeypatch, team, drop(team / "inbox", NAME), "before the check")
+    found = {finding.what: finding for finding in examine(team, say=lambda _: None)}
+    assert NAME in found["inbox"].found
+    assert "2026-06-bad" in found["rejected"].found
+    assert found["ingest"].found.startswith("1 in .iip/ingest")
 
 
 def test_a_folder_of_somebody_else_in_the_way_is_never_replaced(team):

@@ -63,6 +63,7 @@ def test_an_image_already_in_the_data_is_named_by_its_id():
         ("images\\a.jpg,,,,", "image", "backslashes"),
         (",full,,,", "image", "no image is named"),
         ("notes.txt,,,,", "image", "not an image's file name"),
+        ("masks/a.png,,,,", "image", "a hidden file or a mask"),
         ("images/a\0.jpg,,,,", "image", "control character"),
         ("images/a.jpg,fulll,,,", "label", "not a word"),
         ("images/a.jpg,unknown,,,", "label", "not a word"),
