@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from iip_assets.settings import Settings, SettingsError, read_settings
+from iip_assets.settings import Settings, SettingsError, read_settings, settings_at
 
 
 def test_an_empty_file_means_the_defaults_with_a_real_device(tmp_path: Path) -> None:
@@ -56,3 +56,10 @@ def test_a_variable_for_what_is_no_section_is_named(
     monkeypatch.setenv("IIP_FILTER__SEED", "7")
     with pytest.raises(SettingsError, match="must be a section"):
         read_settings(tmp_path)
+
+
+def test_an_older_file_may_name_settings_that_are_no_more_but_not_wrong_values() -> None:
+    text = "[gone]\na = 1\n[filter]\nseed = 4\nforgotten = true\n"
+    assert settings_at(lambda path: text if path == "iip.toml" else "").filter.seed == 4
+    with pytest.raises(SettingsError, match=r"filter\.epochs = 0"):
+        settings_at(lambda _: text + "epochs = 0\n")

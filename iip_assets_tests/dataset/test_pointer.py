@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from iip_assets.dataset.manifest import data_version_at
 from iip_assets.dataset.pointer import BadPointer, DataPointer, read_pointer
 
 MD5 = "0123456789abcdef0123456789abcdef"
@@ -56,3 +57,10 @@ def test_reading_the_pointer_loads_neither_dvc_nor_polars(tmp_path):
         "sys.exit(bool({'dvc', 'polars', 'cv2', 'numpy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_data_version_of_a_revision_is_read_from_text_alone() -> None:
+    text = f"outs:\n- md5: {MD5}.dir\n  hash: md5\n  path: data\n"
+    assert data_version_at({"data.dvc": text}.__getitem__) == f"{MD5}.dir"
+    with pytest.raises(BadPointer, match=r"^data\.dvc has merge conflict markers"):
+        data_version_at(lambda _: f"<<<<<<< HEAD\n{text}")

@@ -19,7 +19,7 @@ ROW = {"full": "partial", "partial": "full", "none": "full"}
 def relabel(team: Team, image_id: str) -> tuple[str, str]:
     """Gives an image another label in its batch's labels.csv; before and after."""
     images = iip_assets.load("raw_dataset", root=team.root)["images"]
-    image = images.row(by_predicate=images["image_id"] == image_id, named=True)
+    image = images.filter(images["image_id"] == image_id).row(0, named=True)
     folder, _, name = image["path"].partition("/images/")
     file = team.root / "data" / folder / "labels.csv"
     before, after = image["label"], ROW[image["label"]]
@@ -33,7 +33,7 @@ def relabel(team: Team, image_id: str) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def relabelled(team: Team) -> Iterator[dict[str, Any]]:
-    """A commit with one corrected training label, computed; one with a setting, not computed."""
+    """A commit with a corrected training label, computed, and one with a setting, not computed."""
     splits = iip_assets.load("data_splits", root=team.root)
     images = iip_assets.load("raw_dataset", root=team.root)["images"]
     training = splits.filter(splits["split"] == "train").join(images, on="image_id")

@@ -85,13 +85,14 @@ class Page:
         return {node["assetKey"]["path"][0] for node in nodes if node["staleStatus"] == "STALE"}
 
     def materialized(self, run_id: str) -> dict[str, dict[str, Any]]:
-        """For each asset of a run, `reused` and `seconds`."""
+        """For each asset of a run, `reused`, `seconds`, and the names of all metadata."""
         found = {}
         for event in self.ask(MATERIALIZATIONS, id=run_id)["runOrError"]["assetMaterializations"]:
             entries = {entry["label"]: entry for entry in event["metadataEntries"]}
             found[event["assetKey"]["path"][0]] = {
                 "reused": entries["reused"]["boolValue"],
                 "seconds": entries["seconds"]["floatValue"],
+                "told": set(entries),
             }
         return found
 
@@ -158,6 +159,10 @@ def test_stale_shows_and_the_refresh_job_and_materialize_all_do_only_what_is_due
 
     done = page.materialized(page.launch("refresh"))
     assert [name for name, made in done.items() if not made["reused"]] == ["raw_dataset"]
+    assert all(
+        {"made_at", "made_of", "modules", "packages", "settings", "sources"} <= made["told"]
+        for made in done.values()
+    )
     assert page.stale() == set()
     assert team.refresh()["computed"] == []
 
