@@ -1,0 +1,129 @@
+"""How results stand in columns: one for each field and kind of value, so that kinds never mix.
+
+A field may be null in the first chunk and hold words in the next, or be whole in one row and a
+fraction in another. A column for each kind takes them all as they are, reads at the speed of
+columns, and gives the same table whatever was stored first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+KEY = "feature_key"
+
+# The letter before a column's field. A field that was never anything but null counts as a flag.
+_FLAG, _WHOLE, _FRACTION, _WORDS, _VECTOR = "b", "i", "f", "s", "v"
+
+
+def row_keys(rows: pl.DataFrame) -> pl.Series:
+    """A readable key for each row: its identities as JSON, by column in the order of names.
+
+    Raises:
+        TypeError: An identity is neither words, a whole number nor a flag.
+    """
+    import polars as pl
+
+    for name, dtype in rows.schema.items():
+        if not (dtype in (pl.String, pl.Boolean, pl.Null) or dtype.is_integer()):
+            raise TypeError(
+                f"the identity {name!r} of a feature's rows is {dtype}; it must be words, a whole "
+                "number or a flag, whose text never varies"
+            )
+    return rows.select(pl.struct(sorted(rows.columns)).struct.json_encode().alias(KEY))[KEY]
+
+
+def pack(keys: Sequence[str], results: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Keys and results as columns.
+
+    Raises:
+        ValueError: A value is neither null, words, a finite number, a flag nor a vector.
+    """
+    import pyarrow as pa
+
+    columns: dict[str, list[Any]] = {}
+    for place, result in enumerate(results):
+        for name, value in result.items():
+            kind = _kind(name, value)
+            column = _column(kind, name) if kind else None
+            if column is not None:
+                columns.setdefault(column, [None] * len(results))[place] = value
+    named = {field_of(column) for column in columns}
+    for name in dict.fromkeys(name for result in results for name in result):
+        if name not in named:
+            columns[_column(_FLAG, name)] = [None] * len(results)
+    types = _arrow_types()
+    try:
+        arrays = [pa.array(keys, pa.string())]
+        arrays += [pa.array(values, types[column[0]]) for column, values in columns.items()]
+    except (pa.ArrowException, OverflowError) as error:
+        raise ValueError(f"a feature's value cannot be kept: {error}") from error
+    return pa.table(arrays, names=[KEY, *columns])
+
+
+def unpack(stored: pl.DataFrame, also: Sequence[str]) -> pl.DataFrame:
+    """Rows with a column for each field: scalars in the order of names, then vectors.
+
+    Args:
+        stored: The columns that `pack` made, and others.
+        also: The others, which come first.
+    """
+    import polars as pl
+
+    by_field: dict[str, list[str]] = {}
+    for column in stored.columns:
+        if column not in also and column != KEY:
+            by_field.setdefault(field_of(column), []).append(column)
+    scalars, vectors = [], []
+    for name in sorted(by_field):
+        held = [column for column in by_field[name] if stored[column].null_count() < stored.height]
+        if not held:
+            scalars.append(pl.lit(None, pl.Null).alias(name))
+        elif held[0].startswith(_VECTOR):
+            vectors.append(pl.col(held[0]).alias(name))
+        else:
+            scalars.append(pl.coalesce(held).alias(name))
+    return stored.select(*also, *scalars, *vectors)
+
+
+def field_of(column: str) -> str:
+    """The field that a column holds."""
+    return column.partition(":")[2].replace("%2E", ".").replace("%25", "%")
+
+
+def _column(kind: str, field: str) -> str:
+    # Lance takes a dot for a path into a structure.
+    return f"{kind}:{field.replace('%', '%25').replace('.', '%2E')}"
+
+
+def _kind(name: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return _FLAG
+    if isinstance(value, int):
+        return _WHOLE
+    if isinstance(value, float) and math.isfinite(value):
+        return _FRACTION
+    if isinstance(value, str):
+        return _WORDS
+    if isinstance(value, list) or hasattr(value, "__array__"):
+        return _VECTOR
+    raise ValueError(f"a feature must be words and finite numbers, {name!r} is {value!r}")
+
+
+def _arrow_types() -> Mapping[str, pa.DataType]:
+    import pyarrow as pa
+
+    return {
+        _FLAG: pa.bool_(),
+        _WHOLE: pa.int64(),
+        _FRACTION: pa.float64(),
+        _WORDS: pa.string(),
+        _VECTOR: pa.list_(pa.float32()),
+    }
