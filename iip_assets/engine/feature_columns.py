@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 KEY = "feature_key"
 
-# The letter before a column's field. A field that was never anything but null counts as a flag.
+# The letter before a column's field.
 _FLAG, _WHOLE, _FRACTION, _WORDS, _VECTOR = "b", "i", "f", "s", "v"
 
 
@@ -46,24 +46,26 @@ def pack(keys: Sequence[str], results: Sequence[Mapping[str, Any]]) -> pa.Table:
     """
     import pyarrow as pa
 
-    columns: dict[str, list[Any]] = {}
-    for place, result in enumerate(results):
-        for name, value in result.items():
-            kind = _kind(name, value)
-            column = _column(kind, name) if kind else None
-            if column is not None:
-                columns.setdefault(column, [None] * len(results))[place] = value
-    named = {field_of(column) for column in columns}
-    for name in dict.fromkeys(name for result in results for name in result):
-        if name not in named:
-            columns[_column(_FLAG, name)] = [None] * len(results)
     types = _arrow_types()
-    try:
-        arrays = [pa.array(keys, pa.string())]
-        arrays += [pa.array(values, types[column[0]]) for column, values in columns.items()]
-    except (pa.ArrowException, OverflowError) as error:
-        raise ValueError(f"a feature's value cannot be kept: {error}") from error
-    return pa.table(arrays, names=[KEY, *columns])
+    columns: dict[str, pa.Array] = {}
+    for name in dict.fromkeys(name for result in results for name in result):
+        values = [result.get(name) for result in results]
+        examples = {type(value): value for value in values if value is not None}
+        kinds = {kind: _kind(name, value) for kind, value in examples.items()}
+        # A field of nothing but null counts as a flag.
+        for kind in sorted(set(kinds.values())) or [_FLAG]:
+            held = [value if kinds.get(type(value)) == kind else None for value in values]
+            if kind == _FRACTION and not all(
+                value is None or math.isfinite(value) for value in held
+            ):
+                raise ValueError(
+                    f"a feature must be words and finite numbers, {name!r} is not finite"
+                )
+            try:
+                columns[_column(kind, name)] = pa.array(held, types[kind])
+            except (pa.ArrowException, OverflowError) as error:
+                raise ValueError(f"the feature {name!r} cannot be kept: {error}") from error
+    return pa.table({KEY: pa.array(keys, pa.string()), **columns})
 
 
 def unpack(stored: pl.DataFrame, also: Sequence[str]) -> pl.DataFrame:
@@ -101,17 +103,16 @@ def _column(kind: str, field: str) -> str:
     return f"{kind}:{field.replace('%', '%25').replace('.', '%2E')}"
 
 
-def _kind(name: str, value: Any) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return _FLAG
-    if isinstance(value, int):
-        return _WHOLE
-    if isinstance(value, float) and math.isfinite(value):
-        return _FRACTION
-    if isinstance(value, str):
-        return _WORDS
+def _kinds(name: str, values: Sequence[Any]) -> list[str]:
+    """The kinds among the values; a column of nothing but null is one of flags."""
+    found = {kind for value in values if (kind := _kind(name, value)) is not None}
+    return sorted(found) or [_FLAG]
+
+
+def _kind(name: str, value: Any) -> str:
+    for types, kind in ((bool, _FLAG), (int, _WHOLE), (float, _FRACTION), (str, _WORDS)):
+        if isinstance(value, types):
+            return kind
     if isinstance(value, list) or hasattr(value, "__array__"):
         return _VECTOR
     raise ValueError(f"a feature must be words and finite numbers, {name!r} is {value!r}")
