@@ -87,9 +87,8 @@ def decode_mask(data: bytes, *, height: int, width: int, n_classes: int) -> NDAr
             f"the mask has {header.channels} channels; save one channel of class indices"
         )
     mask = _mask_indices(data, header)
-    present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
-    unknown = [int(value) for value in present if n_classes <= value != NOT_LABELLED]
-    if unknown:
+    if cv2.countNonZero(cv2.inRange(mask, n_classes, NOT_LABELLED - 1)):
+        unknown = [int(one) for one in np.unique(mask) if n_classes <= one != NOT_LABELLED]
         raise Undecodable(
             f"the mask has values {_listing(unknown)}; known are 0 to {n_classes - 1} and "
             f"{NOT_LABELLED} (not labelled); relabel it or add the class to dataset.mask_classes"

@@ -66,7 +66,6 @@ def image_embeddings(
     from iip_assets.embeddings.table import backbone_digest, embedding_table
 
     where = resolve_device(device)
-    cores = core_count(threads)
     rows = (
         image_fingerprints.filter(pl.col("problem").is_null())
         .select("image_id")
@@ -86,10 +85,10 @@ def image_embeddings(
         },
         tools={
             "embedder": open_embedder(
-                embedding_backbone.parts, device=where, threads=cores, batch_size=batch_size
+                embedding_backbone.parts, device=where, batch_size=batch_size
             ),
             "store": store,
-            "threads": cores,
+            "threads": core_count(threads),
         },
         chunk=_CHUNK,
     )

@@ -94,13 +94,7 @@ def fit_disc(region: U8, *, beside: U8, frame: tuple[int, int, int, int]) -> Dis
     if len(points) < 8:
         return None
     (_, _), enclosing = cv2.minEnclosingCircle(outline)
-    touching = cv2.dilate(beside, _NEIGHBOURS)[points[:, 1], points[:, 0]] > 0
-    circle = _fit(
-        points.astype(np.float64),
-        np.where(touching, _RIM_WEIGHT, 1.0),
-        beside=_sample(beside),
-        least_radius=enclosing,
-    )
+    circle = _fit(points, beside=beside, least_radius=enclosing)
     if circle is None:
         return None
     x, y, radius = circle
@@ -117,22 +111,13 @@ def _thinned(outline: NDArray[np.int32], frame: tuple[int, int, int, int]) -> ND
     return free[np.arange(_POINTS) * len(free) // _POINTS]
 
 
-def _sample(beside: U8) -> F64:
-    """(N, 2) some points of a region, evenly spaced in reading order."""
-    points = cv2.findNonZero(beside)
-    if points is None:
-        return np.empty((0, 2))
-    step = max(1, len(points) // _POINTS)
-    sampled: F64 = points.reshape(-1, 2)[::step].astype(np.float64)
-    return sampled
-
-
-def _fit(points: F64, weights: F64, *, beside: F64, least_radius: float) -> Circle | None:
+def _fit(outline: NDArray[np.int32], *, beside: U8, least_radius: float) -> Circle | None:
     """Centre and radius, or None where all points lie on a line."""
     # The visible part lies in the disc, so its least enclosing circle is no larger, but for a
     # little where a turned eye shows an ellipse. A larger disc than the upper bound would be seen
     # to less than a tenth.
     low, high = 0.85 * least_radius, 1.8 * least_radius
+    points = outline.astype(np.float64)
     whole = taubin_circle(points)
     if whole is not None and low <= whole[2] <= high and _lies_on(points, whole).mean() >= _WHOLE:
         return whole
@@ -143,13 +128,16 @@ def _fit(points: F64, weights: F64, *, beside: F64, least_radius: float) -> Circ
     x, y, radius = x[fitting], y[fitting], radius[fitting]
     if len(radius) == 0:
         return None
+    weights = _weights(outline, beside)
     squares = _squared_distances(x, y, points)
     tolerance = np.maximum(_TOLERANCE_PX, _TOLERANCE * radius)
-    beyond_inner = squares >= ((radius - tolerance) ** 2)[:, None]
-    beyond_outer = squares > ((radius + tolerance) ** 2)[:, None]
+    inner, outer = (radius - tolerance) ** 2, (radius + tolerance) ** 2
+    beyond_inner = squares >= inner[:, None]
+    beyond_outer = squares > outer[:, None]
     score = (beyond_inner.view(np.int8) - 2 * beyond_outer.view(np.int8)) @ weights
-    if len(beside):
-        covered = _squared_distances(x, y, beside - middle) < ((radius - tolerance) ** 2)[:, None]
+    hidden = _sample(beside)
+    if len(hidden):
+        covered = _squared_distances(x, y, hidden - middle) < inner[:, None]
         score -= weights.sum() * covered.mean(axis=1)
     score -= _LARGER_COSTS * weights.sum() * np.maximum(0.0, radius / least_radius - 1)
     best = int(score.argmax())
@@ -160,12 +148,29 @@ def _fit(points: F64, weights: F64, *, beside: F64, least_radius: float) -> Circ
     return circle[0] + float(middle[0]), circle[1] + float(middle[1]), circle[2]
 
 
+def _weights(outline: NDArray[np.int32], beside: U8) -> F64:
+    """(N,) what each point of the outline counts."""
+    touching = cv2.dilate(beside, _NEIGHBOURS)[outline[:, 1], outline[:, 0]] > 0
+    return np.where(touching, _RIM_WEIGHT, 1.0)
+
+
+def _sample(beside: U8) -> F64:
+    """(N, 2) some points of a region, evenly spaced in reading order."""
+    points = cv2.findNonZero(beside)
+    if points is None:
+        return np.empty((0, 2))
+    step = max(1, len(points) // _POINTS)
+    sampled: F64 = points.reshape(-1, 2)[::step].astype(np.float64)
+    return sampled
+
+
 def _squared_distances(x: F64, y: F64, points: F64) -> F64:
     """(K, N) from K centres to N points; squared, since comparing them needs no root."""
-    centres = np.stack([x, y], axis=1)
-    squared: F64 = (
-        (centres**2).sum(axis=1)[:, None] - 2 * centres @ points.T + (points**2).sum(axis=1)
-    )
+    # |c - p|² = -2 c·p + |c|² + |p|², as one product of matrices.
+    centres = np.stack([-2 * x, -2 * y, x * x + y * y, np.ones_like(x)], axis=1)
+    across, down = points.T
+    ones = np.ones_like(across)
+    squared: F64 = centres @ np.stack([across, down, ones, across * across + down * down])
     return squared
 
 
@@ -221,8 +226,9 @@ def taubin_circle(points: F64) -> Circle | None:
     if len(points) < 3:
         return None
     middle = points.sum(axis=0) / len(points)
-    centred = points - middle
-    moments = np.column_stack([centred, (centred * centred).sum(axis=1)])
+    moments = np.empty((len(points), 3))
+    centred = np.subtract(points, middle, out=moments[:, :2])
+    np.einsum("ij,ij->i", centred, centred, out=moments[:, 2])
     (xx, xy, xz), (_, yy, yz), (_, _, zz) = (moments.T @ moments / len(points)).tolist()
     mean_z = xx + yy
     covariance = xx * yy - xy**2

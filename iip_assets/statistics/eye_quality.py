@@ -58,24 +58,30 @@ def eye_measures(
     nothing: dict[str, float | None] = dict.fromkeys(EYE_MEASURES)
     if mask is None or "iris" not in mask_classes:
         return nothing
-    parts = cv2.LUT(mask, _codes(tuple(mask_classes)))
-    left, top, width, height = cv2.boundingRect(parts)
+    # What is no background holds the eye, and where background is 0 a look at the rest is enough.
+    outer = cv2.boundingRect(mask)
+    parts = cv2.LUT(_cut(mask, outer), _codes(tuple(mask_classes)))
+    inner = cv2.boundingRect(parts)
+    left, top, width, height = outer[0] + inner[0], outer[1] + inner[1], inner[2], inner[3]
     if width == 0:
         return nothing | {"iris_visibility": 0.0}
     frame = (-left, -top, mask.shape[1] - 1 - left, mask.shape[0] - 1 - top)
-    parts = np.ascontiguousarray(parts[top : top + height, left : left + width])
-    eye = luma[top : top + height, left : left + width]
-    medians = _medians(eye, parts)
+    parts = np.ascontiguousarray(_cut(parts, inner))
+    medians = _medians(_cut(luma, (left, top, width, height)), parts)
     found = nothing | {
         "iris_sclera_contrast": _michelson(medians[_SCLERA], medians[_IRIS]),
         "iris_pupil_contrast": _weber(medians[_IRIS], medians[_PUPIL]),
     }
-    iris = _disc(parts, (_IRIS, _PUPIL), beside=_SCLERA, frame=frame)
+    sclera = cv2.inRange(parts, _SCLERA, _SCLERA)
+    iris_and_pupil = cv2.inRange(parts, _IRIS, _PUPIL)
+    iris = fit_disc(iris_and_pupil, beside=sclera, frame=frame)
     if iris is None:
-        seen = cv2.countNonZero(cv2.inRange(parts, _IRIS, _PUPIL))
+        seen = cv2.countNonZero(iris_and_pupil)
         return found | {"iris_visibility": None if seen else 0.0}
-    pupil = _disc(parts, (_PUPIL, _PUPIL), beside=_IRIS, frame=frame)
-    gaze_x, gaze_y = _gaze(iris, parts)
+    pupil_alone = cv2.inRange(parts, _PUPIL, _PUPIL)
+    iris_alone = cv2.bitwise_xor(iris_and_pupil, pupil_alone)
+    pupil = fit_disc(pupil_alone, beside=iris_alone, frame=frame)
+    gaze_x, gaze_y = _gaze(iris, sclera)
     return found | {
         "iris_visibility": iris.visibility,
         "pupil_ratio": min(1.0, pupil.radius_px / iris.radius_px) if pupil else None,
@@ -96,17 +102,17 @@ def _codes(mask_classes: tuple[str, ...]) -> U8:
     return codes
 
 
-def _disc(
-    parts: U8, codes: tuple[int, int], *, beside: int, frame: tuple[int, int, int, int]
-) -> Disc | None:
-    region = cv2.inRange(parts, *codes)
-    return fit_disc(region, beside=cv2.inRange(parts, beside, beside), frame=frame)
+def _cut(plane: U8, box: Sequence[int]) -> U8:
+    """The part of a plane in a box of left, top, width and height."""
+    left, top, width, height = box
+    return plane[top : top + height, left : left + width]
 
 
 def _medians(eye: U8, parts: U8) -> dict[int, float | None]:
     """Median luma of each part, from one joint histogram of part and luma."""
     step = max(1, max(eye.shape) // _MEDIAN_SIDE_PX)
-    pairs = parts[::step, ::step].astype(np.uint16) << 8 | eye[::step, ::step]
+    pairs = np.left_shift(parts[::step, ::step], 8, dtype=np.uint16)
+    pairs |= eye[::step, ::step]
     counts = np.bincount(pairs.ravel(), minlength=4 * 256).reshape(4, 256)
     return {code: _median(counts[code]) for code in (_SCLERA, _IRIS, _PUPIL)}
 
@@ -116,8 +122,8 @@ def _median(counts: NDArray[np.intp]) -> float | None:
     n = int(reached[-1])
     if n < _LEAST_PIXELS:
         return None
-    low, high = np.searchsorted(reached, ((n + 1) // 2, n // 2 + 1))
-    return (int(low) + int(high)) / 2
+    low, high = reached.searchsorted([(n + 1) // 2, n // 2 + 1]).tolist()
+    return float(low + high) / 2
 
 
 def _michelson(sclera: float | None, iris: float | None) -> float | None:
@@ -133,11 +139,11 @@ def _weber(iris: float | None, pupil: float | None) -> float | None:
     return weber / (0.75 + weber)
 
 
-def _gaze(iris: Disc, parts: U8) -> tuple[float | None, float | None]:
+def _gaze(iris: Disc, sclera: U8) -> tuple[float | None, float | None]:
     """Where the iris stands in the opening, or nulls where the set marks no sclera."""
-    if cv2.countNonZero(cv2.inRange(parts, _SCLERA, _SCLERA)) < _LEAST_PIXELS:
+    if cv2.countNonZero(sclera) < _LEAST_PIXELS:
         return None, None
-    height, width = parts.shape
+    height, width = sclera.shape
     x = (iris.x - (width - 1) / 2) / (width / 2)
     y = (iris.y - (height - 1) / 2) / (height / 2)
     return min(1.0, max(-1.0, x)), min(1.0, max(-1.0, y))

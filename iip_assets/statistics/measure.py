@@ -1,21 +1,29 @@
-"""All measures of one image, as the feature table computes them: bytes in, a record out."""
+"""All measures of images, as the feature table computes them: bytes in, records out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any, Protocol
 
+import numpy as np
+
 from iip_assets.dataset.decode import Undecodable, decode_image, decode_mask
-from iip_assets.statistics.border import BORDER_MEASURES, border_measures
+from iip_assets.statistics.border import BORDER_MEASURES, background_region, border_measures
 from iip_assets.statistics.eye_quality import EYE_MEASURES, eye_measures
 from iip_assets.statistics.pixels import PIXEL_MEASURES, pixel_measures
-from iip_assets.statistics.planes import U8, make_planes
+from iip_assets.statistics.planes import U8, Reduced, luma_of, reduce_picture, stack_planes
 
 MEASURES = (*PIXEL_MEASURES, *BORDER_MEASURES, *EYE_MEASURES)
 
 Measured = dict[str, float | None]
+
+# Images that one thread reads one after another and then measures together: threads that change
+# hands at every image wait for each other most of the time.
+_TOGETHER = 16
 
 
 class Store(Protocol):
@@ -40,6 +48,8 @@ def measure_images(
 ) -> list[dict[str, Any]]:
     """One record of `MEASURES` per image, for a chunk of images.
 
+    An image's measures are the same whatever is measured beside it.
+
     An image that cannot be decoded has null measures, and a mask that cannot counts as none: both
     are reported where the dataset is fingerprinted, once.
 
@@ -48,37 +58,94 @@ def measure_images(
         max_megapixels: No image of more is decoded.
         mask_classes: The classes' names, by index.
         store: Gives the bytes.
-        threads: Images measured at once; OpenCV gives up the interpreter's lock, so that threads
-            serve.
+        threads: Parts of the chunk measured at once; OpenCV gives up the interpreter's lock, so
+            that threads serve.
     """
     ids = {record[key] for record in records for key in ("image_id", "mask_id") if record[key]}
     store.fetch(sorted(ids))
-    classes = tuple(mask_classes)
-    one = partial(_measure_record, max_megapixels=max_megapixels, mask_classes=classes, store=store)
+    _keep_freed_memory()
+    parts = [records[start : start + _TOGETHER] for start in range(0, len(records), _TOGETHER)]
+    measure_part = partial(
+        _measure_part, max_megapixels=max_megapixels, mask_classes=mask_classes, store=store
+    )
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        return list(pool.map(one, records))
+        return list(chain.from_iterable(pool.map(measure_part, parts)))
 
 
 def measure(rgb: U8, mask: U8 | None, *, mask_classes: Sequence[str]) -> Measured:
     """All measures of a decoded picture (H, W, 3) and its mask (H, W), if it has one."""
-    planes = make_planes(rgb)
-    return {
-        **pixel_measures(planes),
-        **border_measures(planes, mask, mask_classes=mask_classes),
-        **eye_measures(planes.luma, mask, mask_classes=mask_classes),
-    }
+    (found,) = _all_measures([_Looked.at(rgb, mask, mask_classes=mask_classes)])
+    return found
 
 
-def _measure_record(
-    record: Mapping[str, Any], *, max_megapixels: float, mask_classes: Sequence[str], store: Store
-) -> Measured:
-    try:
-        rgb = decode_image(store.read(record["image_id"]), max_megapixels=max_megapixels)
-    except Undecodable:
-        return dict.fromkeys(MEASURES)
-    return measure(
-        rgb, _mask(record["mask_id"], rgb, mask_classes, store), mask_classes=mask_classes
-    )
+def _keep_freed_memory() -> None:
+    """Lets the C library keep what is freed from one part to the next.
+
+    glibc gives freed memory back to the system above a limit, which grows to twice the largest
+    block that was ever freed. Under the first limit of 128 KiB every part pays for its memory
+    anew: a fifth of the time, in page faults. The block is never touched, so it costs nothing.
+    """
+    np.empty(16 << 20, np.uint8)
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What one look at a picture in full size leaves: its eye's measures, and the rest made small.
+
+    Attributes:
+        reduced: The picture.
+        region: Its background, in the normal size.
+        eye: Its eye's measures.
+    """
+
+    reduced: Reduced
+    region: U8
+    eye: Measured
+
+    @classmethod
+    def at(cls, rgb: U8, mask: U8 | None, *, mask_classes: Sequence[str]) -> _Looked:
+        """Looks at a picture (H, W, 3) and its mask (H, W)."""
+        luma = luma_of(rgb)
+        reduced = reduce_picture(rgb, luma)
+        height, width = reduced.normal.shape
+        return cls(
+            reduced,
+            background_region((height, width), mask, mask_classes=mask_classes),
+            eye_measures(luma, mask, mask_classes=mask_classes),
+        )
+
+
+def _all_measures(pictures: Sequence[_Looked]) -> list[Measured]:
+    """All measures of pictures of one shape."""
+    planes = stack_planes([picture.reduced for picture in pictures])
+    borders = border_measures(planes, [picture.region for picture in pictures])
+    return [
+        {**pixel, **border, **picture.eye}
+        for pixel, border, picture in zip(pixel_measures(planes), borders, pictures, strict=True)
+    ]
+
+
+def _measure_part(
+    records: Sequence[Mapping[str, Any]],
+    *,
+    max_megapixels: float,
+    mask_classes: Sequence[str],
+    store: Store,
+) -> list[Measured]:
+    found: list[Measured] = [dict.fromkeys(MEASURES) for _ in records]
+    of_shape: dict[Any, dict[int, _Looked]] = {}
+    for place, record in enumerate(records):
+        try:
+            rgb = decode_image(store.read(record["image_id"]), max_megapixels=max_megapixels)
+        except Undecodable:
+            continue
+        mask = _mask(record["mask_id"], rgb, mask_classes, store)
+        looked = _Looked.at(rgb, mask, mask_classes=mask_classes)
+        of_shape.setdefault(looked.reduced.shapes, {})[place] = looked
+    for pictures in of_shape.values():
+        for place, measures in zip(pictures, _all_measures([*pictures.values()]), strict=True):
+            found[place] = measures
+    return found
 
 
 def _mask(mask_id: str | None, rgb: U8, mask_classes: Sequence[str], store: Store) -> U8 | None:

@@ -5,7 +5,7 @@ import pytest
 from iip_assets.dataset.store import ImageStore
 from iip_assets.embeddings.assets import image_embeddings
 from iip_assets.embeddings.embed import embed_chunk
-from iip_assets.embeddings.embedder import open_embedder
+from iip_assets.embeddings.embedder import open_embedder, standardise
 from iip_assets.engine.values import Files
 from iip_assets_tests.embeddings.stand_ins import MemoryStore, PlainWork, eye
 
@@ -20,7 +20,7 @@ def store():
 
 
 def embed(store, backbone, ids, *, batch_size=4, threads=1):
-    embedder = open_embedder(backbone, device="cpu", threads=threads, batch_size=batch_size)
+    embedder = open_embedder(backbone, device="cpu", batch_size=batch_size)
     records = embed_chunk(
         [{"image_id": one} for one in ids],
         backbone="",
@@ -28,7 +28,7 @@ def embed(store, backbone, ids, *, batch_size=4, threads=1):
         max_megapixels=1.0,
         embedder=embedder,
         store=store,
-        threads=2,
+        threads=threads,
     )
     return [record["embedding"] for record in records]
 
@@ -39,6 +39,15 @@ def test_a_pictures_bits_depend_on_neither_batch_nor_threads(store, backbone, ba
     together = embed(store, backbone, ids, batch_size=5)
     again = embed(store, backbone, ids[::-1], batch_size=batch_size, threads=threads)[::-1]
     assert all((one == other).all() for one, other in zip(together, again, strict=True))
+
+
+def test_standardised_pictures_have_channels_first_and_the_cards_mean_and_spread():
+    pictures = np.random.default_rng(1).integers(0, 256, (3, 5, 7, 3), dtype=np.uint8)
+    scale, shift = np.array([0.1, 0.02, 1], np.float32), np.array([-1, 0.5, 2], np.float32)
+    found = standardise(pictures, scale, shift)
+    assert found.dtype == np.float32
+    expected = (pictures.astype(np.float32) * scale + shift).transpose(0, 3, 1, 2)
+    assert (found == expected).all()
 
 
 def test_what_cannot_be_decoded_has_no_embedding_and_harms_no_other(store, backbone):

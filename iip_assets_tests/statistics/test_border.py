@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 
-from iip_assets.statistics.border import BORDER_MEASURES, border_measures
-from iip_assets.statistics.planes import make_planes
+from iip_assets.statistics.border import BORDER_MEASURES
+from iip_assets.statistics.measure import measure
 from iip_assets_tests.statistics.eyes import CLASSES, drawn_mask
 
 
 def measures_of(rgb, mask=None, classes=CLASSES):
-    return border_measures(make_planes(rgb), mask, mask_classes=classes)
+    found = measure(rgb, mask, mask_classes=classes)
+    return {name: found[name] for name in BORDER_MEASURES}
 
 
 def grey(level, height=120, width=160):

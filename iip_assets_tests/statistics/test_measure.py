@@ -74,6 +74,26 @@ def test_results_stand_in_the_order_of_the_rows_whatever_the_threads():
     assert run(*pairs, threads=1) == run(*pairs, threads=5)
 
 
+def test_an_image_measures_the_same_whatever_is_measured_beside_it():
+    rng = np.random.default_rng(4)
+    shapes = [(120, 160), (90, 160), (64, 40), (121, 163)]
+    pictures = [rng.integers(0, 256, (*shapes[k % 4], 3), dtype=np.uint8) for k in range(40)]
+    masks = [drawn_mask(height=one.shape[0], width=one.shape[1], x=40, y=50) for one in pictures]
+    store = MemoryStore(
+        **{f"image{k}": png(one) for k, one in enumerate(pictures)},
+        **{f"mask{k}": png(one) for k, one in enumerate(masks)},
+    )
+    records = [
+        {"image_id": f"image{k}", "mask_id": f"mask{k}" if k % 3 else None} for k in range(40)
+    ]
+    together = measure_images(records, max_megapixels=1, mask_classes=CLASSES, store=store)
+    alone = [
+        measure(one, mask if k % 3 else None, mask_classes=CLASSES)
+        for k, (one, mask) in enumerate(zip(pictures, masks, strict=True))
+    ]
+    assert together == alone
+
+
 def test_what_is_read_is_fetched_first_and_once():
     store = MemoryStore(**STORE)
     records = [{"image_id": "eye", "mask_id": "mask"}, {"image_id": "eye", "mask_id": None}]
