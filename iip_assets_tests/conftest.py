@@ -8,7 +8,14 @@ import pytest
 
 HERE = Path(__file__).parent
 # Their fixture is one refreshed workspace, made once.
-SHARE_A_WORKSPACE = {"test_staleness.py", "test_ui.py", "test_notebooks.py", "test_reads.py"}
+SHARE_A_WORKSPACE = {
+    "test_kills.py",
+    "test_notebooks.py",
+    "test_reads.py",
+    "test_staleness.py",
+    "test_ui.py",
+    "test_work_ratio.py",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
