@@ -9,12 +9,14 @@ import pytest
 HERE = Path(__file__).parent
 # Their fixture is one refreshed workspace, made once.
 SHARE_A_WORKSPACE = {
+    "test_kills.py",
     "test_notebooks.py",
     "test_provenance.py",
     "test_reads.py",
     "test_round_trip.py",
     "test_staleness.py",
     "test_ui.py",
+    "test_work_ratio.py",
 }
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from iip_assets.dataset.git_command import run_git
+from iip_assets.dataset.git_index import commit_index, stage_pointer
 from iip_assets.dataset.pointer import POINTER_FILE
 
-# A hook may run tests.
-_PATIENCE_S = 600
 _STRANGER = {
     "GIT_AUTHOR_NAME": "iip ingest",
     "GIT_AUTHOR_EMAIL": "iip@localhost",
@@ -19,7 +17,9 @@ _STRANGER = {
 }
 
 
-def commit_pointer(root: Path, message: str, *, say: Callable[[str], None]) -> str | None:
+def commit_pointer(
+    root: Path, message: str, *, place: Path, say: Callable[[str], None]
+) -> str | None:
     """Commits `data.dvc` alone; what else is staged stays staged.
 
     The data are taken whether git likes it or not, so a refusal is told and is no error.
@@ -27,6 +27,7 @@ def commit_pointer(root: Path, message: str, *, say: Callable[[str], None]) -> s
     Args:
         root: The workspace.
         message: The commit's message.
+        place: A private folder.
         say: Told why nothing was committed, if so.
 
     Returns:
@@ -35,22 +36,12 @@ def commit_pointer(root: Path, message: str, *, say: Callable[[str], None]) -> s
     if not _is_in_git(root):
         say(f"{root} is not under git, so {POINTER_FILE} was not committed")
         return None
-    state = _git(root, "status", "--porcelain", "--", POINTER_FILE).stdout
-    if not state.strip():
+    known = run_git(root, "var", "GIT_COMMITTER_IDENT").returncode == 0
+    environment = commit_index(root, place) | ({} if known else _STRANGER)
+    if not run_git(root, "diff", "--cached", "--quiet", environment=environment).returncode:
+        settle_index(root, place=place)
         return None
-    if state.startswith("??"):
-        _git(root, "add", "--", POINTER_FILE)
-    environment = {} if _git(root, "var", "GIT_COMMITTER_IDENT").returncode == 0 else _STRANGER
-    done = _git(
-        root,
-        "commit",
-        "--quiet",
-        "--only",
-        f"--message={message}",
-        "--",
-        POINTER_FILE,
-        environment=environment,
-    )
+    done = run_git(root, "commit", "--quiet", f"--message={message}", environment=environment)
     if done.returncode:
         reason = " ".join((done.stderr or done.stdout).split())[-300:]
         say(
@@ -58,39 +49,30 @@ def commit_pointer(root: Path, message: str, *, say: Callable[[str], None]) -> s
             f"commit with `git commit {POINTER_FILE}`"
         )
         return None
-    return _git(root, "rev-parse", "HEAD").stdout.strip()
+    commit = run_git(root, "rev-parse", "HEAD").stdout.strip()
+    if not stage_pointer(root, place):
+        say(
+            f"{POINTER_FILE} is committed, but git's index is locked and still has the old one: "
+            f"run `git reset -- {POINTER_FILE}` when git is free"
+        )
+    return commit
+
+
+def settle_index(root: Path, *, place: Path) -> None:
+    """Lets git's index have the committed `data.dvc`: a killed ingest may have come no further."""
+    committed = run_git(root, "diff", "--quiet", "HEAD", "--", POINTER_FILE).returncode == 0
+    staged = run_git(root, "diff", "--quiet", "--cached", "--", POINTER_FILE).returncode == 0
+    if committed and not staged:
+        stage_pointer(root, place)
 
 
 def committed_pointer(root: Path) -> str | None:
     """The text of `data.dvc` in the checked-out commit, None where it has none."""
     if not _is_in_git(root):
         return None
-    done = _git(root, "show", f"HEAD:./{POINTER_FILE}")
+    done = run_git(root, "show", f"HEAD:./{POINTER_FILE}")
     return done.stdout if done.returncode == 0 else None
 
 
 def _is_in_git(root: Path) -> bool:
-    return _git(root, "rev-parse", "--is-inside-work-tree").returncode == 0
-
-
-def _git(
-    root: Path, *words: str, environment: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    command = ("git", *words)
-    try:
-        return subprocess.run(
-            command,
-            cwd=root,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            stdin=subprocess.DEVNULL,
-            timeout=_PATIENCE_S,
-            env={**os.environ, "GIT_TERMINAL_PROMPT": "0", **(environment or {})},
-        )
-    except FileNotFoundError:
-        return subprocess.CompletedProcess(command, 127, "", "git is not installed")
-    except subprocess.TimeoutExpired:
-        why = f"git did not end within {_PATIENCE_S} s"
-        return subprocess.CompletedProcess(command, 124, "", why)
+    return run_git(root, "rev-parse", "--is-inside-work-tree").returncode == 0

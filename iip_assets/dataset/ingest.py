@@ -17,9 +17,10 @@ from pathlib import Path
 
 from iip_assets.dataset.batch_files import READY_FILE, BatchListing, copy_batch, list_batch
 from iip_assets.dataset.conversion import Form, convert_export
-from iip_assets.dataset.data_commit import commit_pointer, committed_pointer
+from iip_assets.dataset.data_commit import commit_pointer, committed_pointer, settle_index
 from iip_assets.dataset.dvc_add import DvcRefusedError, add_folder, ignored_by_dvc
 from iip_assets.dataset.dvc_objects import MissingData
+from iip_assets.dataset.git_index import free_locks
 from iip_assets.dataset.inbox import INBOX_FOLDER, REJECTED_FOLDER
 from iip_assets.dataset.ingested import Ingested, KnownImage
 from iip_assets.dataset.judgement import Candidate, judge
@@ -29,8 +30,9 @@ from iip_assets.dataset.pointer import POINTER_FILE, BadPointer, parse_pointer, 
 from iip_assets.dataset.present_data import read_present
 from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.rejection import rejection_place, send_back, tell_errors
-from iip_assets.dataset.staging import move_into_data, staging, sweep, tracked_now
+from iip_assets.dataset.staging import leftovers, move_into_data, staging, sweep, tracked_now
 from iip_assets.dataset.words import BATCHES_FOLDER
+from iip_assets.engine.atomic import sweep_writes_of
 from iip_assets.engine.lock import exclusive_lock
 from iip_assets.settings import Settings, read_settings
 
@@ -113,6 +115,9 @@ def ingest_folder(
         with tempfile.TemporaryDirectory(prefix="iip-ingest-") as scratch:
             return _try_out(job, Path(scratch))
     with exclusive_lock(root / ".iip" / "ingest.lock", say=say):
+        if leftovers(root):
+            free_locks(root, leftovers(root))
+            sweep_writes_of(root / POINTER_FILE)
         sweep(root, job.batches, job.is_tracked)
         if not job.folder.exists():
             return _gone_meanwhile(job)
@@ -170,7 +175,7 @@ def _ingest(job: _Job, place: Path) -> Ingested:
     if judged.verdict == "sound":
         judged = replace(judged, verdict="taken")
         _take(job, folder, listing, place)
-    commit = _commit(job, judged) if job.settings.ingest.commit else None
+    commit = _commit(job, judged, place) if job.settings.ingest.commit else None
     _leave_inbox(job, found, place)
     return replace(judged, data_version=read_pointer(job.root).md5, commit=commit)
 
@@ -254,10 +259,11 @@ def _take(job: _Job, folder: Path, listing: BatchListing, place: Path) -> None:
     tracked_now(place)
 
 
-def _commit(job: _Job, judged: Ingested) -> str | None:
+def _commit(job: _Job, judged: Ingested, place: Path) -> str | None:
     """Commits `data.dvc` unless the checked-out commit has the batch already."""
     batches = _uncommitted_batches(job)
     if judged.verdict == "present" and job.batch not in batches:
+        settle_index(job.root, place=place)
         return None
     message = f"Ingest {job.batch}: {judged.images} images"
     if judged.verdict == "taken":
@@ -265,7 +271,7 @@ def _commit(job: _Job, judged: Ingested) -> str | None:
     others = ", ".join(sorted(batches - {job.batch}))
     if others:
         message += f"\n\n{POINTER_FILE} also held, not yet committed: {others}"
-    return commit_pointer(job.root, message, say=job.say)
+    return commit_pointer(job.root, message, place=place, say=job.say)
 
 
 def _uncommitted_batches(job: _Job) -> set[str]:

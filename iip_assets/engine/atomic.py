@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from pathlib import Path
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
 
 
 def write_bytes_whole(path: Path, data: bytes) -> None:
@@ -21,3 +24,10 @@ def write_bytes_whole(path: Path, data: bytes) -> None:
 def write_text_whole(path: Path, text: str) -> None:
     """`write_bytes_whole` for UTF-8 text."""
     write_bytes_whole(path, text.encode())
+
+
+def sweep_writes_of(path: Path) -> None:
+    """Takes away what killed writes of this file left; only for who is its one writer now."""
+    for file in path.parent.glob(f".{path.name}.*"):
+        if _TEMPORARY.fullmatch(file.name):
+            file.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from iip_assets.graph import build_project
 from iip_assets.loading import present_ledger
+from iip_assets_tests.graph.conftest import Team
 from iip_assets_tests.graph.killing import Kill, Moment, copy_workspace, start_and_kill
 
 # After each of these something is half done: an artifact without a record, a record that Dagster
@@ -60,7 +61,25 @@ class Undisturbed:
     order: tuple[str, ...]
 
 
-def run_undisturbed(start: Path, to: Path, words: Sequence[str]) -> Undisturbed:
+def change_data(team: Team, *, pictures: int) -> None:
+    """Changes some pictures by a line, and one label: most assets are due then, not all."""
+    import cv2
+
+    batch = sorted((team.root / "data" / "batches").iterdir())[0]
+    for file in sorted((batch / "images").iterdir())[:pictures]:
+        picture = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        picture[:3, 0] = 255
+        file.unlink()
+        assert cv2.imwrite(str(file), picture)
+    labels = batch / "labels.csv"
+    text = labels.read_text()
+    labels.unlink()
+    labels.write_text(text.replace(",partial,", ",full,", 1))
+    team.dvc("add", "--quiet", "data")
+    team.commit("Changed pictures and a label")
+
+
+def refresh_undisturbed(start: Path, to: Path, words: Sequence[str]) -> Undisturbed:
     """Runs `iip` in a copy at `to`, which stays as the example."""
     team = copy_workspace(start, to)
     before = records(to)

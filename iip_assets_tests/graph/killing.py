@@ -117,4 +117,5 @@ def start_and_kill(root: Path, words: Sequence[str], moment: Moment) -> float | 
         if not ended:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    assert not ended or process.returncode == 0, f"{words} failed before it was killed"
     return None if ended else took

@@ -1,0 +1,119 @@
+"""Whoever is killed at whatever moment: nothing is lost, nothing is computed twice.
+
+`benchmarks/kills.py` does this at many moments.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from iip_assets_tests.graph.conftest import Team
+from iip_assets_tests.graph.killed_ingest import (
+    BATCH,
+    UndisturbedIngest,
+    drop_batch,
+    ingest_undisturbed,
+    kill_ingest,
+)
+from iip_assets_tests.graph.killed_refresh import (
+    Undisturbed,
+    change_data,
+    differences,
+    kill_refresh,
+    read_content,
+    refresh_undisturbed,
+)
+from iip_assets_tests.graph.killing import IIP, Moment, copy_workspace
+
+pytestmark = pytest.mark.slow
+
+# Per-image work, tables, figures and a model, without the libraries that take long to load.
+ASSETS = ("lighting_stats", "background_stats", "demographic_stats", "iris_filter_model")
+
+
+@pytest.fixture(scope="module")
+def refreshed(team: Team, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    folder = tmp_path_factory.mktemp("refreshed")
+    start = copy_workspace(team.root, folder / "start")
+    change_data(start, pictures=10)
+    return refresh_undisturbed(start.root, folder / "example", ("refresh", *ASSETS))
+
+
+@pytest.fixture(scope="module")
+def ingested(team: Team, tmp_path_factory: pytest.TempPathFactory) -> UndisturbedIngest:
+    folder = tmp_path_factory.mktemp("ingested")
+    start = copy_workspace(team.root, folder / "start")
+    drop_batch(start)
+    return ingest_undisturbed(start.root, folder / "example")
+
+
+@pytest.mark.parametrize(
+    ("share", "event", "count"),
+    [
+        pytest.param(0.9, None, 1, id="late in the run"),
+        pytest.param(0.0, ".iip/features/*.lance/data/*", 1, id="with rows of an unfinished asset"),
+        pytest.param(0.0, ".iip/artifacts/*/*", 4, id="with an artifact that has no record"),
+    ],
+)
+def test_a_killed_refresh_is_taken_up_where_it_was(
+    share: float, event: str | None, count: int, refreshed: Undisturbed, tmp_path: Path
+) -> None:
+    moment = Moment(share * refreshed.seconds, event, count)
+    assert kill_refresh(refreshed, tmp_path / "killed", moment).faults == ()
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param(f"data/batches/{BATCH}", id="moved into the data"),
+        pytest.param(".iip/ingest/*/index", id="committed"),
+    ],
+)
+def test_a_killed_ingest_has_the_batch_whole_or_not_at_all(
+    event: str, ingested: UndisturbedIngest, tmp_path: Path
+) -> None:
+    assert kill_ingest(ingested, tmp_path / "killed", Moment(0.0, event)).faults == ()
+
+
+def test_two_refreshes_started_together_end_as_one(refreshed: Undisturbed, tmp_path: Path) -> None:
+    team = copy_workspace(refreshed.start, tmp_path / "both")
+    both = [_start(team, *IIP, *refreshed.words, "--json") for _ in range(2)]
+    told = [json.loads(one.communicate()[0]) for one in both]
+    assert sorted([*told[0]["computed"], *told[1]["computed"]]) == sorted(refreshed.order)
+    assert differences(refreshed.content, read_content(team.root)) == []
+
+
+def test_a_refresh_and_a_run_of_dagster_started_together_end_as_one(
+    refreshed: Undisturbed, tmp_path: Path
+) -> None:
+    team = copy_workspace(refreshed.start, tmp_path / "both")
+    selection = " or ".join(refreshed.order)
+    of_dagster = ("asset", "materialize", "-m", "iip_assets.definitions", "--select", selection)
+    refresh = _start(team, *IIP, *refreshed.words, "--json")
+    run = _start(team, sys.executable, "-m", "dagster", *of_dagster)
+    told = json.loads(refresh.communicate()[0])
+    log = "".join(run.communicate())
+    assert run.returncode == 0, log[-3000:]
+    computed = re.findall(r"(\w+): computed in", log)
+    assert sorted({*told["computed"], *computed}) == sorted(refreshed.order)
+    assert not set(told["computed"]) & set(computed)
+    assert differences(refreshed.content, read_content(team.root)) == []
+
+
+def _start(team: Team, *command: str) -> subprocess.Popen[str]:
+    home = str(team.root / ".iip" / "dagster")
+    return subprocess.Popen(
+        command,
+        cwd=team.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONWARNINGS": "ignore", "DAGSTER_HOME": home},
+    )
