@@ -105,6 +105,17 @@ def broken_ingest(batch: str, fingerprint: str, attempts: int) -> Alarm:
     )
 
 
+def unprintable_batch(batch: str, fingerprint: str) -> Alarm:
+    """The alarm of a batch whose name no run can carry."""
+    return make_alarm(
+        "ingest_broken",
+        batch,
+        f"the folder {batch!r} in inbox/ is left there: its name has letters that cannot be "
+        "printed; rename it to letters, digits, `-` and `_`",
+        version=fingerprint,
+    )
+
+
 def stuck_refresh(names: Iterable[str], key: str, attempts: int) -> Alarm:
     """The alarm of assets that are still due after as many runs as are tried."""
     due = ", ".join(names)

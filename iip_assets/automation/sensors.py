@@ -5,9 +5,6 @@ They run in the process that serves the code, have a minute, and read no image.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import dagster as dg
 
 from iip_assets.automation import conditions
@@ -36,6 +33,7 @@ from iip_assets.engine.dagster_graph import REFRESH_JOB
 from iip_assets.engine.dagster_runs import UNDER_WAY, runs_under_way
 from iip_assets.engine.project import Project
 from iip_assets.engine.refresh import root_cause
+from iip_assets.engine.workspace import Workspace
 from iip_assets.settings import AutomationSettings, SettingsError, read_settings
 
 WORLD_TAG = "iip/world"
@@ -77,7 +75,7 @@ def _labeled_batch_sensor(project: Project, interval_s: int) -> dg.SensorDefinit
         # Runs before batches: what ended in between left the inbox before it is looked into.
         under_way = _under_way(context.instance, project)
         runs = [_ingest_run(run) for run in under_way if run.job_name == INGEST_JOB]
-        waiting = _waiting(workspace.root, context.log.warning)
+        waiting = _waiting(workspace)
         runs += [run for drop in waiting for run in _ended_ingests(context.instance, drop)]
         decision = decide_ingests(waiting, runs, attempts=attempts)
         for drop in decision.given_up:
@@ -202,14 +200,15 @@ def _failure_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
     return sensor
 
 
-def _waiting(root: Path, warn: Callable[[str], None]) -> list[Drop]:
+def _waiting(workspace: Workspace) -> list[Drop]:
     """The whole batches, but those that Dagster cannot name: one of them would stop all others."""
     found = []
-    for batch in waiting_batches(root):
+    for batch in waiting_batches(workspace.root):
         if batch.name.isprintable():
             found.append(Drop(batch.name, batch.fingerprint))
         else:
-            warn(f"inbox/{batch.name!r} is left there: rename it, its name has unprintable letters")
+            alarm = conditions.unprintable_batch(batch.name, batch.fingerprint)
+            AlarmBox.of(workspace.state).add(alarm)
     return found
 
 

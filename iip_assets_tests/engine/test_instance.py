@@ -59,3 +59,21 @@ def test_settings_that_dagster_does_not_take_are_named(text: str, workspace: Wor
     (workspace.dagster_home / "dagster.yaml").write_text(text)
     with pytest.raises(BadInstanceError, match=r"dagster\.yaml .*correct it, or delete it"):
         open_instance(workspace)
+
+
+def test_one_batch_and_one_refresh_of_the_sensors_run_at_a_time(workspace: Workspace) -> None:
+    with open_instance(workspace) as instance:
+        queue = instance.get_concurrency_config().run_queue_config
+        assert queue is not None
+        limits = {one["key"]: one["limit"] for one in queue.tag_concurrency_limits}
+        assert limits == {"iip/batch": 1, "iip/due": 1}
+        assert instance.get_sensor_settings()["use_threads"]
+
+
+def test_settings_that_an_older_version_wrote_are_kept_and_taken(workspace: Workspace) -> None:
+    old = "telemetry:\n  enabled: false\n"
+    prepare_dagster_home(workspace)
+    (workspace.dagster_home / "dagster.yaml").write_text(old)
+    with open_instance(workspace) as instance:
+        assert instance.get_concurrency_config().run_queue_config is not None
+    assert (workspace.dagster_home / "dagster.yaml").read_text() == old
