@@ -1,7 +1,8 @@
 """What changed underneath a value between two states: data, code, settings or packages.
 
-Read from the records of both states, from the value upwards. Where an asset came out equal,
-nothing above it can be the cause, whatever changed there.
+Read from the records of both states, from the value upwards. Where an asset on the way came out
+equal, nothing above it can be the cause, whatever changed there. The value itself is looked under
+even when it is equal: that a change had no effect on it is an answer.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ def find_causes(
         if one is None or other is None:
             causes.unknown.append(name)
             continue
-        if one.data_version == other.data_version:
+        equal = one.data_version == other.data_version
+        if equal and name != asset:
             continue
         moved = _own_changes(causes, one, other)
         for above in dict.fromkeys([*one.inputs, *other.inputs]):
@@ -100,7 +102,7 @@ def find_causes(
                 waiting.append(above)
             else:
                 causes.sources.append(Change(name, above, *versions))
-        if not moved:
+        if not moved and not equal:
             causes.without_cause.append(name)
     return causes
 

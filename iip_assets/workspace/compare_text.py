@@ -199,12 +199,16 @@ def _data_lines(data: DataChanges) -> Iterable[str]:
     for label in data.labels[:_MOST]:
         yield (
             f"label {label.before or 'none given'} → {label.after or 'none given'} on "
-            f"{label.images} images (batch {label.batch})"
+            f"{_images(label.images)} (batch {label.batch})"
         )
     if data.masks:
-        yield f"another mask on {data.masks} images"
+        yield f"another mask on {_images(data.masks)}"
     if data.facts:
-        yield f"another fact (subject, age, device …) on {data.facts} images"
+        yield f"another fact (subject, age, device …) on {_images(data.facts)}"
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
 
 
 def _listed(kind: str, changes: list[Change], how: Any) -> list[str]:

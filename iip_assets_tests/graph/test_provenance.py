@@ -42,7 +42,7 @@ def relabelled(team: Team) -> Iterator[dict[str, Any]]:
     before, after = relabel(team, image_id)
     team.dvc("add", "--quiet", "data")
     team.commit("One label corrected")
-    done = team.iip("refresh", "--json", "model_evaluation", "drift_report")
+    done = team.iip("refresh", "--json", "model_evaluation", "drift_report", "quarantine")
     assert not json.loads(done.stdout)["failed"]
     (team.root / "iip.toml").write_text(QUICK + "\n[compute]\nthreads = 1\n")
     team.commit("A setting")
@@ -106,7 +106,7 @@ def test_a_corrected_label_is_the_one_cause_between_its_two_revisions(
     assert shown["data"]["batches"] == []
     page = team.iip("compare", relabelled["start"], "now", "--markdown").stdout
     assert "| filter.f1_macro |" in page
-    assert f"label {relabelled['before']} → {relabelled['after']} on 1 images" in page
+    assert f"label {relabelled['before']} → {relabelled['after']} on 1 image" in page
     for words in (["HEAD", "HEAD"], ["HEAD", "now"]):
         same = json.loads(team.iip("compare", *words, "--json").stdout)
         assert {row["verdict"] for row in same["metrics"]} == {"equal"}

@@ -6,7 +6,7 @@ from typing import Any
 
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.artifacts import Artifact
-from iip_assets.workspace.causes import find_causes
+from iip_assets.workspace.causes import Causes, find_causes
 
 
 def record(asset: str, version: str, inputs: dict[str, str], **changes: Any) -> ActionRecord:
@@ -74,9 +74,10 @@ def test_changed_data_is_a_cause_only_as_far_as_it_came_through() -> None:
     assert find_causes(state(), stopped, "score").sources == []
 
 
-def test_an_equal_value_has_no_causes_whatever_changed_above_it() -> None:
+def test_what_changed_under_an_equal_value_is_told_and_nothing_where_all_is_equal() -> None:
     found = find_causes(state(), state(data="d2", rows="r2", model="m2"), "score")
-    assert (found.sources, found.settings, found.without_cause, found.unknown) == ([], [], [], [])
+    assert [one.name for one in found.sources] == ["data"]
+    assert find_causes(state(), state(), "score") == Causes()
 
 
 def test_another_value_of_the_same_makings_is_without_cause() -> None:
