@@ -10,6 +10,7 @@ import sys
 import typer
 
 from iip_assets.commands.compare import compare
+from iip_assets.commands.gc import gc
 from iip_assets.commands.refreshing import refresh, show, status
 from iip_assets.commands.trace import trace
 from iip_assets.commands.workspaces import doctor, init, synthesize, ui
@@ -28,6 +29,7 @@ for _verb in (
     trace,
     compare,
     doctor,
+    gc,
     synthesize,
     ui,
 ):

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from iip_assets.engine.actions import ActionRecord
+from iip_assets.engine.garbage import Garbage
 from iip_assets.engine.perform import report_page
 from iip_assets.engine.plan import Planned
 from iip_assets.engine.project import Project
@@ -148,6 +149,46 @@ def _seconds(seconds: float | None) -> str:
     if seconds is None:
         return "?"
     return f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}"
+
+
+def print_garbage(garbage: Garbage) -> None:
+    """What `iip gc` frees, by kind, and what it looked at."""
+    console = Console()
+    console.print(
+        f"Kept: what is materialized, the working tree, and {garbage.revisions} states of git "
+        "revisions (all branches, tags and stashes).",
+        highlight=False,
+    )
+    if garbage.unknown_versions:
+        console.print(
+            f"No rows of images can be deleted: the listing of {garbage.unknown_versions[0]} is "
+            "neither in the DVC cache nor in the remote, so its images are not known; `dvc fetch "
+            "--all-commits` may bring it.",
+            highlight=False,
+        )
+    if garbage.empty:
+        console.print("There is nothing to free.")
+        return
+    table = Table("what")
+    for column in ("number", "MB"):
+        table.add_column(column, justify="right")
+    for what, sizes in (
+        ("artifacts", garbage.artifacts),
+        ("action records", garbage.records),
+        ("feature tables", garbage.tables),
+        ("reports", garbage.reports),
+    ):
+        if sizes:
+            table.add_row(what, str(len(sizes)), f"{sum(sizes.values()) / 1e6:.1f}")
+    for name, count in garbage.rows.items():
+        table.add_row(f"rows of images in {name}, and its older versions", str(count), "")
+    console.print(table)
+    if garbage.store and garbage.artifacts:
+        console.print(
+            f"The artifacts are in {garbage.store}: another workspace that keeps its own there "
+            "would have to compute them again.",
+            highlight=False,
+        )
 
 
 def print_asset(project: Project, name: str, *, as_json: bool) -> None:
