@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,16 +89,16 @@ class LanceTable:
         import pyarrow.compute as pc
 
         wanted = pa.array(keys.to_list(), pa.string())
-        with self._readable():
-            schema = self._table.schema
-
-            def batches() -> Iterator[pa.RecordBatch]:
-                for batch in self._table.search().to_batches():
-                    yield batch.filter(pc.is_in(batch[KEY], value_set=wanted))
-
+        # By way of a nameless file: the whole table may be larger than memory, and Lance cannot
+        # read it and write it at once.
+        with self._readable(), tempfile.TemporaryFile(dir=self._path.parent) as kept:
             if len(wanted) < self._table.count_rows():
+                with pa.ipc.new_stream(kept, self._table.schema) as stream:
+                    for batch in self._table.search().to_batches():
+                        stream.write_batch(batch.filter(pc.is_in(batch[KEY], value_set=wanted)))
+                kept.seek(0)
                 self._table = self._database.create_table(
-                    self._name, data=batches(), schema=schema, mode="overwrite"
+                    self._name, data=pa.ipc.open_stream(kept), mode="overwrite"
                 )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of readers, who are told above

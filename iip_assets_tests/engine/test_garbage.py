@@ -113,7 +113,7 @@ def test_rows_of_a_picture_that_no_version_holds_leave_the_disk(toy: PicturesToy
     features = toy.project.workspace.state / "features"
 
     def on_disk() -> bool:
-        return any(b"secretimage" in file.read_bytes() for file in features.rglob("*.lance"))
+        return any(b"secretimage" in file.read_bytes() for file in features.glob("*/data/*"))
 
     assert on_disk()
     toy.write(*SOME)
