@@ -53,9 +53,27 @@ def refresh(
         raise typer.Exit(1)
 
 
-def status(as_json: AsJson = False) -> None:
+def status(
+    as_json: AsJson = False,
+    why: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ASSET",
+            help="Of this one alone the whole chain of reasons, down to the causes.",
+        ),
+    ] = None,
+) -> None:
     """Show how every asset stands and, where it is stale, why."""
     refresher = open_refresher()
+    if why is not None:
+        explanation = refresher.explain(why)
+        if as_json:
+            typer.echo(json.dumps(explanation.as_json()))
+            return
+        from iip_assets.workspace.summary import print_explanation
+
+        print_explanation(explanation)
+        return
     states = refresher.states()
     if as_json:
         shown = {

@@ -9,8 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.tree import Tree
 
 from iip_assets.engine.actions import ActionRecord
+from iip_assets.engine.causes import Explanation, Link
 from iip_assets.engine.garbage import Garbage
 from iip_assets.engine.perform import report_page
 from iip_assets.engine.plan import Planned
@@ -112,6 +114,38 @@ def print_states(project: Project, states: dict[str, State]) -> None:
         console.print("Everything is up to date.")
     if blocked:
         console.print(f"{blocked} blocked: mend what the check above them found.")
+
+
+def print_explanation(explanation: Explanation) -> None:
+    """The chain of reasons as a tree, then the causes at its ends."""
+    console = Console()
+    chain = explanation.chain
+    if chain.state == "fresh":
+        console.print(f"{chain.asset} is up to date.", highlight=False)
+        return
+    tree = Tree(_link_text(chain))
+    _grow(tree, chain)
+    console.print(tree)
+    for cause in explanation.causes:
+        alone = f", {cause.freed} of them by it alone" if cause.freed < cause.held else ""
+        console.print(
+            f"[bold]{escape(cause.asset)}[/]: {escape(cause.reason)} "
+            f"(holds {cause.held} assets{alone})",
+            highlight=False,
+        )
+        for detail in cause.details:
+            console.print(f"  {escape(detail)}", highlight=False)
+
+
+def _grow(tree: Tree, link: Link) -> None:
+    for one in link.above:
+        _grow(tree.add(_link_text(one)), one)
+
+
+def _link_text(link: Link) -> str:
+    colour = _COLOURS[link.state]
+    reasons = escape("; ".join(link.reasons))
+    return f"{link.asset} [{colour}]{link.state}[/]" + (f": {reasons}" if reasons else "")
 
 
 def print_plan(planned: list[Planned]) -> None:
