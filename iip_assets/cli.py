@@ -12,6 +12,7 @@ import typer
 from iip_assets.commands.alarms import alarms
 from iip_assets.commands.compare import compare
 from iip_assets.commands.export import export
+from iip_assets.commands.gc import gc
 from iip_assets.commands.ingest import ingest
 from iip_assets.commands.refreshing import refresh, show, status
 from iip_assets.commands.trace import trace
@@ -34,6 +35,7 @@ for _verb in (
     alarms,
     doctor,
     export,
+    gc,
     synthesize,
     ui,
 ):

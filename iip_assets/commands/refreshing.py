@@ -45,7 +45,8 @@ def refresh(
 ) -> None:
     """Bring every asset up to date, computing only what is stale, down to the single image."""
     started = time.monotonic()
-    if not assets and metrics is None and (settled := look_again(for_people=not as_json)):
+    whole = not assets and not force and metrics is None
+    if whole and (settled := look_again(for_people=not as_json)):
         if dry_run:
             _print_plan([], as_json)
         else:
@@ -74,8 +75,26 @@ def refresh(
         raise typer.Exit(1)
 
 
-def status(as_json: AsJson = False) -> None:
+def status(
+    as_json: AsJson = False,
+    why: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ASSET",
+            help="Of this one alone the whole chain of reasons, down to the causes.",
+        ),
+    ] = None,
+) -> None:
     """Show how every asset stands and, where it is stale, why."""
+    if why is not None:
+        explanation = open_refresher().explain(why)
+        if as_json:
+            typer.echo(json.dumps(explanation.as_json()))
+            return
+        from iip_assets.workspace.summary import print_explanation
+
+        print_explanation(explanation)
+        return
     settled = look_again(for_people=False)
     if settled:
         rooms, states = settled.rooms, settled.states()

@@ -111,6 +111,14 @@ class ActionLog:
             return []
         return sorted(folder.name for folder in self._folder.iterdir() if folder.is_dir())
 
+    def files(self) -> dict[Path, tuple[str, str]]:
+        """Every file of the log with the asset and the action key that it stands for."""
+        return {
+            file: (file.parent.name, file.stem)
+            for file in sorted(self._folder.glob("*/*"))
+            if file.is_file()
+        }
+
     def add(self, record: ActionRecord) -> None:
         """Keeps a record."""
         fields = asdict(record)

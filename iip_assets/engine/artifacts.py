@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import polars as pl
     from upath import UPath
 
+# Artifacts lie in folders by the beginning of their hash; what lies elsewhere is not ours.
+_FOLDER_LETTERS = 2
 # A zip entry's date must not depend on the clock; this is the earliest that the format holds.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -107,9 +109,9 @@ class ArtifactStore:
         return UPath(self._location)
 
     @property
-    def is_local(self) -> bool:
-        """Whether the store is a folder of this machine."""
-        return "://" not in self._location
+    def url(self) -> str | None:
+        """The store's URL; None where it is a local folder."""
+        return self._location if "://" in self._location else None
 
     def put(self, value: Any) -> Artifact:
         """Stores the value, unless it is there already, and says where.
@@ -120,14 +122,16 @@ class ArtifactStore:
         kind, extension, content = _classify(value)
         data = encode(value)
         name = digest_bytes(data)
-        artifact = Artifact(kind, digest_json([kind, content]), f"{name[:2]}/{name}.{extension}")
+        artifact = Artifact(
+            kind, digest_json([kind, content]), f"{name[:_FOLDER_LETTERS]}/{name}.{extension}"
+        )
         if not self.has(artifact):
             _write_whole(self._root / artifact.name, data)
         return artifact
 
     def has(self, artifact: Artifact) -> bool:
         """Whether the artifact is there. A plain stat where the store is a local folder."""
-        if self.is_local:
+        if self.url is None:
             return os.path.exists(os.path.join(self._location, artifact.name))  # noqa: PTH110, PTH118 - called on every status
         return bool((self._root / artifact.name).exists())
 
@@ -145,6 +149,22 @@ class ArtifactStore:
                 f"cannot read the artifact {path} ({type(error).__name__}: {error}); "
                 "delete that file and run `iip refresh`, which computes it again"
             ) from error
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of everything in the store by name, half-written files of killed runs too."""
+        root = self._root
+        if not root.exists():
+            return {}
+        return {
+            f"{folder.name}/{file.name}": file.stat().st_size
+            for folder in root.iterdir()
+            if len(folder.name) == _FOLDER_LETTERS and folder.is_dir()
+            for file in folder.iterdir()
+        }
+
+    def delete(self, name: str) -> None:
+        """Takes a file out of the store, by its name in `sizes`."""
+        (self._root / name).unlink(missing_ok=True)
 
     def path(self, artifact: Artifact) -> str:
         """Where the artifact lies, for people."""

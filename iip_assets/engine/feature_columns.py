@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
     import polars as pl
@@ -108,12 +109,12 @@ def unpack(stored: pl.DataFrame, also: Sequence[str]) -> pl.DataFrame:
 
 def field_of(column: str) -> str:
     """The field that a column holds."""
-    return column.partition(":")[2].replace("%2E", ".").replace("%25", "%")
+    return unquote(column.partition(":")[2])
 
 
 def _column(kind: str, field: str) -> str:
-    # Lance takes a dot for a path into a structure.
-    return f"{kind}:{field.replace('%', '%25').replace('.', '%2E')}"
+    # Lance takes a dot for a path into a structure, and stumbles over quotes.
+    return f"{kind}:{quote(field, safe='').replace('.', '%2E')}"
 
 
 def _kinds(name: str, values: Sequence[Any]) -> list[str]:

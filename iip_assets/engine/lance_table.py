@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -35,9 +37,11 @@ class LanceTable:
         import lancedb
 
         folder.mkdir(parents=True, exist_ok=True)
+        self._name = name
         self._path = folder / f"{name}.lance"
         with self._readable():
-            self._table = _open_or_create(lancedb.connect(str(folder)), name)
+            self._database = lancedb.connect(str(folder))
+            self._table = _open_or_create(self._database, name)
 
     def keys(self) -> pl.DataFrame:
         """The keys that are there, as one column."""
@@ -74,6 +78,36 @@ class LanceTable:
             fair = files > _MANY_FILES and new > _FAIR_PART * rows
             if fair or files > _VERY_MANY_FILES:
                 self._table.optimize(cleanup_older_than=_GRACE)
+
+    def retain(self, keys: pl.Series) -> None:
+        """Keeps the rows of these keys alone; what the others held leaves the disk at once.
+
+        The rows that stay are written anew, in one step; only ever under the workspace's lock. Who
+        reads an older version at that moment must open the table again.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        wanted = pa.array(keys.to_list(), pa.string())
+        # By way of a nameless file: the whole table may be larger than memory, and Lance cannot
+        # read it and write it at once.
+        with self._readable(), tempfile.TemporaryFile(dir=self._path.parent) as kept:
+            if len(wanted) < self._table.count_rows():
+                with pa.ipc.new_stream(kept, self._table.schema) as stream:
+                    for batch in self._table.search().to_batches():
+                        stream.write_batch(batch.filter(pc.is_in(batch[KEY], value_set=wanted)))
+                kept.seek(0)
+                self._table = self._database.create_table(
+                    self._name, data=pa.ipc.open_stream(kept), mode="overwrite"
+                )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of readers, who are told above
+                self._table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
+
+    def has_older_versions(self) -> bool:
+        """Whether files of older versions lie beside the present one's."""
+        with self._readable():
+            return len(self._table.list_versions()) > 1
 
     def _widen(self, schema: pa.Schema) -> None:
         """Makes room for fields that the table has not met yet."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from iip_assets.engine.causes import Explanation, explain
 from iip_assets.engine.event_cache import read_cached_ledger, write_cached_ledger
 from iip_assets.engine.lock import workspace_lock
 from iip_assets.engine.perform import Outcome, images_of
@@ -105,6 +106,16 @@ class Refresher:
         states = self.states()
         wanted = self._wanted(states, only)
         return make_plan(self.project, self.ledger(), states, wanted, anew)
+
+    def explain(self, asset: str) -> Explanation:
+        """Why an asset is as it is, down to the causes.
+
+        Raises:
+            KeyError: An asset of that name does not exist.
+        """
+        self._refuse_unknown([asset])
+        states = self.states()
+        return explain(self.project, self.ledger(), states, asset)
 
     def refresh(self, only: Collection[str] = (), *, anew: Collection[str] = ()) -> Refreshed:
         """Runs what is stale and what lies below it, in this process.

@@ -84,7 +84,7 @@ def settle(refresher: Refresher, *, watched: Iterable[str], notes: Mapping[str, 
     files, package = sorted(watched), str(project.code_keys.folder)
     before = _footing(root, files, package)
     # Whether a remote artifact is still there only its store can say.
-    if before["event_log"] is None or not store.is_local:
+    if before["event_log"] is None or store.url is not None:
         return
     states, ledger = refresher.states(), refresher.ledger()
     records = [record for name in states if (record := project.record(name, ledger))]

@@ -10,8 +10,11 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.tree import Tree
 
 from iip_assets.engine.actions import ActionRecord
+from iip_assets.engine.causes import Explanation, Link
+from iip_assets.engine.garbage import Garbage
 from iip_assets.engine.perform import report_page
 from iip_assets.engine.plan import Planned
 from iip_assets.engine.project import Project
@@ -120,6 +123,38 @@ def print_states(rooms: Mapping[str, str], states: Mapping[str, State]) -> None:
         console.print(f"{blocked} blocked: mend what the check above them found.")
 
 
+def print_explanation(explanation: Explanation) -> None:
+    """The chain of reasons as a tree, then the causes at its ends."""
+    console = Console()
+    chain = explanation.chain
+    if chain.state == "fresh":
+        console.print(f"{chain.asset} is up to date.", highlight=False)
+        return
+    tree = Tree(_link_text(chain))
+    _grow(tree, chain)
+    console.print(tree)
+    for cause in explanation.causes:
+        alone = f", {cause.freed} of them by it alone" if cause.freed < cause.held else ""
+        console.print(
+            f"[bold]{escape(cause.asset)}[/]: {escape(cause.reason)} "
+            f"(holds {cause.held} assets{alone})",
+            highlight=False,
+        )
+        for detail in cause.details:
+            console.print(f"  {escape(detail)}", highlight=False)
+
+
+def _grow(tree: Tree, link: Link) -> None:
+    for one in link.above:
+        _grow(tree.add(_link_text(one)), one)
+
+
+def _link_text(link: Link) -> str:
+    colour = _COLOURS[link.state]
+    reasons = escape("; ".join(link.reasons))
+    return f"{link.asset} [{colour}]{link.state}[/]" + (f": {reasons}" if reasons else "")
+
+
 def print_plan(planned: list[Planned]) -> None:
     """What a refresh would run, over how many images, for how long."""
     console = Console()
@@ -155,6 +190,46 @@ def _seconds(seconds: float | None) -> str:
     if seconds is None:
         return "?"
     return f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}"
+
+
+def print_garbage(garbage: Garbage) -> None:
+    """What `iip gc` frees, by kind, and what it looked at."""
+    console = Console()
+    console.print(
+        f"Kept: what is materialized, the working tree, and {garbage.revisions} states of git "
+        "revisions (all branches, tags and stashes).",
+        highlight=False,
+    )
+    if garbage.unknown_versions:
+        console.print(
+            f"No rows of images can be deleted: the listing of {garbage.unknown_versions[0]} is "
+            "neither in the DVC cache nor in the remote, so its images are not known; `dvc fetch "
+            "--all-commits` may bring it.",
+            highlight=False,
+        )
+    if garbage.empty:
+        console.print("There is nothing to free.")
+        return
+    table = Table("what")
+    for column in ("number", "MB"):
+        table.add_column(column, justify="right")
+    for what, sizes in (
+        ("artifacts", garbage.artifacts),
+        ("action records", garbage.records),
+        ("feature tables", garbage.tables),
+        ("reports", garbage.reports),
+    ):
+        if sizes:
+            table.add_row(what, str(len(sizes)), f"{sum(sizes.values()) / 1e6:.1f}")
+    for name, count in garbage.rows.items():
+        table.add_row(f"rows of images in {name}, and its older versions", str(count), "")
+    console.print(table)
+    if garbage.store and garbage.artifacts:
+        console.print(
+            f"The artifacts are in {garbage.store}: another workspace that keeps its own there "
+            "would have to compute them again.",
+            highlight=False,
+        )
 
 
 def print_asset(project: Project, name: str, *, as_json: bool) -> None:

@@ -154,15 +154,15 @@ class PicturesToy:
         """Performs every asset; gives those that were due."""
         self.ledger.observe("pictures", pictures.observe(self.root))
         due = [name for name, one in find_states(self.project, self.ledger).items() if one.due]
+        return {name: self.perform(name) for name in due}
+
+    def perform(self, name: str) -> Outcome:
         performer = Performer(self.project, self.ledger, lambda _: None)
-        outcomes = {}
-        for name in due:
-            one = self.project.graph.assets[name]
-            outcome = performer.perform(one, loaded=self.project.code_of(one))
-            record = outcome.record
-            self.ledger.made[name] = Materialized(record.data_version, record.action_key)
-            outcomes[name] = outcome
-        return outcomes
+        one = self.project.graph.assets[name]
+        outcome = performer.perform(one, loaded=self.project.code_of(one))
+        record = outcome.record
+        self.ledger.made[name] = Materialized(record.data_version, record.action_key)
+        return outcome
 
 
 def read(root: Path) -> SimpleNamespace:

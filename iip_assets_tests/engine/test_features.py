@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import lancedb
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from iip_assets.engine import lance_table
+from iip_assets.engine.feature_columns import identities, row_keys
 from iip_assets.engine.features import FeatureTable, Filled
-from iip_assets.engine.lance_table import DamagedFeaturesError
+from iip_assets.engine.lance_table import DamagedFeaturesError, LanceTable
 
 
 def measure(records: list[dict[str, Any]], *, add: int, seen: list[str]) -> list[dict[str, Any]]:
@@ -146,3 +151,80 @@ def test_compaction_on_the_way_loses_and_doubles_nothing(
     assert (seen, filled.frame["image_id"].to_list()) == (names, names)
     assert filled.frame["length"].to_list() == [2.0] * 11
     assert fill(tmp_path, rows(*names, "new"))[1] == ["new"]
+
+
+def test_what_is_missing_is_told_without_computing(tmp_path: Path) -> None:
+    table = FeatureTable(tmp_path, "lengths")
+    frame = pl.concat([rows("a", "b", "b"), rows("a", mask="m")])
+    assert table.missing(frame, code_key="c", given={"add": 0}).rows() == [
+        ("a", None),
+        ("b", None),
+        ("a", "m"),
+    ]
+    assert list(tmp_path.iterdir()) == []
+    fill(tmp_path, rows("a", "c"))
+    missing = table.missing(frame, code_key="c", given={"add": 0})
+    assert missing.rows() == [("b", None), ("a", "m")]
+
+
+TEXTS = st.one_of(st.none(), st.text(max_size=3), st.sampled_from(["null", '"', "\\", "|", "a"]))
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=8))
+def test_two_rows_have_one_key_just_where_they_are_equal(pairs: list[tuple[str, str]]) -> None:
+    frame = pl.DataFrame(pairs, schema={"image_id": pl.String, "mask_id": pl.String}, orient="row")
+    assert row_keys(frame).n_unique() == len(set(pairs))
+    assert identities(row_keys(frame)).rows() == pairs
+
+
+def test_an_identity_whose_text_may_vary_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="'severity' of a feature's rows is Float64"):
+        fill(tmp_path, rows("a").with_columns(severity=0.1))
+
+
+def test_a_field_of_any_name_and_mixed_kinds_comes_back_as_it_went_in(tmp_path: Path) -> None:
+    def odd(records: list[dict[str, Any]], **_: Any) -> list[dict[str, Any]]:
+        return [
+            {"iou_a.b%2E`": 1 if record["image_id"] == "a" else 0.5, "Ü": True, "none": None}
+            for record in records
+        ]
+
+    for _ in range(2):
+        frame = fill(tmp_path, rows("a", "b", "c"), compute=odd)[0].frame
+        assert frame["iou_a.b%2E`"].to_list() == [1.0, 0.5, 0.5]
+        assert frame.schema["Ü"] == pl.Boolean
+        assert frame.schema["none"] == pl.Null
+    whole = fill(tmp_path, rows("a"), compute=odd)[0].frame
+    assert whole.schema["iou_a.b%2E`"] == pl.Int64  # as if the others were not in the table
+
+
+def test_an_image_a_day_leaves_few_files_and_a_reader_of_before_reads_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, rows("first"))
+    (folder,) = tmp_path.iterdir()
+    reader = lancedb.connect(tmp_path).open_table(folder.stem)
+    reader.checkout(reader.version)
+    for number in range(60):
+        fill(tmp_path, rows(f"{number}"))
+    assert reader.count_rows() == 1  # its files stay for the time of grace
+    # Once that is over, what only older versions need is gone.
+    monkeypatch.setattr(lance_table, "_GRACE", timedelta(milliseconds=1))
+    for number in range(60, 200):
+        fill(tmp_path, rows(f"{number}"))
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    assert len(files) < 4 * lance_table._MANY_FILES
+    assert fill(tmp_path, rows("first", *map(str, range(200))))[1] == []
+
+
+def test_two_writers_do_not_double_a_row(tmp_path: Path) -> None:
+    """Without the lock that engine runs hold: both find the row missing, one of them adds it."""
+
+    def late(records: list[dict[str, Any]], *, add: int, seen: list[str]) -> list[dict[str, Any]]:
+        fill(tmp_path, rows("a", "b"))
+        return measure(records, add=add, seen=seen)
+
+    frame = fill(tmp_path, rows("a", "b"), compute=late)[0].frame
+    assert frame["image_id"].to_list() == ["a", "b"]
+    assert LanceTable(tmp_path, next(tmp_path.iterdir()).stem).keys().height == 2

@@ -1,0 +1,239 @@
+"""Cleaning up frees what nothing needs, and costs no computation at any revision."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from copy import deepcopy
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from iip_assets.engine.garbage import Garbage, find_garbage, sweep
+from iip_assets_tests.engine.pictures_toy import PicturesToy
+
+SOME = [(f"{n}.png", f"image{n}", f"mask{n}" if n % 2 else None) for n in range(4)]
+
+
+def git(root: Path, *words: str) -> str:
+    name = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    done = subprocess.run(["git", *name, *words], cwd=root, check=True, capture_output=True)
+    return done.stdout.decode().strip()
+
+
+def commit(toy: PicturesToy) -> str:
+    git(toy.root, "add", "pictures", "toy")
+    git(toy.root, "commit", "--quiet", "--allow-empty", "--message", "state")
+    return git(toy.root, "rev-parse", "HEAD")
+
+
+def checkout(toy: PicturesToy, revision: str) -> None:
+    git(toy.root, "checkout", "--quiet", "--force", revision)
+
+
+def clean(toy: PicturesToy) -> Garbage:
+    garbage = find_garbage(toy.project, toy.ledger)
+    sweep(toy.project, garbage)
+    return garbage
+
+
+def computed(toy: PicturesToy) -> list[str]:
+    """What a refresh computes: assets that are not reused, and images one by one."""
+    return [
+        f"{name} {outcome.record.images_computed}"
+        for name, outcome in toy.refresh().items()
+        if not outcome.reused
+    ]
+
+
+def start(root: Path) -> PicturesToy:
+    root.mkdir(exist_ok=True)
+    git(root, "init", "--quiet")
+    toy = PicturesToy(root)
+    toy.write(*SOME)
+    return toy
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> PicturesToy:
+    return start(tmp_path)
+
+
+def test_what_only_an_uncommitted_state_needed_goes_and_the_committed_one_stays(
+    toy: PicturesToy,
+) -> None:
+    toy.refresh()
+    first = commit(toy)
+    toy.set(scale=7, seed=0)  # tried, never committed
+    toy.refresh()
+    checkout(toy, first)
+    toy.refresh()
+    garbage = clean(toy)
+    assert len(garbage.records) == 3  # measured, model, predicted
+    assert len(garbage.tables) == 2
+    assert computed(toy) == []
+    toy.set(scale=7, seed=0)
+    assert computed(toy) == ["measured 4", "model 0", "predicted 4"]
+
+
+@pytest.mark.parametrize("keeps", ["a branch", "a tag", "a stash", "nothing"])
+def test_any_ref_keeps_its_state(keeps: str, toy: PicturesToy) -> None:
+    toy.refresh()
+    commit(toy)
+    git(toy.root, "checkout", "--quiet", "-b", "side")
+    toy.write(*SOME[:2])
+    toy.refresh()
+    if keeps == "a stash":
+        git(toy.root, "stash")
+        (toy.root / "toy").touch()
+        toy.set(scale=1, seed=3)
+        git(toy.root, "stash")  # the older one is in the stash's log alone
+    else:
+        side = commit(toy)
+        git(toy.root, "checkout", "--quiet", "--detach", "HEAD~1")
+        if keeps != "a branch":
+            git(toy.root, "branch", "--delete", "--force", "side")
+        if keeps == "a tag":
+            git(toy.root, "tag", "kept", side)
+    toy.refresh()
+    clean(toy)
+    assert computed(toy) == []
+    toy.write(*SOME[:2])
+    assert (computed(toy) == []) == (keeps != "nothing")
+
+
+def test_rows_of_a_picture_that_no_version_holds_leave_the_disk(toy: PicturesToy) -> None:
+    toy.write(*SOME, ("secret.png", "secretimage", None))
+    toy.refresh()
+    features = toy.project.workspace.state / "features"
+
+    def on_disk() -> bool:
+        return any(b"secretimage" in file.read_bytes() for file in features.glob("*/data/*"))
+
+    assert on_disk()
+    toy.write(*SOME)
+    toy.refresh()
+    commit(toy)
+    garbage = clean(toy)
+    assert sum(garbage.rows.values()) == 1  # of the predictions' table nothing is left
+    assert not on_disk()
+    assert computed(toy) == []
+    assert find_garbage(toy.project, toy.ledger).empty
+
+
+def test_rows_stay_where_a_needed_version_cannot_be_read(
+    toy: PicturesToy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.write(*SOME, ("other.png", "other", None))
+    toy.refresh()
+    toy.write(*SOME)
+    toy.refresh()
+    source = toy.project.graph.sources["pictures"]
+    monkeypatch.setitem(
+        toy.project.graph.sources,
+        "pictures",
+        type(source)(**{**vars(source), "ids": lambda *_: None}),
+    )
+    garbage = clean(toy)
+    assert garbage.rows == {}
+    assert garbage.unknown_versions
+
+
+def test_the_rows_of_a_killed_run_are_kept_for_the_next_one(toy: PicturesToy) -> None:
+    toy.refresh()
+    shutil.rmtree(toy.project.workspace.state / "actions" / "predicted")
+    (said,) = (toy.project.workspace.state / "features").glob("said-*.lance")
+    assert said not in find_garbage(toy.project, toy.ledger).tables
+    long_ago = time.time() - 30 * 86_400
+    for file in said.rglob("*"):
+        os.utime(file, (long_ago, long_ago))
+    assert said in find_garbage(toy.project, toy.ledger).tables
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_a_kill_on_the_way_takes_nothing_needed_and_the_next_one_ends_it(
+    step: int, toy: PicturesToy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.write(*SOME, ("gone.png", "gone", None))
+    toy.refresh()
+    toy.write(*SOME)
+    toy.refresh()
+    left = step
+
+    def deadly(act: object) -> object:
+        def wrapped(*args: object, **keywords: object) -> object:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+            return act(*args, **keywords)  # type: ignore[operator]
+
+        return wrapped
+
+    with monkeypatch.context() as killing:
+        killing.setattr(Path, "unlink", deadly(Path.unlink))
+        killing.setattr(shutil, "rmtree", deadly(shutil.rmtree))
+        with pytest.raises(KeyboardInterrupt):
+            clean(toy)
+    assert computed(toy) == []
+    clean(toy)
+    assert find_garbage(toy.project, toy.ledger).empty
+    assert computed(toy) == []
+
+
+ACTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.integers(0, 4)),
+        st.tuples(st.just("set"), st.integers(0, 2)),
+        st.tuples(st.just("code"), st.integers(0, 1)),
+        st.tuples(st.just("commit"), st.booleans()),
+        st.tuples(st.just("refresh"), st.none()),
+    ),
+    min_size=4,
+    max_size=12,
+)
+
+
+@pytest.mark.slow
+@settings(max_examples=12, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(ACTS)
+def test_no_revision_computes_more_than_without_cleaning_up(
+    acts: list[tuple[str, int | bool | None]],
+) -> None:
+    with TemporaryDirectory() as folder:
+        toy, revisions = start(Path(folder) / "workspace"), []
+        toy.refresh()
+        revisions.append(commit(toy))
+        for act, value in acts:
+            if act == "write":
+                toy.write(*SOME[: int(value or 0)])
+            elif act == "set":
+                toy.set(scale=1 + int(value or 0) % 2, seed=int(value or 0))
+            elif act == "code":
+                toy.keys.code["measured"] = str(value)
+            elif act == "commit":
+                # A person commits what is up to date; what was never computed costs its price.
+                toy.refresh()
+                revisions.append(commit(toy))
+            else:
+                toy.refresh()
+        without = Path(folder) / "without"
+        shutil.copytree(toy.root, without)
+        clean(toy)
+        other = PicturesToy(without)
+        other.keys = toy.keys
+        other.project = type(other.project)(
+            other.project.graph,
+            other.project.workspace,
+            toy.keys,  # type: ignore[arg-type]
+        )
+        other.ledger = deepcopy(toy.ledger)
+        for revision in [*revisions, *reversed(revisions)]:
+            for one in (toy, other):
+                checkout(one, revision)
+            assert set(computed(toy)) <= set(computed(other)), revision
