@@ -14,11 +14,16 @@ def write_bytes_whole(path: Path, data: bytes) -> None:
     """Writes the file under another name, brings it to the disk, then renames it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    except OSError:
+        # On a full disk, what was written is in the way of what can be freed.
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_text_whole(path: Path, text: str) -> None:
