@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from iip_assets.engine.atomic import sweep_old_writes
 from iip_assets.engine.event_cache import read_cached_ledger, write_cached_ledger
 from iip_assets.engine.lock import workspace_lock
 from iip_assets.engine.perform import Outcome, images_of
@@ -120,7 +121,7 @@ class Refresher:
             states = self.states()
             due = self._due(states, only)
             if due or self._instance is not None:
-                self._end_dead_runs()
+                self._clear_up()
             outcomes: dict[str, Outcome] = {}
             errors: dict[str, str] = {}
             run_id = self._run(due, loaded, outcomes, errors) if due else None
@@ -173,9 +174,11 @@ class Refresher:
                 errors[str(event.step_key)] = _root_cause(event.step_failure_data.error)
         return run_id
 
-    def _end_dead_runs(self) -> None:
+    def _clear_up(self) -> None:
+        """Takes away what killed processes left."""
         from iip_assets.engine.dagster_runs import end_dead_runs
 
+        sweep_old_writes(self.project.workspace.state)
         end_dead_runs(self.project.workspace.state, self._dagster(), say=self.say)
 
     def _summary(
