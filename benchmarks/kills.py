@@ -22,27 +22,42 @@ from iip_assets_tests.graph import killed_ingest, killed_refresh
 from iip_assets_tests.graph.killing import Kill, Moment, copy_workspace, make_workspace
 
 
-def choose_moments(
-    count: int, *, seconds: float, events: Sequence[str], most: int, seed: int
-) -> list[Moment]:
-    """Half of them uniformly over the whole run, half right after something was written.
+class Moments:
+    """Moments in turn: anywhere in the run, and right after something was written.
 
-    Args:
-        count: How many.
-        seconds: How long an undisturbed run takes.
-        events: Globs of what is written.
-        most: How often each is written at most.
-        seed: Equal seeds give equal moments.
+    A moment that did not come, since the command had ended before, is not drawn again.
     """
-    rng = random.Random(seed)
-    over = [Moment(rng.uniform(0, seconds)) for _ in range(count - count // 2)]
-    after = [
-        Moment(
-            rng.choice([0.0, rng.uniform(0, 0.02)]), events[n % len(events)], rng.randint(1, most)
-        )
-        for n in range(count // 2)
-    ]
-    return over + after
+
+    def __init__(self, seconds: float, events: Sequence[str], *, most: int, seed: int) -> None:
+        """Moments of a command.
+
+        Args:
+            seconds: How long it takes undisturbed.
+            events: Globs of what it writes.
+            most: How often each is written at most.
+            seed: Equal seeds give equal moments.
+        """
+        self._rng = random.Random(seed)
+        self._seconds = seconds
+        self._times = dict.fromkeys(events, most)
+        self._count = 0
+
+    def draw(self) -> Moment:
+        """The next moment."""
+        self._count += 1
+        events = [event for event, times in self._times.items() if times]
+        if self._count % 2 or not events:
+            return Moment(self._rng.uniform(0, self._seconds))
+        event = events[self._count // 2 % len(events)]
+        after_s = self._rng.choice([0.0, self._rng.uniform(0, 0.02)])
+        return Moment(after_s, event, self._rng.randint(1, self._times[event]))
+
+    def missed(self, moment: Moment) -> None:
+        """The command ended before that moment."""
+        if moment.event is None:
+            self._seconds = min(self._seconds, max(1.0, moment.after_s))
+        else:
+            self._times[moment.event] = moment.count - 1
 
 
 def kill_refreshes(folder: Path, count: int, seed: int) -> list[Kill]:
@@ -54,14 +69,14 @@ def kill_refreshes(folder: Path, count: int, seed: int) -> list[Kill]:
     part = killed_refresh.refresh_undisturbed(changed.root, folder / "part", ("refresh",))
     kills = []
     for undisturbed, share in ((whole, count // 3), (part, count - count // 3)):
-        moments = choose_moments(
-            share,
-            seconds=undisturbed.seconds,
-            events=killed_refresh.EVENTS,
+        moments = Moments(
+            undisturbed.seconds,
+            killed_refresh.EVENTS,
             most=len(undisturbed.order),
             seed=seed,
         )
-        kills += _each(
+        kills += _kill(
+            share,
             moments,
             lambda moment, of=undisturbed: killed_refresh.kill_refresh(of, folder / "k", moment),
         )
@@ -73,18 +88,22 @@ def kill_ingests(folder: Path, count: int, seed: int) -> list[Kill]:
     start = make_workspace(folder / "start")
     killed_ingest.drop_batch(start)
     undisturbed = killed_ingest.ingest_undisturbed(start.root, folder / "example")
-    moments = choose_moments(
-        count, seconds=undisturbed.seconds, events=killed_ingest.EVENTS, most=3, seed=seed
-    )
-    return _each(
-        moments, lambda moment: killed_ingest.kill_ingest(undisturbed, folder / "k", moment)
+    moments = Moments(undisturbed.seconds, killed_ingest.EVENTS, most=3, seed=seed)
+    return _kill(
+        count,
+        moments,
+        lambda moment: killed_ingest.kill_ingest(undisturbed, folder / "k", moment),
     )
 
 
-def _each(moments: Sequence[Moment], kill: Callable[[Moment], Kill]) -> list[Kill]:
-    kills = []
-    for moment in moments:
+def _kill(count: int, moments: Moments, kill: Callable[[Moment], Kill]) -> list[Kill]:
+    """So many kills, and what came of moments that came too late to be one."""
+    kills: list[Kill] = []
+    while sum(one.at_s is not None for one in kills) < count:
+        moment = moments.draw()
         kills.append(kill(moment))
+        if kills[-1].at_s is None:
+            moments.missed(moment)
         print(".F"[bool(kills[-1].faults)], end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return kills

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import time
 import uuid
 from pathlib import Path
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
+# No write takes so long: what is older belongs to nobody.
+_OLD_S = 3600.0
 
 
 def write_bytes_whole(path: Path, data: bytes) -> None:
     """Writes the file under another name, brings it to the disk, then renames it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    except OSError:
+        # On a full disk, what was written is in the way of what can be freed.
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_text_whole(path: Path, text: str) -> None:
@@ -31,3 +40,14 @@ def sweep_writes_of(path: Path) -> None:
     for file in path.parent.glob(f".{path.name}.*"):
         if _TEMPORARY.fullmatch(file.name):
             file.unlink(missing_ok=True)
+
+
+def sweep_old_writes(folder: Path) -> None:
+    """Takes away what killed writes left in a folder and two levels below, unless it is young."""
+    for pattern in (".*", "*/.*", "*/*/.*"):
+        for path in folder.glob(pattern):
+            if _TEMPORARY.fullmatch(path.name) and time.time() - path.stat().st_mtime > _OLD_S:
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)

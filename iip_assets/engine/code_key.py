@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -118,12 +119,14 @@ class CodeKeys:
             kept = json.loads(self._cache.read_text())
             if kept["tree"] == tree:
                 self._keys = kept["keys"]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             return  # a damaged cache is an empty cache
 
     def _save(self) -> None:
         if self._cache is not None:
-            write_text_whole(self._cache, json.dumps({"tree": self._tree, "keys": self._keys}))
+            # Whoever may only read the workspace can look at it all the same.
+            with suppress(OSError):
+                write_text_whole(self._cache, json.dumps({"tree": self._tree, "keys": self._keys}))
 
 
 def _stats(folder: Path) -> frozenset[tuple[str, int, int]]:

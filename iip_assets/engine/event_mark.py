@@ -15,7 +15,7 @@ def event_log_mark(dagster_home: Path) -> list[str] | None:
     if not database.exists() or _is_elsewhere(dagster_home / "dagster.yaml"):
         return None
     try:
-        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=1)
+        connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=1)
         try:
             # The count and the wipes tell of events that were taken away; the last one's run and
             # time of another that got its id, since SQLite gives the id of a deleted one again.

@@ -38,8 +38,18 @@ class BadInstanceError(ValueError):
 
 
 def prepare_dagster_home(workspace: Workspace) -> None:
-    """Makes Dagster's home, unless it is there, and names it to this process and its children."""
+    """Makes Dagster's home, unless it is there, and names it to this process and its children.
+
+    Raises:
+        BadInstanceError: Dagster cannot keep its databases in such a folder.
+    """
     home = workspace.dagster_home
+    odd = sorted(set("%?") & set(str(home)))
+    if odd:
+        raise BadInstanceError(
+            f"the path {home} holds {' and '.join(odd)}, which Dagster takes for a part of a "
+            "database's address; move the workspace to a folder without"
+        )
     if not home.exists():
         _make_home(home)
     elif not (home / "dagster.yaml").exists():

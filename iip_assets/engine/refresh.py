@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from iip_assets.engine.atomic import sweep_old_writes
 from iip_assets.engine.causes import Explanation, explain
 from iip_assets.engine.event_cache import read_cached_ledger, write_cached_ledger
 from iip_assets.engine.lock import workspace_lock
@@ -136,7 +137,7 @@ class Refresher:
         with workspace_lock(self.project.workspace.state, say=self.say):
             states = self.states()
             if anew or self._due(states, only) or self._instance is not None:
-                self._end_dead_runs()
+                self._clear_up()
             done = _Done()
             if anew:
                 above = self._due(states, anew)
@@ -202,11 +203,13 @@ class Refresher:
             if event.is_step_failure:
                 done.errors[str(event.step_key)] = root_cause(event.step_failure_data.error)
 
-    def _end_dead_runs(self) -> None:
+    def _clear_up(self) -> None:
+        """Takes away what killed processes left."""
         from iip_assets.engine.dagster_graph import REFRESH_JOB
         from iip_assets.engine.dagster_runs import runs_under_way
 
         project = self.project
+        sweep_old_writes(project.workspace.state)
         runs_under_way(
             self._dagster(),
             project.workspace.state,

@@ -167,6 +167,13 @@ def test_a_cache_gives_the_same_keys_and_a_damaged_one_is_ignored(
     assert CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work") != fresh
 
 
+def test_a_cache_that_cannot_be_written_is_done_without(demo: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    cache = tmp_path / "file" / "keys.json"
+    found = CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work")
+    assert found == CodeKeys("demo", demo).of_name("demo.assets", "work")
+
+
 def test_what_a_module_reaches_is_what_grimp_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """An independent reader of imports agrees, for every asset module of this very package."""
     import iip_assets

@@ -98,6 +98,12 @@ def test_it_is_not_where_dagster_keeps_its_log_elsewhere(key: str, state: Path) 
     assert read_cached_ledger(state, BOTH) is None
 
 
+@pytest.mark.parametrize("name", ["two words", "Augenbilder für später", "50%20", "a#b?c=d"])
+def test_it_is_believed_wherever_the_workspace_lies(name: str, state: Path) -> None:
+    moved = state.rename(state.parent / name)
+    assert read_cached_ledger(moved, BOTH) is not None
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "{}"])
 def test_it_is_not_where_it_is_damaged(text: str, state: Path) -> None:
     (state / "ledger.json").write_text(text)

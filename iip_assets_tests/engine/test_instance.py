@@ -77,3 +77,22 @@ def test_settings_that_an_older_version_wrote_are_kept_and_taken(workspace: Work
     with open_instance(workspace) as instance:
         assert instance.get_concurrency_config().run_queue_config is not None
     assert (workspace.dagster_home / "dagster.yaml").read_text() == old
+
+
+@pytest.mark.parametrize("name", ["50%20", "what?"])
+def test_a_folder_that_dagster_cannot_name_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    with pytest.raises(BadInstanceError, match="move the workspace"):
+        prepare_dagster_home(Workspace(tmp_path / name, lambda _: SimpleNamespace()))
+
+
+def test_words_of_any_language_may_stand_in_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    workspace = Workspace(tmp_path / "Augen für später #1", lambda _: SimpleNamespace())
+    with open_instance(workspace) as instance:
+        assert instance.get_run_records() == []
+    assert (workspace.dagster_home / "history" / "runs" / "index.db").exists()
