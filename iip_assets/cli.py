@@ -10,8 +10,11 @@ import sys
 import typer
 
 from iip_assets.commands.alarms import alarms
+from iip_assets.commands.compare import compare
+from iip_assets.commands.export import export
 from iip_assets.commands.ingest import ingest
 from iip_assets.commands.refreshing import refresh, show, status
+from iip_assets.commands.trace import trace
 from iip_assets.commands.workspaces import doctor, init, synthesize, ui
 
 app = typer.Typer(
@@ -26,8 +29,11 @@ for _verb in (
     refresh,
     status,
     show,
+    trace,
+    compare,
     alarms,
     doctor,
+    export,
     synthesize,
     ui,
 ):

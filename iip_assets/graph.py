@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from iip_assets.audit import assets as audit
 from iip_assets.dataset import assets as dataset
 from iip_assets.drift import assets as drift
 from iip_assets.edge_cases import assets as edge_cases
@@ -19,7 +20,7 @@ from iip_assets.engine.workspace import Workspace
 from iip_assets.models import assets as models
 from iip_assets.release import assets as release
 from iip_assets.robustness import assets as robustness
-from iip_assets.settings import read_settings
+from iip_assets.settings import read_settings, settings_at
 from iip_assets.statistics import assets as statistics
 from iip_assets.training_set import assets as training_set
 from iip_assets.where import find_workspace
@@ -38,10 +39,13 @@ ASSETS: tuple[Asset[..., Any], ...] = (
     edge_cases.embedding_map,
     edge_cases.edge_case_clusters,
     training_set.rebalanced_training_set,
+    models.filter_examples,
+    models.segmenter_examples,
     models.iris_filter_model,
     models.segmentation_model,
     models.predictions,
     models.model_evaluation,
+    audit.batch_verdict,
     robustness.robustness_benchmark,
     drift.drift_report,
     release.pipeline_report,
@@ -59,7 +63,10 @@ def build_project(root: Path | None = None) -> Project:
         NoWorkspaceError: There is no workspace.
     """
     workspace = Workspace(
-        root.resolve() if root else find_workspace(), read_settings, "storage.artifacts"
+        root.resolve() if root else find_workspace(),
+        read_settings,
+        "storage.artifacts",
+        settings_at,
     )
     package = Path(__file__).resolve().parent
     keys = CodeKeys(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -167,6 +168,13 @@ class EvaluationSettings(Section):
     seed: int = 0
 
 
+class BatchVerdictSettings(Section):
+    """Which batches are judged, and how often the head is trained for it."""
+
+    batches: int = Field(default=12, ge=1)
+    seeds: int = Field(default=3, ge=1)
+
+
 class RobustnessSettings(Section):
     """Which corruptions, and on how many held-out pictures."""
 
@@ -225,6 +233,7 @@ class Settings(Section):
     filter: FilterSettings = FilterSettings()
     segmenter: SegmenterSettings = SegmenterSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    batch_verdict: BatchVerdictSettings = BatchVerdictSettings()
     robustness: RobustnessSettings = RobustnessSettings()
     drift: DriftSettings = DriftSettings()
     compute: ComputeSettings = ComputeSettings()
@@ -251,16 +260,38 @@ def read_settings(root: Path) -> Settings:
         raise SettingsError(f"{file} is missing; `iip init {root}` writes one") from None
     except UnicodeDecodeError as error:
         raise SettingsError(f"{file} is not UTF-8 text: {error}") from None
-    overrides = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith("IIP_") and "__" in name
-    }
-    return _parse(str(file), text, tuple(sorted(overrides.items())))
+    return _parse(str(file), text, _overrides())
+
+
+def settings_at(text_of: Callable[[str], str]) -> Settings:
+    """The settings at a git revision, under the variables of now.
+
+    Settings that are no more are left out, as whoever asks can do nothing about them.
+
+    Args:
+        text_of: Gives the text of a file of the workspace there.
+
+    Raises:
+        SettingsError: The file was no TOML, or a value was not what the setting takes.
+    """
+    return _parse("iip.toml", text_of("iip.toml"), _overrides(), forgiving=True)
+
+
+def _overrides() -> tuple[tuple[str, str], ...]:
+    """Variables that override a setting."""
+    return tuple(
+        sorted(
+            (name, value)
+            for name, value in os.environ.items()
+            if name.startswith("IIP_") and "__" in name
+        )
+    )
 
 
 @lru_cache(maxsize=8)
-def _parse(file: str, text: str, overrides: tuple[tuple[str, str], ...]) -> Settings:
+def _parse(
+    file: str, text: str, overrides: tuple[tuple[str, str], ...], *, forgiving: bool = False
+) -> Settings:
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -270,23 +301,36 @@ def _parse(file: str, text: str, overrides: tuple[tuple[str, str], ...]) -> Sett
         if not isinstance(values.setdefault(section, {}), dict):
             raise SettingsError(f"{file}: {section} must be a section, [{section}], for {name}")
         values[section][key] = _as_toml(value)
-    try:
-        settings = Settings.model_validate(values)
-    except ValidationError as error:
-        lines = [
-            f"  {'.'.join(str(part) for part in problem['loc'])} = "
-            f"{problem['input']!r}: {problem['msg']}"
-            for problem in error.errors()
-        ]
-        raise SettingsError(
-            "\n".join([f"{file} (or an IIP_* variable) has wrong settings:", *lines])
-        ) from None
+    settings = _validate(file, values, forgiving=forgiving)
     if settings.compute.device != "auto":
         return settings
     device = "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
     return settings.model_copy(
         update={"compute": settings.compute.model_copy(update={"device": device})}
     )
+
+
+def _validate(file: str, values: dict[str, Any], *, forgiving: bool) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        problems = error.errors()
+        unknown = [one["loc"] for one in problems if one["type"] == "extra_forbidden"]
+        if forgiving and unknown:
+            for *sections, name in unknown:
+                place = values
+                for section in sections:
+                    place = place[str(section)]
+                del place[str(name)]
+            return _validate(file, values, forgiving=False)
+        lines = [
+            f"  {'.'.join(str(part) for part in problem['loc'])} = "
+            f"{problem['input']!r}: {problem['msg']}"
+            for problem in problems
+        ]
+        raise SettingsError(
+            "\n".join([f"{file} (or an IIP_* variable) has wrong settings:", *lines])
+        ) from None
 
 
 def _as_toml(text: str) -> Any:

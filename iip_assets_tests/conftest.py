@@ -8,7 +8,13 @@ import pytest
 
 HERE = Path(__file__).parent
 # Their fixture is one refreshed workspace, made once.
-SHARE_A_WORKSPACE = {"test_staleness.py", "test_ui.py", "test_notebooks.py", "test_reads.py"}
+SHARE_A_WORKSPACE = {
+    "test_staleness.py",
+    "test_ui.py",
+    "test_notebooks.py",
+    "test_provenance.py",
+    "test_reads.py",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -30,6 +30,14 @@ def refresh(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would run, and why.")
     ] = False,
+    force: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ASSET",
+            help="Compute this anew, every image of it, though its result is recorded; may be "
+            "repeated.",
+        ),
+    ] = None,
     metrics: Annotated[
         Path | None,
         typer.Option(help="Also write metrics.json and tables for DVC into this folder."),
@@ -45,10 +53,10 @@ def refresh(
         return
     refresher = open_refresher()
     if dry_run:
-        _print_plan(refresher.plan(assets or ()), as_json)
+        _print_plan(refresher.plan(assets or (), anew=force or ()), as_json)
         return
     with stdout_kept_clean():
-        result = refresher.refresh(assets or ())
+        result = refresher.refresh(assets or (), anew=force or ())
     if metrics is not None:
         from iip_assets.workspace.dvc_outputs import write_dvc_outputs
 
@@ -127,10 +135,13 @@ def _print_settled(settled: Settled, seconds: float, as_json: bool) -> None:
 
 def _print_plan(planned: list[Any], as_json: bool) -> None:
     if as_json:
-        shown = [
-            {"asset": one.asset, "why": list(one.why), "seconds": one.seconds} for one in planned
-        ]
-        typer.echo(json.dumps({"due": shown}))
+        known = [one.seconds for one in planned if one.seconds is not None]
+        shown = {
+            "due": [one.as_json() for one in planned],
+            "images": sum(one.images or 0 for one in planned),
+            "seconds": round(sum(known), 3),
+        }
+        typer.echo(json.dumps(shown))
         return
     from iip_assets.workspace.summary import print_plan
 

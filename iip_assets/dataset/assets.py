@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from iip_assets.dataset.manifest import load_data, observe_data
+from iip_assets.dataset.manifest import data_version_at, load_data, observe_data
+from iip_assets.dataset.versions import data_ids, data_rows, describe_change
 from iip_assets.engine.asset import Source, Work, asset
 from iip_assets.engine.values import Check, CheckSpec, Result, Rows, Setting
 from iip_assets.settings import SplitSettings
@@ -22,6 +23,10 @@ dvc_data = Source(
     observe=observe_data,
     load=load_data,
     kinds=frozenset({"dvc"}),
+    version_at=data_version_at,
+    ids=data_ids,
+    rows=data_rows,
+    describe_change=describe_change,
 )
 
 

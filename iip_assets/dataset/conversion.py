@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +12,13 @@ Form = Literal["native", "coco", "labelstudio"]
 
 
 def convert_export(
-    form: Form, source: Path, out: Path, *, mask_classes: Sequence[str]
+    form: Form,
+    source: Path,
+    out: Path,
+    *,
+    mask_classes: Sequence[str],
+    max_megapixels: float,
+    say: Callable[[str], None],
 ) -> tuple[Problem, ...]:
     """Writes a native batch at `out`, and says what in the export cannot be used.
 
@@ -21,11 +27,15 @@ def convert_export(
         source: The export's folder.
         out: The folder to make.
         mask_classes: Class names; a mask's values are their places.
+        max_megapixels: Larger pictures are refused.
+        say: Takes the lines of progress where there is no terminal.
     """
     if form == "coco":
         from iip_assets.dataset.coco import convert_coco
 
-        return convert_coco(source, out, mask_classes=mask_classes)
-    from iip_assets.dataset.labelstudio import convert_labelstudio
+        convert = convert_coco
+    else:
+        from iip_assets.dataset.labelstudio import convert_labelstudio
 
-    return convert_labelstudio(source, out, mask_classes=mask_classes)
+        convert = convert_labelstudio
+    return convert(source, out, mask_classes=mask_classes, max_megapixels=max_megapixels, say=say)

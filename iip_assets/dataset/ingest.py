@@ -18,7 +18,7 @@ from pathlib import Path
 from iip_assets.dataset.batch_files import READY_FILE, BatchListing, copy_batch, list_batch
 from iip_assets.dataset.conversion import Form, convert_export
 from iip_assets.dataset.data_commit import commit_pointer, committed_pointer
-from iip_assets.dataset.dvc_add import DvcRefusedError, add_folder
+from iip_assets.dataset.dvc_add import DvcRefusedError, add_folder, ignored_by_dvc
 from iip_assets.dataset.dvc_objects import MissingData
 from iip_assets.dataset.inbox import INBOX_FOLDER, REJECTED_FOLDER
 from iip_assets.dataset.ingested import Ingested, KnownImage
@@ -187,8 +187,14 @@ def _staged(job: _Job, listing: BatchListing, place: Path) -> tuple[Path, tuple[
         )
     if job.form == "native":
         return native, listing.problems
-    classes = job.settings.dataset.mask_classes
-    problems = convert_export(job.form, copy, native, mask_classes=classes)
+    problems = convert_export(
+        job.form,
+        copy,
+        native,
+        mask_classes=job.settings.dataset.mask_classes,
+        max_megapixels=job.settings.dataset.max_megapixels,
+        say=job.say,
+    )
     native.mkdir(exist_ok=True)
     return native, (*listing.problems, *problems)
 
@@ -203,19 +209,29 @@ def _judged(
         batch=job.batch,
         folder=folder,
         listing=listing,
-        problems=problems,
+        problems=(*problems, *_ignored(job, listing)),
         target=job.target,
         allow_jump=job.allow_jump,
         again=f"iip ingest {shown_place}{form} --allow-jump",
     )
     return judge(
-        job.root,
         candidate,
         present=read_present(job.root),
         settings=job.settings,
         threads=job.settings.compute.threads or os.cpu_count() or 1,
         say=job.say,
     )
+
+
+def _ignored(job: _Job, listing: BatchListing) -> list[Problem]:
+    """Files that DVC would leave out of the data without a word."""
+    places = {job.target / path: path for path in listing.paths}
+    why = "a .dvcignore of the workspace names it, so DVC would leave it out"
+    mend = "rename it, or change .dvcignore"
+    return [
+        Problem(job.batch, places[path], None, None, None, why, mend)
+        for path in ignored_by_dvc(job.root, list(places))
+    ]
 
 
 def _reject(job: _Job, problems: tuple[Problem, ...]) -> Path:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from iip_assets.dataset.batch_check import PictureRules, check_batch
 from iip_assets.dataset.batch_files import BatchListing, file_md5, list_batch
-from iip_assets.dataset.dvc_add import ignored_by_dvc
 from iip_assets.dataset.ingested import Ingested, KnownImage, Verdict
 from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.present_data import PresentData
@@ -44,7 +43,6 @@ class Candidate:
 
 
 def judge(
-    root: Path,
     candidate: Candidate,
     *,
     present: PresentData,
@@ -55,7 +53,6 @@ def judge(
     """Is the batch `sound`, `rejected`, or `present`? Changes nothing.
 
     Args:
-        root: The workspace.
         candidate: The batch.
         present: What the data holds.
         settings: The workspace's settings.
@@ -85,7 +82,6 @@ def judge(
         *candidate.problems,
         *_name_problems(candidate, tracked),
         *_jump_problems(candidate, len(new), len(present.images), settings.ingest.max_jump),
-        *_ignored_problems(root, candidate),
         *checked.problems,
     ]
     if not (problems or checked.images or checked.rows):
@@ -155,23 +151,6 @@ def _jump_problems(candidate: Candidate, new: int, present: int, max_jump: float
 def _empty(batch: str) -> Problem:
     mend = "put pictures into its images/, or rows about pictures of the data into labels.csv"
     return _of_folder(batch, "the batch has neither pictures nor rows", mend)
-
-
-def _ignored_problems(root: Path, candidate: Candidate) -> list[Problem]:
-    paths = {candidate.target / path: path for path in candidate.listing.paths}
-    mend = "rename it, or change .dvcignore"
-    return [
-        Problem(
-            candidate.batch,
-            shown(paths[path]),
-            None,
-            None,
-            None,
-            "a .dvcignore of the workspace names it, so DVC would leave it out",
-            mend,
-        )
-        for path in ignored_by_dvc(root, list(paths))
-    ]
 
 
 def _tell(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iip_assets.dataset.dvc_objects import fetch_objects, object_path, open_repository
-from iip_assets.dataset.pointer import read_pointer
+from iip_assets.dataset.pointer import POINTER_FILE, parse_pointer, read_pointer
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,6 +25,15 @@ class BadManifest(ValueError):
 def observe_data(root: Path) -> str:
     """The data version of the workspace at `root`: the md5 in `data.dvc`."""
     return read_pointer(root).md5
+
+
+def data_version_at(text_of: Callable[[str], str]) -> str:
+    """The data version at a git revision.
+
+    Args:
+        text_of: Gives the text of a file of the workspace there.
+    """
+    return parse_pointer(text_of(POINTER_FILE), POINTER_FILE).md5
 
 
 def load_data(root: Path, md5: str) -> pl.DataFrame:

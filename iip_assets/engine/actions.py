@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,8 @@ class ActionRecord:
         images_reused: Rows that feature tables already had.
         seconds: How long it took.
         git_commit: The workspace's commit, with `+` where it had uncommitted changes.
+        made_at: When it was done, UTC in ISO 8601; empty in records of before this was kept.
+        features: The feature tables that it read and filled, by the names of their variants.
     """
 
     action_key: str
@@ -70,6 +72,8 @@ class ActionRecord:
     images_reused: int
     seconds: float
     git_commit: str
+    made_at: str = ""
+    features: tuple[str, ...] = ()
 
     @property
     def data_version(self) -> str:
@@ -92,14 +96,20 @@ class ActionLog:
 
     def find(self, asset: str, action_key: str) -> ActionRecord | None:
         """The record of an action, or None if it was never done (or its record is unreadable)."""
-        file = self.file(asset, action_key)
-        try:
-            fields = json.loads(file.read_text())
-            fields["artifact"] = Artifact(**fields["artifact"])
-            fields["checks"] = tuple(fields["checks"])
-            return ActionRecord(**fields)
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
-            return None  # an unreadable record is no record: the action is done again
+        return _read(self.file(asset, action_key))
+
+    def all(self, asset: str) -> Iterator[ActionRecord]:
+        """Every readable record of an asset, in no order that means anything."""
+        for file in sorted((self._folder / asset).glob("[!.]*.json")):
+            record = _read(file)
+            if record is not None:
+                yield record
+
+    def assets(self) -> list[str]:
+        """Every asset that has records, those that are in no graph any more among them."""
+        if not self._folder.is_dir():
+            return []
+        return sorted(folder.name for folder in self._folder.iterdir() if folder.is_dir())
 
     def add(self, record: ActionRecord) -> None:
         """Keeps a record."""
@@ -109,6 +119,18 @@ class ActionLog:
     def file(self, asset: str, action_key: str) -> Path:
         """Where the record of an action lies, if it was done."""
         return self._folder / asset / f"{action_key}.json"
+
+
+def _read(file: Path) -> ActionRecord | None:
+    """The record in a file, or None where that cannot be read: the action is done again."""
+    try:
+        fields = json.loads(file.read_text())
+        fields["artifact"] = Artifact(**fields["artifact"])
+        fields["checks"] = tuple(fields["checks"])
+        fields["features"] = tuple(fields.get("features", ()))
+        return ActionRecord(**fields)
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
 
 
 class Failures:

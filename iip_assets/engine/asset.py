@@ -9,15 +9,21 @@ import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Generic, ParamSpec, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Generic, ParamSpec, TypeVar, get_args, get_origin
 
 from iip_assets.engine.values import CheckSpec, Setting
 from iip_assets.engine.work import Work
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["Asset", "Graph", "Source", "Work", "asset"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# The text of one of the workspace's files at a git revision, by its path.
+TextOf = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,13 @@ class Source:
             calls it.
         load: Gives the value of a data version.
         kinds: The tools behind it.
+        version_at: Gives the data version at a git revision, from a function that gives the text of
+            the workspace's files there by their paths.
+        ids: Gives all ids of items that a data version holds, None where it is nowhere any more.
+            What was computed of an item that no version holds which is needed can be deleted.
+        rows: Gives the items of a data version as feature tables name them, a column for each
+            identity, all words; None where it is nowhere any more.
+        describe_change: Says in words in what two data versions differ.
     """
 
     name: str
@@ -78,6 +91,10 @@ class Source:
     observe: Callable[[Path], str]
     load: Callable[[Path, str], Any]
     kinds: frozenset[str] = frozenset()
+    version_at: Callable[[TextOf], str] | None = None
+    ids: Callable[[Path, str], Collection[str] | None] | None = None
+    rows: Callable[[Path, str], pl.DataFrame | None] | None = None
+    describe_change: Callable[[Path, str, str], Sequence[str]] | None = None
 
 
 def asset(

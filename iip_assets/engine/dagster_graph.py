@@ -3,7 +3,7 @@
 # Dagster reads the annotation of an asset's context, so annotations are not postponed here.
 import inspect
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ def build_dagster_definitions(
     *,
     outcomes: dict[str, Outcome] | None = None,
     loaded: Mapping[str, object] | None = None,
+    anew: Collection[str] = (),
     resources: Mapping[str, Any] | None = None,
 ) -> dg.Definitions:
     """Everything that Dagster loads for a project.
@@ -33,6 +34,7 @@ def build_dagster_definitions(
         outcomes: Filled, by asset, with what this process performed.
         loaded: What `Project.code_of` gave for each asset when this process loaded the code;
             that is now unless given.
+        anew: Assets that are computed though their result is recorded.
         resources: Passed through to Dagster.
     """
     performed = {} if outcomes is None else outcomes
@@ -40,7 +42,9 @@ def build_dagster_definitions(
         # Observable sources, their selection and code references are "beta" in Dagster and settled
         # here.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        assets = [_asset(project, one, performed, loaded) for one in project.graph.assets.values()]
+        assets = [
+            _asset(project, one, performed, loaded, anew) for one in project.graph.assets.values()
+        ]
         sources = [_source(project, one) for one in project.graph.sources.values()]
         everything = dg.AssetSelection.all(include_sources=True)
     refresh = dg.define_asset_job(
@@ -75,6 +79,7 @@ def _asset(
     asset: Asset[..., Any],
     outcomes: dict[str, Outcome],
     loaded: Mapping[str, object] | None,
+    anew: Collection[str],
 ) -> dg.AssetsDefinition:
     code_key = project.code_keys.of(asset.function).key
     loaded_code = loaded[asset.name] if loaded else project.code_of(asset)
@@ -99,7 +104,8 @@ def _asset(
     # Dagster knows the bare class as an annotation, not one with a parameter.
     def run(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         hold_run_lock(project.workspace.state, context.run.run_id)
-        performer = Performer(project, DagsterLedger(context.instance), context.log.info, outcomes)
+        ledger = DagsterLedger(context.instance)
+        performer = Performer(project, ledger, context.log.info, outcomes, anew)
         outcome = performer.perform(asset, loaded=loaded_code)
         record = outcome.record
         context.log.info(
@@ -127,6 +133,10 @@ def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
         "action_key": record.action_key,
         "code_key": record.code_key,
         "git_commit": project.workspace.git_commit() if not outcome.reused else record.git_commit,
+        "made_at": record.made_at or "not kept",
+        "made_of": dg.MetadataValue.md(_made_of(project, record)),
+        "modules": dg.MetadataValue.json(dict(record.modules)),
+        "packages": dg.MetadataValue.json(dict(record.packages)),
         "sources": dg.MetadataValue.json(
             {name: source.observe(project.workspace.root) for name, source in sources.items()}
         ),
@@ -137,6 +147,17 @@ def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
         "images_reused": record.images_reused + (record.images_computed if outcome.reused else 0),
         "artifact": dg.MetadataValue.path(project.workspace.artifacts.path(record.artifact)),
     }
+
+
+def _made_of(project: Project, record: ActionRecord) -> str:
+    """Each input with its data version and a link to its page, as Markdown."""
+    lines = [
+        f"- [{name}](/assets/{name}) `{version}`"
+        for name, version in record.inputs.items()
+        if name in project.graph.assets or name in project.graph.sources
+    ]
+    more = f"- all of it, back to the labels: `iip trace {record.asset}`"
+    return "\n".join([*lines, more])
 
 
 def _metadata(kept: Mapping[str, Any]) -> dict[str, Any]:

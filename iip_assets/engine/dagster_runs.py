@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +23,12 @@ UNDER_WAY = (
 
 
 def runs_under_way(
-    instance: dg.DagsterInstance, state: Path, *, jobs: Collection[str], assets: Collection[str]
+    instance: dg.DagsterInstance,
+    state: Path,
+    *,
+    jobs: Collection[str],
+    assets: Collection[str],
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[dg.DagsterRun]:
     """The workspace's runs that are queued or in progress.
 
@@ -35,23 +40,33 @@ def runs_under_way(
         state: The workspace's state folder.
         jobs: Names of the workspace's jobs.
         assets: Names of the graph's assets; a run over some of them counts whatever its job is.
+        say: Told of runs that are marked.
     """
+    alive, dead = _sort_out(instance, state, jobs, assets)
+    for run in dead:
+        say(f"run {run.run_id[:8]} is marked as failed: its process is gone")
+        instance.report_run_failed(
+            run, "The process of this run is gone: it was killed, or the machine went down."
+        )
+    return alive
+
+
+def _sort_out(
+    instance: dg.DagsterInstance, state: Path, jobs: Collection[str], assets: Collection[str]
+) -> tuple[list[dg.DagsterRun], list[dg.DagsterRun]]:
+    """The workspace's unfinished runs: those alive, and those dead."""
     keys = {dg.AssetKey(name) for name in assets}
-    found = []
-    listed = set()
+    alive: list[dg.DagsterRun] = []
+    dead: list[dg.DagsterRun] = []
     records = instance.get_run_records(filters=dg.RunsFilter(statuses=list(UNDER_WAY)))
     for record in records:
         run = record.dagster_run
-        listed.add(run.run_id)
-        if run.job_name not in jobs and not keys & set(run.asset_selection or ()):
-            continue
-        if _is_dead(state, run, record.update_timestamp):
-            instance.report_run_failed(run, "The process of this run is gone: it was killed.")
-            listed.remove(run.run_id)
-        else:
-            found.append(run)
-    forget_run_locks(state, but=listed)
-    return found
+        if run.job_name in jobs or keys & set(run.asset_selection or ()):
+            is_dead = _is_dead(state, run, record.update_timestamp)
+            (dead if is_dead else alive).append(run)
+    unfinished = {record.dagster_run.run_id for record in records}
+    forget_run_locks(state, but=unfinished - {run.run_id for run in dead})
+    return alive, dead
 
 
 def _is_dead(state: Path, run: dg.DagsterRun, updated: datetime) -> bool:

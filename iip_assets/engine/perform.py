@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,19 @@ class BlockedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of performing an asset: its record, and whether it was there already."""
+    """What came of performing an asset.
+
+    Attributes:
+        record: Its record.
+        reused: Whether that was there already.
+        seconds: How long it took.
+        same: Where it was done anew: whether it gave what was recorded before.
+    """
 
     record: ActionRecord
     reused: bool
     seconds: float
+    same: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -49,12 +58,15 @@ class Performer:
         ledger: Who materialized what.
         say: Where words for people go.
         outcomes: What was performed so far, by asset.
+        anew: Assets that are computed though their result is recorded, and each image of them; the
+            new result takes the place of the old one.
     """
 
     project: Project
     ledger: Ledger
     say: Callable[[str], None]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    anew: Collection[str] = ()
 
     def perform(self, asset: Asset[..., Any], *, loaded: object) -> Outcome:
         """Brings the asset up to what its code, settings and inputs say now.
@@ -77,13 +89,15 @@ class Performer:
                     f"the code of {asset.name} changed since this process loaded it; "
                     "reload the code location, or run again"
                 )
-            record = workspace.actions.find(asset.name, action.key)
-            if record is not None and workspace.artifacts.has(record.artifact):
+            known = workspace.actions.find(asset.name, action.key)
+            anew = asset.name in self.anew
+            if known is not None and not anew and workspace.artifacts.has(known.artifact):
                 workspace.failures.clear(asset.name)
-                outcome = Outcome(record, reused=True, seconds=time.monotonic() - started)
+                outcome = Outcome(known, reused=True, seconds=time.monotonic() - started)
             else:
                 record = self._compute(asset, action, started)
-                outcome = Outcome(record, reused=False, seconds=record.seconds)
+                same = known.data_version == record.data_version if known and anew else None
+                outcome = Outcome(record, reused=False, seconds=record.seconds, same=same)
             self._publish(outcome.record)
             self.outcomes[asset.name] = outcome
             return outcome
@@ -105,6 +119,7 @@ class Performer:
             workspace.state,
             self.say,
             lambda: self._refuse_other_code(asset, action),
+            anew=asset.name in self.anew,
         )
         try:
             result = self._call(asset, work, action)
@@ -140,6 +155,8 @@ class Performer:
             images_reused=work.images_reused,
             seconds=round(time.monotonic() - started, 3),
             git_commit=workspace.git_commit(),
+            made_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            features=tuple(work.features),
         )
         workspace.actions.add(record)
         workspace.failures.clear(asset.name)

@@ -11,6 +11,14 @@ from iip_assets.engine.asset import Asset, Graph
 from iip_assets.engine.code_key import CodeKeys
 from iip_assets.engine.workspace import Workspace, setting_json, setting_value
 
+# Ends the name of an input that is no data: the code which reads a source.
+_READER = " (reader)"
+
+
+def is_reader(name: str) -> bool:
+    """Whether a recorded input is the code that reads a source, and no data."""
+    return name.endswith(_READER)
+
 
 @dataclass(frozen=True)
 class Materialized:
@@ -63,7 +71,7 @@ class Project:
     def reader_keys(self, asset: Asset[..., Any]) -> dict[str, str]:
         """The code keys of what loads the sources among the asset's inputs."""
         return {
-            f"{name} (reader)": self.code_keys.of(self.graph.sources[name].load).key
+            f"{name}{_READER}": self.code_keys.of(self.graph.sources[name].load).key
             for name in asset.inputs
             if name in self.graph.sources
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from iip_assets.engine.event_cache import read_cached_ledger, write_cached_ledger
 from iip_assets.engine.lock import workspace_lock
 from iip_assets.engine.perform import Outcome, images_of
+from iip_assets.engine.plan import Planned, make_plan
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.staleness import State, find_states
 
@@ -34,6 +36,8 @@ class Refreshed:
         skipped: Asset to the reason why it cannot be made from this data.
         seconds: How long it took.
         run_id: Dagster's run, if there was one.
+        anew: Assets that were computed though their result was recorded, and whether they came out
+            equal.
     """
 
     computed: tuple[str, ...]
@@ -44,6 +48,7 @@ class Refreshed:
     skipped: Mapping[str, str]
     seconds: float
     run_id: str | None
+    anew: Mapping[str, bool] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The result as `iip refresh --json` prints it."""
@@ -56,16 +61,17 @@ class Refreshed:
             "skipped": dict(self.skipped),
             "seconds": round(self.seconds, 3),
             "run_id": self.run_id,
+            "anew": {name: "equal" if same else "changed" for name, same in self.anew.items()},
         }
 
 
-@dataclass(frozen=True)
-class Planned:
-    """An asset that a refresh would run: why, and how long it took when it last ran."""
+@dataclass
+class _Done:
+    """What a refresh did so far: outcomes and errors by asset, and its last run."""
 
-    asset: str
-    why: tuple[str, ...]
-    seconds: float | None
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    run_id: str | None = None
 
 
 @dataclass
@@ -89,46 +95,55 @@ class Refresher:
         """The state of every asset now; records what the sources hold."""
         return find_states(self.project, self._observed_ledger())
 
-    def plan(self, only: Collection[str] = ()) -> list[Planned]:
+    def plan(self, only: Collection[str] = (), *, anew: Collection[str] = ()) -> list[Planned]:
         """What `refresh` would run, in order.
 
         Raises:
             KeyError: An asset of that name does not exist.
         """
-        self._refuse_unknown(only)
+        self._refuse_unknown([*only, *anew])
         states = self.states()
-        ledger = self.ledger()
-        planned = []
-        for name in self._due(states, only):
-            record = self.project.record(name, ledger)
-            planned.append(Planned(name, states[name].why, record.seconds if record else None))
-        return planned
+        wanted = self._wanted(states, only)
+        return make_plan(self.project, self.ledger(), states, wanted, anew)
 
-    def refresh(self, only: Collection[str] = ()) -> Refreshed:
+    def refresh(self, only: Collection[str] = (), *, anew: Collection[str] = ()) -> Refreshed:
         """Runs what is stale and what lies below it, in this process.
 
         Args:
             only: Bring just these assets up to date, with what they need; all when empty.
+            anew: Compute these though a result is recorded, which the new one replaces. What lies
+                below runs only where it came out different.
 
         Raises:
             KeyError: An asset of that name does not exist.
         """
         started = time.monotonic()
-        self._refuse_unknown(only)
+        self._refuse_unknown([*only, *anew])
         # Before waiting for another refresh: code that is edited meanwhile is not what was loaded.
         assets = self.project.graph.assets
         loaded = {name: self.project.code_of(asset) for name, asset in assets.items()}
         with workspace_lock(self.project.workspace.state, say=self.say):
             states = self.states()
-            due = self._due(states, only)
-            outcomes: dict[str, Outcome] = {}
-            errors: dict[str, str] = {}
-            run_id = self._run(due, loaded, states, outcomes, errors) if due else None
+            if anew or self._due(states, only) or self._instance is not None:
+                self._end_dead_runs()
+            done = _Done()
+            if anew:
+                above = self._due(states, anew)
+                chosen = [name for name in states if name in anew or name in above]
+                self._run(chosen, loaded, states, done, anew)
+                states = self.states()
+            # What has just failed is not tried once more.
+            stopped = self.project.graph.below(done.errors)
+            due = [name for name in self._due(states, only) if name not in stopped]
             if due:
+                self._run(due, loaded, states, done)
+            if done.run_id:
                 states = self.states()
                 write_cached_ledger(self.project.workspace.state, self.project.graph, self.ledger())
-        wanted = {name: states[name] for name in self._wanted(states, only)}
-        return summarise(wanted, outcomes, errors, time.monotonic() - started, run_id)
+        wanted = {*self._wanted(states, only), *anew}
+        seen = {name: state for name, state in states.items() if name in wanted}
+        took = time.monotonic() - started
+        return summarise(seen, done.outcomes, done.errors, took, done.run_id)
 
     def _refuse_unknown(self, only: Collection[str]) -> None:
         unknown = set(only) - self.project.graph.assets.keys()
@@ -148,26 +163,46 @@ class Refresher:
         due: list[str],
         loaded: Mapping[str, object],
         states: Mapping[str, State],
-        outcomes: dict[str, Outcome],
-        errors: dict[str, str],
-    ) -> str:
+        done: _Done,
+        anew: Collection[str] = (),
+    ) -> None:
         import dagster as dg
 
         from iip_assets.engine.dagster_graph import REFRESH_JOB, build_dagster_definitions
+        from iip_assets.engine.run_lock import hold_run_lock
 
-        self.say(f"{len(due)} of {len(self.project.graph.assets)} assets are due: {', '.join(due)}")
-        definitions = build_dagster_definitions(self.project, outcomes=outcomes, loaded=loaded)
+        graph, state = self.project.graph, self.project.workspace.state
+        self.say(f"{len(due)} of {len(graph.assets)} assets are due: {', '.join(due)}")
+        definitions = build_dagster_definitions(
+            self.project, outcomes=done.outcomes, loaded=loaded, anew=anew
+        )
+        done.run_id = str(uuid.uuid4())
+        # Before Dagster knows of the run: killed at once, it is known to be dead.
+        hold_run_lock(state, done.run_id)
         result = definitions.resolve_job_def(REFRESH_JOB).execute_in_process(
             instance=self._dagster(),
             asset_selection=[dg.AssetKey(name) for name in due],
             tags=dict(self.tags(states, self.ledger(), due)),
             raise_on_error=False,
+            run_id=done.run_id,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         for event in result.all_events:
             if event.is_step_failure:
-                errors[str(event.step_key)] = root_cause(event.step_failure_data.error)
-        return str(result.run_id)
+                done.errors[str(event.step_key)] = root_cause(event.step_failure_data.error)
+
+    def _end_dead_runs(self) -> None:
+        from iip_assets.engine.dagster_graph import REFRESH_JOB
+        from iip_assets.engine.dagster_runs import runs_under_way
+
+        project = self.project
+        runs_under_way(
+            self._dagster(),
+            project.workspace.state,
+            jobs=[REFRESH_JOB],
+            assets=project.graph.assets,
+            say=self.say,
+        )
 
     def ledger(self) -> Ledger:
         """Who materialized what."""
@@ -220,18 +255,23 @@ def summarise(
     failed = {
         name: "; ".join(state.why) for name, state in states.items() if state.state == "failed"
     }
+    blocked = {
+        name: "; ".join(state.why) for name, state in states.items() if state.state == "blocked"
+    }
     # A step also fails where code moved under it, or Dagster could not take its result; and
     # where its blocking check failed, which is a verdict and leaves the asset fresh.
     failed |= {
         name: error
         for name, error in errors.items()
-        if name in states and states[name].due and name not in failed
-    }
-    blocked = {
-        name: "; ".join(state.why) for name, state in states.items() if state.state == "blocked"
+        if name in states
+        and name not in failed | blocked
+        # One that was to be computed anew keeps its old result and has no outcome.
+        and (states[name].due or name not in outcomes)
     }
     reused = tuple(
-        name for name, state in states.items() if name not in computed and state.state == "fresh"
+        name
+        for name, state in states.items()
+        if name not in computed and name not in failed and state.state == "fresh"
     )
     return Refreshed(
         computed=computed,
@@ -242,6 +282,7 @@ def summarise(
         skipped={name: state.skipped for name, state in states.items() if state.skipped},
         seconds=seconds,
         run_id=run_id,
+        anew={name: outcome.same for name, outcome in outcomes.items() if outcome.same is not None},
     )
 
 

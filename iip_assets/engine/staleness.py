@@ -12,7 +12,7 @@ from typing import Any, Literal
 from iip_assets.engine.actions import Action, ActionRecord
 from iip_assets.engine.asset import Asset
 from iip_assets.engine.perform import broken_blocking_checks
-from iip_assets.engine.project import Ledger, Project
+from iip_assets.engine.project import Ledger, Project, is_reader
 
 StateName = Literal["fresh", "stale", "missing", "failed", "blocked"]
 
@@ -105,6 +105,21 @@ def _compare(
 
 def differences(record: ActionRecord, action: Action) -> list[str]:
     """What moved between the recorded action and the present one, in words."""
+    reasons = _own_differences(record, action)
+    for name in _changed(record.inputs, action.inputs):
+        reasons.append(f"input {name} changed")
+    return reasons or ["the way code keys are formed changed"]
+
+
+def own_differences(project: Project, asset: Asset[..., Any], record: ActionRecord) -> list[str]:
+    """What moved in the asset itself, its code and its settings, in words; its inputs apart."""
+    action = project.action(asset, lambda name: record.inputs.get(name, ""))
+    reasons = _own_differences(record, action)
+    readers = [name for name in _changed(record.inputs, action.inputs) if is_reader(name)]
+    return reasons + [f"input {name} changed" for name in readers]
+
+
+def _own_differences(record: ActionRecord, action: Action) -> list[str]:
     reasons = []
     changed = _changed(record.modules, action.code.modules)
     if changed:
@@ -115,9 +130,7 @@ def differences(record: ActionRecord, action: Action) -> list[str]:
     for path in _changed(record.settings, action.settings):
         was, present = _short(record.settings.get(path)), _short(action.settings.get(path))
         reasons.append(f"setting {path} changed: {was} → {present}")
-    for name in _changed(record.inputs, action.inputs):
-        reasons.append(f"input {name} changed")
-    return reasons or ["the way code keys are formed changed"]
+    return reasons
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -27,8 +27,10 @@ class Work:
         state: The workspace's state folder.
         say: Where words for people go.
         unmoved: Raises where the asset's code is no more what it was when the run began.
+        anew: Whether rows that were computed before are computed again and replaced.
         images_computed: Rows that feature tables computed so far.
         images_reused: Rows that they already had.
+        features: The feature tables used so far, by the names of their variants.
     """
 
     root: Path
@@ -36,8 +38,10 @@ class Work:
     state: Path
     say: Callable[[str], None]
     unmoved: Callable[[], None] = field(default=lambda: None)
+    anew: bool = field(default=False)
     images_computed: int = field(default=0)
     images_reused: int = field(default=0)
+    features: list[str] = field(default_factory=list)
 
     def fill(
         self,
@@ -53,7 +57,9 @@ class Work:
 
         Args:
             table: The feature table's name.
-            rows: Identities of everything that is read for a row, such as image_id and mask_id.
+            rows: Identities of everything that is read for a row, such as image_id and mask_id:
+                words, whole numbers or flags. A column that ends in `_id` holds items of a
+                source (`Source.ids`): where an item is needed no more, its rows are deleted.
             compute: A module-level function: records of one chunk, then `given` and `tools` by
                 name, to one record per row in the same order, all with the same keys.
             given: What else the result depends on; it enters the row's key, as does the code of
@@ -64,16 +70,19 @@ class Work:
         from iip_assets.engine.features import FeatureTable
 
         features = FeatureTable(self.state / "features", table)
+        code_key, values = self.code_keys.of(compute).key, dict(given or {})
         filled = features.fill(
             rows,
             compute,
-            code_key=self.code_keys.of(compute).key,
-            given=dict(given or {}),
+            code_key=code_key,
+            given=values,
             tools=dict(tools or {}),
             chunk=chunk,
             progress=self.progress,
             unmoved=self.unmoved,
+            anew=self.anew,
         )
+        self.features.append(features.variant(code_key=code_key, given=values))
         self.images_computed += filled.computed
         self.images_reused += filled.reused
         return filled

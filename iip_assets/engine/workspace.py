@@ -20,11 +20,14 @@ class Workspace:
         root: The folder.
         read_settings: Reads the settings as they are now; anything with attributes.
         artifacts_at: The setting that names the artifact store, if there is one.
+        settings_at: Reads the settings of a git revision, from a function that gives the text of
+            the workspace's files there by their paths.
     """
 
     root: Path
     read_settings: Callable[[Path], Any]
     artifacts_at: str | None = None
+    settings_at: Callable[[Callable[[str], str]], Any] | None = None
 
     @property
     def state(self) -> Path:
@@ -62,7 +65,9 @@ class Workspace:
         if head.returncode:
             return ""
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
+            # Without the optional lock: killed while it holds it, it would leave a repository in
+            # which nobody can commit.
+            ["git", "--no-optional-locks", "status", "--porcelain", "--untracked-files=no"],
             cwd=self.root,
             capture_output=True,
             text=True,

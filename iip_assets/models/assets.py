@@ -17,13 +17,49 @@ Device = Literal["auto", "cpu", "cuda"]
 _CHUNK = 128
 
 
-@asset(room="models", kinds={"pytorch", "onnx"})
-def iris_filter_model(
+@asset(room="models", kinds={"polars"})
+def filter_examples(
     raw_dataset: dict[str, pl.DataFrame],
     data_splits: pl.DataFrame,
     image_embeddings: pl.DataFrame,
-    embedding_backbone: Files,
     rebalanced_training_set: pl.DataFrame | Skipped,
+) -> Result[pl.DataFrame]:
+    """What the filter learns from: embedding, label, split and weight of the labelled pictures.
+
+    While this table stands, the filter is not trained again.
+    """
+    from iip_assets.models.examples import labelled_pictures, with_weights
+    from iip_assets.models.summaries import counts_by_split
+
+    table = with_weights(
+        labelled_pictures(raw_dataset["images"], data_splits, image_embeddings),
+        rebalanced_training_set,
+    )
+    return Result(table, metadata={"rows": table.height, "splits": counts_by_split(table)})
+
+
+@asset(room="models", kinds={"polars"})
+def segmenter_examples(
+    raw_dataset: dict[str, pl.DataFrame],
+    data_splits: pl.DataFrame,
+    rebalanced_training_set: pl.DataFrame | Skipped,
+) -> Result[pl.DataFrame]:
+    """What the segmenter learns from: mask, split and weight of the pictures with a valid mask.
+
+    While this table stands, the segmenter is not trained again.
+    """
+    from iip_assets.models.examples import masked_rows, with_weights
+    from iip_assets.models.summaries import counts_by_split
+
+    rows = masked_rows(raw_dataset["images"], data_splits)
+    table = with_weights(rows, rebalanced_training_set)
+    return Result(table, metadata={"rows": table.height, "splits": counts_by_split(table)})
+
+
+@asset(room="models", kinds={"pytorch", "onnx"})
+def iris_filter_model(
+    filter_examples: pl.DataFrame,
+    embedding_backbone: Files,
     *,
     recipe: Annotated[FilterSettings, Setting("filter")],
     resamples: Annotated[int, Setting("evaluation.resamples")],
@@ -38,16 +74,16 @@ def iris_filter_model(
     Trained on the rebalanced training pictures, calibrated and stopped on the validation pictures.
     """
     from iip_assets.embeddings.device import core_count, resolve_device
-    from iip_assets.models.filter import FilterRecipe, build_filter, labelled_pictures, why_not
-    from iip_assets.models.summaries import card_summary, picture_weights
+    from iip_assets.models.examples import weights_of
+    from iip_assets.models.filter import FilterRecipe, build_filter, why_not
+    from iip_assets.models.summaries import card_summary
 
-    pictures = labelled_pictures(raw_dataset["images"], data_splits, image_embeddings)
-    reason = why_not(pictures)
+    reason = why_not(filter_examples)
     if reason is not None:
         return Result(Skipped(reason))
     parts = build_filter(
-        pictures,
-        picture_weights(rebalanced_training_set),
+        filter_examples,
+        weights_of(filter_examples),
         embedding_backbone.parts,
         FilterRecipe(
             **recipe.model_dump(),
@@ -65,9 +101,7 @@ def iris_filter_model(
 
 @asset(room="models", kinds={"pytorch", "onnx"})
 def segmentation_model(
-    raw_dataset: dict[str, pl.DataFrame],
-    data_splits: pl.DataFrame,
-    rebalanced_training_set: pl.DataFrame | Skipped,
+    segmenter_examples: pl.DataFrame,
     *,
     classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
     max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
@@ -82,15 +116,11 @@ def segmentation_model(
     """The segmenter: names the class of every pixel; a U-Net trained on the training masks."""
     from iip_assets.dataset.store import ImageStore
     from iip_assets.embeddings.device import core_count, resolve_device
-    from iip_assets.models.segmentation_model import (
-        SegmenterRecipe,
-        build_segmenter,
-        masked_rows,
-        why_not,
-    )
-    from iip_assets.models.summaries import card_summary, picture_weights
+    from iip_assets.models.examples import weights_of
+    from iip_assets.models.segmentation_model import SegmenterRecipe, build_segmenter, why_not
+    from iip_assets.models.summaries import card_summary
 
-    rows = masked_rows(raw_dataset["images"], data_splits)
+    rows = segmenter_examples
     reason = why_not(rows, classes)
     if reason is not None:
         return Result(Skipped(reason))
@@ -98,7 +128,7 @@ def segmentation_model(
     store.fetch([*rows["image_id"], *rows["mask_id"]])
     parts = build_segmenter(
         rows,
-        picture_weights(rebalanced_training_set),
+        weights_of(rows),
         store,
         SegmenterRecipe(
             classes=tuple(classes),

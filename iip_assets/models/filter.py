@@ -39,19 +39,6 @@ class FilterRecipe:
     interval_seed: int
 
 
-def labelled_pictures(
-    images: pl.DataFrame, splits: pl.DataFrame, embeddings: pl.DataFrame
-) -> pl.DataFrame:
-    """`image_id`, `split`, `group_id`, `label`, `embedding` of what the filter can learn from."""
-    return (
-        splits.select("image_id", "split", "group_id")
-        .join(images.select("image_id", "label"), on="image_id")
-        .filter(pl.col("label").is_in(FILTER_CLASSES))
-        .join(embeddings, on="image_id")
-        .sort("image_id")
-    )
-
-
 def why_not(pictures: pl.DataFrame) -> str | None:
     """Why these pictures train no filter, or None if they do."""
     labels = pictures.filter(pl.col("split") == "train")["label"]
@@ -82,7 +69,7 @@ def build_filter(
     embeddings to probabilities, `filter.safetensors` holds the head, `card.json` says what it is.
 
     Args:
-        pictures: From `labelled_pictures`.
+        pictures: From `examples.labelled_pictures`.
         weights: What a training picture counts, by image id; 1 where it is not named.
         backbone: The backbone's files.
         recipe: How to train and judge.
@@ -92,7 +79,7 @@ def build_filter(
     """
     dimensions = len(pictures["embedding"][0])
     training, validation = (
-        _examples(pictures.filter(pl.col("split") == split), weights, dimensions)
+        examples_of(pictures.filter(pl.col("split") == split), weights, dimensions)
         for split in ("train", "validation")
     )
     head = train_head(
@@ -141,7 +128,8 @@ def build_filter(
     }
 
 
-def _examples(pictures: pl.DataFrame, weights: Mapping[str, float], dimensions: int) -> Examples:
+def examples_of(pictures: pl.DataFrame, weights: Mapping[str, float], dimensions: int) -> Examples:
+    """What the head is trained on, of `labelled_pictures`; a picture not in `weights` counts 1."""
     place = {name: index for index, name in enumerate(FILTER_CLASSES)}
     vectors = pictures["embedding"].to_list()
     return Examples(

@@ -53,18 +53,6 @@ class SegmenterRecipe:
     interval_seed: int
 
 
-def masked_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
-    """`image_id`, `mask_id`, `split`, `group_id` of the pictures with a valid mask."""
-    return (
-        splits.filter("has_mask")
-        .select("image_id", "split", "group_id")
-        .join(images.select("image_id", "mask_id"), on="image_id")
-        .filter(pl.col("mask_id").is_not_null())
-        .select("image_id", "mask_id", "split", "group_id")
-        .sort("image_id")
-    )
-
-
 def why_not(rows: pl.DataFrame, classes: Sequence[str]) -> str | None:
     """Why these pictures train no segmenter, or None if they do."""
     if len(classes) < 2:
@@ -93,7 +81,7 @@ def build_segmenter(
     holds the weights, `prior.png` the commonest class by place, `card.json` says what it is.
 
     Args:
-        rows: From `masked_rows`.
+        rows: From `examples.masked_rows`.
         weights: What a training picture counts, by image id; 1 where it is not named.
         store: Where the pictures are.
         recipe: How to build, train and judge.

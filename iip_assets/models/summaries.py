@@ -9,15 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from iip_assets.engine.values import Files, MetadataValue, Rows, Skipped
+from iip_assets.engine.values import Files, MetadataValue, Rows
 from iip_assets.models.evaluation import headline
-
-
-def picture_weights(training_set: pl.DataFrame | Skipped) -> dict[str, float]:
-    """What each training picture counts, by image id; nothing where there was no balancing."""
-    if isinstance(training_set, Skipped):
-        return {}
-    return dict(training_set.select("image_id", "weight").iter_rows())
 
 
 def model_digest(files: Files) -> str:
@@ -27,6 +20,14 @@ def model_digest(files: Files) -> str:
         hasher.update(f"{name} {len(files.parts[name])} ".encode())
         hasher.update(files.parts[name])
     return hasher.hexdigest()
+
+
+def counts_by_split(examples: pl.DataFrame) -> Rows:
+    """Pictures and groups of each split."""
+    counted = examples.group_by("split").agg(
+        images=pl.len().cast(pl.Int64), groups=pl.col("group_id").n_unique().cast(pl.Int64)
+    )
+    return Rows(counted.sort("split").to_dicts())
 
 
 def card_summary(card: bytes) -> dict[str, MetadataValue]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -30,9 +30,10 @@ class Finding:
 
 
 def examine(root: Path, *, say: Callable[[str], None]) -> list[Finding]:
-    """Looks at settings, git, data, libraries and Dagster's home, in this order."""
+    """Looks at settings, git, data, inbox, libraries and Dagster's home, in this order."""
     findings = [_settings(root), _git(root)]
     findings += _data(root, say)
+    findings += _inbox(root)
     findings.append(_string_selections())
     findings.append(_dagster_home(root))
     return findings
@@ -66,7 +67,7 @@ def _settings(root: Path) -> Finding:
 
 def _git(root: Path) -> Finding:
     done = subprocess.run(
-        ["git", "status", "--porcelain", "--", "data.dvc", "iip.toml"],
+        ["git", "--no-optional-locks", "status", "--porcelain", "--", "data.dvc", "iip.toml"],
         cwd=root,
         capture_output=True,
         text=True,
@@ -110,15 +111,38 @@ def _data(root: Path, say: Callable[[str], None]) -> Iterator[Finding]:
         ("not tracked", difference.untracked),
     ):
         if paths:
-            names = ", ".join(f"{pointer.path}/{path}" for path in paths[:10])
-            more = f" and {len(paths) - 10} more" if len(paths) > 10 else ""
+            names = _some([f"{pointer.path}/{path}" for path in paths])
             mend = (
                 f"`dvc add {pointer.path}` takes the folder as it is now; "
                 "`dvc checkout` brings back what is tracked"
             )
-            yield Finding("folder", False, f"{len(paths)} {word}: {names}{more}", mend)
+            yield Finding("folder", False, f"{len(paths)} {word}: {names}", mend)
     if difference.clean:
         yield Finding("folder", True, f"{pointer.path}/ is just what DVC tracks")
+
+
+def _inbox(root: Path) -> Iterator[Finding]:
+    from iip_assets.dataset.inbox import REJECTED_FOLDER, waiting_batches
+    from iip_assets.dataset.staging import leftovers
+
+    waiting = [batch.name for batch in waiting_batches(root)]
+    if waiting:
+        mend = "`iip ingest inbox/<batch>` takes one; the sensors of `iip ui` do so by themselves"
+        yield Finding("inbox", True, f"waiting: {_some(waiting)}", mend)
+    rejected = root / REJECTED_FOLDER
+    names = [entry.name for entry in rejected.iterdir()] if rejected.is_dir() else []
+    if names:
+        mend = "errors.csv in each tells what to mend; then `iip ingest` it again, or delete it"
+        yield Finding("rejected", False, _some(sorted(names)), mend)
+    left = leftovers(root)
+    if left:
+        text = f"{len(left)} in .iip/ingest, of an ingest at work or of one that was killed"
+        yield Finding("ingest", True, text, "the next `iip ingest` clears up after a killed one")
+
+
+def _some(names: Sequence[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def _string_selections() -> Finding:

@@ -30,13 +30,8 @@ def print_ingested(root: Path, result: Ingested, *, as_json: bool) -> None:
     console.print(escape(_headline(result)), style="bold", highlight=False)
     if result.known:
         first = result.known[0]
-        console.print(
-            escape(
-                f"{len(result.known)} of them were in the data already, such as {first.path}, which is "
-                f"{first.present_path}"
-            ),
-            highlight=False,
-        )
+        told = f"{len(result.known)} of them were in the data already, such as {first.path}"
+        console.print(escape(f"{told}, which is {first.present_path}"), highlight=False)
     if result.problems:
         _print_errors(console, result)
     if result.rejected_to is not None:

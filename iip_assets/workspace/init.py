@@ -23,12 +23,12 @@ NEXT_STEPS = """
 Your workspace is ready. Next:
 
   cd {folder}
-  # put pictures where they belong: data/batches/2026-01-first/images/ and, if you have them,
-  # data/batches/2026-01-first/labels.csv and masks/ (inbox/README.md tells the format)
-  dvc add data
-  git add -A && git commit -m "First batch"
+  git commit -m "Begin"
+  # put a batch into the inbox: inbox/2026-01-first/images/ and, if you have them,
+  # inbox/2026-01-first/labels.csv and masks/ (inbox/README.md tells the format)
+  iip ingest inbox/2026-01-first
   iip refresh
-  iip ui
+  iip ui    # takes what comes into the inbox later by itself
 """
 
 

@@ -13,8 +13,9 @@ from rich.table import Table
 
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.perform import report_page
+from iip_assets.engine.plan import Planned
 from iip_assets.engine.project import Project
-from iip_assets.engine.refresh import Planned, Refreshed
+from iip_assets.engine.refresh import Refreshed
 from iip_assets.engine.staleness import State
 from iip_assets.engine.values import Files, Report, Skipped
 from iip_assets.loading import present_ledger
@@ -46,6 +47,9 @@ def print_refreshed(root: Path, result: Refreshed, headline: Headline) -> None:
             f"reused {len(result.reused)}.",
             highlight=False,
         )
+    for name, same in result.anew.items():
+        text = "came out equal" if same else "came out different, and replaces what was recorded"
+        console.print(f"  {name}, computed anew, {text}", highlight=False)
     for name, counts in result.images.items():
         if counts["computed"]:
             text = f"  {name}: {counts['computed']} images computed, {counts['reused']} reused"
@@ -117,26 +121,40 @@ def print_states(rooms: Mapping[str, str], states: Mapping[str, State]) -> None:
 
 
 def print_plan(planned: list[Planned]) -> None:
-    """What a refresh would run."""
+    """What a refresh would run, over how many images, for how long."""
     console = Console()
     if not planned:
         console.print("Nothing is due.")
         return
-    table = Table("asset", "why", "took, s")
+    table = Table("asset", "why")
+    table.add_column("images", justify="right")
+    table.add_column("about, s", justify="right")
     for one in planned:
-        table.add_row(
-            one.asset,
-            escape("; ".join(one.why)),
-            "" if one.seconds is None else f"{one.seconds:.1f}",
-        )
+        why = "; ".join(one.why) + ("; was computed before" if one.known else "")
+        table.add_row(one.asset, escape(why), _images(one), _seconds(one.seconds))
     console.print(table)
     known = [one.seconds for one in planned if one.seconds is not None]
-    text = f"{len(planned)} assets are due"
+    images = sum(one.images or 0 for one in planned)
+    sure = all(one.exact for one in planned)
+    text = (
+        f"{len(planned)} assets are due, {'' if sure else 'at most about '}{images} images in all"
+    )
     if known:
-        text += (
-            f"; at most about {sum(known):.0f} s, going by the last time of {len(known)} of them"
-        )
+        text += f"; at most about {_seconds(sum(known))} s"
+        text += f", going by {len(known)} of them" if len(known) < len(planned) else ""
     console.print(f"{text}. What turns out equal is reused.", highlight=False)
+
+
+def _images(one: Planned) -> str:
+    if one.images is None:
+        return ""
+    return f"{one.images}" if one.exact else f"≤ {one.images}"
+
+
+def _seconds(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    return f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}"
 
 
 def print_asset(project: Project, name: str, *, as_json: bool) -> None:

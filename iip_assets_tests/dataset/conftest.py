@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from iip_assets_tests.dataset.pictures import encoded, scene
+from iip_assets_tests.dataset.team_workspace import put_under_git
 
 LABELS = "image,label,subject_id\nimages/a.jpg,full,s1\nimages/b.png,none,s2\n"
 
@@ -49,6 +50,13 @@ def workspace(tmp_path_factory, _pristine):
     workspace = root / "all" / "workspace"
     config = workspace / ".dvc" / "config"
     config.write_text(config.read_text().replace(str(_pristine), str(root / "all")))
+    return workspace
+
+
+@pytest.fixture
+def team(workspace):
+    """The workspace under git, with an inbox."""
+    put_under_git(workspace)
     return workspace
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from iip_assets.engine import features
-from iip_assets.engine.features import DamagedFeaturesError, FeatureTable, Filled
+from iip_assets.engine import lance_table
+from iip_assets.engine.features import FeatureTable, Filled
+from iip_assets.engine.lance_table import DamagedFeaturesError
 
 
 def measure(records: list[dict[str, Any]], *, add: int, seen: list[str]) -> list[dict[str, Any]]:
@@ -139,7 +140,7 @@ def test_a_damaged_table_is_named_with_what_to_do(tmp_path: Path) -> None:
 def test_compaction_on_the_way_loses_and_doubles_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(features, "_COMPACT_EVERY", 2)
+    monkeypatch.setattr(lance_table, "_MANY_FILES", 2)
     names = [f"{n:02d}" for n in range(11)]
     filled, seen = fill(tmp_path, rows(*names))
     assert (seen, filled.frame["image_id"].to_list()) == (names, names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -97,8 +98,8 @@ class Toy:
     def write(self, text: str) -> None:
         (self.root / "numbers").write_text(text)
 
-    def perform(self, *assets: Any, loaded: object = None) -> Outcome:
-        performer = Performer(self.project, self.ledger, lambda _: None)
+    def perform(self, *assets: Any, loaded: object = None, anew: Sequence[str] = ()) -> Outcome:
+        performer = Performer(self.project, self.ledger, lambda _: None, anew=anew)
         for one in assets:
             code = loaded or self.project.code_of(one)
             outcome = performer.perform(one, loaded=code)

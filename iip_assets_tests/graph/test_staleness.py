@@ -17,6 +17,7 @@ MODELS_AND_BELOW = {
     "segmentation_model",
     "predictions",
     "model_evaluation",
+    "batch_verdict",
     "robustness_benchmark",
     "pipeline_report",
 }
@@ -98,6 +99,32 @@ def test_the_training_seed_retrains_the_models_and_no_more(team: Team) -> None:
     found = team.refresh()
     assert set(found["computed"]) <= MODELS_AND_BELOW
     assert {"iris_filter_model", "segmentation_model", "predictions"} <= set(found["computed"])
+
+
+def test_an_age_corrected_within_its_band_retrains_no_model(team: Team) -> None:
+    labels = first(team, "*/labels.csv")
+    lines = [line.split(",") for line in labels.read_text().splitlines()]
+    column = lines[0].index("age_years")
+    row = next(line for line in lines[1:] if line[column] and 31 <= float(line[column]) < 43)
+    row[column] = str(float(row[column]) + 1)
+    labels.unlink()
+    labels.write_text("\n".join(",".join(line) for line in lines) + "\n")
+    team.dvc("add", "--quiet", "data")
+    found = team.refresh()
+    assert {"raw_dataset", "demographic_stats", "segmenter_examples"} <= set(found["computed"])
+    assert not {"iris_filter_model", "segmentation_model"} & set(found["computed"])
+
+
+def test_pictures_without_labels_retrain_no_model(team: Team) -> None:
+    new = team.root / "data" / "batches" / "2027-unlabelled" / "images"
+    new.mkdir(parents=True)
+    for place, file in enumerate(sorted((team.root / "data").glob("batches/*/images/*.jpg"))[:3]):
+        picture = cv2.imread(str(file))
+        assert cv2.imwrite(str(new / f"{place}.png"), cv2.flip(picture, -1))
+    team.dvc("add", "--quiet", "data")
+    found = team.refresh()
+    assert found["images"]["image_embeddings"] == {"computed": 3, "reused": 80}
+    assert not {"iris_filter_model", "segmentation_model"} & set(found["computed"])
 
 
 def test_an_unrelated_threshold_computes_no_embeddings(team: Team) -> None:

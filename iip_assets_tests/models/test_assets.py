@@ -42,12 +42,15 @@ def embeddings_of(images):
 def train_filter(eyes, backbone, work, images=None):
     _, all_images, splits = eyes
     images = all_images if images is None else images
-    return assets.iris_filter_model.function(
+    examples = assets.filter_examples.function(
         {"images": images},
         splits,
         embeddings_of(all_images),
-        Files(backbone),
         Skipped("nothing to balance by"),
+    )
+    return assets.iris_filter_model.function(
+        examples.value,
+        Files(backbone),
         recipe=FilterSettings(epochs=15, learning_rate=0.03, batch_size=8),
         **EVALUATION,
         **PLACE,
@@ -58,10 +61,13 @@ def train_filter(eyes, backbone, work, images=None):
 def train_segmenter(eyes, work, splits=None):
     _, images, all_splits = eyes
     fields = ("encoder", "decoder_channels", "width", "height", "learning_rate", "batch_size")
-    return assets.segmentation_model.function(
+    examples = assets.segmenter_examples.function(
         {"images": images},
         all_splits if splits is None else splits,
         images.select("image_id", weight=pl.lit(1.0)),
+    )
+    return assets.segmentation_model.function(
+        examples.value,
         classes=CLASSES,
         max_megapixels=1.0,
         recipe=SegmenterSettings(epochs=1, **{name: getattr(RECIPE, name) for name in fields}),

@@ -7,7 +7,8 @@ import pytest
 from safetensors.numpy import load
 
 from iip_assets.embeddings.onnx_session import open_session, run
-from iip_assets.models.filter import FilterRecipe, build_filter, labelled_pictures, why_not
+from iip_assets.models.examples import labelled_pictures
+from iip_assets.models.filter import FilterRecipe, build_filter, why_not
 from iip_assets.models.filter_head import Examples, class_balanced
 from iip_assets.models.predict import filter_probabilities
 from iip_assets.models.training import no_progress

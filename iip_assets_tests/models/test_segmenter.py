@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from iip_assets.embeddings.weights import packaged_weights, weights_digest
+from iip_assets.models.examples import masked_rows
 from iip_assets.models.masked_pictures import MaskedPictures
 from iip_assets.models.preprocess import Frame
 from iip_assets.models.segment_rows import read_pair, segment_chunk
 from iip_assets.models.segmentation import Segmenter, prior_png
-from iip_assets.models.segmentation_model import build_segmenter, masked_rows, why_not
+from iip_assets.models.segmentation_model import build_segmenter, why_not
 from iip_assets.models.segmenter import build_network, train_segmenter
 from iip_assets.models.training import no_progress
 from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes

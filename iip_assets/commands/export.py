@@ -1,0 +1,49 @@
+"""`iip export`: the data as labeling tools read it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from iip_assets.commands.common import say
+
+_MOST_NAMED = 10
+
+
+def export(
+    out: Annotated[Path, typer.Argument(help="The folder to make; it must be new or empty.")],
+    form: Annotated[
+        Literal["coco", "labelstudio"],
+        typer.Option("--format", help="COCO JSON as CVAT has it, or Label Studio JSON."),
+    ],
+    batch: Annotated[
+        str | None, typer.Option(help="Only the images that this batch says something of.")
+    ] = None,
+) -> None:
+    """Write images, labels and masks for a labeling tool; `iip ingest --format` reads them back."""
+    from iip_assets.dataset.export import write_export
+    from iip_assets.dataset.export_rows import rows_to_export
+    from iip_assets.dataset.store import ImageStore
+    from iip_assets.loading import load
+    from iip_assets.settings import read_settings
+    from iip_assets.where import find_workspace
+
+    root = find_workspace()
+    raw = load("raw_dataset", root=root)
+    dataset = read_settings(root).dataset
+    done = write_export(
+        out,
+        rows_to_export(raw["images"], raw["label_rows"], batch=batch),
+        form=form,
+        store=ImageStore.open(root),
+        mask_classes=dataset.mask_classes,
+        max_megapixels=dataset.max_megapixels,
+        say=say,
+    )
+    for words in done.left_out[:_MOST_NAMED]:
+        say(f"left out: {words}")
+    if len(done.left_out) > _MOST_NAMED:
+        say(f"left out: {len(done.left_out) - _MOST_NAMED} more")
+    typer.echo(f"{done.images} images and {done.masks} masks are in {out}")

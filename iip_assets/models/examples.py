@@ -1,0 +1,51 @@
+"""What each model learns from and is judged on, and nothing else that is known of the pictures.
+
+Narrow on purpose: a corrected age or a batch without labels leaves these tables as they are, and
+then no model is trained again.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from iip_assets.engine.values import Skipped
+from iip_assets.models.words import FILTER_CLASSES
+
+
+def labelled_pictures(
+    images: pl.DataFrame, splits: pl.DataFrame, embeddings: pl.DataFrame
+) -> pl.DataFrame:
+    """`image_id`, `split`, `group_id`, `label`, `embedding` of what the filter can learn from."""
+    return (
+        splits.select("image_id", "split", "group_id")
+        .join(images.select("image_id", "label"), on="image_id")
+        .filter(pl.col("label").is_in(FILTER_CLASSES))
+        .join(embeddings, on="image_id")
+        .sort("image_id")
+    )
+
+
+def masked_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
+    """`image_id`, `mask_id`, `split`, `group_id` of the pictures with a valid mask."""
+    return (
+        splits.filter("has_mask")
+        .select("image_id", "split", "group_id")
+        .join(images.select("image_id", "mask_id"), on="image_id")
+        .filter(pl.col("mask_id").is_not_null())
+        .select("image_id", "mask_id", "split", "group_id")
+        .sort("image_id")
+    )
+
+
+def with_weights(pictures: pl.DataFrame, training_set: pl.DataFrame | Skipped) -> pl.DataFrame:
+    """The pictures with `weight`, what each counts in training; 1 where nothing was balanced."""
+    if isinstance(training_set, Skipped):
+        return pictures.with_columns(weight=pl.lit(1.0))
+    return pictures.join(
+        training_set.select("image_id", "weight"), on="image_id", how="left", maintain_order="left"
+    ).with_columns(pl.col("weight").fill_null(1.0))
+
+
+def weights_of(examples: pl.DataFrame) -> dict[str, float]:
+    """What each picture counts in training, by image id."""
+    return dict(examples.select("image_id", "weight").iter_rows())

@@ -1,0 +1,135 @@
+"""What changed underneath a value between two states: data, code, settings or packages.
+
+Read from the records of both states, from the value upwards. Where an asset came out equal,
+nothing above it can be the cause, whatever changed there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from iip_assets.engine.actions import ActionRecord
+from iip_assets.engine.project import is_reader
+
+Records = Mapping[str, ActionRecord]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that differs; None where it was not there.
+
+    Attributes:
+        asset: Of which asset's action.
+        name: A module, a package or the path of a setting.
+        before: What it was, None if it was not there.
+        after: What it is.
+    """
+
+    asset: str
+    name: str
+    before: Any
+    after: Any
+
+
+@dataclass
+class Causes:
+    """All that can have changed a value.
+
+    Attributes:
+        code: Modules; `before` and `after` are hashes of their syntax trees.
+        packages: Third-party packages, by version.
+        settings: Settings, by value.
+        sources: Sources, by data version.
+        without_cause: Assets whose value differs though nothing that they were made of does.
+        unknown: Assets of which a state has no record.
+    """
+
+    code: list[Change] = field(default_factory=list)
+    packages: list[Change] = field(default_factory=list)
+    settings: list[Change] = field(default_factory=list)
+    sources: list[Change] = field(default_factory=list)
+    without_cause: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+    @property
+    def only_seeds(self) -> bool:
+        """Whether nothing but seeds of random draws changed."""
+        others = (self.code, self.packages, self.sources, self.without_cause, self.unknown)
+        return (
+            bool(self.settings)
+            and not any(others)
+            and all(change.name.endswith("seed") for change in self.settings)
+        )
+
+
+def find_causes(
+    before: Records, after: Records, asset: str, *, ignored: Collection[str] = ()
+) -> Causes:
+    """What differs in what an asset's value was made of.
+
+    Args:
+        before: Asset to record of one state.
+        after: Likewise of the other.
+        asset: The asset whose value is looked at.
+        ignored: Assets that do not bear on what is asked, with what only they are made of.
+    """
+    causes = Causes()
+    waiting, seen = [asset], {asset, *ignored}
+    while waiting:
+        name = waiting.pop(0)
+        one, other = before.get(name), after.get(name)
+        if one is None or other is None:
+            causes.unknown.append(name)
+            continue
+        if one.data_version == other.data_version:
+            continue
+        moved = _own_changes(causes, one, other)
+        for above in dict.fromkeys([*one.inputs, *other.inputs]):
+            versions = one.inputs.get(above), other.inputs.get(above)
+            if versions[0] == versions[1]:
+                continue
+            moved = True  # also by what is ignored: it accounts for the difference
+            if above in seen:
+                continue
+            seen.add(above)
+            if is_reader(above):
+                causes.code.append(Change(name, above, *versions))
+            elif above in before or above in after:
+                waiting.append(above)
+            else:
+                causes.sources.append(Change(name, above, *versions))
+        if not moved:
+            causes.without_cause.append(name)
+    return causes
+
+
+def _own_changes(causes: Causes, before: ActionRecord, after: ActionRecord) -> bool:
+    """Adds what differs in an asset's own action; whether anything does."""
+    found = [
+        (causes.code, before.modules, after.modules),
+        (causes.packages, before.packages, after.packages),
+        (causes.settings, _flat(before.settings), _flat(after.settings)),
+    ]
+    moved = False
+    for changes, one, other in found:
+        for name in sorted(one.keys() | other.keys()):
+            if one.get(name) != other.get(name):
+                moved = True
+                # Several assets reach one module; it changed once.
+                if all(change.name != name for change in changes):
+                    changes.append(Change(after.asset, name, one.get(name), other.get(name)))
+    return moved
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings by full path, sections taken apart."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{path}.")
+        else:
+            flat[path] = value
+    return flat

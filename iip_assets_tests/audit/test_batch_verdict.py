@@ -1,0 +1,144 @@
+"""Planted batches get the verdict that they deserve."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from iip_assets.audit.batch_verdict import (
+    Recipe,
+    judge_batches,
+    newest_batches,
+    why_no_verdict,
+)
+from iip_assets.audit.figures import batches_figure
+from iip_assets.audit.summaries import verdict_rows
+from iip_assets.engine.figures import figure_png
+from iip_assets.models.words import FILTER_CLASSES
+
+RECIPE = Recipe(
+    training={"epochs": 10, "learning_rate": 0.01, "weight_decay": 0.01, "batch_size": 32},
+    first_seed=0,
+    seeds=3,
+    resamples=100,
+    confidence=0.95,
+    interval_seed=0,
+    min_images=10,
+)
+SOUND, SHUFFLED, TINY = "2026-02-sound", "2026-03-shuffled", "2026-04-tiny"
+SIZES = {"2026-01-first": 60, SOUND: 60, SHUFFLED: 180, TINY: 0}
+
+
+def blobs(*, subjects=40, seed=1):
+    """Three overlapping classes in 24 dimensions; one batch's labels are dealt anew."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(3, 24))
+    rows = []
+
+    def add(count, split, batch):
+        for index in range(count):
+            place = index % 3
+            vector = centres[place] + rng.normal(size=24) * 1.5
+            label = FILTER_CLASSES[rng.integers(3) if batch == SHUFFLED else place]
+            group = f"{split}-{index % subjects}"
+            rows.append((f"{len(rows):04d}", split, group, label, vector.tolist(), batch))
+
+    for batch, count in SIZES.items():
+        add(count, "train", batch)
+    add(180, "validation", TINY)
+    names = ["image_id", "split", "group_id", "label", "embedding", "batch"]
+    return pl.DataFrame(rows, schema=names, orient="row")
+
+
+def slices_of(pictures):
+    """A slice with every other picture, and one of three."""
+    ids = pictures["image_id"].to_list()
+    held_out = pictures.filter(pl.col("split") == "validation")["image_id"].to_list()
+    words = ["few" if one in held_out[:3] else "even" if int(one) % 2 else "odd" for one in ids]
+    return pl.DataFrame({"image_id": ids, "axis": ["side"] * len(ids), "slice": words})
+
+
+def judged(pictures, batches, recipe=RECIPE):
+    return judge_batches(
+        pictures,
+        {},
+        slices_of(pictures),
+        batches,
+        recipe,
+        device="cpu",
+        threads=1,
+        progress=lambda items, total, label: items,
+    )
+
+
+def overall(table):
+    rows = table.filter(pl.col("axis") == "overall")
+    return {row["batch"]: row for row in rows.iter_rows(named=True)}
+
+
+@pytest.fixture(scope="module")
+def verdicts():
+    return judged(blobs(), [SOUND, SHUFFLED, TINY])
+
+
+def test_a_batch_with_shuffled_labels_hurts_and_a_sound_one_does_not(verdicts):
+    found = overall(verdicts)
+    assert found[SHUFFLED]["verdict"] == "hurts"
+    assert found[SOUND]["verdict"] in ("helps", "no clear effect")
+    for batch in (SHUFFLED, SOUND):
+        row = found[batch]
+        assert row["difference"] == pytest.approx(row["with_batch"] - row["without_batch"])
+        assert row["low"] <= row["difference"] <= row["high"]
+        assert (row["n_images"], row["n_subjects"]) == (180, 40)
+        assert row["training_images"] == SIZES[batch]
+
+
+def test_the_slices_where_it_hurts_are_told_and_small_ones_are_not_judged(verdicts):
+    slices = verdicts.filter((pl.col("batch") == SHUFFLED) & (pl.col("axis") == "side"))
+    words = dict(slices.select("slice", "verdict").iter_rows())
+    assert words["even"] == words["odd"] == "hurts"
+    assert words["few"] == "too small to judge"
+    newest, shuffled, _ = verdict_rows(verdicts)
+    assert newest["batch"] == TINY
+    assert shuffled["hurts_most"].startswith("side ")
+    assert shuffled["helps_most"] == ""
+    assert shuffled["slices_judged"] == 2
+
+
+def test_a_batch_that_brought_nothing_to_train_on_is_not_judged(verdicts):
+    row = overall(verdicts)[TINY]
+    assert row["verdict"] == "too small to judge"
+    assert row["difference"] is None
+    assert row["training_images"] == 0
+
+
+def test_few_subjects_decide_nothing_however_many_their_pictures():
+    found = overall(judged(blobs(subjects=4), [SHUFFLED], replace(RECIPE, seeds=1)))
+    assert found[SHUFFLED]["n_images"] == 180
+    assert found[SHUFFLED]["verdict"] == "too small to judge"
+    assert found[SHUFFLED]["difference"] < 0
+
+
+def test_equal_pictures_and_seeds_give_equal_tables(verdicts):
+    again = judged(blobs(), [SOUND])
+    assert again.equals(verdicts.filter(pl.col("batch") == SOUND))
+
+
+def test_the_plot_draws_every_verdict(verdicts):
+    assert figure_png(batches_figure(verdicts)).startswith(b"\x89PNG")
+
+
+def test_the_newest_batches_that_train_are_judged():
+    assert newest_batches(blobs(), 2) == [SOUND, SHUFFLED]
+
+
+def test_without_a_second_batch_or_labelled_validation_pictures_the_reason_is_told():
+    pictures = blobs()
+    assert why_no_verdict(pictures) is None
+    one = pictures.filter((pl.col("batch") == SOUND) | (pl.col("split") == "validation"))
+    assert "no second batch" in why_no_verdict(one)
+    assert "no validation picture" in why_no_verdict(pictures.filter(pl.col("split") == "train"))
+    assert "no training picture" in why_no_verdict(pictures.filter(pl.col("split") != "train"))

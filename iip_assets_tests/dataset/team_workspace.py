@@ -1,0 +1,61 @@
+"""A team's workspace under real git and DVC, and batches that are dropped into its inbox."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from iip_assets.dataset.manifest import observe_data, read_manifest
+from iip_assets_tests.dataset.pictures import encoded, scene
+
+_IGNORED = "/.iip/\n/data\n/inbox/*\n/rejected\n/.dvc/cache\n/.dvc/tmp\n"
+
+
+def put_under_git(root: Path) -> None:
+    """Makes a DVC repository without git into a workspace with one commit."""
+    (root / "iip.toml").write_text("")
+    (root / ".gitignore").write_text(_IGNORED)
+    (root / "inbox").mkdir()
+    git(root, "init", "--quiet", "--initial-branch=main")
+    git(root, "config", "user.name", "Test")
+    git(root, "config", "user.email", "test@example.org")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message=Begin")
+
+
+def git(root: Path, *words: str) -> str:
+    """What git prints."""
+    done = subprocess.run(
+        ["git", *words], cwd=root, check=True, capture_output=True, text=True, timeout=60
+    )
+    return done.stdout.strip()
+
+
+def subjects(root: Path) -> list[str]:
+    """The subjects of the commits, the newest first."""
+    return git(root, "log", "--format=%s").splitlines()
+
+
+def drop(
+    place: Path, name: str, *, seeds: tuple[int, ...] = (101, 102), labels: str | None = None
+) -> Path:
+    """Puts a batch of small pictures into a folder, READY last."""
+    batch = place / name
+    (batch / "images").mkdir(parents=True)
+    for seed in seeds:
+        (batch / "images" / f"{seed}.png").write_bytes(encoded(scene(24, 32, seed), "PNG"))
+    rows = "".join(f"images/{seed}.png,full\n" for seed in seeds)
+    (batch / "labels.csv").write_text(f"image,label\n{rows}" if labels is None else labels)
+    (batch / "READY").touch()
+    return batch
+
+
+def files_of(root: Path, batch: str) -> list[str]:
+    """The paths within a batch that DVC tracks."""
+    start = f"batches/{batch}/"
+    return [path.removeprefix(start) for path in manifest_of(root) if path.startswith(start)]
+
+
+def manifest_of(root: Path) -> dict[str, str]:
+    """Path to md5 of all that DVC tracks."""
+    return dict(read_manifest(root, observe_data(root)).iter_rows())

@@ -1,0 +1,174 @@
+"""A toy graph over pictures: measured one by one, a model of them all, and what the model says.
+
+Performed in this process, one asset after the other, with a ledger in memory. The pictures are
+lines of a file: path, id of the picture, id of its mask or `-`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, Any
+
+import polars as pl
+
+from iip_assets.engine.asset import Graph, Source, asset
+from iip_assets.engine.code_key import CodeKey
+from iip_assets.engine.perform import Outcome, Performer
+from iip_assets.engine.plan import Planned, make_plan
+from iip_assets.engine.project import Materialized, Project
+from iip_assets.engine.staleness import find_states
+from iip_assets.engine.values import Files, Setting
+from iip_assets.engine.work import Work
+from iip_assets.engine.workspace import Workspace
+
+Picture = tuple[str, str, str | None]
+
+
+def write_pictures(root: Path, pictures: Sequence[Picture]) -> None:
+    lines = [f"{path} {image} {mask or '-'}" for path, image, mask in sorted(pictures)]
+    (root / "pictures").write_text("\n".join(lines))
+
+
+def parse(version: str) -> pl.DataFrame:
+    rows = [line.split() for line in version.splitlines()]
+    return pl.DataFrame(
+        {
+            "path": [row[0] for row in rows],
+            "image_id": [row[1] for row in rows],
+            "mask_id": [None if row[2] == "-" else row[2] for row in rows],
+        },
+        schema={"path": pl.String, "image_id": pl.String, "mask_id": pl.String},
+    )
+
+
+def rows_of(root: Path, version: str) -> pl.DataFrame:
+    return parse(version).unique("image_id", keep="first", maintain_order=True).drop("path")
+
+
+def ids_of(root: Path, version: str) -> set[str]:
+    return {part for line in version.splitlines() for part in line.split()[1:]}
+
+
+pictures = Source(
+    "pictures",
+    "toy",
+    "Pictures.",
+    lambda root: (root / "pictures").read_text(),
+    lambda _, version: parse(version),
+    version_at=lambda text_of: text_of("pictures"),
+    ids=ids_of,
+    rows=rows_of,
+)
+
+
+@asset(room="toy")
+def table(pictures: pl.DataFrame) -> pl.DataFrame:
+    return pictures.unique("image_id", keep="first", maintain_order=True)
+
+
+def measure(records: list[dict[str, Any]], *, scale: int) -> list[dict[str, Any]]:
+    return [{"size": len(one["image_id"]) * scale} for one in records]
+
+
+@asset(room="toy")
+def measured(
+    table: pl.DataFrame, *, scale: Annotated[int, Setting("toy.scale")], work: Work
+) -> pl.DataFrame:
+    rows = table.select("image_id", "mask_id")
+    return work.fill("measures", rows, measure, given={"scale": scale}, chunk=2).frame
+
+
+@asset(room="toy")
+def model(measured: pl.DataFrame, *, seed: Annotated[int, Setting("toy.seed")]) -> Files:
+    total = measured["size"].sum() if measured.height else 0
+    return Files({"weights": f"{total} {seed}".encode()})
+
+
+def predict(records: list[dict[str, Any]], *, weights: str) -> list[dict[str, Any]]:
+    return [{"said": f"{weights} {one['image_id']}"} for one in records]
+
+
+@asset(room="toy")
+def predicted(table: pl.DataFrame, model: Files, *, work: Work) -> pl.DataFrame:
+    given = {"weights": model.parts["weights"].decode()}
+    return work.fill("said", table.select("image_id"), predict, given=given).frame
+
+
+ASSETS = [table, measured, model, predicted]
+
+
+class Keys:
+    """Code keys that a test can change."""
+
+    def __init__(self) -> None:
+        self.code: dict[str, str] = {}
+
+    def of(self, function: Any) -> CodeKey:
+        key = self.code.get(function.__name__, "first")
+        return CodeKey(key, {function.__name__: key}, {})
+
+
+@dataclass
+class DictLedger:
+    """A ledger in memory."""
+
+    made: dict[str, Materialized] = field(default_factory=dict)
+    seen: dict[str, str] = field(default_factory=dict)
+
+    def materialized(self, asset: str) -> Materialized | None:
+        return self.made.get(asset)
+
+    def observed(self, source: str) -> str | None:
+        return self.seen.get(source)
+
+    def observe(self, source: str, data_version: str) -> None:
+        self.seen[source] = data_version
+
+
+class PicturesToy:
+    """The graph in a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.keys = Keys()
+        self.ledger = DictLedger()
+        self.set(scale=1, seed=0)
+        workspace = Workspace(root, read, settings_at=lambda text_of: read_text(text_of("toy")))
+        self.project = Project(Graph(ASSETS, [pictures]), workspace, self.keys)  # type: ignore[arg-type]
+
+    def set(self, *, scale: int, seed: int) -> None:
+        (self.root / "toy").write_text(f"{scale} {seed}")
+
+    def write(self, *pictures: Picture) -> None:
+        write_pictures(self.root, pictures)
+
+    def plan(self) -> dict[str, Planned]:
+        self.ledger.observe("pictures", pictures.observe(self.root))
+        states = find_states(self.project, self.ledger)
+        return {one.asset: one for one in make_plan(self.project, self.ledger, states, states)}
+
+    def refresh(self) -> dict[str, Outcome]:
+        """Performs every asset; gives those that were due."""
+        self.ledger.observe("pictures", pictures.observe(self.root))
+        due = [name for name, one in find_states(self.project, self.ledger).items() if one.due]
+        performer = Performer(self.project, self.ledger, lambda _: None)
+        outcomes = {}
+        for name in due:
+            one = self.project.graph.assets[name]
+            outcome = performer.perform(one, loaded=self.project.code_of(one))
+            record = outcome.record
+            self.ledger.made[name] = Materialized(record.data_version, record.action_key)
+            outcomes[name] = outcome
+        return outcomes
+
+
+def read(root: Path) -> SimpleNamespace:
+    return read_text((root / "toy").read_text())
+
+
+def read_text(text: str) -> SimpleNamespace:
+    scale, seed = map(int, text.split())
+    return SimpleNamespace(toy=SimpleNamespace(scale=scale, seed=seed))
