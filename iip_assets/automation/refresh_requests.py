@@ -14,6 +14,9 @@ from iip_assets.engine.hashing import digest_json
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.staleness import State
 
+# People see them as tags of a run; 64 bits tell two states of one workspace apart.
+_DIGITS = 16
+
 
 @dataclass(frozen=True)
 class Marks:
@@ -110,7 +113,8 @@ def _digest_actions(
     project: Project, names: Iterable[str], version_of: Callable[[str], str]
 ) -> str:
     assets = project.graph.assets
-    return digest_json({name: project.action(assets[name], version_of).key for name in names})
+    keys = {name: project.action(assets[name], version_of).key for name in names}
+    return digest_json(keys)[:_DIGITS]
 
 
 def _source(ledger: Ledger, name: str) -> str:

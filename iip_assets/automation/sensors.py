@@ -205,7 +205,7 @@ def _waiting(workspace: Workspace) -> list[Drop]:
     found = []
     for batch in waiting_batches(workspace.root):
         if batch.name.isprintable():
-            found.append(Drop(batch.name, batch.fingerprint))
+            found.append(Drop(batch.name, batch.fingerprint[:16]))  # it is shown as a tag
         else:
             alarm = conditions.unprintable_batch(batch.name, batch.fingerprint)
             AlarmBox.of(workspace.state).add(alarm)
