@@ -27,21 +27,21 @@ from pathlib import Path
 import hypothesis
 from hypothesis import HealthCheck, Phase, given
 
-from iip_assets.dataset.batch_check import PictureRules, check_batch
-from iip_assets.dataset.batch_files import list_batch
 from iip_assets.dataset.decode import decode_image, decode_mask
-from iip_assets.dataset.ingested import Ingested
-from iip_assets.dataset.present_data import present_data
+from iip_assets.ingest.batch_check import PictureRules, check_batch
+from iip_assets.ingest.batch_files import list_batch
+from iip_assets.ingest.ingested import Ingested
+from iip_assets.ingest.present_data import present_data
 from iip_assets.synthetic.write import write_dataset
 from iip_assets.workspace.init import init_workspace
-from iip_assets_tests.dataset.fuzz_oracle import (
+from iip_assets_tests.ingest.fuzz_oracle import (
     OLD_FILES,
     complaints,
     complaints_through_dvc,
     manifest_of,
 )
-from iip_assets_tests.dataset.fuzzed_batch import Fuzzed
-from iip_assets_tests.dataset.fuzzed_batches import fuzzed_batches
+from iip_assets_tests.ingest.fuzzed_batch import Fuzzed
+from iip_assets_tests.ingest.fuzzed_batches import fuzzed_batches
 
 THREADS = 2
 MEGAPIXELS = 50.0

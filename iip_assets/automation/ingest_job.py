@@ -8,10 +8,10 @@ import dagster as dg
 
 from iip_assets.automation.alarms import AlarmBox
 from iip_assets.automation.conditions import rejected_batch
-from iip_assets.dataset.inbox import waiting_batches
 from iip_assets.dataset.problems import Problem
 from iip_assets.engine.project import Project
 from iip_assets.engine.run_lock import hold_run_lock
+from iip_assets.ingest.inbox import waiting_batches
 
 INGEST_JOB = "ingest"
 INGEST_OP = "take_batch"
@@ -51,7 +51,7 @@ def build_ingest_job(project: Project) -> dg.JobDefinition:
         description="Takes one whole batch from inbox/ into DVC, or moves it to rejected/.",
     )
     def take_batch(context: dg.OpExecutionContext, config: BatchConfig) -> None:
-        from iip_assets.dataset.ingest import ingest_folder
+        from iip_assets.ingest.ingest import ingest_folder
 
         hold_run_lock(workspace.state, context.run_id)
         # The name is typed by a person or comes from a tag: only what the inbox lists is opened.

@@ -23,9 +23,9 @@ def export(
     ] = None,
 ) -> None:
     """Write images, labels and masks for a labeling tool; `iip ingest --format` reads them back."""
-    from iip_assets.dataset.export import write_export
-    from iip_assets.dataset.export_rows import rows_to_export
     from iip_assets.dataset.store import ImageStore
+    from iip_assets.ingest.export import write_export
+    from iip_assets.ingest.export_rows import rows_to_export
     from iip_assets.loading import load
     from iip_assets.settings import read_settings
     from iip_assets.where import find_workspace

@@ -25,7 +25,7 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Take a batch into the data, whole; or send it to rejected/ with errors.csv."""
-    from iip_assets.dataset.ingest import ingest_folder
+    from iip_assets.ingest.ingest import ingest_folder
     from iip_assets.where import find_workspace
     from iip_assets.workspace.ingest_summary import print_ingested
 

@@ -107,7 +107,11 @@ class _Training(lightning.LightningModule):
             self._network.parameters(), lr=self._learning_rate, weight_decay=_WEIGHT_DECAY
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=self._learning_rate, total_steps=self._steps, pct_start=0.2
+            optimizer,
+            max_lr=self._learning_rate,
+            # With five steps the warm-up would have no length, and the schedule divides by that.
+            total_steps=max(self._steps, 6),
+            pct_start=0.2,
         )
         return {
             "optimizer": optimizer,

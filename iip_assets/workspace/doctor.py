@@ -122,8 +122,8 @@ def _data(root: Path, say: Callable[[str], None]) -> Iterator[Finding]:
 
 
 def _inbox(root: Path) -> Iterator[Finding]:
-    from iip_assets.dataset.inbox import REJECTED_FOLDER, waiting_batches
-    from iip_assets.dataset.staging import leftovers
+    from iip_assets.ingest.inbox import REJECTED_FOLDER, waiting_batches
+    from iip_assets.ingest.staging import leftovers
 
     waiting = [batch.name for batch in waiting_batches(root)]
     if waiting:

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iip_assets.dataset.batch_files import ERRORS_FILE
-from iip_assets.dataset.ingested import Ingested
 from iip_assets.dataset.problems import shown
-from iip_assets.dataset.rejection import shown_errors
+from iip_assets.ingest.batch_files import ERRORS_FILE
+from iip_assets.ingest.ingested import Ingested
+from iip_assets.ingest.rejection import shown_errors
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -14,14 +14,14 @@ from iip_assets.automation import ingest_job, sensors
 from iip_assets.automation.alarms import AlarmBox
 from iip_assets.automation.ingest_job import build_ingest_job, ingest_config
 from iip_assets.automation.sensors import build_sensors
-from iip_assets.dataset import ingest
-from iip_assets.dataset.inbox import waiting_batches
-from iip_assets.dataset.ingested import Ingested
 from iip_assets.dataset.problems import Problem
 from iip_assets.engine.asset import Graph
 from iip_assets.engine.code_key import CodeKeys
 from iip_assets.engine.project import Project
 from iip_assets.engine.workspace import Workspace
+from iip_assets.ingest import ingest
+from iip_assets.ingest.inbox import waiting_batches
+from iip_assets.ingest.ingested import Ingested
 from iip_assets.settings import read_settings
 
 PROBLEM = Problem("a", "labels.csv", 3, "age_years", "-3", "is negative", "correct it")

@@ -1,0 +1,306 @@
+"""Taking a batch into the data, whole or not at all.
+
+The folder is copied to a private place, and the copy is what is checked and what becomes data. Then
+in this order: the copy moves to `data/batches`, `data.dvc` names it, git has the commit, and only
+now the folder leaves the inbox. Killed anywhere, the batch is in the inbox or in the data, and
+doing it again ends well.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from iip_assets.dataset.dvc_objects import MissingData
+from iip_assets.dataset.layout import is_image_path
+from iip_assets.dataset.manifest import BadManifest
+from iip_assets.dataset.pointer import POINTER_FILE, BadPointer, parse_pointer, read_pointer
+from iip_assets.dataset.problems import Problem
+from iip_assets.dataset.words import BATCHES_FOLDER
+from iip_assets.engine.atomic import sweep_writes_of
+from iip_assets.engine.lock import exclusive_lock
+from iip_assets.ingest.batch_files import READY_FILE, BatchListing, copy_batch, list_batch
+from iip_assets.ingest.conversion import Form, convert_export
+from iip_assets.ingest.data_commit import commit_pointer, committed_pointer, settle_index
+from iip_assets.ingest.dvc_add import DvcRefusedError, add_folder, ignored_by_dvc
+from iip_assets.ingest.git_index import free_locks
+from iip_assets.ingest.inbox import INBOX_FOLDER, REJECTED_FOLDER
+from iip_assets.ingest.ingested import Ingested, KnownImage
+from iip_assets.ingest.judgement import Candidate, judge
+from iip_assets.ingest.present_data import read_present
+from iip_assets.ingest.rejection import rejection_place, send_back, tell_errors
+from iip_assets.ingest.staging import leftovers, move_into_data, staging, sweep, tracked_now
+from iip_assets.settings import Settings, read_settings
+
+__all__ = ["Form", "Ingested", "KnownImage", "UnsettledBatchError", "ingest_folder"]
+
+
+class UnsettledBatchError(ValueError):
+    """The folder changes while it is read: somebody is still writing it."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One ingest: where the batch comes from, and where it is to go."""
+
+    root: Path
+    folder: Path
+    data: Path
+    form: Form
+    allow_jump: bool
+    settings: Settings
+    say: Callable[[str], None]
+
+    @property
+    def batch(self) -> str:
+        return self.folder.name
+
+    @property
+    def batches(self) -> Path:
+        return self.data / BATCHES_FOLDER
+
+    @property
+    def target(self) -> Path:
+        return self.batches / self.batch
+
+    @property
+    def is_ours(self) -> bool:
+        """The folder lies in the inbox or among the rejected: it goes where the batch goes."""
+        places = [(self.root / name).resolve() for name in (INBOX_FOLDER, REJECTED_FOLDER)]
+        return self.folder.parent in places
+
+    def is_tracked(self, batch: str) -> bool:
+        return batch in read_present(self.root).batches
+
+
+def ingest_folder(
+    root: Path,
+    folder: Path,
+    *,
+    form: Form = "native",
+    allow_jump: bool = False,
+    dry_run: bool = False,
+    say: Callable[[str], None],
+) -> Ingested:
+    """Takes a folder into the data, or sends it back with the reasons.
+
+    A folder in the workspace's `inbox/` or `rejected/` moves; any other is copied and left alone.
+
+    Args:
+        root: The workspace.
+        folder: The batch's folder; its name is the batch's.
+        form: How it is written: as `inbox/README.md` says, or as another tool exports it.
+        allow_jump: Take a batch that multiplies the data.
+        dry_run: Say what would happen and change nothing.
+        say: Told what is worth knowing on the way.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: The folder cannot be a batch's: it lies in the data, or holds the workspace.
+        UnsettledBatchError: Somebody is still writing it.
+        BadPointer: `data.dvc` cannot be used.
+        MissingData: What the data holds cannot be had.
+        DvcRefusedError: DVC is busy, or failed.
+        OSError: The disk is full, or a folder cannot be written to.
+    """
+    root = root.resolve()
+    data = root / read_pointer(root).path
+    settings = read_settings(root)
+    job = _Job(root, _batch_folder(root, data, folder), data, form, allow_jump, settings, say)
+    if dry_run:
+        with tempfile.TemporaryDirectory(prefix="iip-ingest-") as scratch:
+            return _try_out(job, Path(scratch))
+    with exclusive_lock(root / ".iip" / "ingest.lock", say=say):
+        if leftovers(root):
+            free_locks(root, leftovers(root))
+            sweep_writes_of(root / POINTER_FILE)
+        sweep(root, job.batches, job.is_tracked)
+        if not job.folder.exists():
+            return _gone_meanwhile(job)
+        with staging(root, job.batches, job.is_tracked) as place:
+            return _ingest(job, place)
+
+
+def _batch_folder(root: Path, data: Path, folder: Path) -> Path:
+    """The folder's real path, if it can be a batch's."""
+    if not folder.exists():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; give the folder that it lies in")
+    real = folder.resolve()
+    if real.is_relative_to(data.resolve()):
+        raise ValueError(
+            f"{folder} lies in the data folder, where `dvc add {data.name}` tracks it as it is. "
+            f"To have it checked, move it to {INBOX_FOLDER}/ first"
+        )
+    places = [(root / name).resolve() for name in ("", INBOX_FOLDER, REJECTED_FOLDER)]
+    if any(place.is_relative_to(real) for place in places):
+        raise ValueError(f"{folder} is no batch's folder; give one with images and labels.csv")
+    return real
+
+
+def _gone_meanwhile(job: _Job) -> Ingested:
+    """What is to be said when another process took the folder while this one waited for it."""
+    tracked = read_present(job.root).batches.get(job.batch)
+    if tracked is None:
+        raise FileNotFoundError(
+            f"{job.folder} is gone: another process took it while this one waited; "
+            f"look in {REJECTED_FOLDER}/"
+        )
+    images = {md5 for path, md5 in tracked.items() if is_image_path(path)}
+    version = read_pointer(job.root).md5
+    return Ingested(job.batch, "present", len(images), 0, (), (), None, version, None)
+
+
+def _try_out(job: _Job, scratch: Path) -> Ingested:
+    listing = list_batch(job.folder, job.batch)
+    folder, problems = job.folder, listing.problems
+    if job.form != "native":
+        folder, problems = _staged(job, listing, scratch)
+        listing = list_batch(folder, job.batch)
+    return _judged(job, folder, listing, problems)
+
+
+def _ingest(job: _Job, place: Path) -> Ingested:
+    found = list_batch(job.folder, job.batch)
+    folder, problems = _staged(job, found, place)
+    listing = list_batch(folder, job.batch)
+    judged = _judged(job, folder, listing, problems)
+    if judged.verdict == "rejected":
+        return replace(judged, rejected_to=_reject(job, judged.problems))
+    if judged.verdict == "sound":
+        judged = replace(judged, verdict="taken")
+        _take(job, folder, listing, place)
+    commit = _commit(job, judged, place) if job.settings.ingest.commit else None
+    _leave_inbox(job, found, place)
+    return replace(judged, data_version=read_pointer(job.root).md5, commit=commit)
+
+
+def _staged(job: _Job, listing: BatchListing, place: Path) -> tuple[Path, tuple[Problem, ...]]:
+    """The batch in its native form in a private folder, and what is wrong with it so far."""
+    native = place / "batch"
+    copy = native if job.form == "native" else place / "export"
+    copy_batch(job.folder, listing, copy)
+    if list_batch(job.folder, job.batch) != listing:
+        raise UnsettledBatchError(
+            f"{job.folder} changed while it was read: somebody is still writing it. "
+            f"Put {READY_FILE} into it last, then ingest it again"
+        )
+    if job.form == "native":
+        return native, listing.problems
+    problems = convert_export(
+        job.form,
+        copy,
+        native,
+        mask_classes=job.settings.dataset.mask_classes,
+        max_megapixels=job.settings.dataset.max_megapixels,
+        say=job.say,
+    )
+    native.mkdir(exist_ok=True)
+    return native, (*listing.problems, *problems)
+
+
+def _judged(
+    job: _Job, folder: Path, listing: BatchListing, problems: tuple[Problem, ...]
+) -> Ingested:
+    place = rejection_place(job.root, job.folder) if job.is_ours else job.folder
+    shown_place = place.relative_to(job.root) if place.is_relative_to(job.root) else place
+    form = "" if job.form == "native" else f" --format {job.form}"
+    candidate = Candidate(
+        batch=job.batch,
+        folder=folder,
+        listing=listing,
+        problems=(*problems, *_ignored(job, listing)),
+        target=job.target,
+        allow_jump=job.allow_jump,
+        again=f"iip ingest {shown_place}{form} --allow-jump",
+    )
+    return judge(
+        candidate,
+        present=read_present(job.root),
+        settings=job.settings,
+        threads=job.settings.compute.threads or os.cpu_count() or 1,
+        say=job.say,
+    )
+
+
+def _ignored(job: _Job, listing: BatchListing) -> list[Problem]:
+    """Files that DVC would leave out of the data without a word."""
+    places = {job.target / path: path for path in listing.paths}
+    why = "a .dvcignore of the workspace names it, so DVC would leave it out"
+    mend = "rename it, or change .dvcignore"
+    return [
+        Problem(job.batch, places[path], None, None, None, why, mend)
+        for path in ignored_by_dvc(job.root, list(places))
+    ]
+
+
+def _reject(job: _Job, problems: tuple[Problem, ...]) -> Path:
+    place = rejection_place(job.root, job.folder)
+    if job.is_ours:
+        send_back(job.folder, place, problems)
+    else:
+        tell_errors(place, problems)
+        job.say(f"{job.folder} was left as it is")
+    return place
+
+
+def _take(job: _Job, folder: Path, listing: BatchListing, place: Path) -> None:
+    move_into_data(folder, place, job.target)
+    add_folder(job.root, job.target, say=job.say)
+    tracked = read_present(job.root).batches.get(job.batch, {})
+    if tracked.keys() != set(listing.paths):
+        missing = ", ".join(sorted(set(listing.paths) - tracked.keys())[:5])
+        raise DvcRefusedError(f"DVC did not take all of {job.batch}: it left out {missing}")
+    tracked_now(place)
+
+
+def _commit(job: _Job, judged: Ingested, place: Path) -> str | None:
+    """Commits `data.dvc` unless the checked-out commit has the batch already."""
+    batches = _uncommitted_batches(job)
+    if judged.verdict == "present" and job.batch not in batches:
+        settle_index(job.root, place=place)
+        return None
+    message = f"Ingest {job.batch}: {judged.images} images"
+    if judged.verdict == "taken":
+        message += f", {judged.new_images} of them new"
+    others = ", ".join(sorted(batches - {job.batch}))
+    if others:
+        message += f"\n\n{POINTER_FILE} also held, not yet committed: {others}"
+    return commit_pointer(job.root, message, place=place, say=job.say)
+
+
+def _uncommitted_batches(job: _Job) -> set[str]:
+    """The batches that `data.dvc` names and the checked-out commit's does not, or not so."""
+    text = committed_pointer(job.root)
+    if text is None:
+        return {job.batch}
+    try:
+        committed = parse_pointer(text, POINTER_FILE)
+        if committed == read_pointer(job.root):
+            return set()
+        before = read_present(job.root, committed).batches
+    except (BadManifest, BadPointer, MissingData):
+        return {job.batch}
+    now = read_present(job.root).batches
+    return {batch for batch, files in now.items() if before.get(batch) != files}
+
+
+def _leave_inbox(job: _Job, found: BatchListing, place: Path) -> None:
+    """Takes away the folder that became data, if nothing was put into it since."""
+    if not job.is_ours:
+        return
+    if list_batch(job.folder, job.batch) != found:
+        job.say(f"{job.folder} was left: it changed after it was read")
+        return
+    # On the disk elsewhere, before it is gone here.
+    os.sync()
+    try:
+        job.folder.rename(place / "done")
+    except OSError:  # the inbox lies on another disk
+        (job.folder / READY_FILE).unlink(missing_ok=True)
+        shutil.rmtree(job.folder)

@@ -1,0 +1,174 @@
+"""The verdict on a batch: what it holds, held against what is in the data and what may join it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from iip_assets.dataset.layout import is_image_path
+from iip_assets.dataset.problems import Problem, shown
+from iip_assets.ingest.batch_check import PictureRules, check_batch
+from iip_assets.ingest.batch_files import BatchListing, file_md5, list_batch
+from iip_assets.ingest.ingested import Ingested, KnownImage, Verdict
+from iip_assets.ingest.present_data import PresentData
+from iip_assets.settings import Settings
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A batch that asks to join the data.
+
+    Attributes:
+        batch: Its name.
+        folder: The folder with its bytes, in the native form.
+        listing: The files in it.
+        problems: What is known to be wrong before a file was opened.
+        target: Its folder in `data/batches`, should it be taken.
+        allow_jump: It may multiply the data.
+        again: What to type to have a jump taken.
+    """
+
+    batch: str
+    folder: Path
+    listing: BatchListing
+    problems: tuple[Problem, ...]
+    target: Path
+    allow_jump: bool
+    again: str
+
+
+def judge(
+    candidate: Candidate,
+    *,
+    present: PresentData,
+    settings: Settings,
+    threads: int,
+    say: Callable[[str], None],
+) -> Ingested:
+    """Is the batch `sound`, `rejected`, or `present`? Changes nothing.
+
+    Args:
+        candidate: The batch.
+        present: What the data holds.
+        settings: The workspace's settings.
+        threads: Files read at once.
+        say: Told of what is no problem and yet may not be meant.
+
+    Raises:
+        MissingData: A row's mask belongs to a picture of the data that cannot be had.
+    """
+    batch = candidate.batch
+    tracked = present.batches.get(batch)
+    if tracked is not None and not candidate.problems and _holds(candidate, tracked):
+        images = {md5 for path, md5 in tracked.items() if is_image_path(path)}
+        return _verdict(batch, "present", images=len(images))
+    rules = PictureRules(settings.dataset.max_megapixels, settings.dataset.mask_classes)
+    checked = check_batch(
+        candidate.folder,
+        batch,
+        candidate.listing.files,
+        present=present,
+        rules=rules,
+        threads=threads,
+        say=say,
+    )
+    new = checked.image_ids - present.images.keys()
+    problems = [
+        *candidate.problems,
+        *_name_problems(candidate, tracked),
+        *_jump_problems(candidate, len(new), len(present.images), settings.ingest.max_jump),
+        *checked.problems,
+    ]
+    if not (problems or checked.images or checked.rows):
+        problems.append(_empty(batch))
+    if not problems:
+        _tell(candidate, present, checked.tags, say)
+    return replace(
+        _verdict(batch, "rejected" if problems else "sound", images=len(checked.image_ids)),
+        new_images=len(new),
+        known=tuple(
+            KnownImage(md5, path, present.images[md5])
+            for path, md5 in checked.images.items()
+            if md5 in present.images
+        ),
+        problems=tuple(problems),
+    )
+
+
+def _verdict(batch: str, verdict: Verdict, *, images: int) -> Ingested:
+    return Ingested(batch, verdict, images, 0, (), (), None, None, None)
+
+
+def _holds(candidate: Candidate, tracked: Mapping[str, str]) -> bool:
+    """Whether the candidate's files are just those that the data has under its name."""
+    return set(candidate.listing.paths) == tracked.keys() and all(
+        file_md5(candidate.folder / path) == md5 for path, md5 in tracked.items()
+    )
+
+
+def _name_problems(candidate: Candidate, tracked: Mapping[str, str] | None) -> list[Problem]:
+    batch = candidate.batch
+    if not _NAME.fullmatch(batch):
+        why = "a batch's name is of letters, digits, '.', '_' and '-', begins with no dot, and has "
+        return [_of_folder(batch, f"{why}at most 100 of them", "rename the folder")]
+    if tracked is not None:
+        why = "the data has a batch of this name, with other files"
+        mend = "give it another name; a batch with a later name may correct an earlier one"
+        return [_of_folder(batch, why, mend)]
+    if os.path.lexists(candidate.target) and not _same_files(candidate):
+        why = f"{candidate.target} is there, with other files, and DVC does not track it"
+        mend = "`dvc add` that folder or move it away, or give this batch another name"
+        return [_of_folder(batch, why, mend)]
+    return []
+
+
+def _same_files(candidate: Candidate) -> bool:
+    target = candidate.target
+    if target.is_symlink() or not target.is_dir():
+        return False
+    listing = list_batch(target, candidate.batch)
+    return listing.paths == candidate.listing.paths and all(
+        file_md5(target / path) == file_md5(candidate.folder / path) for path in listing.paths
+    )
+
+
+def _jump_problems(candidate: Candidate, new: int, present: int, max_jump: float) -> list[Problem]:
+    if not present or candidate.allow_jump or new <= max_jump * present:
+        return []
+    why = (
+        f"it brings {new} new images to the {present} in the data, more than {max_jump:g} times "
+        "as many (ingest.max_jump)"
+    )
+    mend = f"if that is meant: `{candidate.again}`"
+    return [_of_folder(candidate.batch, why, mend)]
+
+
+def _empty(batch: str) -> Problem:
+    mend = "put pictures into its images/, or rows about pictures of the data into labels.csv"
+    return _of_folder(batch, "the batch has neither pictures nor rows", mend)
+
+
+def _tell(
+    candidate: Candidate,
+    present: PresentData,
+    tags: Mapping[str, str | None],
+    say: Callable[[str], None],
+) -> None:
+    newest = max(present.batches, default="")
+    if newest > candidate.batch:
+        say(
+            f"{candidate.batch} sorts before {newest}, so where both speak of the same image "
+            f"{newest} counts; begin names with a date"
+        )
+    for column, meant in tags.items():
+        if meant is not None:
+            say(f"the column {shown(column)} is kept as a tag; was {meant} meant?")
+
+
+def _of_folder(batch: str, why: str, mend: str) -> Problem:
+    return Problem(batch, shown(batch), None, None, None, why, mend)

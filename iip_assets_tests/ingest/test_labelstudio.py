@@ -1,0 +1,300 @@
+"""A Label Studio export becomes the batch that its labelers meant, or is refused with reasons."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from iip_assets.ingest.brush_rle import encode_brush
+from iip_assets.ingest.labelstudio import convert_labelstudio
+from iip_assets_tests.ingest.tool_exports import (
+    HEIGHT,
+    MASK_CLASSES,
+    WIDTH,
+    assert_taken_or_refused,
+    damaged,
+    only,
+    read_native,
+    studio_annotation,
+    studio_choice,
+    studio_region,
+    studio_task,
+    write_picture,
+    write_studio,
+)
+
+UPLOAD = "/data/upload/3/ab12cd34-a.png"
+# Columns 1 to 4 and rows 1 to 4 of 8×6 pixels, in percent.
+BOX = [[12.5, 100 / 6], [62.5, 100 / 6], [62.5, 500 / 6], [12.5, 500 / 6]]
+DOT = np.zeros((HEIGHT, WIDTH), bool)
+DOT[2:4, 2] = True
+
+
+def brush(name: str, pixels=DOT):
+    return studio_region("brushlabels", name, format="rle", rle=encode_brush(pixels))
+
+
+def polygon(name: str, points=BOX):
+    return studio_region("polygonlabels", name, points=points, closed=True)
+
+
+def convert(root: Path, *tasks):
+    write_studio(root / "export", list(tasks))
+    return convert_labelstudio(root / "export", root / "out", mask_classes=MASK_CLASSES)
+
+
+def taken(root: Path, *tasks):
+    """What becomes of tasks on the picture a.png."""
+    write_picture(root / "export", "a.png")
+    assert convert(root, *tasks) == ()
+    return read_native(root / "out")
+
+
+def test_choice_brush_and_polygon_become_a_label_and_one_mask(tmp_path):
+    annotation = studio_annotation(studio_choice("Partial"), brush("Pupil"), polygon("iris"))
+    found = taken(tmp_path, studio_task(1, UPLOAD, annotation, subject_id="s1", site="north"))
+    (row,) = found.parsed.rows
+    assert (row.label, row.labeler, row.subject_id) == ("partial", "1", "s1")
+    assert row.tags == {"site": "north"}
+    (mask,) = found.masks
+    assert mask.tolist() == [
+        [0, 0, 0, 0, 0, 0, 0, 0],
+        [0, 2, 2, 2, 2, 0, 0, 0],
+        [0, 2, 3, 2, 2, 0, 0, 0],
+        [0, 2, 3, 2, 2, 0, 0, 0],
+        [0, 2, 2, 2, 2, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0, 0],
+    ]
+
+
+def test_what_nobody_judged_is_255(tmp_path):
+    annotation = studio_annotation(brush("not_labelled"), brush("pupil", np.ones_like(DOT)))
+    (mask,) = taken(tmp_path, studio_task(1, UPLOAD, annotation)).masks
+    assert (mask == np.where(DOT, 255, 3)).all()
+
+
+def test_every_labeler_has_a_row_and_a_mask(tmp_path):
+    found = taken(
+        tmp_path,
+        studio_task(
+            1,
+            UPLOAD,
+            studio_annotation(studio_choice("full"), brush("iris"), by={"email": "ann@x.org"}),
+            studio_annotation(studio_choice("none"), by=7),
+            studio_annotation(brush("pupil"), by={"id": 9}),
+            studio_annotation(studio_choice("unclear"), by=8, was_cancelled=True),
+        ),
+    )
+    assert [(row.labeler, row.label) for row in found.parsed.rows] == [
+        ("7", "none"),
+        ("9", None),
+        ("ann@x.org", "full"),
+    ]
+    assert not found.parsed.problems
+    assert [None if mask is None else mask.max() for mask in found.masks] == [2, None, 3]
+
+
+def test_of_two_annotations_by_one_labeler_the_newest_counts(tmp_path):
+    found = taken(
+        tmp_path,
+        studio_task(
+            1,
+            UPLOAD,
+            studio_annotation(studio_choice("full"), updated_at="2026-02-01T00:00:00.000000Z"),
+            studio_annotation(studio_choice("none"), updated_at="2026-01-01T00:00:00.000000Z"),
+        ),
+    )
+    assert [row.label for row in found.parsed.rows] == ["full"]
+
+
+def test_a_task_that_nobody_labelled_is_an_unlabelled_picture(tmp_path):
+    annotation = studio_annotation(studio_choice("full"), was_cancelled=True)
+    found = taken(tmp_path, studio_task(1, UPLOAD, annotation, age_years=34.0))
+    (row,) = found.parsed.rows
+    assert (row.label, row.labeler, row.age_years) == (None, None, 34.0)
+    assert found.masks == [None]
+
+
+def test_answers_to_other_questions_are_columns_and_tags(tmp_path):
+    annotation = studio_annotation(
+        studio_choice("full", "label"),
+        studio_choice("none", "glasses"),
+        studio_choice("Left", "eye"),
+        {"type": "number", "from_name": "age_years", "to_name": "image", "value": {"number": 34}},
+        {"type": "textarea", "from_name": "Note", "to_name": "image", "value": {"text": ["hi"]}},
+        {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right"},
+    )
+    (row,) = taken(tmp_path, studio_task(1, UPLOAD, annotation)).parsed.rows
+    assert (row.label, row.eye, row.age_years) == ("full", "left", 34.0)
+    assert row.tags == {"glasses": "none", "note": "hi"}
+
+
+def test_the_only_question_that_is_answered_with_labels_is_that_of_the_label(tmp_path):
+    annotation = studio_annotation(studio_choice("none", "visible"), studio_choice("no", "glasses"))
+    (row,) = taken(tmp_path, studio_task(1, UPLOAD, annotation)).parsed.rows
+    assert (row.label, row.tags) == ("none", {"glasses": "no"})
+
+
+def test_json_min_says_the_same(tmp_path):
+    stroke = {"original_width": WIDTH, "original_height": HEIGHT, "image_rotation": 0}
+    tag = [{**stroke, "format": "rle", "rle": encode_brush(DOT), "brushlabels": ["iris"]}]
+    about = {"created_at": "2026-01-02", "updated_at": "2026-01-02", "lead_time": 4.3}
+    found = taken(
+        tmp_path,
+        {
+            "image": UPLOAD,
+            "subject_id": "s1",
+            "id": 5,
+            "tag": tag,
+            "visible": "full",
+            "annotator": 1,
+            "annotation_id": 1,
+            **about,
+        },
+        {
+            "image": UPLOAD,
+            "subject_id": "s1",
+            "id": 5,
+            "visible": "none",
+            "annotator": 2,
+            "annotation_id": 2,
+            **about,
+        },
+    )
+    said = [(row.labeler, row.label, row.subject_id, row.tags) for row in found.parsed.rows]
+    assert said == [("1", "full", "s1", {}), ("2", "none", "s1", {})]
+    assert (found.masks[0] == 2 * DOT).all()
+    assert found.masks[1] is None
+
+
+@pytest.mark.parametrize(
+    ("url", "file"),
+    [
+        ("/data/upload/3/ab12cd34-a.png", "images/a.png"),
+        ("/data/upload/3/ab12cd34-a.png", "upload/3/ab12cd34-a.png"),
+        ("/data/upload/3/ab12cd34-left_eye_1.png", "left eye (1).png"),
+        ("/data/local-files/?d=eyes/left%20eye.png", "images/eyes/left eye.png"),
+        ("/data/local-files/?d=C%3A%5Ceyes%5Ca.png", "a.png"),
+        ("s3://bucket/eyes/a.png", "a.png"),
+        ("https://example.org/eyes/a.png?token=5", "a.png"),
+        ("a.png", "a.png"),
+        ("eye#1%20.png", "eye#1%20.png"),
+    ],
+)
+def test_a_picture_is_found_by_what_label_studio_calls_it(tmp_path, url, file):
+    write_picture(tmp_path / "export", file)
+    assert convert(tmp_path, studio_task(1, url, studio_annotation(studio_choice("full")))) == ()
+    (row,) = read_native(tmp_path / "out").rows
+    assert row["image"].removeprefix("images/") == file.removeprefix("images/")
+
+
+def test_the_labeling_instructions_come_along(tmp_path):
+    write_picture(tmp_path / "export", "a.png")
+    (tmp_path / "export" / "LABELING.md").write_text("Partial is under 60%.")
+    assert convert(tmp_path, studio_task(1, UPLOAD)) == ()
+    assert (tmp_path / "out" / "LABELING.md").read_text() == "Partial is under 60%."
+
+
+def test_more_of_the_path_goes_before_less(tmp_path):
+    write_picture(tmp_path / "export", "images/b1/a.png", seed=1)
+    write_picture(tmp_path / "export", "images/b2/a.png", seed=2)
+    tasks = [studio_task(n, f"/data/local-files/?d=images/b{n}/a.png") for n in (1, 2)]
+    assert convert(tmp_path, *tasks) == ()
+    assert [row["image"] for row in read_native(tmp_path / "out").rows] == [
+        "images/b1/a.png",
+        "images/b2/a.png",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        (UPLOAD, "several pictures could be meant: b1/a.png, b2/a.png"),
+        ("/data/local-files/?d=../../etc/passwd", "leaves its folder"),
+        ("/etc/passwd", "no such picture"),
+        ("link.png", "a link"),
+        ("data:image/png;base64," + "A" * 9000, "too long"),
+        ("http://[::1/a.png/\ud800.png", "no such picture"),
+        (5, "expected a text"),
+    ],
+)
+def test_a_picture_that_is_not_one_file_of_the_folder_is_a_problem(tmp_path, url, why):
+    write_picture(tmp_path / "export", "b1/a.png", seed=1)
+    write_picture(tmp_path / "export", "b2/a.png", seed=2)
+    (tmp_path / "export" / "link.png").symlink_to(write_picture(tmp_path, "secret.png"))
+    found = only(convert(tmp_path, studio_task(1, url)))
+    assert why in found.why
+    assert (found.row, found.column) == (1, "data.image")
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_tasks_of_one_picture_are_a_problem(tmp_path):
+    write_picture(tmp_path / "export", "a.png")
+    found = only(convert(tmp_path, studio_task(1, UPLOAD), studio_task(2, "a.png")))
+    assert (found.row, found.column) == (2, "data.image")
+    assert "the first is task 1" in found.why
+
+
+ELLIPSE = studio_region("ellipselabels", "iris", x=5, y=5, radiusX=3, radiusY=3)
+
+
+@pytest.mark.parametrize(
+    ("result", "why"),
+    [
+        (studio_choice("blurred"), "not a word that is known here"),
+        ({**studio_choice("full"), "value": {"choices": ["full", "none"]}}, "2 answers"),
+        (brush("lens"), "not a class that is known here"),
+        (ELLIPSE, "not read here"),
+        ({**brush("iris"), "original_width": 9}, "of 9×6 pixels, the file has 8×6"),
+        ({**brush("iris"), "image_rotation": 90}, "turned"),
+        (brush("iris", DOT[:, :4]), "96 values"),
+        (studio_region("brushlabels", "iris", rle=[10**9]), "list of bytes"),
+        (polygon("iris", BOX[:2]), "a polygon of 2 points"),
+        (polygon("iris", [*BOX, [float("nan"), 1]]), "not a number that can be used"),
+        (polygon("iris", [*BOX, [1e4, 1]]), "the point 800, 0 lies outside"),
+        (polygon("iris", [*BOX, [5]]), "not a pair"),
+        (studio_region("polygonlabels", "iris"), "neither brush stroke nor polygon"),
+        (5, "expected an object"),
+    ],
+)
+def test_a_result_that_cannot_be_read_is_a_problem(tmp_path, result, why):
+    write_picture(tmp_path / "export", "a.png")
+    found = only(convert(tmp_path, studio_task(1, UPLOAD, studio_annotation(result))))
+    assert why in found.why
+    assert found.row == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_class_is_refused_with_the_known_ones(tmp_path):
+    write_picture(tmp_path / "export", "a.png")
+    annotation = studio_annotation(brush("lens"))
+    found = only(convert(tmp_path, studio_task(1, UPLOAD, annotation)))
+    assert "background, sclera, iris, pupil" in found.why
+    assert "'lens'" in found.mend
+
+
+FULL = [
+    studio_task(
+        1,
+        UPLOAD,
+        studio_annotation(studio_choice("full"), brush("iris")),
+        studio_annotation(studio_choice("none"), polygon("pupil"), by={"email": "ann@x.org"}),
+        age_years=34,
+    ),
+    studio_task(2, "/data/local-files/?d=b.png"),
+]
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(damaged(json.loads(json.dumps(FULL))))
+def test_a_damaged_export_is_taken_or_refused_and_never_half(document):
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        write_picture(root / "export", "a.png", seed=1)
+        write_picture(root / "export", "images/b.png", seed=2)
+        write_studio(root / "export", document)
+        problems = convert_labelstudio(root / "export", root / "out", mask_classes=MASK_CLASSES)
+        assert_taken_or_refused(root / "out", problems)
