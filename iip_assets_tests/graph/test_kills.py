@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -84,9 +85,9 @@ def test_a_killed_ingest_has_the_batch_whole_or_not_at_all(
 
 def test_two_refreshes_started_together_end_as_one(refreshed: Undisturbed, tmp_path: Path) -> None:
     team = copy_workspace(refreshed.start, tmp_path / "both")
-    both = [_start(team, *IIP, *refreshed.words, "--json") for _ in range(2)]
-    told = [json.loads(one.communicate()[0]) for one in both]
-    assert sorted([*told[0]["computed"], *told[1]["computed"]]) == sorted(refreshed.order)
+    refresh = (*IIP, *refreshed.words, "--json")
+    told = [json.loads(out)["computed"] for out, _ in run_together(team, refresh, refresh)]
+    assert sorted([*told[0], *told[1]]) == sorted(refreshed.order)
     assert differences(refreshed.content, read_content(team.root)) == []
 
 
@@ -94,26 +95,33 @@ def test_a_refresh_and_a_run_of_dagster_started_together_end_as_one(
     refreshed: Undisturbed, tmp_path: Path
 ) -> None:
     team = copy_workspace(refreshed.start, tmp_path / "both")
-    selection = " or ".join(refreshed.order)
+    selection = ",".join(refreshed.order)
     of_dagster = ("asset", "materialize", "-m", "iip_assets.definitions", "--select", selection)
-    refresh = _start(team, *IIP, *refreshed.words, "--json")
-    run = _start(team, sys.executable, "-m", "dagster", *of_dagster)
-    told = json.loads(refresh.communicate()[0])
-    log = "".join(run.communicate())
-    assert run.returncode == 0, log[-3000:]
+    (out, _), (_, log) = run_together(
+        team,
+        (*IIP, *refreshed.words, "--json"),
+        (sys.executable, "-m", "dagster", *of_dagster),
+    )
+    told = json.loads(out)["computed"]
     computed = re.findall(r"(\w+): computed in", log)
-    assert sorted({*told["computed"], *computed}) == sorted(refreshed.order)
-    assert not set(told["computed"]) & set(computed)
+    assert sorted([*told, *computed]) == sorted(refreshed.order)
     assert differences(refreshed.content, read_content(team.root)) == []
 
 
-def _start(team: Team, *command: str) -> subprocess.Popen[str]:
+def run_together(team: Team, *commands: Sequence[str]) -> list[tuple[str, str]]:
+    """Starts the commands at once; what each wrote to stdout and to stderr."""
     home = str(team.root / ".iip" / "dagster")
-    return subprocess.Popen(
-        command,
-        cwd=team.root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONWARNINGS": "ignore", "DAGSTER_HOME": home},
-    )
+    files = [(team.root.parent / f"{n}.out", team.root.parent / f"{n}.err") for n in range(2)]
+    started = []
+    for command, (out, err) in zip(commands, files, strict=True):
+        # Files, not pipes: a full pipe would stop the one that the other waits for.
+        with out.open("w") as stdout, err.open("w") as stderr:
+            environment = {**os.environ, "PYTHONWARNINGS": "ignore", "DAGSTER_HOME": home}
+            started.append(
+                subprocess.Popen(
+                    command, cwd=team.root, stdout=stdout, stderr=stderr, env=environment
+                )
+            )
+    for process, (_, err) in zip(started, files, strict=True):
+        assert process.wait() == 0, err.read_text()[-3000:]
+    return [(out.read_text(), err.read_text()) for out, err in files]
