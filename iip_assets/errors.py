@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from iip_assets.dataset.dvc_objects import MissingData
 from iip_assets.engine.artifacts import DamagedArtifactError
+from iip_assets.engine.lance_table import DamagedFeaturesError
 from iip_assets.graph import NoWorkspaceError
 from iip_assets.settings import SettingsError
 
@@ -11,6 +12,7 @@ from iip_assets.settings import SettingsError
 # an OSError names its file: no space, no permission, no such folder, git not installed.
 USER_ERRORS = (
     DamagedArtifactError,
+    DamagedFeaturesError,
     LookupError,
     MissingData,
     NoWorkspaceError,
