@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from iip_assets.dataset.dvc_objects import MissingData
 from iip_assets.engine.artifacts import DamagedArtifactError
+from iip_assets.engine.lance_table import DamagedFeaturesError
 from iip_assets.ingest.dvc_add import DvcRefusedError
 from iip_assets.settings import SettingsError
 from iip_assets.where import NoWorkspaceError
@@ -13,6 +14,7 @@ from iip_assets.where import NoWorkspaceError
 USER_ERRORS = (
     DamagedArtifactError,
     DvcRefusedError,
+    DamagedFeaturesError,
     LookupError,
     MissingData,
     NoWorkspaceError,

@@ -28,7 +28,7 @@ class Planned:
         why: The reasons in words.
         known: Whether the result was computed before and will only be taken up again.
         images: How many images it would compute; None where it does not work image by image.
-        exact: Whether that is the number; otherwise it is an estimate, at most by what is known.
+        exact: Whether that is the number; otherwise it is the most that is to be expected.
         seconds: How long that will take, going by past runs; None where there are none.
     """
 

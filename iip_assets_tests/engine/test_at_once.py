@@ -1,0 +1,73 @@
+"""Refreshes from the command line, the UI and sensors meet in one workspace."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from iip_assets.engine.lock import workspace_lock
+from iip_assets_tests.engine.toy import INPUTS, Pieces, Toy, press_materialize, refresh
+
+# Loaded once here, so that each forked process has it.
+with dg.DagsterInstance.local_temp():
+    pass
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Toy:
+    made = Toy(tmp_path)
+    made.write(Pieces())
+    return made
+
+
+def hold_for_ever(refresher: Any) -> None:
+    state = refresher.project.workspace.state
+    with workspace_lock(state, say=lambda _: None):
+        (state / "held").touch()
+        time.sleep(600)
+
+
+def wait_for(file: Path) -> None:
+    for _ in range(6000):
+        if file.exists():
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{file} did not come")
+
+
+def test_a_kill_frees_the_lock(toy: Toy) -> None:
+    holder = toy.start(hold_for_ever)
+    wait_for(toy.root / ".iip" / "held")
+    waiting = toy.start(refresh)
+    time.sleep(0.2)
+    os.kill(holder[0], signal.SIGKILL)
+    assert toy.wait(holder) is None
+    assert len(toy.wait(waiting)["computed"]) == len(INPUTS)
+
+
+def test_a_run_of_the_ui_and_a_refresh_started_together_compute_nothing_twice(toy: Toy) -> None:
+    """The first start of both: Dagster's home, the event log and every asset are new."""
+    started = [toy.start(press_materialize(list(INPUTS))), toy.start(refresh)]
+    results = [toy.wait(one) for one in started]
+    computed = [name for result in results for name in result["computed"]]
+    assert sorted(computed) == sorted(INPUTS)
+    after = toy.run(refresh)
+    assert after["computed"] == []
+    assert {state for state, _ in after["states"].values()} == {"fresh"}
+
+
+def test_what_the_ui_does_while_a_refresh_keeps_its_copy_of_the_ledger_is_seen(toy: Toy) -> None:
+    toy.run(refresh)
+    toy.write(Pieces(numbers="7"))
+    started = [toy.start(refresh), toy.start(press_materialize(["a", "b"]))]
+    for one in started:
+        toy.wait(one)
+    after = toy.run(refresh)
+    assert {state for state, _ in after["states"].values()} == {"fresh"}
+    assert after["values"]["a"] == 14
