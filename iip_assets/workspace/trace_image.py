@@ -15,6 +15,8 @@ from iip_assets.models.words import FILTER_CLASSES
 from iip_assets.workspace.trace import DATA, Archive
 
 FILTER, SEGMENTER = "iris_filter_model", "segmentation_model"
+# Model to the asset that holds what it learns from.
+EXAMPLES = {FILTER: "filter_examples", SEGMENTER: "segmenter_examples"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ class ImageTrace:
 
     def _saw(self, model: ActionRecord) -> dict[str, Any] | None:
         """How a model saw the image: in training, in validation, in a test, or None."""
-        split = self._split_for(model)
+        # What the model read is all that it could learn from, with split and weight.
+        example = self._row(self._input(model, EXAMPLES[model.asset]))
+        split = None if example is None else str(example["split"])
         predictions = [
             (record, row)
             for record in self.archive.records.readers("predictions", model)
@@ -96,28 +100,9 @@ class ImageTrace:
             "validated_on": split == "validation",
             "tested_on": tested,
             "predicted": bool(predictions),
-            "weight": self._weight(model) if split == "train" else None,
+            "weight": example["weight"] if example and split == "train" else None,
             "prediction": _prediction(model.asset, predictions[-1][1]) if predictions else None,
         }
-
-    def _split_for(self, model: ActionRecord) -> str | None:
-        """The split that the image had for a model, if the model could use it."""
-        splits = self._input(model, "data_splits")
-        dealt = self._row(splits)
-        if dealt is None:
-            return None
-        if model.asset == SEGMENTER:
-            usable = bool(dealt["has_mask"])
-        else:
-            raw = self._input(model, "raw_dataset")
-            image = None if raw is None else self._row(raw["images"])
-            usable = image is not None and image["label"] in FILTER_CLASSES
-        return str(dealt["split"]) if usable else None
-
-    def _weight(self, model: ActionRecord) -> float:
-        """What the image counted in the training of a model."""
-        row = self._row(self._input(model, "rebalanced_training_set"))
-        return 1.0 if row is None else float(row["weight"])
 
     def _input(self, record: ActionRecord, name: str) -> Any:
         version = record.inputs.get(name, "")

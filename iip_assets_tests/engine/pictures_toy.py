@@ -7,7 +7,6 @@ lines of a file: path, id of the picture, id of its mask or `-`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
@@ -15,7 +14,6 @@ from typing import Annotated, Any
 import polars as pl
 
 from iip_assets.engine.asset import Graph, Source, asset
-from iip_assets.engine.code_key import CodeKey
 from iip_assets.engine.perform import Outcome, Performer
 from iip_assets.engine.plan import Planned, make_plan
 from iip_assets.engine.project import Materialized, Project
@@ -23,6 +21,7 @@ from iip_assets.engine.staleness import find_states
 from iip_assets.engine.values import Files, Setting
 from iip_assets.engine.work import Work
 from iip_assets.engine.workspace import Workspace
+from iip_assets_tests.engine.stand_ins import DictLedger, Keys
 
 Picture = tuple[str, str, str | None]
 
@@ -98,34 +97,6 @@ def predicted(table: pl.DataFrame, model: Files, *, work: Work) -> pl.DataFrame:
 
 
 ASSETS = [table, measured, model, predicted]
-
-
-class Keys:
-    """Code keys that a test can change."""
-
-    def __init__(self) -> None:
-        self.code: dict[str, str] = {}
-
-    def of(self, function: Any) -> CodeKey:
-        key = self.code.get(function.__name__, "first")
-        return CodeKey(key, {function.__name__: key}, {})
-
-
-@dataclass
-class DictLedger:
-    """A ledger in memory."""
-
-    made: dict[str, Materialized] = field(default_factory=dict)
-    seen: dict[str, str] = field(default_factory=dict)
-
-    def materialized(self, asset: str) -> Materialized | None:
-        return self.made.get(asset)
-
-    def observed(self, source: str) -> str | None:
-        return self.seen.get(source)
-
-    def observe(self, source: str, data_version: str) -> None:
-        self.seen[source] = data_version
 
 
 class PicturesToy:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,13 +12,13 @@ import polars as pl
 import pytest
 
 from iip_assets.engine.asset import Graph, Source, asset
-from iip_assets.engine.code_key import CodeKey
 from iip_assets.engine.perform import MovedMeanwhileError, Outcome, Performer, report_page
 from iip_assets.engine.project import Materialized, Project
 from iip_assets.engine.staleness import find_states
 from iip_assets.engine.values import Report, Result, Skipped
 from iip_assets.engine.work import Work
 from iip_assets.engine.workspace import Workspace
+from iip_assets_tests.engine.stand_ins import DictLedger, Keys
 
 numbers = Source(
     "numbers",
@@ -54,34 +54,6 @@ EDIT_WHILE_MEASURING: list[Any] = []
 def lengths(total: dict[str, Any], *, work: Work) -> pl.DataFrame:
     rows = pl.DataFrame({"image_id": ["a", "bb", "ccc"]})
     return work.fill("lengths", rows, measure, chunk=1).frame
-
-
-class Keys:
-    """Code keys that a test can change."""
-
-    def __init__(self) -> None:
-        self.code: dict[str, str] = {}
-
-    def of(self, function: Any) -> CodeKey:
-        key = self.code.get(function.__name__, "first")
-        return CodeKey(key, {function.__name__: key}, {})
-
-
-@dataclass
-class DictLedger:
-    """A ledger in memory."""
-
-    made: dict[str, Materialized] = field(default_factory=dict)
-    seen: dict[str, str] = field(default_factory=dict)
-
-    def materialized(self, asset: str) -> Materialized | None:
-        return self.made.get(asset)
-
-    def observed(self, source: str) -> str | None:
-        return self.seen.get(source)
-
-    def observe(self, source: str, data_version: str) -> None:
-        self.seen[source] = data_version
 
 
 class Toy:
