@@ -11,22 +11,10 @@ from iip_assets.dataset.labels import LabelFile, LabelRow, Listing, parse_labels
 from iip_assets.dataset.layout import Layout, batch_of, labeling_md5, sort_out
 from iip_assets.dataset.problems import problem_frame
 from iip_assets.dataset.schema import images_schema, label_rows_schema
-from iip_assets.dataset.words import BATCHES_FOLDER, LABELS_FILE
+from iip_assets.dataset.words import BATCHES_FOLDER, FACTS, LABELS_FILE
 
 if TYPE_CHECKING:
     import polars as pl
-
-# What a newer row says replaces what an older one said; what it leaves empty does not.
-_FACTS = (
-    "subject_id",
-    "eye",
-    "age_years",
-    "gender",
-    "ethnicity",
-    "geography",
-    "device",
-    "captured_at",
-)
 
 
 @dataclass(frozen=True)
@@ -152,7 +140,7 @@ def _image_frame(
                 "label": None if counts is None else counts.row.label,
                 "mask_id": None if masked is None else masked.row.mask_id,
                 "mask_path": None if masked is None else _mask_path(masked, mask_paths),
-                **{name: _newest(rows_of_image, name) for name in _FACTS},
+                **{name: _newest(rows_of_image, name) for name in FACTS},
                 "labeler": None if counts is None else counts.row.labeler,
                 "tags": json.dumps(tags, sort_keys=True, ensure_ascii=False) if tags else None,
             }

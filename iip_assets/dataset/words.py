@@ -7,6 +7,19 @@ LABELS = ("full", "partial", "none", "unclear")
 
 EYES = ("left", "right")
 
+FACTS = (
+    "subject_id",
+    "eye",
+    "age_years",
+    "gender",
+    "ethnicity",
+    "geography",
+    "device",
+    "captured_at",
+)
+"""What is known of a picture besides its label. What a newer row says replaces what an older one
+said; what it leaves empty does not."""
+
 SPLITS = ("train", "validation", "test")
 
 UNKNOWN = "unknown"

@@ -12,21 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from iip_assets.dataset.words import BATCHES_FOLDER
+from iip_assets.dataset.words import BATCHES_FOLDER, FACTS
 
 if TYPE_CHECKING:
     import polars as pl
-
-_FACTS = (
-    "subject_id",
-    "eye",
-    "age_years",
-    "gender",
-    "ethnicity",
-    "geography",
-    "device",
-    "captured_at",
-)
 
 
 @dataclass(frozen=True)
@@ -124,7 +113,7 @@ def _names(paths: Sequence[str]) -> list[str]:
 def _export_image(
     image: Mapping[str, Any], name: str, told: Iterable[Mapping[str, Any]]
 ) -> ExportImage:
-    facts: dict[str, Any] = {column: image[column] for column in _FACTS}
+    facts: dict[str, Any] = {column: image[column] for column in FACTS}
     if facts["captured_at"] is not None:
         facts["captured_at"] = facts["captured_at"].isoformat()
     facts |= json.loads(image["tags"]) if image["tags"] else {}

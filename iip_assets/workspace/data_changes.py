@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from iip_assets.dataset.layout import batch_of
-
-_FACTS = ("subject_id", "eye", "age_years", "gender", "ethnicity", "geography", "device")
+from iip_assets.dataset.words import FACTS
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def data_changes(before: pl.DataFrame, after: pl.DataFrame) -> DataChanges:
         .len()
         .sort("batch_after", "label", "label_after", nulls_last=True)
     )
-    facts = pl.any_horizontal([pl.col(name).ne_missing(pl.col(f"{name}_after")) for name in _FACTS])
+    facts = pl.any_horizontal([pl.col(name).ne_missing(pl.col(f"{name}_after")) for name in FACTS])
     return DataChanges(
         images_before=before.height,
         images_after=after.height,
