@@ -92,6 +92,7 @@ def main() -> None:
     assets = len(build_project(root).graph.assets)
     home = CACHE / "dagster-home"
     home.mkdir(parents=True, exist_ok=True)
+    (home / "dagster.yaml").touch()  # without it Dagster warns
     os.environ |= {"DAGSTER_HOME": str(home.absolute()), "CHAIN_LENGTH": str(assets)}
     chain = [sys.executable, PEERS / "dagster_chain.py"]
     seconds = in_turn(
