@@ -117,12 +117,6 @@ def _column(kind: str, field: str) -> str:
     return f"{kind}:{quote(field, safe='').replace('.', '%2E')}"
 
 
-def _kinds(name: str, values: Sequence[Any]) -> list[str]:
-    """The kinds among the values; a column of nothing but null is one of flags."""
-    found = {kind for value in values if (kind := _kind(name, value)) is not None}
-    return sorted(found) or [_FLAG]
-
-
 def _kind(name: str, value: Any) -> str:
     for types, kind in ((bool, _FLAG), (int, _WHOLE), (float, _FRACTION), (str, _WORDS)):
         if isinstance(value, types):
