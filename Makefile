@@ -25,7 +25,7 @@ demo: $(STAMP)  ## Materialize the whole graph on the sample and say where to lo
 	@iip refresh
 
 test: $(STAMP)  ## Run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)  ## Lint, format, types, import contracts
 	ruff check
