@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from iip_assets.commands.common import say
+from iip_assets.commands.common import open_refresher, say
 
 _MOST_NAMED = 10
 
@@ -32,6 +32,12 @@ def export(
 
     root = find_workspace()
     raw = load("raw_dataset", root=root)
+    state = open_refresher().states()["raw_dataset"]
+    if state.state != "fresh":
+        say(
+            f"raw_dataset is {state.state} ({'; '.join(state.why)}): written is what the last "
+            "refresh saw; for what data/ holds now, run `iip refresh raw_dataset` and export again"
+        )
     dataset = read_settings(root).dataset
     done = write_export(
         out,

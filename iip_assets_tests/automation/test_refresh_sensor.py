@@ -5,7 +5,6 @@ The toy's pieces are edited as a user would, each look happens in a process of i
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,8 +140,8 @@ def test_a_refresh_in_progress_is_waited_for(toy: Toy) -> None:
             (toy.root / "waits").touch()
 
     def press(refresher: Any) -> Any:
-        dagster_graph.Performer = lambda project, ledger, _, outcomes: Performer(
-            project, ledger, until_it_waits, outcomes
+        dagster_graph.Performer = lambda project, ledger, _, *more: Performer(
+            project, ledger, until_it_waits, *more
         )
         return press_materialize(["a"])(refresher)["success"]
 
@@ -150,8 +149,7 @@ def test_a_refresh_in_progress_is_waited_for(toy: Toy) -> None:
     toy.write(Pieces(numbers="7"))
     with workspace_lock(toy.root / ".iip", say=lambda _: None):
         pressed = toy.start(press)
-        while not (toy.root / "waits").exists():
-            time.sleep(0.01)
+        toy.wait_for("waits", pressed)
         assert "waits for run" in toy.run(ask)["skipped"]
     assert toy.wait(pressed) is True
     assert toy.run(ask)["assets"] == ["b", "c", "d", "e", "f", "g", "h"]

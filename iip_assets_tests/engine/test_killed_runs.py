@@ -103,8 +103,7 @@ def test_a_run_that_another_process_works_on_is_left_alone(toy: Toy) -> None:
 
     toy.run(refresh)
     worker = toy.start(work)
-    while not (toy.root / "holds").exists():
-        time.sleep(0.01)
+    toy.wait_for("holds", worker)
     toy.write(Pieces(factor=3))
     toy.run(refresh)
     assert toy.run(statuses) == ["SUCCESS", "NOT_STARTED", "SUCCESS"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +61,7 @@ def test_code_edited_while_a_refresh_waits_for_another_is_not_taken_for_what_it_
     toy.write(Pieces(constant=3))
     with workspace_lock(toy.root / ".iip", say=lambda _: None):
         second = toy.start(waiting_refresh)
-        while not (toy.root / "waits").exists():
-            time.sleep(0.01)
+        toy.wait_for("waits", second)
         toy.write(Pieces(constant=5))
     result = toy.wait(second)
     assert "b changed since this process loaded it" in result["failed"]["b"]

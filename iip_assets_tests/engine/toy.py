@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
 import tomllib
 import traceback
@@ -223,6 +224,12 @@ class Toy:
         with os.fdopen(writer, "w") as pipe:
             pipe.write(result)
         os._exit(0)
+
+    def wait_for(self, file: str, started: tuple[int, int]) -> None:
+        """Waits until a process has made a file; fails where it ended without."""
+        while not (self.root / file).exists():
+            ended, _, _ = select.select([started[1]], [], [], 0.01)
+            assert not ended or (self.root / file).exists(), f"no {file}: {self.wait(started)}"
 
     def wait(self, started: tuple[int, int]) -> Any:
         """The process's result."""

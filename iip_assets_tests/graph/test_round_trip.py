@@ -12,7 +12,7 @@ from iip_assets.dataset.store import content_md5
 from iip_assets.ingest.coco import convert_coco
 from iip_assets.ingest.labelstudio import convert_labelstudio
 from iip_assets.settings import DatasetSettings
-from iip_assets_tests.graph.conftest import Team
+from iip_assets_tests.graph.conftest import QUICK, Team
 
 pytestmark = pytest.mark.slow
 
@@ -38,8 +38,10 @@ def said(*batches: Path) -> dict[str, tuple[dict[str, str], object]]:
 @pytest.mark.parametrize("form", CONVERT)
 def test_the_sample_goes_out_and_comes_back(team: Team, tmp_path: Path, form: str) -> None:
     out = tmp_path / "out"
+    team.iip("refresh", "raw_dataset")
     done = team.iip("export", str(out), "--format", form)
     assert done.stdout.startswith("80 images and ")
+    assert "raw_dataset" not in done.stderr
     again = team.iip("export", str(out), "--format", form, check=False)
     assert again.returncode == 1
     assert "is not empty" in again.stderr
@@ -47,6 +49,15 @@ def test_the_sample_goes_out_and_comes_back(team: Team, tmp_path: Path, form: st
     assert CONVERT[form](out, tmp_path / "native", mask_classes=classes) == ()
     batches = [path.parent for path in team.root.glob("data/batches/*/labels.csv")]
     assert said(tmp_path / "native") == said(*batches)
+
+
+def test_an_export_of_stale_data_says_so(team: Team, tmp_path: Path, revert: None) -> None:
+    team.iip("refresh", "raw_dataset")
+    (team.root / "iip.toml").write_text(f"{QUICK}\n[dataset]\nmax_megapixels = 40\n")
+    done = team.iip("export", str(tmp_path / "out"), "--format", "coco")
+    assert done.stdout.startswith("80 images and ")
+    assert "raw_dataset is stale" in done.stderr
+    assert "iip refresh raw_dataset" in done.stderr
 
 
 def test_a_batch_goes_out_alone(team: Team, tmp_path: Path) -> None:

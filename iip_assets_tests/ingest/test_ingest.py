@@ -419,8 +419,9 @@ def test_a_folder_that_is_not_there_is_refused(team):
 def test_an_export_of_another_tool_is_converted_and_its_problems_send_it_back(team, monkeypatch):
     stand_in = ModuleType("iip_assets.ingest.coco")
 
-    def convert_coco(source, out, *, mask_classes):
+    def convert_coco(source, out, *, mask_classes, max_megapixels, say):
         assert mask_classes == ("background", "sclera", "iris", "pupil")
+        assert max_megapixels == 50
         if (source / "bad").exists():
             return (Problem(NAME, "export.json", None, None, None, "no COCO", "export it again"),)
         shutil.copytree(source / "images", out / "images")
