@@ -22,3 +22,15 @@ USER_ERRORS = (
     SettingsError,
     ValueError,
 )
+
+_FULL = ("No space left on device", "database or disk is full")
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether a full disk is behind an error, in whichever library it surfaced."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if any(words in str(seen) for words in _FULL):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False

@@ -1,4 +1,7 @@
-"""One workspace of rendered eyes, refreshed once; each test works on it and leaves it as it was."""
+"""One workspace of rendered eyes, computed once; each test puts its data and settings back.
+
+Every file finds all of it fresh.
+"""
 
 from __future__ import annotations
 
@@ -90,8 +93,8 @@ class Team:
 
 
 @pytest.fixture(scope="package")
-def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
-    """A workspace made by `iip init` with 80 rendered eyes, everything fresh."""
+def computed(tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """A workspace made by `iip init` with 80 rendered eyes, everything computed."""
     root = tmp_path_factory.mktemp("team") / "workspace"
     code = "from iip_assets.cli import main; main()"
     subprocess.run(
@@ -114,6 +117,13 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
     made.git("commit", "--quiet", "--message", "First batches")
     made.refresh()
     return made
+
+
+@pytest.fixture(scope="module")
+def team(computed: Team) -> Team:
+    """The workspace, with everything fresh: the file before put its data back and no more."""
+    computed.refresh()
+    return computed
 
 
 @pytest.fixture
