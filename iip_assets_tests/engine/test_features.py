@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iip_assets.engine import lance_table
+from iip_assets.engine import features, lance_table
 from iip_assets.engine.feature_columns import identities, row_keys
 from iip_assets.engine.features import FeatureTable, Filled
 from iip_assets.engine.lance_table import DamagedFeaturesError, LanceTable
@@ -216,6 +216,17 @@ def test_an_image_a_day_leaves_few_files_and_a_reader_of_before_reads_on(
     files = [file for file in folder.rglob("*") if file.is_file()]
     assert len(files) < 4 * lance_table._MANY_FILES
     assert fill(tmp_path, rows("first", *map(str, range(200))))[1] == []
+
+
+def test_keys_whose_hashes_are_equal_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, rows("a"))
+    monkeypatch.setattr(features, "_hash", lambda: pl.lit(7, pl.UInt64))
+    filled, seen = fill(tmp_path, rows("a", "bb", "ccc", "bb"))
+    assert seen == ["bb", "ccc"]
+    assert (filled.computed, filled.reused) == (2, 1)
+    assert filled.frame["length"].to_list() == [1.0, 2.0, 3.0, 2.0]
 
 
 def test_two_writers_do_not_double_a_row(tmp_path: Path) -> None:
