@@ -104,7 +104,8 @@ def _kill(count: int, moments: Moments, kill: Callable[[Moment], Kill]) -> list[
         kills.append(kill(moment))
         if kills[-1].at_s is None:
             moments.missed(moment)
-        print(".F"[bool(kills[-1].faults)], end="", file=sys.stderr, flush=True)
+        told = "".join(f"\n{fault}\n" for fault in kills[-1].faults)
+        print(f"F {kills[-1].moment}{told}" if told else ".", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return kills
 

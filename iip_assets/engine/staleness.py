@@ -13,6 +13,7 @@ from iip_assets.engine.actions import Action, ActionRecord
 from iip_assets.engine.asset import Asset
 from iip_assets.engine.perform import broken_blocking_checks
 from iip_assets.engine.project import Ledger, Project, is_reader
+from iip_assets.engine.workspace import flat_settings
 
 StateName = Literal["fresh", "stale", "missing", "failed", "blocked"]
 
@@ -125,10 +126,11 @@ def _own_differences(record: ActionRecord, action: Action) -> list[str]:
     if changed:
         reasons.append(f"code changed: {_listed(changed)}")
     for name in _changed(record.packages, action.code.packages):
-        before, now = record.packages.get(name, "absent"), action.code.packages.get(name, "unused")
-        reasons.append(f"package {name} changed: {before} → {now}")
-    for path in _changed(record.settings, action.settings):
-        was, present = _short(record.settings.get(path)), _short(action.settings.get(path))
+        had, has = record.packages.get(name, "absent"), action.code.packages.get(name, "unused")
+        reasons.append(f"package {name} changed: {had} → {has}")
+    before, now = flat_settings(record.settings), flat_settings(action.settings)
+    for path in _changed(before, now):
+        was, present = _short(before.get(path)), _short(now.get(path))
         reasons.append(f"setting {path} changed: {was} → {present}")
     return reasons
 

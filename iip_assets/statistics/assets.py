@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from iip_assets.engine.asset import Work, asset
 from iip_assets.engine.values import Check, CheckSpec, Result, Rows, Setting
-from iip_assets.settings import CoverageSettings, StatisticsSettings
+from iip_assets.settings import CoverageSettings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -98,7 +98,8 @@ def lighting_stats(
 def background_stats(
     image_statistics: pl.DataFrame,
     *,
-    levels: Annotated[StatisticsSettings, Setting("statistics")],
+    plain_below: Annotated[float, Setting("statistics.plain_background_below")],
+    cluttered_above: Annotated[float, Setting("statistics.cluttered_background_above")],
 ) -> Result[pl.DataFrame]:
     """What each eye stands before: plain, textured or cluttered, by the edges along the border."""
     from iip_assets.engine.figures import figure_markdown
@@ -107,9 +108,7 @@ def background_stats(
     from iip_assets.statistics.word_counts import word_counts
 
     table = background_table(
-        image_statistics,
-        plain_below=levels.plain_background_below,
-        cluttered_above=levels.cluttered_background_above,
+        image_statistics, plain_below=plain_below, cluttered_above=cluttered_above
     )
     return Result(
         table,

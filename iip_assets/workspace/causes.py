@@ -13,6 +13,7 @@ from typing import Any
 
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.project import is_reader
+from iip_assets.engine.workspace import flat_settings
 
 Records = Mapping[str, ActionRecord]
 
@@ -112,7 +113,7 @@ def _own_changes(causes: Causes, before: ActionRecord, after: ActionRecord) -> b
     found = [
         (causes.code, before.modules, after.modules),
         (causes.packages, before.packages, after.packages),
-        (causes.settings, _flat(before.settings), _flat(after.settings)),
+        (causes.settings, flat_settings(before.settings), flat_settings(after.settings)),
     ]
     moved = False
     for changes, one, other in found:
@@ -123,15 +124,3 @@ def _own_changes(causes: Causes, before: ActionRecord, after: ActionRecord) -> b
                 if all(change.name != name for change in changes):
                     changes.append(Change(after.asset, name, one.get(name), other.get(name)))
     return moved
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings by full path, sections taken apart."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        path = f"{prefix}{name}"
-        if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{path}.")
-        else:
-            flat[path] = value
-    return flat

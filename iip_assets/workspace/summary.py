@@ -110,7 +110,7 @@ def print_states(rooms: Mapping[str, str], states: Mapping[str, State]) -> None:
     table = Table("asset", "room", "state", "why", title_justify="left")
     for name, state in states.items():
         colour = _COLOURS[state.state]
-        why = "; ".join(state.why) or (f"skipped: {state.skipped}" if state.skipped else "")
+        why = _briefly(state.why) or (f"skipped: {state.skipped}" if state.skipped else "")
         table.add_row(name, rooms[name], f"[{colour}]{state.state}[/]", escape(why))
     console.print(table)
     due = sum(state.due for state in states.values())
@@ -121,6 +121,14 @@ def print_states(rooms: Mapping[str, str], states: Mapping[str, State]) -> None:
         console.print("Everything is up to date.")
     if blocked:
         console.print(f"{blocked} blocked: mend what the check above them found.")
+
+
+def _briefly(why: Sequence[str]) -> str:
+    """The reasons; of what stands above, the first and a number, as `--why` tells them all."""
+    above = [reason for reason in why if reason.startswith("upstream ")]
+    more = f" and {len(above) - 1} more" if len(above) > 1 else ""
+    own = [reason for reason in why if reason not in above]
+    return "; ".join([*own, *above[:1]]) + more
 
 
 def print_explanation(explanation: Explanation) -> None:
@@ -165,14 +173,14 @@ def print_plan(planned: list[Planned]) -> None:
     table.add_column("images", justify="right")
     table.add_column("about, s", justify="right")
     for one in planned:
-        why = "; ".join(one.why) + ("; was computed before" if one.known else "")
+        why = _briefly(one.why) + ("; was computed before" if one.known else "")
         table.add_row(one.asset, escape(why), _images(one), _seconds(one.seconds))
     console.print(table)
     known = [one.seconds for one in planned if one.seconds is not None]
     images = sum(one.images or 0 for one in planned)
-    sure = all(one.exact for one in planned)
-    text = (
-        f"{len(planned)} assets are due, {'' if sure else 'at most about '}{images} images in all"
+    counted = "" if all(one.exact for one in planned) else "at most about "
+    text = f"{len(planned)} assets are due, " + (
+        f"{counted}{images} images in all" if images else "no image to compute"
     )
     if known:
         text += f"; at most about {_seconds(sum(known))} s"
@@ -183,7 +191,7 @@ def print_plan(planned: list[Planned]) -> None:
 def _images(one: Planned) -> str:
     if one.images is None:
         return ""
-    return f"{one.images}" if one.exact else f"≤ {one.images}"
+    return f"{one.images}" if one.exact or not one.images else f"≤ {one.images}"
 
 
 def _seconds(seconds: float | None) -> str:

@@ -131,9 +131,16 @@ def test_an_unrelated_threshold_computes_no_embeddings(team: Team) -> None:
     (team.root / "iip.toml").write_text(QUICK + "\n[statistics]\ndark_below = 90.0\n")
     found = team.refresh()
     assert "lighting_stats" in found["computed"]
-    assert not {"image_statistics", "image_embeddings", "segmentation_model"} & set(
-        found["computed"]
-    )
+    spared = {"image_statistics", "background_stats", "image_embeddings", "segmentation_model"}
+    assert not spared & set(found["computed"])
+
+
+def test_of_a_section_of_settings_the_one_that_changed_is_named(team: Team) -> None:
+    team.refresh()
+    changed = QUICK.replace("min_slice_images = 5", "min_slice_images = 6")
+    (team.root / "iip.toml").write_text(changed)
+    why = {name: state["why"] for name, state in team.status().items()}
+    assert why["model_evaluation"] == ["setting evaluation.min_slice_images changed: 5 → 6"]
 
 
 def test_an_edit_in_place_is_recorded_under_no_wrong_id_and_the_doctor_names_it(team: Team) -> None:
