@@ -229,8 +229,12 @@ def print_garbage(garbage: Garbage) -> None:
     ):
         if sizes:
             table.add_row(what, str(len(sizes)), f"{sum(sizes.values()) / 1e6:.1f}")
-    for name, count in garbage.rows.items():
+    losing = {name: count for name, count in garbage.rows.items() if count}
+    for name, count in losing.items():
         table.add_row(f"rows of images in {name}, and its older versions", str(count), "")
+    if len(losing) < len(garbage.rows):
+        older = len(garbage.rows) - len(losing)
+        table.add_row("feature tables that stay: their older versions", str(older), "")
     console.print(table)
     if garbage.store and garbage.artifacts:
         console.print(

@@ -79,7 +79,12 @@ def test_the_whole_room_works_on_no_images():
         uneven_above=levels.uneven_above,
     )
     assert lighting.value.is_empty()
-    assert background_stats.function(result.value, levels=levels).value.is_empty()
+    background = background_stats.function(
+        result.value,
+        plain_below=levels.plain_background_below,
+        cluttered_above=levels.cluttered_background_above,
+    )
+    assert background.value.is_empty()
     no_images = {"images": pl.DataFrame(schema=IMAGES)}
     coverage = CoverageSettings(target={"gender": {"female": 0.5}})
     demographics = demographic_stats.function(no_images, coverage=coverage, age_bands=BANDS)
