@@ -177,11 +177,13 @@ def print_plan(planned: list[Planned]) -> None:
         table.add_row(one.asset, escape(why), _images(one), _seconds(one.seconds))
     console.print(table)
     known = [one.seconds for one in planned if one.seconds is not None]
-    images = sum(one.images or 0 for one in planned)
-    counted = "" if all(one.exact for one in planned) else "at most about "
-    text = f"{len(planned)} assets are due, " + (
-        f"{counted}{images} images in all" if images else "no image to compute"
-    )
+    images = [one.images for one in planned if one.images is not None]
+    text = f"{len(planned)} assets are due"
+    if images and not sum(images):
+        text += ", no image to compute"
+    elif images:
+        sure = all(one.exact for one in planned)
+        text += f", {'' if sure else 'at most about '}{sum(images)} images in all"
     if known:
         text += f"; at most about {_seconds(sum(known))} s"
         text += f", going by {len(known)} of them" if len(known) < len(planned) else ""
