@@ -41,6 +41,7 @@ ASSETS: tuple[Asset[..., Any], ...] = (
     training_set.rebalanced_training_set,
     models.filter_examples,
     models.segmenter_examples,
+    models.held_out_pictures,
     models.iris_filter_model,
     models.segmentation_model,
     models.predictions,

@@ -146,10 +146,24 @@ def segmentation_model(
     return Result(files, metadata=card_summary(parts["card.json"]))
 
 
+@asset(room="models", kinds={"polars"})
+def held_out_pictures(
+    raw_dataset: dict[str, pl.DataFrame], data_splits: pl.DataFrame
+) -> Result[pl.DataFrame]:
+    """What the models are asked about: label and mask of the validation and test pictures.
+
+    While this table and the models stand, nothing is predicted again.
+    """
+    from iip_assets.models.examples import held_out_rows
+
+    table = held_out_rows(raw_dataset["images"], data_splits)
+    counts = {"labelled": table["label"].count(), "masks": table["mask_id"].count()}
+    return Result(table, metadata={"rows": table.height, **counts})
+
+
 @asset(room="models", kinds={"onnx", "polars"})
 def predictions(
-    raw_dataset: dict[str, pl.DataFrame],
-    data_splits: pl.DataFrame,
+    held_out_pictures: pl.DataFrame,
     image_embeddings: pl.DataFrame,
     iris_filter_model: Files | Skipped,
     segmentation_model: Files | Skipped,
@@ -172,7 +186,7 @@ def predictions(
     if isinstance(iris_filter_model, Skipped) and isinstance(segmentation_model, Skipped):
         reasons = f"{iris_filter_model.reason}; {segmentation_model.reason}"
         return Result(Skipped(f"there is no model: {reasons}"))
-    pictures = predict.held_out_pictures(raw_dataset["images"], data_splits)
+    pictures = held_out_pictures
     head = None if isinstance(iris_filter_model, Skipped) else iris_filter_model.parts
     segmented = None
     if not isinstance(segmentation_model, Skipped):

@@ -37,6 +37,18 @@ def masked_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def held_out_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
+    """`image_id`, `split`, `label` and (if valid) `mask_id` of validation and test pictures."""
+    return (
+        splits.filter(pl.col("split") != "train")
+        .select("image_id", "split", "has_mask")
+        .join(images.select("image_id", "label", "mask_id"), on="image_id")
+        .with_columns(mask_id=pl.when("has_mask").then("mask_id"))
+        .select("image_id", "split", "label", "mask_id")
+        .sort("image_id")
+    )
+
+
 def with_weights(pictures: pl.DataFrame, training_set: pl.DataFrame | Skipped) -> pl.DataFrame:
     """The pictures with `weight`, what each counts in training; 1 where nothing was balanced."""
     if isinstance(training_set, Skipped):

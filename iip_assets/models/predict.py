@@ -23,18 +23,6 @@ def filter_probabilities(
     return run(open_session(files["filter_head.onnx"], threads=1), embeddings)
 
 
-def held_out_pictures(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
-    """`image_id`, `split`, `label` and (if valid) `mask_id` of validation and test pictures."""
-    return (
-        splits.filter(pl.col("split") != "train")
-        .select("image_id", "split", "has_mask")
-        .join(images.select("image_id", "label", "mask_id"), on="image_id")
-        .with_columns(mask_id=pl.when("has_mask").then("mask_id"))
-        .select("image_id", "split", "label", "mask_id")
-        .sort("image_id")
-    )
-
-
 def filter_columns(
     pictures: pl.DataFrame, embeddings: pl.DataFrame, files: Mapping[str, bytes] | None
 ) -> pl.DataFrame:

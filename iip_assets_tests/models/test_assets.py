@@ -80,8 +80,7 @@ def train_segmenter(eyes, work, splits=None):
 def predict(eyes, work, filter_model, segmenter):
     _, images, splits = eyes
     return assets.predictions.function(
-        {"images": images},
-        splits,
+        assets.held_out_pictures.function({"images": images}, splits).value,
         embeddings_of(images),
         filter_model,
         segmenter,

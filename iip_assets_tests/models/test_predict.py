@@ -3,9 +3,9 @@ import json
 import numpy as np
 import polars as pl
 
+from iip_assets.models.examples import held_out_rows
 from iip_assets.models.predict import (
     filter_columns,
-    held_out_pictures,
     predictions_table,
     segmenter_columns,
 )
@@ -27,13 +27,13 @@ SPLITS = pl.DataFrame(
 
 
 def test_only_held_out_pictures_are_predicted_and_invalid_masks_count_as_none():
-    pictures = held_out_pictures(IMAGES, SPLITS)
+    pictures = held_out_rows(IMAGES, SPLITS)
     assert pictures["image_id"].to_list() == ["a", "b", "c"]
     assert pictures["mask_id"].to_list() == ["ma", None, None]
 
 
 def test_without_either_model_its_columns_are_there_and_empty():
-    pictures = held_out_pictures(IMAGES, SPLITS)
+    pictures = held_out_rows(IMAGES, SPLITS)
     embeddings = pl.DataFrame({"image_id": ["a"], "embedding": [[0.0]]})
     table = predictions_table(
         pictures,
