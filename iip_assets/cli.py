@@ -44,16 +44,13 @@ for _verb in (
 
 def main() -> None:
     """Runs the command line; an error that a person can mend ends in one line, no traceback."""
-    from iip_assets.errors import USER_ERRORS, disk_is_full
+    from iip_assets.errors import words_for
 
     try:
         app()
-    except USER_ERRORS as error:
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        typer.echo(f"iip: {message}", err=True)
-        sys.exit(1)
     except Exception as error:
-        if not disk_is_full(error):
+        words = words_for(error)
+        if words is None:
             raise
-        typer.echo("iip: the disk is full; make room (`iip gc`), then run this again", err=True)
+        typer.echo(f"iip: {words}", err=True)
         sys.exit(1)

@@ -26,7 +26,17 @@ USER_ERRORS = (
 _FULL = ("No space left on device", "database or disk is full")
 
 
-def disk_is_full(error: BaseException) -> bool:
+def words_for(error: Exception) -> str | None:
+    """What to tell the person at the terminal; None where only a traceback helps."""
+    # An OSError names the file; what others say of a full disk misleads.
+    if _disk_is_full(error) and not isinstance(error, OSError):
+        return "the disk is full; make room (`iip gc`), then run this again"
+    if isinstance(error, USER_ERRORS):
+        return str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    return None
+
+
+def _disk_is_full(error: BaseException) -> bool:
     """Whether a full disk is behind an error, in whichever library it surfaced."""
     seen: BaseException | None = error
     while seen is not None:

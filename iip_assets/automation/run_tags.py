@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from iip_assets.automation.alarms import clean
 from iip_assets.dataset.batch_changes import batches_between
 from iip_assets.engine.project import Ledger, Project
-from iip_assets.engine.staleness import State
+from iip_assets.engine.staleness import State, stands_above
 
 BATCHES_TAG = "iip/batches"
 WHY_TAG = "iip/why"
@@ -39,12 +39,7 @@ def moved_batches(project: Project, ledger: Ledger) -> tuple[str, ...]:
 
 def reasons(states: Mapping[str, State], due: Collection[str]) -> str:
     """Why assets are due, those that follow from another one's left out."""
-    whys = [
-        f"{name}: {why}"
-        for name in due
-        for why in states[name].why
-        if not why.startswith("upstream ")
-    ]
+    whys = [f"{name}: {why}" for name in due for why in states[name].why if not stands_above(why)]
     return listed(whys, separator="; ")
 
 

@@ -26,13 +26,14 @@ def export(
     from iip_assets.dataset.store import ImageStore
     from iip_assets.ingest.export import write_export
     from iip_assets.ingest.export_rows import rows_to_export
-    from iip_assets.loading import load
+    from iip_assets.loading import present_ledger
     from iip_assets.settings import read_settings
-    from iip_assets.where import find_workspace
 
-    root = find_workspace()
-    raw = load("raw_dataset", root=root)
-    state = open_refresher().states()["raw_dataset"]
+    refresher = open_refresher()
+    project = refresher.project
+    root = project.workspace.root
+    raw = project.load("raw_dataset", present_ledger(project))
+    state = refresher.states()["raw_dataset"]
     if state.state != "fresh":
         say(
             f"raw_dataset is {state.state} ({'; '.join(state.why)}): written is what the last "

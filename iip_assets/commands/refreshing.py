@@ -129,7 +129,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what an asset holds, how it was made, and what its checks said."""
-    from iip_assets.workspace.summary import export_value, print_asset
+    from iip_assets.workspace.show import export_value, print_asset
 
     project = open_refresher().project
     if asset not in project.graph.assets:

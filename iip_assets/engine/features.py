@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +19,7 @@ from iip_assets.engine.lance_table import LanceTable
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
 Compute = Callable[..., list[dict[str, Any]]]
 
@@ -107,25 +109,29 @@ class FeatureTable:
             label = f"{self._name}, {missing.height} to compute"
             for start in progress(starts, total=len(starts), label=label):
                 part = missing.slice(start, chunk)
-                records = part.drop(KEY).to_dicts()
-                results = compute(records, **given, **tools)
-                if len(results) != len(records):
-                    raise ValueError(
-                        f"{compute.__name__} gave {len(results)} records for {len(records)} rows "
-                        f"of {self._name}"
-                    )
-                packed = pack(part[KEY].to_list(), results)
+                packed = self._computed(part, partial(compute, **given, **tools))
                 unmoved()
                 table.add(packed, replace=anew)
                 table.compact_if_many()
             computed += missing.height
             stored = table.rows().with_columns(pl.lit(True).alias(_STORED))
             found = keyed.join(stored, on=KEY, how="left", maintain_order="left")
+            # What `_without` overlooked.
             wanted = keyed.filter(found[_STORED].is_null())
             if wanted.is_empty():
                 break
         distinct = keyed[KEY].n_unique()
         return Filled(unpack(found.drop(_STORED), rows.columns), computed, distinct - computed)
+
+    def _computed(self, part: pl.DataFrame, compute: Compute) -> pa.Table:
+        """The results of some keyed rows, as columns."""
+        records = part.drop(KEY).to_dicts()
+        results = compute(records)
+        if len(results) != len(records):
+            raise ValueError(
+                f"the function of {self._name} gave {len(results)} records for {len(records)} rows"
+            )
+        return pack(part[KEY].to_list(), results)
 
 
 def known_rows(folder: Path, variant: str) -> pl.DataFrame:

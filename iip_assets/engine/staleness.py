@@ -15,6 +15,9 @@ from iip_assets.engine.perform import broken_blocking_checks
 from iip_assets.engine.project import Ledger, Project, is_reader
 from iip_assets.engine.workspace import flat_settings
 
+# How a reason begins that is no more than the state of an asset above.
+_ABOVE = "upstream "
+
 StateName = Literal["fresh", "stale", "missing", "failed", "blocked"]
 
 
@@ -42,6 +45,11 @@ class State:
         return self.state in ("stale", "missing", "failed")
 
 
+def stands_above(reason: str) -> bool:
+    """Whether a reason is no more than the state of an asset above."""
+    return reason.startswith(_ABOVE)
+
+
 def find_states(project: Project, ledger: Ledger) -> dict[str, State]:
     """The state of every asset, in graph order. Sources count as they were last observed."""
     states: dict[str, State] = {}
@@ -64,7 +72,7 @@ def _state(
     if upstream:
         state: StateName = "stale" if latest else "missing"
         return State(
-            state, tuple(f"upstream {name} is {states[name].state}" for name in upstream), version
+            state, tuple(f"{_ABOVE}{name} is {states[name].state}" for name in upstream), version
         )
     if latest is None:
         reason: tuple[str, ...] = ("never materialized",)
@@ -144,7 +152,7 @@ def _blocker(
 ) -> str | None:
     """Why what reads `name` is blocked, if it is."""
     if states[name].state == "blocked":
-        return f"upstream {name} is blocked"
+        return f"{_ABOVE}{name} is blocked"
     record = project.record(name, ledger)
     if record is None or states[name].due:
         return None

@@ -162,7 +162,7 @@ def _changes(found: Comparison, indent: str = "  ") -> list[str]:
         by_text.setdefault(lines, []).append(group)
     shown = []
     for lines, groups in by_text.items():
-        named = " and ".join([", ".join(groups[:-1]), groups[-1]]) if len(groups) > 1 else groups[0]
+        named = ", ".join(groups)
         shown.append(f"What changed under {named}:" if lines else f"Nothing changed under {named}.")
         shown += [f"{indent}{line}" for line in lines]
     return shown
