@@ -108,7 +108,7 @@ class PicturesToy:
         self.ledger = DictLedger()
         self.set(scale=1, seed=0)
         workspace = Workspace(root, read, settings_at=lambda text_of: read_text(text_of("toy")))
-        self.project = Project(Graph(ASSETS, [pictures]), workspace, self.keys)  # type: ignore[arg-type]
+        self.project = Project(Graph(ASSETS, [pictures]), workspace, self.keys)
 
     def set(self, *, scale: int, seed: int) -> None:
         (self.root / "toy").write_text(f"{scale} {seed}")

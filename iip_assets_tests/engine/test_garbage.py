@@ -171,7 +171,7 @@ def test_a_kill_on_the_way_takes_nothing_needed_and_the_next_one_ends_it(
             left -= 1
             if left < 0:
                 raise KeyboardInterrupt
-            return act(*args, **keywords)  # type: ignore[operator]
+            return act(*args, **keywords)
 
         return wrapped
 
@@ -230,7 +230,7 @@ def test_no_revision_computes_more_than_without_cleaning_up(
         other.project = type(other.project)(
             other.project.graph,
             other.project.workspace,
-            toy.keys,  # type: ignore[arg-type]
+            toy.keys,
         )
         other.ledger = deepcopy(toy.ledger)
         for revision in [*revisions, *reversed(revisions)]:

@@ -44,7 +44,7 @@ def dying(act: Callable[[Any], Any]) -> Callable[[Any], Any]:
                 os._exit(9)
             add(self, record)
 
-        ActionLog.add = deadly  # type: ignore[method-assign]
+        ActionLog.add = deadly
         return act(refresher)
 
     return killed
@@ -83,7 +83,7 @@ def test_killed_after_its_last_asset_it_is_marked_though_nothing_is_due(toy: Toy
                 os._exit(9)
             return handle(self, *given, **named)
 
-        dg.DagsterInstance.handle_new_event = deadly  # type: ignore[method-assign]
+        dg.DagsterInstance.handle_new_event = deadly
         refresher.refresh()
 
     assert toy.run(die_at_the_end) is None

@@ -64,7 +64,7 @@ class Toy:
         self.keys = Keys()
         self.ledger = DictLedger()
         workspace = Workspace(root, lambda _: SimpleNamespace())
-        self.project = Project(Graph([total, page, lengths], [numbers]), workspace, self.keys)  # type: ignore
+        self.project = Project(Graph([total, page, lengths], [numbers]), workspace, self.keys)
         self.write("1 2 3")
 
     def write(self, text: str) -> None:
@@ -127,7 +127,7 @@ def test_a_loader_edited_since_the_process_began_is_not_taken_for_the_new_one(to
 
 def test_a_source_is_read_at_the_version_in_the_key(toy: Toy) -> None:
     """Another process may observe a newer version between the key and the load."""
-    toy.ledger.observed = lambda _: "100"  # type: ignore[method-assign]
+    toy.ledger.observed = lambda _: "100"
     outcome = toy.perform(total)
     assert toy.project.workspace.artifacts.get(outcome.record.artifact) == {"value": 6}
 

@@ -242,7 +242,7 @@ def test_a_key_is_of_the_code_that_the_cache_names(tmp_path: Path) -> None:
     first = key(tmp_path, {"assets": texts[0]})
     keys = CodeKeys("demo", tmp_path / "demo", cache=cache)
     keys.of_name("demo.other", "other")  # has looked; assets.py is not parsed yet
-    keys._sync = lambda: (tmp_path / "demo" / "assets.py").write_text(texts[1])  # type: ignore
+    keys._sync = lambda: (tmp_path / "demo" / "assets.py").write_text(texts[1])
     keys.of_name("demo.assets", "work")
     (tmp_path / "demo" / "assets.py").write_text(texts[0])
     again = CodeKeys("demo", tmp_path / "demo", cache=cache).of_name("demo.assets", "work").key

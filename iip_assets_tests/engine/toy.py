@@ -285,7 +285,7 @@ def _die_at_write(count: int) -> None:
         return rename(self, target)
 
     assert atomic.write_bytes_whole
-    Path.rename = deadly  # type: ignore[method-assign]
+    Path.rename = deadly
 
 
 # What the tests ask of a refresher; module-level so that a forked process can run them.
