@@ -37,6 +37,7 @@ class Asset(Generic[P, R]):
         description: The function's docstring, shown in the UI.
         inputs: The assets that it reads, by parameter.
         settings: Keyword-only parameter to path in iip.toml.
+        unkeyed: Likewise, of settings that cannot change the result and rerun nothing.
         work: The parameter that takes the `Work`, if any.
         accepts_skipped: Inputs that it wants to see even when they were skipped.
         checks: What it promises.
@@ -51,6 +52,7 @@ class Asset(Generic[P, R]):
     description: str
     inputs: tuple[str, ...]
     settings: Mapping[str, str]
+    unkeyed: Mapping[str, str]
     work: str | None
     accepts_skipped: frozenset[str]
     checks: tuple[CheckSpec, ...]
@@ -116,7 +118,7 @@ def asset(
     """
 
     def make(function: Callable[P, R]) -> Asset[P, R]:
-        inputs, settings, work, accepts = _read_signature(function)
+        inputs, settings, unkeyed, work, accepts = _read_signature(function)
         return Asset(
             name=function.__name__,
             function=function,
@@ -124,6 +126,7 @@ def asset(
             description=inspect.getdoc(function) or "",
             inputs=inputs,
             settings=settings,
+            unkeyed=unkeyed,
             work=work,
             accepts_skipped=accepts,
             checks=tuple(checks),
@@ -137,10 +140,11 @@ def asset(
 
 def _read_signature(
     function: Callable[..., Any],
-) -> tuple[tuple[str, ...], dict[str, str], str | None, frozenset[str]]:
-    """Inputs, settings, the parameter for the `Work`, and the inputs that may be skipped."""
+) -> tuple[tuple[str, ...], dict[str, str], dict[str, str], str | None, frozenset[str]]:
+    """Inputs, settings (keyed, not keyed), the parameter for the `Work`, what may be skipped."""
     inputs: list[str] = []
     settings: dict[str, str] = {}
+    unkeyed: dict[str, str] = {}
     work: str | None = None
     accepts: set[str] = set()
     for name, parameter in inspect.signature(function).parameters.items():
@@ -152,19 +156,20 @@ def _read_signature(
         elif annotation == "Work" or annotation.endswith(".Work'>"):
             work = name
         else:
-            settings[name] = _setting_path(function, name, parameter.annotation)
-    return tuple(inputs), settings, work, frozenset(accepts)
+            setting = _setting_of(function, name, parameter.annotation)
+            (settings if setting.keyed else unkeyed)[name] = setting.path
+    return tuple(inputs), settings, unkeyed, work, frozenset(accepts)
 
 
-def _setting_path(function: Callable[..., Any], name: str, annotation: Any) -> str:
-    """The path in a `Annotated[type, Setting(path)]`, which may still be text."""
+def _setting_of(function: Callable[..., Any], name: str, annotation: Any) -> Setting:
+    """The mark in a `Annotated[type, Setting(path)]`, which may still be text."""
     if isinstance(annotation, str):
         # Only this one is evaluated: annotations of inputs may name libraries that are not loaded.
         annotation = eval(annotation, dict(function.__globals__))  # noqa: S307 - the package's own source
     if get_origin(annotation) is Annotated:
         for mark in get_args(annotation)[1:]:
             if isinstance(mark, Setting):
-                return mark.path
+                return mark
     raise TypeError(
         f"{function.__module__}.{function.__name__}: the keyword-only parameter {name!r} must be "
         "annotated as Annotated[type, Setting('path.in.iip_toml')] or as Work"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -113,6 +114,7 @@ class Performer:
 
     def _compute(self, asset: Asset[..., Any], action: Action, started: float) -> ActionRecord:
         workspace = self.project.workspace
+        commit = workspace.git_commit()
         work = Work(
             workspace.root,
             self.project.code_keys,
@@ -120,6 +122,17 @@ class Performer:
             self.say,
             lambda: self._refuse_other_code(asset, action),
             anew=asset.name in self.anew,
+            scratch=self._scratch(asset, action),
+            provenance={
+                "asset": asset.name,
+                "action_key": action.key,
+                "code_key": action.code.key,
+                "git_commit": commit,
+                "inputs": dict(action.inputs),
+                "sources": {
+                    name: self.ledger.observed(name) for name in self.project.graph.sources
+                },
+            },
         )
         try:
             result = self._call(asset, work, action)
@@ -154,13 +167,23 @@ class Performer:
             images_computed=work.images_computed,
             images_reused=work.images_reused,
             seconds=round(time.monotonic() - started, 3),
-            git_commit=workspace.git_commit(),
+            git_commit=commit,
             made_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             features=tuple(work.features),
         )
         workspace.actions.add(record)
         workspace.failures.clear(asset.name)
+        shutil.rmtree(work.scratch, ignore_errors=True)
         return record
+
+    def _scratch(self, asset: Asset[..., Any], action: Action) -> Path:
+        """The folder in which a killed run of this action left off; other actions' go."""
+        workshop = self.project.workspace.state / "scratch" / asset.name
+        own = workshop / action.key[:16]
+        for folder in workshop.glob("*"):
+            if folder != own or asset.name in self.anew:
+                shutil.rmtree(folder)
+        return own
 
     def _refuse_other_code(self, asset: Asset[..., Any], action: Action) -> None:
         if self.project.code_keys.of(asset.function).key != action.code.key:
@@ -179,7 +202,8 @@ class Performer:
             if record and record.skipped and name not in asset.accepts_skipped:
                 return Skipped(_because(name, record.skipped))
         settings = self.project.workspace.read_settings(self.project.workspace.root)
-        keywords = {name: setting_value(settings, path) for name, path in asset.settings.items()}
+        paths = {**asset.settings, **asset.unkeyed}
+        keywords = {name: setting_value(settings, path) for name, path in paths.items()}
         if asset.work:
             keywords[asset.work] = work
         inputs = [self._load(name, action) for name in asset.inputs]

@@ -15,10 +15,13 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 class Setting:
     """Marks a keyword-only parameter as a setting: `seed: Annotated[int, Setting("filter.seed")]`.
 
-    The path names a field of iip.toml, or a whole section. Its value enters the action key.
+    The path names a field of iip.toml, or a whole section. Its value enters the action key, unless
+    `keyed` is False: then a change of it reruns nothing, as it must not change the result (where a
+    training is logged, say).
     """
 
     path: str
+    keyed: bool = True
 
 
 @dataclass(frozen=True)
