@@ -43,6 +43,7 @@ ASSETS: tuple[Asset[..., Any], ...] = (
     models.segmenter_examples,
     models.held_out_pictures,
     models.iris_filter_model,
+    models.filter_verdicts,
     models.segmentation_model,
     models.predictions,
     models.model_evaluation,

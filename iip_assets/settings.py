@@ -136,27 +136,60 @@ class TrainingSetSettings(Section):
     toward: Literal["uniform", "target"] = "uniform"
 
 
-class FilterSettings(Section):
-    """The filter: a head on image embeddings."""
+class TrainingSettings(Section):
+    """How both models are trained, whatever they are."""
 
+    precision: Literal["auto", "64-true", "32-true", "16-mixed", "bf16-mixed"] = "auto"
+    processes: int = Field(default=1, ge=1)
+    sharing: Literal["ddp", "fsdp"] = "ddp"
+    checks: Literal["long", "always", "never"] = "long"
+
+
+class FilterSettings(Section):
+    """The filter: a head on image embeddings, or a whole network."""
+
+    train: Literal["head", "network"] = "head"
+    width: int = Field(default=128, ge=32)
+    height: int = Field(default=96, ge=32)
+    network_epochs: int = Field(default=12, ge=1)
+    network_learning_rate: float = Field(default=0.0005, gt=0)
     epochs: int = Field(default=60, ge=1)
+    patience: int = Field(default=8, ge=1)
     learning_rate: float = Field(default=0.003, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     batch_size: int = Field(default=64, ge=1)
     seed: int = 0
 
 
+class ThresholdSettings(Section):
+    """From what score on a picture goes to the segmenter."""
+
+    usable: tuple[Literal["full", "partial", "none"], ...] = Field(
+        default=("full",), min_length=1, max_length=2
+    )
+    lost_iris_cost: float = Field(default=1.0, gt=0)
+    failed_segmentation_cost: float = Field(default=1.0, gt=0)
+
+
 class SegmenterSettings(Section):
     """The segmenter: a U-Net on a timm encoder."""
 
     encoder: str = "tf_efficientnet_lite0"
-    decoder_channels: tuple[int, int, int, int, int] = (64, 48, 32, 24, 16)
-    width: int = Field(default=160, ge=32, multiple_of=32)
-    height: int = Field(default=128, ge=32, multiple_of=32)
-    epochs: int = Field(default=4, ge=1)
+    decoder_channels: tuple[int, ...] = Field(default=(64, 48, 32, 24), min_length=4, max_length=5)
+    width: int = Field(default=256, ge=32, multiple_of=32)
+    height: int = Field(default=192, ge=32, multiple_of=32)
+    epochs: int = Field(default=16, ge=1)
+    patience: int = Field(default=6, ge=1)
     learning_rate: float = Field(default=0.003, gt=0)
     batch_size: int = Field(default=16, ge=2)
     seed: int = 0
+
+
+class TrackingSettings(Section):
+    """Where trainings are logged, which changes nothing about them."""
+
+    wandb: Literal["auto", "offline", "online", "off"] = "auto"
+    project: str = Field(default="iip", min_length=1)
 
 
 class EvaluationSettings(Section):
@@ -230,8 +263,11 @@ class Settings(Section):
     embeddings: EmbeddingSettings = EmbeddingSettings()
     edge_cases: EdgeCaseSettings = EdgeCaseSettings()
     training_set: TrainingSetSettings = TrainingSetSettings()
+    training: TrainingSettings = TrainingSettings()
     filter: FilterSettings = FilterSettings()
+    threshold: ThresholdSettings = ThresholdSettings()
     segmenter: SegmenterSettings = SegmenterSettings()
+    tracking: TrackingSettings = TrackingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     batch_verdict: BatchVerdictSettings = BatchVerdictSettings()
     robustness: RobustnessSettings = RobustnessSettings()

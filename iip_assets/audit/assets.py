@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from iip_assets.engine.asset import Work, asset
 from iip_assets.engine.values import Result, Rows, Setting, Skipped
-from iip_assets.settings import BatchVerdictSettings, EvaluationSettings, FilterSettings
+from iip_assets.settings import (
+    BatchVerdictSettings,
+    ComputeSettings,
+    EvaluationSettings,
+    FilterSettings,
+    TrainingSettings,
+)
 
 if TYPE_CHECKING:
     import polars as pl
-
-Device = Literal["auto", "cpu", "cuda"]
 
 
 @asset(room="audit", kinds={"pytorch", "polars"})
@@ -26,8 +30,7 @@ def batch_verdict(
     judgement: Annotated[EvaluationSettings, Setting("evaluation")],
     age_bands: Annotated[tuple[int, ...], Setting("slices.age_bands")],
     axes: Annotated[tuple[str, ...], Setting("slices.axes")],
-    device: Annotated[Device, Setting("compute.device")],
-    threads: Annotated[int, Setting("compute.threads")],
+    compute: Annotated[ComputeSettings, Setting("compute")],
     work: Work,
 ) -> Result[pl.DataFrame] | Result[Skipped]:
     """Did each of the newest batches help or hurt the filter, and on which slice.
@@ -44,9 +47,10 @@ def batch_verdict(
     from iip_assets.audit.figures import batches_figure
     from iip_assets.audit.summaries import verdict_rows
     from iip_assets.dataset.slices import slice_table
-    from iip_assets.embeddings.device import core_count, resolve_device
     from iip_assets.engine.figures import figure_markdown
+    from iip_assets.models.around import machine_of
     from iip_assets.models.examples import weights_of
+    from iip_assets.models.filter import head_schedule
 
     images = raw_dataset["images"]
     pictures = filter_examples.join(
@@ -55,7 +59,6 @@ def batch_verdict(
     reason = why_no_verdict(pictures)
     if reason is not None:
         return Result(Skipped(reason))
-    training = recipe.model_dump(exclude={"seed"})
     verdicts = judge_batches(
         pictures,
         weights_of(filter_examples),
@@ -64,16 +67,15 @@ def batch_verdict(
         ),
         newest_batches(pictures, judged.batches),
         Recipe(
-            training=training,
-            first_seed=recipe.seed,
+            schedule=head_schedule(recipe),
             seeds=judged.seeds,
             resamples=judgement.resamples,
             confidence=judgement.confidence,
             interval_seed=judgement.seed,
             min_images=judgement.min_slice_images,
         ),
-        device=resolve_device(device),
-        threads=core_count(threads),
+        # A head is done in seconds, in one process.
+        machine=machine_of(compute, TrainingSettings()),
         progress=work.progress,
     )
     return Result(

@@ -12,21 +12,20 @@ subjects stand in the validation set, and which seed the training had, so both a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.embeddings.device import Device
 from iip_assets.models.calibration import softmax
 from iip_assets.models.filter import examples_of, why_not
 from iip_assets.models.filter_head import Examples, head_logits, train_head
 from iip_assets.models.intervals import Estimate, bootstrap_weights, estimate
 from iip_assets.models.paired import LEAST_SUBJECTS
 from iip_assets.models.scores import FILTER_HEADLINE, filter_scores
-from iip_assets.models.training import no_progress
+from iip_assets.models.training import Around, Machine, Schedule
 from iip_assets.models.words import FILTER_CLASSES
 
 Floats = NDArray[np.float64]
@@ -53,8 +52,7 @@ class Recipe:
     """How heads are trained and differences judged.
 
     Attributes:
-        training: Keywords of `train_head` besides the seed: epochs, learning rate and so on.
-        first_seed: The seeds are this one and those that follow.
+        schedule: How long and how fast; its seed is the first, others follow it.
         seeds: How many of them.
         resamples: Draws behind each interval.
         confidence: Of the intervals.
@@ -62,8 +60,7 @@ class Recipe:
         min_images: A slice with fewer validation pictures is not judged.
     """
 
-    training: Mapping[str, Any]
-    first_seed: int
+    schedule: Schedule
     seeds: int
     resamples: int
     confidence: float
@@ -109,8 +106,7 @@ def judge_batches(
     batches: Sequence[str],
     recipe: Recipe,
     *,
-    device: Device,
-    threads: int,
+    machine: Machine,
     progress: Progress,
 ) -> pl.DataFrame:
     """For each batch and slice: the filter's F1 with it and without it, and a verdict.
@@ -121,8 +117,7 @@ def judge_batches(
         slices: `image_id`, `axis`, `slice`.
         batches: Which batches to judge.
         recipe: How.
-        device: Where to train.
-        threads: Threads on the CPU.
+        machine: Where to train.
         progress: Shows how far it is, in trainings.
 
     Returns:
@@ -144,18 +139,20 @@ def judge_batches(
         for batch, keep in kept.items()
         if not keep.all() and why_not(train.filter(pl.Series(keep))) is None
     }
-    plan = [(name, recipe.first_seed + k) for name in trainable for k in range(recipe.seeds)]
+    schedules = [
+        replace(recipe.schedule, seed=recipe.schedule.seed + k) for k in range(recipe.seeds)
+    ]
+    plan = [(name, schedule) for name in trainable for schedule in schedules]
     said: dict[str, list[Floats]] = {}
-    for name, seed in progress(plan, total=len(plan), label="training with and without each batch"):
-        head = train_head(
+    for name, schedule in progress(
+        plan, total=len(plan), label="training with and without each batch"
+    ):
+        head, _ = train_head(
             _part(everything, trainable[name]),
             validation,
+            schedule,
             classes=len(FILTER_CLASSES),
-            seed=seed,
-            device=device,
-            threads=threads,
-            progress=no_progress,
-            **recipe.training,
+            around=Around(machine),
         )
         logits = head_logits(head, validation.embeddings).astype(np.float64)
         said.setdefault(name, []).append(softmax(logits))

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from iip_assets.engine.asset import Work, asset
 from iip_assets.engine.values import Check, CheckSpec, Files, Result, Rows, Setting, Skipped
-from iip_assets.settings import EvaluationSettings, FilterSettings, SegmenterSettings
+from iip_assets.settings import (
+    ComputeSettings,
+    EvaluationSettings,
+    FilterSettings,
+    SegmenterSettings,
+    ThresholdSettings,
+    TrackingSettings,
+    TrainingSettings,
+)
 
 if TYPE_CHECKING:
     import polars as pl
 
-Device = Literal["auto", "cpu", "cuda"]
-
-# Pictures that a killed run may have to segment again.
+# Pictures that a killed run may have to look at again.
 _CHUNK = 128
+# Rows of a table that people read.
+_SHOWN = 50
 
 
 @asset(room="models", kinds={"polars"})
@@ -56,69 +64,94 @@ def segmenter_examples(
     return Result(table, metadata={"rows": table.height, "splits": counts_by_split(table)})
 
 
-@asset(room="models", kinds={"pytorch", "onnx"})
+@asset(
+    room="models",
+    kinds={"pytorch", "onnx"},
+    checks=[
+        CheckSpec("filter_classes_in_splits", "Every split has pictures of every class."),
+    ],
+)
 def iris_filter_model(
     filter_examples: pl.DataFrame,
     embedding_backbone: Files,
     *,
     recipe: Annotated[FilterSettings, Setting("filter")],
-    resamples: Annotated[int, Setting("evaluation.resamples")],
-    confidence: Annotated[float, Setting("evaluation.confidence")],
-    interval_seed: Annotated[int, Setting("evaluation.seed")],
-    device: Annotated[Device, Setting("compute.device")],
-    threads: Annotated[int, Setting("compute.threads")],
+    training: Annotated[TrainingSettings, Setting("training")],
+    judgement: Annotated[EvaluationSettings, Setting("evaluation")],
+    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
+    compute: Annotated[ComputeSettings, Setting("compute")],
+    tracking: Annotated[TrackingSettings, Setting("tracking", keyed=False)],
     work: Work,
 ) -> Result[Files] | Result[Skipped]:
-    """The filter: tells full, partial and none apart from a picture's embedding.
+    """The filter: tells full, partial and none apart, from a picture's embedding or its pixels.
 
     Trained on the rebalanced training pictures, calibrated and stopped on the validation pictures.
     """
-    from iip_assets.embeddings.device import core_count, resolve_device
+    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.models.around import machine_of, tracked_training
     from iip_assets.models.examples import weights_of
-    from iip_assets.models.filter import FilterRecipe, build_filter, why_not
-    from iip_assets.models.summaries import card_summary
+    from iip_assets.models.figures import history_figure
+    from iip_assets.models.filter import build_filter, recipe_of, why_not
+    from iip_assets.models.pictures import picture_reader
+    from iip_assets.models.summaries import card_facts, card_summary, filter_classes_check
 
     reason = why_not(filter_examples)
     if reason is not None:
         return Result(Skipped(reason))
-    parts = build_filter(
-        filter_examples,
-        weights_of(filter_examples),
-        embedding_backbone.parts,
-        FilterRecipe(
-            **recipe.model_dump(),
-            resamples=resamples,
-            confidence=confidence,
-            interval_seed=interval_seed,
-        ),
-        device=resolve_device(device),
-        threads=core_count(threads),
-        progress=work.progress,
+    machine = machine_of(compute, training)
+    with tracked_training(
+        work, machine, tracking, name="filter", config=recipe.model_dump()
+    ) as around:
+        parts = build_filter(
+            filter_examples,
+            weights_of(filter_examples),
+            embedding_backbone.parts,
+            recipe_of(recipe, training, judgement),
+            load=picture_reader(work.root, filter_examples["image_id"], max_megapixels),
+            around=around,
+        )
+    card = card_facts(parts["card.json"])
+    return Result(
+        Files(parts, version_of=("filter.safetensors", "card.json")),
+        metadata={
+            **card_summary(card),
+            "history_plot": figure_markdown(history_figure(card), "loss of the filter by epoch"),
+        },
+        checks=[filter_classes_check(card)],
     )
-    files = Files(parts, version_of=("filter.safetensors", "card.json"))
-    return Result(files, metadata=card_summary(parts["card.json"]))
 
 
-@asset(room="models", kinds={"pytorch", "onnx"})
+@asset(
+    room="models",
+    kinds={"pytorch", "onnx"},
+    checks=[
+        CheckSpec("mask_classes_in_splits", "Every split has pictures of every mask class."),
+        CheckSpec(
+            "training_starts_sound",
+            "A network that knows nothing has a loss near ln(classes), and learns one batch.",
+        ),
+    ],
+)
 def segmentation_model(
     segmenter_examples: pl.DataFrame,
     *,
     classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
     max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
     recipe: Annotated[SegmenterSettings, Setting("segmenter")],
-    resamples: Annotated[int, Setting("evaluation.resamples")],
-    confidence: Annotated[float, Setting("evaluation.confidence")],
-    interval_seed: Annotated[int, Setting("evaluation.seed")],
-    device: Annotated[Device, Setting("compute.device")],
-    threads: Annotated[int, Setting("compute.threads")],
+    training: Annotated[TrainingSettings, Setting("training")],
+    judgement: Annotated[EvaluationSettings, Setting("evaluation")],
+    compute: Annotated[ComputeSettings, Setting("compute")],
+    tracking: Annotated[TrackingSettings, Setting("tracking", keyed=False)],
     work: Work,
 ) -> Result[Files] | Result[Skipped]:
     """The segmenter: names the class of every pixel; a U-Net trained on the training masks."""
     from iip_assets.dataset.store import ImageStore
-    from iip_assets.embeddings.device import core_count, resolve_device
+    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.models.around import machine_of, tracked_training
     from iip_assets.models.examples import weights_of
-    from iip_assets.models.segmentation_model import SegmenterRecipe, build_segmenter, why_not
-    from iip_assets.models.summaries import card_summary
+    from iip_assets.models.figures import history_figure
+    from iip_assets.models.segmentation_model import build_segmenter, recipe_of, why_not
+    from iip_assets.models.summaries import card_facts, card_summary, segmenter_checks
 
     rows = segmenter_examples
     reason = why_not(rows, classes)
@@ -126,24 +159,97 @@ def segmentation_model(
         return Result(Skipped(reason))
     store = ImageStore.open(work.root)
     store.fetch([*rows["image_id"], *rows["mask_id"]])
-    parts = build_segmenter(
-        rows,
-        weights_of(rows),
-        store,
-        SegmenterRecipe(
-            classes=tuple(classes),
-            **recipe.model_dump(),
-            max_megapixels=max_megapixels,
-            resamples=resamples,
-            confidence=confidence,
-            interval_seed=interval_seed,
-        ),
-        device=resolve_device(device),
-        threads=core_count(threads),
-        progress=work.progress,
+    machine = machine_of(compute, training)
+    with tracked_training(
+        work, machine, tracking, name="segmenter", config=recipe.model_dump()
+    ) as around:
+        parts = build_segmenter(
+            rows,
+            weights_of(rows),
+            store,
+            recipe_of(recipe, training, judgement, classes=classes, max_megapixels=max_megapixels),
+            around=around,
+        )
+    card = card_facts(parts["card.json"])
+    return Result(
+        Files(parts, version_of=("segmenter.safetensors", "prior.png", "card.json")),
+        metadata={
+            **card_summary(card),
+            "history_plot": figure_markdown(history_figure(card), "the segmenter by epoch"),
+        },
+        checks=segmenter_checks(card),
     )
-    files = Files(parts, version_of=("segmenter.safetensors", "prior.png", "card.json"))
-    return Result(files, metadata=card_summary(parts["card.json"]))
+
+
+@asset(room="models", kinds={"onnx", "polars"})
+def filter_verdicts(
+    image_embeddings: pl.DataFrame,
+    iris_filter_model: Files,
+    filter_examples: pl.DataFrame,
+    *,
+    costs: Annotated[ThresholdSettings, Setting("threshold")],
+    judgement: Annotated[EvaluationSettings, Setting("evaluation")],
+    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
+    threads: Annotated[int, Setting("compute.threads")],
+    work: Work,
+) -> Result[dict[str, pl.DataFrame]]:
+    """What the filter says of every picture, and which pass at the threshold of least cost."""
+    from iip_assets.embeddings.device import core_count
+    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.models import predict, verdicts
+    from iip_assets.models.figures import threshold_figure
+    from iip_assets.models.summaries import model_digest
+    from iip_assets.models.threshold import Costs
+
+    model = iris_filter_model
+    if predict.has_head(model.parts):
+        scores = predict.head_scores(image_embeddings, model.parts)
+    else:
+        from iip_assets.dataset.store import ImageStore
+        from iip_assets.models.filter_pixels import FilterFromPixels, score_chunk
+
+        store = ImageStore.open(work.root)
+        pictures = image_embeddings.select("image_id")
+        store.fetch(pictures["image_id"].to_list())
+        filled = work.fill(
+            "filter_scores",
+            pictures,
+            score_chunk,
+            given={"model": model_digest(model), "max_megapixels": max_megapixels},
+            tools={
+                "filter_model": FilterFromPixels(model.parts, threads=core_count(threads)),
+                "store": store,
+            },
+            chunk=_CHUNK,
+        ).frame
+        scores = predict.network_scores(filled)
+    tables = verdicts.filter_verdicts_tables(
+        scores,
+        filter_examples,
+        usable=costs.usable,
+        costs=Costs(costs.lost_iris_cost, costs.failed_segmentation_cost),
+        resamples=judgement.resamples,
+        confidence=judgement.confidence,
+        seed=judgement.seed,
+    )
+    threshold = tables["threshold"].row(0, named=True)
+    next_ones = verdicts.to_label_next(
+        tables["verdicts"], threshold=threshold["threshold"], most=_SHOWN
+    )
+    return Result(
+        tables,
+        metadata={
+            "rows": tables["verdicts"].height,
+            **verdicts.counted(tables["verdicts"]),
+            "threshold": Rows([threshold]),
+            "rejected_without_label": Rows(
+                next_ones.select("image_id", "predicted", "usable_score").to_dicts()
+            ),
+            "cost_plot": figure_markdown(
+                threshold_figure(tables["curve"], threshold), "cost of the filter by threshold"
+            ),
+        },
+    )
 
 
 @asset(room="models", kinds={"polars"})
@@ -164,8 +270,7 @@ def held_out_pictures(
 @asset(room="models", kinds={"onnx", "polars"})
 def predictions(
     held_out_pictures: pl.DataFrame,
-    image_embeddings: pl.DataFrame,
-    iris_filter_model: Files | Skipped,
+    filter_verdicts: dict[str, pl.DataFrame] | Skipped,
     segmentation_model: Files | Skipped,
     *,
     classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
@@ -183,11 +288,11 @@ def predictions(
     from iip_assets.models.segmentation import Segmenter
     from iip_assets.models.summaries import model_digest
 
-    if isinstance(iris_filter_model, Skipped) and isinstance(segmentation_model, Skipped):
-        reasons = f"{iris_filter_model.reason}; {segmentation_model.reason}"
+    if isinstance(filter_verdicts, Skipped) and isinstance(segmentation_model, Skipped):
+        reasons = f"{filter_verdicts.reason}; {segmentation_model.reason}"
         return Result(Skipped(f"there is no model: {reasons}"))
     pictures = held_out_pictures
-    head = None if isinstance(iris_filter_model, Skipped) else iris_filter_model.parts
+    filtered = None if isinstance(filter_verdicts, Skipped) else filter_verdicts["verdicts"]
     segmented = None
     if not isinstance(segmentation_model, Skipped):
         store = ImageStore.open(work.root)
@@ -211,7 +316,7 @@ def predictions(
         ).frame
     table = predict.predictions_table(
         pictures,
-        predict.filter_columns(pictures, image_embeddings, head),
+        predict.filter_columns(pictures, filtered),
         predict.segmenter_columns(segmented, classes),
     )
     return Result(
@@ -246,13 +351,14 @@ def model_evaluation(
     age_bands: Annotated[tuple[int, ...], Setting("slices.age_bands")],
     axes: Annotated[tuple[str, ...], Setting("slices.axes")],
     classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
+    costs: Annotated[ThresholdSettings, Setting("threshold")],
 ) -> Result[dict[str, pl.DataFrame]]:
     """How good both models are on the test pictures, overall and by slice, with intervals."""
     import polars as pl
 
     from iip_assets.dataset.slices import slice_table
     from iip_assets.engine.figures import figure_markdown
-    from iip_assets.models.evaluation import Judgement, beats_baseline, evaluate
+    from iip_assets.models.evaluation import Judgement, beats_baseline, evaluate, gate_of
     from iip_assets.models.figures import confusion_figure, slices_figure
     from iip_assets.models.summaries import headline_rows
 
@@ -267,6 +373,7 @@ def model_evaluation(
         ),
         mask_classes=classes,
         judgement=Judgement(**judgement.model_dump()),
+        gate=gate_of(costs),
     )
     metrics = tables["metrics"]
     verdicts = {model: beats_baseline(metrics, model) for model in ("filter", "segmenter")}

@@ -7,12 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from iip_assets.models.baselines import class_shares
-from iip_assets.models.judged import Judged, by_slice, judge_filter, judge_segmenter
+from iip_assets.models.judged import (
+    Judged,
+    Passing,
+    by_slice,
+    judge_filter,
+    judge_segmenter,
+)
 from iip_assets.models.metrics import confusion
-from iip_assets.models.scores import FILTER_HEADLINE, SEGMENTER_HEADLINE
+from iip_assets.models.scores import FILTER_HEADLINE, SEGMENTER_HEADLINE, Gate
 from iip_assets.models.words import FILTER_CLASSES
+from iip_assets.settings import ThresholdSettings
 
 HEADLINES = {"filter": FILTER_HEADLINE, "segmenter": SEGMENTER_HEADLINE}
 
@@ -52,6 +60,11 @@ class Judgement:
     seed: int
 
 
+def gate_of(settings: ThresholdSettings) -> Gate:
+    """What the filter should let pass, by the settings."""
+    return Gate(settings.usable, settings.lost_iris_cost, settings.failed_segmentation_cost)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Whether a model beats its baseline.
@@ -73,6 +86,7 @@ def evaluate(
     *,
     mask_classes: Sequence[str],
     judgement: Judgement,
+    gate: Gate,
 ) -> dict[str, pl.DataFrame]:
     """The tables `metrics` and `confusion`, of the test pictures.
 
@@ -83,11 +97,12 @@ def evaluate(
         slices: `image_id`, `axis`, `slice`.
         mask_classes: Names of the mask's classes.
         judgement: How to judge.
+        gate: What the filter should let pass.
     """
     test = predictions.filter(pl.col("split") == "test").join(groups, on="image_id")
     test = test.sort("image_id")
     metrics, counts = [], []
-    for model, judged in _judged(test, train_labels, mask_classes).items():
+    for model, judged in _judged(test, train_labels, mask_classes, gate).items():
         metrics += _metric_rows(model, judged, slices, judgement)
     counts += _filter_confusion(test)
     counts += _segmenter_confusion(test, mask_classes)
@@ -127,7 +142,7 @@ def beats_baseline(metrics: pl.DataFrame, model: str) -> Verdict:
 
 
 def _judged(
-    test: pl.DataFrame, train_labels: Sequence[str], mask_classes: Sequence[str]
+    test: pl.DataFrame, train_labels: Sequence[str], mask_classes: Sequence[str], gate: Gate
 ) -> dict[str, Judged]:
     """The models that said something about test pictures of known truth, and their baselines."""
     judged: dict[str, Judged] = {}
@@ -137,21 +152,34 @@ def _judged(
         actual = _places(named["label"])
         said = named.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
         blind = np.tile(class_shares(train_labels, FILTER_CLASSES), (named.height, 1))
-        for model, shares in (("filter", said.astype(np.float64)), ("filter_baseline", blind)):
-            judged[model] = judge_filter(ids, groups, actual, shares, FILTER_CLASSES)
+        passing = Passing(named["usable_score"].to_numpy(), named["passes"].to_numpy(), gate)
+        judged["filter"] = judge_filter(
+            ids, groups, actual, said.astype(np.float64), FILTER_CLASSES, passing=passing
+        )
+        judged["filter_baseline"] = judge_filter(
+            ids, groups, actual, blind, FILTER_CLASSES, passing=_blind_passing(blind, gate)
+        )
     masked = test.filter(pl.col("confusion").is_not_null())
     if masked.height:
         ids, groups = masked["image_id"].to_list(), masked["group_id"].to_list()
         size = len(mask_classes)
-        for model, column in (
-            ("segmenter", "confusion"),
-            ("segmenter_baseline", "confusion_baseline"),
+        borders = np.array(masked["boundary"].to_list(), dtype=np.float64).reshape(-1, size, 4)
+        for model, column, boundary in (
+            ("segmenter", "confusion", borders),
+            ("segmenter_baseline", "confusion_baseline", None),
         ):
             counts = np.array(masked[column].to_list(), dtype=np.float64)
             judged[model] = judge_segmenter(
-                ids, groups, counts.reshape(-1, size, size), mask_classes
+                ids, groups, counts.reshape(-1, size, size), mask_classes, boundary=boundary
             )
     return judged
+
+
+def _blind_passing(shares: NDArray[np.float64], gate: Gate) -> Passing:
+    """What a filter lets pass that never looks: all pictures or none, whichever costs less."""
+    usable = shares[:, [FILTER_CLASSES.index(name) for name in gate.usable]].sum(1)
+    lets_pass = usable * gate.lost_iris >= (1 - usable) * gate.failed_segmentation
+    return Passing(usable, lets_pass, gate)
 
 
 def _metric_rows(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -84,6 +85,71 @@ def slices_figure(metrics: pl.DataFrame) -> Figure:
         named |= dict(zip(labels, handles, strict=True))
     if named:
         figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=3, fontsize=8)
+    return figure
+
+
+def threshold_figure(curve: pl.DataFrame, chosen: Mapping[str, Any]) -> Figure:
+    """Cost and errors of the filter by threshold, on validation pictures.
+
+    Args:
+        curve: From `threshold.cost_curve`.
+        chosen: The row of the table `threshold`.
+    """
+    figure = new_figure(7.2, 3.4)
+    axes = figure.add_subplot()
+    places = curve["threshold"].to_numpy()
+    axes.plot(places, curve["cost"].to_numpy(), color=PALETTE[0], label="cost of a picture")
+    axes.fill_between(
+        places,
+        curve["low"].fill_null(float("nan")).to_numpy(),
+        curve["high"].fill_null(float("nan")).to_numpy(),
+        color=PALETTE[0],
+        alpha=0.2,
+    )
+    for name, words, colour, dashes in (
+        ("lost", "usable pictures lost", PALETTE[1], (4, 2)),
+        ("failed", "unusable pictures passed", PALETTE[2], (1, 1.5)),
+    ):
+        shares = curve[name].fill_null(float("nan")).to_numpy()
+        axes.plot(places, shares, color=colour, dashes=dashes, label=words)
+    axes.axvline(chosen["threshold"], color="black", linewidth=1)
+    axes.annotate(f" threshold {chosen['threshold']:.2f}", (chosen["threshold"], 0.97), fontsize=8)
+    axes.set_ylim(0, max(1.02, float(curve["cost"].to_numpy().max(initial=0)) * 1.05))
+    axes.set_xlabel("threshold on the probability that a picture is usable")
+    axes.set_ylabel("share, or cost")
+    axes.set_title(
+        f"{chosen['usable']} usable and {chosen['unusable']} unusable validation pictures of "
+        f"{chosen['subjects']} subjects",
+        fontsize=9,
+    )
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return figure
+
+
+def history_figure(card: Mapping[str, Any]) -> Figure:
+    """The numbers of a training by epoch, and which epoch was kept."""
+    history = card["history"]
+    figure = new_figure(7.2, 3.0)
+    names = [name for name in (history[0] if history else {}) if name != "epoch"]
+    losses = [name for name in names if name.endswith("loss")]
+    groups = [group for group in (losses, [name for name in names if name not in losses]) if group]
+    if not groups:
+        figure.text(0.5, 0.5, "nothing was trained", ha="center")
+    for column, group in enumerate(groups):
+        axes = figure.add_subplot(1, len(groups), column + 1)
+        for place, name in enumerate(group):
+            epochs = [row["epoch"] + 1 for row in history if name in row]
+            axes.plot(
+                epochs,
+                [row[name] for row in history if name in row],
+                color=PALETTE[place],
+                marker="os"[place % 2],
+                markersize=3,
+                label=name.replace("_", " "),
+            )
+        axes.axvline(card["best_epoch"] + 1, color="black", linewidth=0.8, linestyle=":")
+        axes.set_xlabel("epoch (dotted: the one that was kept)")
+        axes.legend(fontsize=8)
     return figure
 
 

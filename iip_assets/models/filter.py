@@ -3,40 +3,97 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save
 
-from iip_assets.embeddings.device import Device
+from iip_assets.dataset.decode import NOT_LABELLED
 from iip_assets.embeddings.onnx_export import check_equal
 from iip_assets.models.calibration import fit_temperature, softmax
-from iip_assets.models.filter_head import Examples, head_logits, train_head
+from iip_assets.models.filter_head import (
+    Examples,
+    class_balanced,
+    head_logits,
+    train_head,
+    weighted_loss,
+)
+from iip_assets.models.filter_network import (
+    LabelledPictures,
+    build_classifier,
+    network_logits,
+    network_onnx,
+    train_network,
+)
 from iip_assets.models.filter_onnx import filter_onnx, head_onnx
 from iip_assets.models.judged import judge_filter, score
-from iip_assets.models.training import Progress
+from iip_assets.models.preflight import LONG_STEPS, look_at_start
+from iip_assets.models.preprocess import Frame
+from iip_assets.models.training import Around, Schedule, Trained
 from iip_assets.models.words import FILTER_CLASSES
+from iip_assets.settings import EvaluationSettings, FilterSettings, TrainingSettings
 
 LEAST_PICTURES = 10
 """Fewer labelled training pictures than this train no filter."""
+
+LoadPicture = Callable[[str], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
 class FilterRecipe:
     """How the filter is trained and judged."""
 
-    epochs: int
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    seed: int
+    train: Literal["head", "network"]
+    width: int
+    height: int
+    schedule: Schedule
+    checks: Literal["long", "always", "never"]
     resamples: int
     confidence: float
     interval_seed: int
+
+
+def recipe_of(
+    settings: FilterSettings, training: TrainingSettings, judgement: EvaluationSettings
+) -> FilterRecipe:
+    """The recipe that the settings mean."""
+    schedules = {"head": head_schedule, "network": network_schedule}
+    return FilterRecipe(
+        train=settings.train,
+        width=settings.width,
+        height=settings.height,
+        schedule=schedules[settings.train](settings),
+        checks=training.checks,
+        resamples=judgement.resamples,
+        confidence=judgement.confidence,
+        interval_seed=judgement.seed,
+    )
+
+
+def head_schedule(settings: FilterSettings) -> Schedule:
+    """How long and how fast a head learns."""
+    return Schedule(
+        epochs=settings.epochs,
+        patience=settings.patience,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+    )
+
+
+def network_schedule(settings: FilterSettings) -> Schedule:
+    """How long and how fast a whole network learns."""
+    return replace(
+        head_schedule(settings),
+        epochs=settings.network_epochs,
+        learning_rate=settings.network_learning_rate,
+    )
 
 
 def why_not(pictures: pl.DataFrame) -> str | None:
@@ -59,43 +116,80 @@ def build_filter(
     backbone: Mapping[str, bytes],
     recipe: FilterRecipe,
     *,
-    device: Device,
-    threads: int,
-    progress: Progress,
+    load: LoadPicture,
+    around: Around,
 ) -> dict[str, bytes]:
     """The filter's files.
 
-    `filter.onnx` goes from standardised pictures to probabilities, `filter_head.onnx` from
-    embeddings to probabilities, `filter.safetensors` holds the head, `card.json` says what it is.
+    `filter.onnx` goes from standardised pictures to probabilities, `filter_head.onnx` (of a trained
+    head alone) from embeddings to probabilities, `filter.safetensors` holds the weights that were
+    trained, `card.json` says what it is.
 
     Args:
         pictures: From `examples.labelled_pictures`.
         weights: What a training picture counts, by image id; 1 where it is not named.
         backbone: The backbone's files.
         recipe: How to train and judge.
-        device: Where to train.
-        threads: Threads on the CPU.
-        progress: Shows how far it is.
+        load: Reads a picture (H, W, 3) by its id; asked only where a whole network is trained.
+        around: Where to train, watched by whom.
+
+    Raises:
+        CannotLearnError: A check before a long training failed.
     """
     dimensions = len(pictures["embedding"][0])
+    held_out = pictures.filter(pl.col("split") == "validation")
     training, validation = (
         examples_of(pictures.filter(pl.col("split") == split), weights, dimensions)
         for split in ("train", "validation")
     )
-    head = train_head(
+    facts = _backbone_facts(backbone)
+    if recipe.train == "head":
+        files, logits, temperature, trained = _head(
+            (training, validation), backbone, recipe, around=around
+        )
+    else:
+        facts |= {"input_width": recipe.width, "input_height": recipe.height}
+        files, logits, temperature, trained = _network(
+            pictures, (training, validation), backbone, recipe, load=load, around=around
+        )
+    card = {
+        **facts,
+        "classes": list(FILTER_CLASSES),
+        "temperature": temperature,
+        "pictures": _counts(pictures),
+        "settings": _facts(recipe),
+        "history": list(trained.history),
+        "best_epoch": trained.best_epoch,
+        "validation": _validation(
+            held_out["image_id"].to_list(),
+            held_out["group_id"].to_list(),
+            validation,
+            softmax(logits.astype(np.float64) / temperature),
+            recipe,
+        ),
+    }
+    return files | {"card.json": json.dumps(card, indent=2, sort_keys=True).encode()}
+
+
+Built = tuple[dict[str, bytes], NDArray[np.float32], float, Trained]
+
+
+def _head(
+    examples: tuple[Examples, Examples],
+    backbone: Mapping[str, bytes],
+    recipe: FilterRecipe,
+    *,
+    around: Around,
+) -> Built:
+    """Files, validation logits, temperature and course of a head on embeddings."""
+    training, validation = examples
+    head, trained = train_head(
         training,
         validation,
+        recipe.schedule,
         classes=len(FILTER_CLASSES),
-        epochs=recipe.epochs,
-        learning_rate=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
-        device=device,
-        threads=threads,
-        progress=progress,
+        around=around,
     )
-    held_out = pictures.filter(pl.col("split") == "validation")
     logits = head_logits(head, validation.embeddings)
     temperature = fit_temperature(logits, validation.classes)
     state = {name: tensor.contiguous() for name, tensor in head.state_dict().items()}
@@ -103,29 +197,76 @@ def build_filter(
     sample = training.embeddings[:8]
     expected = softmax(head_logits(head, sample).astype(np.float64) / temperature)
     check_equal(head_file, sample, expected.astype(np.float32))
-    state["temperature"] = torch.tensor(temperature, dtype=torch.float64)
-
-    probabilities = softmax(logits.astype(np.float64) / temperature)
-    card = {
-        **_backbone_facts(backbone),
-        "classes": list(FILTER_CLASSES),
-        "temperature": temperature,
-        "pictures": _counts(pictures),
-        "settings": _facts(recipe),
-        "validation": _validation(
-            held_out["image_id"].to_list(),
-            held_out["group_id"].to_list(),
-            validation,
-            probabilities,
-            recipe,
-        ),
-    }
-    return {
+    files = {
         "filter.onnx": filter_onnx(backbone["backbone.onnx"], head_file),
         "filter_head.onnx": head_file,
-        "filter.safetensors": save(state),
-        "card.json": json.dumps(card, indent=2, sort_keys=True).encode(),
+        "filter.safetensors": _saved(state, temperature),
     }
+    return files, logits, temperature, trained
+
+
+def _network(
+    pictures: pl.DataFrame,
+    examples: tuple[Examples, Examples],
+    backbone: Mapping[str, bytes],
+    recipe: FilterRecipe,
+    *,
+    load: LoadPicture,
+    around: Around,
+) -> Built:
+    """Files, validation logits, temperature and course of a whole network."""
+    training, validation = examples
+    classes = len(FILTER_CLASSES)
+    card = json.loads(backbone["card.json"])
+    frame = Frame.of_card({**card, "input_width": recipe.width, "input_height": recipe.height})
+
+    def part(split: str, examples: Examples) -> LabelledPictures:
+        ids = pictures.filter(pl.col("split") == split)["image_id"].to_list()
+        return LabelledPictures(
+            lambda place: load(ids[place]),
+            examples.classes,
+            class_balanced(examples, classes),
+            frame=frame,
+            seed=recipe.schedule.seed,
+            threads=around.machine.threads,
+            augmented=split == "train",
+        )
+
+    learned, held_out = part("train", training), part("validation", validation)
+    network = build_classifier(backbone, classes, seed=recipe.schedule.seed)
+    steps = recipe.schedule.epochs * (len(learned) // recipe.schedule.batch_size)
+    if recipe.checks == "always" or (recipe.checks == "long" and steps >= LONG_STEPS):
+        batch = [learned[0, place] for place in range(min(8, len(learned)))]
+        images, truth, counted = (torch.stack(parts) for parts in zip(*batch, strict=True))
+        look_at_start(
+            network,
+            images,
+            truth,
+            classes=classes,
+            ignored=NOT_LABELLED,
+            loss_of=lambda logits, classes: weighted_loss(logits, classes, counted),
+            learning_rate=recipe.schedule.learning_rate,
+            seed=recipe.schedule.seed,
+            threads=around.machine.threads,
+            what="filter",
+        )
+    trained = train_network(
+        network,
+        learned,
+        held_out,
+        recipe.schedule,
+        around=around,
+        label="training the filter",
+    )
+    logits = network_logits(network, held_out, threads=around.machine.threads)
+    logits = logits.reshape(-1, classes)
+    temperature = fit_temperature(logits, validation.classes)
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    files = {
+        "filter.onnx": network_onnx(network, temperature, frame),
+        "filter.safetensors": _saved(state, temperature),
+    }
+    return files, logits, temperature, trained
 
 
 def examples_of(pictures: pl.DataFrame, weights: Mapping[str, float], dimensions: int) -> Examples:
@@ -137,6 +278,10 @@ def examples_of(pictures: pl.DataFrame, weights: Mapping[str, float], dimensions
         classes=np.array([place[label] for label in pictures["label"]], dtype=np.int64),
         weights=np.array([weights.get(one, 1.0) for one in pictures["image_id"]], dtype=np.float64),
     )
+
+
+def _saved(state: Mapping[str, torch.Tensor], temperature: float) -> bytes:
+    return save({**state, "temperature": torch.tensor(temperature, dtype=torch.float64)})
 
 
 def _validation(
@@ -180,5 +325,4 @@ def _counts(pictures: pl.DataFrame) -> dict[str, dict[str, int]]:
 
 
 def _facts(recipe: FilterRecipe) -> dict[str, Any]:
-    names = ("epochs", "learning_rate", "weight_decay", "batch_size", "seed")
-    return {name: getattr(recipe, name) for name in names}
+    return {"train": recipe.train, **asdict(recipe.schedule)}

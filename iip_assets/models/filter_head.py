@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import pytorch_lightning as lightning
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset
+from typing_extensions import override
 
-from iip_assets.embeddings.device import Device
-from iip_assets.models.training import Progress, seeded, train
+from iip_assets.models.epoch_order import EpochOrder
+from iip_assets.models.processes import total
+from iip_assets.models.shared_norm import shared_norm
+from iip_assets.models.training import Around, Best, Schedule, Task, Trained, seeded, train
 
 _HIDDEN = 64
 _DROPOUT = 0.3
-# Epochs without a lower validation loss after which training ends.
-_PATIENCE = 8
-_VALIDATION_BATCH = 4096
 
 
 class FilterHead(torch.nn.Module):
@@ -76,47 +75,45 @@ def class_balanced(examples: Examples, classes: int) -> NDArray[np.float64]:
 def train_head(
     training: Examples,
     validation: Examples,
+    schedule: Schedule,
     *,
     classes: int,
-    epochs: int,
-    learning_rate: float,
-    weight_decay: float,
-    batch_size: int,
-    seed: int,
-    device: Device,
-    threads: int,
-    progress: Progress,
-) -> FilterHead:
+    around: Around,
+) -> tuple[FilterHead, Trained]:
     """The head with the lowest loss on the validation pictures; the last one if there are none."""
-    with seeded(seed, threads=threads):
+    with seeded(schedule.seed, threads=around.machine.threads):
         head = FilterHead(training.embeddings.shape[1], classes)
         head.mean.copy_(torch.from_numpy(training.embeddings.mean(0)))
         # A number that never varies says nothing; dividing by its spread would only make noise.
         spread = training.embeddings.std(0)
         head.spread.copy_(torch.from_numpy(np.where(spread > 1e-6, spread, 1.0)))
-        module = _Training(head, learning_rate, weight_decay)
-        batches = DataLoader(
-            _tensors(training, classes),
-            batch_size=batch_size,
-            shuffle=True,
-            generator=torch.Generator().manual_seed(seed),
-        )
         held_out = None
-        callbacks: list[lightning.Callback] = []
         if len(validation):
-            held_out = DataLoader(_tensors(validation, classes), batch_size=_VALIDATION_BATCH)
-            callbacks = [_KeepBest(), EarlyStopping("validation_loss", patience=_PATIENCE)]
-        train(
-            module,
-            batches,
-            epochs=epochs,
-            device=device,
-            progress=progress,
+            everything = [[(0, place) for place in range(len(validation))]]
+            held_out = _batches(validation, classes, everything)
+        order = EpochOrder(len(training), batch_size=schedule.batch_size, seed=schedule.seed)
+        trained = train(
+            ClassifierTask(head, schedule),
+            _batches(training, classes, order),
+            epochs=schedule.epochs,
+            seed=schedule.seed,
+            # A head is done in seconds, sooner than other processes would have begun.
+            around=replace(around, machine=replace(around.machine, processes=1)),
             label="training the filter",
             validation=held_out,
-            callbacks=callbacks,
+            best=Best("validation_loss", "min", schedule.patience),
         )
-    return head.eval()
+    return head.eval(), trained
+
+
+def weighted_loss(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
+    """Mean cross-entropy of (B, K) logits under weights (B,), of the batch of all processes.
+
+    The truth is a class index (B,), or the share of each class (B, K).
+    """
+    losses = functional.cross_entropy(logits, truth, reduction="none")
+    sums = total(torch.stack([(losses * weights).sum(), weights.sum()]))
+    return sums[0] / sums[1]
 
 
 def head_logits(head: FilterHead, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -125,58 +122,56 @@ def head_logits(head: FilterHead, embeddings: NDArray[np.float32]) -> NDArray[np
         return np.asarray(head(torch.from_numpy(embeddings)).numpy())
 
 
-class _Training(lightning.LightningModule):
-    """What a step is."""
+class ClassifierTask(Task):
+    """A step of a network from inputs to (B, K) logits, under the pictures' weights."""
 
-    def __init__(self, head: FilterHead, learning_rate: float, weight_decay: float) -> None:
-        super().__init__()
-        self.head = head
-        self._learning_rate = learning_rate
-        self._weight_decay = weight_decay
+    def __init__(self, network: torch.nn.Module, schedule: Schedule) -> None:
+        super().__init__(network)
+        self._schedule = schedule
 
+    @override
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
-        return self._loss(batch)
+        loss = self._loss(batch)
+        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[1]))
+        return loss
 
+    @override
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> None:
         self.log("validation_loss", self._loss(batch), batch_size=len(batch[1]))
 
+    @override
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
-            self.head.parameters(), lr=self._learning_rate, weight_decay=self._weight_decay
+            self.network.parameters(),
+            lr=self._schedule.learning_rate,
+            weight_decay=self._schedule.weight_decay,
         )
 
     def _loss(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        embeddings, classes, weights = batch
-        losses = functional.cross_entropy(self.head(embeddings), classes, reduction="none")
-        return (losses * weights).sum() / weights.sum()
+        inputs, classes, weights = batch
+        with shared_norm():
+            logits = self.network(inputs)
+        return weighted_loss(logits.float(), classes, weights)
 
 
-class _KeepBest(lightning.Callback):
-    """Keeps the weights of the lowest validation loss in memory and puts them back at the end."""
+class _Embedded(Dataset[Any]):
+    """Embeddings, classes and weights, taken a batch at a time."""
 
-    def __init__(self) -> None:
-        self._lowest = float("inf")
-        self._state: Mapping[str, Tensor] = {}
+    def __init__(self, examples: Examples, classes: int) -> None:
+        self._parts = (
+            torch.from_numpy(examples.embeddings),
+            torch.from_numpy(examples.classes),
+            torch.from_numpy(class_balanced(examples, classes).astype(np.float32)),
+        )
 
-    def on_validation_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        loss = float(trainer.callback_metrics["validation_loss"])
-        if loss < self._lowest:
-            self._lowest = loss
-            self._state = {name: t.clone() for name, t in pl_module.state_dict().items()}
-
-    def on_train_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        del trainer
-        if self._state:
-            pl_module.load_state_dict(self._state)
+    def __getitems__(self, items: list[Any]) -> tuple[Tensor, ...]:
+        places = torch.tensor([place for _, place in items])
+        return tuple(part[places] for part in self._parts)
 
 
-def _tensors(examples: Examples, classes: int) -> TensorDataset:
-    return TensorDataset(
-        torch.from_numpy(examples.embeddings),
-        torch.from_numpy(examples.classes),
-        torch.from_numpy(class_balanced(examples, classes).astype(np.float32)),
-    )
+def _batches(examples: Examples, classes: int, order: Iterable[Any]) -> DataLoader[Any]:
+    return DataLoader(_Embedded(examples, classes), batch_sampler=order, collate_fn=_as_it_is)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

@@ -33,8 +33,10 @@ def bootstrap_weights(groups: Sequence[str], *, resamples: int, seed: int) -> Fl
         seed: Of the draws. They depend on the groups' names and not on the pictures' order.
     """
     names, places = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    if not len(names):
+        return np.zeros((1 + resamples, 0))
     rng = np.random.default_rng(seed)
-    share = np.full(len(names), 1 / max(1, len(names)))
+    share = np.full(len(names), 1 / len(names))
     drawn = rng.multinomial(len(names), share, size=resamples)
     counts = np.concatenate([np.ones((1, len(names))), drawn])
     return np.asarray(counts[:, places], dtype=np.float64)

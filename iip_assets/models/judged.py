@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.models.intervals import Estimate, bootstrap_weights, estimate
-from iip_assets.models.scores import filter_scores, segmenter_scores
+from iip_assets.models.scores import Gate, filter_scores, gate_scores, segmenter_scores
 
 Floats = NDArray[np.float64]
 
@@ -45,28 +45,56 @@ class Scored:
     n_subjects: int
 
 
+@dataclass(frozen=True)
+class Passing:
+    """What the filter lets pass.
+
+    Attributes:
+        scores: (N,) its probability that a picture is usable.
+        passes: (N,) whether that reaches the threshold.
+        gate: Which classes are usable, and what errors cost.
+    """
+
+    scores: Floats
+    passes: NDArray[np.bool_]
+    gate: Gate
+
+
 def judge_filter(
     image_ids: Sequence[str],
     groups: Sequence[str],
     actual: NDArray[np.int64],
     probabilities: Floats,
     classes: Sequence[str],
+    *,
+    passing: Passing | None = None,
 ) -> Judged:
-    """The filter's (N, K) probabilities against (N,) classes."""
+    """The filter's (N, K) probabilities against (N,) classes, and what it lets pass, if known."""
 
     def score(places: NDArray[np.int64], weights: Floats) -> dict[str, Floats]:
-        return filter_scores(actual[places], probabilities[places], weights, classes)
+        found = filter_scores(actual[places], probabilities[places], weights, classes)
+        if passing is None:
+            return found
+        usable = np.isin(actual, [classes.index(name) for name in passing.gate.usable])
+        scores = (usable[places], passing.scores[places], passing.passes[places])
+        return found | gate_scores(*scores, weights, passing.gate)
 
     return Judged(image_ids, groups, score)
 
 
 def judge_segmenter(
-    image_ids: Sequence[str], groups: Sequence[str], pixel_counts: Floats, classes: Sequence[str]
+    image_ids: Sequence[str],
+    groups: Sequence[str],
+    pixel_counts: Floats,
+    classes: Sequence[str],
+    *,
+    boundary: Floats | None = None,
 ) -> Judged:
-    """The segmenter's (N, K, K) confusion counts."""
+    """The segmenter's (N, K, K) confusion counts, and (N, K, 4) border counts if known."""
 
     def score(places: NDArray[np.int64], weights: Floats) -> dict[str, Floats]:
-        return segmenter_scores(pixel_counts[places], weights, classes)
+        borders = None if boundary is None else boundary[places]
+        return segmenter_scores(pixel_counts[places], weights, classes, borders)
 
     return Judged(image_ids, groups, score)
 

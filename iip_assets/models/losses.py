@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from iip_assets.models.processes import total
+
 
 def segmentation_loss(logits: Tensor, masks: Tensor, weights: Tensor, *, ignored: int) -> Tensor:
-    """Cross-entropy plus Dice loss, a scalar.
+    """Cross-entropy plus Dice loss, a scalar, of the batch that all processes share.
 
     Args:
         logits: (B, K, H, W).
@@ -25,7 +27,9 @@ def segmentation_loss(logits: Tensor, masks: Tensor, weights: Tensor, *, ignored
 def cross_entropy(logits: Tensor, classes: Tensor, pixel_weights: Tensor) -> Tensor:
     """Mean cross-entropy of pixels (B, H, W) under their weights; 0 where none counts."""
     losses = functional.cross_entropy(logits, classes, reduction="none")
-    return (losses * pixel_weights).sum() / pixel_weights.sum().clamp(min=1e-6)
+    lost, counted = total(torch.stack([(losses * pixel_weights).sum(), pixel_weights.sum()]))
+    mean: Tensor = lost / counted.clamp(min=1e-6)
+    return mean
 
 
 def dice_loss(
@@ -45,8 +49,10 @@ def dice_loss(
     shares = logits.softmax(1)
     truth = functional.one_hot(classes, logits.shape[1]).movedim(-1, 1)
     counted = pixel_weights[:, None]
-    both = (shares * truth * counted).sum((0, 2, 3))
-    total = ((shares + truth) * counted).sum((0, 2, 3))
-    occurs = (truth * counted).sum((0, 2, 3)) > 0
-    dice = (2 * both + smooth) / (total + smooth)
-    return ((1 - dice) * occurs).sum() / occurs.sum().clamp(min=1)
+    both, said, there = total(
+        torch.stack([(part * counted).sum((0, 2, 3)) for part in (shares * truth, shares, truth)])
+    )
+    occurs = there > 0
+    dice = (2 * both + smooth) / (said + there + smooth)
+    loss: Tensor = ((1 - dice) * occurs).sum() / occurs.sum().clamp(min=1)
+    return loss

@@ -17,51 +17,54 @@ from iip_assets.models.preprocess import Frame
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 # Beyond this, pictures are decoded anew in every epoch.
-_MEMORY_BYTES = 512 * 1024 * 1024
+_MEMORY_BYTES = 1024 * 1024 * 1024
 
 
 class MaskedPictures(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Augmented examples: picture (3, H, W), mask (H, W) and what the picture counts, a scalar.
+    """Examples: picture (3, H, W), mask (H, W) and what the picture counts, a scalar.
 
-    The draws follow one another in the order of access, so that they are the same in each run with
-    one worker.
+    What augmentation draws depends on the seed, the epoch and the place alone: not on the order of
+    access, on the process, nor on what was drawn before.
     """
 
     def __init__(
         self,
-        count: int,
         load: Callable[[int], Pair],
         *,
         frame: Frame,
         weights: Sequence[float],
         seed: int,
         threads: int,
+        augmented: bool = True,
     ) -> None:
         """Examples from `load`, which gives picture (H, W, 3) and mask (H, W) by place.
 
         Args:
-            count: How many there are.
             load: Reads one; called from several threads.
             frame: The network's input.
-            weights: What each counts.
+            weights: What each counts, which says how many there are.
             seed: Of the augmentation.
             threads: How many to decode at a time.
+            augmented: Whether to change them; without it they are the same in every epoch.
         """
         self._frame = frame
         self._load = load
         self._weights = torch.tensor(list(weights), dtype=torch.float32)
-        self._rng = np.random.default_rng(seed)
+        self._seed = seed
+        self._augmented = augmented
         self._kept: list[Pair] | None = None
-        if count * frame.width * frame.height * 4 <= _MEMORY_BYTES:
+        if len(weights) * frame.width * frame.height * 4 <= _MEMORY_BYTES:
             with ThreadPoolExecutor(threads) as pool:
-                self._kept = list(pool.map(self._fitted, range(count)))
+                self._kept = list(pool.map(self._fitted, range(len(weights))))
 
     def __len__(self) -> int:
         return len(self._weights)
 
-    def __getitem__(self, place: int) -> tuple[Tensor, Tensor, Tensor]:
-        image, mask = self._kept[place] if self._kept is not None else self._fitted(place)
-        image, mask = augment(image, mask, self._rng)
+    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        epoch, place = item
+        image, mask = self.fitted(place)
+        if self._augmented:
+            image, mask = augment(image, mask, np.random.default_rng([self._seed, epoch, place]))
         pixels = self._frame.standardise(image[None])[0]
         return (
             torch.from_numpy(pixels),
@@ -69,10 +72,14 @@ class MaskedPictures(Dataset[tuple[Tensor, Tensor, Tensor]]):
             self._weights[place],
         )
 
+    def fitted(self, place: int) -> Pair:
+        """Picture and mask in the frame, not augmented."""
+        return self._kept[place] if self._kept is not None else self._fitted(place)
+
     def fitted_masks(self) -> Iterator[NDArray[np.uint8]]:
         """Every mask in the frame, (H, W), not augmented."""
         for place in range(len(self)):
-            yield (self._kept[place] if self._kept is not None else self._fitted(place))[1]
+            yield self.fitted(place)[1]
 
     def _fitted(self, place: int) -> Pair:
         image, mask = self._load(place)

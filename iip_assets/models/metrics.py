@@ -60,6 +60,21 @@ def iou(counts: Floats) -> Floats:
     return _ratio(right, counts.sum(1) + counts.sum(2) - right)
 
 
+def boundary_f1(counts: Floats) -> Floats:
+    """Harmonic mean of the shares of borders that lie near one another, (R, K).
+
+    Csurka, Larlus and Perronnin (2013); NaN for a class that has no border at all.
+
+    Args:
+        counts: (R, K, 4) from `boundary.boundary_counts`.
+    """
+    said, said_near, true, true_near = np.moveaxis(counts, -1, 0)
+    precise, found = _ratio(said_near, said), _ratio(true_near, true)
+    both = np.nan_to_num(precise) + np.nan_to_num(found)
+    mean = _ratio(2 * np.nan_to_num(precise) * np.nan_to_num(found), both)
+    return np.where((said > 0) | (true > 0), np.nan_to_num(mean), np.nan)
+
+
 def over_classes(by_class: Floats) -> Floats:
     """Mean over the classes for which the metric is defined, (R, K) to (R,)."""
     known = ~np.isnan(by_class)
@@ -97,6 +112,26 @@ def average_precision(positive: NDArray[np.bool_], scores: Floats, weights: Floa
     found = np.cumsum(hits, 1)
     precise = _ratio(found, found + np.cumsum(misses, 1))
     return _ratio((hits * np.nan_to_num(precise)).sum(1), hits.sum(1))
+
+
+def calibration_error(
+    confidence: Floats, right: NDArray[np.bool_], weights: Floats, *, bins: int = 10
+) -> Floats:
+    """How far confidence and share of right answers lie apart on average, (R,).
+
+    The expected calibration error of Guo et al. (2017), over bins of equal width. Few pictures
+    raise it: of 100, well calibrated ones too show about 0.05.
+
+    Args:
+        confidence: (N,) the probability of the class that was named.
+        right: (N,) whether it was that class.
+        weights: (R, N).
+        bins: How many.
+    """
+    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    member = np.eye(bins)[place]
+    gaps = np.abs(weights @ (member * (right - confidence)[:, None]))
+    return _ratio(gaps.sum(1), weights.sum(1))
 
 
 def _by_score(

@@ -11,48 +11,50 @@ from numpy.typing import NDArray
 
 from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.models.metrics import iou
+from iip_assets.models.verdicts import score_columns, scores_table
 from iip_assets.models.words import FILTER_CLASSES
 
 
-def filter_probabilities(
-    files: Mapping[str, bytes], embeddings: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """The filter's (N, 3) probabilities for (N, D) embeddings, in the order of FILTER_CLASSES."""
-    if not len(embeddings):
-        return np.zeros((0, len(FILTER_CLASSES)), np.float32)
-    return run(open_session(files["filter_head.onnx"], threads=1), embeddings)
+def has_head(files: Mapping[str, bytes]) -> bool:
+    """Whether a filter says its word from embeddings; if not, it must see the pixels."""
+    return "filter_head.onnx" in files
 
 
-def filter_columns(
-    pictures: pl.DataFrame, embeddings: pl.DataFrame, files: Mapping[str, bytes] | None
-) -> pl.DataFrame:
-    """`image_id`, `prob_<class>` and `predicted`; null where there is no filter or embedding."""
-    names = [f"prob_{name}" for name in FILTER_CLASSES]
-    schema: dict[str, pl.DataType] = {
-        "image_id": pl.String(),
-        **dict.fromkeys(names, pl.Float32()),
-        "predicted": pl.String(),
-    }
-    if files is None:
-        return pl.DataFrame(schema=schema)
-    known = pictures.select("image_id").join(embeddings, on="image_id").sort("image_id")
+def head_scores(embeddings: pl.DataFrame, files: Mapping[str, bytes]) -> pl.DataFrame:
+    """`image_id` and `prob_<class>` of every embedded picture, by the head alone."""
+    known = embeddings.sort("image_id")
+    if known.is_empty():
+        return scores_table([], np.zeros((0, len(FILTER_CLASSES)), np.float32))
     vectors = np.array(known["embedding"].to_list(), dtype=np.float32)
-    found = filter_probabilities(files, vectors)
-    return pl.DataFrame(
-        {
-            "image_id": known["image_id"],
-            **{name: found[:, place] for place, name in enumerate(names)},
-            "predicted": [FILTER_CLASSES[place] for place in found.argmax(1)],
-        },
-        schema=schema,
-    )
+    session = open_session(files["filter_head.onnx"], threads=1)
+    return scores_table(known["image_id"].to_list(), run(session, vectors))
+
+
+def network_scores(filled: pl.DataFrame) -> pl.DataFrame:
+    """`image_id` and `prob_<class>` from what `filter_pixels.score_chunk` gave."""
+    ordered = filled.sort("image_id")
+    found = np.array(ordered["probabilities"].to_list(), np.float32)
+    return scores_table(ordered["image_id"].to_list(), found.reshape(-1, len(FILTER_CLASSES)))
+
+
+def filter_columns(pictures: pl.DataFrame, verdicts: pl.DataFrame | None) -> pl.DataFrame:
+    """`image_id`, `prob_<class>`, `predicted`, `usable_score`, `passes`; null without a word."""
+    schema = {
+        **score_columns(),
+        "predicted": pl.String(),
+        "usable_score": pl.Float64(),
+        "passes": pl.Boolean(),
+    }
+    if verdicts is None:
+        return pl.DataFrame(schema=schema)
+    return pictures.select("image_id").join(verdicts.select(*schema), on="image_id")
 
 
 def segmenter_columns(segmented: pl.DataFrame | None, classes: Sequence[str]) -> pl.DataFrame:
-    """`image_id`, `iou_<class>`, `confusion` and `confusion_baseline`, flattened K·K pixel counts.
+    """`image_id`, `iou_<class>`, and counts: `confusion`, `confusion_baseline`, `boundary`.
 
     Args:
-        segmented: `image_id`, and `confusion` and `baseline` as `segment_chunk` gives them.
+        segmented: `image_id`, and what `segment_chunk` gives.
         classes: The K names.
     """
     size = len(classes)
@@ -63,6 +65,7 @@ def segmenter_columns(segmented: pl.DataFrame | None, classes: Sequence[str]) ->
         **dict.fromkeys(names, pl.Float64()),
         "confusion": counts,
         "confusion_baseline": counts,
+        "boundary": counts,
     }
     if segmented is None or segmented.is_empty():
         return pl.DataFrame(schema=schema)
@@ -74,6 +77,7 @@ def segmenter_columns(segmented: pl.DataFrame | None, classes: Sequence[str]) ->
             **{name: _nulls(values[:, place]) for place, name in enumerate(names)},
             "confusion": found,
             "confusion_baseline": [json.loads(text) for text in segmented["baseline"]],
+            "boundary": [json.loads(text) for text in segmented["boundary"]],
         },
         schema=schema,
     )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.dataset.decode import decode_image, decode_mask
+from iip_assets.models.boundary import boundary_counts
 from iip_assets.models.preprocess import mask_confusion
 from iip_assets.models.segmentation import Segmenter
 
@@ -35,9 +36,10 @@ def segment_chunk(
     store: Reader,
     threads: int,
 ) -> list[dict[str, Any]]:
-    """`confusion` and `baseline` per picture: (K, K) pixel counts, row by row, as JSON text.
+    """`confusion`, `baseline` (K, K) and `boundary` (K, 4) of each picture, as JSON text.
 
-    Counts of large pictures are exact in text; a vector of float32 would round them.
+    The first two are pixel counts, row by row, the last is that of `boundary_counts`. Counts of
+    large pictures are exact in text; a vector of float32 would round them.
 
     Args:
         records: Each with an `image_id` and a `mask_id`, both of which can be decoded.
@@ -63,6 +65,7 @@ def segment_chunk(
                     {
                         "confusion": _text(mask_confusion(mask, predicted, classes)),
                         "baseline": _text(mask_confusion(mask, blind, classes)),
+                        "boundary": _text(boundary_counts(mask, predicted, classes)),
                     }
                 )
     return results

@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from iip_assets.embeddings.device import Device
+from iip_assets.dataset.decode import NOT_LABELLED
 from iip_assets.embeddings.onnx_export import export_onnx
 from iip_assets.models.judged import judge_segmenter, score
+from iip_assets.models.losses import segmentation_loss
 from iip_assets.models.masked_pictures import MaskedPictures
+from iip_assets.models.preflight import LONG_STEPS, look_at_start
+from iip_assets.models.preflight_words import Start
 from iip_assets.models.preprocess import Frame
-from iip_assets.models.segment_rows import read_pair, segment_chunk
+from iip_assets.models.segment_rows import Reader, read_pair, segment_chunk
 from iip_assets.models.segmentation import Segmenter, prior_png
 from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter
-from iip_assets.models.training import Progress
+from iip_assets.models.training import Around, Schedule
+from iip_assets.settings import EvaluationSettings, SegmenterSettings, TrainingSettings
+
+_WEIGHT_DECAY = 0.01
 
 LEAST_PICTURES = 8
 """Fewer masked training pictures than this train no segmenter."""
-
-
-class Reader(Protocol):
-    """Gives the bytes behind an md5, as the dataset's store does."""
-
-    def read(self, md5: str) -> bytes:
-        """The file's bytes."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -43,14 +42,43 @@ class SegmenterRecipe:
     decoder_channels: tuple[int, ...]
     width: int
     height: int
-    epochs: int
-    learning_rate: float
-    batch_size: int
-    seed: int
+    schedule: Schedule
+    checks: Literal["long", "always", "never"]
     max_megapixels: float
     resamples: int
     confidence: float
     interval_seed: int
+
+
+def recipe_of(
+    settings: SegmenterSettings,
+    training: TrainingSettings,
+    judgement: EvaluationSettings,
+    *,
+    classes: Sequence[str],
+    max_megapixels: float,
+) -> SegmenterRecipe:
+    """The recipe that the settings mean."""
+    return SegmenterRecipe(
+        classes=tuple(classes),
+        encoder=settings.encoder,
+        decoder_channels=settings.decoder_channels,
+        width=settings.width,
+        height=settings.height,
+        schedule=Schedule(
+            epochs=settings.epochs,
+            patience=settings.patience,
+            learning_rate=settings.learning_rate,
+            weight_decay=_WEIGHT_DECAY,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+        ),
+        checks=training.checks,
+        max_megapixels=max_megapixels,
+        resamples=judgement.resamples,
+        confidence=judgement.confidence,
+        interval_seed=judgement.seed,
+    )
 
 
 def why_not(rows: pl.DataFrame, classes: Sequence[str]) -> str | None:
@@ -71,9 +99,7 @@ def build_segmenter(
     store: Reader,
     recipe: SegmenterRecipe,
     *,
-    device: Device,
-    threads: int,
-    progress: Progress,
+    around: Around,
 ) -> dict[str, bytes]:
     """The segmenter's files.
 
@@ -85,46 +111,41 @@ def build_segmenter(
         weights: What a training picture counts, by image id; 1 where it is not named.
         store: Where the pictures are.
         recipe: How to build, train and judge.
-        device: Where to train.
-        threads: Threads on the CPU.
-        progress: Shows how far it is.
+        around: Where to train, watched by whom.
+
+    Raises:
+        CannotLearnError: A check before a long training failed.
     """
     frame = Frame(recipe.width, recipe.height)
-    training = rows.filter(pl.col("split") == "train").to_dicts()
     classes = len(recipe.classes)
+    threads = around.machine.threads
 
-    def load(place: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        return read_pair(
-            store, training[place], classes=classes, max_megapixels=recipe.max_megapixels
+    def examples_of(split: str) -> MaskedPictures:
+        part = rows.filter(pl.col("split") == split).to_dicts()
+        return MaskedPictures(
+            Pairs(store, part, classes, recipe.max_megapixels),
+            frame=frame,
+            weights=[weights.get(row["image_id"], 1.0) for row in part],
+            seed=recipe.schedule.seed,
+            threads=threads,
+            augmented=split == "train",
         )
 
-    examples = MaskedPictures(
-        len(training),
-        load,
-        frame=frame,
-        weights=[weights.get(row["image_id"], 1.0) for row in training],
-        seed=recipe.seed,
-        threads=threads,
-    )
+    examples, held_out, test = (examples_of(split) for split in ("train", "validation", "test"))
+    counts = {
+        split: pictures_by_class(part.fitted_masks(), recipe.classes)
+        for split, part in (("train", examples), ("validation", held_out), ("test", test))
+    }
     pretrained = has_packaged_weights(recipe.encoder)
     network = build_network(
         recipe.encoder,
         classes=classes,
         decoder_channels=recipe.decoder_channels,
         pretrained=pretrained,
-        seed=recipe.seed,
+        seed=recipe.schedule.seed,
     )
-    train_segmenter(
-        network,
-        examples,
-        epochs=recipe.epochs,
-        learning_rate=recipe.learning_rate,
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
-        device=device,
-        threads=threads,
-        progress=progress,
-    )
+    start = _start(network, examples, recipe, threads=threads)
+    trained = train_segmenter(network, examples, held_out, recipe.schedule, around=around)
     card: dict[str, Any] = {
         "classes": list(recipe.classes),
         "encoder": recipe.encoder,
@@ -135,10 +156,11 @@ def build_segmenter(
         "mean": list(frame.mean),
         "std": list(frame.std),
         "pictures": dict(rows.group_by("split").len().sort("split").iter_rows()),
-        "settings": {
-            name: getattr(recipe, name)
-            for name in ("epochs", "learning_rate", "batch_size", "seed")
-        },
+        "pictures_by_class": counts,
+        "settings": asdict(recipe.schedule),
+        "start": asdict(start) if start else None,
+        "history": list(trained.history),
+        "best_epoch": trained.best_epoch,
     }
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     files = {
@@ -154,6 +176,63 @@ def build_segmenter(
     }
     card["validation"] = _validation(rows, files, store, recipe, threads=threads)
     return files | {"card.json": json.dumps(card, indent=2, sort_keys=True).encode()}
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Picture (H, W, 3) and mask (H, W) by place; survives pickling, for other processes."""
+
+    store: Reader
+    rows: Sequence[dict[str, Any]]
+    classes: int
+    max_megapixels: float
+
+    def __call__(self, place: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Reads a pair.
+
+        Raises:
+            Undecodable: One of them cannot be decoded.
+        """
+        return read_pair(
+            self.store,
+            self.rows[place],
+            classes=self.classes,
+            max_megapixels=self.max_megapixels,
+        )
+
+
+def pictures_by_class(masks: Iterable[NDArray[np.uint8]], classes: Sequence[str]) -> dict[str, int]:
+    """In how many masks (H, W) each class occurs."""
+    counts = np.zeros(256, np.int64)
+    for mask in masks:
+        counts[np.unique(mask)] += 1
+    return {name: int(counts[place]) for place, name in enumerate(classes)}
+
+
+def _start(
+    network: torch.nn.Module, examples: MaskedPictures, recipe: SegmenterRecipe, *, threads: int
+) -> Start | None:
+    """What was seen before the training, if it is long enough to look."""
+    schedule = recipe.schedule
+    steps = schedule.epochs * (len(examples) // schedule.batch_size)
+    if recipe.checks == "never" or (recipe.checks == "long" and steps < LONG_STEPS):
+        return None
+    batch = [examples[0, place] for place in range(min(8, len(examples)))]
+    images, masks, weights = (torch.stack(parts) for parts in zip(*batch, strict=True))
+    return look_at_start(
+        network,
+        images,
+        masks,
+        classes=len(recipe.classes),
+        ignored=NOT_LABELLED,
+        loss_of=lambda logits, truth: segmentation_loss(
+            logits, truth, weights, ignored=NOT_LABELLED
+        ),
+        learning_rate=schedule.learning_rate,
+        seed=schedule.seed,
+        threads=threads,
+        what="segmenter",
+    )
 
 
 def _validation(
@@ -178,11 +257,13 @@ def _validation(
     )
     size = len(recipe.classes)
     counts = np.array([json.loads(one["confusion"]) for one in found], dtype=np.float64)
+    borders = np.array([json.loads(one["boundary"]) for one in found], dtype=np.float64)
     judged = judge_segmenter(
         held_out["image_id"].to_list(),
         held_out["group_id"].to_list(),
         counts.reshape(-1, size, size),
         recipe.classes,
+        boundary=borders.reshape(-1, size, 4),
     )
     scored = score(
         judged,

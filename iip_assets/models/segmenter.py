@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pytorch_lightning as lightning
 import segmentation_models_pytorch as smp
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from segmentation_models_pytorch.base import SegmentationHead
 from torch import Tensor
 from torch.utils.data import DataLoader
+from typing_extensions import override
 
 from iip_assets.dataset.decode import NOT_LABELLED
-from iip_assets.embeddings.device import Device
 from iip_assets.embeddings.weights import PACKAGED_MODEL, packaged_weights
+from iip_assets.models.epoch_order import EpochOrder, in_order
 from iip_assets.models.losses import segmentation_loss
 from iip_assets.models.masked_pictures import MaskedPictures
-from iip_assets.models.training import Progress, seeded, train
+from iip_assets.models.shared_norm import shared_norm
+from iip_assets.models.training import (
+    Around,
+    Best,
+    Schedule,
+    Task,
+    Trained,
+    run_training,
+    seeded,
+    train,
+)
 
-_WEIGHT_DECAY = 0.01
+_VALIDATION_BATCH = 16
 
 
 def build_network(
@@ -29,20 +40,29 @@ def build_network(
     Args:
         encoder: A timm model's name.
         classes: K.
-        decoder_channels: Channels of the five steps up, coarsest first.
+        decoder_channels: Channels of the steps up, coarsest first. Five lead to the input's
+            resolution; after four the logits are enlarged from half of it, which takes two thirds
+            of the time.
         pretrained: Put the packaged ImageNet weights into the encoder.
         seed: Of what the other weights start from.
 
     Raises:
         ValueError: The packaged weights belong to another encoder.
     """
+    steps = len(decoder_channels)
     with seeded(seed, threads=1):
         network: torch.nn.Module = smp.Unet(
             f"tu-{encoder}",
             encoder_weights=None,
             classes=classes,
-            decoder_channels=tuple(decoder_channels),
+            decoder_channels=(*decoder_channels, *[decoder_channels[-1]] * (5 - steps)),
         )
+        if steps < 5:
+            blocks = list(network.get_submodule("decoder.blocks").children())
+            network.get_submodule("decoder").blocks = torch.nn.ModuleList(blocks[:steps])
+            network.segmentation_head = SegmentationHead(
+                decoder_channels[-1], classes, kernel_size=3, upsampling=2
+            )
     if pretrained:
         _load_encoder(network.get_submodule("encoder.model"), encoder)
     return network
@@ -56,66 +76,114 @@ def has_packaged_weights(encoder: str) -> bool:
 def train_segmenter(
     network: torch.nn.Module,
     examples: MaskedPictures,
+    validation: MaskedPictures | None,
+    schedule: Schedule,
     *,
-    epochs: int,
-    learning_rate: float,
-    batch_size: int,
-    seed: int,
-    device: Device,
-    threads: int,
-    progress: Progress,
-) -> None:
-    """Trains the network in place, on one cycle of the learning rate (Smith and Topin 2018)."""
-    with seeded(seed, threads=threads):
-        batches = DataLoader(
-            examples,
-            batch_size=batch_size,
-            shuffle=True,
-            # A last batch of one picture has no statistics to normalise by.
-            drop_last=len(examples) > batch_size,
-            generator=torch.Generator().manual_seed(seed),
-        )
-        module = _Training(network, learning_rate, steps=epochs * len(batches))
-        train(
-            module,
-            batches,
-            epochs=epochs,
-            device=device,
-            progress=progress,
+    around: Around,
+) -> Trained:
+    """Trains the network in place, on one cycle of the learning rate (Smith and Topin 2018).
+
+    Args:
+        network: From `build_network`.
+        examples: Pictures to learn from.
+        validation: Pictures, not augmented, by whose mean IoU the best epoch is told; without them
+            the last one counts.
+        schedule: How long and how fast.
+        around: Where, watched by whom.
+    """
+    return run_training(
+        _train,
+        network,
+        examples=examples,
+        validation=validation,
+        schedule=schedule,
+        around=around,
+    )
+
+
+def _train(
+    network: torch.nn.Module,
+    examples: MaskedPictures,
+    validation: MaskedPictures | None,
+    schedule: Schedule,
+    around: Around,
+) -> Trained:
+    with seeded(schedule.seed, threads=around.machine.threads):
+        order = EpochOrder(len(examples), batch_size=schedule.batch_size, seed=schedule.seed)
+        held_out = None
+        if validation is not None and len(validation):
+            batches = in_order(len(validation), _VALIDATION_BATCH)
+            held_out = DataLoader(validation, batch_sampler=batches)
+        return train(
+            SegmenterTask(network, schedule, steps=schedule.epochs * len(order)),
+            DataLoader(examples, batch_sampler=order),
+            epochs=schedule.epochs,
+            seed=schedule.seed,
+            around=around,
             label="training the segmenter",
+            validation=held_out,
+            best=Best("validation_mean_iou", "max", schedule.patience),
         )
-    network.eval()
 
 
-class _Training(lightning.LightningModule):
-    """What a step is."""
+class SegmenterTask(Task):
+    """A step of the segmenter, and what its validation measures."""
 
-    def __init__(self, network: torch.nn.Module, learning_rate: float, steps: int) -> None:
-        super().__init__()
+    def __init__(self, network: torch.nn.Module, schedule: Schedule, *, steps: int) -> None:
         # Convolutions run faster on a CPU, too, with a pixel's channels beside one another.
-        self._network = network.to(memory_format=torch.channels_last)
-        self._learning_rate = learning_rate
+        super().__init__(network.to(memory_format=torch.channels_last))
+        self._schedule = schedule
         self._steps = steps
+        self._counts: Tensor | None = None
 
+    @override
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
         images, masks, weights = batch
-        logits = self._network(images.contiguous(memory_format=torch.channels_last))
-        return segmentation_loss(logits, masks, weights, ignored=NOT_LABELLED)
+        with shared_norm():
+            logits = self.network(images.contiguous(memory_format=torch.channels_last))
+        loss = segmentation_loss(logits.float(), masks, weights, ignored=NOT_LABELLED)
+        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(masks))
+        return loss
 
+    @override
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> None:
+        images, masks, weights = batch
+        logits = self.network(images.contiguous(memory_format=torch.channels_last)).float()
+        loss = segmentation_loss(logits, masks, weights, ignored=NOT_LABELLED)
+        self.log("validation_loss", loss, batch_size=len(masks))
+        classes = logits.shape[1]
+        known = masks != NOT_LABELLED
+        cells = masks[known] * classes + logits.argmax(1)[known]
+        counts = torch.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+        self._counts = counts if self._counts is None else self._counts + counts
+
+    @override
+    def on_validation_epoch_end(self) -> None:
+        if self._counts is None:
+            return
+        right = self._counts.diagonal().double()
+        there, said = self._counts.sum(1), self._counts.sum(0)
+        by_class = right / (there + said - right).clamp(min=1)
+        self.log("validation_mean_iou", by_class[there > 0].mean())
+        self._counts = None
+
+    @override
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = torch.optim.AdamW(
-            self._network.parameters(), lr=self._learning_rate, weight_decay=_WEIGHT_DECAY
+            self.network.parameters(),
+            lr=self._schedule.learning_rate,
+            weight_decay=self._schedule.weight_decay,
         )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
-            max_lr=self._learning_rate,
+            max_lr=self._schedule.learning_rate,
             # With five steps the warm-up would have no length, and the schedule divides by that.
             total_steps=max(self._steps, 6),
             pct_start=0.2,
         )
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+            "lr_scheduler": {"scheduler": cycle, "interval": "step"},
         }
 
 

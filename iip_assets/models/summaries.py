@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
-from iip_assets.engine.values import Files, MetadataValue, Rows
+from iip_assets.engine.values import Check, Files, MetadataValue, Rows
 from iip_assets.models.evaluation import headline
+from iip_assets.models.preflight_words import Start, absent_classes
 
 
 def model_digest(files: Files) -> str:
@@ -30,10 +31,17 @@ def counts_by_split(examples: pl.DataFrame) -> Rows:
     return Rows(counted.sort("split").to_dicts())
 
 
-def card_summary(card: bytes) -> dict[str, MetadataValue]:
-    """A model's card for Dagster: its facts, and its validation metrics as a table."""
+def card_facts(card: bytes) -> dict[str, Any]:
+    """What a model's card says."""
     facts: dict[str, Any] = json.loads(card)
+    return facts
+
+
+def card_summary(card: Mapping[str, Any]) -> dict[str, MetadataValue]:
+    """A model's card for Dagster: its facts, and its validation metrics as a table."""
+    facts = dict(card)
     validation = facts.pop("validation")
+    facts["epochs_trained"] = len(facts.pop("history"))
     rows = [
         {
             "metric": name,
@@ -44,6 +52,47 @@ def card_summary(card: bytes) -> dict[str, MetadataValue]:
         for name, one in validation.get("metrics", {}).items()
     ]
     return {**facts, "validation": Rows(rows)}
+
+
+def filter_classes_check(card: Mapping[str, Any]) -> Check:
+    """Whether each split has pictures of every class, from a filter's card."""
+    return _classes_check("filter_classes_in_splits", card["pictures"], card["classes"])
+
+
+def segmenter_checks(card: Mapping[str, Any]) -> list[Check]:
+    """What the segmenter's card says of its masks and of how its training began."""
+    return [
+        _classes_check("mask_classes_in_splits", card["pictures_by_class"], card["classes"]),
+        _start_check(card["start"]),
+    ]
+
+
+def _classes_check(
+    name: str, counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]
+) -> Check:
+    absent = absent_classes(counts, classes)
+    words = ", ".join(f"{one} in {split}" for split, one in absent)
+    return Check(
+        name,
+        passed=not absent,
+        severity="warning",
+        description=f"no picture has: {words}" if absent else "every split has every class",
+    )
+
+
+def _start_check(start: Mapping[str, float] | None) -> Check:
+    name = "training_starts_sound"
+    if start is None:
+        return Check(name, passed=True, description="not looked at: the training is short")
+    found = Start(**start)
+    return Check(
+        name,
+        passed=found.sound,
+        severity="warning",
+        description=f"cross-entropy {found.start_loss:.3f} at the start, ln(classes) is "
+        f"{found.expected_loss:.3f}; one batch by heart: loss {found.learned_from:.3f} to "
+        f"{found.learned_to:.3f}",
+    )
 
 
 def headline_rows(metrics: pl.DataFrame) -> list[Mapping[str, float | int | str | None]]:

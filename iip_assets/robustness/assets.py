@@ -41,10 +41,11 @@ def robustness_benchmark(
     from iip_assets.embeddings.device import core_count
     from iip_assets.engine.figures import figure_markdown
     from iip_assets.models.evaluation import Judgement
+    from iip_assets.models.filter_pixels import FilterFromPixels
     from iip_assets.models.segmentation import Segmenter
     from iip_assets.models.summaries import model_digest
     from iip_assets.robustness.benchmark import benchmark_pictures, benchmark_table
-    from iip_assets.robustness.corrupted_rows import FilterFromPixels, Models, corrupted_chunk
+    from iip_assets.robustness.corrupted_rows import Models, corrupted_chunk
     from iip_assets.robustness.corruptions import check_names
     from iip_assets.robustness.figures import robustness_figure
     from iip_assets.robustness.summary import worst_rows

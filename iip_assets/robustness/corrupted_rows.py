@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.dataset.decode import decode_image, decode_mask
-from iip_assets.embeddings.letterbox import letterbox_image
-from iip_assets.embeddings.onnx_session import open_session, run
-from iip_assets.models.preprocess import Frame, mask_confusion
+from iip_assets.models.filter_pixels import FilterFromPixels
+from iip_assets.models.preprocess import mask_confusion
 from iip_assets.models.segmentation import Segmenter
 from iip_assets.robustness.corruptions import SEVERITIES, corrupt
 
@@ -30,21 +29,6 @@ class Reader(Protocol):
     def read(self, md5: str) -> bytes:
         """The file's bytes."""
         ...
-
-
-class FilterFromPixels:
-    """The filter behind its backbone, from pictures to probabilities."""
-
-    def __init__(self, files: Mapping[str, bytes], *, threads: int) -> None:
-        """Opens the files of a filter: `filter.onnx` and `card.json`."""
-        self._frame = Frame.of_card(json.loads(files["card.json"]))
-        self._session = open_session(files["filter.onnx"], threads=threads)
-
-    def probabilities(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """(B, K) for pictures (H, W, 3)."""
-        width, height = self._frame.width, self._frame.height
-        fitted = np.stack([letterbox_image(image, width, height) for image in images])
-        return run(self._session, self._frame.standardise(fitted))
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,13 @@ from iip_assets.audit.batch_verdict import (
 from iip_assets.audit.figures import batches_figure
 from iip_assets.audit.summaries import verdict_rows
 from iip_assets.engine.figures import figure_png
+from iip_assets.models.training import Machine, Schedule
 from iip_assets.models.words import FILTER_CLASSES
 
 RECIPE = Recipe(
-    training={"epochs": 10, "learning_rate": 0.01, "weight_decay": 0.01, "batch_size": 32},
-    first_seed=0,
+    schedule=Schedule(
+        epochs=10, patience=8, learning_rate=0.01, weight_decay=0.01, batch_size=32, seed=0
+    ),
     seeds=3,
     resamples=100,
     confidence=0.95,
@@ -68,8 +70,7 @@ def judged(pictures, batches, recipe=RECIPE):
         slices_of(pictures),
         batches,
         recipe,
-        device="cpu",
-        threads=1,
+        machine=Machine("cpu", threads=1),
         progress=lambda items, total, label: items,
     )
 

@@ -36,6 +36,9 @@ class PlainWork:
 
     def __init__(self, root: Path):
         self.root = root
+        self.state = root / ".iip"
+        self.scratch = self.state / "scratch"
+        self.provenance = {}
         self.given = {}
 
     def fill(self, table, rows, compute, *, given, tools, chunk=64):

@@ -6,16 +6,25 @@ from iip_assets.dataset.store import ImageStore
 from iip_assets.engine.values import Files, Skipped
 from iip_assets.models import assets
 from iip_assets.settings import (
+    ComputeSettings,
     EvaluationSettings,
     FilterSettings,
     SegmenterSettings,
     SliceSettings,
+    ThresholdSettings,
+    TrackingSettings,
+    TrainingSettings,
 )
 from iip_assets_tests.embeddings.stand_ins import PlainWork
 from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
 
-EVALUATION = {"resamples": 50, "confidence": 0.95, "interval_seed": 0}
-PLACE = {"device": "cpu", "threads": 1}
+TRAINED = {
+    "training": TrainingSettings(),
+    "judgement": EvaluationSettings(resamples=50),
+    "max_megapixels": 1.0,
+    "compute": ComputeSettings(device="cpu", threads=1),
+    "tracking": TrackingSettings(wandb="off"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +61,14 @@ def train_filter(eyes, backbone, work, images=None):
         examples.value,
         Files(backbone),
         recipe=FilterSettings(epochs=15, learning_rate=0.03, batch_size=8),
-        **EVALUATION,
-        **PLACE,
+        **TRAINED,
         work=work,
     )
 
 
 def train_segmenter(eyes, work, splits=None):
     _, images, all_splits = eyes
-    fields = ("encoder", "decoder_channels", "width", "height", "learning_rate", "batch_size")
+    fields = ("encoder", "decoder_channels", "width", "height")
     examples = assets.segmenter_examples.function(
         {"images": images},
         all_splits if splits is None else splits,
@@ -69,20 +77,43 @@ def train_segmenter(eyes, work, splits=None):
     return assets.segmentation_model.function(
         examples.value,
         classes=CLASSES,
-        max_megapixels=1.0,
-        recipe=SegmenterSettings(epochs=1, **{name: getattr(RECIPE, name) for name in fields}),
-        **EVALUATION,
-        **PLACE,
+        recipe=SegmenterSettings(
+            epochs=1,
+            learning_rate=0.005,
+            batch_size=8,
+            **{name: getattr(RECIPE, name) for name in fields},
+        ),
+        **TRAINED,
         work=work,
     )
+
+
+def verdicts_of(eyes, work, filter_model):
+    """What the filter says, as the graph would have it: skipped with the filter."""
+    _, images, splits = eyes
+    if isinstance(filter_model, Skipped):
+        return filter_model
+    embedded = embeddings_of(images)
+    examples = assets.filter_examples.function(
+        {"images": images}, splits, embedded, Skipped("nothing to balance by")
+    )
+    return assets.filter_verdicts.function(
+        embedded,
+        filter_model,
+        examples.value,
+        costs=ThresholdSettings(),
+        judgement=EvaluationSettings(resamples=50),
+        max_megapixels=1.0,
+        threads=1,
+        work=work,
+    ).value
 
 
 def predict(eyes, work, filter_model, segmenter):
     _, images, splits = eyes
     return assets.predictions.function(
         assets.held_out_pictures.function({"images": images}, splits).value,
-        embeddings_of(images),
-        filter_model,
+        verdicts_of(eyes, work, filter_model),
         segmenter,
         classes=CLASSES,
         max_megapixels=1.0,
@@ -104,6 +135,7 @@ def judge(eyes, predictions):
         age_bands=SliceSettings().age_bands,
         axes=SliceSettings().axes,
         classes=CLASSES,
+        costs=ThresholdSettings(),
     )
 
 

@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from iip_assets.models.augment import augment
+from iip_assets.models.augment import LOOKS, WARPS, augment, warped
 
 
 def disc():
@@ -10,16 +11,45 @@ def disc():
     return image, inside.astype(np.uint8)
 
 
-def test_the_mask_moves_with_the_picture():
+def overlap(image, mask):
+    """IoU of what is bright and what is labelled, where anything is."""
+    known = mask != 255
+    bright = image[:, :, 1] > 127
+    return (bright & (mask == 1)).sum() / ((bright | (mask == 1)) & known).sum()
+
+
+@pytest.mark.parametrize("warp", WARPS, ids=lambda warp: warp.name)
+def test_the_mask_moves_with_the_picture(warp):
     image, mask = disc()
     rng = np.random.default_rng(0)
-    for _ in range(30):
-        changed, changed_mask = augment(image, mask, rng)
-        inside, outside = changed_mask == 1, changed_mask == 0
-        # Interpolation blurs the border by a pixel or two.
-        bright = changed[:, :, 1] > (int(changed.max()) + int(changed[outside].min())) / 2
-        overlap = (inside & bright).sum() / (inside | (bright & outside)).sum()
-        assert overlap > 0.9
+    moved = []
+    for _ in range(20):
+        matrix = warp.matrix(128, 96, rng)
+        changed, changed_mask = warped(image, mask, matrix)
+        assert overlap(changed, changed_mask) > 0.95
+        moved.append((changed_mask != mask).any())
+    # A disc in the middle looks the same in the mirror and when turned.
+    assert any(moved) or warp.name in ("mirror", "turn")
+
+
+def test_a_mirrored_mask_is_the_mirror_of_the_mask():
+    rng = np.random.default_rng(0)
+    image, mask = disc()
+    mask[:, :30] = 2
+    matrix = next(warp for warp in WARPS if warp.name == "mirror").matrix(128, 96, rng)
+    assert (warped(image, mask, matrix)[1] == mask[:, ::-1]).all()
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
+def test_a_look_changes_pixels_and_keeps_shape_and_kind(look):
+    rng = np.random.default_rng(0)
+    picture = rng.integers(40, 200, (48, 64, 3), dtype=np.uint8)
+    before = picture.copy()
+    changed = look.change(picture, rng)
+    assert changed.shape == picture.shape
+    assert changed.dtype == np.uint8
+    assert (changed != before).any()
+    assert (picture == before).all()
 
 
 def test_what_comes_in_from_outside_is_not_labelled():
@@ -27,6 +57,12 @@ def test_what_comes_in_from_outside_is_not_labelled():
     rng = np.random.default_rng(1)
     values = {int(v) for _ in range(20) for v in np.unique(augment(image, mask, rng)[1])}
     assert values == {0, 1, 255}
+
+
+def test_every_change_has_a_name_of_its_own_a_reason_and_a_share():
+    changes = [*WARPS, *LOOKS]
+    assert len({one.name for one in changes}) == len(changes)
+    assert all(one.reason and 0 < one.share < 1 for one in changes)
 
 
 def test_the_same_seed_changes_the_same_way_and_the_original_stays():

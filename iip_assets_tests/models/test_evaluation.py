@@ -6,8 +6,10 @@ from iip_assets.engine.figures import figure_png
 from iip_assets.models.baselines import class_shares
 from iip_assets.models.evaluation import Judgement, beats_baseline, evaluate, headline
 from iip_assets.models.figures import confusion_figure, slices_figure
+from iip_assets.models.scores import Gate
 from iip_assets.models.words import FILTER_CLASSES
 
+GATE = Gate(("full",), lost_iris=1.0, failed_segmentation=1.0)
 JUDGEMENT = Judgement(resamples=60, confidence=0.95, min_slice_images=10, seed=0)
 MASKS = ("background", "iris")
 
@@ -20,12 +22,16 @@ def predicted(count=60, *, right=0.9, with_masks=True):
     for index, label in enumerate(labels):
         said = label if rng.random() < right else FILTER_CLASSES[(index + 1) % 3]
         shares = [0.8 if name == said else 0.1 for name in FILTER_CLASSES]
-        counts = [[80, 0, 10, 10], [80, 0, 20, 0]] if with_masks else [None, None]
+        counts = [[80, 0, 10, 10], [80, 0, 20, 0], [4, 4, 4, 4, 9, 6, 8, 6]]
+        counts = counts if with_masks else [None] * 3
         split = "test" if index % 10 else "validation"
-        rows.append((f"{index:03d}", split, label, *shares, said, *counts))
+        rows.append(
+            (f"{index:03d}", split, label, *shares, said, shares[0], shares[0] >= 0.5, *counts)
+        )
     names = ["image_id", "split", "label", *(f"prob_{name}" for name in FILTER_CLASSES)]
-    names += ["predicted", "confusion", "confusion_baseline"]
-    lists = dict.fromkeys(names[-2:], pl.List(pl.Int64))
+    names += ["predicted", "usable_score", "passes", "confusion", "confusion_baseline"]
+    names += ["boundary"]
+    lists = dict.fromkeys(names[-3:], pl.List(pl.Int64))
     return pl.DataFrame(rows, schema=names, orient="row", schema_overrides=lists)
 
 
@@ -40,7 +46,9 @@ def parts(table):
 def evaluated(table):
     groups, slices = parts(table)
     labels = ["full"] * 5 + ["none"] * 2
-    return evaluate(table, labels, groups, slices, mask_classes=MASKS, judgement=JUDGEMENT)
+    return evaluate(
+        table, labels, groups, slices, mask_classes=MASKS, judgement=JUDGEMENT, gate=GATE
+    )
 
 
 def one(metrics, **wanted):
@@ -64,6 +72,8 @@ def test_the_segmenters_iou_comes_from_all_pixels_together():
     assert one(metrics, model="segmenter", metric="iou_iris", axis="overall")["value"] == 0.5
     row = one(metrics, model="segmenter", metric="mean_iou", axis="overall")
     assert row["value"] == pytest.approx((80 / 90 + 0.5) / 2)
+    row = one(metrics, model="segmenter", metric="boundary_f1_iris", axis="overall")
+    assert row["value"] == pytest.approx(2 / (9 / 6 + 8 / 6))
     row = one(metrics, model="segmenter_baseline", metric="iou_iris", axis="overall")
     assert row["value"] == 0
 
@@ -87,9 +97,9 @@ def test_pictures_of_one_subject_have_no_interval():
         .then(pl.lit("lone"))
         .otherwise("slice")
     )
-    metrics = evaluate(table, [], groups, slices, mask_classes=MASKS, judgement=JUDGEMENT)[
-        "metrics"
-    ]
+    metrics = evaluate(
+        table, [], groups, slices, mask_classes=MASKS, judgement=JUDGEMENT, gate=GATE
+    )["metrics"]
     row = one(metrics, model="filter", metric="accuracy", slice="lone")
     assert (row["n_images"], row["n_subjects"]) == (2, 1)
     assert row["value"] is not None
@@ -100,6 +110,23 @@ def test_confusion_counts_every_test_picture_once():
     confusion = evaluated(predicted())["confusion"]
     assert confusion.filter(pl.col("model") == "filter")["n"].sum() == 54
     assert confusion.filter(pl.col("model") == "segmenter")["n"].sum() == 54 * 100
+
+
+def test_what_the_filter_lets_pass_is_judged_by_what_its_errors_cost():
+    table = predicted().filter(pl.col("split") == "test")
+    metrics = evaluated(predicted())["metrics"]
+    usable = table["label"] == "full"
+    lost, failed = (usable & ~table["passes"]).sum(), (~usable & table["passes"]).sum()
+    found = {
+        name: one(metrics, model="filter", metric=name, axis="overall")["value"]
+        for name in ("usable_recall", "usable_precision", "unusable_rejected", "cost")
+    }
+    assert found["usable_recall"] == pytest.approx(1 - lost / usable.sum())
+    assert found["unusable_rejected"] == pytest.approx(1 - failed / (~usable).sum())
+    assert found["cost"] == pytest.approx((lost + failed) / table.height)
+    # Most training pictures are full: without looking, all pass.
+    blind = one(metrics, model="filter_baseline", metric="cost", axis="overall")["value"]
+    assert blind == pytest.approx((~usable).sum() / table.height)
 
 
 def test_the_baseline_says_the_commonest_training_label_and_ranks_nothing():

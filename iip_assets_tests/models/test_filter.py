@@ -10,31 +10,39 @@ from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.models.examples import labelled_pictures
 from iip_assets.models.filter import FilterRecipe, build_filter, why_not
 from iip_assets.models.filter_head import Examples, class_balanced
-from iip_assets.models.predict import filter_probabilities
-from iip_assets.models.training import no_progress
+from iip_assets.models.training import Around, Machine, Schedule
 
 RECIPE = FilterRecipe(
-    epochs=12,
-    learning_rate=0.01,
-    weight_decay=0.01,
-    batch_size=16,
-    seed=0,
+    train="head",
+    width=32,
+    height=32,
+    schedule=Schedule(
+        epochs=12, patience=8, learning_rate=0.01, weight_decay=0.01, batch_size=16, seed=0
+    ),
+    checks="never",
     resamples=50,
     confidence=0.95,
     interval_seed=0,
 )
 
 
-def build(labelled, backbone, recipe=RECIPE, weights=None):
+def build(labelled, backbone, recipe=RECIPE, weights=None, load=None):
     return build_filter(
         labelled_pictures(*labelled),
         weights or {},
         backbone,
         recipe,
-        device="cpu",
-        threads=1,
-        progress=no_progress,
+        load=load,
+        around=Around(Machine("cpu", threads=1)),
     )
+
+
+def scheduled(**changes):
+    return replace(RECIPE, schedule=replace(RECIPE.schedule, **changes))
+
+
+def shares_of(files, embeddings):
+    return run(open_session(files["filter_head.onnx"], threads=1), embeddings)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +58,7 @@ def test_labels_that_show_in_the_embedding_are_learned(files, labelled):
         .join(embeddings, on="image_id")
         .filter(pl.col("label") != "unclear")
     )
-    shares = filter_probabilities(files, np.array(test["embedding"].to_list(), np.float32))
+    shares = shares_of(files, np.array(test["embedding"].to_list(), np.float32))
     said = np.array(["full", "partial", "none"])[shares.argmax(1)]
     assert (said == test["label"].to_numpy()).mean() > 0.9
     np.testing.assert_allclose(shares.sum(1), 1, atol=1e-5)
@@ -59,13 +67,13 @@ def test_labels_that_show_in_the_embedding_are_learned(files, labelled):
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(files, labelled, tiny_backbone):
     again = build(labelled, tiny_backbone)
     assert again == files
-    other = build(labelled, tiny_backbone, replace(RECIPE, seed=1))
+    other = build(labelled, tiny_backbone, scheduled(seed=1))
     assert other["filter.safetensors"] != files["filter.safetensors"]
 
 
 def test_training_leaves_no_file_behind(labelled, tiny_backbone, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    build(labelled, tiny_backbone, replace(RECIPE, epochs=1))
+    build(labelled, tiny_backbone, scheduled(epochs=1))
     assert not list(tmp_path.iterdir())
     assert capfd.readouterr() == ("", "")
 
@@ -74,7 +82,7 @@ def test_the_whole_file_is_the_head_behind_the_backbone(files, tiny_backbone):
     pictures = np.random.default_rng(0).normal(0, 1, (5, 3, 4, 4)).astype(np.float32)
     means = run(open_session(tiny_backbone["backbone.onnx"], threads=1), pictures)
     whole = run(open_session(files["filter.onnx"], threads=1), pictures)
-    np.testing.assert_allclose(whole, filter_probabilities(files, means), atol=1e-6)
+    np.testing.assert_allclose(whole, shares_of(files, means), atol=1e-6)
 
 
 def test_the_card_tells_counts_temperature_and_metrics_with_intervals(files, labelled):
@@ -131,6 +139,6 @@ def test_labels_that_cannot_teach_are_a_reason_to_skip(labelled, words, reason):
 def test_a_filter_is_trained_where_there_is_nothing_to_validate_on(labelled, tiny_backbone):
     images, splits, embeddings = labelled
     splits = splits.filter(pl.col("split") != "validation")
-    files = build((images, splits, embeddings), tiny_backbone, replace(RECIPE, epochs=2))
+    files = build((images, splits, embeddings), tiny_backbone, scheduled(epochs=2))
     card = json.loads(files["card.json"])
     assert (card["temperature"], card["validation"]) == (1.0, {})

@@ -34,15 +34,16 @@ def test_only_held_out_pictures_are_predicted_and_invalid_masks_count_as_none():
 
 def test_without_either_model_its_columns_are_there_and_empty():
     pictures = held_out_rows(IMAGES, SPLITS)
-    embeddings = pl.DataFrame({"image_id": ["a"], "embedding": [[0.0]]})
     table = predictions_table(
         pictures,
-        filter_columns(pictures, embeddings, None),
+        filter_columns(pictures, None),
         segmenter_columns(None, ("background", "iris")),
     )
     assert table.columns == [
         *("image_id", "split", "label", "prob_full", "prob_partial", "prob_none", "predicted"),
+        *("usable_score", "passes"),
         *("iou_background", "iou_iris", "confusion", "confusion_baseline"),
+        "boundary",
     ]
     assert table["predicted"].null_count() == table["confusion"].null_count() == 3
     assert table["confusion"].dtype == pl.List(pl.Int64)
@@ -56,6 +57,7 @@ def test_iou_of_a_picture_is_null_for_a_class_that_is_nowhere_in_it():
             "mask_id": ["ma"],
             "confusion": [json.dumps(counts.ravel().tolist())],
             "baseline": [json.dumps([8, 0, 0, 4, 0, 0, 0, 0, 0])],
+            "boundary": [json.dumps([0] * 12)],
         }
     )
     row = segmenter_columns(segmented, ("background", "iris", "pupil")).row(0, named=True)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from iip_assets.models.segment_rows import read_pair, segment_chunk
 from iip_assets.models.segmentation import Segmenter, prior_png
 from iip_assets.models.segmentation_model import build_segmenter, why_not
 from iip_assets.models.segmenter import build_network, train_segmenter
-from iip_assets.models.training import no_progress
+from iip_assets.models.training import Around, Machine
 from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
 
 pytestmark = pytest.mark.slow
@@ -28,7 +29,7 @@ def eyes():
 def build(eyes, recipe=RECIPE):
     store, images, splits = eyes
     rows = masked_rows(images, splits)
-    return build_segmenter(rows, {}, store, recipe, device="cpu", threads=1, progress=no_progress)
+    return build_segmenter(rows, {}, store, recipe, around=Around(Machine("cpu", threads=1)))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,6 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(eyes):
 
     def trained(seed):
         examples = MaskedPictures(
-            8,
             lambda place: read_pair(store, rows[place], classes=4, max_megapixels=1.0),
             frame=Frame(32, 32),
             weights=[1] * 8,
@@ -71,13 +71,9 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(eyes):
         train_segmenter(
             network,
             examples,
-            epochs=2,
-            learning_rate=0.01,
-            batch_size=4,
-            seed=seed,
-            device="cpu",
-            threads=1,
-            progress=no_progress,
+            None,
+            replace(RECIPE.schedule, epochs=2, batch_size=4, seed=seed),
+            around=Around(Machine("cpu", threads=1)),
         )
         return weights_digest(network.state_dict())
 
@@ -119,8 +115,8 @@ def test_examples_are_the_same_whether_they_are_kept_in_memory_or_not(eyes, monk
         return read_pair(store, rows[place], classes=4, max_megapixels=1.0)
 
     def examples():
-        made = MaskedPictures(4, load, frame=Frame(64, 64), weights=[1, 2, 3, 4], seed=0, threads=1)
-        return [made[place] for place in range(4)]
+        made = MaskedPictures(load, frame=Frame(64, 64), weights=[1, 2, 3, 4], seed=0, threads=1)
+        return [made[0, place] for place in range(4)]
 
     kept = examples()
     monkeypatch.setattr("iip_assets.models.masked_pictures._MEMORY_BYTES", 0)
