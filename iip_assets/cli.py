@@ -14,6 +14,8 @@ from iip_assets.commands.compare import compare
 from iip_assets.commands.export import export
 from iip_assets.commands.gc import gc
 from iip_assets.commands.ingest import ingest
+from iip_assets.commands.models import models
+from iip_assets.commands.predict import predict
 from iip_assets.commands.refreshing import refresh, show, status
 from iip_assets.commands.trace import trace
 from iip_assets.commands.workspaces import doctor, init, synthesize, ui
@@ -32,6 +34,7 @@ for _verb in (
     show,
     trace,
     compare,
+    predict,
     alarms,
     doctor,
     export,
@@ -40,6 +43,7 @@ for _verb in (
     ui,
 ):
     app.command()(_verb)
+app.add_typer(models, name="models")
 
 
 def main() -> None:

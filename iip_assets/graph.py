@@ -50,9 +50,10 @@ ASSETS: tuple[Asset[..., Any], ...] = (
     audit.batch_verdict,
     robustness.robustness_benchmark,
     drift.drift_report,
+    release.model_versions,
     release.pipeline_report,
 )
-SOURCES = (dataset.dvc_data,)
+SOURCES = (dataset.dvc_data, release.model_registry)
 
 # They carry values and move them about; what is computed from the values is the rooms' code.
 FRAMEWORK = ("iip_assets.engine", "iip_assets.settings")

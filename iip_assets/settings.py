@@ -134,6 +134,9 @@ class TrainingSetSettings(Section):
     max_weight: float = Field(default=5.0, ge=1)
     # The mix of cells to train on: all alike, or the mix of coverage.target.
     toward: Literal["uniform", "target"] = "uniform"
+    memory: Literal["all", "newer", "window"] = "all"
+    half_life_days: float = Field(default=180.0, gt=0)
+    window_days: float = Field(default=365.0, gt=0)
 
 
 class TrainingSettings(Section):
@@ -236,6 +239,16 @@ class DriftSettings(Section):
     max_share: Share = Field(default=0.5, gt=0, le=1)
 
 
+class ReleaseSettings(Section):
+    """What a model must show before it takes the champion's place."""
+
+    margin: float = Field(default=0.02, ge=0, lt=1)
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    resamples: int = Field(default=2000, ge=100)
+    protected_axes: tuple[str, ...] = ("age_band", "gender", "ethnicity", "geography", "device")
+    seed: int = 0
+
+
 class ComputeSettings(Section):
     """Where the work is done. `auto` takes a GPU where the machine has one."""
 
@@ -272,6 +285,7 @@ class Settings(Section):
     batch_verdict: BatchVerdictSettings = BatchVerdictSettings()
     robustness: RobustnessSettings = RobustnessSettings()
     drift: DriftSettings = DriftSettings()
+    release: ReleaseSettings = ReleaseSettings()
     compute: ComputeSettings = ComputeSettings()
     storage: StorageSettings = StorageSettings()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-WATCHED_FILES = ("iip.toml", "data.dvc", "/dev/nvidiactl")
-"""What settings and sources are read from: a GPU that comes or goes changes `compute.device`."""
+WATCHED_FILES = ("iip.toml", "data.dvc", "registry/mlflow.db", "/dev/nvidiactl")
+"""What settings and sources are read from. A GPU that comes or goes changes `compute.device`."""
 
 
 class NoWorkspaceError(LookupError):

@@ -79,7 +79,8 @@ class Source:
         load: Gives the value of a data version.
         kinds: The tools behind it.
         version_at: Gives the data version at a git revision, from a function that gives the text of
-            the workspace's files there by their paths.
+            the workspace's files there by their paths; None where it is not kept in git.
+        actions: Gives the actions, by asset and key, whose records and artifacts it needs.
         ids: Gives all ids of items that a data version holds, None where it is nowhere any more.
             What was computed of an item that no version holds which is needed can be deleted.
         rows: Gives the items of a data version as feature tables name them, a column for each
@@ -94,6 +95,7 @@ class Source:
     load: Callable[[Path, str], Any]
     kinds: frozenset[str] = frozenset()
     version_at: Callable[[TextOf], str] | None = None
+    actions: Callable[[Path], Collection[tuple[str, str]]] | None = None
     ids: Callable[[Path, str], Collection[str] | None] | None = None
     rows: Callable[[Path, str], pl.DataFrame | None] | None = None
     describe_change: Callable[[Path, str, str], Sequence[str]] | None = None

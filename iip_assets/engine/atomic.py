@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
@@ -28,6 +29,22 @@ def write_bytes_whole(path: Path, data: bytes) -> None:
         # On a full disk, what was written is in the way of what can be freed.
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_folder_whole(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes files by name into a folder that is there whole or not at all; a present one stays."""
+    if folder.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
+    try:
+        for name, data in files.items():
+            write_bytes_whole(temporary / name, data)
+        temporary.rename(folder)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not folder.exists():  # another was first
+            raise
 
 
 def write_text_whole(path: Path, text: str) -> None:

@@ -158,7 +158,9 @@ def _needed_ids(project: Project, needed: Needed) -> tuple[frozenset[str] | None
     unknown = []
     for name, version in sorted(needed.versions):
         source = project.graph.sources[name]
-        ids = source.ids(project.workspace.root, version) if source.ids else None
+        if source.ids is None:
+            continue  # it holds no items
+        ids = source.ids(project.workspace.root, version)
         if ids is None:
             unknown.append(version)
         else:

@@ -46,6 +46,11 @@ def find_needed(project: Project, ledger: Ledger) -> Needed:
         if record is not None:
             keep(log.lineage(record).values())
     root = project.workspace.root
+    for source in project.graph.sources.values():
+        for name, key in source.actions(root) if source.actions else ():
+            deployed = project.workspace.actions.find(name, key)
+            if deployed is not None:
+                keep(log.lineage(deployed).values())
     present = {name: source.observe(root) for name, source in project.graph.sources.items()}
     revisions = list(_points(project))
     for point in [Point(present, project.workspace.read_settings(root)), *revisions]:
@@ -80,9 +85,11 @@ def _reached(project: Project, point: Point) -> Iterator[ActionRecord]:
 def _points(project: Project) -> Iterator[Point]:
     """The different states of all commits that any ref reaches, stashes too."""
     workspace = project.workspace
-    versions_at = [source.version_at for source in project.graph.sources.values()]
+    versions_at = [
+        one.version_at for one in project.graph.sources.values() if one.version_at is not None
+    ]
     settings_at = workspace.settings_at
-    if settings_at is None or any(one is None for one in versions_at):
+    if settings_at is None or not versions_at:
         return
     paths: dict[str, None] = {}
 
@@ -92,8 +99,7 @@ def _points(project: Project) -> Iterator[Point]:
 
     # The files that tell the present state tell any state.
     for read in (settings_at, *versions_at):
-        if read is not None:
-            read(text_of)
+        read(text_of)
     seen = set()
     for commit, state in _states(workspace.root, list(paths)):
         if state in seen:

@@ -106,15 +106,18 @@ def point_at(project: Project, revision: Revision) -> Point:
 
     Raises:
         UnknownRevisionError: A file that says so was not in it.
-        LookupError: A source does not tell what it held at a revision.
+        LookupError: The settings are not kept in git.
         ValueError: A file that says so is damaged there.
     """
     workspace = project.workspace
     versions = {}
     for name, source in project.graph.sources.items():
-        if source.version_at is None:
-            raise LookupError(f"the source {name} is not kept in git: it has no older revisions")
-        versions[name] = source.version_at(revision.text)
+        # What is not kept in git is at every revision what it is now.
+        versions[name] = (
+            source.observe(workspace.root)
+            if source.version_at is None
+            else source.version_at(revision.text)
+        )
     if workspace.settings_at is None:
         raise LookupError("the settings of this workspace are not kept in git")
     return Point(versions, workspace.settings_at(revision.text), revision.commit)

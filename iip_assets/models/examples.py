@@ -50,12 +50,16 @@ def held_out_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_weights(pictures: pl.DataFrame, training_set: pl.DataFrame | Skipped) -> pl.DataFrame:
-    """The pictures with `weight`, what each counts in training; 1 where nothing was balanced."""
+    """The pictures with `weight`, what each counts in training; 1 where nothing was balanced.
+
+    A training picture that counts nothing, since it is too old, is left out.
+    """
     if isinstance(training_set, Skipped):
         return pictures.with_columns(weight=pl.lit(1.0))
-    return pictures.join(
+    weighted = pictures.join(
         training_set.select("image_id", "weight"), on="image_id", how="left", maintain_order="left"
     ).with_columns(pl.col("weight").fill_null(1.0))
+    return weighted.filter((pl.col("split") != "train") | (pl.col("weight") > 0))
 
 
 def weights_of(examples: pl.DataFrame) -> dict[str, float]:

@@ -138,6 +138,25 @@ def by_slice(
         confidence: Of the intervals.
         seed: Of the draws.
     """
+    return [
+        (
+            axis,
+            name,
+            score(judged, places, resamples=resamples, confidence=confidence, seed=seed),
+        )
+        for axis, name, places in places_by_slice(judged, slices)
+    ]
+
+
+def places_by_slice(
+    judged: Judged, slices: pl.DataFrame
+) -> list[tuple[str, str, NDArray[np.int64]]]:
+    """Axis, slice and places (n,) of its pictures: all first, then in order of axis and name.
+
+    Args:
+        judged: The pictures.
+        slices: `image_id`, `axis`, `slice`.
+    """
     place_of = {image_id: place for place, image_id in enumerate(judged.image_ids)}
     members: dict[tuple[str, str], list[int]] = {}
     for image_id, axis, name in slices.select("image_id", "axis", "slice").iter_rows():
@@ -145,16 +164,5 @@ def by_slice(
             members.setdefault((axis, name), []).append(place_of[image_id])
     parts = [(("overall", "all"), list(range(len(judged.image_ids)))), *sorted(members.items())]
     return [
-        (
-            axis,
-            name,
-            score(
-                judged,
-                np.array(sorted(places), dtype=np.int64),
-                resamples=resamples,
-                confidence=confidence,
-                seed=seed,
-            ),
-        )
-        for (axis, name), places in parts
+        (axis, name, np.array(sorted(places), dtype=np.int64)) for (axis, name), places in parts
     ]

@@ -35,10 +35,8 @@ def score_difference(
         confidence: Of the intervals.
         seed: Of the draws.
     """
-    assert list(before.image_ids) == list(after.image_ids)
-    groups = [before.groups[place] for place in places]
-    n_subjects = len(set(groups))
-    weights = bootstrap_weights(groups, resamples=resamples if n_subjects > 1 else 0, seed=seed)
+    n_subjects = len({before.groups[place] for place in places})
+    weights = _same_draws(before, after, places, resamples=resamples, seed=seed)
     was, is_now = before.score(places, weights), after.score(places, weights)
     return Scored(
         estimates={
@@ -47,3 +45,29 @@ def score_difference(
         n_images=len(places),
         n_subjects=n_subjects,
     )
+
+
+def draws_of_both(
+    before: Judged,
+    after: Judged,
+    places: NDArray[np.int64],
+    *,
+    metric: str,
+    resamples: int,
+    seed: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A metric of either under the same draws of subjects, (1 + resamples,) each; the data first.
+
+    Of one subject's pictures there is the data's own value alone.
+    """
+    weights = _same_draws(before, after, places, resamples=resamples, seed=seed)
+    return before.score(places, weights)[metric], after.score(places, weights)[metric]
+
+
+def _same_draws(
+    before: Judged, after: Judged, places: NDArray[np.int64], *, resamples: int, seed: int
+) -> NDArray[np.float64]:
+    assert list(before.image_ids) == list(after.image_ids)
+    groups = [before.groups[place] for place in places]
+    several = len(set(groups)) > 1
+    return bootstrap_weights(groups, resamples=resamples if several else 0, seed=seed)

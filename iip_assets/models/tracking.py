@@ -48,6 +48,8 @@ def tracked(
         yield None
         return
     online = mode == "online" or (mode == "auto" and bool(os.environ.get("WANDB_API_KEY")))
+    # Whatever goes wrong here is nobody's business elsewhere.
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
 
     folder = state / "wandb"

@@ -1,14 +1,147 @@
-"""The asset of this room, as Dagster sees it."""
+"""The release room as Dagster sees it: the registry, its versions side by side, the report."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from iip_assets.engine.asset import Work, asset
-from iip_assets.engine.values import Report, Result, Rows, Setting, Skipped
+from iip_assets.engine.asset import Source, Work, asset
+from iip_assets.engine.values import (
+    Check,
+    CheckSpec,
+    Files,
+    Report,
+    Result,
+    Rows,
+    Setting,
+    Skipped,
+)
+from iip_assets.release.registry_source import (
+    load_registry,
+    observe_registry,
+    registered_actions,
+)
+from iip_assets.settings import EvaluationSettings, ReleaseSettings
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from iip_assets.release.registry_state import RegistryState
+
+
+# Pictures that a killed run may have to look at again.
+_CHUNK = 128
+
+model_registry = Source(
+    name="model_registry",
+    room="release",
+    description="Which versions of both models are registered, and which of them are deployed; "
+    "`iip models` writes it.",
+    observe=observe_registry,
+    load=load_registry,
+    kinds=frozenset({"mlflow"}),
+    actions=registered_actions,
+)
+
+
+@asset(
+    room="release",
+    kinds={"onnx", "polars"},
+    checks=[
+        CheckSpec("no_worse_than_before", "The present models are no worse than earlier versions."),
+    ],
+)
+def model_versions(
+    model_registry: RegistryState,
+    iris_filter_model: Files | Skipped,
+    segmentation_model: Files | Skipped,
+    held_out_pictures: pl.DataFrame,
+    raw_dataset: dict[str, pl.DataFrame],
+    data_splits: pl.DataFrame,
+    lighting_stats: pl.DataFrame,
+    background_stats: pl.DataFrame,
+    *,
+    rules: Annotated[ReleaseSettings, Setting("release")],
+    judgement: Annotated[EvaluationSettings, Setting("evaluation")],
+    age_bands: Annotated[tuple[int, ...], Setting("slices.age_bands")],
+    classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
+    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
+    threads: Annotated[int, Setting("compute.threads")],
+    work: Work,
+) -> Result[dict[str, pl.DataFrame]]:
+    """Every version of both models on the same test pictures, and the promotion gate's word.
+
+    A picture counts only if no version was trained or chosen on it.
+    """
+    from iip_assets.dataset.slices import slice_table
+    from iip_assets.dataset.store import ImageStore
+    from iip_assets.embeddings.device import core_count
+    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.release import contenders as versions
+    from iip_assets.release.gate import Rules
+    from iip_assets.release.history_figure import history_figure
+    from iip_assets.release.side_by_side import Pictures, compare_model
+
+    store = ImageStore.open(work.root)
+    pictures = Pictures(
+        held_out_pictures.join(data_splits.select("image_id", "group_id"), on="image_id"),
+        slice_table(
+            raw_dataset["images"],
+            age_bands=age_bands,
+            axes=rules.protected_axes,
+            extra=[lighting_stats, background_stats],
+        ),
+        store,
+        max_megapixels,
+    )
+    asked = Rules(
+        margin=rules.margin,
+        alpha=rules.alpha,
+        min_images=judgement.min_slice_images,
+        resamples=rules.resamples,
+        confidence=judgement.confidence,
+        seed=rules.seed,
+    )
+    found = [
+        compare_model(
+            model,
+            model_registry,
+            present,
+            pictures,
+            asked,
+            classes=classes,
+            fill=work.fill,
+            threads=core_count(threads),
+            chunk=_CHUNK,
+        )
+        for model, present in (
+            ("filter", iris_filter_model),
+            ("segmenter", segmentation_model),
+        )
+    ]
+    tables = versions.tables_of(
+        [row for one in found for row in one.history], [gate for one in found for gate in one.gate]
+    )
+    worse = versions.worse_than_before(tables["history"])
+    return Result(
+        tables,
+        metadata={
+            "rows": tables["history"].height,
+            "versions": Rows(versions.history_summary(tables["history"])),
+            "gate": Rows(versions.gate_summary(tables["gate"])),
+            "left_out": Rows([row for one in found for row in one.left_out]),
+            "history_plot": figure_markdown(
+                history_figure(tables["history"]), "every version on the same test pictures"
+            ),
+        },
+        checks=[
+            Check(
+                "no_worse_than_before",
+                passed=not worse,
+                severity="warning",
+                description="; ".join(worse) or "no earlier version is surely better",
+            )
+        ],
+    )
 
 
 @asset(room="release", kinds={"html"})

@@ -22,9 +22,12 @@ def rebalanced_training_set(
     target: Annotated[dict[str, dict[str, float]], Setting("coverage.target")],
 ) -> Result[pl.DataFrame | Skipped]:
     """What the models learn from: the train split, weighted so that rare cells count."""
+    import polars as pl
+
     from iip_assets.dataset.slices import slice_table
     from iip_assets.engine.figures import figure_markdown
     from iip_assets.training_set.figures import cells_figure
+    from iip_assets.training_set.memory import memory_table
     from iip_assets.training_set.rebalanced import balance_rows, cell_summary, rebalanced_table
 
     images = raw_dataset["images"]
@@ -35,6 +38,12 @@ def rebalanced_training_set(
         axes=balance.axes,
         max_weight=balance.max_weight,
         target=target if balance.toward == "target" else None,
+        memory=memory_table(
+            images,
+            balance.memory,
+            half_life_days=balance.half_life_days,
+            window_days=balance.window_days,
+        ),
     )
     if table.is_empty():
         return Result(
@@ -45,6 +54,7 @@ def rebalanced_training_set(
         table,
         metadata={
             "rows": table.height,
+            "forgotten": table.filter(pl.col("remembered") == 0).height,
             "cells": summary.drop_nulls("cell").height,
             "effective_sample_size": Rows(balance_rows(table, max_weight=balance.max_weight)),
             "plot": figure_markdown(

@@ -19,14 +19,16 @@ def rebalanced_table(
     axes: Sequence[str],
     max_weight: float,
     target: Mapping[str, Mapping[str, float]] | None = None,
+    memory: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Weights of the training images.
 
     Columns, sorted by `image_id`:
-    `label` (null where only a mask trains), `has_mask`, `cell` (null where not known); `weight`: by
-    cell, mean 1 over all rows; `label_weight`: the factor that makes the filter's labels weigh
-    alike, mean 1 over the rows with a label, null without; `filter_weight`: the product of both,
-    under the same cap, mean 1 over the rows with a label, null without.
+    `label` (null where only a mask trains), `has_mask`, `cell` (null where not known);
+    `remembered`: what the picture counts for its age, 0 to 1; `weight`: by cell and age, mean 1
+    over the rows that are remembered at all, 0 for others, which train nothing; `label_weight`:
+    the factor that makes the filter's labels weigh alike, mean 1 over the remembered rows with a
+    label, null for others; `filter_weight`: the product of both, under the same cap, likewise.
 
     Args:
         images: `image_id` and `label`.
@@ -35,12 +37,21 @@ def rebalanced_table(
         axes: The axes whose intersections are the cells.
         max_weight: The largest weight.
         target: Wanted shares by axis and value; cells weigh alike without it.
+        memory: `image_id` and `remembered`, 0 to 1, from `memory.memory_table`; all count alike
+            without it.
     """
     rows = with_cells(training_rows(images, splits), slices, axes)
     mix = None if target is None else target_mix(rows, axes, target)
-    weight = balance_weights(rows["cell"].to_list(), max_weight=max_weight, mix=mix)
-    labelled = rows["label"].is_not_null().to_numpy()
-    labels = rows["label"].drop_nulls().to_list()
+    counts = np.ones(rows.height)
+    if memory is not None:
+        known = rows.join(memory, on="image_id", how="left", maintain_order="left")
+        counts = known["remembered"].fill_null(1.0).to_numpy()
+    kept = counts > 0
+    weight = np.zeros(rows.height)
+    by_cell = balance_weights(rows.filter(kept)["cell"].to_list(), max_weight=max_weight, mix=mix)
+    weight[kept] = capped_to_mean_one(by_cell * counts[kept], max_weight)
+    labelled = rows["label"].is_not_null().to_numpy() & kept
+    labels = rows.filter(labelled)["label"].to_list()
     label_weight = np.full(rows.height, np.nan)
     filter_weight = np.full(rows.height, np.nan)
     label_weight[labelled] = balance_weights(labels, max_weight=max_weight)
@@ -52,6 +63,7 @@ def rebalanced_table(
         "label",
         "has_mask",
         "cell",
+        pl.Series("remembered", counts, dtype=pl.Float64),
         pl.Series("weight", weight, dtype=pl.Float64),
         pl.Series("label_weight", label_weight, dtype=pl.Float64).fill_nan(None),
         pl.Series("filter_weight", filter_weight, dtype=pl.Float64).fill_nan(None),

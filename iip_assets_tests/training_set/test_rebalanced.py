@@ -14,7 +14,8 @@ BANDS = (0, 18)
 AXES = ("age_band", "gender")
 IMAGES = {
     "image_id": pl.String, "label": pl.String, "age_years": pl.Float64,
-    "gender": pl.String, "ethnicity": pl.String,
+    "gender": pl.String, "ethnicity": pl.String, "batch": pl.String,
+    "captured_at": pl.Datetime("us"),
 }  # fmt: skip
 SPLITS = {"image_id": pl.String, "split": pl.String, "has_mask": pl.Boolean}
 
