@@ -44,6 +44,12 @@ max_images = 8
 
 [edge_cases]
 min_cluster_size = 5
+
+[release]
+resamples = 100
+
+[tracking]
+wandb = "off"
 """
 
 
