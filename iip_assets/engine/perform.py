@@ -173,7 +173,7 @@ class Performer:
         )
         workspace.actions.add(record)
         workspace.failures.clear(asset.name)
-        shutil.rmtree(work.scratch, ignore_errors=True)
+        shutil.rmtree(self._scratch(asset, action), ignore_errors=True)
         return record
 
     def _scratch(self, asset: Asset[..., Any], action: Action) -> Path:

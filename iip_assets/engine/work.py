@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +29,8 @@ class Work:
         unmoved: Raises where the asset's code is no more what it was when the run began.
         anew: Whether rows that were computed before are computed again and replaced.
         scratch: A folder of this action alone, made by whoever uses it. A run that is killed
-            leaves it to the next one, which can go on from there; it is gone with success.
+            leaves it to the next one, which can go on from there; it is gone with success. None:
+            nobody is to go on.
         provenance: What the run is of, for whoever logs it elsewhere: asset, action key, code key,
             git commit, the data versions of inputs and of the sources.
         images_computed: Rows that feature tables computed so far.
@@ -44,7 +44,7 @@ class Work:
     say: Callable[[str], None]
     unmoved: Callable[[], None] = field(default=lambda: None)
     anew: bool = field(default=False)
-    scratch: Path = field(default=Path(os.devnull))
+    scratch: Path | None = field(default=None)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     images_computed: int = field(default=0)
     images_reused: int = field(default=0)

@@ -102,9 +102,11 @@ def main(root: Path, names: Sequence[str]) -> None:
         return call
 
     for asset in (project.graph.assets[name] for name in names):
-        keywords = {name: setting_value(values, path) for name, path in asset.settings.items()}
+        paths = {**asset.settings, **asset.unkeyed}
+        keywords = {name: setting_value(values, path) for name, path in paths.items()}
         if asset.work:
-            keywords[asset.work] = Work(root, project.code_keys, state, say)
+            work = Work(root, project.code_keys, state, say, scratch=state / "scratch" / asset.name)
+            keywords[asset.work] = work
         inputs = [project.load(name, ledger) for name in asset.inputs]
         result = watched(asset.name, asset.function)(*inputs, **keywords)
         latest = ledger.materialized(asset.name)
