@@ -197,19 +197,19 @@ def _levels(image: Image, levels: NDArray[Any]) -> Image:
 
 WARPS = (
     Warp("mirror", "left and right eyes are mirror images", 0.5, _mirror),
-    Warp("turn", "heads tilt and hand-held cameras turn", 0.7, _turn),
-    Warp("framing", "eye detectors crop wider, closer or beside the eye", 0.8, _framing),
-    Warp("viewpoint", "cameras look from above or the side, eyes look away", 0.4, _viewpoint),
+    Warp("turn", "heads tilt and hand-held cameras turn", 0.35, _turn),
+    Warp("framing", "eye detectors crop wider, closer or beside the eye", 0.4, _framing),
+    Warp("viewpoint", "cameras look from above or the side, eyes look away", 0.2, _viewpoint),
 )
 LOOKS = (
-    Look("uneven light", "a lamp or a window stands at one side", 0.2, _uneven_light),
-    Look("exposure", "rooms are dark, flashes strong, sensors differ in gamma", 0.5, _exposure),
-    Look("contrast", "haze on a lens and tone mapping flatten or stretch levels", 0.4, _contrast),
-    Look("white balance", "lamps and sensors differ in colour", 0.5, _white_balance),
-    Look("less colour", "infra-red and night pictures have little or no colour", 0.15, _colourless),
-    Look("glare", "lamps, windows and glasses are mirrored in the eye", 0.15, _glare),
-    Look("defocus", "the eye is nearer or farther than the focus", 0.2, _defocus),
-    Look("motion", "people and hands move during the exposure", 0.1, _motion),
-    Look("noise", "small sensors in little light are grainy", 0.25, _noise),
-    Look("compression", "pictures are stored and sent as JPEG", 0.2, _jpeg),
+    Look("uneven light", "a lamp or a window stands at one side", 0.1, _uneven_light),
+    Look("exposure", "rooms are dark, flashes strong, sensors differ in gamma", 0.25, _exposure),
+    Look("contrast", "haze on a lens and tone mapping flatten or stretch levels", 0.2, _contrast),
+    Look("white balance", "lamps and sensors differ in colour", 0.25, _white_balance),
+    Look("less colour", "infra-red and night pictures have little or no colour", 0.08, _colourless),
+    Look("glare", "lamps, windows and glasses are mirrored in the eye", 0.08, _glare),
+    Look("defocus", "the eye is nearer or farther than the focus", 0.1, _defocus),
+    Look("motion", "people and hands move during the exposure", 0.05, _motion),
+    Look("noise", "small sensors in little light are grainy", 0.12, _noise),
+    Look("compression", "pictures are stored and sent as JPEG", 0.1, _jpeg),
 )
