@@ -11,7 +11,7 @@ from iip_assets.drift.wording import change_in_words
 from iip_assets.edge_cases.selection import exemplars_by_cluster, strongest_outliers
 from iip_assets.edge_cases.summary import summarize_clusters
 from iip_assets.engine.values import Report, Skipped
-from iip_assets.release import data_content, model_content
+from iip_assets.release import data_content, lifecycle_content, model_content
 from iip_assets.release.failures import surest_errors, worst_segmentations
 from iip_assets.release.hints import next_steps
 from iip_assets.release.metrics import rounded
@@ -37,9 +37,12 @@ class Inputs:
     embedding_map: pl.DataFrame | Skipped
     edge_case_clusters: pl.DataFrame | Skipped
     rebalanced_training_set: pl.DataFrame | Skipped
+    segmenter_examples: pl.DataFrame | Skipped
+    filter_verdicts: dict[str, pl.DataFrame] | Skipped
     predictions: pl.DataFrame | Skipped
     model_evaluation: dict[str, pl.DataFrame] | Skipped
     robustness_benchmark: pl.DataFrame | Skipped
+    model_versions: dict[str, pl.DataFrame] | Skipped
     drift_report: Report | Skipped
 
 
@@ -133,17 +136,35 @@ def _add_models(content: Record, inputs: Inputs) -> None:
         content["metrics"] = model_content.metric_table(metrics)
         content["slices"] = model_content.slice_table(metrics)
         content["confusion"] = model_content.confusion_tables(evaluation["confusion"])
+    images = inputs.raw_dataset["images"]
+    verdicts = made(inputs.filter_verdicts)
+    if verdicts is not None and verdicts["threshold"].height:
+        content["passing"] = lifecycle_content.passing_content(verdicts, images)
+    examples = made(inputs.segmenter_examples)
+    if examples is not None:
+        content["augmented"] = _shown_example(examples)
+    versions = made(inputs.model_versions)
+    if versions is not None and versions["history"].height:
+        content["versions"] = lifecycle_content.versions_content(versions)
     benchmark = made(inputs.robustness_benchmark)
     if benchmark is not None:
         content["robustness"] = model_content.robustness_table(benchmark)
         content["robustness_groups"] = model_content.robustness_groups(benchmark)
     predictions = made(inputs.predictions)
     if predictions is not None:
-        images = inputs.raw_dataset["images"]
         content["failures"] = {
             "segmenter": worst_segmentations(predictions, images),
             "filter": surest_errors(predictions, images),
         }
+
+
+def _shown_example(examples: pl.DataFrame) -> dict[str, str] | None:
+    """The training picture whose changes are shown: one that counts most, by its id."""
+    training = examples.filter(pl.col("split") == "train")
+    if training.is_empty():
+        return None
+    first = training.sort(["weight", "image_id"], descending=[True, False]).row(0, named=True)
+    return {name: first[name] for name in ("image_id", "mask_id")}
 
 
 def _add_drift(content: Record, inputs: Inputs) -> None:

@@ -24,9 +24,12 @@ SECTIONS = (
     ("light", "Light and background", ("lighting", "background")),
     ("map", "Map and edge cases", ("map", "clusters")),
     ("balance", "Training set balance", ("balance",)),
+    ("training", "Training", ("augmented",)),
     ("metrics", "Models", ("metrics",)),
+    ("passing", "What the filter lets pass", ("passing",)),
     ("slices", "By slice", ("slices",)),
     ("failures", "Failures", ("failures",)),
+    ("versions", "Versions", ("versions",)),
     ("robustness", "Robustness", ("robustness",)),
     ("drift", "Drift", ("drift",)),
 )
@@ -51,7 +54,7 @@ def render_page(
     Args:
         content: Of `report_content`.
         pictures: Plots by name: coverage, map, outliers, balance, robustness,
-            robustness_groups, drift, slices_<model>.
+            robustness_groups, drift, threshold, augmented, versions, slices_<model>.
         strips: Rows of the cluster table with a `picture` each.
         thumbnails: Pictures of failures by image id.
     """

@@ -29,8 +29,9 @@ def pictured_images(content: Mapping[str, Any]) -> list[str]:
     if clusters:
         ids += [image_id for strip in clusters["strips"] for image_id in strip["image_ids"]]
         ids += clusters["outliers"]
-    for rows in (content.get("failures") or {}).values():
-        ids += [row["image_id"] for row in rows]
+    ids += [row["image_id"] for row in _listed(content)]
+    if content.get("augmented"):
+        ids += content["augmented"].values()
     return sorted(set(ids))
 
 
@@ -51,7 +52,11 @@ def pipeline_page(
         max_megapixels: Pictures larger than this are not decoded.
         tolerance: Of the coverage target, as a share of it.
     """
-    pictures = {**_data_plots(inputs, tolerance), **_model_plots(inputs, content)}
+    pictures = {
+        **_data_plots(inputs, tolerance),
+        **_model_plots(inputs, content),
+        **_training_plots(inputs, content, read, max_megapixels),
+    }
     clusters = content.get("clusters")
     strips: list[Record] = []
     if clusters:
@@ -84,14 +89,49 @@ def _thumbnails(
     content: Mapping[str, Any], read: Callable[[str], bytes], max_megapixels: float
 ) -> dict[str, Picture]:
     found = {}
-    for rows in (content.get("failures") or {}).values():
-        for row in rows:
-            (tile,) = read_thumbnails(
-                read, [row["image_id"]], max_megapixels=max_megapixels, **THUMBNAIL
-            )
-            uri = jpeg_data_uri(tile, max_bytes=MAX_PICTURE_BYTES)
-            found[row["image_id"]] = Picture(uri, f"Image {row['path'] or row['image_id']}")
+    for row in _listed(content):
+        (tile,) = read_thumbnails(
+            read, [row["image_id"]], max_megapixels=max_megapixels, **THUMBNAIL
+        )
+        uri = jpeg_data_uri(tile, max_bytes=MAX_PICTURE_BYTES)
+        found[row["image_id"]] = Picture(uri, f"Image {row['path'] or row['image_id']}")
     return found
+
+
+def _listed(content: Mapping[str, Any]) -> list[Record]:
+    """The images that stand in galleries."""
+    rows: list[Record] = (content.get("passing") or {}).get("to_label", [])
+    return [row for found in (content.get("failures") or {}).values() for row in found] + rows
+
+
+def _training_plots(
+    inputs: Inputs, content: Mapping[str, Any], read: Callable[[str], bytes], max_megapixels: float
+) -> dict[str, Picture]:
+    """The filter's threshold, the changes of a training picture, the models' versions."""
+    plots: dict[str, Picture] = {}
+    verdicts = made(inputs.filter_verdicts)
+    if verdicts is not None and content.get("passing"):
+        from iip_assets.models.figures import threshold_figure
+
+        figure = threshold_figure(verdicts["curve"], verdicts["threshold"].row(0, named=True))
+        plots["threshold"] = picture(figure, "Cost of the filter and its errors by threshold")
+    shown = content.get("augmented")
+    if shown:
+        from iip_assets.dataset.decode import decode_image, decode_mask
+        from iip_assets.models.augmentation_figure import augmentation_figure
+
+        image = decode_image(read(shown["image_id"]), max_megapixels=max_megapixels)
+        height, width = image.shape[:2]
+        mask = decode_mask(read(shown["mask_id"]), height=height, width=width, n_classes=255)
+        figure = augmentation_figure(image, mask, seed=0)
+        plots["augmented"] = picture(figure, "A training picture and each way of changing it")
+    versions = made(inputs.model_versions)
+    if versions is not None and content.get("versions"):
+        from iip_assets.release.history_figure import history_figure
+
+        figure = history_figure(versions["history"])
+        plots["versions"] = picture(figure, "Every version on the same test pictures")
+    return plots
 
 
 def _data_plots(inputs: Inputs, tolerance: float) -> dict[str, Picture]:

@@ -111,6 +111,20 @@ TABLES: dict[str, Table] = {
             Column("enough images", lambda row: "yes" if row["enough"] else "too few"),
         ),
     ),
+    "versions": Table(
+        "Versions of both models; the change is that of the present model since the version",
+        (
+            _of("model", "model"),
+            _of("version", "version"),
+            _of("aliases", "deployed"),
+            _of("metric", "metric", words),
+            _of("value", "value", number),
+            _INTERVAL,
+            _of("n_images", "images", count),
+            _of("since", "change since", number),
+            _of("gate", "gate"),
+        ),
+    ),
     "robustness": Table(
         "From clean images to the highest severity",
         (

@@ -151,6 +151,16 @@ The first {{ c.quarantine.rows | length }} are shown.{% endif %}</p>
 {% endif %}
 """
 
+TRAINING = """
+{% if c.augmented %}
+<section aria-labelledby="training"><h2 id="training">Training</h2>
+<p>The segmenter sees each training picture changed in ways in which pictures of one eye differ.
+In brackets: in how many of the pictures. White lines are the mask's borders, which move with the
+picture.</p>
+{{ plot(pictures.augmented) }}</section>
+{% endif %}
+"""
+
 MODELS = """
 {% if c.metrics %}
 <section aria-labelledby="metrics"><h2 id="metrics">Models</h2>
@@ -173,6 +183,22 @@ MODELS = """
 {% endfor %}</tr>
 {% endfor %}</tbody></table></div>
 {% endfor %}</section>
+{% endif %}
+
+{% if c.passing %}
+<section aria-labelledby="passing"><h2 id="passing">What the filter lets pass</h2>
+<p>{{ c.passing.passed | count }} images pass, {{ c.passing.rejected | count }} are rejected. The
+threshold, {{ c.passing.threshold | number }}, is where lost irises and failed segmentations cost
+least on the validation images; with perfectly calibrated probabilities it would be
+{{ c.passing.break_even | number }}.</p>
+{{ plot(pictures.threshold, "The band is the 95% interval of the cost, over subjects.") }}
+{% if c.passing.to_label %}
+<h3>Rejected, and never labelled: {{ c.passing.rejected_unlabelled | count }}</h3>
+<p>The least sure first. A label on these teaches the filter most.</p>
+{% call(row) gallery(c.passing.to_label) %}
+<b>{{ row.predicted }}</b>, usable {{ row.usable_score | percent }}, {{ row.batch or "no batch" }}
+{% endcall %}
+{% endif %}</section>
 {% endif %}
 
 {% if c.slices %}
@@ -202,6 +228,17 @@ images are grey and hollow: do not read them as findings.</p>
 {{ row.batch or "no batch" }}
 {% endcall %}
 {% endif %}</section>
+{% endif %}
+
+{% if c.versions %}
+<section aria-labelledby="versions"><h2 id="versions">Versions</h2>
+<p>Every registered version and the present models, on the same test images; on none of these was
+any version trained or chosen.</p>
+{{ plot(pictures.versions) }}
+{{ table("versions", c.versions.rows) }}
+{% if c.versions.refusals %}<h3>Refused by the promotion gate</h3><ul>
+{% for words in c.versions.refusals %}<li>{{ words }}</li>{% endfor %}</ul>{% endif %}
+</section>
 {% endif %}
 
 {% if c.robustness %}
@@ -236,4 +273,4 @@ FOOT = """
 loads nothing.</footer></main></div></body></html>
 """
 
-TEMPLATE = MACROS + HEAD + DATA + MODELS + FOOT
+TEMPLATE = MACROS + HEAD + DATA + TRAINING + MODELS + FOOT

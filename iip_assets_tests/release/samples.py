@@ -7,15 +7,24 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.values import Report
+from iip_assets.models.threshold import Costs
+from iip_assets.models.verdicts import filter_verdicts_tables, scores_table
+from iip_assets.release.contenders import tables_of
 from iip_assets.release.content import Inputs
+from iip_assets.release.gate import GATE_SCHEMA
 from iip_assets.statistics.demographics import SCHEMA as DEMOGRAPHICS
 
+MASK = "f" * 32
 HOSTILE = '<script>alert("x")</script>'
 N = 120
 
 
 def picture_bytes(image_id):
-    """A small eye-like PNG that is different for each image."""
+    """A small eye-like PNG that is different for each image, or a mask of its size."""
+    if image_id == MASK:
+        mask = np.zeros((60, 80), np.uint8)
+        cv2.circle(mask, (40, 30), 12, 2, -1)
+        return cv2.imencode(".png", mask)[1].tobytes()
     number = int(image_id, 16)
     page = np.full((60, 80, 3), (150, 170, 205), dtype=np.uint8)
     cv2.ellipse(page, (40, 30), (30, 14 + number % 5), 0, 0, 360, (240, 240, 240), -1)
@@ -191,6 +200,41 @@ def demographic_table():
     return pl.DataFrame(rows, schema=DEMOGRAPHICS)
 
 
+def verdict_tables(images, splits):
+    """A filter that is sure of itself; the five images of each ten that have no label vary."""
+    shares = np.tile([[0.8, 0.1, 0.1], [0.2, 0.2, 0.6]], (N // 2, 1)).astype(np.float32)
+    labelled = images.join(splits, on="image_id").filter(
+        pl.col("label").is_in(("full", "partial", "none"))
+    )
+    return filter_verdicts_tables(
+        scores_table(images["image_id"].to_list(), shares),
+        labelled.select("image_id", "label", "split", group_id="subject_id"),
+        usable=("full",),
+        costs=Costs(1.0, 1.0),
+        resamples=50,
+        confidence=0.95,
+        seed=0,
+    )
+
+
+def version_tables():
+    """Two versions of the segmenter, of which the present one is worse on the dark slice."""
+    base = {"model": "segmenter", "metric": "mean_iou", "n_images": 90, "n_subjects": 30}
+    history = [
+        {**base, "version": "1", "aliases": "champion", "registered_at": "2026-01-02T03:04:05"}
+        | {"present": False, "value": 0.8, "low": 0.77, "high": 0.83}
+        | {"since": -0.1, "since_low": -0.15, "since_high": -0.05},
+        {**base, "version": "present", "aliases": "", "registered_at": "", "present": True}
+        | {"value": 0.7, "low": 0.66, "high": 0.74},
+    ]
+    row = {"model": "segmenter", "candidate": "present", "champion": "1", "metric": "mean_iou"}
+    numbers = {"champion_value": 0.8, "candidate_value": 0.5, "difference": -0.3, "p_holm": 0.001}
+    gate = [
+        {**row, "axis": "lighting", "slice": "dark", "verdict": "worse", **numbers, "n_images": 30}
+    ]
+    return tables_of(history, [pl.DataFrame(gate, schema=GATE_SCHEMA)])
+
+
 def sample_inputs(**changes):
     """Everything that the report reads; `changes` replace values by asset."""
     rng = np.random.default_rng(2)
@@ -240,6 +284,15 @@ def sample_inputs(**changes):
                 "cell": ["18-30 × female"] * 40 + ["30-45 × male"] * 40,
             }
         ),
+        "segmenter_examples": pl.DataFrame(
+            {
+                "image_id": images["image_id"][:20],
+                "mask_id": [MASK] * 20,
+                "split": ["train"] * 10 + ["test"] * 10,
+                "weight": [1.0] * 20,
+            }
+        ),
+        "filter_verdicts": verdict_tables(images, splits),
         "predictions": prediction_table(images, splits),
         "model_evaluation": {
             "metrics": metrics_table(),
@@ -254,6 +307,7 @@ def sample_inputs(**changes):
             ),
         },
         "robustness_benchmark": benchmark_table(),
+        "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),
     }
     return Inputs(**(values | changes))
