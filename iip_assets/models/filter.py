@@ -34,6 +34,7 @@ from iip_assets.models.filter_onnx import filter_onnx, head_onnx
 from iip_assets.models.judged import judge_filter, score
 from iip_assets.models.preflight import LONG_STEPS, look_at_start
 from iip_assets.models.preprocess import Frame
+from iip_assets.models.tracking import log_validation
 from iip_assets.models.training import Around, Schedule, Trained
 from iip_assets.models.words import FILTER_CLASSES
 from iip_assets.settings import EvaluationSettings, FilterSettings, TrainingSettings
@@ -168,6 +169,8 @@ def build_filter(
             recipe,
         ),
     }
+    if around.logger is not None:
+        log_validation(around.logger, card["validation"])
     return files | {"card.json": json.dumps(card, indent=2, sort_keys=True).encode()}
 
 

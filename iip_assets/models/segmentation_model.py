@@ -24,10 +24,13 @@ from iip_assets.models.preprocess import Frame
 from iip_assets.models.segment_rows import Reader, read_pair, segment_chunk
 from iip_assets.models.segmentation import Segmenter, prior_png
 from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter
+from iip_assets.models.tracking import Shown, log_segmentations, log_validation
 from iip_assets.models.training import Around, Schedule
 from iip_assets.settings import EvaluationSettings, SegmenterSettings, TrainingSettings
 
 _WEIGHT_DECAY = 0.01
+# Predictions that a run's page shows.
+_SHOWN = 8
 
 LEAST_PICTURES = 8
 """Fewer masked training pictures than this train no segmenter."""
@@ -175,6 +178,10 @@ def build_segmenter(
         "card.json": json.dumps(card).encode(),
     }
     card["validation"] = _validation(rows, files, store, recipe, threads=threads)
+    if around.logger is not None:
+        log_validation(around.logger, card["validation"])
+        shown = _shown(rows, files, store, recipe, threads=threads)
+        log_segmentations(around.logger, shown, recipe.classes)
     return files | {"card.json": json.dumps(card, indent=2, sort_keys=True).encode()}
 
 
@@ -233,6 +240,22 @@ def _start(
         threads=threads,
         what="segmenter",
     )
+
+
+def _shown(
+    rows: pl.DataFrame,
+    files: Mapping[str, bytes],
+    store: Reader,
+    recipe: SegmenterRecipe,
+    *,
+    threads: int,
+) -> list[Shown]:
+    """A few validation pictures with their masks and the predicted ones."""
+    held_out = rows.filter(pl.col("split") == "validation").head(_SHOWN).to_dicts()
+    pairs = Pairs(store, held_out, len(recipe.classes), recipe.max_megapixels)
+    known = [pairs(place) for place in range(len(held_out))]
+    said = Segmenter(files, threads=threads).segment([image for image, _ in known])
+    return [(image, mask, found) for (image, mask), found in zip(known, said, strict=True)]
 
 
 def _validation(

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.loggers import Logger, WandbLogger
 
 Mode = Literal["auto", "offline", "online", "off"]
 
@@ -86,12 +86,8 @@ def tracked(
         logger.setLevel(level)
 
 
-def log_segmentations(
-    logger: WandbLogger | None, shown: Sequence[Shown], classes: Sequence[str]
-) -> None:
+def log_segmentations(logger: Logger, shown: Sequence[Shown], classes: Sequence[str]) -> None:
     """Pictures under their masks and under the predicted ones."""
-    if logger is None:
-        return
     import wandb
 
     names = dict(enumerate(classes))
@@ -111,9 +107,12 @@ def log_segmentations(
     )
 
 
-def log_scores(logger: WandbLogger | None, scores: Mapping[str, Any]) -> None:
-    """The numbers of the validation pictures, as the run's summary."""
-    if logger is not None:
-        logger.experiment.summary.update(
-            {f"validation/{name}": value for name, value in scores.items() if value is not None}
-        )
+def log_validation(logger: Logger, validation: Mapping[str, Any]) -> None:
+    """What a model's card says of its validation pictures, as the run's summary."""
+    logger.experiment.summary.update(
+        {
+            f"validation/{name}": one["value"]
+            for name, one in validation.get("metrics", {}).items()
+            if one["value"] is not None
+        }
+    )

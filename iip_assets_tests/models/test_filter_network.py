@@ -1,0 +1,119 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+import timm
+from safetensors.torch import save
+
+from iip_assets.models.filter import FilterRecipe, build_filter
+from iip_assets.models.filter_pixels import FilterFromPixels, score_chunk
+from iip_assets.models.predict import has_head, network_scores
+from iip_assets.models.training import Around, Machine, Schedule
+from iip_assets.models.words import FILTER_CLASSES
+from iip_assets.release.onnx_check import OnnxDiffersError, largest_difference
+from iip_assets_tests.embeddings.stand_ins import MemoryStore
+
+pytestmark = pytest.mark.slow
+
+# timm's own network for tests: 0.4 million weights.
+SMALL = "test_efficientnet"
+RECIPE = FilterRecipe(
+    train="network",
+    width=48,
+    height=32,
+    schedule=Schedule(
+        epochs=6, patience=6, learning_rate=0.003, weight_decay=0.01, batch_size=8, seed=0
+    ),
+    checks="never",
+    resamples=50,
+    confidence=0.95,
+    interval_seed=0,
+)
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    network = timm.create_model(SMALL, pretrained=False, num_classes=0)
+    state = {name: value.contiguous() for name, value in network.state_dict().items()}
+    card = {
+        "model": SMALL,
+        "weights_sha256": "0",
+        "input_width": 160,
+        "input_height": 160,
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+    }
+    return {"backbone.safetensors": save(state), "card.json": json.dumps(card).encode()}
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Pictures whose label is the colour that they are full of, in a store."""
+    rng = np.random.default_rng(0)
+    store, rows, pictures = MemoryStore(), [], {}
+    for place in range(90):
+        label = FILTER_CLASSES[place % 3]
+        image = rng.integers(0, 90, (30, 44, 3), dtype=np.uint8)
+        image[:, :, place % 3] += 150
+        md5 = store.add_png(image)
+        pictures[md5] = image
+        split = ("train", "train", "validation", "test")[place // 3 % 4]
+        rows.append((md5, split, f"s{place // 6}", label, [0.0]))
+    names = ["image_id", "split", "group_id", "label", "embedding"]
+    return store, pl.DataFrame(rows, schema=names, orient="row").sort("image_id"), pictures
+
+
+def build(data, backbone, recipe=RECIPE):
+    _, rows, pictures = data
+    around = Around(Machine("cpu", threads=1))
+    return build_filter(
+        rows, {}, backbone, recipe, load=lambda image_id: pictures[image_id], around=around
+    )
+
+
+@pytest.fixture(scope="module")
+def files(data, backbone):
+    return build(data, backbone)
+
+
+def test_a_whole_network_learns_what_shows_in_the_pixels(data, files):
+    store, rows, _ = data
+    test = rows.filter(pl.col("split") == "test")
+    found = score_chunk(
+        test.select("image_id").to_dicts(),
+        model="",
+        max_megapixels=1.0,
+        filter_model=FilterFromPixels(files, threads=1),
+        store=store,
+    )
+    scored = network_scores(
+        test.select("image_id").with_columns(
+            probabilities=pl.Series([one["probabilities"].tolist() for one in found])
+        )
+    )
+    said = scored.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
+    labels = np.array(FILTER_CLASSES)[said.argmax(1)]
+    assert (labels == test["label"].to_numpy()).mean() > 0.8
+    np.testing.assert_allclose(said.sum(1), 1, atol=1e-5)
+    assert not has_head(files)
+
+
+def test_the_card_says_what_to_feed_it(files):
+    card = json.loads(files["card.json"])
+    assert (card["input_width"], card["input_height"]) == (48, 32)
+    assert card["settings"]["train"] == "network"
+    assert len(card["history"]) >= 1
+
+
+def test_the_same_seed_gives_the_same_weights(data, backbone, files):
+    assert build(data, backbone)["filter.safetensors"] == files["filter.safetensors"]
+
+
+def test_the_onnx_file_is_held_against_the_weights(data, backbone, files):
+    assert largest_difference("filter", files) < 1e-4
+    other = build(data, backbone, replace(RECIPE, schedule=replace(RECIPE.schedule, seed=1)))
+    swapped = {**files, "filter.onnx": other["filter.onnx"]}
+    with pytest.raises(OnnxDiffersError, match="do not belong together"):
+        largest_difference("filter", swapped)
