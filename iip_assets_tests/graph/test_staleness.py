@@ -14,9 +14,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("revert")]
 
 MODELS_AND_BELOW = {
     "iris_filter_model",
+    "filter_verdicts",
     "segmentation_model",
     "predictions",
     "model_evaluation",
+    "model_versions",
     "batch_verdict",
     "robustness_benchmark",
     "pipeline_report",
@@ -134,6 +136,20 @@ def test_an_unrelated_threshold_computes_no_embeddings(team: Team) -> None:
     assert "lighting_stats" in found["computed"]
     spared = {"image_statistics", "background_stats", "image_embeddings", "segmentation_model"}
     assert not spared & set(found["computed"])
+
+
+def test_other_costs_choose_another_threshold_and_train_nothing(team: Team) -> None:
+    (team.root / "iip.toml").write_text(QUICK + "\n[threshold]\nlost_iris_cost = 20.0\n")
+    found = set(team.refresh()["computed"])
+    assert "filter_verdicts" in found
+    below = {"filter_verdicts", "predictions", "model_evaluation", "pipeline_report"}
+    assert found <= below
+
+
+def test_where_trainings_are_logged_changes_nothing(team: Team) -> None:
+    settings = QUICK.replace("[tracking]", '[tracking]\nproject = "another"')
+    (team.root / "iip.toml").write_text(settings)
+    assert team.refresh()["computed"] == []
 
 
 def test_of_a_section_of_settings_the_one_that_changed_is_named(team: Team) -> None:
