@@ -77,7 +77,9 @@ def iris_filter_model(
     *,
     recipe: Annotated[FilterSettings, Setting("filter")],
     training: Annotated[TrainingSettings, Setting("training")],
-    judgement: Annotated[EvaluationSettings, Setting("evaluation")],
+    resamples: Annotated[int, Setting("evaluation.resamples")],
+    confidence: Annotated[float, Setting("evaluation.confidence")],
+    interval_seed: Annotated[int, Setting("evaluation.seed")],
     max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
     compute: Annotated[ComputeSettings, Setting("compute")],
     tracking: Annotated[TrackingSettings, Setting("tracking", keyed=False)],
@@ -92,6 +94,7 @@ def iris_filter_model(
     from iip_assets.models.examples import weights_of
     from iip_assets.models.figures import history_figure
     from iip_assets.models.filter import build_filter, recipe_of, why_not
+    from iip_assets.models.intervals import Intervals
     from iip_assets.models.pictures import picture_reader
     from iip_assets.models.summaries import card_facts, card_summary, filter_classes_check
 
@@ -106,7 +109,7 @@ def iris_filter_model(
             filter_examples,
             weights_of(filter_examples),
             embedding_backbone.parts,
-            recipe_of(recipe, training, judgement),
+            recipe_of(recipe, training, Intervals(resamples, confidence, interval_seed)),
             load=picture_reader(work.root, filter_examples["image_id"], max_megapixels),
             around=around,
         )
@@ -139,7 +142,9 @@ def segmentation_model(
     max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
     recipe: Annotated[SegmenterSettings, Setting("segmenter")],
     training: Annotated[TrainingSettings, Setting("training")],
-    judgement: Annotated[EvaluationSettings, Setting("evaluation")],
+    resamples: Annotated[int, Setting("evaluation.resamples")],
+    confidence: Annotated[float, Setting("evaluation.confidence")],
+    interval_seed: Annotated[int, Setting("evaluation.seed")],
     compute: Annotated[ComputeSettings, Setting("compute")],
     tracking: Annotated[TrackingSettings, Setting("tracking", keyed=False)],
     work: Work,
@@ -167,7 +172,13 @@ def segmentation_model(
             rows,
             weights_of(rows),
             store,
-            recipe_of(recipe, training, judgement, classes=classes, max_megapixels=max_megapixels),
+            recipe_of(
+                recipe,
+                training,
+                Intervals(resamples, confidence, interval_seed),
+                classes=classes,
+                max_megapixels=max_megapixels,
+            ),
             around=around,
         )
     card = card_facts(parts["card.json"])
@@ -188,7 +199,9 @@ def filter_verdicts(
     filter_examples: pl.DataFrame,
     *,
     costs: Annotated[ThresholdSettings, Setting("threshold")],
-    judgement: Annotated[EvaluationSettings, Setting("evaluation")],
+    resamples: Annotated[int, Setting("evaluation.resamples")],
+    confidence: Annotated[float, Setting("evaluation.confidence")],
+    interval_seed: Annotated[int, Setting("evaluation.seed")],
     max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
     threads: Annotated[int, Setting("compute.threads")],
     work: Work,
@@ -228,9 +241,9 @@ def filter_verdicts(
         filter_examples,
         usable=costs.usable,
         costs=Costs(costs.lost_iris_cost, costs.failed_segmentation_cost),
-        resamples=judgement.resamples,
-        confidence=judgement.confidence,
-        seed=judgement.seed,
+        resamples=resamples,
+        confidence=confidence,
+        seed=interval_seed,
     )
     threshold = tables["threshold"].row(0, named=True)
     next_ones = verdicts.to_label_next(

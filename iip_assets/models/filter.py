@@ -31,13 +31,14 @@ from iip_assets.models.filter_network import (
     train_network,
 )
 from iip_assets.models.filter_onnx import filter_onnx, head_onnx
+from iip_assets.models.intervals import Intervals
 from iip_assets.models.judged import judge_filter, score
 from iip_assets.models.preflight import LONG_STEPS, look_at_start
 from iip_assets.models.preprocess import Frame
 from iip_assets.models.tracking import log_validation
 from iip_assets.models.training import Around, Schedule, Trained
 from iip_assets.models.words import FILTER_CLASSES
-from iip_assets.settings import EvaluationSettings, FilterSettings, TrainingSettings
+from iip_assets.settings import FilterSettings, TrainingSettings
 
 LEAST_PICTURES = 10
 """Fewer labelled training pictures than this train no filter."""
@@ -60,7 +61,7 @@ class FilterRecipe:
 
 
 def recipe_of(
-    settings: FilterSettings, training: TrainingSettings, judgement: EvaluationSettings
+    settings: FilterSettings, training: TrainingSettings, intervals: Intervals
 ) -> FilterRecipe:
     """The recipe that the settings mean."""
     schedules = {"head": head_schedule, "network": network_schedule}
@@ -70,9 +71,9 @@ def recipe_of(
         height=settings.height,
         schedule=schedules[settings.train](settings),
         checks=training.checks,
-        resamples=judgement.resamples,
-        confidence=judgement.confidence,
-        interval_seed=judgement.seed,
+        resamples=intervals.resamples,
+        confidence=intervals.confidence,
+        interval_seed=intervals.seed,
     )
 
 

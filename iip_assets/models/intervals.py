@@ -16,6 +16,15 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Intervals:
+    """How intervals are drawn: how many draws, how sure, from which seed."""
+
+    resamples: int
+    confidence: float
+    seed: int
+
+
+@dataclass(frozen=True)
 class Estimate:
     """A metric's value with its interval; None where the data do not define it."""
 

@@ -15,6 +15,7 @@ from safetensors.torch import save
 
 from iip_assets.dataset.decode import NOT_LABELLED
 from iip_assets.embeddings.onnx_export import export_onnx
+from iip_assets.models.intervals import Intervals
 from iip_assets.models.judged import judge_segmenter, score
 from iip_assets.models.losses import segmentation_loss
 from iip_assets.models.masked_pictures import MaskedPictures
@@ -26,7 +27,7 @@ from iip_assets.models.segmentation import Segmenter, prior_png
 from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter
 from iip_assets.models.tracking import Shown, log_segmentations, log_validation
 from iip_assets.models.training import Around, Schedule
-from iip_assets.settings import EvaluationSettings, SegmenterSettings, TrainingSettings
+from iip_assets.settings import SegmenterSettings, TrainingSettings
 
 _WEIGHT_DECAY = 0.01
 # Predictions that a run's page shows.
@@ -56,7 +57,7 @@ class SegmenterRecipe:
 def recipe_of(
     settings: SegmenterSettings,
     training: TrainingSettings,
-    judgement: EvaluationSettings,
+    intervals: Intervals,
     *,
     classes: Sequence[str],
     max_megapixels: float,
@@ -78,9 +79,9 @@ def recipe_of(
         ),
         checks=training.checks,
         max_megapixels=max_megapixels,
-        resamples=judgement.resamples,
-        confidence=judgement.confidence,
-        interval_seed=judgement.seed,
+        resamples=intervals.resamples,
+        confidence=intervals.confidence,
+        interval_seed=intervals.seed,
     )
 
 

@@ -85,7 +85,7 @@ class ImageTrace:
         split = None if example is None else str(example["split"])
         predictions = [
             (record, row)
-            for record in self.archive.records.readers("predictions", model)
+            for record in self._predictions_by(model)
             if (row := self._row(self.archive.value(record))) is not None
             and row["predicted" if model.asset == FILTER else "confusion"] is not None
         ]
@@ -103,6 +103,13 @@ class ImageTrace:
             "weight": example["weight"] if example and split == "train" else None,
             "prediction": _prediction(model.asset, predictions[-1][1]) if predictions else None,
         }
+
+    def _predictions_by(self, model: ActionRecord) -> Iterator[ActionRecord]:
+        """Records of predictions that hold a model's word: read of it, or of its verdicts."""
+        records = self.archive.records
+        yield from records.readers("predictions", model)
+        for verdicts in records.readers("filter_verdicts", model):
+            yield from records.readers("predictions", verdicts)
 
     def _input(self, record: ActionRecord, name: str) -> Any:
         version = record.inputs.get(name, "")

@@ -24,7 +24,7 @@ def page(team: Team) -> Iterator[Page]:
 def test_every_asset_stands_in_its_room(page: Page, team: Team) -> None:
     nodes = page.ask(NODES)["assetNodes"]
     groups = {node["assetKey"]["path"][0]: node["groupName"] for node in nodes}
-    assert set(groups) == {"dvc_data", *team.status()}
+    assert set(groups) == {"dvc_data", "model_registry", *team.status()}
     assert groups["dvc_data"] == "dataset"
     assert groups["drift_report"] == "drift"
 

@@ -18,9 +18,10 @@ from iip_assets.settings import (
 from iip_assets_tests.embeddings.stand_ins import PlainWork
 from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
 
+INTERVALS = {"resamples": 50, "confidence": 0.95, "interval_seed": 0}
 TRAINED = {
     "training": TrainingSettings(),
-    "judgement": EvaluationSettings(resamples=50),
+    **INTERVALS,
     "max_megapixels": 1.0,
     "compute": ComputeSettings(device="cpu", threads=1),
     "tracking": TrackingSettings(wandb="off"),
@@ -102,7 +103,7 @@ def verdicts_of(eyes, work, filter_model):
         filter_model,
         examples.value,
         costs=ThresholdSettings(),
-        judgement=EvaluationSettings(resamples=50),
+        **INTERVALS,
         max_megapixels=1.0,
         threads=1,
         work=work,

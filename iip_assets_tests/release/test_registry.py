@@ -1,4 +1,3 @@
-import os
 import signal
 import subprocess
 import sys
@@ -6,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from iip_assets.release.registry import Registry, RegistryError, _set_alias
+from iip_assets.release.registry import Registry, RegistryError
 from iip_assets.release.registry_source import load_registry, observe_registry
 from iip_assets.release.registry_state import read_registry
 
@@ -97,19 +96,14 @@ def test_a_move_that_was_killed_halfway_is_ended_by_the_next_who_writes(tmp_path
     for word in ("one", "two"):
         register(tmp_path, word)
     Registry(tmp_path).move("segmenter", "champion", 1, why="first")
-    child = os.fork()
-    if child == 0:
-
-        def killed(client, move):
-            del client, move
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        Registry.move.__globals__["_set_alias"] = killed
-        Registry(tmp_path).move("segmenter", "champion", 2, why="second")
-        os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL
-    assert Registry.move.__globals__["_set_alias"] is _set_alias
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from iip_assets.release import registry\n"
+        "registry._set_alias = lambda client, move: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "registry.Registry(Path(sys.argv[1])).move('segmenter', 'champion', 2, why='second')\n"
+    )
+    command = [sys.executable, "-Wignore", "-c", code, str(tmp_path)]
+    assert subprocess.run(command, check=False, timeout=300).returncode == -signal.SIGKILL
     assert read_registry(tmp_path).moves[-1].after == 2
     register(tmp_path, "three")
     holder = read_registry(tmp_path).holder("segmenter", "champion")
