@@ -155,6 +155,7 @@ def segmentation_model(
     from iip_assets.models.around import machine_of, tracked_training
     from iip_assets.models.examples import weights_of
     from iip_assets.models.figures import history_figure
+    from iip_assets.models.intervals import Intervals
     from iip_assets.models.segmentation_model import build_segmenter, recipe_of, why_not
     from iip_assets.models.summaries import card_facts, card_summary, segmenter_checks
 
