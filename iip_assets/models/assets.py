@@ -210,33 +210,20 @@ def filter_verdicts(
     """What the filter says of every picture, and which pass at the threshold of least cost."""
     from iip_assets.embeddings.device import core_count
     from iip_assets.engine.figures import figure_markdown
-    from iip_assets.models import predict, verdicts
+    from iip_assets.models import verdicts
     from iip_assets.models.figures import threshold_figure
-    from iip_assets.models.summaries import model_digest
+    from iip_assets.models.filter_scores import score_pictures
     from iip_assets.models.threshold import Costs
 
-    model = iris_filter_model
-    if predict.has_head(model.parts):
-        scores = predict.head_scores(image_embeddings, model.parts)
-    else:
-        from iip_assets.dataset.store import ImageStore
-        from iip_assets.models.filter_pixels import FilterFromPixels, score_chunk
-
-        store = ImageStore.open(work.root)
-        pictures = image_embeddings.select("image_id")
-        store.fetch(pictures["image_id"].to_list())
-        filled = work.fill(
-            "filter_scores",
-            pictures,
-            score_chunk,
-            given={"model": model_digest(model), "max_megapixels": max_megapixels},
-            tools={
-                "filter_model": FilterFromPixels(model.parts, threads=core_count(threads)),
-                "store": store,
-            },
-            chunk=_CHUNK,
-        ).frame
-        scores = predict.network_scores(filled)
+    scores = score_pictures(
+        iris_filter_model,
+        image_embeddings,
+        root=work.root,
+        fill=work.fill,
+        max_megapixels=max_megapixels,
+        threads=core_count(threads),
+        chunk=_CHUNK,
+    )
     tables = verdicts.filter_verdicts_tables(
         scores,
         filter_examples,

@@ -33,7 +33,7 @@ from iip_assets.models.filter_network import (
 from iip_assets.models.filter_onnx import filter_onnx, head_onnx
 from iip_assets.models.intervals import Intervals
 from iip_assets.models.judged import judge_filter, score
-from iip_assets.models.preflight import LONG_STEPS, look_at_start
+from iip_assets.models.preflight import Checks, is_wanted, look_at_start
 from iip_assets.models.preprocess import Frame
 from iip_assets.models.tracking import log_validation
 from iip_assets.models.training import Around, Schedule, Trained
@@ -54,7 +54,7 @@ class FilterRecipe:
     width: int
     height: int
     schedule: Schedule
-    checks: Literal["long", "always", "never"]
+    checks: Checks
     resamples: int
     confidence: float
     interval_seed: int
@@ -238,8 +238,7 @@ def _network(
 
     learned, held_out = part("train", training), part("validation", validation)
     network = build_classifier(backbone, classes, seed=recipe.schedule.seed)
-    steps = recipe.schedule.epochs * (len(learned) // recipe.schedule.batch_size)
-    if recipe.checks == "always" or (recipe.checks == "long" and steps >= LONG_STEPS):
+    if is_wanted(recipe.checks, recipe.schedule, len(learned)):
         batch = [learned[0, place] for place in range(min(8, len(learned)))]
         images, truth, counted = (torch.stack(parts) for parts in zip(*batch, strict=True))
         look_at_start(

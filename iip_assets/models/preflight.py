@@ -9,16 +9,19 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from iip_assets.models.preflight_words import Start
-from iip_assets.models.training import seeded
+from iip_assets.models.training import Schedule, seeded
 
-LONG_STEPS = 300
-"""A training of at least so many steps is worth the wait for these checks."""
+Checks = Literal["long", "always", "never"]
+
+# A training of at least so many steps is worth the wait for these checks.
+_LONG_STEPS = 300
 
 _STEPS = 40
 _LEAST_LEARNING_RATE = 2e-3
@@ -28,6 +31,12 @@ _LEARNED = 0.5
 
 class CannotLearnError(RuntimeError):
     """The network does not learn a single batch; more of them would not help."""
+
+
+def is_wanted(checks: Checks, schedule: Schedule, pictures: int) -> bool:
+    """Whether a training of so many pictures is to be looked at before it begins."""
+    steps = schedule.epochs * (pictures // schedule.batch_size)
+    return checks == "always" or (checks == "long" and steps >= _LONG_STEPS)
 
 
 def look_at_start(

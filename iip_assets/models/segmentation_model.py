@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,7 +19,7 @@ from iip_assets.models.intervals import Intervals
 from iip_assets.models.judged import judge_segmenter, score
 from iip_assets.models.losses import segmentation_loss
 from iip_assets.models.masked_pictures import MaskedPictures
-from iip_assets.models.preflight import LONG_STEPS, look_at_start
+from iip_assets.models.preflight import Checks, is_wanted, look_at_start
 from iip_assets.models.preflight_words import Start
 from iip_assets.models.preprocess import Frame
 from iip_assets.models.segment_rows import Reader, read_pair, segment_chunk
@@ -47,7 +47,7 @@ class SegmenterRecipe:
     width: int
     height: int
     schedule: Schedule
-    checks: Literal["long", "always", "never"]
+    checks: Checks
     max_megapixels: float
     resamples: int
     confidence: float
@@ -222,8 +222,7 @@ def _start(
 ) -> Start | None:
     """What was seen before the training, if it is long enough to look."""
     schedule = recipe.schedule
-    steps = schedule.epochs * (len(examples) // schedule.batch_size)
-    if recipe.checks == "never" or (recipe.checks == "long" and steps < LONG_STEPS):
+    if not is_wanted(recipe.checks, schedule, len(examples)):
         return None
     batch = [examples[0, place] for place in range(min(8, len(examples)))]
     images, masks, weights = (torch.stack(parts) for parts in zip(*batch, strict=True))

@@ -77,7 +77,7 @@ def model_versions(
     from iip_assets.embeddings.device import core_count
     from iip_assets.engine.figures import figure_markdown
     from iip_assets.release import contenders as versions
-    from iip_assets.release.gate import Rules
+    from iip_assets.release.gate import rules_of
     from iip_assets.release.history_figure import history_figure
     from iip_assets.release.side_by_side import Pictures, compare_model
 
@@ -93,14 +93,7 @@ def model_versions(
         store,
         max_megapixels,
     )
-    asked = Rules(
-        margin=rules.margin,
-        alpha=rules.alpha,
-        min_images=judgement.min_slice_images,
-        resamples=rules.resamples,
-        confidence=judgement.confidence,
-        seed=rules.seed,
-    )
+    asked = rules_of(rules, judgement)
     found = [
         compare_model(
             model,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,6 @@ from iip_assets.engine.values import Files, Skipped
 from iip_assets.models.summaries import model_digest
 from iip_assets.models.threshold import Costs
 from iip_assets.release.registry_state import read_registry
-
-Which = Literal["champion", "challenger", "present"]
 
 
 @dataclass(frozen=True)
@@ -60,8 +57,3 @@ def threshold_of(model: Deployed) -> tuple[float, tuple[str, ...]]:
     """From what score on a filter lets pass, and of which classes the score is the sum."""
     usable = tuple(model.serving.get("usable", ("full",)))
     return float(model.serving.get("threshold", Costs(1, 1).break_even)), usable
-
-
-def classes_of(model: Deployed) -> tuple[str, ...]:
-    """The classes that a model tells apart."""
-    return tuple(json.loads(model.files["card.json"])["classes"])

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from iip_assets.dataset.words import UNKNOWN
 from iip_assets.models.judged import Judged, places_by_slice
 from iip_assets.models.paired import LEAST_SUBJECTS, draws_of_both
+from iip_assets.settings import EvaluationSettings, ReleaseSettings
 
 Word = Literal["worse", "not worse", "too small to judge"]
 
@@ -60,6 +61,18 @@ class Rules:
     resamples: int
     confidence: float
     seed: int
+
+
+def rules_of(release: ReleaseSettings, judgement: EvaluationSettings) -> Rules:
+    """What the gate asks, by the settings."""
+    return Rules(
+        margin=release.margin,
+        alpha=release.alpha,
+        min_images=judgement.min_slice_images,
+        resamples=release.resamples,
+        confidence=judgement.confidence,
+        seed=release.seed,
+    )
 
 
 def judge_candidate(

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from iip_assets.engine.values import Files
+from iip_assets.engine.workspace import flat_settings
 from iip_assets.models.evaluation import HEADLINES
 from iip_assets.models.summaries import model_digest
 from iip_assets.release.contenders import LEARNED_FROM
@@ -90,7 +91,7 @@ def register_present(root: Path, model: str, present: Present, *, confidence: fl
     headline = HEADLINES[model]
     facts = {
         **vars(origin),
-        "settings": _flat(origin.settings),
+        "settings": flat_settings(origin.settings),
         "learned_from": len(learned),
         "onnx": f"largest difference {largest_difference(model, files.parts):.1e} of the range",
         "headline": {
@@ -115,12 +116,6 @@ def register_present(root: Path, model: str, present: Present, *, confidence: fl
         "model_card.html": card_html(f"{model} {number}", card, css=CSS).encode(),
     }
     return Registry(root).register(model, parts, digest=digest, facts=facts)
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    from iip_assets.engine.workspace import flat_settings
-
-    return flat_settings(settings, prefix)
 
 
 def metrics_of(version: Version) -> pl.DataFrame:

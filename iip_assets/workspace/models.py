@@ -16,7 +16,7 @@ from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.refresh import Refresher
 from iip_assets.engine.values import Skipped
 from iip_assets.engine.work import Work
-from iip_assets.release.gate import Rules, refusal
+from iip_assets.release.gate import refusal, rules_of
 from iip_assets.release.registering import (
     EXAMPLES,
     MODEL_ASSETS,
@@ -133,7 +133,7 @@ def compare(
             ImageStore.open(project.workspace.root),
             settings.dataset.max_megapixels,
         ),
-        rules_of(settings),
+        rules_of(settings.release, settings.evaluation),
         classes=settings.dataset.mask_classes,
         fill=_work(project, say).fill,
         threads=core_count(settings.compute.threads),
@@ -145,18 +145,6 @@ def compare(
             reasons or "there is no test picture that neither was trained or chosen on"
         )
     return found.gate[0]
-
-
-def rules_of(settings: Any) -> Rules:
-    """What the gate asks, by the settings."""
-    return Rules(
-        margin=settings.release.margin,
-        alpha=settings.release.alpha,
-        min_images=settings.evaluation.min_slice_images,
-        resamples=settings.release.resamples,
-        confidence=settings.evaluation.confidence,
-        seed=settings.release.seed,
-    )
 
 
 def version_rows(versions: Sequence[Version]) -> list[dict[str, Any]]:
