@@ -193,6 +193,7 @@ class TrackingSettings(Section):
 
     wandb: Literal["auto", "offline", "online", "off"] = "auto"
     project: str = Field(default="iip", min_length=1)
+    group: str = ""
 
 
 class EvaluationSettings(Section):

@@ -41,5 +41,6 @@ def tracked_training(
         name=name,
         run_id=f"{name}-{work.provenance.get('action_key', '')[:12]}",
         config={**config, **work.provenance},
+        group=tracking.group or None,
     ) as logger:
         yield Around(machine, work.progress, scratch=work.scratch, logger=logger)
