@@ -61,7 +61,9 @@ def test_a_killed_sweep_goes_on_and_its_best_model_is_taken_up_and_registered(te
     after = trials_of(team)
     assert [one["number"] for one in after] == [0, 1, 2, 3]
     # What was done before the kill was not done again.
-    assert after[: len(before)] == [{**was, "best": now["best"]} for was, now in zip(before, after)]
+    assert after[: len(before)] == [
+        {**was, "best": now["best"]} for was, now in zip(before, after, strict=False)
+    ]
     assert len(set(records.glob("*.json")) - known) == 4
     assert {state["state"] for state in team.status().values()} == {"fresh"}
 
@@ -71,7 +73,8 @@ def test_a_killed_sweep_goes_on_and_its_best_model_is_taken_up_and_registered(te
     assert several == ("choose" in refused.stderr)
     team.iip("sweep", "apply", "first", "--trial", str(best["number"]))
     text = (team.root / "iip.toml").read_text()
-    assert "width = 32" in text and "resamples = 50" in text
+    assert "width = 32" in text
+    assert "resamples = 50" in text
     found = team.refresh()
     assert "segmentation_model" not in found["computed"]
     assert "predictions" in found["computed"]

@@ -109,7 +109,8 @@ def test_a_failed_trial_is_kept_with_its_reason_and_is_not_tried_again(tmp_path:
     suggest(trial, study.plan.space)
     study.failed(trial, "the loss is no number")
     following = study.next()
-    assert following is not None and following.number == 1
+    assert following is not None
+    assert following.number == 1
     (done,) = study.done()
     assert (done.quality, done.reason, done.best) == (None, "the loss is no number", False)
 
