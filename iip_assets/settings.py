@@ -152,6 +152,9 @@ class FilterSettings(Section):
     """The filter: a head on image embeddings, or a whole network."""
 
     train: Literal["head", "network"] = "head"
+    network: str = ""
+    teacher: str = ""
+    teacher_share: Share = Field(default=0.5, ge=0, le=1)
     width: int = Field(default=128, ge=32)
     height: int = Field(default=96, ge=32)
     network_epochs: int = Field(default=12, ge=1)
@@ -162,6 +165,12 @@ class FilterSettings(Section):
     weight_decay: float = Field(default=0.01, ge=0)
     batch_size: int = Field(default=64, ge=1)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _a_head_has_no_teacher(self) -> FilterSettings:
+        if self.train == "head" and (self.teacher or self.network):
+            raise ValueError('teacher and network are for train = "network"')
+        return self
 
 
 class ThresholdSettings(Section):
@@ -185,6 +194,8 @@ class SegmenterSettings(Section):
     patience: int = Field(default=6, ge=1)
     learning_rate: float = Field(default=0.003, gt=0)
     batch_size: int = Field(default=16, ge=2)
+    teacher: str = ""
+    teacher_share: Share = Field(default=0.5, ge=0, le=1)
     seed: int = 0
 
 

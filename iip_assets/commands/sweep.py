@@ -99,11 +99,12 @@ def apply_sweep(
     """Write a trial's settings into iip.toml; its model is then taken up, not trained again."""
     from iip_assets.graph import build_project
     from iip_assets.workspace import sweeping
+    from iip_assets.workspace.settings_file import in_words
 
     workspace = build_project().workspace
     changed = sweeping.take_up(workspace.root, workspace.state, name, trial)
-    for path, before, after in changed:
-        say(f"{path} = {after} (was {'not set' if before is None else before})")
+    for line in in_words(changed):
+        say(line)
     plan, _, _ = sweeping.trials_of(workspace.state, name)
     say(
         f"{len(changed)} settings of iip.toml changed. Next: iip refresh, "

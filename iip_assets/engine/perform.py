@@ -137,6 +137,7 @@ class Performer:
                     name: self.ledger.observed(name) for name in self.project.graph.sources
                 },
             },
+            recorded=self._recorded,
         )
         try:
             result = self._call(asset, work, action)
@@ -217,6 +218,15 @@ class Performer:
             keywords[asset.work] = work
         inputs = [self._load(name, action) for name in asset.inputs]
         return asset.function(*inputs, **keywords)
+
+    def _recorded(self, asset: str, data_version: str) -> Any:
+        workspace = self.project.workspace
+        for record in workspace.actions.all(asset):
+            if record.data_version == data_version and workspace.artifacts.has(record.artifact):
+                return workspace.artifacts.get(record.artifact)
+        raise LookupError(
+            f"no value of {asset} of the data version {data_version!r} is kept in this workspace"
+        )
 
     def _load(self, name: str, action: Action) -> Any:
         source = self.project.graph.sources.get(name)

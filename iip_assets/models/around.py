@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from iip_assets.embeddings.device import core_count, resolve_device
+from iip_assets.engine.values import Files
 from iip_assets.engine.work import Work
 from iip_assets.models.tracking import tracked
 from iip_assets.models.training import Around, Machine
@@ -22,6 +23,23 @@ def machine_of(compute: ComputeSettings, training: TrainingSettings) -> Machine:
         processes=training.processes,
         sharing=training.sharing,
     )
+
+
+def teacher_files(work: Work, asset: str, data_version: str) -> Mapping[str, bytes] | None:
+    """The files of the model that a setting names as teacher, if it does.
+
+    Raises:
+        LookupError: It is not kept in this workspace.
+    """
+    if not data_version:
+        return None
+    try:
+        found: Files = work.recorded(asset, data_version)
+    except LookupError as error:
+        raise LookupError(
+            f"the teacher is gone: {error}; register it, or empty the setting"
+        ) from None
+    return found.parts
 
 
 @contextmanager

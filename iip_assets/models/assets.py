@@ -90,7 +90,7 @@ def iris_filter_model(
     Trained on the rebalanced training pictures, calibrated and stopped on the validation pictures.
     """
     from iip_assets.engine.figures import figure_markdown
-    from iip_assets.models.around import machine_of, tracked_training
+    from iip_assets.models.around import machine_of, teacher_files, tracked_training
     from iip_assets.models.examples import weights_of
     from iip_assets.models.figures import history_figure
     from iip_assets.models.filter import build_filter, recipe_of, why_not
@@ -112,6 +112,7 @@ def iris_filter_model(
             recipe_of(recipe, training, Intervals(resamples, confidence, interval_seed)),
             load=picture_reader(work.root, filter_examples["image_id"], max_megapixels),
             around=around,
+            teacher=teacher_files(work, "iris_filter_model", recipe.teacher),
         )
     card = card_facts(parts["card.json"])
     return Result(
@@ -152,7 +153,7 @@ def segmentation_model(
     """The segmenter: names the class of every pixel; a U-Net trained on the training masks."""
     from iip_assets.dataset.store import ImageStore
     from iip_assets.engine.figures import figure_markdown
-    from iip_assets.models.around import machine_of, tracked_training
+    from iip_assets.models.around import machine_of, teacher_files, tracked_training
     from iip_assets.models.examples import weights_of
     from iip_assets.models.figures import history_figure
     from iip_assets.models.intervals import Intervals
@@ -181,6 +182,7 @@ def segmentation_model(
                 max_megapixels=max_megapixels,
             ),
             around=around,
+            teacher=teacher_files(work, "segmentation_model", recipe.teacher),
         )
     card = card_facts(parts["card.json"])
     return Result(

@@ -15,6 +15,7 @@ from safetensors.torch import save
 
 from iip_assets.dataset.decode import NOT_LABELLED
 from iip_assets.embeddings.onnx_export import export_onnx
+from iip_assets.models.distillation import lesson_of
 from iip_assets.models.intervals import Intervals
 from iip_assets.models.judged import judge_segmenter, score
 from iip_assets.models.losses import segmentation_loss
@@ -47,6 +48,7 @@ class SegmenterRecipe:
     width: int
     height: int
     schedule: Schedule
+    teacher_share: float
     checks: Checks
     max_megapixels: float
     resamples: int
@@ -77,6 +79,7 @@ def recipe_of(
             batch_size=settings.batch_size,
             seed=settings.seed,
         ),
+        teacher_share=settings.teacher_share,
         checks=training.checks,
         max_megapixels=max_megapixels,
         resamples=intervals.resamples,
@@ -104,6 +107,7 @@ def build_segmenter(
     recipe: SegmenterRecipe,
     *,
     around: Around,
+    teacher: Mapping[str, bytes] | None = None,
 ) -> dict[str, bytes]:
     """The segmenter's files.
 
@@ -116,15 +120,17 @@ def build_segmenter(
         store: Where the pictures are.
         recipe: How to build, train and judge.
         around: Where to train, watched by whom.
+        teacher: The files of a segmenter that this one learns from beside the masks.
 
     Raises:
         CannotLearnError: A check before a long training failed.
+        UnfitTeacherError: The teacher cannot teach it.
     """
     frame = Frame(recipe.width, recipe.height)
     classes = len(recipe.classes)
     threads = around.machine.threads
 
-    def examples_of(split: str) -> MaskedPictures:
+    def examples_of(split: str, frame: Frame = frame) -> MaskedPictures:
         part = rows.filter(pl.col("split") == split).to_dicts()
         return MaskedPictures(
             Pairs(store, part, classes, recipe.max_megapixels),
@@ -149,7 +155,17 @@ def build_segmenter(
         seed=recipe.schedule.seed,
     )
     start = _start(network, examples, recipe, threads=threads)
-    trained = train_segmenter(network, examples, held_out, recipe.schedule, around=around)
+    lesson = None
+    if teacher is not None:
+        lesson = lesson_of(teacher, frame, recipe.classes, share=recipe.teacher_share)
+    trained = train_segmenter(
+        network,
+        examples_of("train", lesson.frame) if lesson else examples,
+        held_out,
+        recipe.schedule,
+        around=around,
+        lesson=lesson,
+    )
     card: dict[str, Any] = {
         "classes": list(recipe.classes),
         "encoder": recipe.encoder,

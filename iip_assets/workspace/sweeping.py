@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.project import Project
 from iip_assets.settings import read_settings
@@ -15,6 +13,7 @@ from iip_assets.sweeps.page import sweep_page
 from iip_assets.sweeps.plan import Plan, PlanError, read_plan
 from iip_assets.sweeps.study import Done, Study, done_trials, importances, known_studies, load_study
 from iip_assets.sweeps.trials import in_words, run_sweep, sweep_folder
+from iip_assets.workspace.settings_file import Change, write_settings
 
 
 def run(
@@ -75,8 +74,8 @@ def trials_of(state: Path, name: str) -> tuple[Plan, list[Done], dict[str, float
     return plan, done_trials(study, plan), importances(study)
 
 
-def take_up(root: Path, state: Path, name: str, number: int | None) -> list[tuple[str, Any, Any]]:
-    """Writes a trial's settings into iip.toml; gives setting, old and new value of each.
+def take_up(root: Path, state: Path, name: str, number: int | None) -> list[Change]:
+    """Writes a trial's settings into iip.toml and says what changed.
 
     Args:
         root: The workspace's folder.
@@ -90,21 +89,7 @@ def take_up(root: Path, state: Path, name: str, number: int | None) -> list[tupl
     """
     study, plan = load_study(sweep_folder(state), name)
     chosen = _chosen(plan, done_trials(study, plan), number)
-    values = {**plan.fixed, **chosen.values}
-    file = root / "iip.toml"
-    document = tomlkit.parse(file.read_text(encoding="utf-8"))
-    changed = []
-    for path, value in values.items():
-        section, _, key = path.partition(".")
-        table = document.setdefault(section, tomlkit.table())
-        before = table.get(key)
-        if before != value:
-            table[key] = value
-            changed.append((path, before, value))
-    text = tomlkit.dumps(document)
-    if changed:
-        write_text_whole(file, text)
-    return changed
+    return write_settings(root, {**plan.fixed, **chosen.values})
 
 
 def _chosen(plan: Plan, done: list[Done], number: int | None) -> Done:

@@ -42,6 +42,7 @@ RECIPE = SegmenterRecipe(
     schedule=Schedule(
         epochs=14, patience=14, learning_rate=0.005, weight_decay=0.01, batch_size=8, seed=0
     ),
+    teacher_share=0.5,
     checks="never",
     max_megapixels=1.0,
     resamples=50,

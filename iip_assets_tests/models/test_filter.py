@@ -14,6 +14,8 @@ from iip_assets.models.training import Around, Machine, Schedule
 
 RECIPE = FilterRecipe(
     train="head",
+    network="",
+    teacher_share=0.5,
     width=32,
     height=32,
     schedule=Schedule(
