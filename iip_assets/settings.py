@@ -188,10 +188,11 @@ class SegmenterSettings(Section):
 
     encoder: str = "tf_efficientnet_lite0"
     decoder_channels: tuple[int, ...] = Field(default=(64, 48, 32, 24), min_length=4, max_length=5)
-    width: int = Field(default=256, ge=32, multiple_of=32)
-    height: int = Field(default=192, ge=32, multiple_of=32)
-    epochs: int = Field(default=16, ge=1)
-    patience: int = Field(default=6, ge=1)
+    width: int = Field(default=192, ge=32, multiple_of=32)
+    height: int = Field(default=128, ge=32, multiple_of=32)
+    looks_twice: bool = True
+    epochs: int = Field(default=24, ge=1)
+    patience: int = Field(default=8, ge=1)
     learning_rate: float = Field(default=0.003, gt=0)
     batch_size: int = Field(default=16, ge=2)
     teacher: str = ""

@@ -159,6 +159,8 @@ def build_filter(
         )
     else:
         facts |= {"input_width": recipe.width, "input_height": recipe.height}
+        if recipe.network not in ("", facts["backbone"]):
+            facts |= {"backbone": recipe.network, "weights_sha256": ""}
         files, logits, temperature, trained = _network(
             pictures,
             (training, validation),

@@ -24,7 +24,7 @@ from iip_assets.models.preflight import Checks, is_wanted, look_at_start
 from iip_assets.models.preflight_words import Start
 from iip_assets.models.preprocess import Frame
 from iip_assets.models.segment_rows import Reader, read_pair, segment_chunk
-from iip_assets.models.segmentation import Segmenter, prior_png
+from iip_assets.models.segmentation import Segmenter, eye_classes, prior_png
 from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter
 from iip_assets.models.tracking import Shown, log_segmentations, log_validation
 from iip_assets.models.training import Around, Schedule
@@ -47,6 +47,7 @@ class SegmenterRecipe:
     decoder_channels: tuple[int, ...]
     width: int
     height: int
+    looks_twice: bool
     schedule: Schedule
     teacher_share: float
     checks: Checks
@@ -71,6 +72,7 @@ def recipe_of(
         decoder_channels=settings.decoder_channels,
         width=settings.width,
         height=settings.height,
+        looks_twice=settings.looks_twice and bool(eye_classes(classes)),
         schedule=Schedule(
             epochs=settings.epochs,
             patience=settings.patience,
@@ -130,6 +132,8 @@ def build_segmenter(
     classes = len(recipe.classes)
     threads = around.machine.threads
 
+    eye = eye_classes(recipe.classes) if recipe.looks_twice else ()
+
     def examples_of(split: str, frame: Frame = frame) -> MaskedPictures:
         part = rows.filter(pl.col("split") == split).to_dicts()
         return MaskedPictures(
@@ -139,6 +143,7 @@ def build_segmenter(
             seed=recipe.schedule.seed,
             threads=threads,
             augmented=split == "train",
+            eye=eye if split != "test" else (),
         )
 
     examples, held_out, test = (examples_of(split) for split in ("train", "validation", "test"))
@@ -173,6 +178,7 @@ def build_segmenter(
         "decoder_channels": list(recipe.decoder_channels),
         "input_width": recipe.width,
         "input_height": recipe.height,
+        "looks_twice": recipe.looks_twice,
         "mean": list(frame.mean),
         "std": list(frame.std),
         "pictures": dict(rows.group_by("split").len().sort("split").iter_rows()),

@@ -113,6 +113,31 @@ def test_the_same_seed_gives_the_same_weights(data, backbone, files):
     assert build(data, backbone)["filter.safetensors"] == files["filter.safetensors"]
 
 
+def test_another_network_than_the_backbone_is_trained_and_named(data, backbone, files):
+    other = build(data, backbone, replace(RECIPE, network="test_resnet"))
+    card = json.loads(other["card.json"])
+    assert (card["backbone"], card["weights_sha256"]) == ("test_resnet", "")
+    assert largest_difference("filter", other) < 1e-3
+    with pytest.raises(ValueError, match=r"no model 'eyenet'; correct filter\.network"):
+        build(data, backbone, replace(RECIPE, network="eyenet"))
+
+
+def test_a_teacher_changes_what_is_learned(data, backbone, files):
+    teacher = build(data, backbone, replace(RECIPE, schedule=replace(RECIPE.schedule, seed=3)))
+    _, rows, pictures = data
+    taught = build_filter(
+        rows,
+        {},
+        backbone,
+        RECIPE,
+        load=lambda image_id: pictures[image_id],
+        around=Around(Machine("cpu", threads=1)),
+        teacher=teacher,
+    )
+    assert taught["filter.safetensors"] != files["filter.safetensors"]
+    assert json.loads(taught["card.json"])["validation"]["metrics"]["accuracy"]["value"] > 0.8
+
+
 def test_the_onnx_file_is_held_against_the_weights(data, backbone, files):
     assert largest_difference("filter", files) < 1e-4
     other = build(data, backbone, replace(RECIPE, schedule=replace(RECIPE.schedule, seed=1)))
