@@ -360,8 +360,8 @@ def model_evaluation(
     from iip_assets.dataset.slices import slice_table
     from iip_assets.engine.figures import figure_markdown
     from iip_assets.models.evaluation import Judgement, beats_baseline, evaluate, gate_of
+    from iip_assets.models.evaluation_summary import headline_rows
     from iip_assets.models.figures import confusion_figure, slices_figure
-    from iip_assets.models.summaries import headline_rows
 
     images = raw_dataset["images"]
     training = data_splits.filter(pl.col("split") == "train").join(images, on="image_id")

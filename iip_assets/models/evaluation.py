@@ -18,11 +18,9 @@ from iip_assets.models.judged import (
     judge_segmenter,
 )
 from iip_assets.models.metrics import confusion
-from iip_assets.models.scores import FILTER_HEADLINE, SEGMENTER_HEADLINE, Gate
+from iip_assets.models.scores import HEADLINES, Gate
 from iip_assets.models.words import FILTER_CLASSES
 from iip_assets.settings import ThresholdSettings
-
-HEADLINES = {"filter": FILTER_HEADLINE, "segmenter": SEGMENTER_HEADLINE}
 
 ENOUGH_SUBJECTS = 20
 """From this many subjects on, a model beats the baseline only if its whole interval does.
