@@ -355,7 +355,7 @@ def labeler_agreement(
     words = words_of_labelers(raw_dataset["label_rows"], data_splits)
     masks = labelers.Masks(
         ImageStore.open(work.root),
-        work.fill,
+        work,
         len(classes),
         max_megapixels,
         core_count(threads),

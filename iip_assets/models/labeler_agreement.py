@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from iip_assets.dataset.fingerprints import fingerprint_images
 from iip_assets.dataset.store import ImageStore
 from iip_assets.engine.values import Files, Skipped
+from iip_assets.engine.work import Work
 from iip_assets.models.mask_rows import compare_masks
 from iip_assets.models.segment_rows import segment_chunk
 from iip_assets.models.segmentation import Segmenter
 from iip_assets.models.summaries import model_digest
-
-if TYPE_CHECKING:
-    from iip_assets.engine.features import Filled
 
 _COUNTS = {"confusion": pl.List(pl.Int64), "boundary": pl.List(pl.Int64)}
 
@@ -30,7 +26,8 @@ class Masks:
 
     Attributes:
         store: Where they are.
-        fill: `Work.fill`.
+        work: Finds what was computed of them before. It is handed on whole: few pictures have
+            several labelers, so a plan must not count on all that the data hold.
         n_classes: K, of the masks.
         max_megapixels: The largest picture that is decoded.
         threads: On the processor.
@@ -38,7 +35,7 @@ class Masks:
     """
 
     store: ImageStore
-    fill: Callable[..., Filled]
+    work: Work
     n_classes: int
     max_megapixels: float
     threads: int
@@ -58,7 +55,7 @@ def drawn_masks(words: pl.DataFrame, masks: Masks) -> pl.DataFrame:
     drawn = words.filter(pl.col("mask_id").is_not_null()).select("image_id", "labeler", "mask_id")
     if drawn.is_empty():
         return drawn.with_columns(why=pl.lit(None, dtype=pl.String))
-    looked = masks.fill(
+    looked = masks.work.fill(
         "image_fingerprints",
         drawn.select("image_id", "mask_id"),
         fingerprint_images,
@@ -96,7 +93,7 @@ def compared_masks(drawn: pl.DataFrame, masks: Masks) -> pl.DataFrame:
     names = pairs.select("image_id", "labeler", "other")
     if pairs.is_empty():
         return _with_counts(names, None)
-    filled = masks.fill(
+    filled = masks.work.fill(
         "mask_pairs",
         pairs.select("mask_id", "other_mask_id"),
         compare_masks,
@@ -123,7 +120,7 @@ def segmented_pictures(drawn: pl.DataFrame, model: Files | Skipped, masks: Masks
     if isinstance(model, Skipped) or usable.is_empty():
         return _with_counts(names.clear(), None)
     masks.store.fetch([*usable["image_id"], *usable["mask_id"]])
-    filled = masks.fill(
+    filled = masks.work.fill(
         "segmentations",
         usable.select("image_id", "mask_id"),
         segment_chunk,
