@@ -46,6 +46,7 @@ ASSETS: tuple[Asset[..., Any], ...] = (
     models.filter_verdicts,
     models.segmentation_model,
     models.predictions,
+    models.labeler_agreement,
     models.model_evaluation,
     audit.batch_verdict,
     robustness.robustness_benchmark,

@@ -217,6 +217,13 @@ class EvaluationSettings(Section):
     seed: int = 0
 
 
+class RareClassSettings(Section):
+    """Which classes are rare in training; either is reason enough."""
+
+    min_share: Share = Field(default=0.05, ge=0, le=1)
+    min_subjects: int = Field(default=20, ge=0)
+
+
 class BatchVerdictSettings(Section):
     """Which batches are judged, and how often the head is trained for it."""
 
@@ -295,6 +302,7 @@ class Settings(Section):
     segmenter: SegmenterSettings = SegmenterSettings()
     tracking: TrackingSettings = TrackingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    rare_classes: RareClassSettings = RareClassSettings()
     batch_verdict: BatchVerdictSettings = BatchVerdictSettings()
     robustness: RobustnessSettings = RobustnessSettings()
     drift: DriftSettings = DriftSettings()

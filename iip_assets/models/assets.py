@@ -10,6 +10,7 @@ from iip_assets.settings import (
     ComputeSettings,
     EvaluationSettings,
     FilterSettings,
+    RareClassSettings,
     SegmenterSettings,
     ThresholdSettings,
     TrackingSettings,
@@ -332,6 +333,55 @@ def predictions(
     )
 
 
+@asset(room="models", kinds={"onnx", "polars"})
+def labeler_agreement(
+    raw_dataset: dict[str, pl.DataFrame],
+    data_splits: pl.DataFrame,
+    segmentation_model: Files | Skipped,
+    *,
+    classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
+    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
+    threads: Annotated[int, Setting("compute.threads")],
+    work: Work,
+) -> Result[dict[str, pl.DataFrame]]:
+    """What several labelers say of the same test pictures, and how far their masks agree.
+
+    Beside them the segmenter, held against each labeler's mask. Empty where no test picture was
+    labelled by several people.
+    """
+    from iip_assets.dataset.store import ImageStore
+    from iip_assets.embeddings.device import core_count
+    from iip_assets.models import labeler_agreement as labelers
+    from iip_assets.models.labelers import words_of_labelers
+
+    words = words_of_labelers(raw_dataset["label_rows"], data_splits)
+    masks = labelers.Masks(
+        ImageStore.open(work.root),
+        work,
+        len(classes),
+        max_megapixels,
+        core_count(threads),
+        _CHUNK,
+    )
+    drawn = labelers.drawn_masks(words, masks)
+    unusable = drawn.drop_nulls("why")
+    return Result(
+        {
+            "words": words,
+            "mask_pairs": labelers.compared_masks(drawn, masks),
+            "segmented": labelers.segmented_pictures(drawn, segmentation_model, masks),
+        },
+        metadata={
+            "rows": words.height,
+            "pictures": words["image_id"].n_unique(),
+            "labelers": words["labeler"].n_unique(),
+            "unclear": words.filter(label="unclear").height,
+            "masks": drawn.height,
+            "unusable_masks": Rows(unusable.head(_SHOWN).to_dicts()),
+        },
+    )
+
+
 @asset(
     room="models",
     kinds={"polars"},
@@ -345,46 +395,81 @@ def predictions(
 )
 def model_evaluation(
     predictions: pl.DataFrame,
+    labeler_agreement: dict[str, pl.DataFrame],
     raw_dataset: dict[str, pl.DataFrame],
     data_splits: pl.DataFrame,
     lighting_stats: pl.DataFrame,
     background_stats: pl.DataFrame,
     *,
     judgement: Annotated[EvaluationSettings, Setting("evaluation")],
+    rarity: Annotated[RareClassSettings, Setting("rare_classes")],
     age_bands: Annotated[tuple[int, ...], Setting("slices.age_bands")],
     axes: Annotated[tuple[str, ...], Setting("slices.axes")],
     classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
     costs: Annotated[ThresholdSettings, Setting("threshold")],
+    work: Work,
 ) -> Result[dict[str, pl.DataFrame]]:
-    """How good both models are on the test pictures, overall and by slice, with intervals."""
+    """How good both models are on the test pictures, overall and by slice, with intervals.
+
+    Beside them a trivial model and, where several people labelled the same pictures, how well they
+    do; and how much there is of each class to learn from.
+    """
     import polars as pl
 
     from iip_assets.dataset.slices import slice_table
+    from iip_assets.dataset.store import ImageStore
     from iip_assets.engine.figures import figure_markdown
     from iip_assets.models.evaluation import Judgement, beats_baseline, evaluate, gate_of
+    from iip_assets.models.evaluation_summary import class_rows, headline_rows
+    from iip_assets.models.examples import masked_rows
     from iip_assets.models.figures import confusion_figure, slices_figure
-    from iip_assets.models.summaries import headline_rows
+    from iip_assets.models.mask_rows import count_pixels
+    from iip_assets.models.rare_classes import (
+        Rarity,
+        class_table,
+        classes_to_judge,
+        classes_to_learn,
+    )
 
     images = raw_dataset["images"]
     training = data_splits.filter(pl.col("split") == "train").join(images, on="image_id")
+    groups = data_splits.select("image_id", "group_id")
     tables = evaluate(
         predictions,
         training["label"].drop_nulls().to_list(),
-        data_splits.select("image_id", "group_id"),
+        groups,
         slice_table(
             images, age_bands=age_bands, axes=axes, extra=[lighting_stats, background_stats]
         ),
         mask_classes=classes,
         judgement=Judgement(**judgement.model_dump()),
         gate=gate_of(costs),
+        agreement=labeler_agreement,
     )
     metrics = tables["metrics"]
+    masked = masked_rows(images, data_splits).filter(pl.col("split") == "train")
+    pixels = work.fill(
+        "mask_pixels",
+        masked.select("mask_id"),
+        count_pixels,
+        given={"n_classes": len(classes)},
+        tools={"store": ImageStore.open(work.root)},
+        chunk=_CHUNK,
+    )
+    tables["classes"] = class_table(
+        metrics,
+        classes_to_learn(training, masked, pixels.frame, classes),
+        classes_to_judge(predictions, groups, classes),
+        mask_classes=classes,
+        rarity=Rarity(**rarity.model_dump()),
+    )
     verdicts = {model: beats_baseline(metrics, model) for model in ("filter", "segmenter")}
     return Result(
         tables,
         metadata={
             "rows": metrics.height,
             "headline": Rows(headline_rows(metrics)),
+            "classes": Rows(class_rows(tables["classes"])),
             "confusion_plot": figure_markdown(
                 confusion_figure(tables["confusion"], metrics), "confusion matrix of each model"
             ),

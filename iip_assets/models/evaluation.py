@@ -1,8 +1,8 @@
-"""How good the models are on test pictures: overall, by slice, and beside a trivial baseline."""
+"""How good the models are on test pictures: overall, by slice, beside a baseline and people."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.models.baselines import class_shares
+from iip_assets.models.human_level import judge_labelers
 from iip_assets.models.judged import (
     Judged,
     Passing,
@@ -18,11 +19,9 @@ from iip_assets.models.judged import (
     judge_segmenter,
 )
 from iip_assets.models.metrics import confusion
-from iip_assets.models.scores import FILTER_HEADLINE, SEGMENTER_HEADLINE, Gate
+from iip_assets.models.scores import HEADLINES, Gate
 from iip_assets.models.words import FILTER_CLASSES
 from iip_assets.settings import ThresholdSettings
-
-HEADLINES = {"filter": FILTER_HEADLINE, "segmenter": SEGMENTER_HEADLINE}
 
 ENOUGH_SUBJECTS = 20
 """From this many subjects on, a model beats the baseline only if its whole interval does.
@@ -87,6 +86,7 @@ def evaluate(
     mask_classes: Sequence[str],
     judgement: Judgement,
     gate: Gate,
+    agreement: Mapping[str, pl.DataFrame] | None = None,
 ) -> dict[str, pl.DataFrame]:
     """The tables `metrics` and `confusion`, of the test pictures.
 
@@ -98,11 +98,15 @@ def evaluate(
         mask_classes: Names of the mask's classes.
         judgement: How to judge.
         gate: What the filter should let pass.
+        agreement: The tables of labeler_agreement; None where nobody asked several labelers.
     """
     test = predictions.filter(pl.col("split") == "test").join(groups, on="image_id")
     test = test.sort("image_id")
     metrics, counts = [], []
-    for model, judged in _judged(test, train_labels, mask_classes, gate).items():
+    everyone = _judged(test, train_labels, mask_classes, gate)
+    if agreement is not None:
+        everyone |= judge_labelers(agreement, test, mask_classes=mask_classes, gate=gate)
+    for model, judged in everyone.items():
         metrics += _metric_rows(model, judged, slices, judgement)
     counts += _filter_confusion(test)
     counts += _segmenter_confusion(test, mask_classes)
@@ -113,8 +117,11 @@ def evaluate(
 
 
 def headline(metrics: pl.DataFrame, model: str) -> dict[str, float | int | None] | None:
-    """The model's headline metric on all test pictures, or None if it was not judged."""
-    metric = HEADLINES[model.removesuffix("_baseline")]
+    """The headline metric on all test pictures of a model, or of who is judged beside it.
+
+    None if it was not judged.
+    """
+    metric = HEADLINES[model.partition("_")[0]]
     found = metrics.filter(
         (pl.col("model") == model) & (pl.col("metric") == metric) & (pl.col("axis") == "overall")
     )

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.figures import PALETTE, new_figure
-from iip_assets.models.evaluation import HEADLINES
+from iip_assets.models.scores import HEADLINES
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 
 FILTER_HEADLINE = "f1_macro"
 SEGMENTER_HEADLINE = "mean_iou"
+HEADLINES = {"filter": FILTER_HEADLINE, "segmenter": SEGMENTER_HEADLINE}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from iip_assets.release import data_content, lifecycle_content, model_content
 from iip_assets.release.failures import surest_errors, worst_segmentations
 from iip_assets.release.hints import next_steps
 from iip_assets.release.metrics import rounded
+from iip_assets.release.yardsticks import yardsticks
 
 T = TypeVar("T")
 Record = dict[str, Any]
@@ -129,9 +130,12 @@ def _add_clusters(content: Record, inputs: Inputs, edge_share: float) -> None:
 
 
 def _add_models(content: Record, inputs: Inputs) -> None:
-    evaluation = made(inputs.model_evaluation)
+    evaluation, versions = made(inputs.model_evaluation), made(inputs.model_versions)
     if evaluation is not None:
         metrics = evaluation["metrics"]
+        history = None if versions is None else versions["history"]
+        content["yardsticks"] = yardsticks(metrics, history)
+        content["classes"] = model_content.class_rows(evaluation["classes"])
         content["headlines"] = model_content.headlines(metrics)
         content["metrics"] = model_content.metric_table(metrics)
         content["slices"] = model_content.slice_table(metrics)
@@ -143,7 +147,6 @@ def _add_models(content: Record, inputs: Inputs) -> None:
     examples = made(inputs.segmenter_examples)
     if examples is not None:
         content["augmented"] = _shown_example(examples)
-    versions = made(inputs.model_versions)
     if versions is not None and versions["history"].height:
         content["versions"] = lifecycle_content.versions_content(versions)
     benchmark = made(inputs.robustness_benchmark)

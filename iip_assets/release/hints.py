@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from iip_assets.release.evaluation_rows import UNKNOWN
-from iip_assets.release.formats import words
+from iip_assets.release.formats import interval, number, words
 
 MOST_OF_A_KIND = 2
 
@@ -13,7 +13,7 @@ Record = dict[str, Any]
 
 
 def next_steps(content: Record) -> list[Record]:
-    """Hints: weak slices, coverage, drift, robustness, labels, files, small slices.
+    """Hints: weak slices, rare classes, coverage, drift, robustness, labels, files, small slices.
 
     Args:
         content: The report's numbers, of `report_content`.
@@ -23,6 +23,7 @@ def next_steps(content: Record) -> list[Record]:
     """
     hints = [
         *_weak_slices(content),
+        *_rare_classes(content),
         *_coverage_gaps(content),
         *_drift(content),
         *_robustness(content),
@@ -70,6 +71,27 @@ def _weak_slices(content: Record) -> list[Record]:
             for row in weak[:MOST_OF_A_KIND]
         ]
     return found
+
+
+def _rare_classes(content: Record) -> list[Record]:
+    rare = [row for row in content.get("classes", []) if row["rare"]]
+    rare.sort(key=lambda row: (row["train_subjects"], row["model"], row["class"]))
+    return [
+        {
+            "title": f"The {row['model']}'s class {row['class']} is rare",
+            "text": f"{row['train_images']} training images of {row['train_subjects']} subjects "
+            f"({row['train_share']:.1%}); "
+            + (
+                "no test image has it."
+                if row["value"] is None
+                else f"{words(row['metric'])} {number(row['value'])} ({interval(row)}, "
+                f"n = {row['test_images']}"
+                + (")." if row["enough"] else ", too few subjects to judge).")
+            ),
+            "section": "metrics",
+        }
+        for row in rare[:MOST_OF_A_KIND]
+    ]
 
 
 def _coverage_gaps(content: Record) -> list[Record]:

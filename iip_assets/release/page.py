@@ -54,7 +54,8 @@ def render_page(
     Args:
         content: Of `report_content`.
         pictures: Plots by name: coverage, map, outliers, balance, robustness,
-            robustness_groups, drift, threshold, augmented, versions, slices_<model>.
+            robustness_groups, drift, threshold, augmented, versions, slices_<model>,
+            yardsticks_<model>.
         strips: Rows of the cluster table with a `picture` each.
         thumbnails: Pictures of failures by image id.
     """

@@ -11,6 +11,7 @@ from iip_assets.release.content import Inputs, made, report_content
 from iip_assets.release.figures import Picture, forest_figure, picture, robustness_figure
 from iip_assets.release.formats import words
 from iip_assets.release.page import render_page
+from iip_assets.release.yardstick_figure import yardstick_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -162,6 +163,9 @@ def _data_plots(inputs: Inputs, tolerance: float) -> dict[str, Picture]:
 
 def _model_plots(inputs: Inputs, content: Mapping[str, Any]) -> dict[str, Picture]:
     plots: dict[str, Picture] = {}
+    for model, rows in (content.get("yardsticks") or {}).items():
+        alt = f"{words(rows[0]['metric'])} of the {model} beside what it is held against"
+        plots[f"yardsticks_{model}"] = picture(yardstick_figure(rows), alt)
     overall = {row["model"]: row for row in content["headlines"]}
     for model, rows in content["slices"].items():
         alt = f"{words(rows[0]['metric'])} of the {model} by slice, with intervals"

@@ -164,6 +164,23 @@ picture.</p>
 MODELS = """
 {% if c.metrics %}
 <section aria-labelledby="metrics"><h2 id="metrics">Models</h2>
+{% for model, rows in c.yardsticks.items() %}
+<h3>The {{ model }} and what it is held against</h3>
+{{ plot(pictures["yardsticks_" + model]) }}
+{{ table("yardsticks", rows, model) }}
+{% if "people" in rows | map(attribute="who") %}
+<p class="soft">People: each labeler judged by the other labelers' words on the same image; beside
+them the present model, judged by those very words.</p>
+{% else %}
+<p class="soft">No human level: no test image was labelled by several people. A batch with
+annotations.csv takes the words of each.</p>
+{% endif %}
+{% endfor %}
+{% if c.classes %}
+<h3>Classes</h3>
+{{ table("classes", c.classes) }}
+{% endif %}
+<h3>All metrics</h3>
 {{ table("metrics", c.metrics) }}
 {% for model, cells in c.confusion.items() %}
 <h3>Confusion of the {{ model }}</h3>

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.values import Report
+from iip_assets.models.rare_classes import CLASSES
 from iip_assets.models.threshold import Costs
 from iip_assets.models.verdicts import filter_verdicts_tables, scores_table
 from iip_assets.release.contenders import tables_of
@@ -81,6 +82,8 @@ def metrics_table():
         add(model, metric, "ethnicity", HOSTILE, value - 0.4, n=3, half=0.1, enough=False)
         add(model, metric, "gender", "unknown", value - 0.3, n=20, half=0.05)
     add("filter", "accuracy", "overall", "all", 0.92)
+    add("segmenter_human", "mean_iou", "overall", "all", 0.85, n=24)
+    add("segmenter_beside_human", "mean_iou", "overall", "all", 0.78, n=24)
     names = [
         "model",
         "metric",
@@ -94,6 +97,16 @@ def metrics_table():
         "enough",
     ]
     return pl.DataFrame(rows, schema=names, orient="row")
+
+
+def class_table():
+    """The filter's `none` is rare and can be judged, the segmenter's pupil is neither."""
+    rows = [
+        ("filter", "full", 50, 40, 0.62, None, False, 40, 30, True, "f1_full", 0.9, 0.85, 0.95),
+        ("filter", "none", 4, 3, 0.05, None, True, 25, 22, True, "f1_none", 0.6, 0.4, 0.8),
+        ("segmenter", "pupil", 40, 30, 0.9, 0.02, False, 2, 1, False, "iou_pupil", 0.7, None, None),
+    ]
+    return pl.DataFrame(rows, schema=CLASSES, orient="row")
 
 
 def prediction_table(images, splits):
@@ -296,6 +309,7 @@ def sample_inputs(**changes):
         "predictions": prediction_table(images, splits),
         "model_evaluation": {
             "metrics": metrics_table(),
+            "classes": class_table(),
             "confusion": pl.DataFrame(
                 [
                     ("filter", a, p, 30 if a == p else 2)
