@@ -30,7 +30,7 @@ ENOUGH_SUBJECTS = 20
 The percentile bootstrap over fewer groups is too narrow to trust and too coarse to decide by.
 """
 
-_METRICS = {
+METRICS_SCHEMA = {
     "model": pl.String(),
     "metric": pl.String(),
     "axis": pl.String(),
@@ -103,11 +103,11 @@ def evaluate(
     test = test.sort("image_id")
     metrics, counts = [], []
     for model, judged in _judged(test, train_labels, mask_classes, gate).items():
-        metrics += _metric_rows(model, judged, slices, judgement)
+        metrics += metric_rows(model, judged, slices, judgement)
     counts += _filter_confusion(test)
     counts += _segmenter_confusion(test, mask_classes)
     return {
-        "metrics": pl.DataFrame(metrics, schema=_METRICS, orient="row"),
+        "metrics": pl.DataFrame(metrics, schema=METRICS_SCHEMA, orient="row"),
         "confusion": pl.DataFrame(counts, schema=_CONFUSION, orient="row"),
     }
 
@@ -182,9 +182,17 @@ def _blind_passing(shares: NDArray[np.float64], gate: Gate) -> Passing:
     return Passing(usable, lets_pass, gate)
 
 
-def _metric_rows(
+def metric_rows(
     model: str, judged: Judged, slices: pl.DataFrame, judgement: Judgement
 ) -> list[tuple[object, ...]]:
+    """Rows of `METRICS_SCHEMA`: every metric on all of the pictures, then on each slice.
+
+    Args:
+        model: What the rows call the model.
+        judged: Its word on the pictures.
+        slices: `image_id`, `axis`, `slice`.
+        judgement: How to judge.
+    """
     rows: list[tuple[object, ...]] = []
     for axis, name, scored in by_slice(
         judged,
