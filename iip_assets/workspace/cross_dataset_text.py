@@ -31,6 +31,8 @@ def print_tests(version: Version, tests: Sequence[Tested], *, split: Split) -> N
         rows = [_row(one.metrics, metric, "overall", "all") for one in tests]
         overall.add_row(_words(metric), *map(_estimate, rows))
     overall.add_row("pictures", *(str(one.unseen.pictures.height) for one in tests))
+    subjects = (one.unseen.pictures["group_id"].n_unique() for one in tests)
+    overall.add_row("subjects", *map(str, subjects))
     console.print(overall)
     by_slice = _table(
         "slice", *(escape(name) for one in names for name in (one, "n")), title=_words(shown[0])
@@ -50,8 +52,8 @@ def _tested_on(version: Version, one: Tested, split: Split) -> str:
     pictures = one.unseen.pictures
     words = [
         f"{version.name} on {one.name}: {pictures.height} "
-        f"{'test pictures' if split == 'test' else 'pictures'} of "
-        f"{pictures['group_id'].n_unique()} subjects, by their {one.seen_as}"
+        f"{'test pictures' if split == 'test' else 'pictures'} (subjects: "
+        f"{pictures['group_id'].n_unique()}), by their {one.seen_as}"
     ]
     if version.model == "filter":
         threshold, usable = threshold_of(Deployed(version.name, version.digest, {}, version.facts))
