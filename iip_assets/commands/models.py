@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -16,7 +17,7 @@ Why = Annotated[str, typer.Option("--why", help="Kept in the history.")]
 
 models = typer.Typer(
     no_args_is_help=True,
-    help="Versions of both models: register, compare, promote behind a gate, roll back.",
+    help="Versions of both models: register, compare, test, promote behind a gate, roll back.",
 )
 
 
@@ -92,6 +93,51 @@ def compare_models(
     from iip_assets.workspace.models_text import print_comparison
 
     print_comparison(table, differs, versions[0].name, versions[1].name)
+
+
+@models.command("test")
+def check_model_elsewhere(
+    model: Model,
+    version: int,
+    *,
+    on: Annotated[
+        list[Path],
+        typer.Option("--on", help="A workspace's folder; give it again for more columns."),
+    ],
+    split: Annotated[
+        Literal["test", "all"],
+        typer.Option(help="Their test pictures, or all that it has not learned from."),
+    ] = "test",
+    as_json: AsJson = False,
+    to: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Write all metrics as a table, too.")
+    ] = None,
+) -> None:
+    """Judge a version on other workspaces' labelled pictures: trained here, tested there.
+
+    Left out is what it learned from, copies of that, and pictures of the same subjects.
+    """
+    from iip_assets.loading import present_ledger
+    from iip_assets.release.registry import Registry
+    from iip_assets.workspace import cross_dataset
+
+    project = open_refresher().project
+    known = Registry(project.workspace.root).version(model, version)
+    with stdout_kept_clean():
+        tests = cross_dataset.check_on(
+            project, present_ledger(project), known, on, split=split, say=say
+        )
+    if to is not None:
+        from iip_assets.engine.atomic import write_text_whole
+
+        write_text_whole(to, cross_dataset.metrics_of_all(tests).write_csv())
+        say(f"all metrics are in {to}")
+    if as_json:
+        typer.echo(json.dumps(cross_dataset.as_json(known, tests, split=split)))
+        return
+    from iip_assets.workspace.cross_dataset_text import print_tests
+
+    print_tests(known, tests, split=split)
 
 
 @models.command("promote")

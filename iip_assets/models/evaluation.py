@@ -29,7 +29,7 @@ ENOUGH_SUBJECTS = 20
 The percentile bootstrap over fewer groups is too narrow to trust and too coarse to decide by.
 """
 
-_METRICS = {
+METRICS_SCHEMA = {
     "model": pl.String(),
     "metric": pl.String(),
     "axis": pl.String(),
@@ -107,11 +107,11 @@ def evaluate(
     if agreement is not None:
         everyone |= judge_labelers(agreement, test, mask_classes=mask_classes, gate=gate)
     for model, judged in everyone.items():
-        metrics += _metric_rows(model, judged, slices, judgement)
+        metrics += metric_rows(model, judged, slices, judgement)
     counts += _filter_confusion(test)
     counts += _segmenter_confusion(test, mask_classes)
     return {
-        "metrics": pl.DataFrame(metrics, schema=_METRICS, orient="row"),
+        "metrics": pl.DataFrame(metrics, schema=METRICS_SCHEMA, orient="row"),
         "confusion": pl.DataFrame(counts, schema=_CONFUSION, orient="row"),
     }
 
@@ -189,9 +189,17 @@ def _blind_passing(shares: NDArray[np.float64], gate: Gate) -> Passing:
     return Passing(usable, lets_pass, gate)
 
 
-def _metric_rows(
+def metric_rows(
     model: str, judged: Judged, slices: pl.DataFrame, judgement: Judgement
 ) -> list[tuple[object, ...]]:
+    """Rows of `METRICS_SCHEMA`: every metric on all of the pictures, then on each slice.
+
+    Args:
+        model: What the rows call the model.
+        judged: Its word on the pictures.
+        slices: `image_id`, `axis`, `slice`.
+        judgement: How to judge.
+    """
     rows: list[tuple[object, ...]] = []
     for axis, name, scored in by_slice(
         judged,

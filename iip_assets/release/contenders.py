@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.values import Files, Skipped
-from iip_assets.models.judged import Judged, judge_filter, judge_segmenter, score
+from iip_assets.models.judged import Judged, Passing, judge_filter, judge_segmenter, score
 from iip_assets.models.paired import score_difference
-from iip_assets.models.scores import HEADLINES
+from iip_assets.models.scores import HEADLINES, Gate
 from iip_assets.models.summaries import model_digest
 from iip_assets.models.words import FILTER_CLASSES
 from iip_assets.release.gate import GATE_SCHEMA, Rules, judge_candidate
@@ -101,22 +101,46 @@ def common_test_pictures(pictures: pl.DataFrame, contenders: Sequence[Contender]
     ).sort("image_id")
 
 
-def judged_filter(pictures: pl.DataFrame, scores: pl.DataFrame) -> Judged:
+def with_truth(model: str, pictures: pl.DataFrame) -> pl.DataFrame:
+    """Of pictures with `label` and `mask_id` those of which the model's answer is known."""
+    return pictures.filter(
+        pl.col("label").is_in(FILTER_CLASSES)
+        if model == "filter"
+        else pl.col("mask_id").is_not_null()
+    )
+
+
+def judged_filter(
+    pictures: pl.DataFrame,
+    scores: pl.DataFrame,
+    *,
+    threshold: float | None = None,
+    gate: Gate | None = None,
+) -> Judged:
     """A filter's word on labelled pictures.
 
     Args:
         pictures: `image_id`, `group_id`, `label`.
         scores: `image_id`, `prob_<class>`.
+        threshold: From what score on a picture passes; with `gate`, what it lets pass is judged
+            too.
+        gate: Of which classes the score is the sum, and what errors cost.
     """
     known = pictures.join(scores, on="image_id", maintain_order="left")
     place = {name: index for index, name in enumerate(FILTER_CLASSES)}
     shares = known.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
+    passing = None
+    if threshold is not None and gate is not None:
+        score = pl.sum_horizontal(f"prob_{name}" for name in gate.usable).cast(pl.Float64)
+        usable = known.select(score.clip(0, 1)).to_series().to_numpy()
+        passing = Passing(usable, usable >= threshold, gate)
     return judge_filter(
         known["image_id"].to_list(),
         known["group_id"].to_list(),
         np.array([place[label] for label in known["label"]], dtype=np.int64),
         shares.astype(np.float64),
         FILTER_CLASSES,
+        passing=passing,
     )
 
 

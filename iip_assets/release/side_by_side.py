@@ -10,23 +10,19 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from iip_assets.engine.values import Files, Json, Skipped
-from iip_assets.models.filter_pixels import FilterFromPixels, score_chunk
-from iip_assets.models.judged import Judged
-from iip_assets.models.predict import network_scores
-from iip_assets.models.segment_rows import segment_chunk
-from iip_assets.models.segmentation import Segmenter
 from iip_assets.models.words import FILTER_CLASSES
 from iip_assets.release.contenders import (
-    Contender,
     common_test_pictures,
     contenders_of,
     gate_rows,
     history_rows,
     judged_filter,
     judged_segmenter,
+    with_truth,
 )
 from iip_assets.release.gate import Rules
 from iip_assets.release.registry_state import RegistryState
+from iip_assets.release.scoring import Asking, filter_scores, segmentations
 
 if TYPE_CHECKING:
     from iip_assets.dataset.store import ImageStore
@@ -95,19 +91,16 @@ def compare_model(
         else:
             why = f"it tells {known} apart, now it is {wanted}"
             left_out.append({"model": model, "version": one.version, "why": why})
-    known_truth = (
-        pl.col("label").is_in(FILTER_CLASSES)
-        if model == "filter"
-        else pl.col("mask_id").is_not_null()
-    )
-    test = common_test_pictures(pictures.held_out.filter(known_truth), able)
+    test = common_test_pictures(with_truth(model, pictures.held_out), able)
     if test.is_empty() or not able:
         return SideBySide([], [], left_out)
     names = ["image_id"] if model == "filter" else ["image_id", "mask_id"]
     pictures.store.fetch([one for name in names for one in test[name]])
-    ask = _ask_filter if model == "filter" else _ask_segmenter
+    asking = Asking(pictures.store, pictures.max_megapixels, fill, threads, chunk)
     judged = [
-        ask(one, test, pictures, classes=classes, fill=fill, threads=threads, chunk=chunk)
+        judged_filter(test, filter_scores(one, test, asking))
+        if model == "filter"
+        else judged_segmenter(test, segmentations(one, test, asking), classes)
         for one in able
     ]
     return SideBySide(
@@ -115,53 +108,3 @@ def compare_model(
         gate_rows(able, judged, pictures.slices, rules),
         left_out,
     )
-
-
-def _ask_filter(
-    one: Contender,
-    test: pl.DataFrame,
-    pictures: Pictures,
-    *,
-    classes: Sequence[str],
-    fill: Callable[..., Filled],
-    threads: int,
-    chunk: int,
-) -> Judged:
-    del classes
-    filled = fill(
-        "filter_scores",
-        test.select("image_id"),
-        score_chunk,
-        given={"model": one.digest, "max_megapixels": pictures.max_megapixels},
-        tools={
-            "filter_model": FilterFromPixels(one.files(), threads=threads),
-            "store": pictures.store,
-        },
-        chunk=chunk,
-    )
-    return judged_filter(test, network_scores(filled.frame))
-
-
-def _ask_segmenter(
-    one: Contender,
-    test: pl.DataFrame,
-    pictures: Pictures,
-    *,
-    classes: Sequence[str],
-    fill: Callable[..., Filled],
-    threads: int,
-    chunk: int,
-) -> Judged:
-    filled = fill(
-        "segmentations",
-        test.select("image_id", "mask_id"),
-        segment_chunk,
-        given={"model": one.digest, "max_megapixels": pictures.max_megapixels},
-        tools={
-            "segmenter": Segmenter(one.files(), threads=threads),
-            "store": pictures.store,
-            "threads": threads,
-        },
-        chunk=chunk,
-    )
-    return judged_segmenter(test, filled.frame, classes)
