@@ -48,9 +48,9 @@ def batch_verdict(
     from iip_assets.audit.summaries import verdict_rows
     from iip_assets.dataset.slices import slice_table
     from iip_assets.engine.figures import figure_markdown
-    from iip_assets.models.around import machine_of
     from iip_assets.models.examples import weights_of
     from iip_assets.models.filter import head_schedule
+    from iip_assets.training.around import machine_of
 
     images = raw_dataset["images"]
     pictures = filter_examples.join(

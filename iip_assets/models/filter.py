@@ -15,8 +15,10 @@ from safetensors.torch import save
 
 from iip_assets.dataset.decode import NOT_LABELLED
 from iip_assets.embeddings.onnx_export import check_equal
-from iip_assets.models.calibration import fit_temperature, softmax
-from iip_assets.models.distillation import softened_truth
+from iip_assets.metrics.calibration import fit_temperature, softmax
+from iip_assets.metrics.intervals import Intervals
+from iip_assets.metrics.judged import judge_filter, score
+from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.models.filter_head import (
     Examples,
     class_balanced,
@@ -32,14 +34,12 @@ from iip_assets.models.filter_network import (
     train_network,
 )
 from iip_assets.models.filter_onnx import filter_onnx, head_onnx
-from iip_assets.models.intervals import Intervals
-from iip_assets.models.judged import judge_filter, score
-from iip_assets.models.preflight import Checks, is_wanted, look_at_start
+from iip_assets.models.filter_teacher import softened_truth
 from iip_assets.models.preprocess import Frame
-from iip_assets.models.tracking import log_validation
-from iip_assets.models.training import Around, Schedule, Trained
-from iip_assets.models.words import FILTER_CLASSES
 from iip_assets.settings import FilterSettings, TrainingSettings
+from iip_assets.training.preflight import Checks, is_wanted, look_at_start
+from iip_assets.training.tracking import log_validation
+from iip_assets.training.trainer import Around, Schedule, Trained
 
 LEAST_PICTURES = 10
 """Fewer labelled training pictures than this train no filter."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from iip_assets.models.processes import total
+from iip_assets.training.processes import total
 
 
 def segmentation_loss(logits: Tensor, masks: Tensor, weights: Tensor, *, ignored: int) -> Tensor:

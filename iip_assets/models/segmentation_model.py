@@ -15,20 +15,20 @@ from safetensors.torch import save
 
 from iip_assets.dataset.decode import NOT_LABELLED
 from iip_assets.embeddings.onnx_export import export_onnx
-from iip_assets.models.distillation import lesson_of
-from iip_assets.models.intervals import Intervals
-from iip_assets.models.judged import judge_segmenter, score
+from iip_assets.metrics.intervals import Intervals
+from iip_assets.metrics.judged import judge_segmenter, score
 from iip_assets.models.losses import segmentation_loss
 from iip_assets.models.masked_pictures import MaskedPictures
-from iip_assets.models.preflight import Checks, is_wanted, look_at_start
-from iip_assets.models.preflight_words import Start
 from iip_assets.models.preprocess import Frame
 from iip_assets.models.segment_rows import Reader, read_pair, segment_chunk
 from iip_assets.models.segmentation import Segmenter, eye_classes, prior_png
 from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter
-from iip_assets.models.tracking import Shown, log_segmentations, log_validation
-from iip_assets.models.training import Around, Schedule
+from iip_assets.models.segmenter_teacher import lesson_of
 from iip_assets.settings import SegmenterSettings, TrainingSettings
+from iip_assets.training.preflight import Checks, is_wanted, look_at_start
+from iip_assets.training.preflight_words import Start
+from iip_assets.training.tracking import Shown, log_segmentations, log_validation
+from iip_assets.training.trainer import Around, Schedule
 
 _WEIGHT_DECAY = 0.01
 # Predictions that a run's page shows.

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from iip_assets.engine.values import Check, Files, MetadataValue, Rows
-from iip_assets.models.preflight_words import Start, absent_classes
+from iip_assets.training.preflight_words import Start, absent_classes
 
 
 def model_digest(files: Files) -> str:

@@ -112,7 +112,7 @@ def _training_plots(
     plots: dict[str, Picture] = {}
     verdicts = made(inputs.filter_verdicts)
     if verdicts is not None and content.get("passing"):
-        from iip_assets.models.figures import threshold_figure
+        from iip_assets.evaluation.figures import threshold_figure
 
         figure = threshold_figure(verdicts["curve"], verdicts["threshold"].row(0, named=True))
         plots["threshold"] = picture(figure, "Cost of the filter and its errors by threshold")

@@ -13,7 +13,7 @@ import polars as pl
 
 from iip_assets.engine.values import Files
 from iip_assets.engine.workspace import flat_settings
-from iip_assets.models.scores import HEADLINES
+from iip_assets.metrics.scores import HEADLINES
 from iip_assets.models.summaries import model_digest
 from iip_assets.release.contenders import LEARNED_FROM
 from iip_assets.release.model_card import card_html, card_markdown

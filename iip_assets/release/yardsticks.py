@@ -11,8 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from iip_assets.models.evaluation import ENOUGH_SUBJECTS
-from iip_assets.models.words import BESIDE_HUMAN, HUMAN
+from iip_assets.evaluation.evaluation import ENOUGH_SUBJECTS
+from iip_assets.metrics.words import BESIDE_HUMAN, HUMAN
 from iip_assets.release.evaluation_rows import (
     BASELINE,
     MAIN_METRIC,

@@ -13,7 +13,7 @@ from iip_assets.engine.lock import exclusive_lock
 from iip_assets.engine.perform import BlockedError, MovedMeanwhileError
 from iip_assets.engine.project import Project
 from iip_assets.engine.values import Files
-from iip_assets.models.scores import HEADLINES
+from iip_assets.metrics.scores import HEADLINES
 from iip_assets.release.registering import MODEL_ASSETS
 from iip_assets.settings import Settings
 from iip_assets.sweeps.latency import latency_ms

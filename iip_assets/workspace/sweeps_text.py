@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from iip_assets.models.scores import HEADLINES
+from iip_assets.metrics.scores import HEADLINES
 from iip_assets.sweeps.plan import Plan
 from iip_assets.sweeps.study import Done
 

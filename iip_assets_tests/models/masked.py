@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from iip_assets.models.segmentation_model import SegmenterRecipe
-from iip_assets.models.training import Schedule
+from iip_assets.training.trainer import Schedule
 from iip_assets_tests.embeddings.stand_ins import MemoryStore, eye
 
 CLASSES = ("background", "sclera", "iris", "pupil")

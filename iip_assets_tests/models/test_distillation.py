@@ -10,13 +10,15 @@ import polars as pl
 import pytest
 import torch
 
-from iip_assets.models.distillation import UnfitTeacherError, lesson_of, softened_truth
 from iip_assets.models.examples import masked_rows
 from iip_assets.models.filter_onnx import head_onnx
+from iip_assets.models.filter_teacher import softened_truth
 from iip_assets.models.losses import distillation_loss
 from iip_assets.models.preprocess import Frame
 from iip_assets.models.segmentation_model import build_segmenter
-from iip_assets.models.training import Around, Machine
+from iip_assets.models.segmenter_teacher import lesson_of
+from iip_assets.models.teacher import UnfitTeacherError
+from iip_assets.training.trainer import Around, Machine
 from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
 
 AROUND = Around(Machine("cpu", threads=1))

@@ -7,9 +7,10 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.values import Report
-from iip_assets.models.rare_classes import CLASSES
-from iip_assets.models.threshold import Costs
-from iip_assets.models.verdicts import filter_verdicts_tables, scores_table
+from iip_assets.evaluation.rare_classes import CLASSES
+from iip_assets.evaluation.threshold import Costs
+from iip_assets.evaluation.verdicts import filter_verdicts_tables
+from iip_assets.models.filter_scores import scores_table
 from iip_assets.release.contenders import tables_of
 from iip_assets.release.content import Inputs
 from iip_assets.release.gate import GATE_SCHEMA
