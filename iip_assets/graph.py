@@ -48,6 +48,7 @@ ASSETS: tuple[Asset[..., Any], ...] = (
     models.predictions,
     models.model_evaluation,
     audit.batch_verdict,
+    audit.model_explanations,
     robustness.robustness_benchmark,
     drift.drift_report,
     release.model_versions,

@@ -43,8 +43,11 @@ class Segmenter:
 
     def segment_fitted(self, fitted: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Class indices (B, H, W) for pictures (B, H, W, 3) that are in the frame already."""
-        logits = run(self._session, self.frame.standardise(fitted))
-        return np.asarray(logits.argmax(1).astype(np.uint8))
+        return np.asarray(self.logits_fitted(fitted).argmax(1).astype(np.uint8))
+
+    def logits_fitted(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (B, K, H, W) for pictures (B, H, W, 3) that are in the frame already."""
+        return run(self._session, self.frame.standardise(fitted))
 
     def prior(self, height: int, width: int) -> NDArray[np.uint8]:
         """What a segmenter says that never looks: the training masks' commonest class by place."""
