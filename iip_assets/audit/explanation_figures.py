@@ -101,7 +101,9 @@ def explained_figure(tiles: Sequence[Image], captions: Sequence[str], score: str
         axes.set_axis_off()
         if place < len(tiles):
             axes.imshow(tiles[place])
-            axes.set_title(textwrap.fill(captions[place], 70), fontsize=8, loc="left")
+            axes.set_title(
+                textwrap.fill(captions[place].replace("$", r"\$"), 70), fontsize=8, loc="left"
+            )
     _colour_bar(figure, grid.ravel().tolist(), score)
     return figure
 
