@@ -50,6 +50,7 @@ ASSETS: tuple[Asset[..., Any], ...] = (
     evaluation.labeler_agreement,
     evaluation.model_evaluation,
     audit.batch_verdict,
+    audit.model_explanations,
     robustness.robustness_benchmark,
     drift.drift_report,
     release.model_versions,

@@ -231,6 +231,15 @@ class BatchVerdictSettings(Section):
     seeds: int = Field(default=3, ge=1)
 
 
+class ExplanationSettings(Section):
+    """How many predictions are explained, and how finely."""
+
+    images: int = Field(default=8, ge=1)
+    sample: int = Field(default=12, ge=0)
+    cells: int = Field(default=7, ge=2, le=64)
+    seed: int = 0
+
+
 class RobustnessSettings(Section):
     """Which corruptions, and on how many held-out pictures."""
 
@@ -304,6 +313,7 @@ class Settings(Section):
     evaluation: EvaluationSettings = EvaluationSettings()
     rare_classes: RareClassSettings = RareClassSettings()
     batch_verdict: BatchVerdictSettings = BatchVerdictSettings()
+    explanation: ExplanationSettings = ExplanationSettings()
     robustness: RobustnessSettings = RobustnessSettings()
     drift: DriftSettings = DriftSettings()
     release: ReleaseSettings = ReleaseSettings()

@@ -59,7 +59,7 @@ class Segmenter:
 
     def _logits(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(B, K, h, w) of whole pictures."""
-        return self._run([self.frame.fit_image(image) for image in images])
+        return self.logits_fitted(np.stack([self.frame.fit_image(image) for image in images]))
 
     def _closely(
         self, images: Sequence[NDArray[np.uint8]], found: list[NDArray[np.uint8]]
@@ -69,13 +69,15 @@ class Segmenter:
         seen = [(place, box) for place, box in enumerate(boxes) if box is not None]
         if not seen:
             return found
-        logits = self._run([cut_image(images[place], box, self.frame) for place, box in seen])
+        close = np.stack([cut_image(images[place], box, self.frame) for place, box in seen])
+        logits = self.logits_fitted(close)
         for (place, box), one in zip(seen, logits, strict=True):
             found[place] = put_back(found[place], one, box)
         return found
 
-    def _run(self, fitted: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        return run(self._session, self.frame.standardise(np.stack(fitted)))
+    def logits_fitted(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (B, K, H, W) for pictures (B, H, W, 3) that are in the frame already."""
+        return run(self._session, self.frame.standardise(fitted))
 
     def prior(self, height: int, width: int) -> NDArray[np.uint8]:
         """What a segmenter says that never looks: the training masks' commonest class by place."""

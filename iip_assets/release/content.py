@@ -12,6 +12,7 @@ from iip_assets.edge_cases.selection import exemplars_by_cluster, strongest_outl
 from iip_assets.edge_cases.summary import summarize_clusters
 from iip_assets.engine.values import Report, Skipped
 from iip_assets.release import data_content, lifecycle_content, model_content
+from iip_assets.release.explanation_content import explanation_content
 from iip_assets.release.failures import surest_errors, worst_segmentations
 from iip_assets.release.hints import next_steps
 from iip_assets.release.metrics import rounded
@@ -42,6 +43,7 @@ class Inputs:
     filter_verdicts: dict[str, pl.DataFrame] | Skipped
     predictions: pl.DataFrame | Skipped
     model_evaluation: dict[str, pl.DataFrame] | Skipped
+    model_explanations: dict[str, pl.DataFrame] | Skipped
     robustness_benchmark: pl.DataFrame | Skipped
     model_versions: dict[str, pl.DataFrame] | Skipped
     drift_report: Report | Skipped
@@ -159,6 +161,9 @@ def _add_models(content: Record, inputs: Inputs) -> None:
             "segmenter": worst_segmentations(predictions, images),
             "filter": surest_errors(predictions, images),
         }
+    explanations = made(inputs.model_explanations)
+    if explanations is not None and explanations["explained"].height:
+        content["explanations"] = explanation_content(explanations, images)
 
 
 def _shown_example(examples: pl.DataFrame) -> dict[str, str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from iip_assets.audit.explained_words import APART, RIGHT, WRONG
 from iip_assets.release.evaluation_rows import UNKNOWN
 from iip_assets.release.formats import interval, number, words
 
@@ -13,7 +14,7 @@ Record = dict[str, Any]
 
 
 def next_steps(content: Record) -> list[Record]:
-    """Hints: weak slices, rare classes, coverage, drift, robustness, labels, files, small slices.
+    """Hints: weak slices, rare classes, where models look, coverage, drift, robustness, labels.
 
     Args:
         content: The report's numbers, of `report_content`.
@@ -24,6 +25,7 @@ def next_steps(content: Record) -> list[Record]:
     hints = [
         *_weak_slices(content),
         *_rare_classes(content),
+        *_looks_elsewhere(content),
         *_coverage_gaps(content),
         *_drift(content),
         *_robustness(content),
@@ -92,6 +94,29 @@ def _rare_classes(content: Record) -> list[Record]:
         }
         for row in rare[:MOST_OF_A_KIND]
     ]
+
+
+def _looks_elsewhere(content: Record) -> list[Record]:
+    """Models that look at the eye less where they are wrong than where they are right."""
+    rows = (content.get("explanations") or {}).get("measures", [])
+    # Beyond chance: where the eye is small, little lies on it anyway.
+    gains = [row for row in rows if row["metric"] == "share_gain" and row["enough"]]
+    found = []
+    for row in gains:
+        if row["predictions"] != APART or row["low"] is None or row["low"] <= 0:
+            continue
+        mean = {one["predictions"]: one["value"] for one in gains if one["model"] == row["model"]}
+        found.append(
+            {
+                "title": f"Where the {row['model']} is wrong, it looks less at the eye",
+                "text": f"The share of what counted that lies on the eye is {mean[RIGHT]:.2f} "
+                f"above chance where it is right, {mean[WRONG]:.2f} where it is wrong (difference "
+                f"{row['low']:.2f} to {row['high']:.2f}, n = {row['n_images']} each at least). "
+                "See what it looked at instead, and whether the labels are right.",
+                "section": "explanations",
+            }
+        )
+    return found
 
 
 def _coverage_gaps(content: Record) -> list[Record]:

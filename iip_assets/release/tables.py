@@ -146,6 +146,19 @@ TABLES: dict[str, Table] = {
             Column("enough images", lambda row: "yes" if row["enough"] else "too few"),
         ),
     ),
+    "explanations": Table(
+        "Where the models look, over samples of held-out images",
+        (
+            _of("model", "model"),
+            _of("predictions", "predictions"),
+            _of("metric", "mean", words),
+            _of("value", "value", number),
+            _INTERVAL,
+            _of("n_images", "images", count),
+            _of("n_subjects", "subjects", count),
+            Column("enough images", lambda row: "yes" if row["enough"] else "too few"),
+        ),
+    ),
     "versions": Table(
         "Versions of both models; the change is that of the present model since the version",
         (

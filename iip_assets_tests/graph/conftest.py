@@ -42,6 +42,10 @@ min_slice_images = 5
 corruptions = ["blur", "noise"]
 max_images = 8
 
+[explanation]
+images = 3
+sample = 3
+
 [edge_cases]
 min_cluster_size = 5
 

@@ -24,6 +24,7 @@ MODELS_AND_BELOW = {
     "model_evaluation",
     "model_versions",
     "batch_verdict",
+    "model_explanations",
     "robustness_benchmark",
     "pipeline_report",
 }
@@ -177,14 +178,26 @@ def test_other_costs_choose_another_threshold_and_train_nothing(team: Team) -> N
     (team.root / "iip.toml").write_text(QUICK + "\n[threshold]\nlost_iris_cost = 20.0\n")
     found = set(team.refresh()["computed"])
     assert "filter_verdicts" in found
-    below = {"filter_verdicts", "predictions", "model_evaluation", "pipeline_report"}
-    assert found <= below
+    below = {"filter_verdicts", "predictions", "model_evaluation", "model_explanations"}
+    assert found <= below | {"pipeline_report"}
 
 
 def test_where_trainings_are_logged_changes_nothing(team: Team) -> None:
     settings = QUICK.replace("[tracking]", '[tracking]\nproject = "another"')
     (team.root / "iip.toml").write_text(settings)
     assert team.refresh()["computed"] == []
+
+
+def test_one_more_explained_picture_explains_one_more_of_each_model(team: Team) -> None:
+    (team.root / "iip.toml").write_text(QUICK.replace("images = 3\n", "images = 4\n"))
+    found = team.refresh()
+    assert set(found["computed"]) <= {"model_explanations", "pipeline_report"}
+    explained = found["images"]["model_explanations"]
+    # The fourth may be of the sample.
+    assert explained["computed"] <= 2
+    assert explained["reused"] >= 6
+    (team.root / "iip.toml").write_text(QUICK.replace("sample = 3\n", "sample = 3\ncells = 4\n"))
+    assert team.refresh()["images"]["model_explanations"]["reused"] == 0
 
 
 def test_of_a_section_of_settings_the_one_that_changed_is_named(team: Team) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import cv2
 import numpy as np
 import polars as pl
 
+from iip_assets.audit.explained_measures import SCHEMA as MEASURES
+from iip_assets.audit.explained_words import APART, RIGHT, WRONG
+from iip_assets.audit.explaining import EXPLAINED
 from iip_assets.engine.values import Report
 from iip_assets.evaluation.rare_classes import CLASSES
 from iip_assets.evaluation.threshold import Costs
@@ -249,6 +254,36 @@ def version_tables():
     return tables_of(history, [pl.DataFrame(gate, schema=GATE_SCHEMA)])
 
 
+def explanation_tables():
+    """Three hard pictures of each model; where the filter is wrong it looks less at the eye."""
+    square = json.dumps([[[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8]]])
+    empty = dict.fromkeys(EXPLAINED)
+    explained = [
+        empty
+        | {"model": model, "image_id": f"{place:032x}", "mask_id": MASK, "group_id": "s0"}
+        | {"label": HOSTILE, "said": said, "confidence": 0.97, "iou": 0.1, "right": False}
+        | {"rank": place + 1, "sampled": False, "share_on_eye": 0.25, "chance_share": 0.1}
+        | {"rows": 2, "columns": 3, "attribution": [0.1, -0.2, 0.0, 0.0, 0.3, 0.0]}
+        | {"true_outline": square, "said_outline": square if model == "segmenter" else None}
+        for model, said in (("filter", "full"), ("segmenter", "iris"))
+        for place in range(3)
+    ]
+    measures = [
+        dict(zip(MEASURES, (model, kind, metric, value, *ends, 16, 12, True), strict=True))
+        for model in ("filter", "segmenter")
+        for metric in ("share_gain", "deletion_gain")
+        for kind, value, ends in (
+            (RIGHT, 0.3, (0.2, 0.4)),
+            (WRONG, 0.1, (0.0, 0.2)),
+            (APART, 0.2, (0.1, 0.3) if model == "filter" else (-0.1, 0.5)),
+        )
+    ]
+    return {
+        "explained": pl.DataFrame(explained, schema=EXPLAINED),
+        "measures": pl.DataFrame(measures, schema=MEASURES),
+    }
+
+
 def sample_inputs(**changes):
     """Everything that the report reads; `changes` replace values by asset."""
     rng = np.random.default_rng(2)
@@ -321,6 +356,7 @@ def sample_inputs(**changes):
                 orient="row",
             ),
         },
+        "model_explanations": explanation_tables(),
         "robustness_benchmark": benchmark_table(),
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),

@@ -74,6 +74,15 @@ def test_a_corruption_that_costs_little_is_not_named():
     assert not any("suffers" in title for title in titles(robustness_benchmark=mild))
 
 
+def test_a_model_that_looks_less_at_the_eye_where_it_is_wrong_is_named_if_that_is_clear():
+    less = "Where the {} is wrong, it looks less at the eye"
+    assert less.format("filter") in titles()
+    assert less.format("segmenter") not in titles()
+    tables = sample_inputs().model_explanations
+    few = tables["measures"].with_columns(enough=pl.lit(False))
+    assert less.format("filter") not in titles(model_explanations={**tables, "measures": few})
+
+
 def test_with_nothing_to_say_it_says_so():
     inputs = sample_inputs()
     images = inputs.raw_dataset["images"].with_columns(label=pl.lit("full"))
@@ -82,6 +91,7 @@ def test_with_nothing_to_say_it_says_so():
         quarantine=inputs.quarantine.clear(),
         demographic_stats=Skipped("x"),
         model_evaluation=Skipped("x"),
+        model_explanations=Skipped("x"),
         robustness_benchmark=Skipped("x"),
         drift_report=Skipped("x"),
     ) == ["Nothing stands out"]
