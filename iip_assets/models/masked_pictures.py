@@ -64,7 +64,7 @@ class MaskedPictures(Dataset[tuple[Tensor, Tensor, Tensor]]):
         self._kept: list[Pair] | None = None
         self._whole: list[Pair] | None = None
         with ThreadPoolExecutor(threads) as pool:
-            if self._eye and _fits_memory(load(0)[0], len(weights)):
+            if self._eye and len(weights) and _fits_memory(load(0)[0], len(weights)):
                 self._whole = list(pool.map(load, range(len(weights))))
             if len(weights) * frame.width * frame.height * 4 <= _MEMORY_BYTES:
                 self._kept = list(pool.map(self._fitted, range(len(weights))))

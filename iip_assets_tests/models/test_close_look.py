@@ -113,6 +113,14 @@ def test_most_of_the_training_pictures_are_seen_closely_and_those_without_an_eye
     assert len(set(sizes(mask, (1,), augmented=False))) == 1
 
 
+def test_a_split_without_pictures_is_one_without_close_looks() -> None:
+    none = MaskedPictures(
+        lambda place: [][place], frame=FRAME, weights=[], seed=0, threads=1, eye=(1,)
+    )
+    assert len(none) == 0
+    assert list(none.fitted_masks()) == []
+
+
 def test_without_a_background_nobody_knows_where_the_eye_is() -> None:
     assert eye_classes(("background", "sclera", "iris")) == (1, 2)
     assert eye_classes(("iris", "background")) == (0,)
