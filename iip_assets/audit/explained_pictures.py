@@ -19,7 +19,7 @@ from iip_assets.audit.hardest import (
 )
 
 RIGHT_IOU = 0.5
-"""From this IoU on a class counts as found (Everingham et al. 2010, PASCAL VOC)."""
+"""From this IoU on a class counts as found, as boxes do (Everingham et al. 2010, PASCAL VOC)."""
 
 CHOSEN = {
     "image_id": pl.String(),
@@ -48,9 +48,10 @@ def filter_pictures(
         sample: At most so many right and so many wrong ones; those with a mask come first.
         seed: Of the sample.
     """
-    judged = judged_by_filter(predictions).with_columns(iou=pl.lit(None, pl.Float64))
-    if "predicted" in judged.columns:
-        judged = judged.with_columns(said="predicted")
+    judged = judged_by_filter(predictions)
+    if judged.is_empty():
+        return pl.DataFrame(schema=CHOSEN)
+    judged = judged.with_columns(said="predicted", iou=pl.lit(None, pl.Float64))
     worst = surest_errors(predictions, most=hardest)["image_id"].to_list()
     return _chosen(judged, worst, about, sample=sample, seed=seed)
 

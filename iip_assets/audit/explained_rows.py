@@ -34,6 +34,20 @@ Record = dict[str, Any]
 # Pictures (B, H, W, 3) in a network's input to scores (B,).
 ScorePictures = Callable[[Image], NDArray[np.float64]]
 
+# Of a picture that has nothing to explain.
+_NOTHING: Record = dict.fromkeys(
+    (
+        "rows",
+        "columns",
+        "attribution",
+        "score",
+        "deletion_area",
+        "chance_area",
+        "share_on_eye",
+        "chance_share",
+    )
+)
+
 
 def explain_filter_chunk(
     records: Sequence[Record],
@@ -153,20 +167,6 @@ def eye_of(truth: Image, classes: Sequence[str]) -> NDArray[np.bool_]:
     return np.isin(truth, eye)
 
 
-_NOTHING: Record = dict.fromkeys(
-    (
-        "rows",
-        "columns",
-        "attribution",
-        "score",
-        "deletion_area",
-        "chance_area",
-        "share_on_eye",
-        "chance_share",
-    )
-)
-
-
 def _explained(
     score: ScorePictures,
     fitted: Image,
@@ -190,7 +190,9 @@ def _explained(
     """
     rows, columns = grid.shape
     blur, even = blurred(fitted, grid), evened(fitted, grid)
-    attribution = occlude(lambda seen: score(grid.shown(fitted, blur, seen)), grid.shape)
+    found = occlude(lambda seen: score(grid.shown(fitted, blur, seen)), grid.shape)
+    # No -0, which equals 0 and is other bytes.
+    attribution = np.round(found, _DIGITS) + 0.0
     check = deletion(lambda seen: score(grid.shown(fitted, even, seen)), attribution, rng)
     on_eye = by_chance = None
     above = np.clip(attribution, 0, None)
@@ -201,7 +203,7 @@ def _explained(
     return {
         "rows": rows,
         "columns": columns,
-        "attribution": np.round(attribution, _DIGITS).astype(np.float32).ravel(),
+        "attribution": attribution.astype(np.float32).ravel(),
         "score": _rounded(check.whole),
         "deletion_area": _rounded(check.attributed),
         "chance_area": _rounded(check.at_random),
