@@ -107,8 +107,12 @@ class Team:
 
 @pytest.fixture(scope="package")
 def computed(tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """The workspace that the files of this folder share."""
+    return computed_team(tmp_path_factory.mktemp("team") / "workspace")
+
+
+def computed_team(root: Path) -> Team:
     """A workspace made by `iip init` with 80 rendered eyes, everything computed."""
-    root = tmp_path_factory.mktemp("team") / "workspace"
     code = "from iip_assets.cli import main; main()"
     subprocess.run(
         [sys.executable, "-c", code, "init", str(root)], check=True, capture_output=True, text=True

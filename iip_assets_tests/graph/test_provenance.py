@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import iip_assets
-from iip_assets_tests.graph.conftest import QUICK, Team
+from iip_assets_tests.graph.conftest import QUICK, Team, computed_team
 
 pytestmark = pytest.mark.slow
 
@@ -29,6 +29,12 @@ def relabel(team: Team, image_id: str) -> tuple[str, str]:
     file.unlink()  # it may be a link into DVC's cache
     file.write_text("\n".join(told) + "\n")
     return before, after
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """A workspace in which nobody has done anything yet: where things came from is asked here."""
+    return computed_team(tmp_path_factory.mktemp("own") / "workspace")
 
 
 @pytest.fixture(scope="module")
