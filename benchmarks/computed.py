@@ -16,7 +16,7 @@ from turns import CACHE, in_turn, run_process
 
 import iip_assets
 from iip_assets.dataset.store import ImageStore
-from iip_assets.models.intervals import Intervals
+from iip_assets.metrics.intervals import Intervals
 from iip_assets.settings import Settings, read_settings
 
 NEEDED = ("filter_examples", "segmenter_examples", "embedding_backbone")

@@ -40,7 +40,7 @@ from iip_assets.embeddings.embed import embed_chunk
 from iip_assets.embeddings.embedder import open_embedder
 from iip_assets.embeddings.onnx_export import export_onnx
 from iip_assets.embeddings.onnx_session import open_session, run
-from iip_assets.models.epoch_order import EpochOrder
+from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.models.examples import weights_of
 from iip_assets.models.filter import build_filter, network_schedule
 from iip_assets.models.filter import recipe_of as filter_recipe
@@ -56,8 +56,8 @@ from iip_assets.models.segmentation import Segmenter, prior_png
 from iip_assets.models.segmentation_model import Pairs
 from iip_assets.models.segmentation_model import recipe_of as segmenter_recipe
 from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter
-from iip_assets.models.training import Around, Machine, seeded
-from iip_assets.models.words import FILTER_CLASSES
+from iip_assets.training.epoch_order import EpochOrder
+from iip_assets.training.trainer import Around, Machine, seeded
 
 BATCHES = (1, 16)
 

@@ -17,6 +17,7 @@ from iip_assets.commands.ingest import ingest
 from iip_assets.commands.models import models
 from iip_assets.commands.predict import predict
 from iip_assets.commands.refreshing import refresh, show, status
+from iip_assets.commands.sweep import sweep
 from iip_assets.commands.trace import trace
 from iip_assets.commands.workspaces import doctor, init, synthesize, ui
 
@@ -44,6 +45,7 @@ for _verb in (
 ):
     app.command()(_verb)
 app.add_typer(models, name="models")
+app.add_typer(sweep, name="sweep")
 
 
 def main() -> None:

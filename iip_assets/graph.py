@@ -17,6 +17,7 @@ from iip_assets.engine.asset import Asset, Graph
 from iip_assets.engine.code_key import CodeKeys
 from iip_assets.engine.project import Project
 from iip_assets.engine.workspace import Workspace
+from iip_assets.evaluation import assets as evaluation
 from iip_assets.models import assets as models
 from iip_assets.release import assets as release
 from iip_assets.robustness import assets as robustness
@@ -41,13 +42,15 @@ ASSETS: tuple[Asset[..., Any], ...] = (
     training_set.rebalanced_training_set,
     models.filter_examples,
     models.segmenter_examples,
-    models.held_out_pictures,
+    evaluation.held_out_pictures,
     models.iris_filter_model,
-    models.filter_verdicts,
+    evaluation.filter_verdicts,
     models.segmentation_model,
-    models.predictions,
-    models.model_evaluation,
+    evaluation.predictions,
+    evaluation.labeler_agreement,
+    evaluation.model_evaluation,
     audit.batch_verdict,
+    audit.model_explanations,
     robustness.robustness_benchmark,
     drift.drift_report,
     release.model_versions,

@@ -152,6 +152,9 @@ class FilterSettings(Section):
     """The filter: a head on image embeddings, or a whole network."""
 
     train: Literal["head", "network"] = "head"
+    network: str = ""
+    teacher: str = ""
+    teacher_share: Share = Field(default=0.5, ge=0, le=1)
     width: int = Field(default=128, ge=32)
     height: int = Field(default=96, ge=32)
     network_epochs: int = Field(default=12, ge=1)
@@ -162,6 +165,12 @@ class FilterSettings(Section):
     weight_decay: float = Field(default=0.01, ge=0)
     batch_size: int = Field(default=64, ge=1)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _a_head_has_no_teacher(self) -> FilterSettings:
+        if self.train == "head" and (self.teacher or self.network):
+            raise ValueError('teacher and network are for train = "network"')
+        return self
 
 
 class ThresholdSettings(Section):
@@ -179,12 +188,15 @@ class SegmenterSettings(Section):
 
     encoder: str = "tf_efficientnet_lite0"
     decoder_channels: tuple[int, ...] = Field(default=(64, 48, 32, 24), min_length=4, max_length=5)
-    width: int = Field(default=256, ge=32, multiple_of=32)
-    height: int = Field(default=192, ge=32, multiple_of=32)
-    epochs: int = Field(default=16, ge=1)
-    patience: int = Field(default=6, ge=1)
+    width: int = Field(default=192, ge=32, multiple_of=32)
+    height: int = Field(default=128, ge=32, multiple_of=32)
+    looks_twice: bool = True
+    epochs: int = Field(default=24, ge=1)
+    patience: int = Field(default=8, ge=1)
     learning_rate: float = Field(default=0.003, gt=0)
     batch_size: int = Field(default=16, ge=2)
+    teacher: str = ""
+    teacher_share: Share = Field(default=0.5, ge=0, le=1)
     seed: int = 0
 
 
@@ -193,6 +205,7 @@ class TrackingSettings(Section):
 
     wandb: Literal["auto", "offline", "online", "off"] = "auto"
     project: str = Field(default="iip", min_length=1)
+    group: str = ""
 
 
 class EvaluationSettings(Section):
@@ -204,11 +217,27 @@ class EvaluationSettings(Section):
     seed: int = 0
 
 
+class RareClassSettings(Section):
+    """Which classes are rare in training; either is reason enough."""
+
+    min_share: Share = Field(default=0.05, ge=0, le=1)
+    min_subjects: int = Field(default=20, ge=0)
+
+
 class BatchVerdictSettings(Section):
     """Which batches are judged, and how often the head is trained for it."""
 
     batches: int = Field(default=12, ge=1)
     seeds: int = Field(default=3, ge=1)
+
+
+class ExplanationSettings(Section):
+    """How many predictions are explained, and how finely."""
+
+    images: int = Field(default=8, ge=1)
+    sample: int = Field(default=12, ge=0)
+    cells: int = Field(default=7, ge=2, le=64)
+    seed: int = 0
 
 
 class RobustnessSettings(Section):
@@ -282,7 +311,9 @@ class Settings(Section):
     segmenter: SegmenterSettings = SegmenterSettings()
     tracking: TrackingSettings = TrackingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    rare_classes: RareClassSettings = RareClassSettings()
     batch_verdict: BatchVerdictSettings = BatchVerdictSettings()
+    explanation: ExplanationSettings = ExplanationSettings()
     robustness: RobustnessSettings = RobustnessSettings()
     drift: DriftSettings = DriftSettings()
     release: ReleaseSettings = ReleaseSettings()

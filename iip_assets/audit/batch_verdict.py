@@ -19,14 +19,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.models.calibration import softmax
+from iip_assets.metrics.calibration import softmax
+from iip_assets.metrics.intervals import Estimate, bootstrap_weights, estimate
+from iip_assets.metrics.paired import LEAST_SUBJECTS
+from iip_assets.metrics.scores import FILTER_HEADLINE, filter_scores
+from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.models.filter import examples_of, why_not
 from iip_assets.models.filter_head import Examples, head_logits, train_head
-from iip_assets.models.intervals import Estimate, bootstrap_weights, estimate
-from iip_assets.models.paired import LEAST_SUBJECTS
-from iip_assets.models.scores import FILTER_HEADLINE, filter_scores
-from iip_assets.models.training import Around, Machine, Schedule
-from iip_assets.models.words import FILTER_CLASSES
+from iip_assets.training.trainer import Around, Machine, Schedule
 
 Floats = NDArray[np.float64]
 Verdict = Literal["helps", "hurts", "no clear effect", "too small to judge"]

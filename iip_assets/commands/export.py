@@ -25,7 +25,7 @@ def export(
     """Write images, labels and masks for a labeling tool; `iip ingest --format` reads them back."""
     from iip_assets.dataset.store import ImageStore
     from iip_assets.ingest.export import write_export
-    from iip_assets.ingest.export_rows import rows_to_export
+    from iip_assets.ingest.export_rows import annotations_left, rows_to_export
     from iip_assets.loading import present_ledger
     from iip_assets.settings import read_settings
 
@@ -53,4 +53,7 @@ def export(
         say(f"left out: {words}")
     if len(done.left_out) > _MOST_NAMED:
         say(f"left out: {len(done.left_out) - _MOST_NAMED} more")
+    annotations = annotations_left(raw["label_rows"], batch=batch)
+    if annotations:
+        say(f"left out: {annotations} rows of annotations.csv, which would come back as labels")
     typer.echo(f"{done.images} images and {done.masks} masks are in {out}")

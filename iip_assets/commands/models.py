@@ -172,6 +172,31 @@ def roll_back_model(model: Model, alias: As = "champion", why: Why = "") -> None
     _say_moved(Registry(find_workspace()).roll_back(model, alias, why=why))
 
 
+@models.command("distill")
+def distill_model(
+    model: Model,
+    version: Annotated[int, typer.Argument(help="Of the teacher, as `iip models list` has it.")],
+) -> None:
+    """Make a registered version the teacher of the next training, which learns its probabilities.
+
+    The student is what the settings say: give it a smaller network or input there.
+    """
+    from iip_assets.where import find_workspace
+    from iip_assets.workspace.models import teach
+    from iip_assets.workspace.settings_file import in_words
+
+    for line in in_words(teach(find_workspace(), model, version)):
+        say(line)
+    small = {
+        "filter": "network (a timm model), width and height",
+        "segmenter": "encoder, decoder_channels, width and height",
+    }
+    say(
+        f"{model} {version} is the teacher now. How small the student is: [{model}] {small[model]} "
+        "in iip.toml. Then iip refresh, and iip models register"
+    )
+
+
 def _say_moved(move: Any) -> None:
     was = "nobody" if move.before is None else f"version {move.before}"
     past = f"; let past the gate: {move.override}" if move.override else ""

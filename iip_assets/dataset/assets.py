@@ -38,10 +38,11 @@ dvc_data = Source(
 def raw_dataset(dvc_data: pl.DataFrame, *, work: Work) -> Result[dict[str, pl.DataFrame]]:
     """Every image that DVC tracks, with what the batches' `labels.csv` say of it.
 
-    The newest label wins. A row that cannot be used is listed under `problems` and left out.
+    The newest label wins. What single labelers say in `annotations.csv` stands beside it. A row
+    that cannot be used is listed under `problems` and left out.
     """
     from iip_assets.dataset.figures import batches_figure
-    from iip_assets.dataset.raw import join_labels
+    from iip_assets.dataset.raw import files_to_read, join_labels
     from iip_assets.dataset.schema import schema_failures
     from iip_assets.dataset.store import ImageStore
     from iip_assets.dataset.summaries import batch_table
@@ -49,7 +50,7 @@ def raw_dataset(dvc_data: pl.DataFrame, *, work: Work) -> Result[dict[str, pl.Da
 
     store = ImageStore.open(work.root)
     manifest = dict(dvc_data.select("path", "md5").iter_rows())
-    store.fetch([md5 for path, md5 in manifest.items() if path.endswith("/labels.csv")])
+    store.fetch(files_to_read(manifest))
     raw = join_labels(manifest, store.read)
     batches = batch_table(raw.images, raw.problems, raw.tags)
     failures = schema_failures(raw.images)

@@ -66,6 +66,7 @@ class LabelRow:
     device: str | None = None
     captured_at: datetime | None = None
     labeler: str | None = None
+    labeled_at: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -111,21 +112,22 @@ def parse_labels(data: bytes, *, batch: str, file: str, listing: Listing) -> Lab
     table = read_csv(data, required=("image",))
     faults = list(table.faults)
     readable: list[LabelRow] = []
-    folded = {_folded(path): path for path in listing.files}
+    by_folded = {folded(path): path for path in listing.files}
     for record in table.records:
-        row = _read_row(record, listing, folded)
+        row = _read_row(record, listing, by_folded)
         if isinstance(row, LabelRow):
             readable.append(row)
         else:
             faults.extend(row)
     rows, conflicts = _one_row_each(readable, table.records)
     faults.extend(conflicts)
-    problems = tuple(_problem(fault, batch, file) for fault in faults)
+    problems = tuple(problem_of(fault, batch, file) for fault in faults)
     tags = {name: _meant(name) for name in table.columns if name not in COLUMNS}
     return LabelFile(rows, problems, tags)
 
 
-def _problem(fault: Fault, batch: str, file: str) -> Problem:
+def problem_of(fault: Fault, batch: str, file: str) -> Problem:
+    """The fault of a batch's file, as people read it."""
     value = None if fault.value is None else shown(fault.value)
     return Problem(batch, file, fault.row, fault.column, value, fault.why, fault.mend)
 
@@ -136,12 +138,13 @@ def _meant(name: str) -> str | None:
     return min(close, key=lambda column: abs(len(column) - len(name)), default=None)
 
 
-def _folded(path: str) -> str:
+def folded(path: str) -> str:
+    """The path as people may also have written it: in other case, in another form of Unicode."""
     return unicodedata.normalize("NFC", path).casefold()
 
 
 def _read_row(
-    record: Record, listing: Listing, folded: Mapping[str, str]
+    record: Record, listing: Listing, by_folded: Mapping[str, str]
 ) -> LabelRow | list[Fault]:
     """The row, or all that is wrong with it."""
     faults: list[Fault] = []
@@ -154,9 +157,9 @@ def _read_row(
         except BadCell as bad:
             faults.append(Fault(record.row, column, text, bad.why, bad.mend))
 
-    read("image", lambda text: _named_file(text, listing, folded, picture=True))
+    read("image", lambda text: named_file(text, listing, by_folded, picture=True))
     if record.cells.get("mask"):
-        read("mask", lambda text: _named_file(text, listing, folded, picture=False))
+        read("mask", lambda text: named_file(text, listing, by_folded, picture=False))
     for column, parse in _FACTS.items():
         text = record.cells.get(column, "")
         # `unknown` is no label: a picture is unlabelled, or it is unclear.
@@ -173,10 +176,20 @@ def _read_row(
     return LabelRow(record.row, image_id, mask_id=mask_id, mask_path=mask_path, tags=tags, **values)
 
 
-def _named_file(
-    text: str, listing: Listing, folded: Mapping[str, str], *, picture: bool
+def named_file(
+    text: str, listing: Listing, by_folded: Mapping[str, str], *, picture: bool
 ) -> tuple[str | None, str]:
-    """Path within the batch (None for an id) and md5 of what the cell names."""
+    """Path within the batch (None for an id) and md5 of what the cell names.
+
+    Args:
+        text: The cell.
+        listing: The files that it may name.
+        by_folded: Their paths, by what `folded` makes of them.
+        picture: Whether it must be an image; a mask otherwise.
+
+    Raises:
+        BadCell: It names none of them.
+    """
     if not text:
         raise BadCell("no image is named", "write the image's path, or delete the row")
     if _ID.fullmatch(text):
@@ -184,7 +197,7 @@ def _named_file(
             return None, text.lower()
         raise BadCell("no image in the data has this id", "write the path of a file in the batch")
     path = parse_path(text)
-    near = folded.get(_folded(path))
+    near = by_folded.get(folded(path))
     # Folders that travelled by way of macOS spell é in two characters: the same name to people.
     same = near is not None and _same_name(near, path)
     found = path if path in listing.files else near if same else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.words import (
+    ANNOTATIONS_FILE,
     BATCHES_FOLDER,
     IMAGE_SUFFIXES,
     LABELING_FILE,
@@ -79,15 +80,15 @@ def _stray(path: str, batch: str | None) -> Problem | None:
     folders, _, name = path.rpartition("/")
     if name.startswith(".") or name in ("Thumbs.db", "desktop.ini"):
         return None
-    if name == LABELS_FILE and (batch is None or path.count("/") > 2):
+    if name in (LABELS_FILE, ANNOTATIONS_FILE) and (batch is None or path.count("/") > 2):
         return Problem(
             batch,
             path,
             None,
             None,
             None,
-            "labels are only read from data/batches/<batch>/labels.csv",
-            "move the folder with its labels.csv and images to data/batches/<batch>",
+            f"labels are only read from data/batches/<batch>/{name}",
+            f"move the folder with its {name} and images to data/batches/<batch>",
         )
     if _IMAGES_FOLDER in folders.split("/"):
         return Problem(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from iip_assets.dataset.annotations import parse_annotations
 from iip_assets.dataset.labels import LabelFile, LabelRow, Listing, parse_labels
 from iip_assets.dataset.layout import Layout, batch_of, labeling_md5, sort_out
 from iip_assets.dataset.problems import problem_frame
 from iip_assets.dataset.schema import images_schema, label_rows_schema
-from iip_assets.dataset.words import BATCHES_FOLDER, FACTS, LABELS_FILE
+from iip_assets.dataset.words import ANNOTATIONS_FILE, BATCHES_FOLDER, FACTS, LABELS_FILE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,7 +25,7 @@ class RawDataset:
 
     Attributes:
         images: One row per image id.
-        label_rows: One row per image, batch and labeler.
+        label_rows: One row per image, batch, file and labeler.
         problems: What could not be used, and how to mend it.
         tags: Further columns by batch, with the known column that each may have been meant to be.
     """
@@ -36,18 +38,31 @@ class RawDataset:
 
 @dataclass(frozen=True)
 class _Told:
-    """A label row with the batch that it came in."""
+    """A label row with the batch and the file that it came in."""
 
     batch: str
+    file: str
     row: LabelRow
+
+
+# Batch and file name, to what the file says.
+_Parsed = Mapping[tuple[str, str], LabelFile]
+_READERS = {LABELS_FILE: parse_labels, ANNOTATIONS_FILE: parse_annotations}
+
+
+def files_to_read(manifest: Mapping[str, str]) -> list[str]:
+    """md5 of every file whose rows `join_labels` reads."""
+    return [md5 for path, md5 in manifest.items() if path.rpartition("/")[2] in _READERS]
 
 
 def join_labels(manifest: Mapping[str, str], read: Callable[[str], bytes]) -> RawDataset:
     """Join every image of a manifest with what the batches' labels.csv files say of it.
 
     Batches count in the order of their names: the newest label wins, and so does the newest word on
-    each fact (a correction need not repeat the age). Files with equal bytes are one image, known by
-    the first of its paths. Images that no row names are unlabelled.
+    each fact (a correction need not repeat the age). What single labelers say in annotations.csv
+    overrules no labels.csv, whatever is newer: only where none has a label (or a mask) the newest
+    annotation's counts. Files with equal bytes are one image, known by the first of its paths.
+    Images that no row names are unlabelled.
 
     Args:
         manifest: Path under `data/` to md5.
@@ -55,14 +70,15 @@ def join_labels(manifest: Mapping[str, str], read: Callable[[str], bytes]) -> Ra
     """
     layout = sort_out(manifest)
     parsed = {
-        batch: _parse_batch(batch, files, layout, read)
+        (batch, name): _parse(batch, name, files, layout, read)
         for batch, files in layout.batches.items()
-        if LABELS_FILE in files
+        for name in _READERS
+        if name in files
     }
     told: dict[str, list[_Told]] = {}
-    for batch, label_file in parsed.items():
+    for (batch, name), label_file in parsed.items():
         for row in label_file.rows:
-            told.setdefault(row.image_id, []).append(_Told(batch, row))
+            told.setdefault(row.image_id, []).append(_Told(batch, name, row))
     masks = _masks_in_place(parsed)
     paths: dict[str, str] = {}
     for path, md5 in layout.images.items():
@@ -74,26 +90,30 @@ def join_labels(manifest: Mapping[str, str], read: Callable[[str], bytes]) -> Ra
         images=_image_frame(paths, told, mask_paths),
         label_rows=_label_frame(told, manifest),
         problems=problem_frame(problems),
-        tags={batch: label_file.tags for batch, label_file in parsed.items() if label_file.tags},
+        tags={batch: found.tags for (batch, _), found in parsed.items() if found.tags},
     )
 
 
-def _parse_batch(
-    batch: str, files: Mapping[str, str], layout: Layout, read: Callable[[str], bytes]
+def _parse(
+    batch: str,
+    name: str,
+    files: Mapping[str, str],
+    layout: Layout,
+    read: Callable[[str], bytes],
 ) -> LabelFile:
-    return parse_labels(
-        read(files[LABELS_FILE]),
+    return _READERS[name](
+        read(files[name]),
         batch=batch,
-        file=f"{BATCHES_FOLDER}/{batch}/{LABELS_FILE}",
+        file=f"{BATCHES_FOLDER}/{batch}/{name}",
         listing=Listing(files, frozenset(layout.images.values())),
     )
 
 
-def _masks_in_place(parsed: Mapping[str, LabelFile]) -> set[str]:
+def _masks_in_place(parsed: _Parsed) -> set[str]:
     """Paths that some row calls a mask: no images, whatever folder they lie in, unless labelled."""
     return {
         f"{BATCHES_FOLDER}/{batch}/{row.mask_path}"
-        for batch, label_file in parsed.items()
+        for (batch, _), label_file in parsed.items()
         for row in label_file.rows
         if row.mask_path is not None
     }
@@ -108,9 +128,15 @@ def _newest(told: Sequence[_Told], name: str) -> Any:
 
 
 def _order(told: Sequence[_Told]) -> list[_Told]:
-    """Newest first; within a batch the labeler who comes first in the alphabet."""
+    """labels.csv before annotations.csv, then the newest first.
+
+    Within a batch the labeler who comes first in the alphabet, or who spoke last where that is
+    known.
+    """
     by_labeler = sorted(told, key=lambda one: one.row.labeler or "")
-    return sorted(by_labeler, key=lambda one: one.batch, reverse=True)
+    in_time = sorted(by_labeler, key=lambda one: one.row.labeled_at or datetime.min, reverse=True)
+    by_batch = sorted(in_time, key=lambda one: one.batch, reverse=True)
+    return sorted(by_batch, key=lambda one: one.file != LABELS_FILE)
 
 
 def _counting(told: Sequence[_Told]) -> _Told | None:
@@ -170,6 +196,8 @@ def _label_frame(told: Mapping[str, Sequence[_Told]], manifest: Mapping[str, str
                 "mask_id": one.row.mask_id,
                 "subject_id": one.row.subject_id,
                 "labeling_md5": labeling_md5(manifest, one.batch),
+                "file": one.file,
+                "labeled_at": one.row.labeled_at,
                 "current": one is counts,
             }
             for one in reversed(ordered)

@@ -49,6 +49,8 @@ def label_rows_schema() -> dict[str, Any]:
         "mask_id": pl.Utf8,
         "subject_id": pl.Utf8,
         "labeling_md5": pl.Utf8,
+        "file": pl.Utf8,
+        "labeled_at": pl.Datetime("us"),
         "current": pl.Boolean,
     }
 

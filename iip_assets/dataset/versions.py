@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from iip_assets.dataset.dvc_objects import MissingData
 from iip_assets.dataset.layout import batch_of, is_image_path
 from iip_assets.dataset.manifest import read_manifest
-from iip_assets.dataset.words import LABELS_FILE, MASKS_FOLDER
+from iip_assets.dataset.words import MASKS_FOLDER
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,9 +24,9 @@ def data_ids(root: Path, md5: str) -> frozenset[str] | None:
 def data_rows(root: Path, md5: str) -> pl.DataFrame | None:
     """`image_id` and `mask_id` of every image of a data version; None where it is nowhere any more.
 
-    They are what `raw_dataset` will have: masks are found in the batches' `labels.csv`.
+    They are what `raw_dataset` will have: masks are found in the batches' rows.
     """
-    from iip_assets.dataset.raw import join_labels
+    from iip_assets.dataset.raw import files_to_read, join_labels
     from iip_assets.dataset.store import ImageStore
 
     manifest = _manifest(root, md5)
@@ -34,7 +34,7 @@ def data_rows(root: Path, md5: str) -> pl.DataFrame | None:
         return None
     store = ImageStore.open(root)
     try:
-        store.fetch([one for path, one in manifest.items() if path.endswith(f"/{LABELS_FILE}")])
+        store.fetch(files_to_read(manifest))
         return join_labels(manifest, store.read).images.select("image_id", "mask_id")
     except MissingData:
         return None

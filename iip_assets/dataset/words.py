@@ -26,6 +26,7 @@ UNKNOWN = "unknown"
 """The slice of what is not known. In labels.csv the word means the same as an empty cell."""
 
 LABELS_FILE = "labels.csv"
+ANNOTATIONS_FILE = "annotations.csv"
 LABELING_FILE = "LABELING.md"
 BATCHES_FOLDER = "batches"
 MASKS_FOLDER = "masks"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,7 +16,7 @@ import torch
 from iip_assets.embeddings.onnx_session import open_session, run
 
 OPSET = 18
-"""The operator set that torch's exporter writes without converting."""
+"""The operator set that is written."""
 
 TOLERANCE = 1e-4
 """How far the exported numbers may lie from torch's, relative to their size (1 at least)."""
@@ -41,22 +43,22 @@ def export_onnx(
     training = module.training
     module.eval()
     example = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
-    with _quiet(), torch.no_grad():
-        program = torch.onnx.export(
+    with _quiet(), torch.no_grad(), tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        torch.onnx.export(
             module,
             (example,),
-            dynamo=True,
+            file,
+            # The exporter by tracing takes a fifth of the time of the one by torch.export.
+            dynamo=False,
             opset_version=OPSET,
             input_names=[input_name],
             output_names=[output_name],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            verbose=False,
+            dynamic_axes={input_name: {0: "batch"}, output_name: {0: "batch"}},
         )
         expected = module(example).numpy()
+        data = _stripped(onnx.load(file))
     module.train(training)
-    if program is None:
-        raise ExportError("torch.onnx.export gave no program; it does so only for its old exporter")
-    data = _stripped(program.model_proto)
     check_equal(data, example.numpy(), expected)
     return data
 

@@ -61,6 +61,8 @@ class Performer:
         outcomes: What was performed so far, by asset.
         anew: Assets that are computed though their result is recorded, and each image of them; the
             new result takes the place of the old one.
+        aside: Whether what comes of it is not what the workspace holds: the pages of reports, the
+            failures and what killed runs left behind stay as they are.
     """
 
     project: Project
@@ -68,6 +70,7 @@ class Performer:
     say: Callable[[str], None]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     anew: Collection[str] = ()
+    aside: bool = False
 
     def perform(self, asset: Asset[..., Any], *, loaded: object) -> Outcome:
         """Brings the asset up to what its code, settings and inputs say now.
@@ -93,13 +96,14 @@ class Performer:
             known = workspace.actions.find(asset.name, action.key)
             anew = asset.name in self.anew
             if known is not None and not anew and workspace.artifacts.has(known.artifact):
-                workspace.failures.clear(asset.name)
+                self._succeeded(asset)
                 outcome = Outcome(known, reused=True, seconds=time.monotonic() - started)
             else:
                 record = self._compute(asset, action, started)
                 same = known.data_version == record.data_version if known and anew else None
                 outcome = Outcome(record, reused=False, seconds=record.seconds, same=same)
-            self._publish(outcome.record)
+            if not self.aside:
+                self._publish(outcome.record)
             self.outcomes[asset.name] = outcome
             return outcome
 
@@ -133,6 +137,7 @@ class Performer:
                     name: self.ledger.observed(name) for name in self.project.graph.sources
                 },
             },
+            recorded=self._recorded,
         )
         try:
             result = self._call(asset, work, action)
@@ -143,7 +148,8 @@ class Performer:
         except MovedMeanwhileError:
             raise
         except Exception as error:
-            workspace.failures.add(asset.name, action.key, f"{type(error).__name__}: {error}")
+            if not self.aside:
+                workspace.failures.add(asset.name, action.key, f"{type(error).__name__}: {error}")
             raise
         if self._action(asset).key != action.key:
             raise MovedMeanwhileError(
@@ -172,7 +178,7 @@ class Performer:
             features=tuple(work.features),
         )
         workspace.actions.add(record)
-        workspace.failures.clear(asset.name)
+        self._succeeded(asset)
         shutil.rmtree(self._scratch(asset, action), ignore_errors=True)
         return record
 
@@ -181,9 +187,13 @@ class Performer:
         workshop = self.project.workspace.state / "scratch" / asset.name
         own = workshop / action.key[:16]
         for folder in workshop.glob("*"):
-            if folder != own or asset.name in self.anew:
+            if asset.name in self.anew or (folder != own and not self.aside):
                 shutil.rmtree(folder)
         return own
+
+    def _succeeded(self, asset: Asset[..., Any]) -> None:
+        if not self.aside:
+            self.project.workspace.failures.clear(asset.name)
 
     def _refuse_other_code(self, asset: Asset[..., Any], action: Action) -> None:
         if self.project.code_keys.of(asset.function).key != action.code.key:
@@ -208,6 +218,15 @@ class Performer:
             keywords[asset.work] = work
         inputs = [self._load(name, action) for name in asset.inputs]
         return asset.function(*inputs, **keywords)
+
+    def _recorded(self, asset: str, data_version: str) -> Any:
+        workspace = self.project.workspace
+        for record in workspace.actions.all(asset):
+            if record.data_version == data_version and workspace.artifacts.has(record.artifact):
+                return workspace.artifacts.get(record.artifact)
+        raise LookupError(
+            f"no value of {asset} of the data version {data_version!r} is kept in this workspace"
+        )
 
     def _load(self, name: str, action: Action) -> Any:
         source = self.project.graph.sources.get(name)

@@ -33,6 +33,8 @@ class Work:
             nobody is to go on.
         provenance: What the run is of, for whoever logs it elsewhere: asset, action key, code key,
             git commit, the data versions of inputs and of the sources.
+        recorded: Gives what an asset held at a data version that a setting names, whatever it
+            holds now. Raises LookupError where no such value is kept.
         images_computed: Rows that feature tables computed so far.
         images_reused: Rows that they already had.
         features: The feature tables used so far, by the names of their variants.
@@ -46,6 +48,7 @@ class Work:
     anew: bool = field(default=False)
     scratch: Path | None = field(default=None)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    recorded: Callable[[str, str], Any] = field(default=lambda asset, data_version: None)
     images_computed: int = field(default=0)
     images_reused: int = field(default=0)
     features: list[str] = field(default_factory=list)

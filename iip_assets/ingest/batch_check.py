@@ -11,12 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from iip_assets.dataset.annotations import parse_annotations
 from iip_assets.dataset.decode import Undecodable, decode_image, decode_mask
 from iip_assets.dataset.labels import LabelFile, LabelRow, Listing, parse_labels
 from iip_assets.dataset.layout import is_image_path, sort_out
 from iip_assets.dataset.problems import Problem, shown
 from iip_assets.dataset.store import content_md5
-from iip_assets.dataset.words import BATCHES_FOLDER, LABELS_FILE, MASKS_FOLDER
+from iip_assets.dataset.words import (
+    ANNOTATIONS_FILE,
+    BATCHES_FOLDER,
+    LABELS_FILE,
+    MASKS_FOLDER,
+)
 from iip_assets.engine.progress import track
 from iip_assets.ingest.batch_files import BatchFile, file_md5
 from iip_assets.ingest.present_data import PresentData
@@ -48,7 +54,7 @@ class CheckedBatch:
 
     Attributes:
         images: Path to image id of every picture; masks are none.
-        rows: How many rows of labels.csv count.
+        rows: How many rows of labels.csv and annotations.csv count.
         problems: Why it cannot be taken; none when it is sound.
         tags: Further columns of labels.csv, with the known column that each may be meant to be.
     """
@@ -105,24 +111,33 @@ def check_batch(
         layout = sort_out({f"{BATCHES_FOLDER}/{batch}/{path}": md5 for path, md5 in md5s.items()})
         within = len(f"{BATCHES_FOLDER}/{batch}/")
         pictures = {path[within:]: md5 for path, md5 in layout.images.items()}
-        labels = _labels(folder, batch, md5s, frozenset({*pictures.values(), *present.images}))
-        named = {row.mask_path for row in labels.rows if row.mask_path is not None}
-        told = {row.image_id for row in labels.rows}
+        listing = Listing(md5s, frozenset({*pictures.values(), *present.images}))
+        labels, annotations = (
+            _read_rows(folder, batch, name, listing) for name in (LABELS_FILE, ANNOTATIONS_FILE)
+        )
+        rows = [
+            (name, row)
+            for name, found in ((LABELS_FILE, labels), (ANNOTATIONS_FILE, annotations))
+            for row in found.rows
+        ]
+        named = {row.mask_path for _, row in rows if row.mask_path is not None}
+        told = {row.image_id for _, row in rows}
         # As in the data: what a row calls a mask is no picture, wherever it lies, unless labelled.
         images = {path: md5 for path, md5 in pictures.items() if path not in named or md5 in told}
         strays = [replace(stray, file=stray.file[within:]) for stray in layout.strays]
         sizes = _Sizes(examined, images, present, rules)
-        masked = [row for row in labels.rows if row.mask_id is not None]
-        masks = pool.map(lambda row: _mask_problem(folder, batch, row, sizes), masked)
+        masked = [(name, row) for name, row in rows if row.mask_id is not None]
+        masks = pool.map(lambda one: _mask_problem(folder, batch, one[0], one[1], sizes), masked)
+        unread = (*labels.problems, *annotations.problems)
         problems = [
             *strays,
-            *labels.problems,
+            *unread,
             *(mask for mask in masks if mask is not None),
             *_undecodable(batch, examined, images),
-            *_unnamed_masks(batch, md5s, named, labels),
+            *([] if unread else _unnamed_masks(batch, md5s, named)),
         ]
     in_order = tuple(sorted(set(problems), key=_order))
-    return CheckedBatch(images, len(labels.rows), in_order, labels.tags)
+    return CheckedBatch(images, len(rows), in_order, labels.tags)
 
 
 def _examine(folder: Path, file: BatchFile, rules: PictureRules) -> _Examined:
@@ -142,19 +157,16 @@ def _too_large(size: int) -> str:
     return f"{size / 1e6:,.0f} MB, more than a picture of the allowed size can need"
 
 
-def _labels(folder: Path, batch: str, md5s: Mapping[str, str], known: frozenset[str]) -> LabelFile:
-    if LABELS_FILE not in md5s:
+def _read_rows(folder: Path, batch: str, name: str, listing: Listing) -> LabelFile:
+    if name not in listing.files:
         return _NO_LABELS
-    file = folder / LABELS_FILE
+    file = folder / name
     if file.stat().st_size > _LARGEST_LABELS_BYTES:
         why = f"the file has more than {_LARGEST_LABELS_BYTES // 10**6} MB"
         mend = "split it into several batches"
-        return replace(
-            _NO_LABELS, problems=(Problem(batch, LABELS_FILE, None, None, None, why, mend),)
-        )
-    return parse_labels(
-        file.read_bytes(), batch=batch, file=LABELS_FILE, listing=Listing(md5s, known)
-    )
+        return replace(_NO_LABELS, problems=(Problem(batch, name, None, None, None, why, mend),))
+    parse = parse_labels if name == LABELS_FILE else parse_annotations
+    return parse(file.read_bytes(), batch=batch, file=name, listing=listing)
 
 
 class _Sizes:
@@ -199,13 +211,15 @@ class _Sizes:
         return (folder / path).read_bytes()
 
 
-def _mask_problem(folder: Path, batch: str, row: LabelRow, sizes: _Sizes) -> Problem | None:
+def _mask_problem(
+    folder: Path, batch: str, name: str, row: LabelRow, sizes: _Sizes
+) -> Problem | None:
     value = shown(row.mask_path or row.mask_id or "")
     try:
         size = sizes.of(row.image_id)
     except Undecodable as reason:
         why, mend = f"its picture in the data cannot be decoded: {reason}", "leave the mask out"
-        return Problem(batch, LABELS_FILE, row.row, "mask", value, why, mend)
+        return Problem(batch, name, row.row, "mask", value, why, mend)
     if size is None:
         return None
     height, width = size
@@ -214,7 +228,7 @@ def _mask_problem(folder: Path, batch: str, row: LabelRow, sizes: _Sizes) -> Pro
         decode_mask(data, height=height, width=width, n_classes=len(sizes.rules.mask_classes))
     except Undecodable as reason:
         mend = "mend the mask as said, or empty the cell"
-        return Problem(batch, LABELS_FILE, row.row, "mask", value, str(reason), mend)
+        return Problem(batch, name, row.row, "mask", value, str(reason), mend)
     return None
 
 
@@ -229,16 +243,15 @@ def _undecodable(
     ]
 
 
-def _unnamed_masks(
-    batch: str, md5s: Mapping[str, str], named: set[str], labels: LabelFile
-) -> list[Problem]:
+def _unnamed_masks(batch: str, md5s: Mapping[str, str], named: set[str]) -> list[Problem]:
     """Masks that no row names would be in the data and never be used.
 
-    Where rows could not be read it is not known what they name, so nothing is said.
+    Where rows could not be read it is not known what they name: then this is not asked.
     """
-    if labels.problems:
-        return []
-    why, mend = "no row of labels.csv names this mask", "name it in the mask column, or delete it"
+    why, mend = (
+        "no row of labels.csv or annotations.csv names it",
+        "name it in the mask column, or delete it",
+    )
     return [
         Problem(batch, shown(path), None, None, None, why, mend)
         for path in md5s

@@ -1,7 +1,8 @@
 """Which images go out, and what is said of them: decided from tables alone, no file touched.
 
 What counts now goes out. An image's label, mask and facts are those of the table of images; beside
-them go the other labelers of the batch whose label counts. What a later batch corrected does not.
+them go the other labelers of the batch whose label counts. What a later batch corrected does not,
+nor do annotations: what comes back would be label rows, and count.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from iip_assets.dataset.words import BATCHES_FOLDER, FACTS
+from iip_assets.dataset.words import ANNOTATIONS_FILE, BATCHES_FOLDER, FACTS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -88,6 +89,14 @@ def rows_to_export(
     return sorted(exported, key=lambda one: one.name)
 
 
+def annotations_left(label_rows: pl.DataFrame, *, batch: str | None = None) -> int:
+    """How many rows of annotations.csv do not go out, of one batch or of all."""
+    return sum(
+        row.get("file") == ANNOTATIONS_FILE and not row["current"] and batch in (None, row["batch"])
+        for row in label_rows.iter_rows(named=True)
+    )
+
+
 def _batches(image: Mapping[str, Any], told: Iterable[Mapping[str, Any]]) -> set[str]:
     folders = image["path"].split("/")
     own = {folders[1]} if folders[0] == BATCHES_FOLDER and len(folders) > 2 else set()
@@ -124,7 +133,11 @@ def _export_image(
     else:
         counts = _opinion(current)
         others = [
-            _opinion(row) for row in rows if row["batch"] == current["batch"] and row is not current
+            _opinion(row)
+            for row in rows
+            if row["batch"] == current["batch"]
+            and row is not current
+            and row.get("file") != ANNOTATIONS_FILE
         ]
         counts, others = _with_mask(image["mask_id"], counts, others)
     return ExportImage(

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from iip_assets.dataset.words import LABELS_FILE
+from iip_assets.dataset.words import ANNOTATIONS_FILE, LABELS_FILE
 from iip_assets.ingest.batch_files import READY_FILE, list_batch
 
 INBOX_FOLDER = "inbox"
@@ -56,7 +56,7 @@ def _fingerprint(folder: Path) -> str | None:
     hasher = hashlib.sha256(f"{ready.st_ctime_ns}\n".encode())
     for file in list_batch(folder, folder.name).files:
         hasher.update(f"{file.path}\n{file.size}\n".encode("utf-8", "surrogateescape"))
-        if file.path == LABELS_FILE:
-            with (folder / LABELS_FILE).open("rb") as labels:
+        if file.path in (LABELS_FILE, ANNOTATIONS_FILE):
+            with (folder / file.path).open("rb") as labels:
                 hasher.update(hashlib.file_digest(labels, "sha256").digest())
     return hasher.hexdigest()

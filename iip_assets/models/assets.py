@@ -1,17 +1,15 @@
-"""The filter, the segmenter, their predictions and how good they are, as assets."""
+"""The filter and the segmenter, and what they learn from, as assets."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
 from iip_assets.engine.asset import Work, asset
-from iip_assets.engine.values import Check, CheckSpec, Files, Result, Rows, Setting, Skipped
+from iip_assets.engine.values import CheckSpec, Files, Result, Setting, Skipped
 from iip_assets.settings import (
     ComputeSettings,
-    EvaluationSettings,
     FilterSettings,
     SegmenterSettings,
-    ThresholdSettings,
     TrackingSettings,
     TrainingSettings,
 )
@@ -90,13 +88,14 @@ def iris_filter_model(
     Trained on the rebalanced training pictures, calibrated and stopped on the validation pictures.
     """
     from iip_assets.engine.figures import figure_markdown
-    from iip_assets.models.around import machine_of, tracked_training
+    from iip_assets.metrics.intervals import Intervals
     from iip_assets.models.examples import weights_of
     from iip_assets.models.figures import history_figure
     from iip_assets.models.filter import build_filter, recipe_of, why_not
-    from iip_assets.models.intervals import Intervals
     from iip_assets.models.pictures import picture_reader
     from iip_assets.models.summaries import card_facts, card_summary, filter_classes_check
+    from iip_assets.models.teacher import teacher_files
+    from iip_assets.training.around import machine_of, tracked_training
 
     reason = why_not(filter_examples)
     if reason is not None:
@@ -112,6 +111,7 @@ def iris_filter_model(
             recipe_of(recipe, training, Intervals(resamples, confidence, interval_seed)),
             load=picture_reader(work.root, filter_examples["image_id"], max_megapixels),
             around=around,
+            teacher=teacher_files(work, "iris_filter_model", recipe.teacher),
         )
     card = card_facts(parts["card.json"])
     return Result(
@@ -152,12 +152,13 @@ def segmentation_model(
     """The segmenter: names the class of every pixel; a U-Net trained on the training masks."""
     from iip_assets.dataset.store import ImageStore
     from iip_assets.engine.figures import figure_markdown
-    from iip_assets.models.around import machine_of, tracked_training
+    from iip_assets.metrics.intervals import Intervals
     from iip_assets.models.examples import weights_of
     from iip_assets.models.figures import history_figure
-    from iip_assets.models.intervals import Intervals
     from iip_assets.models.segmentation_model import build_segmenter, recipe_of, why_not
     from iip_assets.models.summaries import card_facts, card_summary, segmenter_checks
+    from iip_assets.models.teacher import teacher_files
+    from iip_assets.training.around import machine_of, tracked_training
 
     rows = segmenter_examples
     reason = why_not(rows, classes)
@@ -181,6 +182,7 @@ def segmentation_model(
                 max_megapixels=max_megapixels,
             ),
             around=around,
+            teacher=teacher_files(work, "segmentation_model", recipe.teacher),
         )
     card = card_facts(parts["card.json"])
     return Result(
@@ -190,208 +192,4 @@ def segmentation_model(
             "history_plot": figure_markdown(history_figure(card), "the segmenter by epoch"),
         },
         checks=segmenter_checks(card),
-    )
-
-
-@asset(room="models", kinds={"onnx", "polars"})
-def filter_verdicts(
-    image_embeddings: pl.DataFrame,
-    iris_filter_model: Files,
-    filter_examples: pl.DataFrame,
-    *,
-    costs: Annotated[ThresholdSettings, Setting("threshold")],
-    resamples: Annotated[int, Setting("evaluation.resamples")],
-    confidence: Annotated[float, Setting("evaluation.confidence")],
-    interval_seed: Annotated[int, Setting("evaluation.seed")],
-    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
-    threads: Annotated[int, Setting("compute.threads")],
-    work: Work,
-) -> Result[dict[str, pl.DataFrame]]:
-    """What the filter says of every picture, and which pass at the threshold of least cost."""
-    from iip_assets.embeddings.device import core_count
-    from iip_assets.engine.figures import figure_markdown
-    from iip_assets.models import verdicts
-    from iip_assets.models.figures import threshold_figure
-    from iip_assets.models.filter_scores import score_pictures
-    from iip_assets.models.threshold import Costs
-
-    scores = score_pictures(
-        iris_filter_model,
-        image_embeddings,
-        root=work.root,
-        fill=work.fill,
-        max_megapixels=max_megapixels,
-        threads=core_count(threads),
-        chunk=_CHUNK,
-    )
-    tables = verdicts.filter_verdicts_tables(
-        scores,
-        filter_examples,
-        usable=costs.usable,
-        costs=Costs(costs.lost_iris_cost, costs.failed_segmentation_cost),
-        resamples=resamples,
-        confidence=confidence,
-        seed=interval_seed,
-    )
-    threshold = tables["threshold"].row(0, named=True)
-    next_ones = verdicts.to_label_next(
-        tables["verdicts"], threshold=threshold["threshold"], most=_SHOWN
-    )
-    return Result(
-        tables,
-        metadata={
-            "rows": tables["verdicts"].height,
-            **verdicts.counted(tables["verdicts"]),
-            "threshold": Rows([threshold]),
-            "rejected_without_label": Rows(
-                next_ones.select("image_id", "predicted", "usable_score").to_dicts()
-            ),
-            "cost_plot": figure_markdown(
-                threshold_figure(tables["curve"], threshold), "cost of the filter by threshold"
-            ),
-        },
-    )
-
-
-@asset(room="models", kinds={"polars"})
-def held_out_pictures(
-    raw_dataset: dict[str, pl.DataFrame], data_splits: pl.DataFrame
-) -> Result[pl.DataFrame]:
-    """What the models are asked about: label and mask of the validation and test pictures.
-
-    While this table and the models stand, nothing is predicted again.
-    """
-    from iip_assets.models.examples import held_out_rows
-
-    table = held_out_rows(raw_dataset["images"], data_splits)
-    counts = {"labelled": table["label"].count(), "masks": table["mask_id"].count()}
-    return Result(table, metadata={"rows": table.height, **counts})
-
-
-@asset(room="models", kinds={"onnx", "polars"})
-def predictions(
-    held_out_pictures: pl.DataFrame,
-    filter_verdicts: dict[str, pl.DataFrame] | Skipped,
-    segmentation_model: Files | Skipped,
-    *,
-    classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
-    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
-    threads: Annotated[int, Setting("compute.threads")],
-    work: Work,
-) -> Result[pl.DataFrame] | Result[Skipped]:
-    """What both models say of the validation and test pictures."""
-    import polars as pl
-
-    from iip_assets.dataset.store import ImageStore
-    from iip_assets.embeddings.device import core_count
-    from iip_assets.models import predict
-    from iip_assets.models.segment_rows import segment_chunk
-    from iip_assets.models.segmentation import Segmenter
-    from iip_assets.models.summaries import model_digest
-
-    if isinstance(filter_verdicts, Skipped) and isinstance(segmentation_model, Skipped):
-        reasons = f"{filter_verdicts.reason}; {segmentation_model.reason}"
-        return Result(Skipped(f"there is no model: {reasons}"))
-    pictures = held_out_pictures
-    filtered = None if isinstance(filter_verdicts, Skipped) else filter_verdicts["verdicts"]
-    segmented = None
-    if not isinstance(segmentation_model, Skipped):
-        store = ImageStore.open(work.root)
-        masked = pictures.filter(pl.col("mask_id").is_not_null()).select("image_id", "mask_id")
-        store.fetch([*masked["image_id"], *masked["mask_id"]])
-        cores = core_count(threads)
-        segmented = work.fill(
-            "segmentations",
-            masked,
-            segment_chunk,
-            given={
-                "model": model_digest(segmentation_model),
-                "max_megapixels": max_megapixels,
-            },
-            tools={
-                "segmenter": Segmenter(segmentation_model.parts, threads=cores),
-                "store": store,
-                "threads": cores,
-            },
-            chunk=_CHUNK,
-        ).frame
-    table = predict.predictions_table(
-        pictures,
-        predict.filter_columns(pictures, filtered),
-        predict.segmenter_columns(segmented, classes),
-    )
-    return Result(
-        table,
-        metadata={
-            "rows": table.height,
-            "filtered": table["predicted"].count(),
-            "segmented": table["confusion"].count(),
-        },
-    )
-
-
-@asset(
-    room="models",
-    kinds={"polars"},
-    checks=[
-        CheckSpec("filter_beats_baseline", "The filter beats always saying the commonest class."),
-        CheckSpec(
-            "segmenter_beats_baseline",
-            "The segmenter beats always saying the commonest class at each place.",
-        ),
-    ],
-)
-def model_evaluation(
-    predictions: pl.DataFrame,
-    raw_dataset: dict[str, pl.DataFrame],
-    data_splits: pl.DataFrame,
-    lighting_stats: pl.DataFrame,
-    background_stats: pl.DataFrame,
-    *,
-    judgement: Annotated[EvaluationSettings, Setting("evaluation")],
-    age_bands: Annotated[tuple[int, ...], Setting("slices.age_bands")],
-    axes: Annotated[tuple[str, ...], Setting("slices.axes")],
-    classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
-    costs: Annotated[ThresholdSettings, Setting("threshold")],
-) -> Result[dict[str, pl.DataFrame]]:
-    """How good both models are on the test pictures, overall and by slice, with intervals."""
-    import polars as pl
-
-    from iip_assets.dataset.slices import slice_table
-    from iip_assets.engine.figures import figure_markdown
-    from iip_assets.models.evaluation import Judgement, beats_baseline, evaluate, gate_of
-    from iip_assets.models.figures import confusion_figure, slices_figure
-    from iip_assets.models.summaries import headline_rows
-
-    images = raw_dataset["images"]
-    training = data_splits.filter(pl.col("split") == "train").join(images, on="image_id")
-    tables = evaluate(
-        predictions,
-        training["label"].drop_nulls().to_list(),
-        data_splits.select("image_id", "group_id"),
-        slice_table(
-            images, age_bands=age_bands, axes=axes, extra=[lighting_stats, background_stats]
-        ),
-        mask_classes=classes,
-        judgement=Judgement(**judgement.model_dump()),
-        gate=gate_of(costs),
-    )
-    metrics = tables["metrics"]
-    verdicts = {model: beats_baseline(metrics, model) for model in ("filter", "segmenter")}
-    return Result(
-        tables,
-        metadata={
-            "rows": metrics.height,
-            "headline": Rows(headline_rows(metrics)),
-            "confusion_plot": figure_markdown(
-                confusion_figure(tables["confusion"], metrics), "confusion matrix of each model"
-            ),
-            "slices_plot": figure_markdown(
-                slices_figure(metrics), "each model's headline metric by slice, with intervals"
-            ),
-        },
-        checks=[
-            Check(f"{model}_beats_baseline", passed=verdict.beats, description=verdict.why)
-            for model, verdict in verdicts.items()
-        ],
     )

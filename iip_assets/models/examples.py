@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from iip_assets.engine.values import Skipped
-from iip_assets.models.words import FILTER_CLASSES
+from iip_assets.metrics.words import FILTER_CLASSES
 
 
 def labelled_pictures(
@@ -33,18 +33,6 @@ def masked_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
         .join(images.select("image_id", "mask_id"), on="image_id")
         .filter(pl.col("mask_id").is_not_null())
         .select("image_id", "mask_id", "split", "group_id")
-        .sort("image_id")
-    )
-
-
-def held_out_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
-    """`image_id`, `split`, `label` and (if valid) `mask_id` of validation and test pictures."""
-    return (
-        splits.filter(pl.col("split") != "train")
-        .select("image_id", "split", "has_mask")
-        .join(images.select("image_id", "label", "mask_id"), on="image_id")
-        .with_columns(mask_id=pl.when("has_mask").then("mask_id"))
-        .select("image_id", "split", "label", "mask_id")
         .sort("image_id")
     )
 

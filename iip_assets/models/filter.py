@@ -15,7 +15,10 @@ from safetensors.torch import save
 
 from iip_assets.dataset.decode import NOT_LABELLED
 from iip_assets.embeddings.onnx_export import check_equal
-from iip_assets.models.calibration import fit_temperature, softmax
+from iip_assets.metrics.calibration import fit_temperature, softmax
+from iip_assets.metrics.intervals import Intervals
+from iip_assets.metrics.judged import judge_filter, score
+from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.models.filter_head import (
     Examples,
     class_balanced,
@@ -31,14 +34,12 @@ from iip_assets.models.filter_network import (
     train_network,
 )
 from iip_assets.models.filter_onnx import filter_onnx, head_onnx
-from iip_assets.models.intervals import Intervals
-from iip_assets.models.judged import judge_filter, score
-from iip_assets.models.preflight import Checks, is_wanted, look_at_start
+from iip_assets.models.filter_teacher import softened_truth
 from iip_assets.models.preprocess import Frame
-from iip_assets.models.tracking import log_validation
-from iip_assets.models.training import Around, Schedule, Trained
-from iip_assets.models.words import FILTER_CLASSES
 from iip_assets.settings import FilterSettings, TrainingSettings
+from iip_assets.training.preflight import Checks, is_wanted, look_at_start
+from iip_assets.training.tracking import log_validation
+from iip_assets.training.trainer import Around, Schedule, Trained
 
 LEAST_PICTURES = 10
 """Fewer labelled training pictures than this train no filter."""
@@ -51,6 +52,8 @@ class FilterRecipe:
     """How the filter is trained and judged."""
 
     train: Literal["head", "network"]
+    network: str
+    teacher_share: float
     width: int
     height: int
     schedule: Schedule
@@ -67,6 +70,8 @@ def recipe_of(
     schedules = {"head": head_schedule, "network": network_schedule}
     return FilterRecipe(
         train=settings.train,
+        network=settings.network,
+        teacher_share=settings.teacher_share,
         width=settings.width,
         height=settings.height,
         schedule=schedules[settings.train](settings),
@@ -120,6 +125,7 @@ def build_filter(
     *,
     load: LoadPicture,
     around: Around,
+    teacher: Mapping[str, bytes] | None = None,
 ) -> dict[str, bytes]:
     """The filter's files.
 
@@ -134,9 +140,11 @@ def build_filter(
         recipe: How to train and judge.
         load: Reads a picture (H, W, 3) by its id; asked only where a whole network is trained.
         around: Where to train, watched by whom.
+        teacher: The files of a filter that a whole network learns from beside the labels.
 
     Raises:
         CannotLearnError: A check before a long training failed.
+        UnfitTeacherError: The teacher cannot teach it.
     """
     dimensions = len(pictures["embedding"][0])
     held_out = pictures.filter(pl.col("split") == "validation")
@@ -151,8 +159,16 @@ def build_filter(
         )
     else:
         facts |= {"input_width": recipe.width, "input_height": recipe.height}
+        if recipe.network not in ("", facts["backbone"]):
+            facts |= {"backbone": recipe.network, "weights_sha256": ""}
         files, logits, temperature, trained = _network(
-            pictures, (training, validation), backbone, recipe, load=load, around=around
+            pictures,
+            (training, validation),
+            backbone,
+            recipe,
+            load=load,
+            around=around,
+            teacher=teacher,
         )
     card = {
         **facts,
@@ -217,6 +233,7 @@ def _network(
     *,
     load: LoadPicture,
     around: Around,
+    teacher: Mapping[str, bytes] | None,
 ) -> Built:
     """Files, validation logits, temperature and course of a whole network."""
     training, validation = examples
@@ -225,10 +242,22 @@ def _network(
     frame = Frame.of_card({**card, "input_width": recipe.width, "input_height": recipe.height})
 
     def part(split: str, examples: Examples) -> LabelledPictures:
-        ids = pictures.filter(pl.col("split") == split)["image_id"].to_list()
+        rows = pictures.filter(pl.col("split") == split)
+        ids = rows["image_id"].to_list()
+        truth: NDArray[np.int64] | NDArray[np.float32] = examples.classes
+        if teacher is not None and split == "train":
+            truth = softened_truth(
+                rows,
+                examples.classes,
+                teacher,
+                backbone_sha256=card["weights_sha256"],
+                load_picture=load,
+                share=recipe.teacher_share,
+                threads=around.machine.threads,
+            )
         return LabelledPictures(
             lambda place: load(ids[place]),
-            examples.classes,
+            truth,
             class_balanced(examples, classes),
             frame=frame,
             seed=recipe.schedule.seed,
@@ -237,7 +266,7 @@ def _network(
         )
 
     learned, held_out = part("train", training), part("validation", validation)
-    network = build_classifier(backbone, classes, seed=recipe.schedule.seed)
+    network = build_classifier(backbone, classes, seed=recipe.schedule.seed, model=recipe.network)
     if is_wanted(recipe.checks, recipe.schedule, len(learned)):
         batch = [learned[0, place] for place in range(min(8, len(learned)))]
         images, truth, counted = (torch.stack(parts) for parts in zip(*batch, strict=True))
@@ -328,4 +357,7 @@ def _counts(pictures: pl.DataFrame) -> dict[str, dict[str, int]]:
 
 
 def _facts(recipe: FilterRecipe) -> dict[str, Any]:
-    return {"train": recipe.train, **asdict(recipe.schedule)}
+    facts: dict[str, Any] = {"train": recipe.train, **asdict(recipe.schedule)}
+    if recipe.train == "network":
+        facts |= {"network": recipe.network, "teacher_share": recipe.teacher_share}
+    return facts

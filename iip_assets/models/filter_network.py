@@ -17,10 +17,10 @@ from torch.utils.data import DataLoader, Dataset
 from iip_assets.embeddings.letterbox import letterbox_image
 from iip_assets.embeddings.onnx_export import export_onnx
 from iip_assets.models.augment import augment
-from iip_assets.models.epoch_order import EpochOrder, in_order
 from iip_assets.models.filter_head import ClassifierTask
 from iip_assets.models.preprocess import Frame
-from iip_assets.models.training import (
+from iip_assets.training.epoch_order import EpochOrder, in_order
+from iip_assets.training.trainer import (
     Around,
     Best,
     Schedule,
@@ -82,14 +82,28 @@ class LabelledPictures(Dataset[tuple[Tensor, Tensor, Tensor]]):
         return letterbox_image(image, self._frame.width, self._frame.height)
 
 
-def build_classifier(backbone: Mapping[str, bytes], classes: int, *, seed: int) -> torch.nn.Module:
-    """The backbone with its weights and a new classifier, (B, 3, H, W) to logits (B, K)."""
+def build_classifier(
+    backbone: Mapping[str, bytes], classes: int, *, seed: int, model: str = ""
+) -> torch.nn.Module:
+    """A network with a new classifier, (B, 3, H, W) to logits (B, K).
+
+    Args:
+        backbone: The backbone's files.
+        classes: K.
+        seed: Of the weights that start from nothing.
+        model: A timm model; the backbone with its weights where it is empty or that very model.
+
+    Raises:
+        ValueError: timm has no such model.
+    """
     card = json.loads(backbone["card.json"])
+    name = model or card["model"]
+    if not timm.is_model(name):
+        raise ValueError(f"timm has no model {name!r}; correct filter.network")
     with seeded(seed, threads=1):
-        network: torch.nn.Module = timm.create_model(
-            card["model"], pretrained=False, num_classes=classes
-        )
-    network.load_state_dict(load(backbone["backbone.safetensors"]), strict=False)
+        network: torch.nn.Module = timm.create_model(name, pretrained=False, num_classes=classes)
+    if name == card["model"]:
+        network.load_state_dict(load(backbone["backbone.safetensors"]), strict=False)
     return network
 
 

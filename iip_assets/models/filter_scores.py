@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from iip_assets.dataset.store import ImageStore
+from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.engine.values import Files
+from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.models.filter_pixels import FilterFromPixels, score_chunk
-from iip_assets.models.predict import has_head, head_scores, network_scores
 from iip_assets.models.summaries import model_digest
 
 if TYPE_CHECKING:
     from iip_assets.engine.features import Filled
+
+
+def has_head(files: Mapping[str, bytes]) -> bool:
+    """Whether a filter says its word from embeddings; if not, it must see the pixels."""
+    return "filter_head.onnx" in files
+
+
+def head_scores(embeddings: pl.DataFrame, files: Mapping[str, bytes]) -> pl.DataFrame:
+    """`image_id` and `prob_<class>` of every embedded picture, by the head alone."""
+    known = embeddings.sort("image_id")
+    if known.is_empty():
+        return scores_table([], np.zeros((0, len(FILTER_CLASSES)), np.float32))
+    vectors = np.array(known["embedding"].to_list(), dtype=np.float32)
+    session = open_session(files["filter_head.onnx"], threads=1)
+    return scores_table(known["image_id"].to_list(), run(session, vectors))
+
+
+def network_scores(filled: pl.DataFrame) -> pl.DataFrame:
+    """`image_id` and `prob_<class>` from what `filter_pixels.score_chunk` gave."""
+    ordered = filled.sort("image_id")
+    found = np.array(ordered["probabilities"].to_list(), np.float32)
+    return scores_table(ordered["image_id"].to_list(), found.reshape(-1, len(FILTER_CLASSES)))
 
 
 def score_pictures(
@@ -53,3 +77,17 @@ def score_pictures(
         chunk=chunk,
     )
     return network_scores(filled.frame)
+
+
+def score_columns() -> dict[str, pl.DataType]:
+    """The schema of a table of scores."""
+    return {
+        "image_id": pl.String(),
+        **{f"prob_{name}": pl.Float32() for name in FILTER_CLASSES},
+    }
+
+
+def scores_table(image_ids: Sequence[str], probabilities: np.ndarray) -> pl.DataFrame:
+    """`image_id` and `prob_<class>` from (N, K) probabilities."""
+    columns = {f"prob_{name}": probabilities[:, place] for place, name in enumerate(FILTER_CLASSES)}
+    return pl.DataFrame({"image_id": list(image_ids), **columns}, schema=score_columns())

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from iip_assets.models.processes import total
+from iip_assets.training.processes import total
 
 
 def segmentation_loss(logits: Tensor, masks: Tensor, weights: Tensor, *, ignored: int) -> Tensor:
@@ -30,6 +30,28 @@ def cross_entropy(logits: Tensor, classes: Tensor, pixel_weights: Tensor) -> Ten
     lost, counted = total(torch.stack([(losses * pixel_weights).sum(), pixel_weights.sum()]))
     mean: Tensor = lost / counted.clamp(min=1e-6)
     return mean
+
+
+def distillation_loss(
+    logits: Tensor, said: Tensor, weights: Tensor, *, temperature: float
+) -> Tensor:
+    """Mean divergence (Kullback and Leibler) of a student from its teacher, a scalar.
+
+    Multiplied by the square of the temperature, as Hinton, Vinyals and Dean (2015) do, so that its
+    gradients are of the labels' size.
+
+    Args:
+        logits: (B, K, H, W) of the student.
+        said: (B, K, H, W) the teacher's probabilities at that temperature.
+        weights: (B,) what each picture counts.
+        temperature: By which logits were divided.
+    """
+    words = (logits / temperature).log_softmax(1)
+    apart = functional.kl_div(words, said, reduction="none").sum(1)
+    counted = weights[:, None, None].expand_as(apart)
+    lost, all_of_it = total(torch.stack([(apart * counted).sum(), counted.sum()]))
+    mean: Tensor = lost / all_of_it.clamp(min=1e-6)
+    return temperature**2 * mean
 
 
 def dice_loss(

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from iip_assets.dataset.decode import NOT_LABELLED
 from iip_assets.embeddings.letterbox import Letterbox
 
-# Mid-grey, which the networks see as 0.
-_FILL = 127
+FILL = 127
+"""Mid-grey, which the networks see as 0."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Frame:
 
     def fit_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The (H, W, 3) picture in the frame, undistorted, mid-grey around it."""
-        return self.place(*image.shape[:2]).place(image, fill=_FILL, nearest=False)
+        return self.place(*image.shape[:2]).place(image, fill=FILL, nearest=False)
 
     def fit_mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The (H, W) mask in the frame, not labelled around it."""

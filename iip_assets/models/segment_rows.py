@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.dataset.decode import decode_image, decode_mask
-from iip_assets.models.boundary import boundary_counts
+from iip_assets.metrics.boundary import boundary_counts
 from iip_assets.models.preprocess import mask_confusion
 from iip_assets.models.segmentation import Segmenter
 

@@ -11,7 +11,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from iip_assets.embeddings.onnx_session import open_session, run
+from iip_assets.models.close_look import box_around, cut_image, put_back
 from iip_assets.models.preprocess import Frame
+
+BACKGROUND = "background"
+"""The class that is no part of an eye."""
+
+
+def eye_classes(classes: Sequence[str]) -> tuple[int, ...]:
+    """The indices of the classes that are parts of an eye; none where no class is the background.
+
+    Without a background it cannot be told where the eye is.
+    """
+    if BACKGROUND not in classes:
+        return ()
+    return tuple(place for place, name in enumerate(classes) if name != BACKGROUND)
 
 
 class Segmenter:
@@ -20,6 +34,7 @@ class Segmenter:
     Attributes:
         classes: The names of its classes.
         frame: Its input.
+        looks_twice: Whether it looks at the eye once more, closely.
     """
 
     def __init__(self, files: Mapping[str, bytes], *, threads: int) -> None:
@@ -27,6 +42,8 @@ class Segmenter:
         card = json.loads(files["card.json"])
         self.classes: tuple[str, ...] = tuple(card["classes"])
         self.frame = Frame.of_card(card)
+        self.looks_twice = bool(card.get("looks_twice"))
+        self._eye = eye_classes(self.classes)
         self._prior = np.asarray(Image.open(io.BytesIO(files["prior.png"])), dtype=np.uint8)
         self._session = open_session(files["segmenter.onnx"], threads=threads)
 
@@ -34,17 +51,33 @@ class Segmenter:
         """Class indices (H, W) for each (H, W, 3) picture, at its own size."""
         if not images:
             return []
-        fitted = np.stack([self.frame.fit_image(image) for image in images])
-        logits = run(self._session, self.frame.standardise(fitted))
-        return [
+        found = [
             self.frame.classes_of(one, height=image.shape[0], width=image.shape[1])
-            for one, image in zip(logits, images, strict=True)
+            for one, image in zip(self._logits(images), images, strict=True)
         ]
+        return self._closely(images, found) if self.looks_twice else found
 
-    def segment_fitted(self, fitted: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Class indices (B, H, W) for pictures (B, H, W, 3) that are in the frame already."""
-        logits = run(self._session, self.frame.standardise(fitted))
-        return np.asarray(logits.argmax(1).astype(np.uint8))
+    def _logits(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """(B, K, h, w) of whole pictures."""
+        return self.logits_fitted(np.stack([self.frame.fit_image(image) for image in images]))
+
+    def _closely(
+        self, images: Sequence[NDArray[np.uint8]], found: list[NDArray[np.uint8]]
+    ) -> list[NDArray[np.uint8]]:
+        """What was found, with each eye looked at once more."""
+        boxes = [box_around(np.isin(one, self._eye), self.frame) for one in found]
+        seen = [(place, box) for place, box in enumerate(boxes) if box is not None]
+        if not seen:
+            return found
+        close = np.stack([cut_image(images[place], box, self.frame) for place, box in seen])
+        logits = self.logits_fitted(close)
+        for (place, box), one in zip(seen, logits, strict=True):
+            found[place] = put_back(found[place], one, box)
+        return found
+
+    def logits_fitted(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (B, K, H, W) for pictures (B, H, W, 3) that are in the frame already."""
+        return run(self._session, self.frame.standardise(fitted))
 
     def prior(self, height: int, width: int) -> NDArray[np.uint8]:
         """What a segmenter says that never looks: the training masks' commonest class by place."""

@@ -15,19 +15,20 @@ from safetensors.torch import save
 
 from iip_assets.dataset.decode import NOT_LABELLED
 from iip_assets.embeddings.onnx_export import export_onnx
-from iip_assets.models.intervals import Intervals
-from iip_assets.models.judged import judge_segmenter, score
+from iip_assets.metrics.intervals import Intervals
+from iip_assets.metrics.judged import judge_segmenter, score
 from iip_assets.models.losses import segmentation_loss
 from iip_assets.models.masked_pictures import MaskedPictures
-from iip_assets.models.preflight import Checks, is_wanted, look_at_start
-from iip_assets.models.preflight_words import Start
 from iip_assets.models.preprocess import Frame
 from iip_assets.models.segment_rows import Reader, read_pair, segment_chunk
-from iip_assets.models.segmentation import Segmenter, prior_png
+from iip_assets.models.segmentation import Segmenter, eye_classes, prior_png
 from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter
-from iip_assets.models.tracking import Shown, log_segmentations, log_validation
-from iip_assets.models.training import Around, Schedule
+from iip_assets.models.segmenter_teacher import lesson_of
 from iip_assets.settings import SegmenterSettings, TrainingSettings
+from iip_assets.training.preflight import Checks, is_wanted, look_at_start
+from iip_assets.training.preflight_words import Start
+from iip_assets.training.tracking import Shown, log_segmentations, log_validation
+from iip_assets.training.trainer import Around, Schedule
 
 _WEIGHT_DECAY = 0.01
 # Predictions that a run's page shows.
@@ -46,7 +47,9 @@ class SegmenterRecipe:
     decoder_channels: tuple[int, ...]
     width: int
     height: int
+    looks_twice: bool
     schedule: Schedule
+    teacher_share: float
     checks: Checks
     max_megapixels: float
     resamples: int
@@ -69,6 +72,7 @@ def recipe_of(
         decoder_channels=settings.decoder_channels,
         width=settings.width,
         height=settings.height,
+        looks_twice=settings.looks_twice and bool(eye_classes(classes)),
         schedule=Schedule(
             epochs=settings.epochs,
             patience=settings.patience,
@@ -77,6 +81,7 @@ def recipe_of(
             batch_size=settings.batch_size,
             seed=settings.seed,
         ),
+        teacher_share=settings.teacher_share,
         checks=training.checks,
         max_megapixels=max_megapixels,
         resamples=intervals.resamples,
@@ -104,6 +109,7 @@ def build_segmenter(
     recipe: SegmenterRecipe,
     *,
     around: Around,
+    teacher: Mapping[str, bytes] | None = None,
 ) -> dict[str, bytes]:
     """The segmenter's files.
 
@@ -116,15 +122,19 @@ def build_segmenter(
         store: Where the pictures are.
         recipe: How to build, train and judge.
         around: Where to train, watched by whom.
+        teacher: The files of a segmenter that this one learns from beside the masks.
 
     Raises:
         CannotLearnError: A check before a long training failed.
+        UnfitTeacherError: The teacher cannot teach it.
     """
     frame = Frame(recipe.width, recipe.height)
     classes = len(recipe.classes)
     threads = around.machine.threads
 
-    def examples_of(split: str) -> MaskedPictures:
+    eye = eye_classes(recipe.classes) if recipe.looks_twice else ()
+
+    def examples_of(split: str, frame: Frame = frame) -> MaskedPictures:
         part = rows.filter(pl.col("split") == split).to_dicts()
         return MaskedPictures(
             Pairs(store, part, classes, recipe.max_megapixels),
@@ -133,6 +143,7 @@ def build_segmenter(
             seed=recipe.schedule.seed,
             threads=threads,
             augmented=split == "train",
+            eye=eye if split != "test" else (),
         )
 
     examples, held_out, test = (examples_of(split) for split in ("train", "validation", "test"))
@@ -149,7 +160,17 @@ def build_segmenter(
         seed=recipe.schedule.seed,
     )
     start = _start(network, examples, recipe, threads=threads)
-    trained = train_segmenter(network, examples, held_out, recipe.schedule, around=around)
+    lesson = None
+    if teacher is not None:
+        lesson = lesson_of(teacher, frame, recipe.classes, share=recipe.teacher_share)
+    trained = train_segmenter(
+        network,
+        examples_of("train", lesson.frame) if lesson else examples,
+        held_out,
+        recipe.schedule,
+        around=around,
+        lesson=lesson,
+    )
     card: dict[str, Any] = {
         "classes": list(recipe.classes),
         "encoder": recipe.encoder,
@@ -157,6 +178,7 @@ def build_segmenter(
         "decoder_channels": list(recipe.decoder_channels),
         "input_width": recipe.width,
         "input_height": recipe.height,
+        "looks_twice": recipe.looks_twice,
         "mean": list(frame.mean),
         "std": list(frame.std),
         "pictures": dict(rows.group_by("split").len().sort("split").iter_rows()),

@@ -14,11 +14,12 @@ from typing_extensions import override
 
 from iip_assets.dataset.decode import NOT_LABELLED
 from iip_assets.embeddings.weights import PACKAGED_MODEL, packaged_weights
-from iip_assets.models.epoch_order import EpochOrder, in_order
+from iip_assets.models.lesson import Lesson
 from iip_assets.models.losses import segmentation_loss
 from iip_assets.models.masked_pictures import MaskedPictures
-from iip_assets.models.shared_norm import shared_norm
-from iip_assets.models.training import (
+from iip_assets.training.epoch_order import EpochOrder, in_order
+from iip_assets.training.shared_norm import shared_norm
+from iip_assets.training.trainer import (
     Around,
     Best,
     Schedule,
@@ -80,6 +81,7 @@ def train_segmenter(
     schedule: Schedule,
     *,
     around: Around,
+    lesson: Lesson | None = None,
 ) -> Trained:
     """Trains the network in place, on one cycle of the learning rate (Smith and Topin 2018).
 
@@ -90,6 +92,7 @@ def train_segmenter(
             the last one counts.
         schedule: How long and how fast.
         around: Where, watched by whom.
+        lesson: Of a teacher, whose frame `examples` are then in.
     """
     return run_training(
         _train,
@@ -97,6 +100,7 @@ def train_segmenter(
         examples=examples,
         validation=validation,
         schedule=schedule,
+        lesson=lesson,
         around=around,
     )
 
@@ -105,7 +109,9 @@ def _train(
     network: torch.nn.Module,
     examples: MaskedPictures,
     validation: MaskedPictures | None,
+    *,
     schedule: Schedule,
+    lesson: Lesson | None,
     around: Around,
 ) -> Trained:
     with seeded(schedule.seed, threads=around.machine.threads):
@@ -115,7 +121,7 @@ def _train(
             batches = in_order(len(validation), _VALIDATION_BATCH)
             held_out = DataLoader(validation, batch_sampler=batches)
         return train(
-            SegmenterTask(network, schedule, steps=schedule.epochs * len(order)),
+            SegmenterTask(network, schedule, steps=schedule.epochs * len(order), lesson=lesson),
             DataLoader(examples, batch_sampler=order),
             epochs=schedule.epochs,
             seed=schedule.seed,
@@ -129,19 +135,34 @@ def _train(
 class SegmenterTask(Task):
     """A step of the segmenter, and what its validation measures."""
 
-    def __init__(self, network: torch.nn.Module, schedule: Schedule, *, steps: int) -> None:
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        schedule: Schedule,
+        *,
+        steps: int,
+        lesson: Lesson | None = None,
+    ) -> None:
         # Convolutions run faster on a CPU, too, with a pixel's channels beside one another.
         super().__init__(network.to(memory_format=torch.channels_last))
         self._schedule = schedule
         self._steps = steps
+        self._lesson = lesson
         self._counts: Tensor | None = None
 
     @override
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
         images, masks, weights = batch
+        images = images.contiguous(memory_format=torch.channels_last)
+        lesson = self._lesson
+        said = lesson.hear(images) if lesson else None
+        if lesson:
+            images, masks = lesson.shrunk(images, masks)
         with shared_norm():
-            logits = self.network(images.contiguous(memory_format=torch.channels_last))
-        loss = segmentation_loss(logits.float(), masks, weights, ignored=NOT_LABELLED)
+            logits = self.network(images).float()
+        loss = segmentation_loss(logits, masks, weights, ignored=NOT_LABELLED)
+        if lesson and said is not None:
+            loss = lesson.loss(logits, said, weights, loss)
         self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(masks))
         return loss
 

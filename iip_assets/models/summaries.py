@@ -10,8 +10,7 @@ from typing import Any
 import polars as pl
 
 from iip_assets.engine.values import Check, Files, MetadataValue, Rows
-from iip_assets.models.evaluation import headline
-from iip_assets.models.preflight_words import Start, absent_classes
+from iip_assets.training.preflight_words import Start, absent_classes
 
 
 def model_digest(files: Files) -> str:
@@ -93,17 +92,6 @@ def _start_check(start: Mapping[str, float] | None) -> Check:
         f"{found.expected_loss:.3f}; one batch by heart: loss {found.learned_from:.3f} to "
         f"{found.learned_to:.3f}",
     )
-
-
-def headline_rows(metrics: pl.DataFrame) -> list[Mapping[str, float | int | str | None]]:
-    """The headline metric of each model and of its baseline, with interval and counts."""
-    rows: list[Mapping[str, float | int | str | None]] = []
-    for model in ("filter", "filter_baseline", "segmenter", "segmenter_baseline"):
-        found = headline(metrics, model)
-        if found is not None:
-            numbers = {end: _rounded(found[end]) for end in ("value", "low", "high")}
-            rows.append({**found, **numbers})
-    return rows
 
 
 def _rounded(value: float | None) -> float | None:

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from iip_assets.dataset.decode import Undecodable, decode_image
 from iip_assets.engine.atomic import write_bytes_whole
+from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.models.filter_pixels import FilterFromPixels
 from iip_assets.models.segmentation import Segmenter
-from iip_assets.models.words import FILTER_CLASSES
 from iip_assets.release.deployed import Deployed, threshold_of
 from iip_assets.statistics.measure import measure
 

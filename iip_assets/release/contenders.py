@@ -11,12 +11,11 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.values import Files, Skipped
-from iip_assets.models.evaluation import HEADLINES
-from iip_assets.models.judged import Judged, Passing, judge_filter, judge_segmenter, score
-from iip_assets.models.paired import score_difference
-from iip_assets.models.scores import Gate
+from iip_assets.metrics.judged import Judged, Passing, judge_filter, judge_segmenter, score
+from iip_assets.metrics.paired import score_difference
+from iip_assets.metrics.scores import HEADLINES, Gate
+from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.models.summaries import model_digest
-from iip_assets.models.words import FILTER_CLASSES
 from iip_assets.release.gate import GATE_SCHEMA, Rules, judge_candidate
 from iip_assets.release.registry_state import RegistryState
 

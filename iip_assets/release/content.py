@@ -12,9 +12,11 @@ from iip_assets.edge_cases.selection import exemplars_by_cluster, strongest_outl
 from iip_assets.edge_cases.summary import summarize_clusters
 from iip_assets.engine.values import Report, Skipped
 from iip_assets.release import data_content, lifecycle_content, model_content
+from iip_assets.release.explanation_content import explanation_content
 from iip_assets.release.failures import surest_errors, worst_segmentations
 from iip_assets.release.hints import next_steps
 from iip_assets.release.metrics import rounded
+from iip_assets.release.yardsticks import yardsticks
 
 T = TypeVar("T")
 Record = dict[str, Any]
@@ -41,6 +43,7 @@ class Inputs:
     filter_verdicts: dict[str, pl.DataFrame] | Skipped
     predictions: pl.DataFrame | Skipped
     model_evaluation: dict[str, pl.DataFrame] | Skipped
+    model_explanations: dict[str, pl.DataFrame] | Skipped
     robustness_benchmark: pl.DataFrame | Skipped
     model_versions: dict[str, pl.DataFrame] | Skipped
     drift_report: Report | Skipped
@@ -129,9 +132,12 @@ def _add_clusters(content: Record, inputs: Inputs, edge_share: float) -> None:
 
 
 def _add_models(content: Record, inputs: Inputs) -> None:
-    evaluation = made(inputs.model_evaluation)
+    evaluation, versions = made(inputs.model_evaluation), made(inputs.model_versions)
     if evaluation is not None:
         metrics = evaluation["metrics"]
+        history = None if versions is None else versions["history"]
+        content["yardsticks"] = yardsticks(metrics, history)
+        content["classes"] = model_content.class_rows(evaluation["classes"])
         content["headlines"] = model_content.headlines(metrics)
         content["metrics"] = model_content.metric_table(metrics)
         content["slices"] = model_content.slice_table(metrics)
@@ -143,7 +149,6 @@ def _add_models(content: Record, inputs: Inputs) -> None:
     examples = made(inputs.segmenter_examples)
     if examples is not None:
         content["augmented"] = _shown_example(examples)
-    versions = made(inputs.model_versions)
     if versions is not None and versions["history"].height:
         content["versions"] = lifecycle_content.versions_content(versions)
     benchmark = made(inputs.robustness_benchmark)
@@ -156,6 +161,9 @@ def _add_models(content: Record, inputs: Inputs) -> None:
             "segmenter": worst_segmentations(predictions, images),
             "filter": surest_errors(predictions, images),
         }
+    explanations = made(inputs.model_explanations)
+    if explanations is not None and explanations["explained"].height:
+        content["explanations"] = explanation_content(explanations, images)
 
 
 def _shown_example(examples: pl.DataFrame) -> dict[str, str] | None:

@@ -14,11 +14,11 @@ from typing import Any, Literal
 import polars as pl
 
 from iip_assets.dataset.near_duplicates import near_pairs
-from iip_assets.models.evaluation import METRICS_SCHEMA, Judgement, metric_rows
-from iip_assets.models.judged import Judged
-from iip_assets.models.predict import has_head, head_scores
-from iip_assets.models.scores import Gate
-from iip_assets.models.words import FILTER_CLASSES
+from iip_assets.evaluation.evaluation import METRICS_SCHEMA, Judgement, metric_rows
+from iip_assets.metrics.judged import Judged
+from iip_assets.metrics.scores import Gate
+from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.models.filter_scores import has_head, head_scores
 from iip_assets.release.contenders import Contender, judged_filter, judged_segmenter, with_truth
 from iip_assets.release.scoring import Asking, filter_scores, segmentations
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from iip_assets.engine.values import Files, Skipped
+from iip_assets.evaluation.threshold import Costs
 from iip_assets.models.summaries import model_digest
-from iip_assets.models.threshold import Costs
 from iip_assets.release.registry_state import read_registry
 
 

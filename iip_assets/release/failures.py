@@ -1,4 +1,4 @@
-"""Which predictions to look at first: the segmenter's worst, the filter's surest errors."""
+"""Which predictions to look at first, as records for the report."""
 
 from __future__ import annotations
 
@@ -6,31 +6,12 @@ from typing import Any
 
 import polars as pl
 
+from iip_assets.audit import hardest
 from iip_assets.release.metrics import rounded
 
 MOST = 12
-FILTER_CLASSES = ("full", "partial", "none")
 
 Record = dict[str, Any]
-
-
-def held_out(predictions: pl.DataFrame) -> pl.DataFrame:
-    """Predictions on images that no model was trained on: the test split, or else validation."""
-    for split in ("test", "validation"):
-        rows = predictions.filter(pl.col("split") == split)
-        if rows.height:
-            return rows
-    return predictions.clear()
-
-
-def segmenter_column(predictions: pl.DataFrame) -> str | None:
-    """The IoU to rank by: of the iris, or else of the last class that is not background."""
-    names = [
-        name
-        for name in predictions.columns
-        if name.startswith("iou_") and name != "iou_background" and predictions[name].count()
-    ]
-    return "iou_iris" if "iou_iris" in names else names[-1] if names else None
 
 
 def worst_segmentations(
@@ -43,11 +24,10 @@ def worst_segmentations(
         images: The table "images" of raw_dataset.
         most: At most so many.
     """
-    rows = held_out(predictions)
-    column = segmenter_column(rows)
+    worst = hardest.lowest_iou(predictions, most=most)
+    column = hardest.iou_column(worst)
     if column is None:
         return []
-    worst = rows.drop_nulls(column).sort(column, "image_id").head(most)
     return [
         {
             "image_id": row["image_id"],
@@ -55,7 +35,7 @@ def worst_segmentations(
             "value": rounded(row[column]),
             **_about(row),
         }
-        for row in _with_facts(worst, images).iter_rows(named=True)
+        for row in with_facts(worst, images).iter_rows(named=True)
     ]
 
 
@@ -69,19 +49,7 @@ def surest_errors(
         images: The table "images" of raw_dataset.
         most: At most so many.
     """
-    if "predicted" not in predictions.columns:
-        return []
-    rows = held_out(predictions).filter(
-        pl.col("label").is_in(FILTER_CLASSES)
-        & pl.col("predicted").is_not_null()
-        & (pl.col("predicted") != pl.col("label"))
-    )
-    confidence = pl.max_horizontal(f"prob_{name}" for name in FILTER_CLASSES)
-    surest = (
-        rows.with_columns(confidence.alias("confidence"))
-        .sort(["confidence", "image_id"], descending=[True, False])
-        .head(most)
-    )
+    surest = hardest.surest_errors(predictions, most=most)
     return [
         {
             "image_id": row["image_id"],
@@ -89,11 +57,12 @@ def surest_errors(
             "confidence": rounded(row["confidence"]),
             **_about(row),
         }
-        for row in _with_facts(surest, images).iter_rows(named=True)
+        for row in with_facts(surest, images).iter_rows(named=True)
     ]
 
 
-def _with_facts(rows: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
+def with_facts(rows: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
+    """The rows with `path` and `batch` of each image."""
     facts = images.select("image_id", "path", "batch")
     return rows.join(facts, on="image_id", how="left", maintain_order="left")
 

@@ -16,8 +16,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.dataset.words import UNKNOWN
-from iip_assets.models.judged import Judged, places_by_slice
-from iip_assets.models.paired import LEAST_SUBJECTS, draws_of_both
+from iip_assets.metrics.judged import Judged, places_by_slice
+from iip_assets.metrics.paired import LEAST_SUBJECTS, draws_of_both
 from iip_assets.settings import EvaluationSettings, ReleaseSettings
 
 Word = Literal["worse", "not worse", "too small to judge"]

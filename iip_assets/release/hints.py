@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from iip_assets.audit.explained_words import APART, RIGHT, WRONG
 from iip_assets.release.evaluation_rows import UNKNOWN
-from iip_assets.release.formats import words
+from iip_assets.release.formats import interval, number, words
 
 MOST_OF_A_KIND = 2
 
@@ -13,7 +14,7 @@ Record = dict[str, Any]
 
 
 def next_steps(content: Record) -> list[Record]:
-    """Hints: weak slices, coverage, drift, robustness, labels, files, small slices.
+    """Hints: weak slices, rare classes, where models look, coverage, drift, robustness, labels.
 
     Args:
         content: The report's numbers, of `report_content`.
@@ -23,6 +24,8 @@ def next_steps(content: Record) -> list[Record]:
     """
     hints = [
         *_weak_slices(content),
+        *_rare_classes(content),
+        *_looks_elsewhere(content),
         *_coverage_gaps(content),
         *_drift(content),
         *_robustness(content),
@@ -69,6 +72,50 @@ def _weak_slices(content: Record) -> list[Record]:
             }
             for row in weak[:MOST_OF_A_KIND]
         ]
+    return found
+
+
+def _rare_classes(content: Record) -> list[Record]:
+    rare = [row for row in content.get("classes", []) if row["rare"]]
+    rare.sort(key=lambda row: (row["train_subjects"], row["model"], row["class"]))
+    return [
+        {
+            "title": f"The {row['model']}'s class {row['class']} is rare",
+            "text": f"{row['train_images']} training images of {row['train_subjects']} subjects "
+            f"({row['train_share']:.1%}); "
+            + (
+                "no test image has it."
+                if row["value"] is None
+                else f"{words(row['metric'])} {number(row['value'])} ({interval(row)}, "
+                f"n = {row['test_images']}"
+                + (")." if row["enough"] else ", too few subjects to judge).")
+            ),
+            "section": "metrics",
+        }
+        for row in rare[:MOST_OF_A_KIND]
+    ]
+
+
+def _looks_elsewhere(content: Record) -> list[Record]:
+    """Models that look at the eye less where they are wrong than where they are right."""
+    rows = (content.get("explanations") or {}).get("measures", [])
+    # Beyond chance: where the eye is small, little lies on it anyway.
+    gains = [row for row in rows if row["metric"] == "share_gain" and row["enough"]]
+    found = []
+    for row in gains:
+        if row["predictions"] != APART or row["low"] is None or row["low"] <= 0:
+            continue
+        mean = {one["predictions"]: one["value"] for one in gains if one["model"] == row["model"]}
+        found.append(
+            {
+                "title": f"Where the {row['model']} is wrong, it looks less at the eye",
+                "text": f"The share of what counted that lies on the eye is {mean[RIGHT]:.2f} "
+                f"above chance where it is right, {mean[WRONG]:.2f} where it is wrong (difference "
+                f"{row['low']:.2f} to {row['high']:.2f}, n = {row['n_images']} each at least). "
+                "See what it looked at instead, and whether the labels are right.",
+                "section": "explanations",
+            }
+        )
     return found
 
 

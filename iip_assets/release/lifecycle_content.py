@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from iip_assets.models.verdicts import counted, to_label_next
+from iip_assets.evaluation.verdicts import counted, to_label_next
 from iip_assets.release.gate import refusal
 from iip_assets.release.metrics import rounded
 

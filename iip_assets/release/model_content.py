@@ -58,6 +58,15 @@ def metric_record(row: dict[str, Any]) -> Record:
     }
 
 
+def class_rows(classes: pl.DataFrame) -> list[Record]:
+    """How much there is of each class, and how well it is told; rounded."""
+    shares = ("train_share", "train_pixel_share", "value", "low", "high")
+    return [
+        {**row, **{name: rounded(row[name]) for name in shares}}
+        for row in classes.iter_rows(named=True)
+    ]
+
+
 def slice_table(metrics: pl.DataFrame) -> dict[str, list[Record]]:
     """By model: its main metric for each slice."""
     tables = {}

@@ -29,6 +29,7 @@ SECTIONS = (
     ("passing", "What the filter lets pass", ("passing",)),
     ("slices", "By slice", ("slices",)),
     ("failures", "Failures", ("failures",)),
+    ("explanations", "Where the models looked", ("explanations",)),
     ("versions", "Versions", ("versions",)),
     ("robustness", "Robustness", ("robustness",)),
     ("drift", "Drift", ("drift",)),
@@ -48,15 +49,18 @@ def render_page(
     pictures: Mapping[str, Picture],
     strips: Sequence[Mapping[str, Any]],
     thumbnails: Mapping[str, Picture],
+    explained: Mapping[str, Mapping[str, Picture]],
 ) -> str:
     """The report as one HTML page that loads nothing.
 
     Args:
         content: Of `report_content`.
         pictures: Plots by name: coverage, map, outliers, balance, robustness,
-            robustness_groups, drift, threshold, augmented, versions, slices_<model>.
+            robustness_groups, drift, threshold, augmented, versions, slices_<model>,
+            yardsticks_<model>, legend_<model>.
         strips: Rows of the cluster table with a `picture` each.
         thumbnails: Pictures of failures by image id.
+        explained: Pictures beside what counted in them, by model and image id.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters.update(
@@ -74,6 +78,7 @@ def render_page(
         pictures=_Defaults(pictures),
         strips=strips,
         thumbnails=thumbnails,
+        explained=explained,
     )
 
 

@@ -11,6 +11,7 @@ from iip_assets.release.content import Inputs, made, report_content
 from iip_assets.release.figures import Picture, forest_figure, picture, robustness_figure
 from iip_assets.release.formats import words
 from iip_assets.release.page import render_page
+from iip_assets.release.yardstick_figure import yardstick_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ def pictured_images(content: Mapping[str, Any]) -> list[str]:
         ids += [image_id for strip in clusters["strips"] for image_id in strip["image_ids"]]
         ids += clusters["outliers"]
     ids += [row["image_id"] for row in _listed(content)]
+    ids += [row["image_id"] for rows in _explained(content).values() for row in rows]
     if content.get("augmented"):
         ids += content["augmented"].values()
     return sorted(set(ids))
@@ -56,6 +58,7 @@ def pipeline_page(
         **_data_plots(inputs, tolerance),
         **_model_plots(inputs, content),
         **_training_plots(inputs, content, read, max_megapixels),
+        **_explanation_legends(content),
     }
     clusters = content.get("clusters")
     strips: list[Record] = []
@@ -73,6 +76,7 @@ def pipeline_page(
         pictures=pictures,
         strips=strips,
         thumbnails=_thumbnails(content, read, max_megapixels),
+        explained=_explained_tiles(content, read, max_megapixels),
     )
     return Report(html, content)
 
@@ -104,6 +108,41 @@ def _listed(content: Mapping[str, Any]) -> list[Record]:
     return [row for found in (content.get("failures") or {}).values() for row in found] + rows
 
 
+def _explained(content: Mapping[str, Any]) -> dict[str, list[Record]]:
+    """By model, its explained pictures."""
+    found: dict[str, list[Record]] = (content.get("explanations") or {}).get("pictures", {})
+    return found
+
+
+def _explained_tiles(
+    content: Mapping[str, Any], read: Callable[[str], bytes], max_megapixels: float
+) -> dict[str, dict[str, Picture]]:
+    """By model and image id, a picture beside what counted in it."""
+    from iip_assets.audit.explanation_figures import explained_tile
+    from iip_assets.dataset.decode import decode_image
+
+    tiles: dict[str, dict[str, Picture]] = {}
+    for model, rows in _explained(content).items():
+        for row in rows:
+            image = decode_image(read(row["image_id"]), max_megapixels=max_megapixels)
+            uri = jpeg_data_uri(explained_tile(image, row), max_bytes=MAX_PICTURE_BYTES)
+            alt = f"Image {row['path'] or row['image_id']}, and beside it which parts counted"
+            tiles.setdefault(model, {})[row["image_id"]] = Picture(uri, alt)
+    return tiles
+
+
+def _explanation_legends(content: Mapping[str, Any]) -> dict[str, Picture]:
+    from iip_assets.audit.explained_words import SCORES
+    from iip_assets.audit.explanation_figures import legend_figure
+
+    return {
+        f"legend_{model}": picture(
+            legend_figure(SCORES[model]), f"Blue, grey and yellow: {SCORES[model]} rises or falls"
+        )
+        for model in _explained(content)
+    }
+
+
 def _training_plots(
     inputs: Inputs, content: Mapping[str, Any], read: Callable[[str], bytes], max_megapixels: float
 ) -> dict[str, Picture]:
@@ -111,7 +150,7 @@ def _training_plots(
     plots: dict[str, Picture] = {}
     verdicts = made(inputs.filter_verdicts)
     if verdicts is not None and content.get("passing"):
-        from iip_assets.models.figures import threshold_figure
+        from iip_assets.evaluation.figures import threshold_figure
 
         figure = threshold_figure(verdicts["curve"], verdicts["threshold"].row(0, named=True))
         plots["threshold"] = picture(figure, "Cost of the filter and its errors by threshold")
@@ -162,6 +201,9 @@ def _data_plots(inputs: Inputs, tolerance: float) -> dict[str, Picture]:
 
 def _model_plots(inputs: Inputs, content: Mapping[str, Any]) -> dict[str, Picture]:
     plots: dict[str, Picture] = {}
+    for model, rows in (content.get("yardsticks") or {}).items():
+        alt = f"{words(rows[0]['metric'])} of the {model} beside what it is held against"
+        plots[f"yardsticks_{model}"] = picture(yardstick_figure(rows), alt)
     overall = {row["model"]: row for row in content["headlines"]}
     for model, rows in content["slices"].items():
         alt = f"{words(rows[0]['metric'])} of the {model} by slice, with intervals"

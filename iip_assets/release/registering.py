@@ -13,7 +13,7 @@ import polars as pl
 
 from iip_assets.engine.values import Files
 from iip_assets.engine.workspace import flat_settings
-from iip_assets.models.evaluation import HEADLINES
+from iip_assets.metrics.scores import HEADLINES
 from iip_assets.models.summaries import model_digest
 from iip_assets.release.contenders import LEARNED_FROM
 from iip_assets.release.model_card import card_html, card_markdown
@@ -32,6 +32,7 @@ class Origin:
 
     Attributes:
         asset: Its asset.
+        data_version: Of the model, by which a setting can name it as teacher.
         action_key: Of the action that made it.
         code_key: Of that action.
         git_commit: Checked out when it was made.
@@ -41,6 +42,7 @@ class Origin:
     """
 
     asset: str
+    data_version: str
     action_key: str
     code_key: str
     git_commit: str
@@ -126,7 +128,7 @@ def metrics_of(version: Version) -> pl.DataFrame:
 def compared(before: Version, after: Version) -> Sequence[dict[str, Any]]:
     """What differs in what two versions were made of: facts and settings, by name."""
     was, now = ({**one.facts, **one.facts.get("settings", {})} for one in (before, after))
-    left_out = {"settings", "headline", "action_key", "onnx", "made_at"}
+    left_out = {"settings", "headline", "data_version", "action_key", "onnx", "made_at"}
     return [
         {"what": name, before.name: was.get(name), after.name: now.get(name)}
         for name in sorted((was.keys() | now.keys()) - left_out)

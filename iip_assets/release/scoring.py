@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from iip_assets.models.filter_pixels import FilterFromPixels, score_chunk
-from iip_assets.models.predict import network_scores
+from iip_assets.models.filter_scores import network_scores
 from iip_assets.models.segment_rows import segment_chunk
 from iip_assets.models.segmentation import Segmenter
 from iip_assets.release.contenders import Contender

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from iip_assets.engine.values import Files, Json, Skipped
-from iip_assets.models.words import FILTER_CLASSES
+from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.release.contenders import (
     common_test_pictures,
     contenders_of,

@@ -73,6 +73,7 @@ figure.plot img { background: #fff; border-radius: .5rem; border: 1px solid var(
 figcaption { font-size: .84rem; color: var(--soft); overflow-wrap: anywhere }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .9rem;
   list-style: none; margin: .8rem 0 1.4rem; padding: 0 }
+.gallery.wide { grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)) }
 .gallery img { width: 100%; border-radius: .4rem; display: block; margin-bottom: .3rem }
 .gallery b { color: var(--text) }
 .strip { margin: .9rem 0 }

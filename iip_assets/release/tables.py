@@ -15,6 +15,7 @@ from iip_assets.release.formats import (
     text,
     words,
 )
+from iip_assets.release.yardsticks import called
 
 Row = Mapping[str, Any]
 
@@ -44,6 +45,12 @@ class Table:
 
 def _of(key: str, title: str, show: Callable[[Any], str] = text) -> Column:
     return Column(title, lambda row: show(row.get(key)), numeric=show in (count, number, percent))
+
+
+def class_remarks(row: Row) -> str:
+    """What is to be known before a class's number is read."""
+    few = "" if row["enough"] else "too few test subjects to judge"
+    return ", ".join(word for word in ("rare in training" if row["rare"] else "", few) if word)
 
 
 _INTERVAL = Column("95% interval", interval, numeric=True)
@@ -99,6 +106,34 @@ TABLES: dict[str, Table] = {
             _of("baseline", "baseline", number),
         ),
     ),
+    "yardsticks": Table(
+        "On the same images, the present model and what it is held against",
+        (
+            Column("who", called),
+            _of("on", "on"),
+            _of("value", "value", number),
+            _INTERVAL,
+            _of("n_images", "images", count),
+            _of("n_subjects", "subjects", count),
+            Column("", lambda row: "" if row["enough"] else "few subjects: too narrow an interval"),
+        ),
+    ),
+    "classes": Table(
+        "Classes: what there is to learn from and to be judged on",
+        (
+            Column("class", lambda row: f"{row['model']}: {row['class']}"),
+            _of("train_images", "training images", count),
+            _of("train_subjects", "their subjects", count),
+            _of("train_share", "share", percent),
+            _of("train_pixel_share", "of pixels", percent),
+            _of("test_images", "test images", count),
+            _of("test_subjects", "their subjects", count),
+            _of("metric", "metric", words),
+            _of("value", "value", number),
+            _INTERVAL,
+            Column("", class_remarks),
+        ),
+    ),
     "slices": Table(
         "Held-out images by slice",
         (
@@ -108,6 +143,19 @@ TABLES: dict[str, Table] = {
             _of("value", "value", number),
             _INTERVAL,
             _of("n_images", "images", count),
+            Column("enough images", lambda row: "yes" if row["enough"] else "too few"),
+        ),
+    ),
+    "explanations": Table(
+        "Where the models look, over samples of held-out images",
+        (
+            _of("model", "model"),
+            _of("predictions", "predictions"),
+            _of("metric", "mean", words),
+            _of("value", "value", number),
+            _INTERVAL,
+            _of("n_images", "images", count),
+            _of("n_subjects", "subjects", count),
             Column("enough images", lambda row: "yes" if row["enough"] else "too few"),
         ),
     ),

@@ -28,8 +28,8 @@ MACROS = """
 {%- macro folded(title, name, rows) -%}
 <details><summary>{{ title }}</summary>{{ table(name, rows, title) }}</details>
 {%- endmacro -%}
-{%- macro gallery(rows) -%}
-<ul class="gallery">{% for row in rows %}{% set shown = thumbnails[row.image_id] %}
+{%- macro gallery(rows, found=thumbnails, kind="") -%}
+<ul class="gallery {{ kind }}">{% for row in rows %}{% set shown = found[row.image_id] %}
 <li><figure><img src="{{ shown.uri }}" alt="{{ shown.alt }}">
 <figcaption>{{ caller(row) }}</figcaption></figure></li>
 {% endfor %}</ul>
@@ -164,6 +164,23 @@ picture.</p>
 MODELS = """
 {% if c.metrics %}
 <section aria-labelledby="metrics"><h2 id="metrics">Models</h2>
+{% for model, rows in c.yardsticks.items() %}
+<h3>The {{ model }} and what it is held against</h3>
+{{ plot(pictures["yardsticks_" + model]) }}
+{{ table("yardsticks", rows, model) }}
+{% if "people" in rows | map(attribute="who") %}
+<p class="soft">People: each labeler judged by the other labelers' words on the same image; beside
+them the present model, judged by those very words.</p>
+{% else %}
+<p class="soft">No human level: no test image was labelled by several people. A batch with
+annotations.csv takes the words of each.</p>
+{% endif %}
+{% endfor %}
+{% if c.classes %}
+<h3>Classes</h3>
+{{ table("classes", c.classes) }}
+{% endif %}
+<h3>All metrics</h3>
 {{ table("metrics", c.metrics) }}
 {% for model, cells in c.confusion.items() %}
 <h3>Confusion of the {{ model }}</h3>
@@ -228,6 +245,28 @@ images are grey and hollow: do not read them as findings.</p>
 {{ row.batch or "no batch" }}
 {% endcall %}
 {% endif %}</section>
+{% endif %}
+
+{% if c.explanations %}
+<section aria-labelledby="explanations"><h2 id="explanations">Where the models looked</h2>
+<p>The hardest images, and beside each which parts counted: parts were hidden one after another, and
+a part counts what the model's word loses by it. White lines are what is true: for the filter the
+eye, for the segmenter the class. Orange lines are where the segmenter saw the class. Colours are on
+each image's own scale.</p>
+{% for model, rows in c.explanations.pictures.items() %}
+<h3>{{ model | capitalize }}</h3>
+{{ plot(pictures["legend_" + model]) }}
+{% call(row) gallery(rows, explained[model], "wide") %}
+{{ row.caption }}; {{ row.batch or "no batch" }}
+{% endcall %}
+{% endfor %}
+<h3>Does it look at the eye, and is that so</h3>
+<p>Over a sample of right and of wrong predictions: the share of what counted that lies on the eye,
+beside the eye's share of the image, which is what chance has there. The deletion gain says whether
+this is true of the model: how much smaller the area under its curve is while the parts that counted
+most are hidden first than while parts are hidden by chance. At 0 the pictures above mean
+nothing.</p>
+{{ table("explanations", c.explanations.measures) }}</section>
 {% endif %}
 
 {% if c.versions %}

@@ -40,7 +40,7 @@ def robustness_benchmark(
     from iip_assets.dataset.store import ImageStore
     from iip_assets.embeddings.device import core_count
     from iip_assets.engine.figures import figure_markdown
-    from iip_assets.models.evaluation import Judgement
+    from iip_assets.evaluation.evaluation import Judgement
     from iip_assets.models.filter_pixels import FilterFromPixels
     from iip_assets.models.segmentation import Segmenter
     from iip_assets.models.summaries import model_digest

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from iip_assets.models.evaluation import Judgement
-from iip_assets.models.judged import Judged, Scored, by_slice, judge_filter, judge_segmenter
-from iip_assets.models.words import FILTER_CLASSES
+from iip_assets.evaluation.evaluation import Judgement
+from iip_assets.metrics.judged import Judged, Scored, by_slice, judge_filter, judge_segmenter
+from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.robustness.corrupted_rows import variants
 
 METRICS = {"filter": ("accuracy", "f1_macro"), "segmenter": ("mean_iou",)}

@@ -57,7 +57,7 @@ def corrupted_chunk(
 ) -> list[dict[str, Any]]:
     """`probabilities` and `confusions` per picture, one for each of `variants`, as JSON text.
 
-    Pixel counts are those in the segmenter's frame; they are null without a mask or a segmenter.
+    Pixel counts are those of the picture, shrunk; they are null without a mask or a segmenter.
 
     Args:
         records: Each with an `image_id` and a `mask_id` or None.
@@ -129,11 +129,10 @@ def _probabilities(model: FilterFromPixels | None, pairs: Sequence[Pair]) -> str
 def _confusions(model: Segmenter | None, pairs: Sequence[Pair]) -> str | None:
     if model is None or pairs[0][1] is None:
         return None
-    fitted = np.stack([model.frame.fit_image(image) for image, _ in pairs])
-    found = model.segment_fitted(fitted)
+    found = model.segment([image for image, _ in pairs])
     size = len(model.classes)
     counts = [
-        mask_confusion(model.frame.fit_mask(mask), predicted, size).ravel().tolist()
+        mask_confusion(mask, predicted, size).ravel().tolist()
         for (_, mask), predicted in zip(pairs, found, strict=True)
         if mask is not None
     ]

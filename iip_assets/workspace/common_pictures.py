@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from iip_assets.models.intervals import Estimate
-from iip_assets.models.judged import Judged, judge_filter, judge_segmenter
-from iip_assets.models.paired import score_difference
-from iip_assets.models.words import FILTER_CLASSES
+from iip_assets.metrics.intervals import Estimate
+from iip_assets.metrics.judged import Judged, judge_filter, judge_segmenter
+from iip_assets.metrics.paired import score_difference
+from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.settings import EvaluationSettings
 
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from iip_assets.engine.project import Project
-from iip_assets.models.intervals import Estimate
-from iip_assets.models.paired import LEAST_SUBJECTS
+from iip_assets.metrics.intervals import Estimate
+from iip_assets.metrics.paired import LEAST_SUBJECTS
 from iip_assets.release.evaluation_rows import MAIN_METRIC, overall_rows
 from iip_assets.release.metrics import headline
 from iip_assets.workspace.causes import Causes, find_causes

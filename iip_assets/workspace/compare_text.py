@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from iip_assets.models.intervals import Estimate
-from iip_assets.models.paired import LEAST_SUBJECTS
+from iip_assets.metrics.intervals import Estimate
+from iip_assets.metrics.paired import LEAST_SUBJECTS
 from iip_assets.workspace.causes import Causes, Change
 from iip_assets.workspace.compare import Comparison, MetricRow
 from iip_assets.workspace.data_changes import DataChanges

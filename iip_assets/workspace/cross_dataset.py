@@ -16,10 +16,10 @@ from iip_assets.embeddings.device import core_count
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.values import Skipped
 from iip_assets.engine.work import Work
+from iip_assets.evaluation.evaluation import Judgement
 from iip_assets.graph import build_project
 from iip_assets.loading import present_ledger
-from iip_assets.models.evaluation import Judgement
-from iip_assets.models.scores import Gate
+from iip_assets.metrics.scores import Gate
 from iip_assets.release.contenders import contenders_of
 from iip_assets.release.cross_dataset import (
     LEFT_OUT,

@@ -39,7 +39,7 @@ def write_dvc_outputs(project: Project, folder: Path) -> None:
 
 
 def _figures(evaluation: Any, robustness: Any) -> dict[str, Figure]:
-    from iip_assets.models.figures import confusion_figure, slices_figure
+    from iip_assets.evaluation.figures import confusion_figure, slices_figure
     from iip_assets.robustness.figures import robustness_figure
 
     made: dict[str, Figure] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -32,6 +33,7 @@ from iip_assets.release.registry_state import (
     read_registry,
 )
 from iip_assets.release.side_by_side import Pictures, compare_model
+from iip_assets.workspace.settings_file import Change, write_settings
 
 DATA = "dvc_data"
 
@@ -102,6 +104,19 @@ def promote(
                 f"{refused}. Not promoted. If it must be, say why: --override REASON"
             )
     return registry.move(model, alias, number, why=why, override=override if refused else None)
+
+
+def teach(root: Path, model: str, number: int) -> list[Change]:
+    """Makes a registered version the teacher of the model that the settings describe.
+
+    Raises:
+        RegistryError: There is no such version.
+    """
+    version = Registry(root).version(model, number)
+    values = {f"{model}.teacher": version.facts["data_version"]}
+    if model == "filter":
+        values["filter.train"] = "network"
+    return write_settings(root, values)
 
 
 def compare(
@@ -193,6 +208,7 @@ def _origin(project: Project, ledger: Ledger, asset: str) -> Origin:
     ]
     return Origin(
         asset=asset,
+        data_version=record.data_version,
         action_key=record.action_key,
         code_key=record.code_key,
         git_commit=record.git_commit,

@@ -11,7 +11,7 @@ import polars as pl
 from iip_assets.dataset.pointer import POINTER_FILE
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.revisions import commits_that_brought
-from iip_assets.models.words import FILTER_CLASSES
+from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.workspace.trace import DATA, Archive
 
 FILTER, SEGMENTER = "iris_filter_model", "segmentation_model"

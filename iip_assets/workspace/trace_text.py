@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
+from iip_assets.dataset.words import ANNOTATIONS_FILE
+
 _DIGITS = 12
 _MOST_COMMITS = 5
 _MOST_SETTINGS = 12
@@ -33,7 +35,8 @@ def print_image(trace: Record) -> None:
     _add_facts(tree, image)
     rows = tree.add(f"label rows: {len(trace['label_rows'])}")
     for row in trace["label_rows"]:
-        counts = "counts" if row["current"] else "replaced"
+        beside = row.get("file") == ANNOTATIONS_FILE
+        counts = "counts" if row["current"] else "an annotation" if beside else "replaced"
         rows.add(
             escape(
                 f"{row['label'] or 'no label'} in batch {row['batch']} by "

@@ -17,8 +17,8 @@ from iip_assets.audit.batch_verdict import (
 from iip_assets.audit.figures import batches_figure
 from iip_assets.audit.summaries import verdict_rows
 from iip_assets.engine.figures import figure_png
-from iip_assets.models.training import Machine, Schedule
-from iip_assets.models.words import FILTER_CLASSES
+from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.training.trainer import Machine, Schedule
 
 RECIPE = Recipe(
     schedule=Schedule(

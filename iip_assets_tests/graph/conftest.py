@@ -18,6 +18,7 @@ import pytest
 
 from iip_assets.synthetic.effects import SAMPLE
 from iip_assets.synthetic.write import write_dataset
+from iip_assets_tests.graph.warm import run_iip
 
 # Small enough to train on in seconds, large enough for every asset to have something to say.
 QUICK = """
@@ -42,6 +43,10 @@ min_slice_images = 5
 corruptions = ["blur", "noise"]
 max_images = 8
 
+[explanation]
+images = 3
+sample = 3
+
 [edge_cases]
 min_cluster_size = 5
 
@@ -61,8 +66,10 @@ class Team:
 
     def iip(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs `iip` in a process of its own."""
-        code = "from iip_assets.cli import main; main()"
-        return self.run(sys.executable, "-c", code, *words, check=check)
+        environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+        done = run_iip(words, cwd=self.root, environment=environment)
+        assert not check or done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+        return done
 
     def dvc(self, *words: str) -> None:
         self.run(sys.executable, "-m", "dvc", *words)

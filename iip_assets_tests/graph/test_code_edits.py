@@ -62,6 +62,11 @@ def test_documentation_moves_nothing(file: Path, package: Path, before: dict[str
     [
         ("drift/distance.py", {"drift_report"}),
         ("models/losses.py", {"segmentation_model"}),
+        # How models are judged is no part of how they are trained.
+        (
+            "evaluation/evaluation.py",
+            {"model_evaluation", "robustness_benchmark", "pipeline_report"},
+        ),
         # The report says how much balance costs, with the same function.
         ("training_set/balance.py", {"rebalanced_training_set", "pipeline_report"}),
         ("release/template.py", {"pipeline_report"}),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from iip_assets_tests.graph.conftest import QUICK, Team
@@ -16,10 +19,12 @@ MODELS_AND_BELOW = {
     "iris_filter_model",
     "filter_verdicts",
     "segmentation_model",
+    "labeler_agreement",
     "predictions",
     "model_evaluation",
     "model_versions",
     "batch_verdict",
+    "model_explanations",
     "robustness_benchmark",
     "pipeline_report",
 }
@@ -130,6 +135,37 @@ def test_pictures_without_labels_retrain_no_model(team: Team) -> None:
     assert not {"iris_filter_model", "segmentation_model"} & set(found["computed"])
 
 
+def test_second_opinions_are_compared_one_by_one_and_retrain_no_model(team: Team) -> None:
+    code = (
+        "import json, iip_assets as i; images = i.load('raw_dataset')['images']; "
+        "test = i.load('data_splits').filter(split='test', has_mask=True); "
+        "print(json.dumps(images.join(test, on='image_id')['image_id', 'mask_path'].rows()))"
+    )
+    pictures = json.loads(team.run(sys.executable, "-c", code).stdout)[:4]
+    batch = team.root / "data" / "batches" / "2027-opinions"
+    (batch / "masks").mkdir(parents=True)
+    rows = ["image,labeler,label,mask"]
+    for place, (image_id, mask_path) in enumerate(pictures):
+        mask = cv2.imread(str(team.root / "data" / mask_path), cv2.IMREAD_UNCHANGED)
+        for labeler, pixels in (("ann", 1), ("bob", 2)):
+            file = f"masks/{labeler}{place}.png"
+            assert cv2.imwrite(str(batch / file), np.roll(mask, pixels, 1))
+            rows.append(f"{image_id},{labeler},full,{file}")
+    (batch / "annotations.csv").write_text("\n".join(rows) + "\n")
+    team.dvc("add", "--quiet", "data")
+    found = team.refresh()
+    assert {"raw_dataset", "labeler_agreement", "model_evaluation"} <= set(found["computed"])
+    spared = {"iris_filter_model", "segmentation_model", "filter_verdicts", "predictions"}
+    assert not spared & set(found["computed"])
+    # Looked at: each of 8 masks, 4 pairs, and the segmenter's word against each mask.
+    assert found["images"]["labeler_agreement"] == {"computed": 8 + 4 + 8, "reused": 0}
+    assert found["images"]["image_fingerprints"]["computed"] == 0
+    change_pixels(batch / "masks" / "bob0.png", 1)
+    team.dvc("add", "--quiet", "data")
+    found = team.refresh()
+    assert found["images"]["labeler_agreement"] == {"computed": 1 + 1 + 1, "reused": 7 + 3 + 7}
+
+
 def test_an_unrelated_threshold_computes_no_embeddings(team: Team) -> None:
     (team.root / "iip.toml").write_text(QUICK + "\n[statistics]\ndark_below = 90.0\n")
     found = team.refresh()
@@ -142,14 +178,26 @@ def test_other_costs_choose_another_threshold_and_train_nothing(team: Team) -> N
     (team.root / "iip.toml").write_text(QUICK + "\n[threshold]\nlost_iris_cost = 20.0\n")
     found = set(team.refresh()["computed"])
     assert "filter_verdicts" in found
-    below = {"filter_verdicts", "predictions", "model_evaluation", "pipeline_report"}
-    assert found <= below
+    below = {"filter_verdicts", "predictions", "model_evaluation", "model_explanations"}
+    assert found <= below | {"pipeline_report"}
 
 
 def test_where_trainings_are_logged_changes_nothing(team: Team) -> None:
     settings = QUICK.replace("[tracking]", '[tracking]\nproject = "another"')
     (team.root / "iip.toml").write_text(settings)
     assert team.refresh()["computed"] == []
+
+
+def test_one_more_explained_picture_explains_one_more_of_each_model(team: Team) -> None:
+    (team.root / "iip.toml").write_text(QUICK.replace("images = 3\n", "images = 4\n"))
+    found = team.refresh()
+    assert set(found["computed"]) <= {"model_explanations", "pipeline_report"}
+    explained = found["images"]["model_explanations"]
+    # The fourth may be of the sample.
+    assert explained["computed"] <= 2
+    assert explained["reused"] >= 6
+    (team.root / "iip.toml").write_text(QUICK.replace("sample = 3\n", "sample = 3\ncells = 4\n"))
+    assert team.refresh()["images"]["model_explanations"]["reused"] == 0
 
 
 def test_of_a_section_of_settings_the_one_that_changed_is_named(team: Team) -> None:

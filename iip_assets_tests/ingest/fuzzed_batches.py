@@ -97,7 +97,7 @@ _LITTER = {
     "images/._a.jpg": b"\0",
     ".cache/a.jpg": b"\0",
 }
-_COMPANY = {"notes.txt": b"x", "LABELING.md": b"how", "masks.txt": b"", "annotations.csv": b"a\n"}
+_COMPANY = {"notes.txt": b"x", "LABELING.md": b"how", "masks.txt": b"", "seconds.csv": b"a\n"}
 
 
 @st.composite

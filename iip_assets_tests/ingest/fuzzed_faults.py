@@ -88,7 +88,7 @@ def _put_deep_path(_: st.DrawFn, batch: Fuzzed, __: Sheet | None) -> Fault:
 
 def _put_unnamed_mask(_: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Fault:
     batch.files["masks/nobody.png"] = mask_of(8, 8)
-    return Fault("a mask that no row names", ("no row of labels.csv names",))
+    return Fault("a mask that no row names", ("no row of labels.csv or annotations.csv names",))
 
 
 def _put_bad_mask(draw: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Fault | None:

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from iip_assets.models.segmentation_model import SegmenterRecipe
-from iip_assets.models.training import Schedule
+from iip_assets.training.trainer import Schedule
 from iip_assets_tests.embeddings.stand_ins import MemoryStore, eye
 
 CLASSES = ("background", "sclera", "iris", "pupil")
@@ -39,9 +39,11 @@ RECIPE = SegmenterRecipe(
     decoder_channels=(16, 16, 8, 8, 8),
     width=64,
     height=64,
+    looks_twice=False,
     schedule=Schedule(
         epochs=14, patience=14, learning_rate=0.005, weight_decay=0.01, batch_size=8, seed=0
     ),
+    teacher_share=0.5,
     checks="never",
     max_megapixels=1.0,
     resamples=50,

@@ -10,10 +10,12 @@ from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.models.examples import labelled_pictures
 from iip_assets.models.filter import FilterRecipe, build_filter, why_not
 from iip_assets.models.filter_head import Examples, class_balanced
-from iip_assets.models.training import Around, Machine, Schedule
+from iip_assets.training.trainer import Around, Machine, Schedule
 
 RECIPE = FilterRecipe(
     train="head",
+    network="",
+    teacher_share=0.5,
     width=32,
     height=32,
     schedule=Schedule(

@@ -7,12 +7,12 @@ import pytest
 import timm
 from safetensors.torch import save
 
+from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.models.filter import FilterRecipe, build_filter
 from iip_assets.models.filter_pixels import FilterFromPixels, score_chunk
-from iip_assets.models.predict import has_head, network_scores
-from iip_assets.models.training import Around, Machine, Schedule
-from iip_assets.models.words import FILTER_CLASSES
+from iip_assets.models.filter_scores import has_head, network_scores
 from iip_assets.release.onnx_check import OnnxDiffersError, largest_difference
+from iip_assets.training.trainer import Around, Machine, Schedule
 from iip_assets_tests.embeddings.stand_ins import MemoryStore
 
 pytestmark = pytest.mark.slow
@@ -21,6 +21,8 @@ pytestmark = pytest.mark.slow
 SMALL = "test_efficientnet"
 RECIPE = FilterRecipe(
     train="network",
+    network="",
+    teacher_share=0.5,
     width=48,
     height=32,
     schedule=Schedule(
@@ -109,6 +111,31 @@ def test_the_card_says_what_to_feed_it(files):
 
 def test_the_same_seed_gives_the_same_weights(data, backbone, files):
     assert build(data, backbone)["filter.safetensors"] == files["filter.safetensors"]
+
+
+def test_another_network_than_the_backbone_is_trained_and_named(data, backbone, files):
+    other = build(data, backbone, replace(RECIPE, network="test_resnet"))
+    card = json.loads(other["card.json"])
+    assert (card["backbone"], card["weights_sha256"]) == ("test_resnet", "")
+    assert largest_difference("filter", other) < 1e-3
+    with pytest.raises(ValueError, match=r"no model 'eyenet'; correct filter\.network"):
+        build(data, backbone, replace(RECIPE, network="eyenet"))
+
+
+def test_a_teacher_changes_what_is_learned(data, backbone, files):
+    teacher = build(data, backbone, replace(RECIPE, schedule=replace(RECIPE.schedule, seed=3)))
+    _, rows, pictures = data
+    taught = build_filter(
+        rows,
+        {},
+        backbone,
+        RECIPE,
+        load=lambda image_id: pictures[image_id],
+        around=Around(Machine("cpu", threads=1)),
+        teacher=teacher,
+    )
+    assert taught["filter.safetensors"] != files["filter.safetensors"]
+    assert json.loads(taught["card.json"])["validation"]["metrics"]["accuracy"]["value"] > 0.8
 
 
 def test_the_onnx_file_is_held_against_the_weights(data, backbone, files):

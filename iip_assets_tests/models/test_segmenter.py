@@ -15,7 +15,7 @@ from iip_assets.models.segment_rows import read_pair, segment_chunk
 from iip_assets.models.segmentation import Segmenter, prior_png
 from iip_assets.models.segmentation_model import build_segmenter, why_not
 from iip_assets.models.segmenter import build_network, train_segmenter
-from iip_assets.models.training import Around, Machine
+from iip_assets.training.trainer import Around, Machine
 from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
 
 pytestmark = pytest.mark.slow

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import cv2
 import numpy as np
 import polars as pl
 
+from iip_assets.audit.explained_measures import SCHEMA as MEASURES
+from iip_assets.audit.explained_words import APART, RIGHT, WRONG
+from iip_assets.audit.explaining import EXPLAINED
 from iip_assets.engine.values import Report
-from iip_assets.models.threshold import Costs
-from iip_assets.models.verdicts import filter_verdicts_tables, scores_table
+from iip_assets.evaluation.rare_classes import CLASSES
+from iip_assets.evaluation.threshold import Costs
+from iip_assets.evaluation.verdicts import filter_verdicts_tables
+from iip_assets.models.filter_scores import scores_table
 from iip_assets.release.contenders import tables_of
 from iip_assets.release.content import Inputs
 from iip_assets.release.gate import GATE_SCHEMA
@@ -81,6 +88,8 @@ def metrics_table():
         add(model, metric, "ethnicity", HOSTILE, value - 0.4, n=3, half=0.1, enough=False)
         add(model, metric, "gender", "unknown", value - 0.3, n=20, half=0.05)
     add("filter", "accuracy", "overall", "all", 0.92)
+    add("segmenter_human", "mean_iou", "overall", "all", 0.85, n=24)
+    add("segmenter_beside_human", "mean_iou", "overall", "all", 0.78, n=24)
     names = [
         "model",
         "metric",
@@ -94,6 +103,16 @@ def metrics_table():
         "enough",
     ]
     return pl.DataFrame(rows, schema=names, orient="row")
+
+
+def class_table():
+    """The filter's `none` is rare and can be judged, the segmenter's pupil is neither."""
+    rows = [
+        ("filter", "full", 50, 40, 0.62, None, False, 40, 30, True, "f1_full", 0.9, 0.85, 0.95),
+        ("filter", "none", 4, 3, 0.05, None, True, 25, 22, True, "f1_none", 0.6, 0.4, 0.8),
+        ("segmenter", "pupil", 40, 30, 0.9, 0.02, False, 2, 1, False, "iou_pupil", 0.7, None, None),
+    ]
+    return pl.DataFrame(rows, schema=CLASSES, orient="row")
 
 
 def prediction_table(images, splits):
@@ -235,6 +254,36 @@ def version_tables():
     return tables_of(history, [pl.DataFrame(gate, schema=GATE_SCHEMA)])
 
 
+def explanation_tables():
+    """Three hard pictures of each model; where the filter is wrong it looks less at the eye."""
+    square = json.dumps([[[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8]]])
+    empty = dict.fromkeys(EXPLAINED)
+    explained = [
+        empty
+        | {"model": model, "image_id": f"{place:032x}", "mask_id": MASK, "group_id": "s0"}
+        | {"label": HOSTILE, "said": said, "confidence": 0.97, "iou": 0.1, "right": False}
+        | {"rank": place + 1, "sampled": False, "share_on_eye": 0.25, "chance_share": 0.1}
+        | {"rows": 2, "columns": 3, "attribution": [0.1, -0.2, 0.0, 0.0, 0.3, 0.0]}
+        | {"true_outline": square, "said_outline": square if model == "segmenter" else None}
+        for model, said in (("filter", "full"), ("segmenter", "iris"))
+        for place in range(3)
+    ]
+    measures = [
+        dict(zip(MEASURES, (model, kind, metric, value, *ends, 16, 12, True), strict=True))
+        for model in ("filter", "segmenter")
+        for metric in ("share_gain", "deletion_gain")
+        for kind, value, ends in (
+            (RIGHT, 0.3, (0.2, 0.4)),
+            (WRONG, 0.1, (0.0, 0.2)),
+            (APART, 0.2, (0.1, 0.3) if model == "filter" else (-0.1, 0.5)),
+        )
+    ]
+    return {
+        "explained": pl.DataFrame(explained, schema=EXPLAINED),
+        "measures": pl.DataFrame(measures, schema=MEASURES),
+    }
+
+
 def sample_inputs(**changes):
     """Everything that the report reads; `changes` replace values by asset."""
     rng = np.random.default_rng(2)
@@ -296,6 +345,7 @@ def sample_inputs(**changes):
         "predictions": prediction_table(images, splits),
         "model_evaluation": {
             "metrics": metrics_table(),
+            "classes": class_table(),
             "confusion": pl.DataFrame(
                 [
                     ("filter", a, p, 30 if a == p else 2)
@@ -306,6 +356,7 @@ def sample_inputs(**changes):
                 orient="row",
             ),
         },
+        "model_explanations": explanation_tables(),
         "robustness_benchmark": benchmark_table(),
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),

@@ -6,10 +6,11 @@ import json
 
 import polars as pl
 
+from iip_assets.audit.hardest import held_out
 from iip_assets.engine.values import Skipped
 from iip_assets.release.content import Inputs, report_content
 from iip_assets.release.data_content import balance_content, map_digest
-from iip_assets.release.failures import held_out, surest_errors, worst_segmentations
+from iip_assets.release.failures import surest_errors, worst_segmentations
 from iip_assets.release.model_content import confusion_tables, robustness_table
 from iip_assets_tests.release.samples import HOSTILE, sample_inputs
 

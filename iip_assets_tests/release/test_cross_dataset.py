@@ -10,10 +10,10 @@ import pytest
 from onnx import helper
 
 from iip_assets.embeddings.onnx_export import OPSET
-from iip_assets.models.evaluation import Judgement
+from iip_assets.evaluation.evaluation import Judgement
+from iip_assets.metrics.scores import Gate
+from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.models.filter_onnx import head_onnx
-from iip_assets.models.scores import Gate
-from iip_assets.models.words import FILTER_CLASSES
 from iip_assets.release.contenders import Contender
 from iip_assets.release.cross_dataset import (
     Learned,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iip_assets.models.judged import judge_filter
-from iip_assets.models.words import FILTER_CLASSES
+from iip_assets.metrics.judged import judge_filter
+from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.release.gate import Rules, holm, judge_candidate, refusal
 
 RULES = Rules(margin=0.02, alpha=0.05, min_images=10, resamples=1000, confidence=0.95, seed=0)

@@ -6,7 +6,13 @@ import polars as pl
 
 from iip_assets.engine.values import Report, Skipped
 from iip_assets.release.content import report_content
-from iip_assets_tests.release.samples import HOSTILE, drift_data, metrics_table, sample_inputs
+from iip_assets_tests.release.samples import (
+    HOSTILE,
+    class_table,
+    drift_data,
+    metrics_table,
+    sample_inputs,
+)
 
 
 def titles(**changes):
@@ -15,7 +21,7 @@ def titles(**changes):
 
 
 def evaluation(metrics):
-    return {"metrics": metrics, "confusion": sample_inputs().model_evaluation["confusion"]}
+    return sample_inputs().model_evaluation | {"metrics": metrics}
 
 
 def test_a_slice_whose_interval_lies_below_the_overall_value_is_named():
@@ -33,6 +39,19 @@ def test_small_and_unknown_slices_and_those_within_the_interval_are_not_called_w
 def test_a_wide_interval_is_no_finding():
     wide = metrics_table().with_columns(high=pl.lit(0.99))
     assert not any("weaker" in title for title in titles(model_evaluation=evaluation(wide)))
+
+
+def test_rare_classes_are_named_and_whether_they_can_be_judged():
+    found = [title for title in titles() if title.endswith("rare")]
+    assert found == ["The filter's class none is rare"]
+    classes = class_table().with_columns(rare=pl.lit(True), value=pl.lit(None, pl.Float64))
+    content = report_content(
+        sample_inputs(model_evaluation=sample_inputs().model_evaluation | {"classes": classes}),
+        edge_share=0.05,
+    )
+    rare = [hint for hint in content["next_steps"] if hint["title"].endswith("rare")]
+    assert len(rare) == 2
+    assert all("no test image has it" in hint["text"] for hint in rare)
 
 
 def test_only_gaps_below_a_target_are_coverage_hints():
@@ -55,6 +74,15 @@ def test_a_corruption_that_costs_little_is_not_named():
     assert not any("suffers" in title for title in titles(robustness_benchmark=mild))
 
 
+def test_a_model_that_looks_less_at_the_eye_where_it_is_wrong_is_named_if_that_is_clear():
+    less = "Where the {} is wrong, it looks less at the eye"
+    assert less.format("filter") in titles()
+    assert less.format("segmenter") not in titles()
+    tables = sample_inputs().model_explanations
+    few = tables["measures"].with_columns(enough=pl.lit(False))
+    assert less.format("filter") not in titles(model_explanations={**tables, "measures": few})
+
+
 def test_with_nothing_to_say_it_says_so():
     inputs = sample_inputs()
     images = inputs.raw_dataset["images"].with_columns(label=pl.lit("full"))
@@ -63,6 +91,7 @@ def test_with_nothing_to_say_it_says_so():
         quarantine=inputs.quarantine.clear(),
         demographic_stats=Skipped("x"),
         model_evaluation=Skipped("x"),
+        model_explanations=Skipped("x"),
         robustness_benchmark=Skipped("x"),
         drift_report=Skipped("x"),
     ) == ["Nothing stands out"]

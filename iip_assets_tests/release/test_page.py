@@ -115,6 +115,16 @@ def test_the_numbers_on_the_page_are_those_of_the_data(report):
     assert "trivial baseline 0.300" in report.html
 
 
+def test_explained_pictures_stand_with_their_legend_and_words(report):
+    _, _, section = report.html.partition('<h2 id="explanations">')
+    section, _, _ = section.partition("</section>")
+    assert section.count("and beside it which parts counted") == 6
+    assert section.count("25% of what counted lies on the eye") == 6
+    assert section.count('<figure class="plot">') == 2
+    assert '<td class="wrap">right − wrong</td>' in section
+    assert "0.100 to 0.300" in section
+
+
 def test_small_slices_are_marked(report):
     assert report.html.count('<td class="wrap">too few</td>') == 2
 

@@ -9,7 +9,7 @@ from onnx import helper, numpy_helper
 from iip_assets.dataset.store import ImageStore
 from iip_assets.engine.figures import figure_png
 from iip_assets.engine.values import Files, Skipped
-from iip_assets.models.evaluation import Judgement
+from iip_assets.evaluation.evaluation import Judgement
 from iip_assets.models.segmentation import prior_png
 from iip_assets.robustness.assets import robustness_benchmark
 from iip_assets.robustness.benchmark import benchmark_pictures, benchmark_table

@@ -1,0 +1,123 @@
+"""What the explanations of a sample say together: does a model look at the eye, is that so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from iip_assets.audit.explained_words import APART, RIGHT, WRONG
+from iip_assets.engine.values import Check
+from iip_assets.metrics.intervals import Intervals, bootstrap_weights, estimate
+from iip_assets.metrics.paired import LEAST_SUBJECTS
+
+Floats = NDArray[np.float64]
+
+METRICS = ("share_on_eye", "chance_share", "share_gain", "deletion_gain")
+"""Means over pictures of what the attribution has on the eye, of what one by chance has, of what it
+has more, and of how much smaller the area under its deletion curve is than that by chance."""
+
+SCHEMA = {
+    "model": pl.String(),
+    "predictions": pl.String(),
+    "metric": pl.String(),
+    "value": pl.Float64(),
+    "low": pl.Float64(),
+    "high": pl.Float64(),
+    "n_images": pl.Int64(),
+    "n_subjects": pl.Int64(),
+    "enough": pl.Boolean(),
+}
+
+
+def measures(explained: pl.DataFrame, intervals: Intervals, *, min_images: int) -> pl.DataFrame:
+    """For each model, metric and kind of prediction the mean over the sampled pictures.
+
+    Subjects are drawn anew for the intervals, the same ones for right and wrong predictions.
+
+    Args:
+        explained: `model`, `image_id`, `group_id`, `right`, `sampled` and the numbers of
+            `explained_rows`.
+        intervals: How they are drawn.
+        min_images: Of fewer pictures, or of fewer than `LEAST_SUBJECTS` subjects, a measure is
+            shown, and is marked as not `enough`.
+    """
+    numbers = explained.filter("sampled").with_columns(
+        share_gain=pl.col("share_on_eye") - pl.col("chance_share"),
+        deletion_gain=pl.col("chance_area") - pl.col("deletion_area"),
+    )
+    rows: list[tuple[object, ...]] = []
+    for (model,), of_model in sorted(numbers.group_by("model"), key=lambda pair: str(pair[0])):
+        for metric in METRICS:
+            known = of_model.drop_nulls(metric).sort("image_id")
+            for kind, *found in _by_kind(known, metric, intervals, min_images):
+                rows.append((model, kind, metric, *found))
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def _by_kind(
+    known: pl.DataFrame, metric: str, intervals: Intervals, min_images: int
+) -> list[tuple[object, ...]]:
+    values, right = known[metric].to_numpy(), known["right"].to_numpy()
+    groups = known["group_id"].to_numpy()
+    weights = bootstrap_weights(groups.tolist(), resamples=intervals.resamples, seed=intervals.seed)
+    means = {
+        RIGHT: _mean(values, weights * right),
+        WRONG: _mean(values, weights * ~right),
+    }
+    means[APART] = means[RIGHT] - means[WRONG]
+    counts = {
+        kind: (int(chosen.sum()), len(set(groups[chosen])))
+        for kind, chosen in ((RIGHT, right), (WRONG, ~right))
+    }
+    # A difference is known no better than the smaller of the two.
+    counts[APART] = tuple(min(pair) for pair in zip(*counts.values(), strict=True))
+    rows: list[tuple[object, ...]] = []
+    for kind, drawn in means.items():
+        n_images, n_subjects = counts[kind]
+        if not n_images:
+            continue
+        found = estimate(drawn, confidence=intervals.confidence)
+        # Drawn anew, one subject is always itself.
+        ends = (found.low, found.high) if n_subjects > 1 else (None, None)
+        enough = n_images >= min_images and n_subjects >= LEAST_SUBJECTS
+        rows.append((kind, found.value, *ends, n_images, n_subjects, enough))
+    return rows
+
+
+def _mean(values: Floats, weights: Floats) -> Floats:
+    """Weighted means (R,) of values (N,) under weights (R, N); NaN where nothing counts."""
+    total = weights.sum(1)
+    empty = np.full(total.shape, np.nan)
+    return np.asarray(np.divide(weights @ values, total, out=empty, where=total > 0))
+
+
+def measure_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """The measures for people: rounded."""
+    return table.with_columns(pl.col("value", "low", "high").round(4)).to_dicts()
+
+
+def faithful_check(table: pl.DataFrame) -> Check:
+    """Whether every model's score falls sooner by what counted than by chance.
+
+    What has too few pictures or subjects decides nothing.
+
+    Args:
+        table: Of `measures`.
+    """
+    rows = table.filter((pl.col("metric") == "deletion_gain") & (pl.col("predictions") != APART))
+    judged = rows.filter("enough")
+    words = [
+        f"{row['model']}, {row['predictions']}: {row['value']:+.3f} ({row['low']:+.3f} to "
+        f"{row['high']:+.3f}, n = {row['n_images']} of {row['n_subjects']} subjects)"
+        for row in judged.iter_rows(named=True)
+    ]
+    return Check(
+        "explanations_are_faithful",
+        passed=bool((judged["low"] > 0).all()),
+        severity="warning",
+        description="area under the curve by chance minus that by what counted; "
+        + ("; ".join(words) or "too few pictures to tell"),
+    )

@@ -1,0 +1,243 @@
+"""Explains a chunk of pictures: where a model looked, and whether that is so.
+
+The model is asked about a picture of which some cells are hidden. For the attribution these are
+blurred: light and colour of the place remain, and no edge appears that no picture has. For the
+deletion check they are in the picture's mean colour, so that the attribution is not measured by
+what made it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iip_assets.audit.cells import Cells, blurred, evened
+from iip_assets.audit.occlusion import deletion, occlude
+from iip_assets.audit.outlines import outline_of
+from iip_assets.dataset.decode import NOT_LABELLED, decode_image, decode_mask
+from iip_assets.metrics.calibration import softmax
+from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.models.filter_pixels import FilterFromPixels
+from iip_assets.models.preprocess import Frame
+from iip_assets.models.segment_rows import Reader
+from iip_assets.models.segmentation import BACKGROUND, Segmenter
+
+# Of numbers that are kept: the last bits of a sum differ with the number of threads.
+_DIGITS = 6
+
+Image = NDArray[np.uint8]
+Record = dict[str, Any]
+# Pictures (B, H, W, 3) in a network's input to scores (B,).
+ScorePictures = Callable[[Image], NDArray[np.float64]]
+
+# Of a picture that has nothing to explain.
+_NOTHING: Record = dict.fromkeys(
+    (
+        "rows",
+        "columns",
+        "attribution",
+        "score",
+        "deletion_area",
+        "chance_area",
+        "share_on_eye",
+        "chance_share",
+    )
+)
+
+
+def explain_filter_chunk(
+    records: Sequence[Record],
+    *,
+    model: str,
+    cells: int,
+    seed: int,
+    classes: Sequence[str],
+    max_megapixels: float,
+    filter_model: FilterFromPixels,
+    store: Reader,
+) -> list[Record]:
+    """Why the filter says its word: the score is the probability of that word.
+
+    Args:
+        records: Each with an `image_id`, a `mask_id` or None, and what is `said` of it.
+        model: The filter's data version, which only enters the row's key.
+        cells: On a picture's longer side.
+        seed: Of the order by chance in the deletion check.
+        classes: Names of the mask's classes.
+        max_megapixels: The largest picture that is decoded.
+        filter_model: The filter, opened.
+        store: Where the pictures are.
+
+    Returns:
+        Of each what `_explained` gives, `true_outline`, that of the eye, and no `said_outline`.
+    """
+    del model
+    results = []
+    for record in records:
+        fitted, truth, grid = _fitted(
+            record, store, filter_model.frame, classes, cells=cells, max_megapixels=max_megapixels
+        )
+        word = FILTER_CLASSES.index(record["said"])
+
+        def score(pictures: Image, word: int = word) -> NDArray[np.float64]:
+            return filter_model.probabilities(list(pictures))[:, word].astype(np.float64)
+
+        eye = eye_of(truth, classes)
+        found = _explained(score, fitted, grid, eye, _rng(seed, record["image_id"]))
+        outlines = {"said_outline": None, "true_outline": outline_of(grid.inside(eye))}
+        results.append({**found, **outlines})
+    return results
+
+
+def explain_segmenter_chunk(
+    records: Sequence[Record],
+    *,
+    model: str,
+    cells: int,
+    seed: int,
+    max_megapixels: float,
+    segmenter: Segmenter,
+    store: Reader,
+) -> list[Record]:
+    """Why the segmenter sees a class where it does: the score is the mean probability of the class.
+
+    The mean runs over the pixels that are called so and those that are so. A cell above 0 made the
+    segmenter see the class, rightly or not; a cell below 0 kept it from seeing it. What counts and
+    lies beside the class is context. Of a segmenter that looks twice it is the first look, which
+    sees the whole picture.
+
+    Args:
+        records: Each with an `image_id`, a `mask_id`, and the class, such as iris, as `said`.
+        model: The segmenter's data version, which only enters the row's key.
+        cells: On a picture's longer side.
+        seed: Of the order by chance in the deletion check.
+        max_megapixels: The largest picture that is decoded.
+        segmenter: The segmenter, opened.
+        store: Where the pictures are.
+
+    Returns:
+        Of each what `_explained` gives, and the class's `said_outline` and `true_outline`. Where
+        the class is lost in the input, which is coarser than the picture, there is no attribution.
+    """
+    del model
+    results = []
+    for record in records:
+        fitted, truth, grid = _fitted(
+            record,
+            store,
+            segmenter.frame,
+            segmenter.classes,
+            cells=cells,
+            max_megapixels=max_megapixels,
+        )
+        place = segmenter.classes.index(record["said"])
+        said = segmenter.logits_fitted(fitted[None])[0].argmax(0) == place
+        # Nobody knows whether it is right where nobody labelled.
+        region = (said & (truth != NOT_LABELLED)) | (truth == place)
+
+        def score(
+            pictures: Image, place: int = place, region: NDArray[np.bool_] = region
+        ) -> NDArray[np.float64]:
+            logits = segmenter.logits_fitted(pictures).astype(np.float64)
+            return np.asarray(softmax(logits)[:, place, region].mean(1))
+
+        eye = eye_of(truth, segmenter.classes)
+        explained = (
+            _explained(score, fitted, grid, eye, _rng(seed, record["image_id"]))
+            if region.any()
+            else _NOTHING
+        )
+        results.append(
+            {
+                **explained,
+                "said_outline": outline_of(grid.inside(said)),
+                "true_outline": outline_of(grid.inside(truth == place)),
+            }
+        )
+    return results
+
+
+def eye_of(truth: Image, classes: Sequence[str]) -> NDArray[np.bool_]:
+    """Where a mask (H, W) shows any part of the eye: whatever is labelled and not background."""
+    eye = [place for place, name in enumerate(classes) if name != BACKGROUND]
+    return np.isin(truth, eye)
+
+
+def _explained(
+    score: ScorePictures,
+    fitted: Image,
+    grid: Cells,
+    eye: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> Record:
+    """The attribution and how good it is.
+
+    Args:
+        score: What the model says of pictures.
+        fitted: The picture in the network's input, (H, W, 3).
+        grid: Its cells.
+        eye: Where the eye is, (H, W); nowhere if it is not known.
+        rng: Of the order by chance.
+
+    Returns:
+        `rows`, `columns` and `attribution` of the cells, line by line; the `score` of the whole
+        picture; `deletion_area` beside `chance_area`; `share_on_eye`, which is the eye's share of
+        what is above 0, beside `chance_share`, its share of the picture.
+    """
+    rows, columns = grid.shape
+    blur, even = blurred(fitted, grid), evened(fitted, grid)
+    found = occlude(lambda seen: score(grid.shown(fitted, blur, seen)), grid.shape)
+    # No -0, which equals 0 and is other bytes.
+    attribution = np.round(found, _DIGITS) + 0.0
+    check = deletion(lambda seen: score(grid.shown(fitted, even, seen)), attribution, rng)
+    on_eye = by_chance = None
+    above = np.clip(attribution, 0, None)
+    if eye.any() and above.any():
+        shares, areas = grid.shares(eye), grid.areas()
+        on_eye = _rounded(float((above * areas * shares).sum() / (above * areas).sum()))
+        by_chance = _rounded(float((areas * shares).sum() / areas.sum()))
+    return {
+        "rows": rows,
+        "columns": columns,
+        "attribution": attribution.astype(np.float32).ravel(),
+        "score": _rounded(check.whole),
+        "deletion_area": _rounded(check.attributed),
+        "chance_area": _rounded(check.at_random),
+        "share_on_eye": on_eye,
+        "chance_share": by_chance,
+    }
+
+
+def _fitted(
+    record: Record,
+    store: Reader,
+    frame: Frame,
+    classes: Sequence[str],
+    *,
+    cells: int,
+    max_megapixels: float,
+) -> tuple[Image, Image, Cells]:
+    """Picture and mask in the network's input, and the picture's cells; no mask, no label."""
+    image = decode_image(store.read(record["image_id"]), max_megapixels=max_megapixels)
+    height, width = image.shape[:2]
+    grid = Cells.of(frame.place(height, width), cells)
+    if record["mask_id"] is None:
+        truth = np.full((frame.height, frame.width), NOT_LABELLED, np.uint8)
+    else:
+        data = store.read(record["mask_id"])
+        mask = decode_mask(data, height=height, width=width, n_classes=len(classes))
+        truth = frame.fit_mask(mask)
+    return frame.fit_image(image), truth, grid
+
+
+def _rng(seed: int, image_id: str) -> np.random.Generator:
+    """Draws that depend on the picture and not on those beside it."""
+    return np.random.default_rng(list(hashlib.sha256(f"{seed}:{image_id}".encode()).digest()))
+
+
+def _rounded(value: float) -> float:
+    return round(value, _DIGITS)

@@ -1,0 +1,87 @@
+"""What the models say of held-out pictures, as one table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from iip_assets.metrics.functional import iou
+from iip_assets.models.filter_scores import score_columns
+
+
+def held_out_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
+    """`image_id`, `split`, `label` and (if valid) `mask_id` of validation and test pictures."""
+    return (
+        splits.filter(pl.col("split") != "train")
+        .select("image_id", "split", "has_mask")
+        .join(images.select("image_id", "label", "mask_id"), on="image_id")
+        .with_columns(mask_id=pl.when("has_mask").then("mask_id"))
+        .select("image_id", "split", "label", "mask_id")
+        .sort("image_id")
+    )
+
+
+def filter_columns(pictures: pl.DataFrame, verdicts: pl.DataFrame | None) -> pl.DataFrame:
+    """`image_id`, `prob_<class>`, `predicted`, `usable_score`, `passes`; null without a word."""
+    schema = {
+        **score_columns(),
+        "predicted": pl.String(),
+        "usable_score": pl.Float64(),
+        "passes": pl.Boolean(),
+    }
+    if verdicts is None:
+        return pl.DataFrame(schema=schema)
+    return pictures.select("image_id").join(verdicts.select(*schema), on="image_id")
+
+
+def segmenter_columns(segmented: pl.DataFrame | None, classes: Sequence[str]) -> pl.DataFrame:
+    """`image_id`, `iou_<class>`, and counts: `confusion`, `confusion_baseline`, `boundary`.
+
+    Args:
+        segmented: `image_id`, and what `segment_chunk` gives.
+        classes: The K names.
+    """
+    size = len(classes)
+    names = [f"iou_{name}" for name in classes]
+    counts = pl.List(pl.Int64)
+    schema: dict[str, pl.DataType] = {
+        "image_id": pl.String(),
+        **dict.fromkeys(names, pl.Float64()),
+        "confusion": counts,
+        "confusion_baseline": counts,
+        "boundary": counts,
+    }
+    if segmented is None or segmented.is_empty():
+        return pl.DataFrame(schema=schema)
+    found = [json.loads(text) for text in segmented["confusion"]]
+    values = iou(np.array(found, dtype=np.float64).reshape(-1, size, size))
+    return pl.DataFrame(
+        {
+            "image_id": segmented["image_id"],
+            **{name: _nulls(values[:, place]) for place, name in enumerate(names)},
+            "confusion": found,
+            "confusion_baseline": [json.loads(text) for text in segmented["baseline"]],
+            "boundary": [json.loads(text) for text in segmented["boundary"]],
+        },
+        schema=schema,
+    )
+
+
+def predictions_table(
+    pictures: pl.DataFrame, filtered: pl.DataFrame, segmented: pl.DataFrame
+) -> pl.DataFrame:
+    """One row a held-out picture, sorted by image id; null where a model said nothing."""
+    return (
+        pictures.drop("mask_id")
+        .join(filtered, on="image_id", how="left")
+        .join(segmented, on="image_id", how="left")
+        .sort("image_id")
+    )
+
+
+def _nulls(values: NDArray[np.float64]) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]

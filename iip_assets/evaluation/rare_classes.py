@@ -1,0 +1,191 @@
+"""How much there is of each class to learn from and to be judged on, beside how well it is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from iip_assets.evaluation.evaluation import ENOUGH_SUBJECTS
+from iip_assets.metrics.words import FILTER_CLASSES
+
+CLASSES = {
+    "model": pl.String(),
+    "class": pl.String(),
+    "train_images": pl.Int64(),
+    "train_subjects": pl.Int64(),
+    "train_share": pl.Float64(),
+    "train_pixel_share": pl.Float64(),
+    "rare": pl.Boolean(),
+    "test_images": pl.Int64(),
+    "test_subjects": pl.Int64(),
+    "enough": pl.Boolean(),
+    "metric": pl.String(),
+    "value": pl.Float64(),
+    "low": pl.Float64(),
+    "high": pl.Float64(),
+}
+_METRIC = {"filter": "f1", "segmenter": "iou"}
+
+
+@dataclass(frozen=True)
+class Rarity:
+    """When a class is rare: in few of the training pictures, or in those of few subjects.
+
+    Attributes:
+        min_share: Least share of the training pictures of a class that is not rare.
+        min_subjects: Likewise, of subjects. Liu et al. (2019, arXiv:1904.05160) call a class with
+            fewer than 20 training pictures few-shot; here it is subjects, as pictures of one person
+            resemble each other.
+    """
+
+    min_share: float
+    min_subjects: int
+
+
+def classes_to_learn(
+    training: pl.DataFrame, masked: pl.DataFrame, pixels: pl.DataFrame, classes: Sequence[str]
+) -> dict[str, pl.DataFrame]:
+    """By model: which classes stand in the training pictures.
+
+    Args:
+        training: `image_id`, `group_id`, `label` of the training pictures.
+        masked: `image_id`, `group_id`, `mask_id` of those with a valid mask.
+        pixels: `mask_id`, and what `count_pixels` gives.
+        classes: Names of the mask's K classes.
+
+    Returns:
+        image_id, group_id, class, pixels (null for the filter): one row a picture and class.
+    """
+    counts: dict[str, list[int]] = (
+        {
+            mask_id: json.loads(text)
+            for mask_id, text in pixels.select("mask_id", "pixels").iter_rows()
+        }
+        if pixels.height
+        else {}
+    )
+    return {
+        "filter": _labelled(training),
+        "segmenter": _in_masks(masked, [counts[one] for one in masked["mask_id"]], classes),
+    }
+
+
+def classes_to_judge(
+    predictions: pl.DataFrame, groups: pl.DataFrame, classes: Sequence[str]
+) -> dict[str, pl.DataFrame]:
+    """By model: which classes stand in the test pictures of which it said something.
+
+    Args:
+        predictions: The table of predictions.
+        groups: `image_id`, `group_id`.
+        classes: Names of the mask's K classes.
+
+    Returns:
+        As `classes_to_learn` gives it.
+    """
+    test = predictions.filter(pl.col("split") == "test").join(groups, on="image_id")
+    masked = test.filter(pl.col("confusion").is_not_null())
+    size = len(classes)
+    counts = np.array(masked["confusion"].to_list(), dtype=np.int64).reshape(-1, size, size)
+    return {
+        "filter": _labelled(test.filter(pl.col("predicted").is_not_null())),
+        "segmenter": _in_masks(masked, counts.sum(2).tolist(), classes),
+    }
+
+
+def _labelled(pictures: pl.DataFrame) -> pl.DataFrame:
+    return pictures.filter(pl.col("label").is_in(FILTER_CLASSES)).select(
+        "image_id", "group_id", pl.col("label").alias("class"), pixels=pl.lit(None, pl.Int64)
+    )
+
+
+def _in_masks(
+    pictures: pl.DataFrame, counts: Sequence[Sequence[int]], classes: Sequence[str]
+) -> pl.DataFrame:
+    """The classes of which each picture's mask has pixels, by (N, K) counts."""
+    names = pictures.select("image_id", "group_id").rows()
+    rows = [
+        (*name, one, count)
+        for name, row in zip(names, counts, strict=True)
+        for one, count in zip(classes, row, strict=True)
+        if count
+    ]
+    words = dict.fromkeys(("image_id", "group_id", "class"), pl.String())
+    return pl.DataFrame(rows, schema={**words, "pixels": pl.Int64()}, orient="row")
+
+
+def class_table(
+    metrics: pl.DataFrame,
+    trained: Mapping[str, pl.DataFrame],
+    tested: Mapping[str, pl.DataFrame],
+    *,
+    mask_classes: Sequence[str],
+    rarity: Rarity,
+) -> pl.DataFrame:
+    """One row a class of each model that was judged, with the metric's interval over subjects.
+
+    A class is `enough` to be judged from `ENOUGH_SUBJECTS` test subjects on. One that stands in no
+    test picture has no value.
+
+    Args:
+        metrics: The table `metrics` of the evaluation.
+        trained: By model: which classes stand in which training pictures.
+        tested: By model: in which test pictures.
+        mask_classes: Names of the mask's classes.
+        rarity: When a class is rare.
+
+    Returns:
+        Columns as in `CLASSES`. train_share is of the training pictures that have any class of the
+        model, train_pixel_share of their labelled pixels.
+    """
+    overall = {
+        (row["model"], row["metric"]): row
+        for row in metrics.filter(pl.col("axis") == "overall").iter_rows(named=True)
+    }
+    rows: list[dict[str, Any]] = []
+    for model, classes in (("filter", FILTER_CLASSES), ("segmenter", mask_classes)):
+        if not any(judged == model for judged, _ in overall):
+            continue
+        for name in classes:
+            metric = f"{_METRIC[model]}_{name}"
+            to_learn, to_judge = _learned(trained[model], name), _judged(tested[model], name)
+            found = overall[model, metric] if to_judge["test_images"] else {}
+            rows.append(
+                {
+                    "model": model,
+                    "class": name,
+                    **to_learn,
+                    "rare": to_learn["train_subjects"] < rarity.min_subjects
+                    or to_learn["train_share"] < rarity.min_share,
+                    **to_judge,
+                    "metric": metric,
+                    **{end: found.get(end) for end in ("value", "low", "high")},
+                }
+            )
+    return pl.DataFrame(rows, schema=CLASSES)
+
+
+def _learned(trained: pl.DataFrame, name: str) -> dict[str, Any]:
+    has = trained.filter(pl.col("class") == name)
+    pictures, pixels = trained["image_id"].n_unique(), int(trained["pixels"].sum())
+    return {
+        "train_images": has.height,
+        "train_subjects": has["group_id"].n_unique(),
+        "train_share": has.height / pictures if pictures else 0.0,
+        "train_pixel_share": int(has["pixels"].sum()) / pixels if pixels else None,
+    }
+
+
+def _judged(tested: pl.DataFrame, name: str) -> dict[str, Any]:
+    has = tested.filter(pl.col("class") == name)
+    subjects = has["group_id"].n_unique()
+    return {
+        "test_images": has.height,
+        "test_subjects": subjects,
+        "enough": subjects >= ENOUGH_SUBJECTS,
+    }

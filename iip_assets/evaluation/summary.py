@@ -1,0 +1,33 @@
+"""Short tables of an evaluation, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from iip_assets.evaluation.evaluation import headline
+from iip_assets.metrics.scores import HEADLINES
+from iip_assets.metrics.words import BESIDE_HUMAN, HUMAN
+
+
+def headline_rows(metrics: pl.DataFrame) -> list[Mapping[str, float | int | str | None]]:
+    """The headline metric of each model and of who is beside it, with interval and counts."""
+    rows: list[Mapping[str, float | int | str | None]] = []
+    beside = ("", "_baseline", HUMAN, BESIDE_HUMAN)
+    for name in (f"{model}{suffix}" for model in HEADLINES for suffix in beside):
+        found = headline(metrics, name)
+        if found is not None:
+            numbers = {end: _rounded(found[end]) for end in ("value", "low", "high")}
+            rows.append({**found, **numbers})
+    return rows
+
+
+def class_rows(classes: pl.DataFrame) -> Sequence[Mapping[str, float | int | str | None]]:
+    """The table of classes, rounded."""
+    shares = pl.col("train_share", "train_pixel_share", "value", "low", "high")
+    return classes.with_columns(shares.round(4)).to_dicts()
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -1,0 +1,103 @@
+"""What the filter says of every picture, and which of them it lets pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from iip_assets.evaluation.threshold import Costs, choose_threshold, cost_curve
+from iip_assets.metrics.words import FILTER_CLASSES
+
+_SUMMARY = {
+    "threshold": pl.Float64(),
+    "break_even": pl.Float64(),
+    "cost": pl.Float64(),
+    "low": pl.Float64(),
+    "high": pl.Float64(),
+    "usable": pl.Int64(),
+    "unusable": pl.Int64(),
+    "subjects": pl.Int64(),
+}
+
+
+def filter_verdicts_tables(
+    scores: pl.DataFrame,
+    examples: pl.DataFrame,
+    *,
+    usable: Sequence[str],
+    costs: Costs,
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> dict[str, pl.DataFrame]:
+    """The tables `verdicts`, `curve` and `threshold`.
+
+    The threshold is chosen on the validation pictures. `verdicts` has a row a picture: `image_id`,
+    `prob_<class>`, `predicted`, `usable_score`, `passes`, and what is known: `label`, `split`.
+
+    Args:
+        scores: `image_id` and `prob_<class>` of every picture.
+        examples: From `examples.labelled_pictures`.
+        usable: Words that the segmenter can do something with.
+        costs: What errors cost.
+        resamples: How many times subjects are drawn anew.
+        confidence: Of intervals.
+        seed: Of the draws.
+    """
+    score = pl.sum_horizontal(f"prob_{name}" for name in usable).cast(pl.Float64)
+    scored = scores.with_columns(usable_score=score.clip(0, 1)).sort("image_id")
+    known = examples.select("image_id", "label", "split", "group_id")
+    held_out = scored.join(known.filter(pl.col("split") == "validation"), on="image_id")
+    is_usable = held_out["label"].is_in(list(usable)).to_numpy().astype(bool)
+    groups = held_out["group_id"].to_list()
+    curve = cost_curve(
+        is_usable,
+        held_out["usable_score"].to_numpy(),
+        groups,
+        costs,
+        resamples=resamples,
+        confidence=confidence,
+        seed=seed,
+    )
+    counts = {"usable": int(is_usable.sum()), "unusable": int((~is_usable).sum())}
+    threshold = choose_threshold(curve, costs, **counts)
+    nearest = curve.sort((pl.col("threshold") - threshold).abs()).row(0, named=True)
+    summary = {
+        "threshold": threshold,
+        "break_even": costs.break_even,
+        **{end: nearest[end] for end in ("cost", "low", "high")},
+        **counts,
+        "subjects": len(set(groups)),
+    }
+    probabilities = [f"prob_{name}" for name in FILTER_CLASSES]
+    said = scored.select(probabilities).to_numpy()
+    verdicts = scored.select(
+        "image_id",
+        *probabilities,
+        pl.Series("predicted", [FILTER_CLASSES[place] for place in said.argmax(1)], pl.String),
+        "usable_score",
+        passes=pl.col("usable_score") >= threshold,
+    ).join(known.drop("group_id"), on="image_id", how="left", maintain_order="left")
+    return {
+        "verdicts": verdicts,
+        "curve": curve,
+        "threshold": pl.DataFrame([summary], schema=_SUMMARY),
+    }
+
+
+def to_label_next(verdicts: pl.DataFrame, *, threshold: float, most: int) -> pl.DataFrame:
+    """The pictures without a label that the filter rejects, the least sure ones first."""
+    apart = (pl.col("usable_score") - threshold).abs()
+    rejected = verdicts.filter(pl.col("label").is_null() & ~pl.col("passes"))
+    return rejected.sort(apart, "image_id").head(most)
+
+
+def counted(verdicts: pl.DataFrame) -> dict[str, int]:
+    """How many pictures pass, how many are rejected, and how many of these nobody has labelled."""
+    rejected = verdicts.filter(~pl.col("passes"))
+    return {
+        "passed": int(verdicts["passes"].sum()),
+        "rejected": rejected.height,
+        "rejected_unlabelled": int(rejected["label"].null_count()),
+    }

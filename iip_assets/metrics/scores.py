@@ -1,0 +1,159 @@
+"""All metrics of each model at once, by name, under many weightings of the same pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iip_assets.metrics.functional import (
+    accuracy,
+    average_precision,
+    boundary_f1,
+    calibration_error,
+    confusion,
+    f1,
+    iou,
+    over_classes,
+    precision,
+    recall,
+    roc_auc,
+)
+
+Floats = NDArray[np.float64]
+
+FILTER_HEADLINE = "f1_macro"
+SEGMENTER_HEADLINE = "mean_iou"
+HEADLINES = {"filter": FILTER_HEADLINE, "segmenter": SEGMENTER_HEADLINE}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What the filter should let pass.
+
+    Attributes:
+        usable: The classes that the segmenter can do something with.
+        lost_iris: What a usable picture costs that is rejected.
+        failed_segmentation: What an unusable one costs that passes.
+    """
+
+    usable: tuple[str, ...]
+    lost_iris: float
+    failed_segmentation: float
+
+
+def gate_scores(
+    usable: NDArray[np.bool_],
+    scores: Floats,
+    passes: NDArray[np.bool_],
+    weights: Floats,
+    gate: Gate,
+) -> dict[str, Floats]:
+    """How well usable pictures are let pass: metric name to its (R,) values.
+
+    Args:
+        usable: (N,) whether the segmenter can do something with the picture.
+        scores: (N,) the filter's probability of that.
+        passes: (N,) whether that reaches the threshold.
+        weights: (R, N).
+        gate: What errors cost.
+    """
+    counts = confusion(usable.astype(np.int64), passes.astype(np.int64), 2, weights)
+    lost, failed = counts[:, 1, 0], counts[:, 0, 1]
+    paid = lost * gate.lost_iris + failed * gate.failed_segmentation
+    return {
+        "usable_auc": roc_auc(usable, scores, weights),
+        "usable_recall": recall(counts)[:, 1],
+        "usable_precision": precision(counts)[:, 1],
+        "unusable_rejected": recall(counts)[:, 0],
+        "cost": paid / weights.sum(1),
+    }
+
+
+def filter_scores(
+    actual: NDArray[np.int64], probabilities: Floats, weights: Floats, classes: Sequence[str]
+) -> dict[str, Floats]:
+    """Metric name to its (R,) values.
+
+    Macro averages run over the classes that occur among these pictures, so that a model and its
+    baseline are averaged over the same classes, whatever they predict.
+
+    Args:
+        actual: (N,) class indices.
+        probabilities: (N, K).
+        weights: (R, N).
+        classes: The K names.
+    """
+    said = probabilities.argmax(1)
+    counts = confusion(actual, said, len(classes), weights)
+    by_class = {"f1": f1(counts), "precision": precision(counts), "recall": recall(counts)}
+    areas, precisions = [], []
+    for index in range(len(classes)):
+        is_class = actual == index
+        areas.append(roc_auc(is_class, probabilities[:, index], weights))
+        precisions.append(average_precision(is_class, probabilities[:, index], weights))
+    by_class["auc"] = np.stack(areas, axis=1)
+    by_class["ap"] = np.stack(precisions, axis=1)
+    scores = {
+        "accuracy": accuracy(counts),
+        FILTER_HEADLINE: over_classes(_occurring(by_class["f1"], counts)),
+        "auc_macro": over_classes(by_class["auc"]),
+        "map": over_classes(by_class["ap"]),
+        "calibration_error": calibration_error(probabilities.max(1), actual == said, weights),
+    }
+    return scores | _named(by_class, classes)
+
+
+def segmenter_scores(
+    pixel_counts: Floats,
+    weights: Floats,
+    classes: Sequence[str],
+    boundary: Floats | None = None,
+) -> dict[str, Floats]:
+    """Metric name to its (R,) values, from the pixels of all pictures together.
+
+    The mean runs over the classes that occur in the masks. `image_iou_<class>` is the mean of the
+    IoU of single pictures whose mask has the class: small irises count as much as large ones.
+
+    Args:
+        pixel_counts: (N, K, K) confusion counts of each picture.
+        weights: (R, N).
+        classes: The K names.
+        boundary: (N, K, 4) from `boundary_counts`.
+    """
+    size = len(classes)
+    flat = pixel_counts.reshape(len(pixel_counts), size * size)
+    counts = (weights @ flat).reshape(-1, size, size)
+    by_class = iou(counts)
+    mean = over_classes(_occurring(by_class, counts))
+    scores = {SEGMENTER_HEADLINE: mean, "pixel_accuracy": accuracy(counts)}
+    by_metric = {"iou": by_class, "image_iou": _mean_image_iou(pixel_counts, weights)}
+    if boundary is not None:
+        sums = (weights @ boundary.reshape(len(boundary), -1)).reshape(-1, size, 4)
+        by_metric["boundary_f1"] = boundary_f1(sums)
+    return scores | _named(by_metric, classes)
+
+
+def _mean_image_iou(pixel_counts: Floats, weights: Floats) -> Floats:
+    """Mean IoU of single pictures, (R, K), over those whose mask has the class."""
+    has = pixel_counts.sum(2) > 0
+    single = np.where(has, iou(pixel_counts), 0)
+    drawn = weights @ has
+    return np.asarray(
+        np.divide(weights @ single, drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0)
+    )
+
+
+def _occurring(by_class: Floats, counts: Floats) -> Floats:
+    """The metric (R, K), undefined for classes that do not occur in counts (R, K, K)."""
+    return np.where(counts.sum(2) > 0, by_class, np.nan)
+
+
+def _named(by_class: dict[str, Floats], classes: Sequence[str]) -> dict[str, Floats]:
+    return {
+        f"{metric}_{name}": values[:, index]
+        for metric, values in by_class.items()
+        for index, name in enumerate(classes)
+    }

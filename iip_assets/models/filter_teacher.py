@@ -1,0 +1,61 @@
+"""A trained filter as the teacher of a smaller one: its word beside the labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.models.filter_pixels import FilterFromPixels
+from iip_assets.models.filter_scores import has_head, head_scores
+from iip_assets.models.teacher import UnfitTeacherError
+
+
+def softened_truth(
+    pictures: pl.DataFrame,
+    classes: NDArray[np.int64],
+    teacher: Mapping[str, bytes],
+    *,
+    backbone_sha256: str,
+    load_picture: Callable[[str], NDArray[np.uint8]],
+    share: float,
+    threads: int,
+) -> NDArray[np.float32]:
+    """(N, K) shares of classes: the labels', and the word of a trained filter.
+
+    Args:
+        pictures: (N) `image_id` and `embedding`.
+        classes: (N,) the labels.
+        teacher: The filter's files.
+        backbone_sha256: Of the backbone that made the embeddings.
+        load_picture: Reads a picture (H, W, 3) by its id.
+        share: That the teacher's word has.
+        threads: On the processor.
+
+    Raises:
+        UnfitTeacherError: It is a head on other embeddings.
+    """
+    told = np.eye(len(FILTER_CLASSES), dtype=np.float32)[classes]
+    if not len(classes):
+        return told
+    if has_head(teacher):
+        if json.loads(teacher["card.json"])["weights_sha256"] != backbone_sha256:
+            raise UnfitTeacherError(
+                "the teacher is a head on the embeddings of another backbone; choose another "
+                "filter.teacher"
+            )
+        scores = head_scores(pictures.select("image_id", "embedding"), teacher)
+        ordered = pictures.select("image_id").join(
+            scores, on="image_id", how="left", maintain_order="left"
+        )
+        said = ordered.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
+    else:
+        network = FilterFromPixels(teacher, threads=threads)
+        said = np.concatenate(
+            [network.probabilities([load_picture(one)]) for one in pictures["image_id"]]
+        )
+    return ((1 - share) * told + share * said).astype(np.float32)

@@ -1,0 +1,158 @@
+"""Running a sweep: trial after trial, each a training through the engine under its settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from iip_assets.embeddings.device import core_count
+from iip_assets.engine.aside import perform_aside
+from iip_assets.engine.lock import exclusive_lock
+from iip_assets.engine.perform import BlockedError, MovedMeanwhileError
+from iip_assets.engine.project import Project
+from iip_assets.engine.values import Files
+from iip_assets.metrics.scores import HEADLINES
+from iip_assets.release.registering import MODEL_ASSETS
+from iip_assets.settings import Settings
+from iip_assets.sweeps.latency import latency_ms
+from iip_assets.sweeps.plan import Plan, PlanError, settings_with
+from iip_assets.sweeps.space import suggest
+from iip_assets.sweeps.study import Done, Study, failures_in_a_row
+
+# After so many trainings in a row that failed, something else is wrong than their settings.
+_GIVE_UP = 3
+
+Say = Callable[[str], None]
+
+
+def sweep_folder(state: Path) -> Path:
+    """Where a workspace keeps its sweeps."""
+    return state / "sweeps"
+
+
+def run_sweep(
+    project: Project,
+    plan: Plan,
+    settings: Settings,
+    *,
+    anew: bool,
+    say: Say,
+    after: Callable[[Study], None],
+) -> list[Done]:
+    """Runs what is left of a sweep.
+
+    Args:
+        project: The project; what its workspace holds stays as it is.
+        plan: The sweep.
+        settings: What is not chosen.
+        anew: Forget what was tried before.
+        say: Where words for people go.
+        after: Called after each trial.
+
+    Returns:
+        Its trials.
+
+    Raises:
+        PlanError: A setting that the model does not depend on, or a sweep that was begun
+            otherwise.
+        RuntimeError: The last trainings failed one after the other.
+    """
+    asset = MODEL_ASSETS[plan.model]
+    _refuse_idle(project, asset, plan)
+    folder = sweep_folder(project.workspace.state)
+    with exclusive_lock(folder / f"{plan.name}.lock", say=say):
+        study = Study.open(folder, plan, _made_of(project, asset), anew=anew)
+        while (trial := study.next()) is not None:
+            chosen = suggest(trial, plan.space)
+            say(f"trial {trial.number + 1} of {study.size}: {in_words(chosen)}")
+            try:
+                facts = _train(project, asset, plan, settings, chosen, say=say)
+            except (MovedMeanwhileError, BlockedError, LookupError, OSError):
+                raise  # no fault of the trial's, which is gone on with next time
+            except Exception as error:
+                study.failed(trial, f"{type(error).__name__}: {error}")
+                say(f"  failed: {error}")
+            else:
+                study.succeeded(trial, **facts)
+                say(
+                    f"  {HEADLINES[plan.model]} {facts['quality']:.3f} "
+                    f"({facts['low']:.3f} to {facts['high']:.3f}), {facts['latency_ms']:.1f} ms "
+                    f"a picture, {facts['seconds']:.0f} s"
+                )
+            after(study)
+            if failures_in_a_row(study.done()) >= _GIVE_UP:
+                raise RuntimeError(
+                    f"the last {_GIVE_UP} trainings failed: {study.done()[-1].reason}"
+                )
+        return study.done()
+
+
+def in_words(values: dict[str, Any]) -> str:
+    """Settings and values in a line."""
+    return ", ".join(
+        f"{path} = {value:.4g}" if isinstance(value, float) else f"{path} = {value}"
+        for path, value in values.items()
+    )
+
+
+def _train(
+    project: Project,
+    asset: str,
+    plan: Plan,
+    settings: Settings,
+    chosen: dict[str, Any],
+    *,
+    say: Say,
+) -> dict[str, Any]:
+    """One training, and what came of it."""
+    grouped = settings.tracking.model_copy(update={"group": f"sweep {plan.name}"})
+    under = settings_with(settings, {**plan.fixed, **chosen}).model_copy(
+        update={"tracking": grouped}
+    )
+    record = perform_aside(project, asset, under, say=say)
+    if record.skipped:
+        raise LookupError(f"there is no {plan.model} to train: {record.skipped}")
+    files = project.workspace.artifacts.get(record.artifact)
+    assert isinstance(files, Files)  # a model is
+    metrics = json.loads(files.parts["card.json"])["validation"].get("metrics", {})
+    found = metrics.get(HEADLINES[plan.model])
+    if found is None or found["value"] is None:
+        raise LookupError(f"there are no validation pictures to judge the {plan.model} on")
+    return {
+        "quality": found["value"],
+        # Of one subject alone there is no interval.
+        "low": found["value"] if found["low"] is None else found["low"],
+        "high": found["value"] if found["high"] is None else found["high"],
+        "latency_ms": latency_ms(files.parts, threads=core_count(under.compute.threads)),
+        "seconds": record.seconds,
+        "action_key": record.action_key,
+    }
+
+
+def _made_of(project: Project, asset: str) -> dict[str, str]:
+    root = project.workspace.root
+    above = project.graph.above([asset])
+    versions = {
+        name: source.observe(root)
+        for name, source in project.graph.sources.items()
+        if name in above
+    }
+    return {**versions, "code": project.code_keys.of(project.graph.assets[asset].function).key}
+
+
+def _refuse_idle(project: Project, asset: str, plan: Plan) -> None:
+    """A setting that nothing above the model reads would train the same model again."""
+    above = project.graph.above([asset])
+    read = [
+        path
+        for name, one in project.graph.assets.items()
+        if name in above
+        for path in one.settings.values()
+    ]
+    for path in plan.space:
+        if not any(path == one or path.startswith(f"{one}.") for one in read):
+            raise PlanError(
+                f"the {plan.model} does not depend on {path}; take it out of the sweep's space"
+            )

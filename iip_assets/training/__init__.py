@@ -1,0 +1,1 @@
+"""How networks are trained, whatever they are: checkpoints, several processes, looks before."""

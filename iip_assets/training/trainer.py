@@ -1,0 +1,328 @@
+"""Training with Lightning: seeded, resumable, alike in one process and in several.
+
+It leaves nothing behind but the weights and the epochs' numbers.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import pytorch_lightning as lightning
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy, Strategy
+from torch.distributed.fsdp import fully_shard
+from torch.utils.data import DataLoader
+
+from iip_assets.embeddings.device import Device
+from iip_assets.training.callbacks import History, KeepBest, SeedSteps, StopEarly, Ticks
+from iip_assets.training.processes import in_processes, whole_state
+
+Precision = Literal["auto", "64-true", "32-true", "16-mixed", "bf16-mixed"]
+Sharing = Literal["ddp", "fsdp"]
+
+_CHECKPOINT = "last"
+
+
+class Progress(Protocol):
+    """Passes items through and shows how far it is, as `Work.progress` does."""
+
+    def __call__(self, items: Iterable[int], *, total: int | None, label: str) -> Iterable[int]:
+        """The same items."""
+        ...
+
+
+def no_progress(items: Iterable[int], *, total: int | None, label: str) -> Iterable[int]:
+    """Shows nothing."""
+    del total, label
+    return items
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a training runs on.
+
+    Attributes:
+        device: Processor or GPU.
+        threads: On the processor.
+        precision: Of the numbers; `auto` mixes in 16 bits on a GPU that can and nowhere else.
+        processes: Among which each batch is shared; on GPUs, one each.
+        sharing: With several processes, whether each holds all weights (`ddp`) or a part (`fsdp`).
+    """
+
+    device: Device
+    threads: int
+    precision: Precision = "auto"
+    processes: int = 1
+    sharing: Sharing = "ddp"
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a training has around it.
+
+    Attributes:
+        machine: What it runs on.
+        progress: Shows how far it is, in steps.
+        scratch: A folder of this training alone, which takes a checkpoint after each epoch. What
+            lies there is gone on with.
+        logger: Takes the numbers as they come.
+    """
+
+    machine: Machine
+    progress: Progress = no_progress
+    scratch: Path | None = None
+    logger: Logger | None = None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast a network learns.
+
+    Attributes:
+        epochs: The most passes over the pictures.
+        patience: Epochs without a better validation after which training ends.
+        learning_rate: The highest.
+        weight_decay: Of AdamW.
+        batch_size: Pictures a step, over all processes.
+        seed: Of order, augmentation and whatever else is drawn.
+    """
+
+    epochs: int
+    patience: int
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Best:
+    """By what the best epoch is told.
+
+    Attributes:
+        metric: A number that the module logs in its validation.
+        mode: Whether less or more is better.
+        patience: Epochs without a better one after which training ends.
+    """
+
+    metric: str
+    mode: Literal["min", "max"]
+    patience: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a training went.
+
+    Attributes:
+        history: The numbers of each epoch, by name.
+        best_epoch: The epoch whose weights were kept, from 0; the last where nothing was judged.
+    """
+
+    history: tuple[dict[str, float], ...]
+    best_epoch: int
+
+
+class Task(lightning.LightningModule):
+    """What a step is. A network whose weights are shared out is so before its optimizer is made."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def configure_model(self) -> None:
+        """Shards the weights where the strategy is the one that does."""
+        if isinstance(self.trainer.strategy, ModelParallelStrategy):
+            # It shards contiguous weights alone.
+            self.network.to(memory_format=torch.contiguous_format)
+            mesh = self.trainer.strategy.device_mesh["data_parallel"]
+            fully_shard(self.network, mesh=mesh)
+
+
+def train(
+    task: Task,
+    batches: DataLoader[Any],
+    *,
+    epochs: int,
+    seed: int,
+    around: Around,
+    label: str,
+    validation: DataLoader[Any] | None = None,
+    best: Best | None = None,
+) -> Trained:
+    """Trains the task's network in place.
+
+    Args:
+        task: Says what a step is.
+        batches: The training batches, in an order that depends on the epoch (`EpochOrder`).
+        epochs: The most passes over them.
+        seed: Of what torch draws on the way.
+        around: Where, watched by whom.
+        label: What is being trained, in words.
+        validation: Batches for the task's validation step, after each epoch.
+        best: Which epoch's weights are kept; without it, or without `validation`, the last one's.
+    """
+    machine, scratch = around.machine, around.scratch
+    total = epochs * len(batches)
+
+    def ticks(done: int) -> Iterable[int]:
+        return around.progress(range(total - done), total=total - done, label=label)
+
+    history = History()
+    keep = KeepBest(best.metric, best.mode) if best and validation is not None else None
+    callbacks: list[lightning.Callback] = [Ticks(ticks), SeedSteps(seed), history]
+    if best and keep:
+        callbacks += [keep, StopEarly(best.metric, mode=best.mode, patience=best.patience)]
+    if scratch is not None:
+        callbacks.append(
+            ModelCheckpoint(
+                scratch,
+                filename=_CHECKPOINT,
+                enable_version_counter=False,
+                save_on_train_epoch_end=True,
+            )
+        )
+    with _quiet():
+        trainer = lightning.Trainer(
+            accelerator="cpu" if machine.device == "cpu" else "gpu",
+            devices=machine.processes,
+            strategy=_strategy(machine),
+            precision=_precision(machine),
+            max_epochs=epochs,
+            logger=around.logger or False,
+            log_every_n_steps=10,
+            enable_checkpointing=scratch is not None,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            # Every process looks at all validation pictures; EpochOrder shares out the others.
+            use_distributed_sampler=False,
+            callbacks=callbacks,
+        )
+        trainer.fit(task, batches, validation, ckpt_path=_resumable(scratch), weights_only=True)
+    task.to("cpu")
+    chosen = keep.epoch if keep else None
+    return Trained(tuple(history.epochs), len(history.epochs) - 1 if chosen is None else chosen)
+
+
+def run_training(
+    run: Callable[..., Trained],
+    network: torch.nn.Module,
+    *,
+    around: Around,
+    **arguments: Any,
+) -> Trained:
+    """Calls `run` here, or in as many processes as the machine says; the network is trained then.
+
+    Args:
+        run: A function at the top of a module: `network`, `around` and further arguments by name.
+        network: What is trained.
+        around: Where. Of several processes progress goes unseen, and nothing is logged.
+        arguments: What else `run` needs. With several processes they must survive pickling.
+    """
+    if around.machine.processes == 1:
+        trained = run(network=network, around=around, **arguments)
+    else:
+        unseen = replace(around, progress=no_progress, logger=None)
+        found = in_processes(
+            _one_of_several,
+            {"run": run, "arguments": {**arguments, "network": network, "around": unseen}},
+            processes=around.machine.processes,
+        )
+        network.load_state_dict(found["state"])
+        trained = Trained(tuple(found["history"]), found["best_epoch"])
+    network.eval()
+    return trained
+
+
+def _one_of_several(run: Callable[..., Trained], arguments: dict[str, Any]) -> dict[str, Any]:
+    trained = run(**arguments)
+    return {
+        "state": whole_state(arguments["network"]),
+        "history": list(trained.history),
+        "best_epoch": trained.best_epoch,
+    }
+
+
+@contextmanager
+def seeded(seed: int, *, threads: int) -> Iterator[None]:
+    """Everything torch draws inside comes from the seed; all is put back afterwards.
+
+    On one machine, with one thread count, the same seed gives the same bits on the CPU. A GPU has
+    operators without a deterministic form, which then differ in the last bits.
+    """
+    strict, only_warns = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    threads_before = torch.get_num_threads()
+    switches: Any = torch.utils.deterministic  # its class has no annotations
+    fills = switches.fill_uninitialized_memory
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(mode=True, warn_only=torch.cuda.is_available())
+        # It costs a sixth of the time and guards against code that reads what it never wrote.
+        switches.fill_uninitialized_memory = False
+        torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(mode=strict, warn_only=only_warns)
+            switches.fill_uninitialized_memory = fills
+            torch.set_num_threads(threads_before)
+
+
+def _resumable(scratch: Path | None) -> Path | None:
+    """The checkpoint of a training that was killed; a damaged one is as good as none."""
+    file = scratch / f"{_CHECKPOINT}.ckpt" if scratch else None
+    if file is None or not file.is_file():
+        return None
+    try:
+        torch.load(file, map_location="cpu", weights_only=True)
+    except Exception:
+        file.unlink()
+        return None
+    return file
+
+
+def _strategy(machine: Machine) -> Strategy | str:
+    if machine.processes == 1:
+        return "auto"
+    if machine.sharing == "fsdp":
+        return ModelParallelStrategy(
+            data_parallel_size=machine.processes,
+            tensor_parallel_size=1,
+            save_distributed_checkpoint=False,
+        )
+    return DDPStrategy()
+
+
+def _precision(machine: Machine) -> str:
+    if machine.precision != "auto":
+        return machine.precision
+    if machine.device == "cpu":
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's advertisements and its advice about workers and loggers."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")
+            warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
+            yield
+    finally:
+        logger.setLevel(level)

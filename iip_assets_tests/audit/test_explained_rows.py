@@ -1,0 +1,162 @@
+"""Networks of which it is known where they look are seen to look there."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from iip_assets.audit.explained_rows import explain_filter_chunk, explain_segmenter_chunk
+from iip_assets.audit.explanation_figures import draw_outline
+from iip_assets.audit.outlines import outline_of
+from iip_assets.models.filter_pixels import FilterFromPixels
+from iip_assets.models.segmentation import Segmenter
+from iip_assets_tests.audit.looking import (
+    CLASSES,
+    corner_filter,
+    disc,
+    mask,
+    misled_segmenter,
+    picture,
+    seeing_segmenter,
+)
+from iip_assets_tests.embeddings.stand_ins import MemoryStore
+
+GIVEN = {"model": "", "cells": 8, "seed": 0, "max_megapixels": 1.0}
+
+
+@pytest.fixture(scope="module")
+def store():
+    return MemoryStore()
+
+
+@pytest.fixture(scope="module")
+def records(store):
+    """A picture with a bright corner and one with a dark one, both with the same mask."""
+    rng = np.random.default_rng(0)
+    mask_id = store.add_png(mask())
+    return [
+        {"image_id": store.add_png(picture(rng, bright=said == "full")), "mask_id": mask_id}
+        | {"said": said}
+        for said in ("full", "none")
+    ]
+
+
+def filtered(records, store, kind="network"):
+    tools = {"filter_model": FilterFromPixels(corner_filter(kind).parts, threads=1)}
+    return explain_filter_chunk(records, **GIVEN, classes=CLASSES, store=store, **tools)
+
+
+def segmented(records, store, files):
+    records = [{**record, "said": "iris"} for record in records]
+    segmenter = Segmenter(files.parts, threads=1)
+    return explain_segmenter_chunk(records, **GIVEN, segmenter=segmenter, store=store)
+
+
+def grid_of(record):
+    return np.array(record["attribution"]).reshape(record["rows"], record["columns"])
+
+
+@pytest.mark.parametrize("kind", ["network", "head"])
+def test_a_filter_that_looks_at_one_corner_has_its_attribution_there(kind, records, store):
+    for found in filtered(records, store, kind):
+        cells = grid_of(found)
+        assert cells.shape == (8, 8)
+        assert found["score"] > 0.9
+        # The corner is 2 × 2 cells, and a window reaches one further.
+        assert cells[:2, :2].min() > 0.01
+        assert cells[:2, :2].sum() > 0.6 * cells.sum()
+        cells[:3, :3] = 0
+        assert (cells == 0).all()
+        assert found["share_on_eye"] == 0
+        assert found["deletion_area"] < found["chance_area"]
+
+
+def test_both_kinds_of_filter_files_are_explained_alike(records, store):
+    for network, head in zip(
+        filtered(records, store, "network"), filtered(records, store, "head"), strict=True
+    ):
+        np.testing.assert_allclose(network["attribution"], head["attribution"], atol=1e-5)
+
+
+def test_the_word_that_was_not_said_counts_the_other_way(records, store):
+    (bright,) = filtered([{**records[0], "said": "none"}], store)
+    assert grid_of(bright)[:2, :2].max() < 0
+    assert bright["share_on_eye"] is None
+
+
+def test_a_segmenter_whose_iris_hangs_on_a_distant_patch_shows_it(records, store):
+    (found, _) = segmented(records, store, misled_segmenter())
+    cells = grid_of(found)
+    assert cells[:2, :2].min() > 0.005
+    cells[:3, :3] = 0
+    assert (cells == 0).all()
+    assert found["share_on_eye"] == 0
+    assert found["chance_share"] == pytest.approx(disc().mean(), abs=1e-6)
+
+
+def test_a_segmenter_that_sees_the_iris_has_its_attribution_on_it(records, store):
+    (found, _) = segmented(records, store, seeing_segmenter())
+    cells = grid_of(found)
+    rows, columns = np.unravel_index(cells.argmax(), cells.shape)
+    assert disc()[4 * rows : 4 * rows + 4, 4 * columns : 4 * columns + 4].any()
+    assert cells[:2, :2].max() == pytest.approx(0, abs=1e-6)
+    assert found["share_on_eye"] > 3 * found["chance_share"]
+    assert found["deletion_area"] < found["chance_area"]
+
+
+def test_a_patch_that_keeps_the_segmenter_from_seeing_counts_below_0(records, store):
+    """With a dark corner it sees no iris, which is there all the same."""
+    (_, found) = segmented(records, store, misled_segmenter())
+    assert found["said_outline"] is None
+    assert found["true_outline"] is not None
+    assert grid_of(found)[:2, :2].max() < 0
+
+
+def test_a_class_that_is_nowhere_is_not_explained(records, store):
+    empty = store.add_png(np.zeros(disc().shape, np.uint8))
+    found = segmented([{**records[1], "mask_id": empty}], store, misled_segmenter())
+    assert found[0]["attribution"] is None
+    explained = segmented(records, store, misled_segmenter())
+    assert found[0].keys() == explained[0].keys()
+
+
+def test_what_nobody_labelled_is_neither_right_nor_wrong(records, store):
+    unlabelled = store.add_png(np.full(disc().shape, 255, np.uint8))
+    (found,) = segmented([{**records[0], "mask_id": unlabelled}], store, misled_segmenter())
+    assert found["attribution"] is None
+
+
+def test_without_a_mask_the_filter_is_explained_and_nothing_is_said_of_the_eye(records, store):
+    (bare,) = filtered([{**records[0], "mask_id": None}], store)
+    (known, _) = filtered(records, store)
+    assert (bare["attribution"] == known["attribution"]).all()
+    assert bare["share_on_eye"] is None
+    assert bare["chance_share"] is None
+    assert bare["true_outline"] is None
+
+
+def test_the_same_inputs_give_the_same_bytes_whatever_stands_beside_them(records, store):
+    def text(found):
+        return json.dumps(found, default=lambda array: array.tolist(), sort_keys=True)
+
+    for explain in (filtered, lambda *given: segmented(*given, misled_segmenter())):
+        whole = explain(records, store)
+        assert text(whole) == text(explain(records, store))
+        assert text(whole[1]) == text(explain(records[1:], store)[0])
+
+
+def test_an_outline_drawn_again_is_the_border_of_its_region():
+    region = np.zeros((40, 60), bool)
+    region[10:30, 15:45] = True
+    region[15:20, 20:30] = False
+    picture = np.zeros((40, 60, 3), np.uint8)
+    draw_outline(picture, outline_of(region), (255, 255, 255), thickness=1)
+    drawn = picture.max(2) > 127
+    assert drawn[10, 15:45].all()
+    assert drawn[10:30, 44].all()
+    assert drawn[14:21, 20:30].any()
+    assert not drawn[:9].any()
+    assert not drawn[23:28, 20:40].any()
+    assert outline_of(np.zeros((4, 4), bool)) is None

@@ -1,0 +1,124 @@
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iip_assets.engine.figures import figure_png
+from iip_assets.evaluation.figures import threshold_figure
+from iip_assets.evaluation.threshold import Costs, choose_threshold, cost_curve
+from iip_assets.evaluation.verdicts import counted, filter_verdicts_tables, to_label_next
+from iip_assets.models.filter_scores import scores_table
+
+EQUAL = Costs(1.0, 1.0)
+
+
+def curve_of(usable, scores, costs=EQUAL, groups=None):
+    groups = [str(place) for place in range(len(usable))] if groups is None else groups
+    return cost_curve(
+        np.array(usable),
+        np.array(scores),
+        groups,
+        costs,
+        resamples=50,
+        confidence=0.95,
+        seed=0,
+    )
+
+
+def chosen(usable, scores, costs=EQUAL):
+    usable = np.array(usable)
+    curve = curve_of(usable, scores, costs)
+    return choose_threshold(curve, costs, usable=int(usable.sum()), unusable=int((~usable).sum()))
+
+
+def test_where_scores_part_the_pictures_nothing_is_lost_and_nothing_fails():
+    usable = [True] * 6 + [False] * 6
+    threshold = chosen(usable, [0.8] * 6 + [0.3] * 6)
+    assert 0.3 < threshold <= 0.8
+    assert threshold == 0.5
+
+
+def test_what_costs_more_is_done_less():
+    rng = np.random.default_rng(0)
+    usable = rng.random(400) < 0.5
+    scores = np.clip(usable * 0.3 + rng.normal(0.35, 0.2, 400), 0, 1)
+    careful = chosen(usable, scores, Costs(lost_iris=1, failed_segmentation=10))
+    eager = chosen(usable, scores, Costs(lost_iris=10, failed_segmentation=1))
+    assert eager < chosen(usable, scores) < careful
+
+
+def test_with_few_pictures_of_a_kind_the_threshold_is_where_costs_break_even():
+    costs = Costs(lost_iris=3, failed_segmentation=1)
+    assert chosen([True] * 30, [0.9] * 30, costs) == 0.25
+    assert chosen([True] * 30 + [False] * 4, [0.9] * 34, costs) == 0.25
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=40),
+    st.floats(0.1, 10),
+    st.floats(0.1, 10),
+)
+def test_the_curve_counts_errors_and_the_choice_is_its_cheapest_point(rows, lost, failed):
+    usable, scores = (np.array(part) for part in zip(*rows, strict=True))
+    costs = Costs(lost, failed)
+    curve = curve_of(usable, scores, costs)
+    for row in curve.iter_rows(named=True):
+        passes = scores >= row["threshold"]
+        paid = (usable & ~passes).sum() * lost + (~usable & passes).sum() * failed
+        assert row["cost"] == pytest.approx(paid / len(rows))
+    counts = {"usable": int(usable.sum()), "unusable": int((~usable).sum())}
+    threshold = choose_threshold(curve, costs, **counts)
+    if min(counts.values()) >= 5:
+        at = curve.sort((pl.col("threshold") - threshold).abs())["cost"][0]
+        assert at == pytest.approx(curve["cost"].min())
+
+
+def test_pictures_of_one_subject_leave_the_cost_without_an_interval():
+    curve = curve_of([True, False], [0.9, 0.1], groups=["one", "one"])
+    assert curve["low"].null_count() == curve.height
+    assert curve["cost"].null_count() == 0
+
+
+def tables(examples=None):
+    ids = [f"{place:02d}" for place in range(40)]
+    usable = [place % 2 == 0 for place in range(40)]
+    shares = np.array([[0.7, 0.2, 0.1] if one else [0.2, 0.3, 0.5] for one in usable])
+    known = ids[:30] if examples is None else examples
+    labelled = pl.DataFrame(
+        {
+            "image_id": known,
+            "label": ["full" if usable[int(one)] else "none" for one in known],
+            "split": ["validation" if int(one) < 20 else "train" for one in known],
+            "group_id": known,
+        },
+        schema=dict.fromkeys(("image_id", "label", "split", "group_id"), pl.String()),
+    )
+    return filter_verdicts_tables(
+        scores_table(ids, shares.astype(np.float32)),
+        labelled,
+        usable=("full",),
+        costs=EQUAL,
+        resamples=50,
+        confidence=0.95,
+        seed=0,
+    )
+
+
+def test_every_picture_gets_a_verdict_and_what_is_rejected_unlabelled_is_listed():
+    found = tables()
+    verdicts = found["verdicts"]
+    assert verdicts["passes"].sum() == 20
+    assert counted(verdicts) == {"passed": 20, "rejected": 20, "rejected_unlabelled": 5}
+    summary = found["threshold"].row(0, named=True)
+    assert (summary["usable"], summary["unusable"], summary["cost"]) == (10, 10, 0)
+    listed = to_label_next(verdicts, threshold=summary["threshold"], most=3)
+    assert listed["image_id"].to_list() == ["31", "33", "35"]
+
+
+def test_without_validation_pictures_there_is_a_verdict_all_the_same():
+    found = tables(examples=[])
+    assert found["threshold"]["threshold"].to_list() == [0.5]
+    assert found["verdicts"]["passes"].sum() == 20
+    figure = threshold_figure(found["curve"], found["threshold"].row(0, named=True))
+    assert figure_png(figure).startswith(b"\x89PNG")

@@ -1,0 +1,138 @@
+"""A teacher's word beside the labels."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from iip_assets.models.examples import masked_rows
+from iip_assets.models.filter_onnx import head_onnx
+from iip_assets.models.filter_teacher import softened_truth
+from iip_assets.models.losses import distillation_loss
+from iip_assets.models.preprocess import Frame
+from iip_assets.models.segmentation_model import build_segmenter
+from iip_assets.models.segmenter_teacher import lesson_of
+from iip_assets.models.teacher import UnfitTeacherError
+from iip_assets.training.trainer import Around, Machine
+from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
+
+AROUND = Around(Machine("cpu", threads=1))
+
+
+def test_a_student_that_says_what_its_teacher_says_has_nothing_to_learn() -> None:
+    logits = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    weights = torch.tensor([1.0, 3.0])
+    same = distillation_loss(logits, (logits / 2).softmax(1), weights, temperature=2.0)
+    other = distillation_loss(logits, (-logits / 2).softmax(1), weights, temperature=2.0)
+    assert same.item() == pytest.approx(0, abs=1e-6)
+    assert other.item() > 0.1
+
+
+def test_the_loss_is_the_weighted_mean_divergence_times_the_squared_temperature() -> None:
+    said = torch.tensor([[[[0.8]], [[0.2]]], [[[0.5]], [[0.5]]]])
+    logits = torch.zeros(2, 2, 1, 1)
+    first = 0.8 * np.log(0.8 / 0.5) + 0.2 * np.log(0.2 / 0.5)
+    found = distillation_loss(logits, said, torch.tensor([3.0, 1.0]), temperature=3.0)
+    assert found.item() == pytest.approx(9 * 3 * first / 4, rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def teacher() -> dict[str, bytes]:
+    store, images, splits = masked_eyes()
+    return build_segmenter(masked_rows(images, splits), {}, store, RECIPE, around=AROUND)
+
+
+@pytest.mark.slow
+def test_a_teacher_sees_pictures_in_its_own_frame_and_speaks_at_the_students_size(
+    teacher: dict[str, bytes],
+) -> None:
+    lesson = lesson_of(teacher, Frame(32, 32), CLASSES, share=0.5)
+    assert (lesson.frame.width, lesson.shrink) == (64, 2)
+    images = torch.randn(2, 3, 64, 64)
+    masks = torch.arange(64).expand(2, 64, 64)
+    said = lesson.hear(images)
+    assert said.shape == (2, 4, 32, 32)
+    torch.testing.assert_close(said.sum(1), torch.ones(2, 32, 32))
+    small, small_masks = lesson.shrunk(images, masks)
+    assert small.shape == (2, 3, 32, 32)
+    assert small_masks[0, 0].tolist() == list(range(1, 64, 2))
+    # What is learned goes into the student alone.
+    assert not said.requires_grad
+
+
+@pytest.mark.slow
+def test_a_student_learns_of_its_teacher_alone_where_masks_do_not_count(
+    teacher: dict[str, bytes],
+) -> None:
+    store, images, splits = masked_eyes()
+    rows = masked_rows(images, splits)
+    recipe = replace(RECIPE, teacher_share=1.0)
+    taught = build_segmenter(rows, {}, store, recipe, around=AROUND, teacher=teacher)
+    quality = [
+        json.loads(files["card.json"])["validation"]["metrics"]["mean_iou"]["value"]
+        for files in (teacher, taught)
+    ]
+    assert quality[1] > 0.6 * quality[0]
+    assert taught["segmenter.safetensors"] != teacher["segmenter.safetensors"]
+    again = build_segmenter(rows, {}, store, recipe, around=AROUND, teacher=teacher)
+    assert again["segmenter.safetensors"] == taught["segmenter.safetensors"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("frame", "classes", "said"),
+    [
+        (Frame(96, 96), CLASSES, r"64x64.*no multiple of the student's 96x96"),
+        (Frame(32, 64), CLASSES, "no multiple"),
+        (Frame(64, 64), ("background", "iris"), "the student is to learn background, iris"),
+    ],
+    ids=["larger student", "other shape", "other classes"],
+)
+def test_a_teacher_that_cannot_teach_says_why(
+    teacher: dict[str, bytes], frame: Frame, classes: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(UnfitTeacherError, match=said):
+        lesson_of(teacher, frame, classes, share=0.5)
+
+
+def head_teacher(backbone: str = "b") -> dict[str, bytes]:
+    """A head that always holds the last class for sure."""
+    state = {
+        "mean": np.zeros(4, np.float32),
+        "spread": np.ones(4, np.float32),
+        "hidden.weight": np.zeros((64, 4), np.float32),
+        "hidden.bias": np.zeros(64, np.float32),
+        "out.weight": np.zeros((3, 64), np.float32),
+        "out.bias": np.array([0, 0, 50], np.float32),
+    }
+    card = json.dumps({"weights_sha256": backbone}).encode()
+    return {"filter_head.onnx": head_onnx(state, 1.0), "card.json": card}
+
+
+def softened(teacher: dict[str, bytes], share: float) -> np.ndarray:
+    pictures = pl.DataFrame({"image_id": ["b", "a"], "embedding": [[0.0] * 4, [1.0] * 4]})
+    return softened_truth(
+        pictures,
+        np.array([0, 2]),
+        teacher,
+        backbone_sha256="b",
+        load_picture=lambda _: np.zeros((4, 4, 3), np.uint8),
+        share=share,
+        threads=1,
+    )
+
+
+def test_a_filters_word_is_mixed_with_the_labels_in_the_pictures_order() -> None:
+    np.testing.assert_allclose(
+        softened(head_teacher(), 0.25), [[0.75, 0, 0.25], [0, 0, 1]], atol=1e-6
+    )
+
+
+def test_a_head_of_another_backbone_is_no_teacher() -> None:
+    with pytest.raises(UnfitTeacherError, match="another backbone"):
+        softened(head_teacher("other"), 0.5)

@@ -1,0 +1,75 @@
+"""A training that takes a second: dark squares on noise, a network of two convolutions."""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from iip_assets.models.masked_pictures import MaskedPictures
+from iip_assets.models.preprocess import Frame
+from iip_assets.models.segmenter import train_segmenter
+from iip_assets.training.trainer import Around, Machine, Schedule, seeded
+
+SIDE = 32
+SCHEDULE = Schedule(
+    epochs=4, patience=9, learning_rate=0.01, weight_decay=0.01, batch_size=8, seed=0
+)
+
+
+@dataclass(frozen=True)
+class Squares:
+    """Picture and mask by place; survives pickling."""
+
+    def __call__(self, place):
+        rng = np.random.default_rng(place)
+        image = rng.integers(100, 255, (SIDE, SIDE, 3), dtype=np.uint8)
+        mask = np.zeros((SIDE, SIDE), np.uint8)
+        top, left = rng.integers(4, SIDE - 16, 2)
+        mask[top : top + 12, left : left + 12] = 1
+        image[mask == 1] //= 3
+        return image, mask
+
+
+def small_network(seed=0):
+    """Convolutions with batch normalization between them, as a U-Net has."""
+    with seeded(seed, threads=1):
+        return torch.nn.Sequential(
+            torch.nn.Conv2d(3, 8, 3, padding=1),
+            torch.nn.BatchNorm2d(8),
+            torch.nn.ReLU(),
+            torch.nn.Dropout(0.1),
+            torch.nn.Conv2d(8, 2, 3, padding=1),
+        )
+
+
+def examples(count=24, *, augmented=True):
+    return MaskedPictures(
+        Squares(),
+        frame=Frame(SIDE, SIDE),
+        weights=[1.0 + place % 3 for place in range(count)],
+        seed=0,
+        threads=1,
+        augmented=augmented,
+    )
+
+
+def train_small(*, machine=None, network=None, scratch=None, progress=None, **changes):
+    """The trained network and how it went."""
+    network = small_network() if network is None else network
+    around = Around(machine or Machine("cpu", threads=1), scratch=scratch)
+    if progress is not None:
+        around = replace(around, progress=progress)
+    trained = train_segmenter(
+        network,
+        examples(),
+        examples(10, augmented=False),
+        replace(SCHEDULE, **changes),
+        around=around,
+    )
+    return network, trained
+
+
+def digest(network):
+    tensors = [value.numpy().tobytes() for _, value in sorted(network.state_dict().items())]
+    return hashlib.sha256(b"".join(tensors)).hexdigest()

@@ -1,0 +1,66 @@
+import math
+
+import pytest
+import torch
+
+from iip_assets.models.losses import segmentation_loss
+from iip_assets.training.preflight import CannotLearnError, look_at_start
+from iip_assets.training.preflight_words import absent_classes
+from iip_assets_tests.training.small_training import digest, examples, small_network
+
+
+def batch():
+    images, masks, weights = (
+        torch.stack(part)
+        for part in zip(*[examples()[0, place] for place in range(4)], strict=True)
+    )
+    return images, masks, weights
+
+
+def look(network, images, masks, weights):
+    return look_at_start(
+        network,
+        images,
+        masks,
+        classes=2,
+        ignored=255,
+        loss_of=lambda logits, truth: segmentation_loss(logits, truth, weights, ignored=255),
+        learning_rate=0.02,
+        seed=0,
+        threads=1,
+        what="segmenter",
+    )
+
+
+def test_a_network_that_knows_nothing_starts_near_the_logarithm_of_its_classes_and_learns():
+    network = small_network()
+    before = digest(network)
+    start = look(network, *batch())
+    assert start.expected_loss == math.log(2)
+    assert start.sound
+    assert start.learned_to < start.learned_from / 2
+    assert digest(network) == before
+
+
+def test_a_network_that_is_sure_of_something_wrong_is_told():
+    network = small_network()
+    with torch.no_grad():
+        network[4].bias += torch.tensor([0.0, 4.0])
+    assert not look(network, *batch()).sound
+
+
+def test_masks_that_do_not_belong_to_their_pictures_are_refused():
+    images, masks, weights = batch()
+    dice = torch.Generator().manual_seed(0)
+    noise = torch.randint(0, 2, masks.shape, generator=dice)
+    with pytest.raises(CannotLearnError, match="belong to their pictures"):
+        look(small_network(), images, noise, weights)
+
+
+def test_classes_that_a_split_lacks_are_named():
+    counts = {"train": {"iris": 3, "pupil": 2}, "validation": {"iris": 1, "pupil": 0}}
+    assert absent_classes(counts, ("iris", "pupil")) == [
+        ("validation", "pupil"),
+        ("test", "iris"),
+        ("test", "pupil"),
+    ]

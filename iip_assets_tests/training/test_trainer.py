@@ -1,0 +1,163 @@
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from iip_assets.training.epoch_order import EpochOrder, in_order
+from iip_assets.training.trainer import Around, Machine
+from iip_assets_tests.training.small_training import digest, small_network, train_small
+
+ONE = Machine("cpu", threads=1)
+
+
+class KilledError(Exception):
+    pass
+
+
+def killed_after(steps):
+    """Progress that fails after so many steps, as a training does whose process is killed."""
+
+    def progress(items, *, total, label):
+        del total, label
+        for done, item in enumerate(items):
+            if done == steps:
+                raise KilledError
+            yield item
+
+    return progress
+
+
+@pytest.fixture(scope="module")
+def whole():
+    network, trained = train_small()
+    return digest(network), trained
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(whole):
+    torch.manual_seed(99)
+    again, trained = train_small()
+    assert (digest(again), trained) == whole
+    other, _ = train_small(seed=1)
+    assert digest(other) != whole[0]
+
+
+@pytest.mark.parametrize("steps", [1, 4, 7, 11])
+def test_a_killed_training_goes_on_and_ends_as_if_nothing_had_happened(whole, tmp_path, steps):
+    with pytest.raises(KilledError):
+        train_small(scratch=tmp_path, progress=killed_after(steps))
+    # Three steps are an epoch, after each of which a checkpoint is written.
+    assert (tmp_path / "last.ckpt").exists() == (steps > 3)
+    told = []
+
+    def progress(items, *, total, label):
+        told.append(total)
+        yield from items
+
+    network, trained = train_small(scratch=tmp_path, progress=progress)
+    assert (digest(network), trained) == whole
+    assert told == [12 - steps // 3 * 3 if steps % 3 else 12 - (steps // 3 - 1) * 3]
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_in_its_training_leaves_what_is_gone_on_with(whole, tmp_path):
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from iip_assets_tests.training.small_training import train_small\n"
+        "def progress(items, *, total, label):\n"
+        "    for done, item in enumerate(items):\n"
+        "        if done == 8:\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        yield item\n"
+        "train_small(scratch=Path(sys.argv[1]), progress=progress)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-Wignore", "-c", code, str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert (tmp_path / "last.ckpt").is_file()
+    network, trained = train_small(scratch=tmp_path)
+    assert (digest(network), trained) == whole
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 half a file"], ids=["empty", "cut"])
+def test_a_damaged_checkpoint_is_as_good_as_none(whole, tmp_path, damage):
+    (tmp_path / "last.ckpt").write_bytes(damage)
+    network, trained = train_small(scratch=tmp_path)
+    assert (digest(network), trained) == whole
+
+
+def test_a_checkpoint_that_holds_code_is_not_run(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "evil"),))
+
+    torch.save({"state_dict": Evil()}, tmp_path / "last.ckpt")
+    train_small(scratch=tmp_path, epochs=1)
+    assert not (tmp_path / "evil").exists()
+
+
+def test_the_best_epoch_is_kept_and_training_ends_where_nothing_gets_better():
+    network, trained = train_small(epochs=40, patience=3, learning_rate=1e-6)
+    scores = [row["validation_mean_iou"] for row in trained.history]
+    assert len(trained.history) < 40
+    assert trained.best_epoch == int(np.argmax(scores))
+    assert len(scores) == trained.best_epoch + 1 + 3
+    shorter, _ = train_small(epochs=40, patience=len(scores), learning_rate=1e-6)
+    assert digest(shorter) != digest(small_network())
+    del network
+
+
+def test_a_training_that_stopped_early_does_not_go_on_when_asked_again(tmp_path):
+    _, trained = train_small(scratch=tmp_path, epochs=40, patience=2, learning_rate=1e-6)
+    _, again = train_small(scratch=tmp_path, epochs=40, patience=2, learning_rate=1e-6)
+    assert again == trained
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharing", ["ddp", "fsdp"])
+def test_two_processes_have_the_loss_of_one(sharing):
+    """In double precision, so that Adam does not blow up the last bits of tiny gradients."""
+    precision = "64-true" if sharing == "ddp" else "32-true"
+    losses = {}
+    for processes in (1, 2):
+        machine = replace(ONE, processes=processes, sharing=sharing, precision=precision)
+        network = small_network()
+        network[3].p = 0.0  # the processes draw what they drop each for themselves
+        _, trained = train_small(machine=machine, network=network)
+        losses[processes] = np.array([row["loss"] for row in trained.history])
+        losses[f"mean {processes}"] = trained.history[-1]["validation_mean_iou"]
+    np.testing.assert_allclose(losses[2], losses[1], atol=1e-4)
+    assert losses["mean 2"] == pytest.approx(losses["mean 1"], abs=0.01)
+    assert losses[1][-1] < losses[1][0]
+
+
+def test_every_place_comes_once_an_epoch_in_an_order_of_its_own():
+    order = EpochOrder(10, batch_size=5, seed=3)
+    seen = []
+    for epoch in (0, 1, 0):
+        order.set_epoch(epoch)
+        batches = list(order)
+        assert len(batches) == len(order) == 2
+        assert sorted(place for batch in batches for _, place in batch) == list(range(10))
+        assert {one for batch in batches for one, _ in batch} == {epoch}
+        seen.append([place for batch in batches for _, place in batch])
+    assert seen[0] == seen[2] != seen[1]
+
+
+def test_a_last_batch_that_is_not_full_is_left_out_unless_it_is_the_only_one():
+    assert [len(batch) for batch in EpochOrder(11, batch_size=5, seed=0)] == [5, 5]
+    assert [len(batch) for batch in EpochOrder(3, batch_size=5, seed=0)] == [3]
+    assert in_order(3, 2) == [[(0, 0), (0, 1)], [(0, 2)]]
+
+
+def test_what_a_training_has_around_it_is_quiet_by_default():
+    assert list(Around(ONE).progress([1, 2], total=2, label="")) == [1, 2]
