@@ -52,7 +52,7 @@ from iip_assets.models.losses import segmentation_loss
 from iip_assets.models.masked_pictures import MaskedPictures
 from iip_assets.models.pictures import picture_reader
 from iip_assets.models.preprocess import Frame
-from iip_assets.models.segmentation import Segmenter, prior_png
+from iip_assets.models.segmentation import Segmenter, eye_classes, prior_png
 from iip_assets.models.segmentation_model import Pairs
 from iip_assets.models.segmentation_model import recipe_of as segmenter_recipe
 from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter
@@ -109,6 +109,8 @@ def segmenter_files(ready: Ready) -> dict[str, bytes]:
         "input_height": frame.height,
         "mean": list(frame.mean),
         "std": list(frame.std),
+        # Of noise it always sees some eye, so the second look is always taken.
+        "looks_twice": recipe.looks_twice and bool(eye_classes(classes)),
     }
     blank = np.zeros((frame.height, frame.width), np.uint8)
     return {
@@ -267,6 +269,7 @@ def training(ready: Ready, *, images: int, threads: int, clock: Clock) -> Rows:
         weights=[1.0] * len(rows),
         seed=schedule.seed,
         threads=threads,
+        eye=eye_classes(recipe.classes) if recipe.looks_twice else (),
     )
     batches = list(EpochOrder(len(rows), batch_size=schedule.batch_size, seed=schedule.seed))
     tensors = [

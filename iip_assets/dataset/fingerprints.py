@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from iip_assets.dataset.decode import Undecodable, decode_image, decode_mask
 from iip_assets.dataset.perceptual_hash import perceptual_hash
+from iip_assets.dataset.reading import Store
 
 if TYPE_CHECKING:
     import polars as pl
-
-
-class Reader(Protocol):
-    """Gives bytes by md5; `ImageStore` is one."""
-
-    def fetch(self, md5s: Sequence[str]) -> None:
-        """Bring what is not here yet."""
-
-    def read(self, md5: str) -> bytes:
-        """The bytes."""
-        ...
 
 
 def fingerprint_images(
@@ -29,7 +19,7 @@ def fingerprint_images(
     *,
     max_megapixels: float,
     n_classes: int,
-    store: Reader,
+    store: Store,
     threads: int = 2,
 ) -> list[dict[str, Any]]:
     """Fingerprint one chunk of images.

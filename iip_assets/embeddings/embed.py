@@ -8,21 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.dataset.decode import Undecodable, decode_image
+from iip_assets.dataset.reading import Reader
 from iip_assets.embeddings.embedder import Embedder, prepare
-
-
-class Reader(Protocol):
-    """Gives the bytes behind an image id, as the dataset's store does."""
-
-    def read(self, md5: str) -> bytes:
-        """The file's bytes."""
-        ...
 
 
 def embed_chunk(

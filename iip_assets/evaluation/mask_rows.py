@@ -5,28 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.dataset.decode import NOT_LABELLED, decode_mask
 from iip_assets.dataset.header import read_header
+from iip_assets.dataset.reading import Store
 from iip_assets.metrics.boundary import boundary_counts
 from iip_assets.models.preprocess import mask_confusion
 
 Mask = NDArray[np.uint8]
-
-
-class Store(Protocol):
-    """Gives bytes by md5; `ImageStore` is one."""
-
-    def fetch(self, md5s: Sequence[str]) -> None:
-        """Brings what is not here yet."""
-
-    def read(self, md5: str) -> bytes:
-        """The bytes."""
-        ...
 
 
 def compare_masks(

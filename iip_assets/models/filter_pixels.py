@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.dataset.decode import decode_image
+from iip_assets.dataset.reading import Reader
 from iip_assets.embeddings.letterbox import letterbox_image
 from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.models.preprocess import Frame
-from iip_assets.models.segment_rows import Reader
 
 _BATCH = 16
 

@@ -5,26 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.dataset.decode import decode_image, decode_mask
+from iip_assets.dataset.reading import Reader
 from iip_assets.metrics.boundary import boundary_counts
 from iip_assets.models.preprocess import mask_confusion
 from iip_assets.models.segmentation import Segmenter
 
 # Pictures the network sees at a time.
 _BATCH = 8
-
-
-class Reader(Protocol):
-    """Gives the bytes behind an md5, as the dataset's store does."""
-
-    def read(self, md5: str) -> bytes:
-        """The file's bytes."""
-        ...
 
 
 def segment_chunk(

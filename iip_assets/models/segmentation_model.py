@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 
 from iip_assets.dataset.decode import NOT_LABELLED
+from iip_assets.dataset.reading import Reader
 from iip_assets.embeddings.onnx_export import export_onnx
 from iip_assets.metrics.intervals import Intervals
 from iip_assets.metrics.judged import judge_segmenter, score
 from iip_assets.models.losses import segmentation_loss
 from iip_assets.models.masked_pictures import MaskedPictures
 from iip_assets.models.preprocess import Frame
-from iip_assets.models.segment_rows import Reader, read_pair, segment_chunk
+from iip_assets.models.segment_rows import read_pair, segment_chunk
 from iip_assets.models.segmentation import Segmenter, eye_classes, prior_png
 from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter
 from iip_assets.models.segmenter_teacher import lesson_of

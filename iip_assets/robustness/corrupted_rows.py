@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.dataset.decode import decode_image, decode_mask
+from iip_assets.dataset.reading import Reader
 from iip_assets.models.filter_pixels import FilterFromPixels
 from iip_assets.models.preprocess import mask_confusion
 from iip_assets.models.segmentation import Segmenter
@@ -21,14 +22,6 @@ from iip_assets.robustness.corruptions import SEVERITIES, corrupt
 _LONGEST_PX = 320
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
-
-
-class Reader(Protocol):
-    """Gives the bytes behind an md5, as the dataset's store does."""
-
-    def read(self, md5: str) -> bytes:
-        """The file's bytes."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from iip_assets.dataset.decode import Undecodable, decode_image, decode_mask
+from iip_assets.dataset.reading import Store
 from iip_assets.statistics.border import BORDER_MEASURES, background_region, border_measures
 from iip_assets.statistics.eye_quality import EYE_MEASURES, eye_measures
 from iip_assets.statistics.pixels import PIXEL_MEASURES, pixel_measures
@@ -24,18 +25,6 @@ Measured = dict[str, float | None]
 # Images that one thread reads one after another and then measures together: threads that change
 # hands at every image wait for each other most of the time.
 _TOGETHER = 16
-
-
-class Store(Protocol):
-    """Where the bytes of images and masks are, by md5."""
-
-    def fetch(self, md5s: Sequence[str]) -> None:
-        """Brings near what is far."""
-        ...
-
-    def read(self, md5: str) -> bytes:
-        """The bytes."""
-        ...
 
 
 def measure_images(
