@@ -63,7 +63,7 @@ th, td { padding: .32rem .7rem; border-bottom: 1px solid var(--line); text-align
 thead th { border-bottom: 2px solid var(--line); white-space: nowrap }
 td.n, th.n { text-align: right; white-space: nowrap }
 tbody th { font-weight: 500 }
-.wrap { max-width: 22rem; overflow-wrap: anywhere }
+.wrap { min-width: 6rem; max-width: 22rem; overflow-wrap: anywhere }
 .confusion td { text-align: center; min-width: 5rem; border: 1px solid var(--line) }
 .confusion .right { font-weight: 700 }
 figure { margin: 0 }

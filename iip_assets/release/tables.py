@@ -53,6 +53,11 @@ def class_remarks(row: Row) -> str:
     return ", ".join(word for word in ("rare in training" if row["rare"] else "", few) if word)
 
 
+def _of_subjects(split: str) -> Callable[[Row], str]:
+    """Images of a split, and how many subjects they are of."""
+    return lambda row: f"{count(row[f'{split}_images'])} ({count(row[f'{split}_subjects'])})"
+
+
 _INTERVAL = Column("95% interval", interval, numeric=True)
 _INTERVAL_PERCENT = Column("95% interval", interval_percent, numeric=True)
 
@@ -122,14 +127,11 @@ TABLES: dict[str, Table] = {
         "Classes: what there is to learn from and to be judged on",
         (
             Column("class", lambda row: f"{row['model']}: {row['class']}"),
-            _of("train_images", "training images", count),
-            _of("train_subjects", "their subjects", count),
+            Column("training images (subjects)", _of_subjects("train"), numeric=True),
             _of("train_share", "share", percent),
             _of("train_pixel_share", "of pixels", percent),
-            _of("test_images", "test images", count),
-            _of("test_subjects", "their subjects", count),
-            _of("metric", "metric", words),
-            _of("value", "value", number),
+            Column("test images (subjects)", _of_subjects("test"), numeric=True),
+            Column("F1 or IoU", lambda row: number(row["value"]), numeric=True),
             _INTERVAL,
             Column("", class_remarks),
         ),
