@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,7 +29,12 @@ class _Aside:
 
 
 def perform_aside(
-    project: Project, asset: str, settings: Any, *, say: Callable[[str], None]
+    project: Project,
+    asset: str,
+    settings: Any,
+    *,
+    loaded: Mapping[str, object],
+    say: Callable[[str], None],
 ) -> ActionRecord:
     """Brings an asset and what it needs up to date as if the settings were these.
 
@@ -40,10 +45,11 @@ def perform_aside(
         project: The project.
         asset: Its name.
         settings: Anything with attributes, like the workspace's own settings.
+        loaded: What `Project.code_of` gave for each asset when this process loaded the code.
         say: Where words for people go.
 
     Raises:
-        MovedMeanwhileError: Code or inputs are not what they were at the start.
+        MovedMeanwhileError: Code is not what was loaded, or inputs moved.
         BlockedError: Something above failed a blocking check.
     """
     workspace = replace(project.workspace, read_settings=lambda _: settings)
@@ -53,7 +59,7 @@ def perform_aside(
     record = None
     for name, one in project.graph.assets.items():
         if name in needed:
-            record = performer.perform(one, loaded=project.code_of(one)).record
+            record = performer.perform(one, loaded=loaded[name]).record
             ledger.materializations[name] = Materialized(record.data_version, record.action_key)
     if record is None:
         raise KeyError(f"there is no asset {asset!r}")

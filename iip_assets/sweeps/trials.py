@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from iip_assets.embeddings.device import core_count
+from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.aside import perform_aside
 from iip_assets.engine.lock import exclusive_lock
 from iip_assets.engine.perform import BlockedError, MovedMeanwhileError
@@ -61,6 +62,8 @@ def run_sweep(
     """
     asset = MODEL_ASSETS[plan.model]
     _refuse_idle(project, asset, plan)
+    # Code that is edited while the sweep goes on is not what its trials run.
+    loaded = {name: project.code_of(one) for name, one in project.graph.assets.items()}
     folder = sweep_folder(project.workspace.state)
     with exclusive_lock(folder / f"{plan.name}.lock", say=say):
         study = Study.open(folder, plan, _made_of(project, asset), anew=anew)
@@ -68,7 +71,9 @@ def run_sweep(
             chosen = suggest(trial, plan.space)
             say(f"trial {trial.number + 1} of {study.size}: {in_words(chosen)}")
             try:
-                facts = _train(project, asset, plan, settings, chosen, say=say)
+                under = _settings_of(plan, settings, chosen)
+                record = perform_aside(project, asset, under, loaded=loaded, say=say)
+                facts = _facts(project, plan, record, threads=core_count(under.compute.threads))
             except (MovedMeanwhileError, BlockedError, LookupError, OSError):
                 raise  # no fault of the trial's, which is gone on with next time
             except Exception as error:
@@ -97,21 +102,14 @@ def in_words(values: dict[str, Any]) -> str:
     )
 
 
-def _train(
-    project: Project,
-    asset: str,
-    plan: Plan,
-    settings: Settings,
-    chosen: dict[str, Any],
-    *,
-    say: Say,
-) -> dict[str, Any]:
-    """One training, and what came of it."""
-    grouped = settings.tracking.model_copy(update={"group": f"sweep {plan.name}"})
-    under = settings_with(settings, {**plan.fixed, **chosen}).model_copy(
-        update={"tracking": grouped}
-    )
-    record = perform_aside(project, asset, under, say=say)
+def _settings_of(plan: Plan, settings: Settings, chosen: dict[str, Any]) -> Settings:
+    """The settings of a trial, whose run in W&B is of the sweep's group."""
+    grouped = {"tracking.group": f"sweep {plan.name}"}
+    return settings_with(settings, {**plan.fixed, **chosen, **grouped})
+
+
+def _facts(project: Project, plan: Plan, record: ActionRecord, *, threads: int) -> dict[str, Any]:
+    """What came of a training."""
     if record.skipped:
         raise LookupError(f"there is no {plan.model} to train: {record.skipped}")
     files = project.workspace.artifacts.get(record.artifact)
@@ -125,7 +123,7 @@ def _train(
         # Of one subject alone there is no interval.
         "low": found["value"] if found["low"] is None else found["low"],
         "high": found["value"] if found["high"] is None else found["high"],
-        "latency_ms": latency_ms(files.parts, threads=core_count(under.compute.threads)),
+        "latency_ms": latency_ms(files.parts, threads=threads),
         "seconds": record.seconds,
         "action_key": record.action_key,
     }

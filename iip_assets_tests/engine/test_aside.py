@@ -10,7 +10,7 @@ import pytest
 
 from iip_assets.engine.aside import perform_aside
 from iip_assets.engine.asset import Graph, Source, asset
-from iip_assets.engine.perform import Performer
+from iip_assets.engine.perform import MovedMeanwhileError, Performer
 from iip_assets.engine.project import Materialized, Project
 from iip_assets.engine.values import Setting
 from iip_assets.engine.work import Work
@@ -57,6 +57,9 @@ class Toy:
         workspace = Workspace(root, lambda _: settings(self.rate), None)
         self.project = Project(Graph((total, model), (numbers,)), workspace, Keys())
         self.ledger = DictLedger()
+        self.loaded = {
+            name: self.project.code_of(one) for name, one in self.project.graph.assets.items()
+        }
 
     def refresh(self) -> dict[str, Any]:
         performer = Performer(self.project, self.ledger, print)
@@ -67,7 +70,7 @@ class Toy:
         return found
 
     def aside(self, rate: int) -> Any:
-        record = perform_aside(self.project, "model", settings(rate), say=print)
+        record = perform_aside(self.project, "model", settings(rate), loaded=self.loaded, say=print)
         return self.project.workspace.artifacts.get(record.artifact)
 
 
@@ -95,6 +98,15 @@ def test_what_is_tried_leaves_what_is_held_and_is_taken_up_by_its_settings(toy: 
 
 def test_what_it_needs_is_computed_where_it_never_was(toy: Toy) -> None:
     assert toy.aside(3) == {"value": 18}
+    assert CALLS == ["total", "model"]
+
+
+def test_code_that_was_edited_since_it_was_loaded_is_not_recorded_as_what_ran(toy: Toy) -> None:
+    toy.aside(3)
+    keys: Any = toy.project.code_keys
+    keys.code["model"] = "edited"
+    with pytest.raises(MovedMeanwhileError, match="changed since this process loaded it"):
+        toy.aside(4)
     assert CALLS == ["total", "model"]
 
 
