@@ -113,6 +113,8 @@ class EmbeddingSettings(Section):
     model: str = "tf_efficientnet_lite0"
     checkpoint: str = "packaged"
     checkpoint_sha256: str = ""
+    width: int = Field(default=128, ge=0)
+    height: int = Field(default=96, ge=0)
     batch_size: int = Field(default=16, ge=1)
 
 

@@ -20,6 +20,8 @@ def embedding_backbone(
     model: Annotated[str, Setting("embeddings.model")],
     checkpoint: Annotated[str, Setting("embeddings.checkpoint")],
     checkpoint_sha256: Annotated[str, Setting("embeddings.checkpoint_sha256")],
+    width: Annotated[int, Setting("embeddings.width")],
+    height: Annotated[int, Setting("embeddings.height")],
     work: Work,
 ) -> Result[Files]:
     """The network that turns a picture into numbers, exported to ONNX and checked against torch.
@@ -31,7 +33,12 @@ def embedding_backbone(
     from iip_assets.embeddings.backbone import build_backbone
 
     parts = build_backbone(
-        model, checkpoint=checkpoint, checkpoint_sha256=checkpoint_sha256, root=work.root
+        model,
+        checkpoint=checkpoint,
+        checkpoint_sha256=checkpoint_sha256,
+        root=work.root,
+        width=width,
+        height=height,
     )
     card = json.loads(parts["card.json"])
     files = Files(parts, version_of=("backbone.safetensors", "card.json"))

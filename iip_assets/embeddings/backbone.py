@@ -60,31 +60,55 @@ def load_network(
 
 
 def build_backbone(
-    model: str, *, checkpoint: str, checkpoint_sha256: str, root: Path
+    model: str,
+    *,
+    checkpoint: str,
+    checkpoint_sha256: str,
+    root: Path,
+    width: int = 0,
+    height: int = 0,
 ) -> dict[str, bytes]:
     """The backbone's files: `backbone.onnx`, `backbone.safetensors` and `card.json`.
 
     The ONNX file takes (B, 3, H, W) float32, standardised by the card's mean and std, and gives
     (B, D).
 
+    Args:
+        model: See `load_network`, for the next three too.
+        checkpoint: Its weights.
+        checkpoint_sha256: Their digest.
+        root: The workspace's folder.
+        width: W in pixels; 0 for the size that the model was trained at.
+        height: H in pixels; 0 likewise.
+
     Raises:
-        ValueError: See `load_network`.
+        ValueError: See `load_network`; or the model takes its own size alone.
         ExportError: The ONNX file gives other numbers than the network.
     """
     network = load_network(
         model, checkpoint=checkpoint, checkpoint_sha256=checkpoint_sha256, root=root
     )
     config = resolve_data_config({}, model=network)
+    own_height, own_width = config["input_size"][1:]
+    height, width = height or own_height, width or own_width
+    if network.pretrained_cfg.get("fixed_input_size") and (height, width) != (
+        own_height,
+        own_width,
+    ):
+        raise ValueError(
+            f"{model} takes pictures of {own_width}×{own_height} alone, not of {width}×{height}; "
+            "set embeddings.width and embeddings.height to 0"
+        )
     onnx_file = export_onnx(
-        network, tuple(config["input_size"]), input_name="image", output_name="embedding"
+        network, (3, height, width), input_name="image", output_name="embedding"
     )
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
     card: dict[str, Any] = {
         "model": model,
         "checkpoint": checkpoint,
         "weights_sha256": weights_digest(state),
-        "input_height": config["input_size"][1],
-        "input_width": config["input_size"][2],
+        "input_height": height,
+        "input_width": width,
         "mean": list(config["mean"]),
         "std": list(config["std"]),
         "dimensions": _output_dimensions(onnx_file),

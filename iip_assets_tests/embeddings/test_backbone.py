@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import onnx
 import pytest
 import timm
 import torch
+from safetensors.torch import save
 
 from iip_assets.embeddings.backbone import build_backbone, load_network, restore_backbone
 from iip_assets.embeddings.letterbox import letterbox_image
@@ -79,6 +81,41 @@ def test_the_card_says_what_the_network_expects(backbone):
     assert card["mean"] == card["std"] == [0.5, 0.5, 0.5]
 
 
+def test_pictures_can_be_fitted_into_a_smaller_input(backbone, tmp_path):
+    small = build_backbone(
+        PACKAGED_MODEL,
+        checkpoint="packaged",
+        checkpoint_sha256="",
+        root=tmp_path,
+        width=128,
+        height=96,
+    )
+    card, own = json.loads(small["card.json"]), json.loads(backbone["card.json"])
+    assert (card["input_width"], card["input_height"]) == (128, 96)
+    assert card["weights_sha256"] == own["weights_sha256"]
+    example = np.random.default_rng(0).normal(size=(2, 3, 96, 128)).astype(np.float32)
+    found = run(open_session(small["backbone.onnx"], threads=1), example)
+    with torch.inference_mode():
+        expected = load_network(PACKAGED_MODEL)(torch.from_numpy(example)).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_model_of_one_size_says_so(tmp_path):
+    name = "test_vit"
+    network = timm.create_model(name, pretrained=False)
+    (tmp_path / "own.safetensors").write_bytes(save(network.state_dict()))
+    digest = hashlib.sha256((tmp_path / "own.safetensors").read_bytes()).hexdigest()
+    with pytest.raises(ValueError, match=r"takes pictures of 160×160 alone, not of 128×96"):
+        build_backbone(
+            name,
+            checkpoint="own.safetensors",
+            checkpoint_sha256=digest,
+            root=tmp_path,
+            width=128,
+            height=96,
+        )
+
+
 def test_the_exported_file_names_no_path_of_this_machine(backbone):
     model = onnx.load_from_string(backbone["backbone.onnx"])
     assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
@@ -86,8 +123,6 @@ def test_the_exported_file_names_no_path_of_this_machine(backbone):
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path, backbone):
-    import hashlib
-
     data = backbone["backbone.safetensors"]
     (tmp_path / "own.safetensors").write_bytes(data)
     with pytest.raises(RuntimeError, match="state_dict"):
