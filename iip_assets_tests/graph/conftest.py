@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from iip_assets.synthetic.effects import SAMPLE
 from iip_assets.synthetic.write import write_dataset
@@ -105,13 +107,32 @@ class Team:
         self.git("commit", "--quiet", "--all", "--message", message)
 
 
+@pytest.fixture(scope="session")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A computed workspace to copy, made by the first test process that needs it."""
+    own = tmp_path_factory.getbasetemp()
+    # Under pytest-xdist each process has a folder in one that all share.
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    root = shared / "untouched" / "workspace"
+    with FileLock(shared / "untouched.lock"):
+        if not (shared / "untouched.made").exists():
+            _compute(root)
+            (shared / "untouched.made").touch()
+    return root
+
+
 @pytest.fixture(scope="package")
-def computed(tmp_path_factory: pytest.TempPathFactory) -> Team:
+def computed(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Team:
     """The workspace that the files of this folder share."""
-    return computed_team(tmp_path_factory.mktemp("team") / "workspace")
+    return copied_team(untouched, tmp_path_factory.mktemp("team") / "workspace")
 
 
-def computed_team(root: Path) -> Team:
+def copied_team(untouched: Path, root: Path) -> Team:
+    """A copy of the computed workspace, in which nobody has done anything yet."""
+    return Team(shutil.copytree(untouched, root, symlinks=True))
+
+
+def _compute(root: Path) -> None:
     """A workspace made by `iip init` with 80 rendered eyes, everything computed."""
     code = "from iip_assets.cli import main; main()"
     subprocess.run(
@@ -133,7 +154,6 @@ def computed_team(root: Path) -> Team:
     made.git("add", "--all")
     made.git("commit", "--quiet", "--message", "First batches")
     made.refresh()
-    return made
 
 
 @pytest.fixture(scope="module")

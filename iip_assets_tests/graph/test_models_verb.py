@@ -10,15 +10,15 @@ from typing import Any
 import cv2
 import pytest
 
-from iip_assets_tests.graph.conftest import Team, computed_team
+from iip_assets_tests.graph.conftest import Team, copied_team
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
+def team(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Team:
     """A workspace in which nobody has done anything yet: where things came from is asked here."""
-    return computed_team(tmp_path_factory.mktemp("own") / "workspace")
+    return copied_team(untouched, tmp_path_factory.mktemp("own") / "workspace")
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import iip_assets
-from iip_assets_tests.graph.conftest import QUICK, Team, computed_team
+from iip_assets_tests.graph.conftest import QUICK, Team, copied_team
 
 pytestmark = pytest.mark.slow
 
@@ -32,9 +33,9 @@ def relabel(team: Team, image_id: str) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="module")
-def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
+def team(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Team:
     """A workspace in which nobody has done anything yet: where things came from is asked here."""
-    return computed_team(tmp_path_factory.mktemp("own") / "workspace")
+    return copied_team(untouched, tmp_path_factory.mktemp("own") / "workspace")
 
 
 @pytest.fixture(scope="module")
