@@ -124,13 +124,13 @@ TABLES: dict[str, Table] = {
         ),
     ),
     "classes": Table(
-        "Classes: what there is to learn from and to be judged on",
+        "Classes: images (subjects) to learn from and to be judged on",
         (
             Column("class", lambda row: f"{row['model']}: {row['class']}"),
-            Column("training images (subjects)", _of_subjects("train"), numeric=True),
+            Column("in training", _of_subjects("train"), numeric=True),
             _of("train_share", "share", percent),
             _of("train_pixel_share", "of pixels", percent),
-            Column("test images (subjects)", _of_subjects("test"), numeric=True),
+            Column("in test", _of_subjects("test"), numeric=True),
             Column("F1 or IoU", lambda row: number(row["value"]), numeric=True),
             _INTERVAL,
             Column("", class_remarks),
