@@ -22,7 +22,8 @@ from iip_assets.synthetic.effects import SAMPLE
 from iip_assets.synthetic.write import write_dataset
 from iip_assets_tests.graph.warm import run_iip
 
-# Small enough to train on in seconds, large enough for every asset to have something to say.
+# Small enough to train on in seconds, large enough for every asset to have something to say. UMAP,
+# which is compiled for a quarter of a minute in every process, needs more pictures than neighbours.
 QUICK = """
 [splits]
 train = 0.5
@@ -48,8 +49,10 @@ max_images = 8
 [explanation]
 images = 3
 sample = 3
+cells = 4
 
 [edge_cases]
+neighbors = 100
 min_cluster_size = 5
 
 [release]

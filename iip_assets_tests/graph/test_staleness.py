@@ -196,7 +196,7 @@ def test_one_more_explained_picture_explains_one_more_of_each_model(team: Team) 
     # The fourth may be of the sample.
     assert explained["computed"] <= 2
     assert explained["reused"] >= 6
-    (team.root / "iip.toml").write_text(QUICK.replace("sample = 3\n", "sample = 3\ncells = 4\n"))
+    (team.root / "iip.toml").write_text(QUICK.replace("cells = 4\n", "cells = 5\n"))
     assert team.refresh()["images"]["model_explanations"]["reused"] == 0
 
 
