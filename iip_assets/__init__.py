@@ -20,8 +20,8 @@ for _variable in (
     os.environ.setdefault(_variable, "1")
 
 
-# How often an OpenMP thread (GNU's) looks for its next work before it sleeps. Never makes training on
-# idle cores a quarter slower, as long as it likes on busy cores two to four times.
+# How often an OpenMP thread (GNU's) looks for its next work before it sleeps. Without a look
+# training is a quarter slower on idle cores, with all it likes two to four times on busy ones.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 

@@ -44,6 +44,11 @@ class EpochOrder(Sampler[list[tuple[int, int]]]):
                 "a batch_size that is a multiple of training.processes"
             )
 
+    @property
+    def sampler(self) -> EpochOrder:
+        """Itself: Lightning tells the epoch to what a sampler of batches samples from."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         """Which epoch comes next; Lightning calls it."""
         self._epoch = epoch

@@ -43,8 +43,8 @@ def small_network(seed=0):
         )
 
 
-def examples(count=24, *, augmented=True):
-    return MaskedPictures(
+def examples(count=24, *, augmented=True, kind=MaskedPictures):
+    return kind(
         Squares(),
         frame=Frame(SIDE, SIDE),
         weights=[1.0 + place % 3 for place in range(count)],
@@ -54,7 +54,19 @@ def examples(count=24, *, augmented=True):
     )
 
 
-def train_small(*, machine=None, network=None, scratch=None, progress=None, **changes):
+class Watched(MaskedPictures):
+    """Examples that note which (epoch, place) they were asked for."""
+
+    asked = ()
+
+    def __getitem__(self, item):
+        self.asked = (*self.asked, item)
+        return super().__getitem__(item)
+
+
+def train_small(
+    *, machine=None, network=None, scratch=None, progress=None, pictures=None, **changes
+):
     """The trained network and how it went."""
     network = small_network() if network is None else network
     around = Around(machine or Machine("cpu", threads=1), scratch=scratch)
@@ -62,7 +74,7 @@ def train_small(*, machine=None, network=None, scratch=None, progress=None, **ch
         around = replace(around, progress=progress)
     trained = train_segmenter(
         network,
-        examples(),
+        pictures or examples(),
         examples(10, augmented=False),
         replace(SCHEDULE, **changes),
         around=around,

@@ -11,7 +11,13 @@ import torch
 
 from iip_assets.training.epoch_order import EpochOrder, in_order
 from iip_assets.training.trainer import Around, Machine
-from iip_assets_tests.training.small_training import digest, small_network, train_small
+from iip_assets_tests.training.small_training import (
+    Watched,
+    digest,
+    examples,
+    small_network,
+    train_small,
+)
 
 ONE = Machine("cpu", threads=1)
 
@@ -86,6 +92,20 @@ def test_a_process_that_is_killed_in_its_training_leaves_what_is_gone_on_with(wh
     assert (tmp_path / "last.ckpt").is_file()
     network, trained = train_small(scratch=tmp_path)
     assert (digest(network), trained) == whole
+
+
+def test_every_epoch_has_an_order_and_pictures_of_its_own_also_after_a_kill(tmp_path):
+    pictures = examples(kind=Watched)
+    train_small(pictures=pictures)
+    epochs = [pictures.asked[first : first + 24] for first in range(0, 96, 24)]
+    assert [{epoch for epoch, _ in one} for one in epochs] == [{0}, {1}, {2}, {3}]
+    assert len({tuple(place for _, place in one) for one in epochs}) == 4
+
+    with pytest.raises(KilledError):
+        train_small(scratch=tmp_path, progress=killed_after(7))
+    rest = examples(kind=Watched)
+    train_small(scratch=tmp_path, pictures=rest)
+    assert rest.asked == pictures.asked[48:]
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 half a file"], ids=["empty", "cut"])
