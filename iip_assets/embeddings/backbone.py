@@ -91,10 +91,8 @@ def build_backbone(
     config = resolve_data_config({}, model=network)
     own_height, own_width = config["input_size"][1:]
     height, width = height or own_height, width or own_width
-    if network.pretrained_cfg.get("fixed_input_size") and (height, width) != (
-        own_height,
-        own_width,
-    ):
+    fixed = timm.models.get_pretrained_cfg(model).fixed_input_size
+    if fixed and (height, width) != (own_height, own_width):
         raise ValueError(
             f"{model} takes pictures of {own_width}×{own_height} alone, not of {width}×{height}; "
             "set embeddings.width and embeddings.height to 0"
