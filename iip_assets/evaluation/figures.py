@@ -10,6 +10,7 @@ import polars as pl
 
 from iip_assets.engine.figures import PALETTE, new_figure
 from iip_assets.metrics.scores import HEADLINES
+from iip_assets.metrics.spelling import spelled
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -150,7 +151,7 @@ def _forest(axes: object, part: pl.DataFrame, metric: str) -> None:
     axes.axvline(values[0], color=PALETTE[0], alpha=0.3, linewidth=1)
     axes.set_xlim(0, 1.02)
     axes.set_ylim(-0.7, part.height - 0.3)
-    axes.set_xlabel(metric)
+    axes.set_xlabel(spelled(metric))
     axes.grid(axis="x", alpha=0.3)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from iip_assets.engine.figures import PALETTE, new_figure
+from iip_assets.metrics.spelling import spelled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +31,7 @@ def history_figure(card: Mapping[str, Any]) -> Figure:
                 color=PALETTE[place],
                 marker="os"[place % 2],
                 markersize=3,
-                label=name.replace("_", " "),
+                label=spelled(name),
             )
         axes.axvline(card["best_epoch"] + 1, color="black", linewidth=0.8, linestyle=":")
         axes.set_xlabel("epoch (dotted: the one that was kept)")

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from iip_assets.audit import hardest
+from iip_assets.metrics.spelling import spelled
 from iip_assets.release.metrics import rounded
 
 MOST = 12
@@ -31,7 +32,7 @@ def worst_segmentations(
     return [
         {
             "image_id": row["image_id"],
-            "metric": column.replace("iou_", "IoU of ").replace("_", " "),
+            "metric": spelled(column).replace("IoU ", "IoU of ", 1),
             "value": rounded(row[column]),
             **_about(row),
         }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iip_assets.engine.figures import PALETTE, new_figure
-from iip_assets.release.formats import words
+from iip_assets.metrics.spelling import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +92,7 @@ def forest_figure(rows: Sequence[dict[str, Any]], overall: dict[str, Any] | None
     axes.set_yticks(range(len(shown)), labels, fontsize=8)
     axes.set_ylim(len(shown) - 0.4, -1.4)
     if shown:
-        axes.set_xlabel(words(shown[0]["metric"]), fontsize=9)
+        axes.set_xlabel(spelled(shown[0]["metric"]), fontsize=9)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -127,11 +127,11 @@ def robustness_figure(rows: Sequence[dict[str, Any]]) -> Figure:
                 color=colour,
                 marker=MARKERS[style % len(MARKERS)],
                 markersize=4,
-                label=words(row["corruption"]),
+                label=spelled(row["corruption"]),
             )
             axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
         metric = next(row["metric"] for row in rows if row["model"] == model)
-        axes.set(title=f"{model}: {words(metric)}", xlabel="severity (0 = clean)")
+        axes.set(title=f"{model}: {spelled(metric)}", xlabel="severity (0 = clean)")
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         axes.grid(color="#dddddd", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)

@@ -8,12 +8,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ABSENT = "–"
-_SPELLING = {"iou": "IoU", "f1": "F1", "auc": "AUC", "map": "mAP", "jpeg": "JPEG", "ap": "AP"}
-
-
-def words(name: str) -> str:
-    """`mean_iou` as `mean IoU`."""
-    return " ".join(_SPELLING.get(part, part) for part in str(name).split("_"))
 
 
 def text(value: object) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from iip_assets.audit.explained_words import APART, RIGHT, WRONG
+from iip_assets.metrics.spelling import spelled
 from iip_assets.release.evaluation_rows import UNKNOWN
-from iip_assets.release.formats import interval, number, words
+from iip_assets.release.formats import interval, number
 
 MOST_OF_A_KIND = 2
 
@@ -64,7 +65,7 @@ def _weak_slices(content: Record) -> list[Record]:
         found += [
             {
                 "title": f"The {model} is weaker on {row['axis']} {row['slice']}",
-                "text": f"{words(row['metric'])} {row['value']:.3f} ({row['low']:.3f} to "
+                "text": f"{spelled(row['metric'])} {row['value']:.3f} ({row['low']:.3f} to "
                 f"{row['high']:.3f}, n = {row['n_images']}) against {overall['value']:.3f} "
                 "overall. Many slices are compared, so a few of them lie low by chance: look at "
                 "the failures before labeling more of these.",
@@ -86,7 +87,7 @@ def _rare_classes(content: Record) -> list[Record]:
             + (
                 "no test image has it."
                 if row["value"] is None
-                else f"{words(row['metric'])} {number(row['value'])} ({interval(row)}, "
+                else f"{spelled(row['metric'])} {number(row['value'])} ({interval(row)}, "
                 f"n = {row['test_images']}"
                 + (")." if row["enough"] else ", too few subjects to judge).")
             ),
@@ -146,7 +147,7 @@ def _drift(content: Record) -> list[Record]:
     moved = [column for column in drift["columns"] if column["moved"]]
     return [
         {
-            "title": f"Batch {drift['batch']} differs in {words(column['name'])}",
+            "title": f"Batch {drift['batch']} differs in {spelled(column['name'])}",
             "text": f"{column['change']}; distance {column['score']:.2f}, from "
             f"{column['threshold']:.2f} it counts as moved. If pictures will look like this from "
             f"now on, test images should too.",
@@ -165,8 +166,8 @@ def _robustness(content: Record) -> list[Record]:
             continue
         found.append(
             {
-                "title": f"The {model} suffers most from {words(worst['corruption'])}",
-                "text": f"{words(worst['metric'])} falls by {worst['loss']:.3f} at severity "
+                "title": f"The {model} suffers most from {spelled(worst['corruption'])}",
+                "text": f"{spelled(worst['metric'])} falls by {worst['loss']:.3f} at severity "
                 f"{worst['severities'][-1]} (n = {worst['n_images']}). Augmentation or more such "
                 f"images may help, if they occur in use.",
                 "section": "robustness",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from iip_assets.engine.figures import PALETTE, new_figure
+from iip_assets.metrics.spelling import spelled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +39,7 @@ def history_figure(history: pl.DataFrame) -> Figure:
         ]
         axes.set_xticks(range(part.height), names, fontsize=7)
         axes.set_xlim(-0.6, part.height - 0.4)
-        axes.set_ylabel(str(part["metric"][0]).replace("_", " "))
+        axes.set_ylabel(spelled(part["metric"][0]))
         axes.set_title(
             f"{model}: {part['n_images'][0]} test pictures of {part['n_subjects'][0]} subjects",
             fontsize=9,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from iip_assets.release.formats import count, interval, number, percent, words
+from iip_assets.metrics.spelling import spelled
+from iip_assets.release.formats import count, interval, number, percent
 from iip_assets.release.style import CSS
 from iip_assets.release.tables import TABLES
 from iip_assets.release.template import TEMPLATE
@@ -64,7 +65,7 @@ def render_page(
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters.update(
-        count=count, number=number, percent=percent, interval=interval, words=words
+        count=count, number=number, percent=percent, interval=interval, spelled=spelled
     )
     sections = [("next", "Next steps")] + [
         (anchor, title) for anchor, title, keys in SECTIONS if _shown(content, anchor, keys)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from iip_assets.edge_cases.contact_sheet import jpeg_data_uri, read_thumbnails, sheet
 from iip_assets.edge_cases.figures import map_figure, plain_map_figure
 from iip_assets.engine.values import Report
+from iip_assets.metrics.spelling import spelled
 from iip_assets.release.content import Inputs, made, report_content
 from iip_assets.release.figures import Picture, forest_figure, picture, robustness_figure
-from iip_assets.release.formats import words
 from iip_assets.release.page import render_page
 from iip_assets.release.yardstick_figure import yardstick_figure
 
@@ -202,11 +202,11 @@ def _data_plots(inputs: Inputs, tolerance: float) -> dict[str, Picture]:
 def _model_plots(inputs: Inputs, content: Mapping[str, Any]) -> dict[str, Picture]:
     plots: dict[str, Picture] = {}
     for model, rows in (content.get("yardsticks") or {}).items():
-        alt = f"{words(rows[0]['metric'])} of the {model} beside what it is held against"
+        alt = f"{spelled(rows[0]['metric'])} of the {model} beside what it is held against"
         plots[f"yardsticks_{model}"] = picture(yardstick_figure(rows), alt)
     overall = {row["model"]: row for row in content["headlines"]}
     for model, rows in content["slices"].items():
-        alt = f"{words(rows[0]['metric'])} of the {model} by slice, with intervals"
+        alt = f"{spelled(rows[0]['metric'])} of the {model} by slice, with intervals"
         plots[f"slices_{model}"] = picture(forest_figure(rows, overall.get(model)), alt)
     if content.get("robustness"):
         alt = "Metric of each model against severity, a curve for each corruption"

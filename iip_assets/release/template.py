@@ -63,7 +63,7 @@ test {{ c.counts.splits.test | count }}.
 </header>
 <ul class="tiles" aria-label="Headline numbers">
 {% for h in c.headlines %}
-<li class="tile"><span class="name">{{ h.model }}: {{ h.metric | words }}</span>
+<li class="tile"><span class="name">{{ h.model }}: {{ h.metric | spelled }}</span>
 <b>{{ h.value | number }}</b><span>95% interval {{ h | interval }}</span>
 <span>n = {{ h.n_images | count }} images
 {% if h.n_subjects %}of {{ h.n_subjects | count }} subjects{% endif %}</span>

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from iip_assets.engine.figures import PALETTE, new_figure
-from iip_assets.release.formats import count, interval, number, words
+from iip_assets.metrics.spelling import spelled
+from iip_assets.release.formats import count, interval, number
 from iip_assets.release.yardsticks import CHAMPION, PEOPLE, PRESENT, TRIVIAL, called
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def yardstick_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     axes.set_yticks(list(ticks), list(ticks.values()), fontsize=9)
     axes.set_ylim(place - 0.4, -0.6)
     axes.set_xlim(0, 1)
-    axes.set_xlabel(words(rows[0]["metric"]), fontsize=9)
+    axes.set_xlabel(spelled(rows[0]["metric"]), fontsize=9)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)

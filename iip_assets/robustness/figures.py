@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.engine.figures import PALETTE, new_figure
+from iip_assets.metrics.spelling import spelled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,10 +39,10 @@ def robustness_figure(table: pl.DataFrame) -> Figure:
             axes = grid[row][column]
             _panel(axes, shown[model].filter(pl.col("corruption") == corruption), groups)
             if row == 0:
-                axes.set_title(corruption.replace("_", " "), fontsize=9)
+                axes.set_title(spelled(corruption), fontsize=9)
             if row == len(models) - 1:
                 axes.set_xlabel("severity", fontsize=8)
-        grid[row][0].set_ylabel(f"{model}\n{_SHOWN[model]}", fontsize=8)
+        grid[row][0].set_ylabel(f"{model}\n{spelled(_SHOWN[model])}", fontsize=8)
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=min(6, len(labels)), fontsize=8

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from iip_assets.engine.figures import PALETTE, figure_png, new_figure
 from iip_assets.metrics.scores import HEADLINES
+from iip_assets.metrics.spelling import spelled
 from iip_assets.release.style import CSS
 from iip_assets.sweeps.plan import Plan
 from iip_assets.sweeps.study import Done
@@ -26,7 +27,7 @@ def sweep_page(plan: Plan, done: Sequence[Done], importances: Mapping[str, float
         done: Its trials so far.
         importances: From `study.importances`.
     """
-    metric = HEADLINES[plan.model].replace("_", " ")
+    metric = spelled(HEADLINES[plan.model])
     picture = base64.b64encode(figure_png(sweep_figure(plan, done))).decode()
     failed = [one for one in done if one.reason]
     weights = "".join(
@@ -53,7 +54,7 @@ def sweep_figure(plan: Plan, done: Sequence[Done]) -> Figure:
     figure = new_figure(9.6, 3.8)
     by_trial, by_latency = figure.subplots(1, 2)
     known = [one for one in done if one.quality is not None]
-    metric = HEADLINES[plan.model].replace("_", " ")
+    metric = spelled(HEADLINES[plan.model])
     best_so_far: list[float] = []
     for one in known:
         assert one.quality is not None

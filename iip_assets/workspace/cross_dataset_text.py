@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from iip_assets.metrics.spelling import spelled
 from iip_assets.release.cross_dataset import Split, shown_metrics
 from iip_assets.release.deployed import Deployed, threshold_of
 from iip_assets.release.registry_state import Version
@@ -29,13 +30,13 @@ def print_tests(version: Version, tests: Sequence[Tested], *, split: Split) -> N
     overall = _table("all pictures", *map(escape, names))
     for metric in shown:
         rows = [_row(one.metrics, metric, "overall", "all") for one in tests]
-        overall.add_row(_words(metric), *map(_estimate, rows))
+        overall.add_row(spelled(metric), *map(_estimate, rows))
     overall.add_row("pictures", *(str(one.unseen.pictures.height) for one in tests))
     subjects = (one.unseen.pictures["group_id"].n_unique() for one in tests)
     overall.add_row("subjects", *map(str, subjects))
     console.print(overall)
     by_slice = _table(
-        "slice", *(escape(name) for one in names for name in (one, "n")), title=_words(shown[0])
+        "slice", *(escape(name) for one in names for name in (one, "n")), title=spelled(shown[0])
     )
     places = pl.concat(one.metrics.select("axis", "slice") for one in tests).unique()
     for axis, name in places.filter(pl.col("axis") != "overall").sort("axis", "slice").iter_rows():
@@ -71,7 +72,7 @@ def _tested_on(version: Version, one: Tested, split: Split) -> str:
 
 
 def _by_slice(metrics: pl.DataFrame, shown: Sequence[str]) -> Table:
-    table = _table("slice", *map(_words, shown), "n", "subjects")
+    table = _table("slice", *map(spelled, shown), "n", "subjects")
     for axis, name in metrics.select("axis", "slice").unique(maintain_order=True).iter_rows():
         rows = [_row(metrics, metric, axis, name) for metric in shown]
         known = next(row for row in rows if row is not None)
@@ -104,10 +105,6 @@ def _size(row: Mapping[str, Any] | None) -> str:
     if row is None:
         return "0"
     return str(row["n_images"]) if row["enough"] else f"{row['n_images']}, too small"
-
-
-def _words(metric: str) -> str:
-    return metric.replace("_", " ")
 
 
 def _table(*names: str, title: str | None = None) -> Table:

@@ -110,7 +110,7 @@ def test_a_set_without_models_or_embeddings_is_tested_on_by_its_pictures(
     assert {row["set"] for row in found["metrics"]} == {"workspace", "new"}
     assert own["n_images"] > 0
     both = team.iip("models", "test", "segmenter", "1", "--on", ".", "--on", str(root))
-    assert "mean iou" in both.stdout
+    assert "mean IoU" in both.stdout
     assert "new" in both.stdout
     # Its data move on; what was computed of them does not.
     team.iip("synthesize", str(made / "more"), "--images", "4", "--seed", "10")

@@ -9,9 +9,10 @@ from html.parser import HTMLParser
 import pytest
 
 from iip_assets.engine.values import Skipped
+from iip_assets.metrics.spelling import spelled
 from iip_assets.release.content import Inputs, report_content
 from iip_assets.release.figures import forest_figure
-from iip_assets.release.formats import count, interval, number, percent, words
+from iip_assets.release.formats import count, interval, number, percent
 from iip_assets.release.pipeline_report import pictured_images, pipeline_page
 from iip_assets.release.tables import TABLES
 from iip_assets_tests.release.samples import HOSTILE, picture_bytes, sample_inputs
@@ -199,7 +200,7 @@ def test_numbers_read_as_people_expect():
     assert [percent(0.5), percent(0.034), percent(0), percent(None)] == ["50%", "3.4%", "0%", "–"]
     assert number(0.12345) == "0.123"
     assert interval({"low": None, "high": 0.2}) == "–"
-    assert words("mean_iou") == "mean IoU"
+    assert spelled("mean_iou") == "mean IoU"
 
 
 def test_tables_name_their_rows_by_their_first_column():
