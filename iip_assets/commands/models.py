@@ -181,11 +181,11 @@ def distill_model(
 
     The student is what the settings say: give it a smaller network or input there.
     """
-    from iip_assets.where import find_workspace
+    from iip_assets.graph import build_project
     from iip_assets.workspace.models import teach
     from iip_assets.workspace.settings_file import in_words
 
-    for line in in_words(teach(find_workspace(), model, version)):
+    for line in in_words(teach(build_project(), model, version)):
         say(line)
     small = {
         "filter": "network (a timm model), width and height",

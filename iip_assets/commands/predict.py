@@ -29,7 +29,7 @@ def predict(
     from iip_assets.release.batch_predict import TABLE, Predictor, find_pictures, predict_all
     from iip_assets.workspace.predicting import open_models, settings_here
 
-    found = find_pictures(paths)
+    found = find_pictures(paths, out)
     settings = settings_here()
     the_filter, segmenter = open_models(model)
     if the_filter is None and segmenter is None:
@@ -55,8 +55,9 @@ def predict(
             write_sheet(table, found, out, most=sheet)
     counts = dict(table["verdict"].value_counts().sort("verdict").iter_rows())
     if as_json:
-        typer.echo(json.dumps({"out": str(out), "verdicts": counts, **predictor.names}))
+        typer.echo(json.dumps({"out": str(out), "verdicts": counts, **predictor.by}))
         return
+    by = predictor.by
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    say(f"{table.height} pictures: {words} ({', '.join(predictor.names.values())})")
+    say(f"{table.height} pictures: {words} ({by['filter_model']}, {by['segmenter_model']})")
     say(f"{out / TABLE}, masks in {out / 'masks'}" + (", contact_sheet.png" if sheet > 0 else ""))

@@ -221,12 +221,13 @@ class Performer:
 
     def _recorded(self, asset: str, data_version: str) -> Any:
         workspace = self.project.workspace
-        for record in workspace.actions.all(asset):
-            if record.data_version == data_version and workspace.artifacts.has(record.artifact):
-                return workspace.artifacts.get(record.artifact)
-        raise LookupError(
-            f"no value of {asset} of the data version {data_version!r} is kept in this workspace"
-        )
+        record = workspace.kept(asset, data_version)
+        if record is None:
+            raise LookupError(
+                f"no value of {asset} of the data version {data_version!r} is kept in this "
+                "workspace"
+            )
+        return workspace.artifacts.get(record.artifact)
 
     def _load(self, name: str, action: Action) -> Any:
         source = self.project.graph.sources.get(name)

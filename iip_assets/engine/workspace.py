@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iip_assets.engine.actions import ActionLog, Failures
+from iip_assets.engine.actions import ActionLog, ActionRecord, Failures
 from iip_assets.engine.artifacts import ArtifactStore
 
 
@@ -56,6 +56,13 @@ class Workspace:
         if self.artifacts_at is not None:
             location = str(setting_value(self.read_settings(self.root), self.artifacts_at))
         return ArtifactStore(location if "://" in location else str(self.root / location))
+
+    def kept(self, asset: str, data_version: str) -> ActionRecord | None:
+        """A record of an asset's value of this version whose artifact is there, or None."""
+        for record in self.actions.all(asset):
+            if record.data_version == data_version and self.artifacts.has(record.artifact):
+                return record
+        return None
 
     def git_commit(self) -> str:
         """The checked-out commit, with `+` where tracked files differ; empty outside git."""

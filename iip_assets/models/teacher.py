@@ -28,6 +28,7 @@ def teacher_files(work: Work, asset: str, data_version: str) -> Mapping[str, byt
         found: Files = work.recorded(asset, data_version)
     except LookupError as error:
         raise LookupError(
-            f"the teacher is gone: {error}; register it, or empty the setting"
+            f"the teacher is gone: {error}; name another with `iip models distill`, or empty the "
+            "setting"
         ) from None
     return found.parts

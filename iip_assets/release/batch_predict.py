@@ -1,7 +1,8 @@
 """Both models on files of one's own: a verdict a picture, masks of those that pass.
 
-A run that was stopped goes on: a picture of which the table has a row by these very models, and
-whose bytes are what they were, is not looked at again.
+A run that was stopped goes on: a picture of which the table has a row by these very models and
+this very threshold, and whose bytes are what they were, is not looked at again. A mask stands in
+the folder for no other row than its own.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from iip_assets.statistics.measure import measure
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 TABLE = "predictions.csv"
 MASKS = "masks"
+SHEET = "contact_sheet.png"
 
 QUALITY = ("iris_visibility", "iris_sclera_contrast", "pupil_ratio", "iris_radius_px", "sharpness")
 """Measures of the picture and of the eye under its predicted mask."""
@@ -42,12 +44,16 @@ SCHEMA = {
     "mask": pl.String(),
     **dict.fromkeys(QUALITY, pl.Float64()),
     "filter_model": pl.String(),
+    "usable": pl.String(),
+    "threshold": pl.Float64(),
     "segmenter_model": pl.String(),
     "error": pl.String(),
 }
 
 # Pictures between two writings of the table: what a killed run loses.
 _CHUNK = 64
+# After the point, in the table.
+_DIGITS = 6
 _BATCH = 8
 
 
@@ -87,8 +93,11 @@ class Predictor:
         self._threshold, self._usable = threshold_of(the_filter) if the_filter else (0.0, ())
         self._segmenter = Segmenter(segmenter.files, threads=threads) if segmenter else None
         self._max_megapixels = max_megapixels
-        self.names = {
+        # What makes a row another one; as the table has it, where numbers are rounded.
+        self.by: dict[str, str | float] = {
             "filter_model": _named(the_filter),
+            "usable": " or ".join(self._usable) or "all",
+            "threshold": round(self._threshold, _DIGITS),
             "segmenter_model": _named(segmenter),
         }
         self.classes: tuple[str, ...] = self._segmenter.classes if self._segmenter else ()
@@ -98,7 +107,7 @@ class Predictor:
         rows: list[dict[str, Any]] = []
         images: list[tuple[dict[str, Any], NDArray[np.uint8]]] = []
         for one in found:
-            row: dict[str, Any] = {**dict.fromkeys(SCHEMA), "path": one.name, **self.names}
+            row: dict[str, Any] = {**dict.fromkeys(SCHEMA), "path": one.name, **self.by}
             rows.append(row)
             try:
                 data = one.path.read_bytes()
@@ -129,15 +138,24 @@ class Predictor:
             return
         masks = self._segmenter.segment([image for _, image in passed])
         for (row, image), mask in zip(passed, masks, strict=True):
-            name = f"{MASKS}/{Path(row['path']).with_suffix('.png').as_posix()}"
+            name = mask_name(row["path"])
             encoded = cv2.imencode(".png", mask)[1].tobytes()
             write_bytes_whole(out / name, encoded)
             measured = measure(image, mask, mask_classes=self.classes)
             row |= {"mask": name, **{quality: measured[quality] for quality in QUALITY}}
 
 
-def find_pictures(paths: Iterable[Path]) -> list[Found]:
+def mask_name(name: str) -> str:
+    """Where in the folder of results the mask of a picture stands: each has a place of its own."""
+    return f"{MASKS}/{name}.png"
+
+
+def find_pictures(paths: Iterable[Path], out: Path) -> list[Found]:
     """All pictures among the paths and in the folders among them, sorted.
+
+    Args:
+        paths: Files and folders.
+        out: The folder for the results; those of an earlier run are no pictures.
 
     Raises:
         FileNotFoundError: A path leads nowhere.
@@ -145,17 +163,23 @@ def find_pictures(paths: Iterable[Path]) -> list[Found]:
     """
     found: dict[str, Found] = {}
     given = list(paths)
+    masks, sheet = (out / MASKS).resolve(), (out / SHEET).resolve()
     for path in given:
         if not path.exists():
             raise FileNotFoundError(f"{path}: there is no such file or folder")
         files = (
-            sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
+            sorted(
+                one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file()
+            )
             if path.is_dir()
             else [path]
         )
         for file in files:
+            whole = file.resolve()
+            if path.is_dir() and (whole == sheet or masks in whole.parents):
+                continue
             name = file.relative_to(path).as_posix() if path.is_dir() else file.name
-            while name in found and found[name].path.resolve() != file.resolve():
+            while name in found and found[name].path.resolve() != whole:
                 # Two folders have a picture of this name.
                 name = f"{file.parent.name}_{name}"
             found[name] = Found(file, name)
@@ -184,6 +208,10 @@ def predict_all(
     file = out / TABLE
     done = _done(file, found, predictor)
     due = [one for one in found if one.name not in done]
+    # Killed from here on, no row of another model stands beside a mask of this one.
+    _write(file, found, done)
+    for one in due:
+        (out / mask_name(one.name)).unlink(missing_ok=True)
     chunks = list(_chunks(due))
     for chunk in progress(chunks, total=len(chunks), label=f"looking at {len(due)} pictures"):
         done |= {row["path"]: row for row in predictor.predict(chunk, out)}
@@ -203,8 +231,10 @@ def _done(file: Path, found: Sequence[Found], predictor: Predictor) -> dict[str,
     kept = {}
     for one in found:
         row = rows.get(one.name)
-        if row is None or any(row[name] != value for name, value in predictor.names.items()):
+        if row is None or any(row[name] != value for name, value in predictor.by.items()):
             continue
+        if row["verdict"] == "unreadable":
+            continue  # what stood in the way may be gone
         has_mask = row["mask"] is None or (file.parent / row["mask"]).is_file()
         if has_mask and row["md5"] is not None and row["md5"] == _md5(one.path.read_bytes()):
             kept[one.name] = row
@@ -214,7 +244,7 @@ def _done(file: Path, found: Sequence[Found], predictor: Predictor) -> dict[str,
 def _write(file: Path, found: Sequence[Found], done: dict[str, dict[str, Any]]) -> pl.DataFrame:
     rows = [done[one.name] for one in found if one.name in done]
     table = pl.DataFrame(rows, schema=SCHEMA, orient="row")
-    write_bytes_whole(file, table.write_csv(float_precision=6).encode())
+    write_bytes_whole(file, table.write_csv(float_precision=_DIGITS).encode())
     return table
 
 

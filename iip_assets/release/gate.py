@@ -8,6 +8,7 @@ chance that any slice is wrongly called worse is at most alpha.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,9 @@ from iip_assets.dataset.words import UNKNOWN
 from iip_assets.metrics.judged import Judged, places_by_slice
 from iip_assets.metrics.paired import LEAST_SUBJECTS, draws_of_both
 from iip_assets.settings import EvaluationSettings, ReleaseSettings
+
+# Draws beyond those without which the strictest p-value could not be reached.
+_RESERVE = 2
 
 Word = Literal["worse", "not worse", "too small to judge"]
 
@@ -50,7 +54,7 @@ class Rules:
         margin: How much worse is still not worse, in the metric's own unit.
         alpha: The chance of calling any slice worse that is not.
         min_images: A slice with fewer test pictures is not judged.
-        resamples: How many times subjects are drawn anew.
+        resamples: How many times subjects are drawn anew, at least.
         confidence: Of the intervals that are shown.
         seed: Of the draws.
     """
@@ -95,8 +99,12 @@ def judge_candidate(
         names: The model, the candidate and the champion, in words.
     """
     known = slices.filter(pl.col("slice") != UNKNOWN)
+    asked = list(places_by_slice(champion, known))
+    # The least p that so many draws can give, times the number of slices, must lie below alpha:
+    # else no slice, however bad, could be called worse.
+    resamples = max(rules.resamples, math.ceil(_RESERVE * len(asked) / rules.alpha))
     rows = []
-    for axis, name, places in places_by_slice(champion, known):
+    for axis, name, places in asked:
         groups = {champion.groups[place] for place in places}
         row = {
             **dict(zip(("model", "candidate", "champion"), names, strict=True)),
@@ -107,7 +115,7 @@ def judge_candidate(
             "n_subjects": len(groups),
         }
         was, is_now = draws_of_both(
-            champion, candidate, places, metric=metric, resamples=rules.resamples, seed=rules.seed
+            champion, candidate, places, metric=metric, resamples=resamples, seed=rules.seed
         )
         row |= {"champion_value": _known(was[0]), "candidate_value": _known(is_now[0])}
         change = is_now - was
@@ -134,13 +142,27 @@ def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
     return adjusted
 
 
-def refusal(gate: pl.DataFrame, model: str, candidate: str) -> str | None:
-    """Why the gate refuses a candidate, naming the slices, or None if it lets it pass."""
-    worse = gate.filter(
+def refusal(gate: pl.DataFrame, model: str, candidate: str, champion: str) -> str | None:
+    """Why the gate refuses a candidate, naming the slices, or None if it lets it pass.
+
+    A candidate that could not be held against the champion at all was not shown to be as good.
+    """
+    asked = gate.filter(
         (pl.col("model") == model)
         & (pl.col("candidate") == candidate)
-        & (pl.col("verdict") == "worse")
-    ).sort("p_holm", "difference")
+        & (pl.col("champion") == champion)
+    )
+    both = f"{model} {candidate} cannot be held against the champion, version {champion}"
+    overall = asked.filter(pl.col("axis") == "overall")
+    if overall.is_empty():
+        return (
+            f"{both}: they tell other classes apart, or no test picture is left that neither of "
+            "all versions learned from"
+        )
+    if overall["verdict"][0] == "too small to judge":
+        images, subjects = overall.select("n_images", "n_subjects").row(0)
+        return f"{both}: {images} test pictures of {subjects} subjects are too few to judge by"
+    worse = asked.filter(pl.col("verdict") == "worse").sort("p_holm", "difference")
     if worse.is_empty():
         return None
     named = [
@@ -151,7 +173,6 @@ def refusal(gate: pl.DataFrame, model: str, candidate: str) -> str | None:
             *("n_images", "p_holm"),
         ).iter_rows()
     ]
-    champion = worse["champion"][0]
     return f"{model} {candidate} is worse than the champion, version {champion}, on " + "; ".join(
         named
     )

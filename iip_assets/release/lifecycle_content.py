@@ -50,18 +50,16 @@ def versions_content(model_versions: Mapping[str, pl.DataFrame]) -> Record:
         model_versions: The asset's tables.
     """
     history, gate = model_versions["history"], model_versions["gate"]
+    refused = {
+        (model, candidate): refusal(gate, model, candidate, champion)
+        for model, candidate, champion in gate.select("model", "candidate", "champion")
+        .unique(maintain_order=True)
+        .iter_rows()
+    }
+    numbers = ("value", "low", "high", "since", "since_low", "since_high")
     rows = []
     for row in history.iter_rows(named=True):
-        numbers = ("value", "low", "high", "since", "since_low", "since_high")
-        refused = refusal(gate, row["model"], row["version"])
-        judged = gate.filter(
-            (pl.col("model") == row["model"]) & (pl.col("candidate") == row["version"])
-        )
-        word = "" if judged.is_empty() else "refused" if refused else "may pass"
+        judged = (row["model"], row["version"])
+        word = "" if judged not in refused else "refused" if refused[judged] else "may pass"
         rows.append({**row, **{name: rounded(row[name]) for name in numbers}, "gate": word})
-    refusals = [
-        words
-        for model, version in history.select("model", "version").iter_rows()
-        if (words := refusal(gate, model, version)) is not None
-    ]
-    return {"rows": rows, "refusals": refusals}
+    return {"rows": rows, "refusals": [words for words in refused.values() if words is not None]}

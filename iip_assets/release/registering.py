@@ -84,9 +84,9 @@ def register_present(root: Path, model: str, present: Present, *, confidence: fl
     """
     files, examples, origin = present.files, present.examples, present.origin
     digest = model_digest(files)
-    known = [one for one in read_registry(root).of(model) if one.digest == digest]
-    if known:
-        return known[-1]
+    known = read_registry(root).known(model, digest, present.serving)
+    if known is not None:
+        return known
     learned = examples.filter(pl.col("split") != "test")["image_id"].sort().to_list()
     own = present.metrics.filter(pl.col("model") == model)
     rows = own.to_dicts()
@@ -117,7 +117,9 @@ def register_present(root: Path, model: str, present: Present, *, confidence: fl
         "model_card.md": card.encode(),
         "model_card.html": card_html(f"{model} {number}", card, css=CSS).encode(),
     }
-    return Registry(root).register(model, parts, digest=digest, facts=facts)
+    return Registry(root).register(
+        model, parts, digest=digest, facts=facts, serving=present.serving
+    )
 
 
 def metrics_of(version: Version) -> pl.DataFrame:

@@ -8,6 +8,7 @@ nothing half done: the next who writes ends the last move.
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 import logging
 import os
@@ -28,6 +29,7 @@ from iip_assets.release.registry_state import (
     MOVE,
     REGISTRY,
     Move,
+    RegistryState,
     Version,
     database,
     move_json,
@@ -50,28 +52,48 @@ class Registry:
         self._root = root
 
     def register(
-        self, model: str, files: Mapping[str, bytes], *, digest: str, facts: Mapping[str, Any]
+        self,
+        model: str,
+        files: Mapping[str, bytes],
+        *,
+        digest: str,
+        facts: Mapping[str, Any],
+        serving: Mapping[str, Any] | None = None,
     ) -> Version:
-        """A new version; the one that there is where these very files are registered already.
+        """A new version; the one that there is where this very model is registered already.
 
         Args:
             model: `filter` or `segmenter`.
             files: Its files by name.
             digest: What tells the model from others.
             facts: What is to be known of it, such as where it came from.
+            serving: Those of the facts that change what it says to a picture, such as the filter's
+                threshold: with others it is another version.
         """
+        served = dict(serving or {})
         with self._written() as client:
-            known = [one for one in read_registry(self._root).of(model) if one.digest == digest]
-            if known:
-                return known[-1]
-            folder = f"{model}/{digest[:16]}"
+            known = read_registry(self._root).known(model, digest, served)
+            if known is not None:
+                return known
+            words = json.dumps(served, sort_keys=True).encode()
+            apart = f"-{hashlib.sha256(words).hexdigest()[:8]}" if served else ""
+            folder = f"{model}/{digest[:16]}{apart}"
             write_folder_whole(self._root / REGISTRY / folder, files)
             made = client.create_model_version(
                 name=model,
                 source=(self._root / REGISTRY / folder).as_uri(),
-                tags={"digest": digest, "folder": folder, "facts": json.dumps(facts)},
+                tags={
+                    "digest": digest,
+                    "folder": folder,
+                    "facts": json.dumps({**facts, **served}),
+                },
             )
             return self.version(model, int(made.version))
+
+    def settled(self) -> RegistryState:
+        """What the registry holds, after the last move was ended if its mover was killed."""
+        with self._written():
+            return read_registry(self._root)
 
     def version(self, model: str, number: int) -> Version:
         """A version by its number.

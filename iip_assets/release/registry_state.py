@@ -94,6 +94,15 @@ class RegistryState:
         """The versions of one model."""
         return tuple(one for one in self.versions if one.model == model)
 
+    def known(self, model: str, digest: str, serving: Mapping[str, Any]) -> Version | None:
+        """The newest version that is this very model, served this very way."""
+        for one in reversed(self.of(model)):
+            if one.digest == digest and all(
+                one.facts.get(name) == value for name, value in serving.items()
+            ):
+                return one
+        return None
+
     def held(self, model: str, alias: str) -> list[int | None]:
         """Who had an alias, one after another, and has it now; what was rolled back is left out."""
         stack: list[int | None] = []

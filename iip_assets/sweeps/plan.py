@@ -147,8 +147,10 @@ def _check(plan: Plan, settings: Settings) -> None:
             raise ValueError(f"{path} stands in space and in fixed; choose one")
         if not isinstance(dimension, Range) and not dimension:
             raise ValueError(f"{path} = []: name the values to choose among")
-    for path, value in [*plan.fixed.items(), *corners(plan.space)]:
-        settings_with(settings, {path: value})
+    # What is fixed may be what allows a choice, as `filter.train = "network"` does a network.
+    settings_with(settings, plan.fixed)
+    for path, value in corners(plan.space):
+        settings_with(settings, {**plan.fixed, path: value})
     if plan.sampler == "grid":
         grid(plan.space)
     if plan.sampler == "cmaes":

@@ -64,17 +64,17 @@ class Study:
         self.plan = plan
 
     @classmethod
-    def open(cls, folder: Path, plan: Plan, made_of: Mapping[str, str], *, anew: bool) -> Study:
+    def open(cls, folder: Path, plan: Plan, made_of: Mapping[str, Any], *, anew: bool) -> Study:
         """The sweep's study, begun if there is none.
 
         Args:
             folder: That holds the database.
             plan: The sweep.
-            made_of: What its trainings are made of besides settings, by name.
+            made_of: What its trainings are made of besides the choices, by name.
             anew: Forget what was tried before.
 
         Raises:
-            PlanError: It was begun with another plan, data or code.
+            PlanError: It was begun with another plan, data, code or settings.
         """
         storage = _storage(folder)
         names = optuna.get_all_study_names(storage)

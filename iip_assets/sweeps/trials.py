@@ -14,6 +14,7 @@ from iip_assets.engine.lock import exclusive_lock
 from iip_assets.engine.perform import BlockedError, MovedMeanwhileError
 from iip_assets.engine.project import Project
 from iip_assets.engine.values import Files
+from iip_assets.engine.workspace import flat_settings, setting_json, setting_value
 from iip_assets.metrics.scores import HEADLINES
 from iip_assets.release.registering import MODEL_ASSETS
 from iip_assets.settings import Settings
@@ -66,7 +67,7 @@ def run_sweep(
     loaded = {name: project.code_of(one) for name, one in project.graph.assets.items()}
     folder = sweep_folder(project.workspace.state)
     with exclusive_lock(folder / f"{plan.name}.lock", say=say):
-        study = Study.open(folder, plan, _made_of(project, asset), anew=anew)
+        study = Study.open(folder, plan, _made_of(project, asset, plan, settings), anew=anew)
         while (trial := study.next()) is not None:
             chosen = suggest(trial, plan.space)
             say(f"trial {trial.number + 1} of {study.size}: {in_words(chosen)}")
@@ -129,7 +130,8 @@ def _facts(project: Project, plan: Plan, record: ActionRecord, *, threads: int) 
     }
 
 
-def _made_of(project: Project, asset: str) -> dict[str, str]:
+def _made_of(project: Project, asset: str, plan: Plan, settings: Settings) -> dict[str, Any]:
+    """Data, code and settings of every trial, so that all are of the same but for the choices."""
     root = project.workspace.root
     above = project.graph.above([asset])
     versions = {
@@ -137,7 +139,16 @@ def _made_of(project: Project, asset: str) -> dict[str, str]:
         for name, source in project.graph.sources.items()
         if name in above
     }
-    return {**versions, "code": project.code_keys.of(project.graph.assets[asset].function).key}
+    assets = {name: one for name, one in project.graph.assets.items() if name in above}
+    codes = {f"code of {name}": project.code_of(one)[0] for name, one in assets.items()}
+    read = {
+        path: setting_json(setting_value(settings, path))
+        for one in assets.values()
+        for path in one.settings.values()
+    }
+    chosen = plan.space.keys() | plan.fixed.keys()
+    others = {path: value for path, value in flat_settings(read).items() if path not in chosen}
+    return {**versions, **codes, **others}
 
 
 def _refuse_idle(project: Project, asset: str, plan: Plan) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -30,7 +29,6 @@ from iip_assets.release.registry_state import (
     Move,
     RegistryState,
     Version,
-    read_registry,
 )
 from iip_assets.release.side_by_side import Pictures, compare_model
 from iip_assets.workspace.settings_file import Change, write_settings
@@ -88,17 +86,19 @@ def promote(
     """Moves an alias to a version; a champion must pass the gate, or be let past it by name.
 
     Raises:
-        GateRefusesError: It is worse than the champion on a protected slice.
+        GateRefusesError: It is worse than the champion on a protected slice, or could not be held
+            against it.
         RegistryError: There is no such version, or it has the alias already.
     """
     root = refresher.project.workspace.root
     registry = Registry(root)
     registry.version(model, number)
     refused = None
-    if alias == "champion" and read_registry(root).holder(model, alias) is not None:
+    champion = registry.settled().holder(model, alias) if alias == "champion" else None
+    if champion is not None and champion.number != number:
         _refresh(refresher, ["model_versions"])
         tables = refresher.project.load("model_versions", refresher.ledger())
-        refused = refusal(tables["gate"], model, str(number))
+        refused = refusal(tables["gate"], model, str(number), str(champion.number))
         if refused is not None and not override:
             raise GateRefusesError(
                 f"{refused}. Not promoted. If it must be, say why: --override REASON"
@@ -106,17 +106,23 @@ def promote(
     return registry.move(model, alias, number, why=why, override=override if refused else None)
 
 
-def teach(root: Path, model: str, number: int) -> list[Change]:
+def teach(project: Project, model: str, number: int) -> list[Change]:
     """Makes a registered version the teacher of the model that the settings describe.
 
     Raises:
-        RegistryError: There is no such version.
+        RegistryError: There is no such version, or its files are not among the artifacts.
     """
-    version = Registry(root).version(model, number)
-    values = {f"{model}.teacher": version.facts["data_version"]}
+    version = Registry(project.workspace.root).version(model, number)
+    data_version = version.facts["data_version"]
+    if project.workspace.kept(MODEL_ASSETS[model], data_version) is None:
+        raise RegistryError(
+            f"{version.name} cannot teach: its artifact is no longer in this workspace, as after "
+            "`make clean`. Compute it anew (`iip models list --json` has its commit) and register"
+        )
+    values = {f"{model}.teacher": data_version}
     if model == "filter":
         values["filter.train"] = "network"
-    return write_settings(root, values)
+    return write_settings(project.workspace.root, values)
 
 
 def compare(
@@ -224,6 +230,9 @@ def _refresh(refresher: Refresher, names: Sequence[str]) -> None:
         raise RegistryError(
             f"{', '.join(result.failed)} failed; `iip status` says why. Nothing was changed"
         )
+    for name in names:
+        if name in result.blocked:
+            raise RegistryError(f"{name} must not run: {result.blocked[name]}. Nothing was changed")
 
 
 def _work(project: Project, say: Any) -> Work:

@@ -11,7 +11,7 @@ import polars as pl
 
 from iip_assets.engine.atomic import write_bytes_whole
 from iip_assets.loading import load
-from iip_assets.release.batch_predict import Found
+from iip_assets.release.batch_predict import SHEET, Found
 from iip_assets.release.deployed import Deployed, deployed, present_model
 from iip_assets.release.overlays import contact_sheet
 from iip_assets.release.registering import MODEL_ASSETS
@@ -19,8 +19,6 @@ from iip_assets.settings import Settings, read_settings
 from iip_assets.where import find_workspace
 
 Which = Literal["champion", "challenger", "present"]
-
-SHEET = "contact_sheet.png"
 
 
 def settings_here() -> Settings:

@@ -51,7 +51,7 @@ def verdicts(table):
 
 def test_an_equal_model_passes():
     table = judged(word_of(np.full(COUNT, 0.9), seed=1))
-    assert refusal(table, "filter", "2") is None
+    assert refusal(table, "filter", "2", "1") is None
     assert set(table["verdict"]) <= {"not worse", "too small to judge"}
 
 
@@ -61,7 +61,7 @@ def test_a_model_that_is_worse_on_one_slice_is_refused_by_the_slices_name():
     found = verdicts(table)
     assert found["south"] == "worse"
     assert found["north"] == "not worse"
-    words = refusal(table, "filter", "2")
+    words = refusal(table, "filter", "2", "1")
     assert "region south" in words
     assert "region north" not in words
 
@@ -71,7 +71,7 @@ def test_a_loss_within_the_margin_is_no_loss():
     generous = Rules(**{**vars(RULES), "margin": 0.9})
     worst = word_of(np.full(COUNT, 0.3), seed=1)
     table = judge_candidate(champion, worst, slices(), generous, metric="f1_macro", names=NAMES)
-    assert refusal(table, "filter", "2") is None
+    assert refusal(table, "filter", "2", "1") is None
 
 
 def test_a_slice_that_is_too_small_is_said_to_be_and_the_unknown_is_no_slice():
@@ -110,6 +110,26 @@ def test_equal_models_are_rarely_called_worse_however_many_slices_are_asked():
         seed = int(rng.integers(1 << 30))
         pair = [word_of(np.full(COUNT, 0.8), seed=seed + one) for one in (0, 1)]
         table = judge_candidate(*pair, twenty, none_worse, metric="accuracy", names=NAMES)
-        refused += refusal(table, "filter", "2") is not None
+        refused += refusal(table, "filter", "2", "1") is not None
         del trial
     assert refused <= 6
+
+
+def test_who_was_not_held_against_the_champion_is_refused_by_that():
+    table = judged(word_of(np.full(COUNT, 0.9), seed=1))
+    assert "cannot be held against the champion, version 3" in refusal(table, "filter", "2", "3")
+    assert "tell other classes apart" in refusal(table.clear(), "filter", "2", "1")
+    strict = Rules(**{**vars(RULES), "min_images": COUNT + 1})
+    word = word_of(np.full(COUNT, 0.9))
+    small = judge_candidate(word, word, slices(), strict, metric="f1_macro", names=NAMES)
+    assert "400 test pictures of 100 subjects are too few" in refusal(small, "filter", "2", "1")
+
+
+def test_a_loss_is_seen_however_many_slices_are_asked_and_few_the_draws():
+    """With as many draws as are set no p-value could be small enough for forty slices."""
+    names = [f"{place % 40:02d}" for place in range(COUNT)]
+    forty = pl.DataFrame({"image_id": picture_ids(), "axis": "group", "slice": names})
+    few = Rules(**{**vars(RULES), "resamples": 100})
+    pair = word_of(np.full(COUNT, 1.0)), word_of(np.full(COUNT, 0.2), seed=1)
+    table = judge_candidate(*pair, forty, few, metric="accuracy", names=NAMES)
+    assert "all test pictures" in refusal(table, "filter", "2", "1")

@@ -42,6 +42,25 @@ def test_a_version_keeps_its_files_and_facts_and_the_same_model_is_one_version(r
     assert read_registry(root).of("filter") == ()
 
 
+def test_another_threshold_is_another_version_and_each_is_one(tmp_path):
+    numbers = [
+        Registry(tmp_path)
+        .register(
+            "filter",
+            {"card.json": b"one", "facts.json": str(threshold).encode()},
+            digest="one" * 8,
+            facts=FACTS,
+            serving={"threshold": threshold, "usable": ["full"]},
+        )
+        .number
+        for threshold in (0.25, 0.5, 0.25, 0.5)
+    ]
+    assert numbers == [1, 2, 1, 2]
+    versions = read_registry(tmp_path).of("filter")
+    assert [one.facts["threshold"] for one in versions] == [0.25, 0.5]
+    assert [one.files()["facts.json"] for one in versions] == [b"0.25", b"0.5"]
+
+
 def test_mlflow_sees_what_we_see(root):
     from iip_assets.release.registry import _client
 

@@ -27,6 +27,15 @@ def test_the_examples_are_plans(tmp_path: Path, model: str) -> None:
     assert read_plan(written(tmp_path, text), Settings()).model == model
 
 
+def test_what_is_fixed_allows_a_choice(tmp_path: Path) -> None:
+    """Architectures of a filter make sense of a whole network alone."""
+    space = 'model = "filter"\n[space]\n"filter.network" = ["resnet18", "mobilenetv3_small_050"]\n'
+    with pytest.raises(PlanError, match='are for train = "network"'):
+        read_plan(written(tmp_path, space), Settings())
+    plan = read_plan(written(tmp_path, space + '[fixed]\n"filter.train" = "network"\n'), Settings())
+    assert plan.space == {"filter.network": ("resnet18", "mobilenetv3_small_050")}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
