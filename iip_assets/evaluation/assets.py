@@ -62,18 +62,12 @@ def filter_verdicts(
         seed=interval_seed,
     )
     threshold = tables["threshold"].row(0, named=True)
-    next_ones = verdicts.to_label_next(
-        tables["verdicts"], threshold=threshold["threshold"], most=_SHOWN
-    )
     return Result(
         tables,
         metadata={
             "rows": tables["verdicts"].height,
             **verdicts.counted(tables["verdicts"]),
             "threshold": Rows([threshold]),
-            "rejected_without_label": Rows(
-                next_ones.select("image_id", "predicted", "usable_score").to_dicts()
-            ),
             "cost_plot": figure_markdown(
                 threshold_figure(tables["curve"], threshold), "cost of the filter by threshold"
             ),

@@ -34,7 +34,7 @@ def filter_verdicts_tables(
     """The tables `verdicts`, `curve` and `threshold`.
 
     The threshold is chosen on the validation pictures. `verdicts` has a row a picture: `image_id`,
-    `prob_<class>`, `predicted`, `usable_score`, `passes`, and what is known: `label`, `split`.
+    `prob_<class>`, `predicted`, `usable_score` and `passes`.
 
     Args:
         scores: `image_id` and `prob_<class>` of every picture.
@@ -47,8 +47,8 @@ def filter_verdicts_tables(
     """
     score = pl.sum_horizontal(f"prob_{name}" for name in usable).cast(pl.Float64)
     scored = scores.with_columns(usable_score=score.clip(0, 1)).sort("image_id")
-    known = examples.select("image_id", "label", "split", "group_id")
-    held_out = scored.join(known.filter(pl.col("split") == "validation"), on="image_id")
+    known = examples.filter(pl.col("split") == "validation")
+    held_out = scored.join(known.select("image_id", "label", "group_id"), on="image_id")
     is_usable = held_out["label"].is_in(list(usable)).to_numpy().astype(bool)
     groups = held_out["group_id"].to_list()
     curve = cost_curve(
@@ -78,7 +78,7 @@ def filter_verdicts_tables(
         pl.Series("predicted", [FILTER_CLASSES[place] for place in said.argmax(1)], pl.String),
         "usable_score",
         passes=pl.col("usable_score") >= threshold,
-    ).join(known.drop("group_id"), on="image_id", how="left", maintain_order="left")
+    )
     return {
         "verdicts": verdicts,
         "curve": curve,
@@ -86,18 +86,25 @@ def filter_verdicts_tables(
     }
 
 
-def to_label_next(verdicts: pl.DataFrame, *, threshold: float, most: int) -> pl.DataFrame:
-    """The pictures without a label that the filter rejects, the least sure ones first."""
+def to_label_next(
+    verdicts: pl.DataFrame, images: pl.DataFrame, *, threshold: float, most: int | None = None
+) -> pl.DataFrame:
+    """The rejected pictures that nobody has labelled, the least sure ones first.
+
+    Args:
+        verdicts: As `filter_verdicts_tables` gives them.
+        images: `image_id` and `label`; `unclear` is a label too.
+        threshold: From what score on a picture passes.
+        most: How many at most.
+    """
     apart = (pl.col("usable_score") - threshold).abs()
-    rejected = verdicts.filter(pl.col("label").is_null() & ~pl.col("passes"))
-    return rejected.sort(apart, "image_id").head(most)
+    unlabelled = images.filter(pl.col("label").is_null()).select("image_id")
+    rejected = verdicts.filter(~pl.col("passes")).join(unlabelled, on="image_id", how="semi")
+    found = rejected.sort(apart, "image_id")
+    return found if most is None else found.head(most)
 
 
 def counted(verdicts: pl.DataFrame) -> dict[str, int]:
-    """How many pictures pass, how many are rejected, and how many of these nobody has labelled."""
-    rejected = verdicts.filter(~pl.col("passes"))
-    return {
-        "passed": int(verdicts["passes"].sum()),
-        "rejected": rejected.height,
-        "rejected_unlabelled": int(rejected["label"].null_count()),
-    }
+    """How many pictures pass and how many are rejected."""
+    passed = int(verdicts["passes"].sum())
+    return {"passed": passed, "rejected": verdicts.height - passed}

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 # Pictures that a killed run may have to look at again.
 _CHUNK = 128
+STARTS_SOUND = CheckSpec(
+    "training_starts_sound",
+    "A network that knows nothing has a loss near ln(classes), and learns one batch.",
+)
+
 # Rows of a table that people read.
 _SHOWN = 50
 
@@ -67,6 +72,7 @@ def segmenter_examples(
     kinds={"pytorch", "onnx"},
     checks=[
         CheckSpec("filter_classes_in_splits", "Every split has pictures of every class."),
+        STARTS_SOUND,
     ],
 )
 def iris_filter_model(
@@ -93,7 +99,7 @@ def iris_filter_model(
     from iip_assets.models.figures import history_figure
     from iip_assets.models.filter import build_filter, recipe_of, why_not
     from iip_assets.models.pictures import picture_reader
-    from iip_assets.models.summaries import card_facts, card_summary, filter_classes_check
+    from iip_assets.models.summaries import card_facts, card_summary, filter_checks
     from iip_assets.models.teacher import teacher_files
     from iip_assets.training.around import machine_of, tracked_training
 
@@ -120,7 +126,7 @@ def iris_filter_model(
             **card_summary(card),
             "history_plot": figure_markdown(history_figure(card), "loss of the filter by epoch"),
         },
-        checks=[filter_classes_check(card)],
+        checks=filter_checks(card),
     )
 
 
@@ -129,10 +135,7 @@ def iris_filter_model(
     kinds={"pytorch", "onnx"},
     checks=[
         CheckSpec("mask_classes_in_splits", "Every split has pictures of every mask class."),
-        CheckSpec(
-            "training_starts_sound",
-            "A network that knows nothing has a loss near ln(classes), and learns one batch.",
-        ),
+        STARTS_SOUND,
     ],
 )
 def segmentation_model(

@@ -26,12 +26,15 @@ def labelled_pictures(
 
 
 def masked_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
-    """`image_id`, `mask_id`, `split`, `group_id` of the pictures with a valid mask."""
+    """`image_id`, `mask_id`, `split`, `group_id` of the pictures with a valid mask.
+
+    A picture labelled `unclear` trains nothing and chooses nothing, mask or not.
+    """
     return (
         splits.filter("has_mask")
         .select("image_id", "split", "group_id")
-        .join(images.select("image_id", "mask_id"), on="image_id")
-        .filter(pl.col("mask_id").is_not_null())
+        .join(images.select("image_id", "mask_id", "label"), on="image_id")
+        .filter(pl.col("mask_id").is_not_null() & pl.col("label").ne_missing("unclear"))
         .select("image_id", "mask_id", "split", "group_id")
         .sort("image_id")
     )

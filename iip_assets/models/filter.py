@@ -38,6 +38,7 @@ from iip_assets.models.filter_teacher import softened_truth
 from iip_assets.models.preprocess import Frame
 from iip_assets.settings import FilterSettings, TrainingSettings
 from iip_assets.training.preflight import Checks, is_wanted, look_at_start
+from iip_assets.training.preflight_words import Start, tell_absent
 from iip_assets.training.tracking import log_validation
 from iip_assets.training.trainer import Around, Schedule, Trained
 
@@ -153,15 +154,15 @@ def build_filter(
         for split in ("train", "validation")
     )
     facts = _backbone_facts(backbone)
+    counts = _counts(pictures)
+    tell_absent(counts, FILTER_CLASSES, say=around.say)
     if recipe.train == "head":
-        files, logits, temperature, trained = _head(
-            (training, validation), backbone, recipe, around=around
-        )
+        built = _head((training, validation), backbone, recipe, around=around)
     else:
         facts |= {"input_width": recipe.width, "input_height": recipe.height}
         if recipe.network not in ("", facts["backbone"]):
             facts |= {"backbone": recipe.network, "weights_sha256": ""}
-        files, logits, temperature, trained = _network(
+        built = _network(
             pictures,
             (training, validation),
             backbone,
@@ -173,25 +174,42 @@ def build_filter(
     card = {
         **facts,
         "classes": list(FILTER_CLASSES),
-        "temperature": temperature,
-        "pictures": _counts(pictures),
+        "temperature": built.temperature,
+        "pictures": counts,
         "settings": _facts(recipe),
-        "history": list(trained.history),
-        "best_epoch": trained.best_epoch,
+        "start": asdict(built.start) if built.start else None,
+        "history": list(built.trained.history),
+        "best_epoch": built.trained.best_epoch,
         "validation": _validation(
             held_out["image_id"].to_list(),
             held_out["group_id"].to_list(),
             validation,
-            softmax(logits.astype(np.float64) / temperature),
+            softmax(built.logits.astype(np.float64) / built.temperature),
             recipe,
         ),
     }
     if around.logger is not None:
         log_validation(around.logger, card["validation"])
-    return files | {"card.json": json.dumps(card, indent=2, sort_keys=True).encode()}
+    return built.files | {"card.json": json.dumps(card, indent=2, sort_keys=True).encode()}
 
 
-Built = tuple[dict[str, bytes], NDArray[np.float32], float, Trained]
+@dataclass(frozen=True)
+class _Built:
+    """A trained filter.
+
+    Attributes:
+        files: Its files, without the card.
+        logits: (N, K) of the validation pictures.
+        temperature: By which they are divided.
+        trained: How the training went.
+        start: What was seen before it, if somebody looked.
+    """
+
+    files: dict[str, bytes]
+    logits: NDArray[np.float32]
+    temperature: float
+    trained: Trained
+    start: Start | None = None
 
 
 def _head(
@@ -200,8 +218,8 @@ def _head(
     recipe: FilterRecipe,
     *,
     around: Around,
-) -> Built:
-    """Files, validation logits, temperature and course of a head on embeddings."""
+) -> _Built:
+    """A head on embeddings."""
     training, validation = examples
     head, trained = train_head(
         training,
@@ -222,7 +240,7 @@ def _head(
         "filter_head.onnx": head_file,
         "filter.safetensors": _saved(state, temperature),
     }
-    return files, logits, temperature, trained
+    return _Built(files, logits, temperature, trained)
 
 
 def _network(
@@ -234,8 +252,8 @@ def _network(
     load: LoadPicture,
     around: Around,
     teacher: Mapping[str, bytes] | None,
-) -> Built:
-    """Files, validation logits, temperature and course of a whole network."""
+) -> _Built:
+    """A whole network."""
     training, validation = examples
     classes = len(FILTER_CLASSES)
     card = json.loads(backbone["card.json"])
@@ -250,7 +268,7 @@ def _network(
                 rows,
                 examples.classes,
                 teacher,
-                backbone_sha256=card["weights_sha256"],
+                backbone=card,
                 load_picture=load,
                 share=recipe.teacher_share,
                 threads=around.machine.threads,
@@ -267,13 +285,15 @@ def _network(
 
     learned, held_out = part("train", training), part("validation", validation)
     network = build_classifier(backbone, classes, seed=recipe.schedule.seed, model=recipe.network)
+    start = None
     if is_wanted(recipe.checks, recipe.schedule, len(learned)):
         batch = [learned[0, place] for place in range(min(8, len(learned)))]
-        images, truth, counted = (torch.stack(parts) for parts in zip(*batch, strict=True))
-        look_at_start(
+        images, _, counted = (torch.stack(parts) for parts in zip(*batch, strict=True))
+        start = look_at_start(
             network,
             images,
-            truth,
+            # Labels, also where a teacher softens them: only these can be learned by heart.
+            torch.from_numpy(training.classes[: len(batch)]),
             classes=classes,
             ignored=NOT_LABELLED,
             loss_of=lambda logits, classes: weighted_loss(logits, classes, counted),
@@ -298,7 +318,7 @@ def _network(
         "filter.onnx": network_onnx(network, temperature, frame),
         "filter.safetensors": _saved(state, temperature),
     }
-    return files, logits, temperature, trained
+    return _Built(files, logits, temperature, trained, start)
 
 
 def examples_of(pictures: pl.DataFrame, weights: Mapping[str, float], dimensions: int) -> Examples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,13 +15,15 @@ from iip_assets.models.filter_pixels import FilterFromPixels
 from iip_assets.models.filter_scores import has_head, head_scores
 from iip_assets.models.teacher import UnfitTeacherError
 
+_MAKES_EMBEDDINGS = ("weights_sha256", "input_width", "input_height")
+
 
 def softened_truth(
     pictures: pl.DataFrame,
     classes: NDArray[np.int64],
     teacher: Mapping[str, bytes],
     *,
-    backbone_sha256: str,
+    backbone: Mapping[str, Any],
     load_picture: Callable[[str], NDArray[np.uint8]],
     share: float,
     threads: int,
@@ -31,7 +34,7 @@ def softened_truth(
         pictures: (N) `image_id` and `embedding`.
         classes: (N,) the labels.
         teacher: The filter's files.
-        backbone_sha256: Of the backbone that made the embeddings.
+        backbone: Facts of the backbone that made the embeddings: weights and input size.
         load_picture: Reads a picture (H, W, 3) by its id.
         share: That the teacher's word has.
         threads: On the processor.
@@ -43,10 +46,11 @@ def softened_truth(
     if not len(classes):
         return told
     if has_head(teacher):
-        if json.loads(teacher["card.json"])["weights_sha256"] != backbone_sha256:
+        card = json.loads(teacher["card.json"])
+        if any(card[name] != backbone[name] for name in _MAKES_EMBEDDINGS):
             raise UnfitTeacherError(
-                "the teacher is a head on the embeddings of another backbone; choose another "
-                "filter.teacher"
+                "the teacher is a head on other embeddings: of another backbone, or of another "
+                "embeddings.width or height; choose another filter.teacher"
             )
         scores = head_scores(pictures.select("image_id", "embedding"), teacher)
         ordered = pictures.select("image_id").join(

@@ -27,7 +27,7 @@ from iip_assets.models.segmenter import build_network, has_packaged_weights, tra
 from iip_assets.models.segmenter_teacher import lesson_of
 from iip_assets.settings import SegmenterSettings, TrainingSettings
 from iip_assets.training.preflight import Checks, is_wanted, look_at_start
-from iip_assets.training.preflight_words import Start
+from iip_assets.training.preflight_words import Start, tell_absent
 from iip_assets.training.tracking import Shown, log_segmentations, log_validation
 from iip_assets.training.trainer import Around, Schedule
 
@@ -152,6 +152,7 @@ def build_segmenter(
         split: pictures_by_class(part.fitted_masks(), recipe.classes)
         for split, part in (("train", examples), ("validation", held_out), ("test", test))
     }
+    tell_absent(counts, recipe.classes, say=around.say)
     pretrained = has_packaged_weights(recipe.encoder)
     network = build_network(
         recipe.encoder,

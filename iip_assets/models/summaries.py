@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from iip_assets.engine.values import Check, Files, MetadataValue, Rows
-from iip_assets.training.preflight_words import Start, absent_classes
+from iip_assets.training.preflight_words import Start, absent_in_words
 
 
 def model_digest(files: Files) -> str:
@@ -53,9 +53,12 @@ def card_summary(card: Mapping[str, Any]) -> dict[str, MetadataValue]:
     return {**facts, "validation": Rows(rows)}
 
 
-def filter_classes_check(card: Mapping[str, Any]) -> Check:
-    """Whether each split has pictures of every class, from a filter's card."""
-    return _classes_check("filter_classes_in_splits", card["pictures"], card["classes"])
+def filter_checks(card: Mapping[str, Any]) -> list[Check]:
+    """What the filter's card says of its labels and of how its training began."""
+    return [
+        _classes_check("filter_classes_in_splits", card["pictures"], card["classes"]),
+        _start_check(card["start"]),
+    ]
 
 
 def segmenter_checks(card: Mapping[str, Any]) -> list[Check]:
@@ -69,13 +72,12 @@ def segmenter_checks(card: Mapping[str, Any]) -> list[Check]:
 def _classes_check(
     name: str, counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]
 ) -> Check:
-    absent = absent_classes(counts, classes)
-    words = ", ".join(f"{one} in {split}" for split, one in absent)
+    absent = absent_in_words(counts, classes)
     return Check(
         name,
-        passed=not absent,
+        passed=absent is None,
         severity="warning",
-        description=f"no picture has: {words}" if absent else "every split has every class",
+        description=absent or "every split has every class",
     )
 
 

@@ -25,7 +25,8 @@ def passing_content(filter_verdicts: Mapping[str, pl.DataFrame], images: pl.Data
     """
     chosen = filter_verdicts["threshold"].row(0, named=True)
     verdicts = filter_verdicts["verdicts"]
-    listed = to_label_next(verdicts, threshold=chosen["threshold"], most=MOST_REJECTED).join(
+    unlabelled = to_label_next(verdicts, images, threshold=chosen["threshold"])
+    listed = unlabelled.head(MOST_REJECTED).join(
         images.select("image_id", "path", "batch"), on="image_id", how="left", maintain_order="left"
     )
     numbers = ("threshold", "break_even", "cost", "low", "high")
@@ -33,6 +34,7 @@ def passing_content(filter_verdicts: Mapping[str, pl.DataFrame], images: pl.Data
         **{name: rounded(chosen[name]) for name in numbers},
         **{name: chosen[name] for name in ("usable", "unusable", "subjects")},
         **counted(verdicts),
+        "rejected_unlabelled": unlabelled.height,
         "to_label": [
             {
                 **{name: row[name] for name in ("image_id", "path", "batch", "predicted")},

@@ -43,4 +43,4 @@ def tracked_training(
         config={**config, **work.provenance},
         group=tracking.group or None,
     ) as logger:
-        yield Around(machine, work.progress, scratch=work.scratch, logger=logger)
+        yield Around(machine, work.progress, scratch=work.scratch, logger=logger, say=work.say)

@@ -70,14 +70,25 @@ class History(lightning.Callback):
 
 
 class KeepBest(lightning.Callback):
-    """Keeps the weights of the best epoch and puts them back at the end."""
+    """Keeps the weights of the best epoch and puts them back at the end.
+
+    A training that is asked again after its last epoch has no end of its own: `put_back` is then
+    for whoever asked.
+    """
 
     def __init__(self, monitor: str, mode: Literal["min", "max"]) -> None:
         self._monitor = monitor
         self._sign = 1.0 if mode == "max" else -1.0
         self._best = float("-inf")
         self._state: dict[str, Tensor] = {}
+        self._put_back = False
         self.epoch: int | None = None
+
+    def put_back(self, module: lightning.LightningModule) -> None:
+        """Gives the module the best epoch's weights, if it has not got them."""
+        if self._state and not self._put_back:
+            put_whole_state(module, self._state)
+            self._put_back = True
 
     @override
     def on_validation_end(
@@ -93,8 +104,7 @@ class KeepBest(lightning.Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         del trainer
-        if self._state:
-            put_whole_state(pl_module, self._state)
+        self.put_back(pl_module)
 
     @override
     def state_dict(self) -> dict[str, Any]:

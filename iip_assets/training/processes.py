@@ -22,16 +22,21 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.distributed.fsdp import FSDPModule
 
+from iip_assets.embeddings.device import Device
+
 Job = Callable[..., Mapping[str, Any]]
 
 
-def in_processes(job: Job, arguments: Mapping[str, Any], *, processes: int) -> dict[str, Any]:
+def in_processes(
+    job: Job, arguments: Mapping[str, Any], *, processes: int, device: Device
+) -> dict[str, Any]:
     """What `job(**arguments)` gives in the first of several processes that are one group.
 
     Args:
         job: A function at the top of a module; it gives tensors, numbers and words by name.
         arguments: Its keywords, which must survive pickling.
         processes: How many.
+        device: On which they compute.
 
     Raises:
         RuntimeError: A process failed; it says which, and how.
@@ -39,16 +44,18 @@ def in_processes(job: Job, arguments: Mapping[str, Any], *, processes: int) -> d
     with tempfile.TemporaryDirectory(prefix="iip-training-") as folder:
         multiprocessing: Any = torch.multiprocessing  # it has no annotations
         multiprocessing.spawn(
-            _run, args=(job, dict(arguments), processes, folder), nprocs=processes
+            _run, args=(job, dict(arguments), processes, folder, device), nprocs=processes
         )
         found: dict[str, Any] = torch.load(Path(folder) / "result", weights_only=True)
         return found
 
 
-def _run(rank: int, job: Job, arguments: dict[str, Any], processes: int, folder: str) -> None:
+def _run(  # noqa: PLR0917 - called by position, by torch
+    rank: int, job: Job, arguments: dict[str, Any], processes: int, folder: str, device: Device
+) -> None:
     os.environ.update(LOCAL_RANK=str(rank), GLOO_SOCKET_IFNAME="lo", NCCL_SOCKET_IFNAME="lo")
     torch.distributed.init_process_group(
-        "nccl" if torch.cuda.is_available() else "gloo",
+        "gloo" if device == "cpu" else "nccl",
         init_method=f"file://{folder}/meeting",
         rank=rank,
         world_size=processes,

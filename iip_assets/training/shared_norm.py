@@ -55,6 +55,8 @@ def _batch_norm(  # noqa: PLR0917 - called by position, as PyTorch's is
         return torch.batch_norm(
             values, weight, bias, running_mean, running_var, training, momentum, eps, False
         )
+    # Sums of many numbers need more digits and room than sixteen bits have.
+    given, values = values.dtype, values if values.dtype == torch.float64 else values.float()
     axes = [0, *range(2, values.ndim)]
     shape = [1, -1] + [1] * (values.ndim - 2)
     count = total(values.new_tensor([values.numel() / values.shape[1]]))
@@ -68,4 +70,6 @@ def _batch_norm(  # noqa: PLR0917 - called by position, as PyTorch's is
     found = centred * (variance + eps).rsqrt().view(shape)
     if weight is not None:
         found = found * weight.view(shape)
-    return found if bias is None else found + bias.view(shape)
+    if bias is not None:
+        found = found + bias.view(shape)
+    return found.to(given)

@@ -39,6 +39,11 @@ class Progress(Protocol):
         ...
 
 
+def unsaid(words: str) -> None:
+    """Says nothing."""
+    del words
+
+
 def no_progress(items: Iterable[int], *, total: int | None, label: str) -> Iterable[int]:
     """Shows nothing."""
     del total, label
@@ -74,12 +79,14 @@ class Around:
         scratch: A folder of this training alone, which takes a checkpoint after each epoch. What
             lies there is gone on with.
         logger: Takes the numbers as they come.
+        say: Takes words for people.
     """
 
     machine: Machine
     progress: Progress = no_progress
     scratch: Path | None = None
     logger: Logger | None = None
+    say: Callable[[str], None] = unsaid
 
 
 @dataclass(frozen=True)
@@ -208,7 +215,11 @@ def train(
             callbacks=callbacks,
         )
         trainer.fit(task, batches, validation, ckpt_path=_resumable(scratch), weights_only=True)
+        if keep is not None:
+            keep.put_back(task)
     task.to("cpu")
+    if machine.precision == "64-true":
+        task.float()  # as every file of a model and whoever reads it has it
     chosen = keep.epoch if keep else None
     return Trained(tuple(history.epochs), len(history.epochs) - 1 if chosen is None else chosen)
 
@@ -231,11 +242,12 @@ def run_training(
     if around.machine.processes == 1:
         trained = run(network=network, around=around, **arguments)
     else:
-        unseen = replace(around, progress=no_progress, logger=None)
+        unseen = replace(around, progress=no_progress, logger=None, say=unsaid)
         found = in_processes(
             _one_of_several,
             {"run": run, "arguments": {**arguments, "network": network, "around": unseen}},
             processes=around.machine.processes,
+            device=around.machine.device,
         )
         network.load_state_dict(found["state"])
         trained = Trained(tuple(found["history"]), found["best_epoch"])

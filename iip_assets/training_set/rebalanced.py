@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from iip_assets.training_set.balance import balance_weights, capped_to_mean_one, describe_balance
+from iip_assets.training_set.balance import balance_weights, describe_balance
 from iip_assets.training_set.cells import target_mix, training_rows, with_cells
 
 
@@ -26,16 +26,14 @@ def rebalanced_table(
     Columns, sorted by `image_id`:
     `label` (null where only a mask trains), `has_mask`, `cell` (null where not known);
     `remembered`: what the picture counts for its age, 0 to 1; `weight`: by cell and age, mean 1
-    over the rows that are remembered at all, 0 for others, which train nothing; `label_weight`:
-    the factor that makes the filter's labels weigh alike, mean 1 over the remembered rows with a
-    label, null for others; `filter_weight`: the product of both, under the same cap, likewise.
+    over the rows that are remembered at all, 0 for others, which train nothing.
 
     Args:
         images: `image_id` and `label`.
         splits: `image_id`, `split`, `has_mask`.
         slices: `image_id`, `axis`, `slice`.
         axes: The axes whose intersections are the cells.
-        max_weight: The largest weight.
+        max_weight: The largest weight of a cell's pictures; what age makes of it is not capped.
         target: Wanted shares by axis and value; cells weigh alike without it.
         memory: `image_id` and `remembered`, 0 to 1, from `memory.memory_table`; all count alike
             without it.
@@ -49,15 +47,8 @@ def rebalanced_table(
     kept = counts > 0
     weight = np.zeros(rows.height)
     by_cell = balance_weights(rows.filter(kept)["cell"].to_list(), max_weight=max_weight, mix=mix)
-    weight[kept] = capped_to_mean_one(by_cell * counts[kept], max_weight)
-    labelled = rows["label"].is_not_null().to_numpy() & kept
-    labels = rows.filter(labelled)["label"].to_list()
-    label_weight = np.full(rows.height, np.nan)
-    filter_weight = np.full(rows.height, np.nan)
-    label_weight[labelled] = balance_weights(labels, max_weight=max_weight)
-    filter_weight[labelled] = capped_to_mean_one(
-        weight[labelled] * label_weight[labelled], max_weight
-    )
+    aged = by_cell * counts[kept]
+    weight[kept] = aged * (len(aged) / aged.sum()) if len(aged) else aged
     return rows.select(
         "image_id",
         "label",
@@ -65,8 +56,6 @@ def rebalanced_table(
         "cell",
         pl.Series("remembered", counts, dtype=pl.Float64),
         pl.Series("weight", weight, dtype=pl.Float64),
-        pl.Series("label_weight", label_weight, dtype=pl.Float64).fill_nan(None),
-        pl.Series("filter_weight", filter_weight, dtype=pl.Float64).fill_nan(None),
     )
 
 
@@ -86,17 +75,13 @@ def cell_summary(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def balance_rows(table: pl.DataFrame, *, max_weight: float) -> list[dict[str, str | int | float]]:
-    """For each weight column: images (the effective size without weights), effective size, cap."""
-    rows: list[dict[str, str | int | float]] = []
-    for column in ("weight", "label_weight", "filter_weight"):
-        found = describe_balance(table[column].drop_nulls().to_numpy(), max_weight=max_weight)
-        rows.append(
-            {
-                "weights": column,
-                "images": found.n_images,
-                "effective_images": round(found.n_effective, 1),
-                "largest": round(found.largest, 3),
-                "at_the_cap": found.n_capped,
-            }
-        )
-    return rows
+    """Images (the effective size without weights), effective size, largest weight, cap."""
+    found = describe_balance(table["weight"].to_numpy(), max_weight=max_weight)
+    return [
+        {
+            "images": found.n_images,
+            "effective_images": round(found.n_effective, 1),
+            "largest": round(found.largest, 3),
+            "at_the_cap": found.n_capped,
+        }
+    ]

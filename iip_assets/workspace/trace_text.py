@@ -139,12 +139,8 @@ def _add_place(tree: Tree, trace: Record) -> None:
     if split is not None:
         tree.add(f"split {split['split']}, group {_short(split['group_id'])}")
     if training is not None:
-        weights = ", ".join(
-            f"{name} {training[name]:.3g}"
-            for name in ("weight", "label_weight", "filter_weight")
-            if training[name] is not None
-        )
-        tree.add(escape(f"training set: {weights}; cell {training['cell'] or 'not known'}"))
+        cell = training["cell"] or "not known"
+        tree.add(escape(f"training set: weight {training['weight']:.3g}; cell {cell}"))
     for row in trace["quarantine"]:
         tree.add(escape(f"quarantined {row['what']}: {row['why']}; {row['mend']}"), style="yellow")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -100,7 +101,10 @@ def test_a_teacher_that_cannot_teach_says_why(
         lesson_of(teacher, frame, classes, share=0.5)
 
 
-def head_teacher(backbone: str = "b") -> dict[str, bytes]:
+BACKBONE = {"weights_sha256": "b", "input_width": 128, "input_height": 96}
+
+
+def head_teacher(**other: Any) -> dict[str, bytes]:
     """A head that always holds the last class for sure."""
     state = {
         "mean": np.zeros(4, np.float32),
@@ -110,7 +114,7 @@ def head_teacher(backbone: str = "b") -> dict[str, bytes]:
         "out.weight": np.zeros((3, 64), np.float32),
         "out.bias": np.array([0, 0, 50], np.float32),
     }
-    card = json.dumps({"weights_sha256": backbone}).encode()
+    card = json.dumps({**BACKBONE, **other}).encode()
     return {"filter_head.onnx": head_onnx(state, 1.0), "card.json": card}
 
 
@@ -120,7 +124,7 @@ def softened(teacher: dict[str, bytes], share: float) -> np.ndarray:
         pictures,
         np.array([0, 2]),
         teacher,
-        backbone_sha256="b",
+        backbone=BACKBONE,
         load_picture=lambda _: np.zeros((4, 4, 3), np.uint8),
         share=share,
         threads=1,
@@ -133,6 +137,7 @@ def test_a_filters_word_is_mixed_with_the_labels_in_the_pictures_order() -> None
     )
 
 
-def test_a_head_of_another_backbone_is_no_teacher() -> None:
-    with pytest.raises(UnfitTeacherError, match="another backbone"):
-        softened(head_teacher("other"), 0.5)
+@pytest.mark.parametrize("other", [{"weights_sha256": "c"}, {"input_width": 224}], ids=str)
+def test_a_head_on_other_embeddings_is_no_teacher(other: dict[str, Any]) -> None:
+    with pytest.raises(UnfitTeacherError, match="other embeddings"):
+        softened(head_teacher(**other), 0.5)

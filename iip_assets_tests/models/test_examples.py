@@ -28,7 +28,8 @@ def test_a_corrected_age_changes_no_example():
     corrected = IMAGES.with_columns(age_years=pl.lit(31.0))
     for images in (IMAGES, corrected):
         assert labelled_pictures(images, SPLITS, EMBEDDINGS)["image_id"].to_list() == ["a", "d"]
-        assert masked_rows(images, SPLITS)["image_id"].to_list() == ["a", "b"]
+        # What is unclear trains no model, mask or not.
+        assert masked_rows(images, SPLITS)["image_id"].to_list() == ["a"]
     before, after = (masked_rows(images, SPLITS) for images in (IMAGES, corrected))
     assert before.equals(after)
 

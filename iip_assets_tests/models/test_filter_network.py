@@ -133,11 +133,13 @@ def test_a_student_believes_its_teacher_against_the_labels(data, backbone, files
         rows,
         {},
         backbone,
-        replace(RECIPE, teacher_share=0.9),
+        replace(RECIPE, teacher_share=0.9, checks="always"),
         load=lambda image_id: pictures[image_id],
         around=Around(Machine("cpu", threads=1)),
         teacher=build((store, wrong, pictures), backbone),
     )
+    # The look before the training is at the labels, which a teacher's shares are not.
+    assert json.loads(taught["card.json"])["start"]["expected_loss"] == pytest.approx(np.log(3))
     test = wrong.filter(pl.col("split") == "test", pl.col("label") != "partial")
     places = [FILTER_CLASSES.index(label) for label in test["label"]]
     untaught, believing = (

@@ -5,7 +5,7 @@ import torch
 
 from iip_assets.models.losses import segmentation_loss
 from iip_assets.training.preflight import CannotLearnError, look_at_start
-from iip_assets.training.preflight_words import absent_classes
+from iip_assets.training.preflight_words import absent_classes, tell_absent
 from iip_assets_tests.training.small_training import digest, examples, small_network
 
 
@@ -64,3 +64,9 @@ def test_classes_that_a_split_lacks_are_named():
         ("test", "iris"),
         ("test", "pupil"),
     ]
+    told = []
+    tell_absent(counts, ("iris", "pupil"), say=told.append)
+    assert told == ["no picture has: pupil in validation, iris in test, pupil in test"]
+    whole = {split: {"iris": 1} for split in ("train", "validation", "test")}
+    tell_absent(whole, ("iris",), say=told.append)
+    assert len(told) == 1

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from iip_assets.training.epoch_order import EpochOrder, in_order
+from iip_assets.training.shared_norm import _batch_norm
 from iip_assets.training.trainer import Around, Machine
 from iip_assets_tests.training.small_training import (
     Watched,
@@ -140,6 +141,33 @@ def test_a_training_that_stopped_early_does_not_go_on_when_asked_again(tmp_path)
     _, trained = train_small(scratch=tmp_path, epochs=40, patience=2, learning_rate=1e-6)
     _, again = train_small(scratch=tmp_path, epochs=40, patience=2, learning_rate=1e-6)
     assert again == trained
+
+
+def test_a_training_that_is_asked_again_after_its_end_gives_the_best_weights_again(tmp_path):
+    """As after a kill between the training's last epoch and the model's record."""
+    first, trained = train_small(scratch=tmp_path, epochs=6, learning_rate=0.5)
+    assert trained.best_epoch < len(trained.history) - 1
+    again, told = train_small(scratch=tmp_path, epochs=6, learning_rate=0.5)
+    assert (digest(again), told) == (digest(first), trained)
+
+
+def test_a_network_that_was_trained_in_double_precision_is_given_back_in_single():
+    network, _ = train_small(machine=replace(ONE, precision="64-true"), epochs=1)
+    assert {value.dtype for value in network.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_the_norm_of_several_processes_counts_in_single_precision(kind):
+    """Of one picture there are more numbers here than sixteen bits can count."""
+    rng = torch.Generator().manual_seed(0)
+    means = torch.tensor([5.0, 0.0, -5.0])
+    values = torch.randn(2, 3, 200, 200, generator=rng) + means[:, None, None]
+    running = [torch.zeros(3), torch.ones(3)]
+    found = _batch_norm(values.to(kind), *running, training=True)
+    wanted = torch.nn.functional.batch_norm(values, None, None, training=True)
+    assert found.dtype == kind
+    torch.testing.assert_close(found.float(), wanted, atol=0.1, rtol=0)
+    torch.testing.assert_close(running[0], means / 10, atol=0.01, rtol=0)
 
 
 @pytest.mark.slow

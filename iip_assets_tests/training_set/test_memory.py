@@ -26,7 +26,7 @@ def images():
     )
 
 
-def table(memory, **changes):
+def table(memory, *, max_weight=50.0, **changes):
     splits = images().select("image_id", split=pl.lit("train"), has_mask=pl.lit(True))
     slices = pl.DataFrame(schema=dict.fromkeys(("image_id", "axis", "slice"), pl.String))
     lengths = {"half_life_days": 90.0, "window_days": 200.0} | changes
@@ -35,7 +35,7 @@ def table(memory, **changes):
         splits,
         slices,
         axes=(),
-        max_weight=50.0,
+        max_weight=max_weight,
         memory=memory_table(images(), memory, **lengths),
     )
 
@@ -64,10 +64,15 @@ def test_newer_pictures_weigh_more_by_the_half_life():
     assert weight.mean() == pytest.approx(1)
 
 
+def test_what_age_makes_of_a_weight_is_not_undone_by_the_cap_of_cells():
+    weight = table("newer", half_life_days=9, max_weight=1.0)["weight"].to_numpy()
+    assert weight[3] / weight[0] == pytest.approx(0.5**40)
+    assert weight.mean() == pytest.approx(1)
+
+
 def test_beyond_the_window_nothing_trains():
     found = table("window", window_days=200)
     assert found["weight"].to_list() == [1, 1, 1, 0, 0, 1]
-    assert found["label_weight"].is_null().to_list() == [False] * 3 + [True] * 2 + [False]
     pictures = images().select("image_id", split=pl.Series(["train"] * 4 + ["test", "train"]))
     kept = with_weights(pictures, found)
     # A test picture stays, however old.

@@ -75,22 +75,6 @@ def test_without_any_demographics_every_image_weighs_one():
     assert table["weight"].to_list() == [1, 1, 1]
 
 
-def test_labels_are_balanced_by_a_factor_of_their_own():
-    rows = [("full", "train", True, 20, "male")] * 3 + [("none", "train", True, 20, "male")]
-    table = table_of(*rows, (None, "train", True, 20, "male"))
-    assert table["weight"].to_list() == pytest.approx([1] * 5)
-    assert table["label_weight"].to_list()[:4] == pytest.approx([2 / 3] * 3 + [2])
-    assert table["label_weight"][4] is None
-    assert table["filter_weight"].drop_nulls().to_list() == pytest.approx([2 / 3] * 3 + [2])
-
-
-def test_the_filters_weight_is_capped_as_a_product():
-    rows = [("full", "train", True, 20, "male")] * 30 + [("none", "train", True, 20, "female")]
-    table = table_of(*rows, max_weight=3)
-    assert table["filter_weight"].max() == 3
-    assert table["filter_weight"].mean() == pytest.approx(1)
-
-
 def test_a_target_mix_multiplies_the_axes():
     rows = [("full", "train", False, age, g) for age in (5, 20) for g in ("male", "female")]
     images, splits = data_of(*rows)
@@ -112,8 +96,8 @@ def test_the_summary_shows_shares_before_and_after():
     assert summary["cell"].to_list() == ["18+ × male", "18+ × female"]
     assert summary["share_before"].to_list() == [0.75, 0.25]
     assert summary["share_after"].to_list() == pytest.approx([0.5, 0.5])
-    sizes = {row["weights"]: row for row in balance_rows(table_of(*rows), max_weight=5)}
-    assert (sizes["weight"]["images"], sizes["weight"]["effective_images"]) == (4, 3.0)
+    (sizes,) = balance_rows(table_of(*rows), max_weight=5)
+    assert (sizes["images"], sizes["effective_images"]) == (4, 3.0)
 
 
 @pytest.mark.parametrize("n_cells", [0, 1, 60])
