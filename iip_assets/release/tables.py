@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from iip_assets.metrics.spelling import spelled
 from iip_assets.release.formats import (
     count,
     interval,
@@ -13,7 +14,6 @@ from iip_assets.release.formats import (
     number,
     percent,
     text,
-    words,
 )
 from iip_assets.release.yardsticks import called
 
@@ -103,7 +103,7 @@ TABLES: dict[str, Table] = {
         "Metrics on held-out subjects",
         (
             _of("model", "model"),
-            _of("metric", "metric", words),
+            _of("metric", "metric", spelled),
             _of("value", "value", number),
             _INTERVAL,
             _of("n_images", "images", count),
@@ -141,7 +141,7 @@ TABLES: dict[str, Table] = {
         (
             _of("axis", "axis"),
             _of("slice", "slice"),
-            _of("metric", "metric", words),
+            _of("metric", "metric", spelled),
             _of("value", "value", number),
             _INTERVAL,
             _of("n_images", "images", count),
@@ -153,7 +153,7 @@ TABLES: dict[str, Table] = {
         (
             _of("model", "model"),
             _of("predictions", "predictions"),
-            _of("metric", "mean", words),
+            _of("metric", "mean", spelled),
             _of("value", "value", number),
             _INTERVAL,
             _of("n_images", "images", count),
@@ -167,7 +167,7 @@ TABLES: dict[str, Table] = {
             _of("model", "model"),
             _of("version", "version"),
             _of("aliases", "deployed"),
-            _of("metric", "metric", words),
+            _of("metric", "metric", spelled),
             _of("value", "value", number),
             _INTERVAL,
             _of("n_images", "images", count),
@@ -179,8 +179,8 @@ TABLES: dict[str, Table] = {
         "From clean images to the highest severity",
         (
             _of("model", "model"),
-            _of("corruption", "corruption", words),
-            _of("metric", "metric", words),
+            _of("corruption", "corruption", spelled),
+            _of("metric", "metric", spelled),
             Column("clean", lambda row: number(row["values"][0]), numeric=True),
             Column("worst", lambda row: number(row["values"][-1]), numeric=True),
             _of("loss", "loss", number),
@@ -191,7 +191,7 @@ TABLES: dict[str, Table] = {
         "Clean and at the highest severity, by group",
         (
             _of("model", "model"),
-            _of("corruption", "corruption", words),
+            _of("corruption", "corruption", spelled),
             Column("group", lambda row: f"{row['axis']} {row['slice']}"),
             _of("clean", "clean", number),
             _of("worst", "worst", number),

@@ -40,6 +40,8 @@ class PlainWork:
         self.scratch = self.state / "scratch"
         self.provenance = {}
         self.given = {}
+        self.said = []
+        self.say = self.said.append
 
     def fill(self, table, rows, compute, *, given, tools, chunk=64):
         self.given[table] = given

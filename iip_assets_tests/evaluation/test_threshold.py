@@ -112,8 +112,8 @@ def test_every_picture_gets_a_verdict_and_what_is_rejected_unlabelled_is_listed(
     assert counted(verdicts) == {"passed": 20, "rejected": 20}
     summary = found["threshold"].row(0, named=True)
     assert (summary["usable"], summary["unusable"], summary["cost"]) == (10, 10, 0)
-    # The filter learned nothing from 31: somebody called it unclear, which is a label all the same.
-    labels = {str(place): "full" for place in range(30)} | {"31": "unclear"}
+    # Nothing was learned from 31, which somebody called unclear: that is a label all the same.
+    labels = {f"{place:02d}": "full" for place in range(30)} | {"31": "unclear"}
     images = verdicts.select("image_id").with_columns(
         label=pl.col("image_id").replace_strict(labels, default=None, return_dtype=pl.String)
     )

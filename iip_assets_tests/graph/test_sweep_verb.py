@@ -67,6 +67,13 @@ def test_a_killed_sweep_goes_on_and_its_best_model_is_taken_up_and_registered(te
     assert len(set(records.glob("*.json")) - known) == 4
     assert {state["state"] for state in team.status().values()} == {"fresh"}
 
+    # Its trials are compared, so none is added under other settings.
+    settings = (team.root / "iip.toml").read_text()
+    (team.root / "iip.toml").write_text(settings.replace("salt = \"iip\"", "salt = \"other\"", 1))
+    moved = team.iip("sweep", "run", "first.toml", check=False)
+    assert "begun with another splits.train" in moved.stderr
+    (team.root / "iip.toml").write_text(settings)
+
     best = next(one for one in after if one["best"])
     several = sum(one["best"] for one in after) > 1
     refused = team.iip("sweep", "apply", "first", check=not several)
