@@ -69,9 +69,9 @@ def test_a_killed_sweep_goes_on_and_its_best_model_is_taken_up_and_registered(te
 
     # Its trials are compared, so none is added under other settings.
     settings = (team.root / "iip.toml").read_text()
-    (team.root / "iip.toml").write_text(settings.replace("salt = \"iip\"", "salt = \"other\"", 1))
+    (team.root / "iip.toml").write_text(settings.replace("[splits]", '[splits]\nsalt = "other"', 1))
     moved = team.iip("sweep", "run", "first.toml", check=False)
-    assert "begun with another splits.train" in moved.stderr
+    assert "begun with another splits.salt" in moved.stderr
     (team.root / "iip.toml").write_text(settings)
 
     best = next(one for one in after if one["best"])
