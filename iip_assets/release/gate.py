@@ -156,8 +156,8 @@ def refusal(gate: pl.DataFrame, model: str, candidate: str, champion: str) -> st
     overall = asked.filter(pl.col("axis") == "overall")
     if overall.is_empty():
         return (
-            f"{both}: they tell other classes apart, or no test picture is left that neither of "
-            "all versions learned from"
+            f"{both}: they tell other classes apart, or no test picture is left that no version "
+            "learned from"
         )
     if overall["verdict"][0] == "too small to judge":
         images, subjects = overall.select("n_images", "n_subjects").row(0)
