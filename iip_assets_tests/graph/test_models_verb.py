@@ -74,7 +74,12 @@ def test_champions_are_promoted_compared_and_rolled_back_and_all_of_it_is_kept(
     team.iip("models", "promote", "segmenter", "1", "--why", "the first")
     # Its registration and its promotion are all that moved: two assets look at the registry.
     assert set(team.refresh()["computed"]) <= {"model_versions", "pipeline_report"}
-    team.iip("models", "promote", "segmenter", "2", "--why", "another seed")
+    # With one test subject the gate cannot say that the second is as good, and so it does not.
+    second = ("models", "promote", "segmenter", "2", "--why", "another seed")
+    unjudged = team.iip(*second, check=False)
+    assert unjudged.returncode == 1
+    assert "of 1 subjects are too few to judge by" in unjudged.stderr
+    team.iip(*second, "--override", "nobody else to ask")
     found = json.loads(team.iip("models", "compare", "segmenter", "1", "2", "--json").stdout)
     assert {row["axis"] for row in found["slices"]} >= {"overall", "gender"}
     assert any(row["what"] == "segmenter.seed" for row in found["differs"])
@@ -86,6 +91,7 @@ def test_champions_are_promoted_compared_and_rolled_back_and_all_of_it_is_kept(
         (2, 1, True),
     ]
     assert moves[2]["why"] == "looked worse by eye"
+    assert [row["override"] for row in moves] == [None, "nobody else to ask", None]
     refused = team.iip("models", "rollback", "segmenter", check=False)
     assert refused.returncode == 1
     assert "nothing to go back to" in refused.stderr
