@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ def registered(team: Team) -> list[dict[str, Any]]:
     """Both models, registered, and the segmenter of another seed."""
     first = json.loads(team.iip("models", "register", "--json").stdout)
     done = team.run(
-        *("env", "IIP_SEGMENTER__SEED=7"),
-        *("python", "-c", "from iip_assets.cli import main; main()"),
+        *(sys.executable, "-c", "from iip_assets.cli import main; main()"),
         *("models", "register", "segmenter", "--json"),
+        environment={"IIP_SEGMENTER__SEED": "7"},
     )
     team.refresh()
     rows: list[dict[str, Any]] = [*first, *json.loads(done.stdout)]
