@@ -59,8 +59,9 @@ class Workspace:
 
     def kept(self, asset: str, data_version: str) -> ActionRecord | None:
         """A record of an asset's value of this version whose artifact is there, or None."""
+        store = self.artifacts
         for record in self.actions.all(asset):
-            if record.data_version == data_version and self.artifacts.has(record.artifact):
+            if record.data_version == data_version and store.has(record.artifact):
                 return record
         return None
 

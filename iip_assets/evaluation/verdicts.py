@@ -87,7 +87,7 @@ def filter_verdicts_tables(
 
 
 def to_label_next(
-    verdicts: pl.DataFrame, images: pl.DataFrame, *, threshold: float, most: int | None = None
+    verdicts: pl.DataFrame, images: pl.DataFrame, *, threshold: float
 ) -> pl.DataFrame:
     """The rejected pictures that nobody has labelled, the least sure ones first.
 
@@ -95,13 +95,11 @@ def to_label_next(
         verdicts: As `filter_verdicts_tables` gives them.
         images: `image_id` and `label`; `unclear` is a label too.
         threshold: From what score on a picture passes.
-        most: How many at most.
     """
     apart = (pl.col("usable_score") - threshold).abs()
     unlabelled = images.filter(pl.col("label").is_null()).select("image_id")
     rejected = verdicts.filter(~pl.col("passes")).join(unlabelled, on="image_id", how="semi")
-    found = rejected.sort(apart, "image_id")
-    return found if most is None else found.head(most)
+    return rejected.sort(apart, "image_id")
 
 
 def counted(verdicts: pl.DataFrame) -> dict[str, int]:

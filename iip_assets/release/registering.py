@@ -118,7 +118,7 @@ def register_present(root: Path, model: str, present: Present, *, confidence: fl
         "model_card.html": card_html(f"{model} {number}", card, css=CSS).encode(),
     }
     return Registry(root).register(
-        model, parts, digest=digest, facts=facts, serving=present.serving
+        model, parts, digest=digest, facts=facts, serving=tuple(present.serving)
     )
 
 

@@ -14,7 +14,7 @@ import logging
 import os
 import subprocess
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,7 +58,7 @@ class Registry:
         *,
         digest: str,
         facts: Mapping[str, Any],
-        serving: Mapping[str, Any] | None = None,
+        serving: Collection[str] = (),
     ) -> Version:
         """A new version; the one that there is where this very model is registered already.
 
@@ -67,10 +67,10 @@ class Registry:
             files: Its files by name.
             digest: What tells the model from others.
             facts: What is to be known of it, such as where it came from.
-            serving: Those of the facts that change what it says to a picture, such as the filter's
+            serving: Names of the facts that change what it says to a picture, such as the filter's
                 threshold: with others it is another version.
         """
-        served = dict(serving or {})
+        served = {name: facts[name] for name in serving}
         with self._written() as client:
             known = read_registry(self._root).known(model, digest, served)
             if known is not None:
@@ -82,11 +82,7 @@ class Registry:
             made = client.create_model_version(
                 name=model,
                 source=(self._root / REGISTRY / folder).as_uri(),
-                tags={
-                    "digest": digest,
-                    "folder": folder,
-                    "facts": json.dumps({**facts, **served}),
-                },
+                tags={"digest": digest, "folder": folder, "facts": json.dumps(facts)},
             )
             return self.version(model, int(made.version))
 

@@ -48,7 +48,7 @@ def rebalanced_table(
     weight = np.zeros(rows.height)
     by_cell = balance_weights(rows.filter(kept)["cell"].to_list(), max_weight=max_weight, mix=mix)
     aged = by_cell * counts[kept]
-    weight[kept] = aged * (len(aged) / aged.sum()) if len(aged) else aged
+    weight[kept] = aged / aged.mean() if len(aged) else aged
     return rows.select(
         "image_id",
         "label",

@@ -49,8 +49,8 @@ def test_another_threshold_is_another_version_and_each_is_one(tmp_path):
             "filter",
             {"card.json": b"one", "facts.json": str(threshold).encode()},
             digest="one" * 8,
-            facts=FACTS,
-            serving={"threshold": threshold, "usable": ["full"]},
+            facts={**FACTS, "threshold": threshold, "usable": ["full"]},
+            serving=("threshold", "usable"),
         )
         .number
         for threshold in (0.25, 0.5, 0.25, 0.5)
