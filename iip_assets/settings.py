@@ -193,7 +193,7 @@ class SegmenterSettings(Section):
     width: int = Field(default=192, ge=32, multiple_of=32)
     height: int = Field(default=128, ge=32, multiple_of=32)
     looks_twice: bool = True
-    epochs: int = Field(default=24, ge=1)
+    epochs: int = Field(default=22, ge=1)
     patience: int = Field(default=8, ge=1)
     learning_rate: float = Field(default=0.003, gt=0)
     batch_size: int = Field(default=16, ge=2)
