@@ -12,16 +12,15 @@ from rich.table import Table
 
 
 def print_versions(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A line a version, the deployed ones in bold."""
-    table = _table("model", "version", "deployed", "registered", "headline", "data", "commit")
+    """A row a version, the deployed ones in bold; it fits a terminal of 80 columns."""
+    table = _table("version", "deployed", "registered", "headline", "data", "commit")
     for row in rows:
         bold = "bold" if row["aliases"] else ""
         table.add_row(
-            row["model"],
-            str(row["version"]),
-            ", ".join(row["aliases"]),
-            row["registered_at"].replace("T", " ")[:16],
-            _interval(row["headline"], row["low"], row["high"]),
+            f"{row['model']} {row['version']}",
+            "\n".join(row["aliases"]),
+            row["registered_at"].replace("T", "\n")[:16],
+            _beneath(row["headline"], row["low"], row["high"]),
             (row["data_revision"] or "")[:8],
             (row["git_commit"] or "")[:8],
             style=bold,
@@ -39,7 +38,7 @@ def print_moves(rows: Sequence[Mapping[str, Any]]) -> None:
         if row["override"]:
             words.append(f"past the gate: {row['override']}")
         table.add_row(
-            row["at"].replace("T", " ")[:16],
+            row["at"].replace("T", "\n")[:16],
             escape(row["who"]),
             row["model"],
             row["alias"],
@@ -94,6 +93,12 @@ def _interval(
         return _number(value, signed=signed)
     ends = " to ".join(_number(end, signed=signed) for end in (low, high))
     return f"{_number(value, signed=signed)} ({ends})"
+
+
+def _beneath(value: float | None, low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return _number(value)
+    return f"{_number(value)}\n{low:.2f} to {high:.2f}"
 
 
 def _short(value: Any) -> str:

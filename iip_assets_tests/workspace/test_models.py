@@ -11,6 +11,7 @@ import pytest
 from iip_assets.release.registry import Registry, RegistryError
 from iip_assets.release.registry_state import read_registry
 from iip_assets.workspace.models import promote, teach
+from iip_assets.workspace.models_text import print_versions
 
 
 @pytest.fixture
@@ -43,3 +44,35 @@ def test_a_version_whose_artifact_is_gone_does_not_become_a_teacher(root: Path) 
     with pytest.raises(RegistryError, match="segmenter 2 cannot teach"):
         teach(project, "segmenter", 2)
     assert (root / "iip.toml").read_text() == ""
+
+
+def test_a_terminal_of_80_columns_shows_versions_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    row = {
+        "model": "segmenter",
+        "version": 12,
+        "aliases": ["champion", "challenger"],
+        "registered_at": "2026-11-28T13:44:10+00:00",
+        "headline": 0.87215,
+        "low": 0.857,
+        "high": 0.887,
+        "data_revision": "d3e8fcee" * 5,
+        "git_commit": "288875a4" * 5,
+    }
+    print_versions([row])
+    shown = capsys.readouterr().out
+    for words in (
+        "segmenter 12",
+        "challenger",
+        "2026-11-28",
+        "13:44",
+        "0.872",
+        "0.86 to 0.89",
+        "d3e8fcee",
+        "288875a4",
+        "registered",
+        "headline",
+    ):
+        assert f" {words} " in shown, words
