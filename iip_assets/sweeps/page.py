@@ -30,10 +30,6 @@ def sweep_page(plan: Plan, done: Sequence[Done], importances: Mapping[str, float
     metric = spelled(HEADLINES[plan.model])
     picture = base64.b64encode(figure_png(sweep_figure(plan, done))).decode()
     failed = [one for one in done if one.reason]
-    weights = "".join(
-        f"<tr><td>{escape(path)}</td><td>{share:.0%}</td></tr>"
-        for path, share in importances.items()
-    )
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Sweep {escape(plan.name)}</title>
 <style>{CSS}</style></head>
@@ -44,9 +40,22 @@ def sweep_page(plan: Plan, done: Sequence[Done], importances: Mapping[str, float
 <img alt="{metric} by trial and by latency" src="data:image/png;base64,{picture}"
 style="max-width:100%">
 {_table(plan, done)}
-{f"<h2>What mattered</h2><table>{weights}</table>" if weights else ""}
+{_matter_table(importances)}
 </main></body></html>
 """
+
+
+def _matter_table(importances: Mapping[str, float]) -> str:
+    if not importances:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(path)}</td><td>{share:.0%}</td></tr>"
+        for path, share in importances.items()
+    )
+    return f"""<h2>What mattered</h2>
+<p>The share of the spread in quality that each setting explains by itself and with others, by a
+forest on these trials. Of few trials it is a hint, no more.</p>
+<table><tr><th>setting</th><th>share</th></tr>{rows}</table>"""
 
 
 def sweep_figure(plan: Plan, done: Sequence[Done]) -> Figure:

@@ -70,7 +70,7 @@ def run_sweep(
         study = Study.open(folder, plan, _made_of(project, asset, plan, settings), anew=anew)
         while (trial := study.next()) is not None:
             chosen = suggest(trial, plan.space)
-            say(f"trial {trial.number + 1} of {study.size}: {in_words(chosen)}")
+            say(f"trial {trial.number} ({trial.number + 1} of {study.size}): {in_words(chosen)}")
             try:
                 under = _settings_of(plan, settings, chosen)
                 record = perform_aside(project, asset, under, loaded=loaded, say=say)

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from iip_assets.metrics.scores import HEADLINES
+from iip_assets.metrics.spelling import spelled
 from iip_assets.sweeps.plan import Plan
 from iip_assets.sweeps.study import Done
 
@@ -27,14 +28,19 @@ def print_sweeps(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def print_trials(plan: Plan, done: Sequence[Done], importances: Mapping[str, float]) -> None:
     """A line a trial, the best ones in bold; then how much each setting mattered."""
-    short = [path.partition(".")[2] for path in plan.space]
-    table = Table("trial", *short, HEADLINES[plan.model], "ms a picture", "s", "")
+    short = [path.partition(".")[2].replace("_", "\n") for path in plan.space]
+    table = Table("trial", title=f"{plan.name}, a {plan.model}", title_justify="left")
+    # Values are what was searched for: they are broken rather than cut off.
+    for name in short:
+        table.add_column(name, overflow="fold")
+    for name in (spelled(HEADLINES[plan.model]), "ms a\npicture", "s", ""):
+        table.add_column(name, no_wrap=True)
     for one in done:
         if one.quality is None:
             facts = ["", "", "", f"failed: {escape(str(one.reason))}"]
         else:
             facts = [
-                f"{one.quality:.3f} ({one.low:.3f} to {one.high:.3f})",
+                f"{one.quality:.3f}\n{one.low:.2f} to {one.high:.2f}",
                 f"{one.latency_ms:.1f}",
                 f"{one.seconds:.0f}",
                 "best" if one.best else "",
@@ -45,7 +51,8 @@ def print_trials(plan: Plan, done: Sequence[Done], importances: Mapping[str, flo
     console.print(table)
     if importances:
         shares = ", ".join(f"{path} {share:.0%}" for path, share in importances.items())
-        console.print(f"what mattered (PED-ANOVA): {shares}")
+        judged = sum(one.quality is not None for one in done)
+        console.print(f"share of the spread in quality, over {judged} trials: {shares}")
 
 
 def _short(value: object) -> str:
