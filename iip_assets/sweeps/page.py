@@ -97,7 +97,15 @@ def _mark(axes: Axes, place: float, one: Done) -> None:
 
 
 def _table(plan: Plan, done: Sequence[Done]) -> str:
-    heads = ["trial", *plan.space, HEADLINES[plan.model], "interval", "ms a picture", "s", ""]
+    heads = [
+        "trial",
+        *plan.space,
+        spelled(HEADLINES[plan.model]),
+        "interval",
+        "ms a picture",
+        "s",
+        "",
+    ]
     rows = []
     for one in done:
         settings = [_short(one.values.get(path)) for path in plan.space]

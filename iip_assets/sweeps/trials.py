@@ -51,7 +51,7 @@ def run_sweep(
         settings: What is not chosen.
         anew: Forget what was tried before.
         say: Where words for people go.
-        after: Called after each trial.
+        after: Called with what was found before, if anything was, and after each trial.
 
     Returns:
         Its trials.
@@ -68,6 +68,9 @@ def run_sweep(
     folder = sweep_folder(project.workspace.state)
     with exclusive_lock(folder / f"{plan.name}.lock", say=say):
         study = Study.open(folder, plan, _made_of(project, asset, plan, settings), anew=anew)
+        if study.done():
+            # A kill may have come between the last trial and what is made of it.
+            after(study)
         while (trial := study.next()) is not None:
             chosen = suggest(trial, plan.space)
             say(f"trial {trial.number} ({trial.number + 1} of {study.size}): {in_words(chosen)}")

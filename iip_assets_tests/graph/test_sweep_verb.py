@@ -67,6 +67,13 @@ def test_a_killed_sweep_goes_on_and_its_best_model_is_taken_up_and_registered(te
     assert len(set(records.glob("*.json")) - known) == 4
     assert {state["state"] for state in team.status().values()} == {"fresh"}
 
+    # A kill may have come after the last trial and before the page.
+    page = team.root / ".iip" / "sweeps" / "first.html"
+    page.unlink()
+    team.iip("sweep", "run", "first.toml")
+    assert "<td>3</td>" in page.read_text()
+    assert trials_of(team) == after
+
     # Its trials are compared, so none is added under other settings.
     settings = (team.root / "iip.toml").read_text()
     (team.root / "iip.toml").write_text(settings.replace("[splits]", '[splits]\nsalt = "other"', 1))
