@@ -39,23 +39,20 @@ def sweep_page(plan: Plan, done: Sequence[Done], importances: Mapping[str, float
 {metric} on the validation pictures: test pictures were not looked at. Best are marked.</p>
 <img alt="{metric} by trial and by latency" src="data:image/png;base64,{picture}"
 style="max-width:100%">
-{_table(plan, done)}
-{_matter_table(importances)}
+{_trials(plan, done)}
+{_what_mattered(importances)}
 </main></body></html>
 """
 
 
-def _matter_table(importances: Mapping[str, float]) -> str:
+def _what_mattered(importances: Mapping[str, float]) -> str:
     if not importances:
         return ""
-    rows = "".join(
-        f"<tr><td>{escape(path)}</td><td>{share:.0%}</td></tr>"
-        for path, share in importances.items()
-    )
+    shares = [(path, f"{share:.0%}") for path, share in importances.items()]
     return f"""<h2>What mattered</h2>
 <p>The share of the spread in quality that each setting explains by itself and with others, by a
 forest on these trials. Of few trials it is a hint, no more.</p>
-<table><tr><th>setting</th><th>share</th></tr>{rows}</table>"""
+{_table(("setting", "share"), shares)}"""
 
 
 def sweep_figure(plan: Plan, done: Sequence[Done]) -> Figure:
@@ -96,16 +93,9 @@ def _mark(axes: Axes, place: float, one: Done) -> None:
     axes.scatter([place], [one.quality], color=colour, marker=mark, s=size, zorder=3)
 
 
-def _table(plan: Plan, done: Sequence[Done]) -> str:
-    heads = [
-        "trial",
-        *plan.space,
-        spelled(HEADLINES[plan.model]),
-        "interval",
-        "ms a picture",
-        "s",
-        "",
-    ]
+def _trials(plan: Plan, done: Sequence[Done]) -> str:
+    metric = spelled(HEADLINES[plan.model])
+    heads = ("trial", *plan.space, metric, "interval", "ms a picture", "s", "")
     rows = []
     for one in done:
         settings = [_short(one.values.get(path)) for path in plan.space]
@@ -119,10 +109,15 @@ def _table(plan: Plan, done: Sequence[Done]) -> str:
                 f"{one.seconds:.0f}",
                 "best" if one.best else "",
             ]
-        cells = "".join(f"<td>{escape(text)}</td>" for text in (str(one.number), *settings, *facts))
-        rows.append(f"<tr>{cells}</tr>")
+        rows.append((str(one.number), *settings, *facts))
+    return _table(heads, rows)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f'<th scope="col">{escape(one)}</th>' for one in heads)
-    body = "".join(rows)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows
+    )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 

@@ -15,6 +15,7 @@ from iip_assets.release.cross_dataset import Split, shown_metrics
 from iip_assets.release.deployed import Deployed, threshold_of
 from iip_assets.release.registry_state import Version
 from iip_assets.workspace.cross_dataset import Tested, left_out_words
+from iip_assets.workspace.estimate_text import estimate
 
 
 def print_tests(version: Version, tests: Sequence[Tested], *, split: Split) -> None:
@@ -94,11 +95,7 @@ def _row(metrics: pl.DataFrame, metric: str, axis: str, name: str) -> dict[str, 
 
 
 def _estimate(row: Mapping[str, Any] | None) -> str:
-    """A value over its interval, so that a terminal has room for all of them."""
-    if row is None:
-        return ""
-    value = "-" if row["value"] is None else f"{row['value']:.3f}"
-    return value if row["low"] is None else f"{value}\n{row['low']:.2f} to {row['high']:.2f}"
+    return "" if row is None else estimate(row["value"], row["low"], row["high"])
 
 
 def _size(row: Mapping[str, Any] | None) -> str:

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from iip_assets.workspace.estimate_text import estimate
+
 
 def print_versions(rows: Sequence[Mapping[str, Any]]) -> None:
     """A row a version, the deployed ones in bold; it fits a terminal of 80 columns."""
@@ -20,7 +22,7 @@ def print_versions(rows: Sequence[Mapping[str, Any]]) -> None:
             f"{row['model']} {row['version']}",
             "\n".join(row["aliases"]),
             row["registered_at"].replace("T", "\n")[:16],
-            _beneath(row["headline"], row["low"], row["high"]),
+            estimate(row["headline"], row["low"], row["high"]),
             (row["data_revision"] or "")[:8],
             (row["git_commit"] or "")[:8],
             style=bold,
@@ -93,12 +95,6 @@ def _interval(
         return _number(value, signed=signed)
     ends = " to ".join(_number(end, signed=signed) for end in (low, high))
     return f"{_number(value, signed=signed)} ({ends})"
-
-
-def _beneath(value: float | None, low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return _number(value)
-    return f"{_number(value)}\n{low:.2f} to {high:.2f}"
 
 
 def _short(value: Any) -> str:

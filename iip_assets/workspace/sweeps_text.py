@@ -13,6 +13,7 @@ from iip_assets.metrics.scores import HEADLINES
 from iip_assets.metrics.spelling import spelled
 from iip_assets.sweeps.plan import Plan
 from iip_assets.sweeps.study import Done
+from iip_assets.workspace.estimate_text import estimate
 
 
 def print_sweeps(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -30,17 +31,18 @@ def print_trials(plan: Plan, done: Sequence[Done], importances: Mapping[str, flo
     """A line a trial, the best ones in bold; then how much each setting mattered."""
     short = [path.partition(".")[2].replace("_", "\n") for path in plan.space]
     table = Table("trial", title=f"{plan.name}, a {plan.model}", title_justify="left")
-    # Values are what was searched for: they are broken rather than cut off.
+    # What was searched for, and why a trial failed, are broken rather than cut off.
     for name in short:
         table.add_column(name, overflow="fold")
-    for name in (spelled(HEADLINES[plan.model]), "ms a\npicture", "s", ""):
+    for name in (spelled(HEADLINES[plan.model]), "ms a\npicture", "s"):
         table.add_column(name, no_wrap=True)
+    table.add_column("", overflow="fold")
     for one in done:
         if one.quality is None:
             facts = ["", "", "", f"failed: {escape(str(one.reason))}"]
         else:
             facts = [
-                f"{one.quality:.3f}\n{one.low:.2f} to {one.high:.2f}",
+                estimate(one.quality, one.low, one.high),
                 f"{one.latency_ms:.1f}",
                 f"{one.seconds:.0f}",
                 "best" if one.best else "",
