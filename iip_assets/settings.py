@@ -1,7 +1,9 @@
 """Every setting of a workspace: iip.toml and IIP_* variables, read once into frozen, typed values.
 
 Values only, no behaviour: an asset's key holds the values that it declares, so this module is not
-part of anyone's code. A setting may be overridden by a variable such as `IIP_FILTER__SEED=7`.
+part of anyone's code. A field marked `OPERATION` says how work is done and enters no key; a field
+that is added to a section later is marked `AsBefore(value)`, so that it makes nothing stale. A
+setting may be overridden by a variable such as `IIP_FILTER__SEED=7`.
 """
 
 from __future__ import annotations
@@ -11,11 +13,14 @@ import tomllib
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from iip_assets.engine.values import Operation, Setting
+
 Share = float
+OPERATION = Operation()
 
 
 class Section(BaseModel):
@@ -115,7 +120,7 @@ class EmbeddingSettings(Section):
     checkpoint_sha256: str = ""
     width: int = Field(default=128, ge=0)
     height: int = Field(default=96, ge=0)
-    batch_size: int = Field(default=16, ge=1)
+    batch_size: Annotated[int, OPERATION] = Field(default=16, ge=1)
 
 
 class EdgeCaseSettings(Section):
@@ -145,9 +150,9 @@ class TrainingSettings(Section):
     """How both models are trained, whatever they are."""
 
     precision: Literal["auto", "64-true", "32-true", "16-mixed", "bf16-mixed"] = "auto"
-    processes: int = Field(default=1, ge=1)
-    sharing: Literal["ddp", "fsdp"] = "ddp"
-    checks: Literal["long", "always", "never"] = "long"
+    processes: Annotated[int, OPERATION] = Field(default=1, ge=1)
+    sharing: Annotated[Literal["ddp", "fsdp"], OPERATION] = "ddp"
+    checks: Annotated[Literal["long", "always", "never"], OPERATION] = "long"
 
 
 class FilterSettings(Section):
@@ -284,7 +289,7 @@ class ComputeSettings(Section):
     """Where the work is done. `auto` takes a GPU where the machine has one."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = Field(default=0, ge=0)
+    threads: Annotated[int, OPERATION] = Field(default=0, ge=0)
 
 
 class StorageSettings(Section):
@@ -297,9 +302,9 @@ class Settings(Section):
     """All of iip.toml."""
 
     dataset: DatasetSettings = DatasetSettings()
-    ingest: IngestSettings = IngestSettings()
-    automation: AutomationSettings = AutomationSettings()
-    alarms: AlarmSettings = AlarmSettings()
+    ingest: Annotated[IngestSettings, OPERATION] = IngestSettings()
+    automation: Annotated[AutomationSettings, OPERATION] = AutomationSettings()
+    alarms: Annotated[AlarmSettings, OPERATION] = AlarmSettings()
     splits: SplitSettings = SplitSettings()
     slices: SliceSettings = SliceSettings()
     statistics: StatisticsSettings = StatisticsSettings()
@@ -311,7 +316,7 @@ class Settings(Section):
     filter: FilterSettings = FilterSettings()
     threshold: ThresholdSettings = ThresholdSettings()
     segmenter: SegmenterSettings = SegmenterSettings()
-    tracking: TrackingSettings = TrackingSettings()
+    tracking: Annotated[TrackingSettings, OPERATION] = TrackingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     rare_classes: RareClassSettings = RareClassSettings()
     batch_verdict: BatchVerdictSettings = BatchVerdictSettings()
@@ -320,7 +325,17 @@ class Settings(Section):
     drift: DriftSettings = DriftSettings()
     release: ReleaseSettings = ReleaseSettings()
     compute: ComputeSettings = ComputeSettings()
-    storage: StorageSettings = StorageSettings()
+    storage: Annotated[StorageSettings, OPERATION] = StorageSettings()
+
+
+MaskClasses = Annotated[tuple[str, ...], Setting("dataset.mask_classes")]
+MaxMegapixels = Annotated[float, Setting("dataset.max_megapixels")]
+AgeBands = Annotated[tuple[int, ...], Setting("slices.age_bands")]
+SliceAxes = Annotated[tuple[str, ...], Setting("slices.axes")]
+Evaluation = Annotated[EvaluationSettings, Setting("evaluation")]
+Compute = Annotated[ComputeSettings, Setting("compute")]
+Threads = Annotated[int, Setting("compute.threads")]
+Tracking = Annotated[TrackingSettings, Setting("tracking")]
 
 
 class SettingsError(ValueError):

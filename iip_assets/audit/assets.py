@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from iip_assets.engine.asset import Work, asset
+from iip_assets.engine.asset import AssetContext, asset
 from iip_assets.engine.values import CheckSpec, Files, Result, Rows, Setting, Skipped
 from iip_assets.settings import (
     BatchVerdictSettings,
@@ -35,7 +35,7 @@ def batch_verdict(
     age_bands: Annotated[tuple[int, ...], Setting("slices.age_bands")],
     axes: Annotated[tuple[str, ...], Setting("slices.axes")],
     compute: Annotated[ComputeSettings, Setting("compute")],
-    work: Work,
+    work: AssetContext,
 ) -> Result[pl.DataFrame] | Result[Skipped]:
     """Did each of the newest batches help or hurt the filter, and on which slice.
 
@@ -116,7 +116,7 @@ def model_explanations(
     classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
     max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
     threads: Annotated[int, Setting("compute.threads")],
-    work: Work,
+    work: AssetContext,
 ) -> Result[dict[str, pl.DataFrame]] | Result[Skipped]:
     """Where both models looked: on the pictures that they got most wrong, and on a sample.
 

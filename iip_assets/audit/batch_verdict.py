@@ -69,7 +69,7 @@ class Recipe:
 
 
 class Progress(Protocol):
-    """Passes items through and shows how far it is, as `Work.progress` does."""
+    """Passes items through and shows how far it is, as `AssetContext.progress` does."""
 
     def __call__(self, items: Iterable[Any], *, total: int | None, label: str) -> Iterable[Any]:
         """The same items."""

@@ -44,7 +44,7 @@ class Explainer:
     Attributes:
         options: How many pictures, and how finely.
         store: Where the pictures are.
-        fill: `Work.fill`.
+        fill: `AssetContext.fill`.
         max_megapixels: The largest picture that is decoded.
         threads: On the processor.
         chunk: Pictures that a killed run may lose.

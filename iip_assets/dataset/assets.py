@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from iip_assets.dataset.manifest import data_version_at, load_data, observe_data
 from iip_assets.dataset.versions import data_ids, data_rows, describe_change
-from iip_assets.engine.asset import Source, Work, asset
+from iip_assets.engine.asset import Source, AssetContext, asset
 from iip_assets.engine.values import Check, CheckSpec, Result, Rows, Setting
 from iip_assets.settings import SplitSettings
 
@@ -35,7 +35,7 @@ dvc_data = Source(
     kinds={"dvc", "polars"},
     checks=[CheckSpec("schema", "Columns, types and values are as documented.", blocking=True)],
 )
-def raw_dataset(dvc_data: pl.DataFrame, *, work: Work) -> Result[dict[str, pl.DataFrame]]:
+def raw_dataset(dvc_data: pl.DataFrame, *, work: AssetContext) -> Result[dict[str, pl.DataFrame]]:
     """Every image that DVC tracks, with what the batches' `labels.csv` say of it.
 
     The newest label wins. What single labelers say in `annotations.csv` stands beside it. A row
@@ -87,7 +87,7 @@ def image_fingerprints(
     max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
     mask_classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
     max_undecodable_share: Annotated[float, Setting("dataset.max_undecodable_share")],
-    work: Work,
+    work: AssetContext,
 ) -> Result[pl.DataFrame]:
     """Of every image: can it be decoded, how large, a hash of its looks, is its mask valid."""
     from iip_assets.dataset.fingerprints import fingerprint_images, fingerprint_table

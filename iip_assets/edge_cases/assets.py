@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from iip_assets.engine.asset import Work, asset
+from iip_assets.engine.asset import AssetContext, asset
 from iip_assets.engine.values import Result, Rows, Setting, Skipped
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def edge_case_clusters(
     sheet_images: Annotated[int, Setting("edge_cases.sheet_images")],
     seed: Annotated[int, Setting("edge_cases.seed")],
     max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
-    work: Work,
+    work: AssetContext,
 ) -> Result[pl.DataFrame]:
     """Groups of similar images (HDBSCAN), small ones being edge cases; outlier scores (GLOSH).
 

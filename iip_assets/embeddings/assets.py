@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from iip_assets.engine.asset import Work, asset
+from iip_assets.engine.asset import AssetContext, asset
 from iip_assets.engine.values import Check, CheckSpec, Files, Result, Setting
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def embedding_backbone(
     checkpoint_sha256: Annotated[str, Setting("embeddings.checkpoint_sha256")],
     width: Annotated[int, Setting("embeddings.width")],
     height: Annotated[int, Setting("embeddings.height")],
-    work: Work,
+    work: AssetContext,
 ) -> Result[Files]:
     """The network that turns a picture into numbers, exported to ONNX and checked against torch.
 
@@ -58,7 +58,7 @@ def image_embeddings(
     batch_size: Annotated[int, Setting("embeddings.batch_size")],
     device: Annotated[Literal["auto", "cpu", "cuda"], Setting("compute.device")],
     threads: Annotated[int, Setting("compute.threads")],
-    work: Work,
+    work: AssetContext,
 ) -> Result[pl.DataFrame]:
     """What each picture looks like, as numbers, for the map, the clusters and the filter.
 

@@ -1,69 +1,115 @@
-"""The decorator that makes an asset of a plain function, and what such a function can ask for.
+"""The decorators that make an asset of plain functions, and the graph of assets.
 
-Nothing here knows Dagster: the graph is data, so that a look at what is stale needs no framework.
+An asset has up to three kinds of functions, each with a key of its own: one computes the value, one
+describes it for people, others check it. Nothing here knows Dagster: the graph is data, so that a
+look at what is stale needs no framework.
 """
 
 from __future__ import annotations
 
+import builtins
 import inspect
+import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, ParamSpec, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Generic, ParamSpec, TypeVar
+from typing import get_args, get_origin, get_type_hints
 
-from iip_assets.engine.values import CheckSpec, Setting
-from iip_assets.engine.work import Work
+from iip_assets.engine.context import AssetContext
+from iip_assets.engine.values import CheckResult, Json, MetadataValue, Setting, Skipped
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Asset", "Graph", "Source", "Work", "asset"]
+__all__ = ["Asset", "AssetContext", "Graph", "Part", "Source", "asset", "asset_check", "describe"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 # The text of one of the workspace's files at a git revision, by its path.
 TextOf = Callable[[str], str]
 
+NOTES = "notes"
+"""The parameter by which a description or a check gets what `Noted` kept."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One function of an asset, with all that it reads.
+
+    Attributes:
+        name: The asset's name for what computes it; `ASSET.describe` and `ASSET.CHECK` otherwise.
+        function: The plain function.
+        inputs: The assets that it reads, by parameter.
+        settings: Keyword-only parameter to path in iip.toml.
+        context: The parameter that takes the `AssetContext`, if any.
+        accepts_skipped: Inputs that it wants to see even when they were skipped.
+        wants_notes: Whether it takes what the asset's `Noted` kept.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    inputs: tuple[str, ...]
+    settings: Mapping[str, str]
+    context: str | None
+    accepts_skipped: frozenset[str]
+    wants_notes: bool
+
+
+@dataclass(frozen=True)
+class AssetCheck:
+    """A promise about an asset. Where `blocking`, nothing below runs while it is broken."""
+
+    name: str
+    description: str
+    blocking: bool
+    part: Part
+
 
 @dataclass(frozen=True)
 class Asset(Generic[P, R]):
-    """An asset: a function, what it reads, and how people find it.
+    """An asset: the function that computes it, what it reads, and how people find it.
 
     Attributes:
         name: Its name in the graph, the function's.
         function: The plain function.
+        compute: The function with all that it reads.
         room: The room, which is its Dagster group.
         description: The function's docstring, shown in the UI.
-        inputs: The assets that it reads, by parameter.
-        settings: Keyword-only parameter to path in iip.toml.
-        unkeyed: Likewise, of settings that cannot change the result and rerun nothing.
-        work: The parameter that takes the `Work`, if any.
-        accepts_skipped: Inputs that it wants to see even when they were skipped.
-        checks: What it promises.
         kinds: The tools behind it, shown as icons.
         owners: Who answers for it.
         tags: Free words.
+        describing: What describes it for people; `describe` puts one part in.
+        checks: What it promises; `asset_check` puts them in.
     """
 
     name: str
     function: Callable[P, R]
+    compute: Part
     room: str
     description: str
-    inputs: tuple[str, ...]
-    settings: Mapping[str, str]
-    unkeyed: Mapping[str, str]
-    work: str | None
-    accepts_skipped: frozenset[str]
-    checks: tuple[CheckSpec, ...]
-    kinds: frozenset[str]
-    owners: tuple[str, ...]
+    kinds: frozenset[str] = frozenset()
+    owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    describing: list[Part] = field(default_factory=list)
+    checks: list[AssetCheck] = field(default_factory=list)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The assets and sources that it reads."""
+        return self.compute.inputs
 
     @property
     def blocking(self) -> frozenset[str]:
         """Names of the checks that stop what lies below."""
         return frozenset(check.name for check in self.checks if check.blocking)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What describes and checks the value."""
+        return (*self.describing, *(check.part for check in self.checks))
 
 
 @dataclass(frozen=True)
@@ -104,7 +150,6 @@ class Source:
 def asset(
     *,
     room: str,
-    checks: Sequence[CheckSpec] = (),
     kinds: Collection[str] = (),
     owners: Sequence[str] = (),
     tags: Mapping[str, str] | None = None,
@@ -112,26 +157,21 @@ def asset(
     """Makes an asset of a function whose signature says all that it reads.
 
     Positional parameters are input assets, by name. Keyword-only parameters are settings, annotated
-    with `Setting`, or the `Work`. An input whose annotation mentions `Skipped` is handed over even
-    when it was skipped; otherwise a skipped input skips the asset.
+    with `Setting`, or the `AssetContext`. An input whose annotation mentions `Skipped` is handed
+    over even when it was skipped; otherwise a skipped input skips the asset. The function returns
+    the value, or `Noted` around it.
 
     Raises:
-        TypeError: A keyword-only parameter is neither a setting nor the `Work`.
+        TypeError: A keyword-only parameter is neither a setting nor the `AssetContext`.
     """
 
     def make(function: Callable[P, R]) -> Asset[P, R]:
-        inputs, settings, unkeyed, work, accepts = _read_signature(function)
         return Asset(
             name=function.__name__,
             function=function,
+            compute=_part(function.__name__, function),
             room=room,
             description=inspect.getdoc(function) or "",
-            inputs=inputs,
-            settings=settings,
-            unkeyed=unkeyed,
-            work=work,
-            accepts_skipped=accepts,
-            checks=tuple(checks),
             kinds=frozenset(kinds),
             owners=tuple(owners),
             tags=dict(tags or {}),
@@ -140,42 +180,111 @@ def asset(
     return make
 
 
-def _read_signature(
-    function: Callable[..., Any],
-) -> tuple[tuple[str, ...], dict[str, str], dict[str, str], str | None, frozenset[str]]:
-    """Inputs, settings (keyed, not keyed), the parameter for the `Work`, what may be skipped."""
+def describe(asset: Asset[..., Any]) -> Callable[[F], F]:
+    """Makes a function the one that describes an asset's stored value for people.
+
+    Its first parameter takes the value and bears the asset's name; further ones take inputs of the
+    asset, and `notes` what its `Noted` kept. It returns metadata by name. It runs again alone where
+    its own code or settings change, and is not called of a skipped value.
+
+    Raises:
+        TypeError: A parameter is none of these.
+    """
+
+    def keep(function: F) -> F:
+        asset.describing[:] = [_part_of(asset, f"{asset.name}.describe", function)]
+        return function
+
+    return keep
+
+
+def asset_check(asset: Asset[..., Any], *, blocking: bool = False) -> Callable[[F], F]:
+    """Makes a function a check of an asset's stored value, named and described as the function is.
+
+    Its parameters are those of `describe`; it returns a `CheckResult`. Where `blocking`, nothing
+    below the asset runs while the check fails with the severity `error`.
+
+    Raises:
+        TypeError: A parameter is none of these.
+    """
+
+    def keep(function: F) -> F:
+        name, text = function.__name__, inspect.getdoc(function) or ""
+        part = _part_of(asset, f"{asset.name}.{name}", function)
+        asset.checks.append(AssetCheck(name, text, blocking, part))
+        return function
+
+    return keep
+
+
+def _part_of(asset: Asset[..., Any], name: str, function: Callable[..., Any]) -> Part:
+    part = _part(name, function)
+    if part.inputs[:1] != (asset.name,) or set(part.inputs[1:]) - set(asset.inputs):
+        raise TypeError(
+            f"{function.__module__}.{function.__name__}: the first parameter must be called "
+            f"{asset.name!r}, the others after inputs of that asset: {', '.join(asset.inputs)}"
+        )
+    return part
+
+
+def _part(name: str, function: Callable[..., Any]) -> Part:
     inputs: list[str] = []
     settings: dict[str, str] = {}
-    unkeyed: dict[str, str] = {}
-    work: str | None = None
+    context: str | None = None
     accepts: set[str] = set()
-    for name, parameter in inspect.signature(function).parameters.items():
-        annotation = str(parameter.annotation)
+    hints = get_type_hints(function, localns=_Known(function), include_extras=True)
+    for parameter in inspect.signature(function).parameters.values():
+        hint = hints.get(parameter.name)
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            inputs.append(name)
-            if "Skipped" in annotation:
-                accepts.add(name)
-        elif annotation == "Work" or annotation.endswith(".Work'>"):
-            work = name
+            inputs.append(parameter.name)
+            if Skipped in get_args(hint):
+                accepts.add(parameter.name)
+        elif hint is AssetContext:
+            context = parameter.name
         else:
-            setting = _setting_of(function, name, parameter.annotation)
-            (settings if setting.keyed else unkeyed)[name] = setting.path
-    return tuple(inputs), settings, unkeyed, work, frozenset(accepts)
+            settings[parameter.name] = _setting_of(function, parameter.name, hint).path
+    return Part(
+        name,
+        function,
+        tuple(one for one in inputs if one != NOTES),
+        settings,
+        context,
+        frozenset(accepts),
+        wants_notes=NOTES in inputs,
+    )
 
 
-def _setting_of(function: Callable[..., Any], name: str, annotation: Any) -> Setting:
-    """The mark in a `Annotated[type, Setting(path)]`, which may still be text."""
-    if isinstance(annotation, str):
-        # Only this one is evaluated: annotations of inputs may name libraries that are not loaded.
-        annotation = eval(annotation, dict(function.__globals__))  # noqa: S307 - the package's own source
-    if get_origin(annotation) is Annotated:
-        for mark in get_args(annotation)[1:]:
+def _setting_of(function: Callable[..., Any], name: str, hint: Any) -> Setting:
+    """The mark in a `Annotated[type, Setting(path)]`."""
+    if get_origin(hint) is Annotated:
+        for mark in get_args(hint)[1:]:
             if isinstance(mark, Setting):
                 return mark
     raise TypeError(
         f"{function.__module__}.{function.__name__}: the keyword-only parameter {name!r} must be "
-        "annotated as Annotated[type, Setting('path.in.iip_toml')] or as Work"
+        "annotated as Annotated[type, Setting('path.in.iip_toml')] or as AssetContext"
     )
+
+
+class _NotLoadedType(type):
+    def __getattr__(cls, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _NotLoaded
+
+
+class _NotLoaded(metaclass=_NotLoadedType):
+    """Stands for what is imported for the type checker alone, such as polars."""
+
+
+class _Known(dict[str, Any]):
+    """What the annotations of a function may name."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__({**vars(builtins), **inspect.unwrap(function).__globals__})
+
+    def __missing__(self, name: str) -> Any:
+        return _NotLoaded
 
 
 class Graph:

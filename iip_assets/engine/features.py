@@ -86,7 +86,7 @@ class FeatureTable:
         unmoved: Callable[[], None] = lambda: None,
         anew: bool = False,
     ) -> Filled:
-        """See `Work.fill`.
+        """See `AssetContext.fill`.
 
         `unmoved` is called before rows enter the table and raises where the code on disk, to which
         `code_key` belongs, may not be the code that ran: such rows would be wrong for ever.

@@ -21,7 +21,7 @@ from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.lock import workspace_lock
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.values import Check, Result, Skipped
-from iip_assets.engine.work import Work
+from iip_assets.engine.context import AssetContext
 from iip_assets.engine.workspace import setting_value
 
 
@@ -119,7 +119,7 @@ class Performer:
     def _compute(self, asset: Asset[..., Any], action: Action, started: float) -> ActionRecord:
         workspace = self.project.workspace
         commit = workspace.git_commit()
-        work = Work(
+        work = AssetContext(
             workspace.root,
             self.project.code_keys,
             workspace.state,
@@ -201,7 +201,7 @@ class Performer:
                 f"the code of {asset.name} changed while it ran; run `iip refresh` again"
             )
 
-    def _call(self, asset: Asset[..., Any], work: Work, action: Action) -> Any:
+    def _call(self, asset: Asset[..., Any], work: AssetContext, action: Action) -> Any:
         """Loads what the asset reads and calls its function; a skipped input may skip it."""
         for name in asset.inputs:
             record = (

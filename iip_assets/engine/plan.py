@@ -210,6 +210,6 @@ class _Planner:
 
 
 def _works_by_image(asset: Asset[..., Any]) -> bool:
-    """Whether the function calls `Work.fill`, by the names in its code: it need not have run."""
+    """Whether the function calls `AssetContext.fill`, by the names in its code: it need not have run."""
     code = inspect.unwrap(asset.function).__code__
     return asset.work is not None and "fill" in code.co_names

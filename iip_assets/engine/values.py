@@ -1,4 +1,4 @@
-"""What an asset function may take and give: results, checks, settings, values of several parts."""
+"""What an asset function may take and give: settings, values of several parts, check results."""
 
 from __future__ import annotations
 
@@ -15,13 +15,30 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 class Setting:
     """Marks a keyword-only parameter as a setting: `seed: Annotated[int, Setting("filter.seed")]`.
 
-    The path names a field of iip.toml, or a whole section. Its value enters the action key, unless
-    `keyed` is False: then a change of it reruns nothing, as it must not change the result (where a
-    training is logged, say).
+    The path names a field of iip.toml, or a whole section. Its value enters the action key, but for
+    what is marked as an `Operation` there.
     """
 
     path: str
-    keyed: bool = True
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Marks a setting that says how work is done and not what comes of it, such as threads.
+
+    It enters no key: a change of it makes nothing stale.
+    """
+
+
+@dataclass(frozen=True)
+class AsBefore:
+    """Marks a setting that was added later, with the value under which nothing changed.
+
+    While it has that value it enters no key, so what was computed before the setting was there is
+    not computed again.
+    """
+
+    value: Json
 
 
 @dataclass(frozen=True)
@@ -42,19 +59,9 @@ MetadataValue = Json | Markdown | Rows
 
 
 @dataclass(frozen=True)
-class CheckSpec:
-    """A promise about an asset. Where `blocking`, nothing below runs while it is broken."""
+class CheckResult:
+    """What a check found: passed or not, how bad, and the numbers behind it."""
 
-    name: str
-    description: str
-    blocking: bool = False
-
-
-@dataclass(frozen=True)
-class Check:
-    """What came of a `CheckSpec`: passed or not, how bad, and the numbers behind it."""
-
-    name: str
     passed: bool
     severity: Literal["error", "warning"] = "error"
     description: str = ""
@@ -62,19 +69,18 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Result(Generic[T]):
-    """What an asset function returns when it has more to say than its value.
+class Noted(Generic[T]):
+    """What an asset function returns when it saw more on its way than its value says.
 
     Attributes:
         value: A polars DataFrame, a dict of DataFrames, a JSON-like dict, a `Report`, `Files` or
             `Skipped`.
-        metadata: What a person wants to see beside the asset in Dagster.
-        checks: One for each of the asset's check specs.
+        notes: What the asset's description and checks may want to know, such as how a training
+            went. It is in no data version: no other asset sees it.
     """
 
     value: T
-    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
-    checks: Sequence[Check] = ()
+    notes: Mapping[str, Json]
 
 
 @dataclass(frozen=True)

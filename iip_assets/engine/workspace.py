@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from iip_assets.engine.actions import ActionLog, ActionRecord, Failures
 from iip_assets.engine.artifacts import ArtifactStore
+from iip_assets.engine.values import AsBefore, Operation
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,41 @@ def setting_json(value: Any) -> Any:
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     return list(value) if isinstance(value, tuple) else value
+
+
+def keyed_settings(settings: Any, paths: Iterable[str]) -> dict[str, Any]:
+    """Path to value as JSON, of what enters a key: neither operations nor fields as before.
+
+    Raises:
+        KeyError: There is no such setting.
+    """
+    found: dict[str, Any] = {}
+    for path in paths:
+        section, _, name = path.rpartition(".")
+        value = setting_value(settings, path)
+        if _enters_keys(setting_value(settings, section) if section else settings, name, value):
+            found[path] = _keyed_json(value)
+    return found
+
+
+def _keyed_json(value: Any) -> Any:
+    if not hasattr(value, "model_dump"):
+        return setting_json(value)
+    fields = {name: getattr(value, name) for name in type(value).model_fields}
+    return {
+        name: _keyed_json(one) for name, one in fields.items() if _enters_keys(value, name, one)
+    }
+
+
+def _enters_keys(section: Any, name: str, value: Any) -> bool:
+    """Whether a field of a section says what is computed, and not only how or as ever."""
+    fields = getattr(type(section), "model_fields", {})
+    marks = fields[name].metadata if name in fields else []
+    return not any(
+        isinstance(mark, Operation)
+        or (isinstance(mark, AsBefore) and setting_json(value) == mark.value)
+        for mark in marks
+    )
 
 
 def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from iip_assets.engine.asset import Work, asset
+from iip_assets.engine.asset import AssetContext, asset
 from iip_assets.engine.values import Check, CheckSpec, Files, Result, Rows, Setting, Skipped
 from iip_assets.settings import (
     EvaluationSettings,
@@ -33,7 +33,7 @@ def filter_verdicts(
     interval_seed: Annotated[int, Setting("evaluation.seed")],
     max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
     threads: Annotated[int, Setting("compute.threads")],
-    work: Work,
+    work: AssetContext,
 ) -> Result[dict[str, pl.DataFrame]]:
     """What the filter says of every picture, and which pass at the threshold of least cost."""
     from iip_assets.embeddings.device import core_count
@@ -99,7 +99,7 @@ def predictions(
     classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
     max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
     threads: Annotated[int, Setting("compute.threads")],
-    work: Work,
+    work: AssetContext,
 ) -> Result[pl.DataFrame] | Result[Skipped]:
     """What both models say of the validation and test pictures."""
     import polars as pl
@@ -161,7 +161,7 @@ def labeler_agreement(
     classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
     max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
     threads: Annotated[int, Setting("compute.threads")],
-    work: Work,
+    work: AssetContext,
 ) -> Result[dict[str, pl.DataFrame]]:
     """What several labelers say of the same test pictures, and how far their masks agree.
 
@@ -226,7 +226,7 @@ def model_evaluation(
     axes: Annotated[tuple[str, ...], Setting("slices.axes")],
     classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
     costs: Annotated[ThresholdSettings, Setting("threshold")],
-    work: Work,
+    work: AssetContext,
 ) -> Result[dict[str, pl.DataFrame]]:
     """How good both models are on the test pictures, overall and by slice, with intervals.
 

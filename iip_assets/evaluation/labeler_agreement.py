@@ -11,7 +11,7 @@ import polars as pl
 from iip_assets.dataset.fingerprints import fingerprint_images
 from iip_assets.dataset.store import ImageStore
 from iip_assets.engine.values import Files, Skipped
-from iip_assets.engine.work import Work
+from iip_assets.engine.context import AssetContext
 from iip_assets.evaluation.mask_rows import compare_masks
 from iip_assets.models.segment_rows import segment_chunk
 from iip_assets.models.segmentation import Segmenter
@@ -35,7 +35,7 @@ class Masks:
     """
 
     store: ImageStore
-    work: Work
+    work: AssetContext
     n_classes: int
     max_megapixels: float
     threads: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from iip_assets.engine.asset import Work, asset
+from iip_assets.engine.asset import AssetContext, asset
 from iip_assets.engine.values import CheckSpec, Files, Result, Setting, Skipped
 from iip_assets.settings import (
     ComputeSettings,
@@ -87,7 +87,7 @@ def iris_filter_model(
     max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
     compute: Annotated[ComputeSettings, Setting("compute")],
     tracking: Annotated[TrackingSettings, Setting("tracking", keyed=False)],
-    work: Work,
+    work: AssetContext,
 ) -> Result[Files] | Result[Skipped]:
     """The filter: tells full, partial and none apart, from a picture's embedding or its pixels.
 
@@ -150,7 +150,7 @@ def segmentation_model(
     interval_seed: Annotated[int, Setting("evaluation.seed")],
     compute: Annotated[ComputeSettings, Setting("compute")],
     tracking: Annotated[TrackingSettings, Setting("tracking", keyed=False)],
-    work: Work,
+    work: AssetContext,
 ) -> Result[Files] | Result[Skipped]:
     """The segmenter: names the class of every pixel; a U-Net trained on the training masks."""
     from iip_assets.dataset.store import ImageStore

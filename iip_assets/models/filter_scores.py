@@ -58,7 +58,7 @@ def score_pictures(
         model: The filter.
         embeddings: `image_id` and `embedding`.
         root: The workspace's folder, from which a network reads pictures.
-        fill: `Work.fill`.
+        fill: `AssetContext.fill`.
         max_megapixels: The largest picture that is decoded.
         threads: On the processor.
         chunk: Pictures that a killed run may lose.

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from iip_assets.engine.values import Files
-from iip_assets.engine.work import Work
+from iip_assets.engine.context import AssetContext
 
 
 class UnfitTeacherError(ValueError):
     """The teacher cannot teach this student; the words say why."""
 
 
-def teacher_files(work: Work, asset: str, data_version: str) -> Mapping[str, bytes] | None:
+def teacher_files(work: AssetContext, asset: str, data_version: str) -> Mapping[str, bytes] | None:
     """The files of the model that a setting names as teacher, if it does.
 
     Raises:

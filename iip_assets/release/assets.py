@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from iip_assets.engine.asset import Source, Work, asset
+from iip_assets.engine.asset import Source, AssetContext, asset
 from iip_assets.engine.values import (
     Check,
     CheckSpec,
@@ -66,7 +66,7 @@ def model_versions(
     classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
     max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
     threads: Annotated[int, Setting("compute.threads")],
-    work: Work,
+    work: AssetContext,
 ) -> Result[dict[str, pl.DataFrame]]:
     """Every version of both models on the same test pictures, and the promotion gate's word.
 
@@ -161,7 +161,7 @@ def pipeline_report(
     edge_share: Annotated[float, Setting("edge_cases.edge_share")],
     tolerance: Annotated[float, Setting("coverage.tolerance")],
     max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
-    work: Work,
+    work: AssetContext,
 ) -> Result[Report]:
     """One page that ties the graph together: data, models, failures, drift, what to do next.
 

@@ -26,7 +26,7 @@ class Asking:
     Attributes:
         store: Where pictures and masks are, fetched.
         max_megapixels: The largest that is decoded.
-        fill: `Work.fill`.
+        fill: `AssetContext.fill`.
         threads: On the processor.
         chunk: Pictures that a killed run may lose.
     """

@@ -76,7 +76,7 @@ def compare_model(
         pictures: What to ask about.
         rules: How to judge.
         classes: Names of the mask's classes.
-        fill: `Work.fill`.
+        fill: `AssetContext.fill`.
         threads: On the processor.
         chunk: Pictures that a killed run may lose.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from iip_assets.engine.asset import Work, asset
+from iip_assets.engine.asset import AssetContext, asset
 from iip_assets.engine.values import Files, Result, Rows, Setting, Skipped
 from iip_assets.settings import EvaluationSettings, RobustnessSettings
 
@@ -30,7 +30,7 @@ def robustness_benchmark(
     classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
     max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
     threads: Annotated[int, Setting("compute.threads")],
-    work: Work,
+    work: AssetContext,
 ) -> Result[pl.DataFrame] | Result[Skipped]:
     """Both models on test pictures that are blurred, turned, tinted, noisy and compressed.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from iip_assets.engine.asset import Work, asset
+from iip_assets.engine.asset import AssetContext, asset
 from iip_assets.engine.values import Check, CheckSpec, Result, Rows, Setting
 from iip_assets.settings import CoverageSettings
 
@@ -23,7 +23,7 @@ def image_statistics(
     max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
     mask_classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
     max_undecodable_share: Annotated[float, Setting("dataset.max_undecodable_share")],
-    work: Work,
+    work: AssetContext,
 ) -> Result[pl.DataFrame]:
     """Light, colour, detail, noise and background of every image; the eye where masked."""
     from iip_assets.dataset.store import ImageStore

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from iip_assets.embeddings.device import core_count, resolve_device
-from iip_assets.engine.work import Work
+from iip_assets.engine.context import AssetContext
 from iip_assets.settings import ComputeSettings, TrackingSettings, TrainingSettings
 from iip_assets.training.tracking import tracked
 from iip_assets.training.trainer import Around, Machine
@@ -26,7 +26,7 @@ def machine_of(compute: ComputeSettings, training: TrainingSettings) -> Machine:
 
 @contextmanager
 def tracked_training(
-    work: Work,
+    work: AssetContext,
     machine: Machine,
     tracking: TrackingSettings,
     *,

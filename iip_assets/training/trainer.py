@@ -32,7 +32,7 @@ _CHECKPOINT = "last"
 
 
 class Progress(Protocol):
-    """Passes items through and shows how far it is, as `Work.progress` does."""
+    """Passes items through and shows how far it is, as `AssetContext.progress` does."""
 
     def __call__(self, items: Iterable[int], *, total: int | None, label: str) -> Iterable[int]:
         """The same items."""

@@ -15,7 +15,7 @@ from iip_assets.dataset.store import ImageStore
 from iip_assets.embeddings.device import core_count
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.values import Skipped
-from iip_assets.engine.work import Work
+from iip_assets.engine.context import AssetContext
 from iip_assets.evaluation.evaluation import Judgement
 from iip_assets.graph import build_project
 from iip_assets.loading import present_ledger
@@ -146,7 +146,7 @@ def _on_one(
     asking = Asking(
         ImageStore.open(root),
         settings.dataset.max_megapixels,
-        Work(project.workspace.root, project.code_keys, project.workspace.state, say).fill,
+        AssetContext(project.workspace.root, project.code_keys, project.workspace.state, say).fill,
         core_count(own.compute.threads),
         _CHUNK,
     )

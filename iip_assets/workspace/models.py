@@ -15,7 +15,7 @@ from iip_assets.engine.lineage import Records, data_inputs
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.refresh import Refresher
 from iip_assets.engine.values import Skipped
-from iip_assets.engine.work import Work
+from iip_assets.engine.context import AssetContext
 from iip_assets.release.gate import refusal, rules_of
 from iip_assets.release.registering import (
     EXAMPLES,
@@ -235,5 +235,5 @@ def _refresh(refresher: Refresher, names: Sequence[str]) -> None:
             raise RegistryError(f"{name} must not run: {result.blocked[name]}. Nothing was changed")
 
 
-def _work(project: Project, say: Any) -> Work:
-    return Work(project.workspace.root, project.code_keys, project.workspace.state, say)
+def _work(project: Project, say: Any) -> AssetContext:
+    return AssetContext(project.workspace.root, project.code_keys, project.workspace.state, say)

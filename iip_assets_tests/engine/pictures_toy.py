@@ -19,7 +19,7 @@ from iip_assets.engine.plan import Planned, make_plan
 from iip_assets.engine.project import Materialized, Project
 from iip_assets.engine.staleness import find_states
 from iip_assets.engine.values import Files, Setting
-from iip_assets.engine.work import Work
+from iip_assets.engine.context import AssetContext
 from iip_assets.engine.workspace import Workspace
 from iip_assets_tests.engine.stand_ins import DictLedger, Keys
 
@@ -74,7 +74,7 @@ def measure(records: list[dict[str, Any]], *, scale: int) -> list[dict[str, Any]
 
 @asset(room="toy")
 def measured(
-    table: pl.DataFrame, *, scale: Annotated[int, Setting("toy.scale")], work: Work
+    table: pl.DataFrame, *, scale: Annotated[int, Setting("toy.scale")], work: AssetContext
 ) -> pl.DataFrame:
     rows = table.select("image_id", "mask_id")
     return work.fill("measures", rows, measure, given={"scale": scale}, chunk=2).frame
@@ -91,7 +91,7 @@ def predict(records: list[dict[str, Any]], *, weights: str) -> list[dict[str, An
 
 
 @asset(room="toy")
-def predicted(table: pl.DataFrame, model: Files, *, work: Work) -> pl.DataFrame:
+def predicted(table: pl.DataFrame, model: Files, *, work: AssetContext) -> pl.DataFrame:
     given = {"weights": model.parts["weights"].decode()}
     return work.fill("said", table.select("image_id"), predict, given=given).frame
 

@@ -13,7 +13,7 @@ from iip_assets.engine.asset import Graph, Source, asset
 from iip_assets.engine.perform import MovedMeanwhileError, Performer
 from iip_assets.engine.project import Materialized, Project
 from iip_assets.engine.values import Setting
-from iip_assets.engine.work import Work
+from iip_assets.engine.context import AssetContext
 from iip_assets.engine.workspace import Workspace
 from iip_assets_tests.engine.stand_ins import DictLedger, Keys
 
@@ -36,7 +36,7 @@ def total(numbers: list[int]) -> dict[str, Any]:
 
 @asset(room="toy")
 def model(
-    total: dict[str, Any], *, rate: Annotated[int, Setting("toy.rate")], work: Work
+    total: dict[str, Any], *, rate: Annotated[int, Setting("toy.rate")], work: AssetContext
 ) -> dict[str, Any]:
     CALLS.append("model")
     if rate < 0:

@@ -16,7 +16,7 @@ from iip_assets.engine.perform import MovedMeanwhileError, Outcome, Performer, r
 from iip_assets.engine.project import Materialized, Project
 from iip_assets.engine.staleness import find_states
 from iip_assets.engine.values import Report, Result, Skipped
-from iip_assets.engine.work import Work
+from iip_assets.engine.context import AssetContext
 from iip_assets.engine.workspace import Workspace
 from iip_assets_tests.engine.stand_ins import DictLedger, Keys
 
@@ -51,7 +51,7 @@ EDIT_WHILE_MEASURING: list[Any] = []
 
 
 @asset(room="toy")
-def lengths(total: dict[str, Any], *, work: Work) -> pl.DataFrame:
+def lengths(total: dict[str, Any], *, work: AssetContext) -> pl.DataFrame:
     rows = pl.DataFrame({"image_id": ["a", "bb", "ccc"]})
     return work.fill("lengths", rows, measure, chunk=1).frame
 

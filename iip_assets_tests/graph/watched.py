@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from iip_assets.engine.artifacts import ArtifactStore
-from iip_assets.engine.work import Work
+from iip_assets.engine.context import AssetContext
 from iip_assets.engine.workspace import setting_value
 from iip_assets.graph import build_project
 from iip_assets.loading import present_ledger
@@ -105,7 +105,7 @@ def main(root: Path, names: Sequence[str]) -> None:
         paths = {**asset.settings, **asset.unkeyed}
         keywords = {name: setting_value(values, path) for name, path in paths.items()}
         if asset.work:
-            work = Work(root, project.code_keys, state, say, scratch=state / "scratch" / asset.name)
+            work = AssetContext(root, project.code_keys, state, say, scratch=state / "scratch" / asset.name)
             keywords[asset.work] = work
         inputs = [project.load(name, ledger) for name in asset.inputs]
         result = watched(asset.name, asset.function)(*inputs, **keywords)

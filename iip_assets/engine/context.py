@@ -1,4 +1,4 @@
-"""What an asset function may ask for while it works: feature tables, progress, its workspace."""
+"""What an asset function may ask for while it runs: feature tables, progress, its workspace."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ T = TypeVar("T")
 
 
 @dataclass
-class Work:
-    """The workshop of one asset's run.
+class AssetContext:
+    """What one asset's run is given.
 
     Attributes:
         root: The workspace's folder.
