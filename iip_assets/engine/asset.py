@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import builtins
 import inspect
-import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, ParamSpec, TypeVar
-from typing import get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Generic,
+    ParamSpec,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from iip_assets.engine.context import AssetContext
-from iip_assets.engine.values import CheckResult, Json, MetadataValue, Setting, Skipped
+from iip_assets.engine.values import Setting, Skipped
 
 if TYPE_CHECKING:
     import polars as pl
@@ -105,6 +113,11 @@ class Asset(Generic[P, R]):
     def blocking(self) -> frozenset[str]:
         """Names of the checks that stop what lies below."""
         return frozenset(check.name for check in self.checks if check.blocking)
+
+    @property
+    def blocking_parts(self) -> frozenset[str]:
+        """Names of the parts behind the checks that stop what lies below."""
+        return frozenset(check.part.name for check in self.checks if check.blocking)
 
     @property
     def parts(self) -> tuple[Part, ...]:

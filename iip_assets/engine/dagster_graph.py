@@ -12,6 +12,7 @@ import dagster as dg
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.asset import Asset, Source
 from iip_assets.engine.dagster_ledger import DagsterLedger
+from iip_assets.engine.part_results import check_results, description
 from iip_assets.engine.perform import Outcome, Performer, report_page
 from iip_assets.engine.project import Project
 from iip_assets.engine.run_lock import hold_run_lock
@@ -110,11 +111,15 @@ def _asset(
         record = outcome.record
         context.log.info(
             f"{asset.name}: {'reused' if outcome.reused else 'computed'} in {outcome.seconds:.2f} s"
+            + (f"; made {', '.join(outcome.parts_made)}" if outcome.parts_made else "")
         )
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(record.data_version),
-            metadata={**_metadata(record.metadata), **_provenance(project, outcome)},
-            check_results=list(_check_results(record)),
+            metadata={
+                **_metadata(description(asset, record, outcome.parts)),
+                **_provenance(project, outcome),
+            },
+            check_results=[_check_result(one) for one in check_results(asset, outcome.parts)],
         )
 
     return run
@@ -131,9 +136,10 @@ def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
     return report | {
         "reused": outcome.reused,
         "action_key": record.action_key,
+        "part_keys": dg.MetadataValue.json(dict(outcome.materialized.parts)),
         "code_key": record.code_key,
         "git_commit": project.workspace.git_commit() if not outcome.reused else record.git_commit,
-        "made_at": record.made_at or "not kept",
+        "made_at": record.made_at,
         "made_of": dg.MetadataValue.md(_made_of(project, record)),
         "modules": dg.MetadataValue.json(dict(record.modules)),
         "packages": dg.MetadataValue.json(dict(record.packages)),
@@ -141,6 +147,7 @@ def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
             {name: source.observe(project.workspace.root) for name, source in sources.items()}
         ),
         "settings": dg.MetadataValue.json(dict(record.settings)),
+        "machine": dg.MetadataValue.json(dict(record.machine)),
         "input_versions": dg.MetadataValue.json(dict(record.inputs)),
         "seconds": round(outcome.seconds, 3),
         "images_computed": 0 if outcome.reused else record.images_computed,
@@ -198,16 +205,15 @@ def _cell(value: Any) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _check_results(record: ActionRecord) -> Iterator[dg.AssetCheckResult]:
-    for check in record.checks:
-        severe = check["severity"] == "error"
-        yield dg.AssetCheckResult(
-            check_name=check["name"],
-            passed=check["passed"],
-            severity=dg.AssetCheckSeverity.ERROR if severe else dg.AssetCheckSeverity.WARN,
-            description=check["description"] or None,
-            metadata=_metadata(check["metadata"]),
-        )
+def _check_result(check: Mapping[str, Any]) -> dg.AssetCheckResult:
+    severe = check["severity"] == "error"
+    return dg.AssetCheckResult(
+        check_name=check["name"],
+        passed=check["passed"],
+        severity=dg.AssetCheckSeverity.ERROR if severe else dg.AssetCheckSeverity.WARN,
+        description=check["description"] or None,
+        metadata=_metadata(check["metadata"]),
+    )
 
 
 def _code_reference(asset: Asset[..., Any]) -> dict[str, Any]:
