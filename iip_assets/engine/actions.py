@@ -80,6 +80,8 @@ class ActionRecord:
         made_at: When it was done, UTC in ISO 8601.
         features: The feature tables that it read and filled, by the names of their variants.
         skipped: Why the asset could not be made from this data, if so.
+        rows: How many rows the value's table, or its first one, has, if it is of tables.
+        columns: Column to type, after the table's name where there are several.
         machine: What it ran on, and the settings that say how work is done: equal keys mean equal
             values only up to the order of floating-point sums.
     """
@@ -100,6 +102,8 @@ class ActionRecord:
     made_at: str
     features: tuple[str, ...]
     skipped: str | None
+    rows: int | None
+    columns: Mapping[str, str]
     machine: Mapping[str, Any]
 
     @property

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pydantic
 
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.asset import Asset, Source
@@ -18,6 +19,30 @@ from iip_assets.engine.project import Project
 from iip_assets.engine.run_lock import hold_run_lock
 
 REFRESH_JOB = "refresh"
+
+
+class AssetConfig(dg.Config):
+    """What may be asked of an asset in the launchpad."""
+
+    force: bool = pydantic.Field(
+        default=False,
+        description="Compute it, every image of it, though its result is recorded.",
+    )
+
+
+class ArtifactReader(dg.IOManager):
+    """Gives Dagster the stored value of an asset, as `Definitions.load_asset_value` asks for it."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """The present value."""
+        ledger = DagsterLedger(context.instance)
+        return self._project.load(context.asset_key.to_user_string(), ledger)
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Stores nothing: an asset's own action has done so."""
 
 
 def build_dagster_definitions(
@@ -58,7 +83,7 @@ def build_dagster_definitions(
         assets=[*sources, *assets],
         jobs=[refresh],
         executor=dg.in_process_executor,
-        resources=dict(resources or {}),
+        resources={"io_manager": ArtifactReader(project), **(resources or {})},
     )
 
 
@@ -85,28 +110,14 @@ def _asset(
     code_key = project.code_keys.of(asset.function).key
     loaded_code = loaded[asset.name] if loaded else project.code_of(asset)
 
-    @dg.asset(
-        name=asset.name,
-        deps=list(asset.inputs),
-        group_name=asset.room,
-        description=asset.description,
-        kinds=set(asset.kinds),
-        owners=list(asset.owners) or None,
-        tags=dict(asset.tags),
-        code_version=code_key,
-        metadata=_code_reference(asset),
-        check_specs=[
-            dg.AssetCheckSpec(
-                check.name, asset=asset.name, description=check.description, blocking=check.blocking
-            )
-            for check in asset.checks
-        ],
-    )
     # It yields, since Dagster would take an annotated result for the type of the asset's value.
-    def run(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+    def run(
+        context: dg.AssetExecutionContext, config: AssetConfig
+    ) -> Iterator[dg.MaterializeResult[Any]]:
         hold_run_lock(project.workspace.state, context.run.run_id)
         ledger = DagsterLedger(context.instance)
-        performer = Performer(project, ledger, context.log.info, outcomes, anew)
+        forced = [asset.name] if config.force else anew
+        performer = Performer(project, ledger, context.log.info, outcomes, forced)
         outcome = performer.perform(asset, loaded=loaded_code)
         record = outcome.record
         context.log.info(
@@ -122,7 +133,25 @@ def _asset(
             check_results=[_check_result(one) for one in check_results(asset, outcome.parts)],
         )
 
-    return run
+    definition: dg.AssetsDefinition = dg.asset(
+        name=asset.name,
+        deps=list(asset.inputs),
+        group_name=asset.room,
+        description=asset.description,
+        code_version=code_key,
+        io_manager_key="io_manager",
+        **{
+            **asset.options,
+            "metadata": {**_code_reference(asset), **asset.options.get("metadata", {})},
+        },
+        check_specs=[
+            dg.AssetCheckSpec(
+                check.name, asset=asset.name, description=check.description, blocking=check.blocking
+            )
+            for check in asset.checks
+        ],
+    )(run)
+    return definition
 
 
 def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
@@ -150,9 +179,21 @@ def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
         "machine": dg.MetadataValue.json(dict(record.machine)),
         "input_versions": dg.MetadataValue.json(dict(record.inputs)),
         "seconds": round(outcome.seconds, 3),
+        **_table_metadata(record),
         "images_computed": 0 if outcome.reused else record.images_computed,
         "images_reused": record.images_reused + (record.images_computed if outcome.reused else 0),
-        "artifact": dg.MetadataValue.path(project.workspace.artifacts.path(record.artifact)),
+        "dagster/uri": project.workspace.artifacts.path(record.artifact),
+    }
+
+
+def _table_metadata(record: ActionRecord) -> dict[str, Any]:
+    """Rows and columns under the names by which Dagster's pages know them."""
+    if record.rows is None:
+        return {}
+    columns = [dg.TableColumn(name, dtype) for name, dtype in record.columns.items()]
+    return {
+        "dagster/row_count": record.rows,
+        "dagster/column_schema": dg.TableSchema(columns=columns),
     }
 
 

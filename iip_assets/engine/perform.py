@@ -21,6 +21,7 @@ from iip_assets.engine.actions import (
     check_to_json,
     metadata_to_json,
 )
+from iip_assets.engine.artifacts import table_shape
 from iip_assets.engine.asset import NOTES, Asset, Part
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.context import AssetContext
@@ -174,6 +175,7 @@ class Performer:
                 f"the code, settings or inputs of {asset.name} changed while it ran; "
                 "its result was not kept: run `iip refresh` again"
             )
+        rows, columns = table_shape(result.value)
         record = ActionRecord(
             action_key=action.key,
             asset=asset.name,
@@ -191,6 +193,8 @@ class Performer:
             made_at=_now(),
             features=tuple(context.features),
             skipped=result.value.reason if isinstance(result.value, Skipped) else None,
+            rows=rows,
+            columns=columns,
             machine={**_machine(), **self._operations(asset.compute, action)},
         )
         workspace.actions.add(record)
