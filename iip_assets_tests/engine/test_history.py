@@ -140,8 +140,6 @@ def record(name: str, version: str, inputs: Mapping[str, str], **changes: Any) -
         settings={},
         inputs=inputs,
         artifact=Artifact("json", version, "x"),
-        metadata={},
-        checks=(),
         images_computed=0,
         images_reused=0,
         seconds=0.1,

@@ -136,8 +136,6 @@ def run(images: int, seconds: float) -> ActionRecord:
         asset="a",
         code_key="",
         artifact=Artifact("table", "", ""),
-        metadata={},
-        checks=(),
         images_computed=images,
         images_reused=0,
         seconds=seconds,
