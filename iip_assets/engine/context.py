@@ -91,6 +91,7 @@ class AssetContext:
             progress=self.progress,
             unmoved=self.unmoved,
             anew=self.anew,
+            say=self.say,
         )
         self.features.append(features.variant(code_key=code_key, given=values))
         self.images_computed += filled.computed

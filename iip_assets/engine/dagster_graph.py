@@ -19,6 +19,7 @@ from iip_assets.engine.project import Project
 from iip_assets.engine.run_lock import hold_run_lock
 
 REFRESH_JOB = "refresh"
+PARALLEL_JOB = "refresh_parallel"
 
 
 class AssetConfig(dg.Config):
@@ -79,9 +80,16 @@ def build_dagster_definitions(
         description="Observes the data, then brings every asset up to date; "
         "what is not stale is reused.",
     )
+    parallel = dg.define_asset_job(
+        PARALLEL_JOB,
+        selection=everything,
+        executor_def=dg.multiprocess_executor,
+        description="As `refresh`, with a process for each asset, so that assets which do not "
+        "depend on each other run at once. Where little is stale, `refresh` is sooner done.",
+    )
     return dg.Definitions(
         assets=[*sources, *assets],
-        jobs=[refresh],
+        jobs=[refresh, parallel],
         executor=dg.in_process_executor,
         resources={"io_manager": ArtifactReader(project), **(resources or {})},
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from iip_assets.engine.feature_columns import KEY, identities, pack, row_keys, unpack
 from iip_assets.engine.hashing import digest_json
 from iip_assets.engine.lance_table import LanceTable
+from iip_assets.engine.lock import exclusive_lock
 
 if TYPE_CHECKING:
     import polars as pl
@@ -85,11 +86,13 @@ class FeatureTable:
         progress: Progress,
         unmoved: Callable[[], None] = lambda: None,
         anew: bool = False,
+        say: Callable[[str], None] = lambda _: None,
     ) -> Filled:
         """See `AssetContext.fill`.
 
         `unmoved` is called before rows enter the table and raises where the code on disk, to which
         `code_key` belongs, may not be the code that ran: such rows would be wrong for ever.
+        Of two processes that fill one table, one waits, so that no row is computed twice.
         `anew` computes rows that are there as well and replaces them.
 
         Raises:
@@ -97,29 +100,37 @@ class FeatureTable:
         """
         if rows.is_empty():
             return Filled(rows, 0, 0)
-        import polars as pl
 
         keyed = rows.with_columns(row_keys(rows))
-        table = LanceTable(self._folder, self.variant(code_key=code_key, given=given))
+        variant = self.variant(code_key=code_key, given=given)
+        table = LanceTable(self._folder, variant)
+        found, computed = None, 0
         wanted = keyed if anew else _without(keyed, table)
-        computed = 0
-        while True:
-            missing = wanted.unique(KEY, maintain_order=True)
-            starts = range(0, missing.height, chunk)
-            label = f"{self._name}, {missing.height} to compute"
-            for start in progress(starts, total=len(starts), label=label):
-                part = missing.slice(start, chunk)
-                packed = self._computed(part, partial(compute, **given, **tools))
-                unmoved()
-                table.add(packed, replace=anew)
-                table.compact_if_many()
-            computed += missing.height
-            stored = table.rows().with_columns(pl.lit(True).alias(_STORED))
-            found = keyed.join(stored, on=KEY, how="left", maintain_order="left")
-            # What `_without` overlooked.
-            wanted = keyed.filter(found[_STORED].is_null())
-            if wanted.is_empty():
-                break
+        if wanted.is_empty():
+            found = _joined(keyed, table)
+            wanted = keyed.filter(found[_STORED].is_null())  # what `_without` overlooked
+        if not wanted.is_empty():
+            with exclusive_lock(self._folder.with_name("locks") / f"{variant}.lock", say=say):
+                table = LanceTable(self._folder, variant)
+                if not anew:
+                    # What another process added while this one waited is there now.
+                    there = table.keys()
+                    wanted = wanted.join(there, on=KEY, how="anti", maintain_order="left")
+                while not wanted.is_empty():
+                    missing = wanted.unique(KEY, maintain_order=True)
+                    starts = range(0, missing.height, chunk)
+                    label = f"{self._name}, {missing.height} to compute"
+                    for start in progress(starts, total=len(starts), label=label):
+                        part = missing.slice(start, chunk)
+                        packed = self._computed(part, partial(compute, **given, **tools))
+                        unmoved()
+                        table.add(packed, replace=anew)
+                        table.compact_if_many()
+                    computed += missing.height
+                    found = _joined(keyed, table)
+                    wanted = keyed.filter(found[_STORED].is_null())
+        if found is None:
+            found = _joined(keyed, table)
         distinct = keyed[KEY].n_unique()
         return Filled(unpack(found.drop(_STORED), rows.columns), computed, distinct - computed)
 
@@ -147,6 +158,14 @@ def known_rows(folder: Path, variant: str) -> pl.DataFrame:
         return pl.DataFrame()
     keys = LanceTable(folder, variant).keys()[KEY]
     return identities(keys)
+
+
+def _joined(keyed: pl.DataFrame, table: LanceTable) -> pl.DataFrame:
+    """The rows with what the table holds of them, and whether it holds it."""
+    import polars as pl
+
+    stored = table.rows().with_columns(pl.lit(True).alias(_STORED))
+    return keyed.join(stored, on=KEY, how="left", maintain_order="left")
 
 
 def _without(keyed: pl.DataFrame, table: LanceTable) -> pl.DataFrame:

@@ -33,7 +33,7 @@ class DamagedFeaturesError(RuntimeError):
 
 
 class LanceTable:
-    """Rows by key; written only under the workspace's lock, read by anyone at any time."""
+    """Rows by key; one writer at a time, read by anyone at any time."""
 
     def __init__(self, folder: Path, name: str) -> None:
         import lancedb
@@ -72,7 +72,7 @@ class LanceTable:
             merge.when_not_matched_insert_all().execute(pa.table(columns, schema=schema))
 
     def compact_if_many(self) -> None:
-        """Joins the files of many chunks; only ever under the workspace's lock."""
+        """Joins the files of many chunks."""
         with self._readable():
             stats = self._table.stats()
             files, rows = stats["fragment_stats"]["num_fragments"], stats["num_rows"]

@@ -25,7 +25,7 @@ from iip_assets.engine.artifacts import table_shape
 from iip_assets.engine.asset import NOTES, Asset, Part
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.context import AssetContext
-from iip_assets.engine.lock import workspace_lock
+from iip_assets.engine.lock import action_lock, is_under_way, workspace_lock
 from iip_assets.engine.part_results import broken_blocking_checks
 from iip_assets.engine.project import Ledger, Materialized, Project
 from iip_assets.engine.values import CheckResult, Noted, Skipped
@@ -69,7 +69,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Performer:
-    """Performs assets of one project, one at a time in the whole workspace.
+    """Performs assets of one project; two processes never do the same action at once.
 
     Attributes:
         project: The project.
@@ -100,9 +100,8 @@ class Performer:
             MovedMeanwhileError: Code, settings or inputs are not what they were at the start.
             BlockedError: Something above failed a blocking check.
         """
-        workspace = self.project.workspace
-        with workspace_lock(workspace.state, say=self.say):
-            started = time.monotonic()
+        state, started = self.project.workspace.state, time.monotonic()
+        with workspace_lock(state, say=self.say, shared=True):
             self._refuse_blocked(asset)
             action = self._action(asset)
             if self.project.code_of(asset) != loaded:
@@ -110,27 +109,28 @@ class Performer:
                     f"the code of {asset.name} changed since this process loaded it; "
                     "reload the code location, or run again"
                 )
-            known = workspace.actions.find(asset.name, action.key)
-            anew = asset.name in self.anew
-            reused = known is not None and not anew and workspace.holds(known)
-            if known is not None and reused:
-                record = known
-            else:
-                record = self._compute(asset, action, started)
-            parts, made = self._parts(asset, record)
-            self._succeeded(asset.name)
-            outcome = Outcome(
-                record,
-                reused=reused,
-                seconds=time.monotonic() - started if reused else record.seconds,
-                same=known.data_version == record.data_version if known and anew else None,
-                parts=parts,
-                parts_made=made,
-            )
-            if not self.aside:
-                self._publish(outcome.record)
+            with action_lock(state, asset.name, action.key, say=self.say):
+                outcome = self._perform(asset, action, started)
+                if not self.aside:
+                    self._publish(outcome.record)
             self.outcomes[asset.name] = outcome
             return outcome
+
+    def _perform(self, asset: Asset[..., Any], action: Action, started: float) -> Outcome:
+        known = self.project.workspace.actions.find(asset.name, action.key)
+        anew = asset.name in self.anew
+        reused = known is not None and not anew and self.project.workspace.holds(known)
+        record = known if known is not None and reused else self._compute(asset, action, started)
+        parts, made = self._parts(asset, record)
+        self._succeeded(asset.name)
+        return Outcome(
+            record,
+            reused=reused,
+            seconds=time.monotonic() - started if reused else record.seconds,
+            same=known.data_version == record.data_version if known and anew else None,
+            parts=parts,
+            parts_made=made,
+        )
 
     def _publish(self, record: ActionRecord) -> None:
         """Puts a report's page where people find it, and takes away one that holds no more."""
@@ -260,10 +260,13 @@ class Performer:
 
     def _scratch(self, asset: Asset[..., Any], action: Action) -> Path:
         """The folder in which a killed run of this action left off; other actions' go."""
-        workshop = self.project.workspace.state / "scratch" / asset.name
-        own = workshop / action.key[:16]
-        for folder in workshop.glob("*"):
-            if asset.name in self.anew or (folder != own and not self.aside):
+        scratch = self.project.workspace.state / "scratch" / asset.name
+        own = scratch / action.key[:16]
+        for folder in scratch.glob("*"):
+            others = folder != own and not self.aside
+            if (asset.name in self.anew and folder == own) or (
+                others and not is_under_way(self.project.workspace.state, asset.name, folder.name)
+            ):
                 shutil.rmtree(folder)
         return own
 

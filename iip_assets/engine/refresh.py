@@ -136,7 +136,7 @@ class Refresher:
         # Before waiting for another refresh: code that is edited meanwhile is not what was loaded.
         assets = self.project.graph.assets
         loaded = {name: self.project.code_of(asset) for name, asset in assets.items()}
-        with workspace_lock(self.project.workspace.state, say=self.say):
+        with workspace_lock(self.project.workspace.state, say=self.say, shared=True):
             states = self.states()
             if anew or self._due(states, only) or self._instance is not None:
                 self._clear_up()
