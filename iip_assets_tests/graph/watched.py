@@ -18,6 +18,7 @@ from typing import Any
 
 from iip_assets.engine.artifacts import ArtifactStore
 from iip_assets.engine.context import AssetContext
+from iip_assets.engine.values import Noted
 from iip_assets.engine.workspace import setting_value
 from iip_assets.graph import build_project
 from iip_assets.loading import present_ledger
@@ -102,16 +103,19 @@ def main(root: Path, names: Sequence[str]) -> None:
         return call
 
     for asset in (project.graph.assets[name] for name in names):
-        paths = {**asset.settings, **asset.unkeyed}
-        keywords = {name: setting_value(values, path) for name, path in paths.items()}
-        if asset.work:
-            work = AssetContext(root, project.code_keys, state, say, scratch=state / "scratch" / asset.name)
-            keywords[asset.work] = work
+        part = asset.compute
+        keywords = {name: setting_value(values, path) for name, path in part.settings.items()}
+        if part.context:
+            scratch = state / "scratch" / asset.name
+            keywords[part.context] = AssetContext(
+                root, project.code_keys, state, say, scratch=scratch
+            )
         inputs = [project.load(name, ledger) for name in asset.inputs]
         result = watched(asset.name, asset.function)(*inputs, **keywords)
+        value = result.value if isinstance(result, Noted) else result
         latest = ledger.materialized(asset.name)
         told[asset.name] |= {
-            "made": store.put(result.value).content_hash,
+            "made": store.put(value).content_hash,
             "recorded": latest.data_version if latest else None,
         }
     (root / "data").mkdir(exist_ok=True)
