@@ -1,0 +1,445 @@
+"""Which names a statement uses, and which it may change, by Python's rules of scope.
+
+Names of the file are told apart from parameters, local variables and imports inside functions.
+What the names stand for in other modules is not known here.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+
+# Names and attributes through which code reads what no name in it tells.
+ODD = frozenset({"__file__", "__doc__", "__subclasses__", "__globals__", "f_globals"})
+
+
+class Ref(NamedTuple):
+    """A name with the attributes that are asked of it, such as `np.linalg.norm`.
+
+    Attributes:
+        path: The dotted path.
+        absolute: Whether it starts at a package, as told by an import inside a function; otherwise
+            it starts at a name of the file, or at a builtin.
+    """
+
+    path: str
+    absolute: bool = False
+
+    def at(self, attributes: Sequence[str]) -> Ref:
+        """The attribute of what this one stands for."""
+        return Ref(".".join([self.path, *attributes]), self.absolute)
+
+
+class Call(NamedTuple):
+    """A call or a decorator: what is called, and all names that stand in the arguments."""
+
+    called: tuple[Ref, ...]
+    passed: frozenset[Ref] = frozenset()
+
+
+class Base(NamedTuple):
+    """A base of a class, or its metaclass."""
+
+    refs: tuple[Ref, ...]
+    metaclass: bool
+
+
+@dataclass
+class Uses:
+    """What a statement does with names.
+
+    Attributes:
+        names: The names that it uses; a local variable is none.
+        loads: Dotted targets of the imports in it.
+        changed: Names behind which it sets or deletes an item or an attribute.
+        calls: All calls and decorators.
+        bare: What is called by expressions whose value nobody takes; nothing for other expressions.
+        bases: Bases and metaclasses of classes.
+        odd: Those of `ODD` that it mentions.
+        texts: Texts that could be names of modules.
+        locals_changed: Whether it changes something behind a local variable.
+        holds: Whether a definition has a parameter or attribute of its own that lives on between
+            calls and that it may change.
+    """
+
+    names: set[Ref] = field(default_factory=set)
+    loads: set[str] = field(default_factory=set)
+    changed: set[Ref] = field(default_factory=set)
+    calls: list[Call] = field(default_factory=list)
+    bare: list[tuple[Ref, ...]] = field(default_factory=list)
+    bases: list[Base] = field(default_factory=list)
+    odd: set[str] = field(default_factory=set)
+    texts: set[str] = field(default_factory=set)
+    locals_changed: bool = False
+    holds: bool = False
+
+
+class Imports(NamedTuple):
+    """Reads the imports of one module.
+
+    Attributes:
+        module: The module's name.
+        is_package: Whether it is the `__init__` of a package.
+    """
+
+    module: str
+    is_package: bool
+
+    def aliases(self, node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str, str]]:
+        """For each imported name: the name it is bound to, what that is, and what is loaded."""
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                bound = alias.asname or alias.name.split(".")[0]
+                yield bound, alias.name if alias.asname else bound, alias.name
+            return
+        base = self._base(node)
+        for alias in node.names:
+            target = f"{base}.{alias.name}"
+            yield alias.asname or alias.name, target, target
+
+    def _base(self, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        parts = self.module.split(".")
+        kept = parts[: len(parts) - node.level + int(self.is_package)]
+        return ".".join([*kept, *([node.module] if node.module else [])])
+
+
+def bindings(
+    nodes: Iterable[ast.AST], imports: Imports
+) -> tuple[dict[str, list[str]], list[ast.Global | ast.Nonlocal]]:
+    """The names that the statements of one scope bind, with what imported ones stand for.
+
+    Also the statements that say of names that they are bound in another scope.
+    """
+    found: dict[str, list[str]] = {}
+    elsewhere: list[ast.Global | ast.Nonlocal] = []
+    waiting = list(nodes)[::-1]
+    while waiting:
+        node = waiting.pop()
+        name: str | None = None
+        if isinstance(node, ast.Name):
+            name = None if isinstance(node.ctx, ast.Load) else node.id
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            for bound, target, _ in imports.aliases(node):
+                found.setdefault(bound, []).append(target)
+            continue
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            elsewhere.append(node)
+        elif isinstance(node, Definition | ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+            name = node.name
+        elif isinstance(node, ast.MatchMapping):
+            name = node.rest
+        if name:
+            found.setdefault(name, [])
+        waiting += _of_scope(node)
+    return found, elsewhere
+
+
+def _of_scope(node: ast.AST) -> list[ast.AST]:
+    """The nodes right below one that bind names in the same scope."""
+    if isinstance(node, _Comprehension):
+        # Its variables are its own; only `:=` binds a name outside.
+        return [one.target for one in ast.walk(node) if isinstance(one, ast.NamedExpr)]
+    found: list[ast.AST] = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if name == "body" and isinstance(node, Definition | ast.Lambda):
+            continue
+        if isinstance(value, list):
+            found += [child for child in reversed(value) if isinstance(child, ast.AST)]
+        elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context | ast.Constant):
+            found.append(value)
+    return found
+
+
+def uses_of(statement: ast.stmt, imports: Imports, *, deep: bool) -> Uses:
+    """What a top-level statement does with names.
+
+    Args:
+        statement: The statement.
+        imports: Reads the imports of its module.
+        deep: Also what happens when functions in it are called, not only when it is loaded.
+    """
+    reader = _Reader(imports, deep)
+    reader.visit(statement)
+    uses = reader.uses
+    uses.holds = isinstance(statement, Definition) and (
+        reader.class_changed or (reader.parameters_changed and reader.keeps)
+    )
+    return uses
+
+
+def _globals(elsewhere: Iterable[ast.Global | ast.Nonlocal]) -> frozenset[str]:
+    return frozenset(name for one in elsewhere if isinstance(one, ast.Global) for name in one.names)
+
+
+class _Scope(NamedTuple):
+    kind: str  # "function", "class" or "comprehension"
+    names: dict[str, list[str]]
+    parameters: frozenset[str]
+    globals: frozenset[str]
+
+
+class _Reader:
+    """Walks through a statement and keeps what it does with names."""
+
+    def __init__(self, imports: Imports, deep: bool) -> None:
+        self.uses = Uses()
+        self.keeps = self.parameters_changed = self.class_changed = False
+        self._imports, self._deep = imports, deep
+        self._scopes: list[_Scope] = []
+
+    def visit(self, node: ast.AST) -> None:
+        method = _METHODS.get(type(node))
+        if method is not None:
+            method(self, node)
+        else:
+            self._all(ast.iter_child_nodes(node))
+
+    def _all(self, nodes: Iterable[ast.AST | None]) -> None:
+        for node in nodes:
+            if node is not None:
+                self.visit(node)
+
+    # Names
+
+    def _refs(self, name: str) -> list[Ref]:
+        """What a name stands for here, nothing for a local variable."""
+        found: list[Ref] = []
+        for place, scope in enumerate(reversed(self._scopes)):
+            # What a class body binds is seen in the body alone, and may be bound outside as well.
+            if scope.kind == "class" and place:
+                continue
+            if name in scope.globals:
+                break
+            if name in scope.names:
+                found += [Ref(target, True) for target in scope.names[name]]
+                if scope.kind != "class":
+                    return found
+        return [*found, Ref(name)]
+
+    def _chain(self, node: ast.AST) -> list[Ref]:
+        """What an expression starts with: `T.x` of `T.x[0].y(1)`; nothing for a local variable."""
+        attributes: list[str] = []
+        while isinstance(node, ast.Subscript | ast.Attribute | ast.Call):
+            if isinstance(node, ast.Attribute):
+                attributes.insert(0, node.attr)
+                node = node.value
+            else:
+                attributes = []
+                node = node.func if isinstance(node, ast.Call) else node.value
+        if isinstance(node, ast.Name):
+            return [ref.at(attributes) for ref in self._refs(node.id)]
+        # `(A or B).x`: any name in it may be meant.
+        inner = _Reader(self._imports, True)
+        inner._scopes = self._scopes
+        inner.visit(node)
+        return list(inner.uses.names)
+
+    def _change(self, node: ast.AST) -> None:
+        refs = self._chain(node)
+        self.uses.changed |= set(refs)
+        if not refs:
+            self._change_local(node)
+
+    def _change_local(self, node: ast.AST) -> None:
+        while isinstance(node, ast.Subscript | ast.Attribute | ast.Call):
+            node = node.func if isinstance(node, ast.Call) else node.value
+        if isinstance(node, ast.Constant | ast.JoinedStr):
+            return
+        name = node.id if isinstance(node, ast.Name) else ""
+        if name == "cls":
+            self.class_changed = True
+        if any(name in scope.parameters for scope in self._scopes):
+            self.parameters_changed = True
+        else:
+            self.uses.locals_changed = True
+
+    def _name(self, node: ast.Name) -> None:
+        self._odd(node.id)
+        self.uses.names.update(self._refs(node.id))
+
+    def _attribute(self, node: ast.Attribute) -> None:
+        if not isinstance(node.ctx, ast.Load):
+            self._change(node)
+        attributes: list[str] = []
+        inner: ast.expr = node
+        while isinstance(inner, ast.Attribute):
+            self._odd(inner.attr)
+            attributes.insert(0, inner.attr)
+            inner = inner.value
+        if isinstance(inner, ast.Name):
+            self._odd(inner.id)
+            self.uses.names.update(ref.at(attributes) for ref in self._refs(inner.id))
+        else:
+            self.visit(inner)
+
+    def _subscript(self, node: ast.Subscript) -> None:
+        if not isinstance(node.ctx, ast.Load):
+            self._change(node)
+        self._all([node.value, node.slice])
+
+    def _odd(self, name: str) -> None:
+        if name in ODD:
+            self.uses.odd.add(name)
+
+    def _aug_assign(self, node: ast.AugAssign) -> None:
+        if isinstance(node.target, ast.Name):
+            self.uses.changed.update(self._refs(node.target.id))
+        self._all([node.target, node.value])
+
+    def _global(self, node: ast.Global) -> None:
+        refs = [Ref(name) for name in node.names]
+        self.uses.names.update(refs)
+        self.uses.changed.update(refs)
+
+    def _constant(self, node: ast.Constant) -> None:
+        text = node.value
+        if isinstance(text, str) and "." in text and text.replace(".", "").isidentifier():
+            self.uses.texts.add(text)
+
+    def _annotation(self, node: ast.expr | None) -> None:
+        """An annotation, of which parts may be written as text."""
+        if node is None:
+            return
+        self.visit(node)
+        for child in ast.walk(node):
+            if isinstance(child, ast.Constant) and isinstance(child.value, str):
+                try:
+                    self.visit(ast.parse(child.value, mode="eval").body)
+                except SyntaxError:
+                    continue  # a literal, not a type
+
+    def _ann_assign(self, node: ast.AnnAssign) -> None:
+        self._annotation(node.annotation)
+        if node.value is not None:
+            self._keep(node.value)
+        self._all([node.target, node.value])
+
+    def _assign(self, node: ast.Assign) -> None:
+        self._keep(node.value)
+        self._all([*node.targets, node.value])
+
+    def _keep(self, value: ast.expr) -> None:
+        """Notes what lives on in a class attribute or a parameter's default."""
+        if isinstance(value, ast.Constant | ast.Tuple | ast.Name | ast.UnaryOp):
+            return
+        if isinstance(value, ast.Call) and ast.unparse(value.func) in ("field", "Field"):
+            return  # each instance gets its own
+        if not self._scopes or self._scopes[-1].kind == "class":
+            self.keeps = True
+
+    # Calls and imports
+
+    def _call(self, node: ast.Call) -> None:
+        called = self._chain(node.func)
+        if isinstance(node.func, ast.Attribute) and not called:
+            self._change_local(node.func)
+        self.visit(node.func)
+        # `vars()` and `locals()` give all names of the file where no function is around them.
+        if not (node.args or node.keywords) and {Ref("vars"), Ref("locals")} & set(called):
+            self.uses.names.add(Ref("globals"))
+        outside, self.uses.names = self.uses.names, set()
+        self._all([*node.args, *node.keywords])
+        self.uses.calls.append(Call(tuple(called), frozenset(self.uses.names)))
+        self.uses.names |= outside
+
+    def _expr(self, node: ast.Expr) -> None:
+        if not isinstance(node.value, ast.Constant):
+            method = isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute)
+            self.uses.bare.append(tuple(self._chain(node.value)) if method else ())
+        self.visit(node.value)
+
+    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
+        scope = self._scopes[-1] if self._scopes else None
+        for name, target, loaded in self._imports.aliases(node):
+            self.uses.loads.add(loaded)
+            # As an attribute of a class or a global set by a function it can be used anywhere.
+            if name == "*" or (scope and (scope.kind == "class" or name in scope.globals)):
+                self.uses.names.add(Ref(target, True))
+
+    # Scopes
+
+    def _decorators(self, node: Definition) -> None:
+        for decorator in node.decorator_list:
+            self.visit(decorator)
+            if not isinstance(decorator, ast.Call):
+                self.uses.calls.append(Call(tuple(self._chain(decorator))))
+
+    def _function(self, node: _Function) -> None:
+        given = node.args
+        arguments = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+        arguments += [one for one in (given.vararg, given.kwarg) if one]
+        defaults = [*node.args.defaults, *(one for one in node.args.kw_defaults if one)]
+        for default in defaults:
+            self._keep(default)
+        self._all(defaults)
+        for argument in arguments:
+            self._annotation(argument.annotation)
+        if not isinstance(node, ast.Lambda):
+            self._decorators(node)
+            self._annotation(node.returns)
+            self._all(getattr(node, "type_params", []))
+            if not self._deep:
+                return
+        body: list[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else [*node.body]
+        parameters = frozenset(one.arg for one in arguments)
+        names, elsewhere = bindings(body, self._imports)
+        for one in elsewhere:
+            for name in one.names:
+                names.pop(name, None)
+        names |= {name: [] for name in parameters}
+        self._within(_Scope("function", names, parameters, _globals(elsewhere)), body)
+
+    def _class(self, node: ast.ClassDef) -> None:
+        self._decorators(node)
+        self._all([*node.bases, *node.keywords, *getattr(node, "type_params", [])])
+        self.uses.bases += [Base(tuple(self._chain(base)), False) for base in node.bases]
+        self.uses.bases += [
+            Base(tuple(self._chain(word.value)), word.arg == "metaclass") for word in node.keywords
+        ]
+        names, elsewhere = bindings(node.body, self._imports)
+        self._within(_Scope("class", names, frozenset(), _globals(elsewhere)), node.body)
+
+    def _comprehension(self, node: ast.AST) -> None:
+        generators: list[ast.comprehension] = node.generators  # type: ignore[attr-defined]
+        self.visit(generators[0].iter)
+        names, _ = bindings([one.target for one in generators], self._imports)
+        scope = _Scope("comprehension", names, frozenset(), frozenset())
+        self._within(scope, ast.iter_child_nodes(node))
+
+    def _within(self, scope: _Scope, nodes: Iterable[ast.AST]) -> None:
+        self._scopes.append(scope)
+        self._all(nodes)
+        self._scopes.pop()
+
+
+_METHODS: dict[type[ast.AST], Callable[[_Reader, Any], None]] = {
+    ast.Name: _Reader._name,
+    ast.Attribute: _Reader._attribute,
+    ast.Subscript: _Reader._subscript,
+    ast.Constant: _Reader._constant,
+    ast.Global: _Reader._global,
+    ast.AugAssign: _Reader._aug_assign,
+    ast.AnnAssign: _Reader._ann_assign,
+    ast.Assign: _Reader._assign,
+    ast.Call: _Reader._call,
+    ast.Expr: _Reader._expr,
+    ast.Import: _Reader._import,
+    ast.ImportFrom: _Reader._import,
+    ast.FunctionDef: _Reader._function,
+    ast.AsyncFunctionDef: _Reader._function,
+    ast.Lambda: _Reader._function,
+    ast.ClassDef: _Reader._class,
+    ast.ListComp: _Reader._comprehension,
+    ast.SetComp: _Reader._comprehension,
+    ast.DictComp: _Reader._comprehension,
+    ast.GeneratorExp: _Reader._comprehension,
+}
