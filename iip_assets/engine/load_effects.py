@@ -9,11 +9,13 @@ Where that cannot be told exactly, a statement is taken to change more than it d
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from iip_assets.engine.name_uses import Definition, Ref, Uses
+from iip_assets.engine.name_uses import LOOKING, RESULT, Ref, Uses
+from iip_assets.engine.scopes import Definition
 from iip_assets.engine.source_module import Module
 
 
@@ -96,18 +98,22 @@ class LoadEffects:
         """What a statement may change when it is loaded."""
         uses = module.uses(statement, deep=False)
         found = self._direct(module, uses)
+        if uses.mutates:
+            # A local variable may be another name of anything that is mentioned.
+            found |= self._data(self._places(module, uses.names))
         for call in uses.calls:
             called = list(self._places(module, call.called))
-            if self._only_holds(called):
-                continue
-            for place in [*called, *self._places(module, call.passed)]:
-                if place.kind == "name":
-                    found |= self._when_called(place.module, place.name)
+            if not self._only_holds(called):
+                for place in [*called, *self._places(module, call.passed)]:
+                    if place.kind == "name":
+                        found |= self._when_called(place.module, place.name)
+                    elif place.kind == "external" and _SETTING.search(place.name):
+                        found.add(_UNKNOWN)
         for refs in uses.bare:
             places = list(self._places(module, refs))
             if not places or any(one[:2] != ("name", module.name) for one in places):
                 found.add(_UNKNOWN)
-        if any(self._keeps_subclasses(module, base.refs, base.metaclass) for base in uses.bases):
+        if any(self._keeps_subclasses(module, *base) for base in uses.bases):
             found.add(_UNKNOWN)
         return found
 
@@ -116,58 +122,78 @@ class LoadEffects:
         found: set[_Changed] = set()
         for place in self._places(module, uses.changed):
             found.add((place.module, place.name) if place.kind == "name" else _UNKNOWN)
-        if uses.locals_changed:
-            # A local variable may be another name of anything that is mentioned.
-            found |= self._data(self._places(module, uses.names))
         for call in uses.calls:
             called = list(self._places(module, call.called))
-            found |= {
-                (one.module, one.name)
-                for one in called
-                if one.kind == "name" and one.attribute and not self._is_constant(one)
-            }
+            for ref in call.called:
+                for one in self._package.places(module, ref):
+                    if one.kind in ("unknown", "module"):
+                        found.add(_UNKNOWN)
+                    elif one.kind == "name" and not self._is_only_read(one, ref):
+                        found.add((one.module, one.name))
+                        if RESULT in ref.path:  # `table().add(1)`: of what, is not known
+                            found.add(_UNKNOWN)
             plain = {one.name for one in called if one.kind == "builtin"}
-            if any(one.kind in ("unknown", "module") for one in called) or plain & _RUNNING:
+            if plain & _RUNNING:
                 found.add(_UNKNOWN)
             if not (self._only_holds(called) or plain & _HARMLESS):
                 found |= self._data(self._places(module, call.passed))
         return found
 
-    def _data(self, places: Iterable[Place]) -> set[_Changed]:
+    def _is_only_read(self, place: Place, ref: Ref) -> bool:
+        """Whether a call changes nothing of what is behind the name that it starts with."""
+        bound = self._bound(place)
+        if self._is_constant(place):
+            return True
+        if all(isinstance(one, Definition) for one in bound):
+            return not place.attribute
+        values = [getattr(one, "value", None) for one in bound]
+        method = ref.path.rpartition(".")[2]
+        return method in LOOKING and all(isinstance(one, _DISPLAYS) for one in values)
+
+    def _data(self, places: Iterable[Place], *, classes: bool = True) -> set[_Changed]:
         """Those of the places whose content can be changed."""
         found: set[_Changed] = set()
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef) if classes else Definition
         for place in places:
             if place.kind in ("unknown", "module"):
                 found.add(_UNKNOWN)
-            elif place.kind == "name" and not self._is_constant(place):
-                kinds = [type(one) for one in self._bound(place)]
-                if not all(kind in (ast.FunctionDef, ast.AsyncFunctionDef) for kind in kinds):
-                    found.add((place.module, place.name))
+            elif (
+                place.kind == "name"
+                and not self._is_constant(place)
+                and not all(isinstance(one, kinds) for one in self._bound(place))
+            ):
+                found.add((place.module, place.name))
         return found
 
     def _when_called(self, module: str, name: str) -> frozenset[_Changed]:
         """What may be changed when a name is called, in all that it uses."""
-        if (module, name) not in self._of_call:
-            found: set[_Changed] = set()
-            waiting, seen = [(module, name)], {(module, name)}
-            while waiting:
-                where, what = waiting.pop()
-                reached = self._package.module(where)
-                for statement in reached.bound.get(what, []):
-                    uses = reached.uses(statement, deep=True)
-                    if isinstance(statement, Definition):
-                        found |= self._direct(reached, uses)
-                        if uses.holds:
-                            found.add((where, what))
-                        loaded = self._places(reached, [Ref(one, True) for one in uses.loads])
-                        if any(one.kind not in ("external", "framework") for one in loaded):
-                            found.add(_UNKNOWN)  # what is loaded then acts too
-                    for place in self._places(reached, uses.names):
-                        pair = place.module, place.name
-                        if place.kind == "name" and pair not in seen:
-                            seen.add(pair)
-                            waiting.append(pair)
-            self._of_call[module, name] = frozenset(found)
+        if (module, name) in self._of_call:
+            return self._of_call[module, name]
+        found: set[_Changed] = set()
+        data: set[_Changed] = set()
+        mutates = False
+        waiting, seen = [(module, name)], {(module, name)}
+        while waiting:
+            where, what = waiting.pop()
+            reached = self._package.module(where)
+            for statement in reached.bound.get(what, []):
+                uses = reached.uses(statement, deep=True)
+                places = list(self._places(reached, uses.names))
+                pairs = {(one.module, one.name) for one in places if one.kind == "name"}
+                waiting += pairs - seen
+                seen |= pairs
+                if not isinstance(statement, Definition):
+                    continue
+                found |= self._direct(reached, uses)
+                data |= self._data(places, classes=False)
+                mutates |= uses.mutates
+                if uses.mutates and uses.keeps:
+                    found.add((where, what))
+                loaded = self._places(reached, [Ref(one, True) for one in uses.loads])
+                if any(one.kind not in ("external", "framework") for one in loaded):
+                    found.add(_UNKNOWN)  # what is loaded then acts too
+        # A parameter or local variable may be another name of anything that is mentioned.
+        self._of_call[module, name] = frozenset(found | data if mutates else found)
         return self._of_call[module, name]
 
     def _with_aliases(self, module: Module, changed: set[_Changed]) -> set[_Changed]:
@@ -257,6 +283,7 @@ _HOLDING = frozenset(
     [
         "dataclasses.dataclass",
         "dataclasses.field",
+        "dataclasses.fields",
         "functools.partial",
         "pydantic.Field",
         "re.compile",
@@ -306,6 +333,12 @@ _HARMLESS = frozenset(
 _PLAIN_BASES = frozenset(
     ["abc.ABC", "typing.Generic", "typing.NamedTuple", "typing.Protocol", "typing.TypedDict"]
 )
+
+# Calls of other packages that set something there, though their result has a name.
+_SETTING = re.compile(
+    r"\.(set|seed|manual_seed|use|enable|disable|register|install|patch|simplefilter|configure)[^.]*$"
+)
+_DISPLAYS = (ast.Dict, ast.List, ast.Set)
 
 # Builtins that can do anything, and methods of a class that act when an instance is made.
 _RUNNING = frozenset({"__import__", "eval", "exec", "globals"})

@@ -7,16 +7,22 @@ What the names stand for in other modules is not known here.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+from iip_assets.engine.scopes import Definition, Imports, bindings, declared_global
+
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-_Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 # Names and attributes through which code reads what no name in it tells.
 ODD = frozenset({"__file__", "__doc__", "__subclasses__", "__globals__", "f_globals"})
+
+# Parts of a path: an item of what stands before it, and the result of its call.
+ITEM, RESULT = "[]", "()"
+
+# Methods that leave a dict, list or set as it is.
+LOOKING = frozenset({"copy", "count", "get", "index", "items", "keys", "values"})
 
 
 class Ref(NamedTuple):
@@ -63,100 +69,20 @@ class Uses:
         bases: Bases and metaclasses of classes.
         odd: Those of `ODD` that it mentions.
         texts: Texts that could be names of modules.
-        locals_changed: Whether it changes something behind a local variable.
-        holds: Whether a definition has a parameter or attribute of its own that lives on between
-            calls and that it may change.
+        mutates: Whether it changes something behind a parameter or a local variable.
+        keeps: Whether a definition has a default or an attribute of its own that it may change.
     """
 
     names: set[Ref] = field(default_factory=set)
-    loads: set[str] = field(default_factory=set)
+    loads: list[str] = field(default_factory=list)
     changed: set[Ref] = field(default_factory=set)
     calls: list[Call] = field(default_factory=list)
     bare: list[tuple[Ref, ...]] = field(default_factory=list)
     bases: list[Base] = field(default_factory=list)
     odd: set[str] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
-    locals_changed: bool = False
-    holds: bool = False
-
-
-class Imports(NamedTuple):
-    """Reads the imports of one module.
-
-    Attributes:
-        module: The module's name.
-        is_package: Whether it is the `__init__` of a package.
-    """
-
-    module: str
-    is_package: bool
-
-    def aliases(self, node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str, str]]:
-        """For each imported name: the name it is bound to, what that is, and what is loaded."""
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                bound = alias.asname or alias.name.split(".")[0]
-                yield bound, alias.name if alias.asname else bound, alias.name
-            return
-        base = self._base(node)
-        for alias in node.names:
-            target = f"{base}.{alias.name}"
-            yield alias.asname or alias.name, target, target
-
-    def _base(self, node: ast.ImportFrom) -> str:
-        if not node.level:
-            return node.module or ""
-        parts = self.module.split(".")
-        kept = parts[: len(parts) - node.level + int(self.is_package)]
-        return ".".join([*kept, *([node.module] if node.module else [])])
-
-
-def bindings(
-    nodes: Iterable[ast.AST], imports: Imports
-) -> tuple[dict[str, list[str]], list[ast.Global | ast.Nonlocal]]:
-    """The names that the statements of one scope bind, with what imported ones stand for.
-
-    Also the statements that say of names that they are bound in another scope.
-    """
-    found: dict[str, list[str]] = {}
-    elsewhere: list[ast.Global | ast.Nonlocal] = []
-    waiting = list(nodes)[::-1]
-    while waiting:
-        node = waiting.pop()
-        name: str | None = None
-        if isinstance(node, ast.Name):
-            name = None if isinstance(node.ctx, ast.Load) else node.id
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            for bound, target, _ in imports.aliases(node):
-                found.setdefault(bound, []).append(target)
-            continue
-        elif isinstance(node, ast.Global | ast.Nonlocal):
-            elsewhere.append(node)
-        elif isinstance(node, Definition | ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
-            name = node.name
-        elif isinstance(node, ast.MatchMapping):
-            name = node.rest
-        if name:
-            found.setdefault(name, [])
-        waiting += _of_scope(node)
-    return found, elsewhere
-
-
-def _of_scope(node: ast.AST) -> list[ast.AST]:
-    """The nodes right below one that bind names in the same scope."""
-    if isinstance(node, _Comprehension):
-        # Its variables are its own; only `:=` binds a name outside.
-        return [one.target for one in ast.walk(node) if isinstance(one, ast.NamedExpr)]
-    found: list[ast.AST] = []
-    for name in node._fields:
-        value = getattr(node, name, None)
-        if name == "body" and isinstance(node, Definition | ast.Lambda):
-            continue
-        if isinstance(value, list):
-            found += [child for child in reversed(value) if isinstance(child, ast.AST)]
-        elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context | ast.Constant):
-            found.append(value)
-    return found
+    mutates: bool = False
+    keeps: bool = False
 
 
 def uses_of(statement: ast.stmt, imports: Imports, *, deep: bool) -> Uses:
@@ -169,15 +95,7 @@ def uses_of(statement: ast.stmt, imports: Imports, *, deep: bool) -> Uses:
     """
     reader = _Reader(imports, deep)
     reader.visit(statement)
-    uses = reader.uses
-    uses.holds = isinstance(statement, Definition) and (
-        reader.class_changed or (reader.parameters_changed and reader.keeps)
-    )
-    return uses
-
-
-def _globals(elsewhere: Iterable[ast.Global | ast.Nonlocal]) -> frozenset[str]:
-    return frozenset(name for one in elsewhere if isinstance(one, ast.Global) for name in one.names)
+    return reader.uses
 
 
 class _Scope(NamedTuple):
@@ -192,7 +110,6 @@ class _Reader:
 
     def __init__(self, imports: Imports, deep: bool) -> None:
         self.uses = Uses()
-        self.keeps = self.parameters_changed = self.class_changed = False
         self._imports, self._deep = imports, deep
         self._scopes: list[_Scope] = []
 
@@ -226,17 +143,21 @@ class _Reader:
         return [*found, Ref(name)]
 
     def _chain(self, node: ast.AST) -> list[Ref]:
-        """What an expression starts with: `T.x` of `T.x[0].y(1)`; nothing for a local variable."""
-        attributes: list[str] = []
+        """What an expression starts with, nothing for a local variable.
+
+        `T.x[0].y` starts with `T.x`, and something in it is meant; `f().y` with a result of `f`.
+        """
+        path: list[str] = []
         while isinstance(node, ast.Subscript | ast.Attribute | ast.Call):
             if isinstance(node, ast.Attribute):
-                attributes.insert(0, node.attr)
+                path.insert(0, node.attr)
                 node = node.value
+            elif isinstance(node, ast.Subscript):
+                path, node = [ITEM], node.value
             else:
-                attributes = []
-                node = node.func if isinstance(node, ast.Call) else node.value
+                path, node = [RESULT], node.func
         if isinstance(node, ast.Name):
-            return [ref.at(attributes) for ref in self._refs(node.id)]
+            return [ref.at(path) for ref in self._refs(node.id)]
         # `(A or B).x`: any name in it may be meant.
         inner = _Reader(self._imports, True)
         inner._scopes = self._scopes
@@ -245,22 +166,16 @@ class _Reader:
 
     def _change(self, node: ast.AST) -> None:
         refs = self._chain(node)
-        self.uses.changed |= set(refs)
+        self.uses.changed.update(refs)
         if not refs:
             self._change_local(node)
 
     def _change_local(self, node: ast.AST) -> None:
-        while isinstance(node, ast.Subscript | ast.Attribute | ast.Call):
-            node = node.func if isinstance(node, ast.Call) else node.value
-        if isinstance(node, ast.Constant | ast.JoinedStr):
-            return
-        name = node.id if isinstance(node, ast.Name) else ""
-        if name == "cls":
-            self.class_changed = True
-        if any(name in scope.parameters for scope in self._scopes):
-            self.parameters_changed = True
-        else:
-            self.uses.locals_changed = True
+        self.uses.mutates = True
+        # The class is shared by all who use it.
+        self.uses.keeps |= any(
+            isinstance(one, ast.Name) and one.id == "cls" for one in ast.walk(node)
+        )
 
     def _name(self, node: ast.Name) -> None:
         self._odd(node.id)
@@ -302,8 +217,10 @@ class _Reader:
 
     def _constant(self, node: ast.Constant) -> None:
         text = node.value
-        if isinstance(text, str) and "." in text and text.replace(".", "").isidentifier():
-            self.uses.texts.add(text)
+        if isinstance(text, str) and "." in text:
+            dotted = text.replace(":", ".")
+            if dotted.replace(".", "").isidentifier():
+                self.uses.texts.add(dotted)
 
     def _annotation(self, node: ast.expr | None) -> None:
         """An annotation, of which parts may be written as text."""
@@ -329,38 +246,46 @@ class _Reader:
 
     def _keep(self, value: ast.expr) -> None:
         """Notes what lives on in a class attribute or a parameter's default."""
-        if isinstance(value, ast.Constant | ast.Tuple | ast.Name | ast.UnaryOp):
-            return
         if isinstance(value, ast.Call) and ast.unparse(value.func) in ("field", "Field"):
             return  # each instance gets its own
         if not self._scopes or self._scopes[-1].kind == "class":
-            self.keeps = True
+            self.uses.keeps |= not isinstance(value, ast.Constant | ast.UnaryOp)
 
     # Calls and imports
 
     def _call(self, node: ast.Call) -> None:
-        called = self._chain(node.func)
-        if isinstance(node.func, ast.Attribute) and not called:
-            self._change_local(node.func)
         self.visit(node.func)
+        outside, self.uses.names = self.uses.names, set()
+        self._all([*node.args, *node.keywords])
+        passed, self.uses.names = frozenset(self.uses.names), self.uses.names | outside
+        method = node.func if isinstance(node.func, ast.Attribute) else None
+        if method and isinstance(method.value, ast.Constant | ast.JoinedStr):
+            return  # `", ".join(T)` changes nothing
+        called = self._chain(node.func)
+        self.uses.calls.append(Call(tuple(called), passed))
+        if method and not called and method.attr not in LOOKING:
+            self._change_local(method)
         # `vars()` and `locals()` give all names of the file where no function is around them.
         if not (node.args or node.keywords) and {Ref("vars"), Ref("locals")} & set(called):
             self.uses.names.add(Ref("globals"))
-        outside, self.uses.names = self.uses.names, set()
-        self._all([*node.args, *node.keywords])
-        self.uses.calls.append(Call(tuple(called), frozenset(self.uses.names)))
-        self.uses.names |= outside
 
     def _expr(self, node: ast.Expr) -> None:
-        if not isinstance(node.value, ast.Constant):
-            method = isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute)
-            self.uses.bare.append(tuple(self._chain(node.value)) if method else ())
-        self.visit(node.value)
+        value = node.value
+        if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+            self.uses.bare.append(tuple(self._chain(value.func)))
+        elif not isinstance(value, ast.Constant):
+            self.uses.bare.append(())
+        self.visit(value)
+
+    def _operation(self, node: ast.BinOp) -> None:
+        if isinstance(node.op, ast.LShift | ast.RShift | ast.MatMult):
+            self._change(node.left)  # `TABLE << value` may put it there
+        self._all([node.left, node.right])
 
     def _import(self, node: ast.Import | ast.ImportFrom) -> None:
         scope = self._scopes[-1] if self._scopes else None
         for name, target, loaded in self._imports.aliases(node):
-            self.uses.loads.add(loaded)
+            self.uses.loads.append(loaded)
             # As an attribute of a class or a global set by a function it can be used anywhere.
             if name == "*" or (scope and (scope.kind == "class" or name in scope.globals)):
                 self.uses.names.add(Ref(target, True))
@@ -396,7 +321,7 @@ class _Reader:
             for name in one.names:
                 names.pop(name, None)
         names |= {name: [] for name in parameters}
-        self._within(_Scope("function", names, parameters, _globals(elsewhere)), body)
+        self._within(_Scope("function", names, parameters, declared_global(elsewhere)), body)
 
     def _class(self, node: ast.ClassDef) -> None:
         self._decorators(node)
@@ -406,7 +331,7 @@ class _Reader:
             Base(tuple(self._chain(word.value)), word.arg == "metaclass") for word in node.keywords
         ]
         names, elsewhere = bindings(node.body, self._imports)
-        self._within(_Scope("class", names, frozenset(), _globals(elsewhere)), node.body)
+        self._within(_Scope("class", names, frozenset(), declared_global(elsewhere)), node.body)
 
     def _comprehension(self, node: ast.AST) -> None:
         generators: list[ast.comprehension] = node.generators  # type: ignore[attr-defined]
@@ -430,6 +355,7 @@ _METHODS: dict[type[ast.AST], Callable[[_Reader, Any], None]] = {
     ast.AugAssign: _Reader._aug_assign,
     ast.AnnAssign: _Reader._ann_assign,
     ast.Assign: _Reader._assign,
+    ast.BinOp: _Reader._operation,
     ast.Call: _Reader._call,
     ast.Expr: _Reader._expr,
     ast.Import: _Reader._import,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from iip_assets.engine.hashing import digest_bytes
-from iip_assets.engine.name_uses import Definition, Imports, Uses, bindings, uses_of
+from iip_assets.engine.name_uses import Uses, uses_of
+from iip_assets.engine.scopes import Definition, Imports, bindings
 
 
 class Module:
@@ -64,10 +66,14 @@ class Module:
             self._uses[key] = uses_of(statement, self._imports, deep=deep)
         return self._uses[key]
 
-    def hashes(self, kept: Sequence[ast.stmt]) -> list[str]:
-        """The hashes of some of the statements, in the order of the file."""
-        wanted = {id(statement) for statement in kept}
-        found = [*self.future, *(one for one in self.body if id(one) in wanted)]
+    @cached_property
+    def loads(self) -> list[str]:
+        """Dotted targets of the imports that run when the module is loaded, in their order."""
+        return [one for statement in self.body for one in self.uses(statement, deep=False).loads]
+
+    def hashes(self, kept: Collection[int]) -> list[str]:
+        """The hashes of statements, given by their identities, in the order of the file."""
+        found = [*self.future, *(one for one in self.body if id(one) in kept)]
         for statement in found:
             if id(statement) not in self._digests:
                 text = ast.dump(statement, annotate_fields=False)
@@ -93,9 +99,9 @@ def _running(statements: Iterable[ast.stmt]) -> list[ast.stmt]:
     """The statements without what does not run: bare texts and what is for the type checker."""
     found: list[ast.stmt] = []
     for statement in statements:
-        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-            if isinstance(statement.value.value, str):
-                continue
+        value = statement.value if isinstance(statement, ast.Expr) else None
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            continue
         inner = [statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())]
         for node in inner:
             for name in ("body", "orelse", "finalbody"):

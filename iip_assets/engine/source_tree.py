@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import os
 import sys
 from collections.abc import Collection, Iterator
@@ -38,6 +39,7 @@ class SourceTree:
             for file in sorted(source_files(folder))
         }
         self._modules: dict[str, Module] = {}
+        self._acting: dict[str, frozenset[str]] = {}
         self.effects = LoadEffects(self)
 
     @property
@@ -60,9 +62,10 @@ class SourceTree:
             raise ValueError(f"module {module} has no function {name!r} at its top level")
         reach = _Reach(self, module, name)
         hashes = {}
-        for reached, kept in reach.kept.items():
+        for reached in reach.kept.keys() | reach.order.keys():
             label = f"{module}:{name}" if reached == module else reached
-            hashes[label] = digest_json(self.module(reached).hashes(list(kept.values())))
+            statements = self.module(reached).hashes(reach.kept.get(reached, {}))
+            hashes[label] = digest_json([statements, reach.order.get(reached, [])])
         return dict(sorted(hashes.items())), reach.external
 
     def module(self, name: str) -> Module:
@@ -81,12 +84,26 @@ class SourceTree:
         """Whether that is the name of a module of the package that counts."""
         return dotted in self._files and not self.is_framework(dotted)
 
-    def parents(self, dotted: str) -> Iterator[str]:
+    def loaded_for(self, dotted: str) -> Iterator[str]:
         """The modules that are loaded for a dotted name: its packages, then itself."""
         parts = dotted.split(".")
         for length in range(1, len(parts) + 1):
             if self.is_module(parent := ".".join(parts[:length])):
                 yield parent
+
+    def acting(self, module: str) -> frozenset[str]:
+        """The modules that act when a module is loaded, itself and those that it loads."""
+        if module not in self._acting:
+            seen, waiting = {module}, [module]
+            while waiting:
+                for target in self.module(waiting.pop()).loads:
+                    new = {*self.loaded_for(target)} - seen
+                    seen |= new
+                    waiting += new
+            self._acting[module] = frozenset(
+                one for one in seen if self.effects.of_module(self.module(one)).always
+            )
+        return self._acting[module]
 
     def below(self, dotted: str) -> Iterator[str]:
         """The modules of a package or namespace, with its own."""
@@ -104,7 +121,8 @@ class SourceTree:
     def _places_in(self, module: Module, path: list[str], seen: set[str]) -> Iterator[Place]:
         name, rest = path[0], path[1:]
         if name not in module.bound:
-            yield Place("builtin", "", name)
+            known = "*" not in module.bound or hasattr(builtins, name)
+            yield Place("builtin" if known else "unknown", "", name)
             return
         targets = module.aliases.get(name, [])
         for target in targets:
@@ -132,7 +150,7 @@ class SourceTree:
     def split(self, dotted: str) -> tuple[str, list[str]]:
         """The longest part of a dotted name that is a module of the package, and the rest."""
         parts = dotted.split(".")
-        found = [*self.parents(dotted)]
+        found = [*self.loaded_for(dotted)]
         if not found:
             return "", parts
         return found[-1], parts[found[-1].count(".") + 1 :]
@@ -143,11 +161,13 @@ class _Reach:
 
     Attributes:
         kept: Module to the statements that count, by their identity.
+        order: Module to those that act when it loads them, as the first to act may win.
         external: Import names of other packages.
     """
 
     def __init__(self, tree: SourceTree, module: str, name: str) -> None:
         self.kept: dict[str, dict[int, ast.stmt]] = {}
+        self.order: dict[str, list[str]] = {}
         self.external: set[str] = set()
         self._tree, self._root = tree, f"{module}:{name}"
         self._seen: set[tuple[str, ...]] = set()
@@ -166,16 +186,23 @@ class _Reach:
 
     def _load(self, dotted: str) -> None:
         """Takes in the modules that are loaded for a dotted name."""
-        for name in self._tree.parents(dotted) if self._is_new("load", dotted) else ():
+        for name in self._tree.loaded_for(dotted) if self._is_new("load", dotted) else ():
             self._take(self._tree.module(name))
 
     def _take(self, module: Module) -> None:
         """Takes in what acts when a module is loaded, and all modules that it loads."""
         if self._is_new("take", module.name):
             self._keep(module, self._tree.effects.of_module(module).always)
-            for statement in module.body:
-                for target in module.uses(statement, deep=False).loads:
-                    self._load(target)
+            done = {*self._tree.loaded_for(module.name)}
+            order: dict[str, None] = {}
+            for target in module.loads:
+                self._load(target)
+                acting = {
+                    one for name in self._tree.loaded_for(target) for one in self._tree.acting(name)
+                }
+                order |= dict.fromkeys(sorted(acting - done))
+            if order:
+                self.order[module.name] = list(order)
 
     def _keep(self, module: Module, statements: list[ast.stmt]) -> None:
         kept = self.kept.setdefault(module.name, {}) if statements else {}
@@ -200,8 +227,8 @@ class _Reach:
             elif ref.path == "__import__":
                 self._whole_below(self._tree.package)
         for text in uses.texts:
-            if self._tree.is_module(text):
-                self._whole_below(text)
+            if "." in self._tree.split(text)[0]:
+                self._follow(text)
         for name in uses.odd:
             if name in _UNREAD:
                 self._refuse(f"{name} in {module.name}")
