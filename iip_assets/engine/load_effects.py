@@ -85,7 +85,7 @@ class LoadEffects:
                     binds.setdefault(id(statement), set()).add(name)
             for statement in module.body:
                 bound = binds.get(id(statement), set())
-                changed = self._with_aliases(module, self._changes(module, statement))
+                changed = self._with_aliases(module, self._changes(module, statement, bound))
                 own = {name for where, name in changed if where == module.name}
                 for name in own - bound:
                     found.changed.setdefault(name, []).append(statement)
@@ -94,13 +94,14 @@ class LoadEffects:
             self._of_module[module.name] = found
         return self._of_module[module.name]
 
-    def _changes(self, module: Module, statement: ast.stmt) -> set[_Changed]:
-        """What a statement may change when it is loaded."""
+    def _changes(self, module: Module, statement: ast.stmt, bound: set[str]) -> set[_Changed]:
+        """What a statement, which binds some names, may change when it is loaded."""
         uses = module.uses(statement, deep=False)
         found = self._direct(module, uses)
-        if uses.mutates:
+        if uses.mutates or uses.loops:
             # A local variable may be another name of anything that is mentioned.
-            found |= self._data(self._places(module, uses.names))
+            mentioned = [ref for ref in uses.names if ref.path not in bound]
+            found |= self._data(self._places(module, mentioned), classes=uses.loops)
         for call in uses.calls:
             called = list(self._places(module, call.called))
             if not self._only_holds(called):
@@ -237,7 +238,9 @@ class LoadEffects:
         """Whether what is called does no more than hold what it gets: a record of plain fields."""
         places = list(called)
         return bool(places) and all(
-            one.kind == "framework" or one.name in _HOLDING or self._is_record(one)
+            one.kind == "framework"
+            or one.name in _HOLDING
+            or (one.kind == "name" and self._is_record(one))
             for one in places
         )
 

@@ -69,7 +69,8 @@ class Uses:
         bases: Bases and metaclasses of classes.
         odd: Those of `ODD` that it mentions.
         texts: Texts that could be names of modules.
-        mutates: Whether it changes something behind a parameter or a local variable.
+        mutates: Whether it changes something behind a parameter or a function's own variable.
+        loops: Likewise, behind a variable of a comprehension or a class body.
         keeps: Whether a definition has a default or an attribute of its own that it may change.
     """
 
@@ -82,6 +83,7 @@ class Uses:
     odd: set[str] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
     mutates: bool = False
+    loops: bool = False
     keeps: bool = False
 
 
@@ -171,7 +173,10 @@ class _Reader:
             self._change_local(node)
 
     def _change_local(self, node: ast.AST) -> None:
-        self.uses.mutates = True
+        if any(scope.kind == "function" for scope in self._scopes):
+            self.uses.mutates = True
+        else:
+            self.uses.loops = True
         # The class is shared by all who use it.
         self.uses.keeps |= any(
             isinstance(one, ast.Name) and one.id == "cls" for one in ast.walk(node)
