@@ -12,40 +12,11 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
 
-from iip_assets.engine.name_uses import LOOKING, RESULT, Ref, Uses
-from iip_assets.engine.scopes import Definition
+from iip_assets.engine.name_uses import LOOKING, RESULT, Uses
+from iip_assets.engine.package_source import PackageSource, Place
+from iip_assets.engine.scopes import Definition, Ref
 from iip_assets.engine.source_module import Module
-
-
-class Place(NamedTuple):
-    """Where a name is bound.
-
-    Attributes:
-        kind: "name" of a module of the package, the "module" itself, "builtin", "external" (of
-            another package), "framework", or "unknown".
-        module: The module.
-        name: The name in it.
-        attribute: Whether something of what is behind the name is meant, not all of it.
-    """
-
-    kind: str
-    module: str = ""
-    name: str = ""
-    attribute: bool = False
-
-
-class Package(Protocol):
-    """The modules of a package."""
-
-    def module(self, name: str) -> Module:
-        """The parsed module of that name."""
-        ...
-
-    def places(self, module: Module, ref: Ref) -> Iterator[Place]:
-        """Where what a name in a module stands for is bound, through all imports."""
-        ...
 
 
 @dataclass
@@ -70,7 +41,7 @@ _UNKNOWN: _Changed = ("", "")
 class LoadEffects:
     """Finds what the statements of a package's modules do when they are loaded."""
 
-    def __init__(self, package: Package) -> None:
+    def __init__(self, package: PackageSource) -> None:
         self._package = package
         self._of_module: dict[str, AtLoad] = {}
         self._of_call: dict[_Changed, frozenset[_Changed]] = {}
@@ -283,58 +254,22 @@ def _methods(statement: ast.stmt) -> set[str]:
 
 # Dotted names of other packages and builtins whose calls change nothing of what they get.
 _HOLDING = frozenset(
-    [
-        "dataclasses.dataclass",
-        "dataclasses.field",
-        "dataclasses.fields",
-        "functools.partial",
-        "pydantic.Field",
-        "re.compile",
-        "typing.NewType",
-        "typing.TypeVar",
-        "typing.cast",
-    ]
+    """
+    dataclasses.dataclass dataclasses.field dataclasses.fields functools.partial pydantic.Field
+    re.compile typing.NewType typing.TypeVar typing.cast
+    """.split()  # noqa: SIM905 - not a word a line
 )
 _HARMLESS = frozenset(
-    [
-        "abs",
-        "all",
-        "any",
-        "bool",
-        "bytes",
-        "callable",
-        "dict",
-        "divmod",
-        "enumerate",
-        "float",
-        "format",
-        "frozenset",
-        "getattr",
-        "hasattr",
-        "hash",
-        "int",
-        "isinstance",
-        "issubclass",
-        "len",
-        "list",
-        "max",
-        "min",
-        "print",
-        "range",
-        "repr",
-        "reversed",
-        "round",
-        "set",
-        "slice",
-        "sorted",
-        "str",
-        "sum",
-        "tuple",
-        "zip",
-    ]
+    """
+    abs all any bool bytes callable dict divmod enumerate float format frozenset getattr hasattr
+    hash int isinstance issubclass len list max min print range repr reversed round set slice
+    sorted str sum tuple zip
+    """.split()  # noqa: SIM905 - not a word a line
 )
 _PLAIN_BASES = frozenset(
-    ["abc.ABC", "typing.Generic", "typing.NamedTuple", "typing.Protocol", "typing.TypedDict"]
+    """
+    abc.ABC typing.Generic typing.NamedTuple typing.Protocol typing.TypedDict
+    """.split()  # noqa: SIM905 - not a word a line
 )
 
 # Calls of other packages that set something there, though their result has a name.

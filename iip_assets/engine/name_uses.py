@@ -7,11 +7,19 @@ What the names stand for in other modules is not known here.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from iip_assets.engine.scopes import Definition, Imports, bindings, declared_global
+from iip_assets.engine.scopes import (
+    Definition,
+    Imports,
+    Ref,
+    Scope,
+    bindings,
+    declared_global,
+    refs_of,
+)
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -23,23 +31,6 @@ ITEM, RESULT = "[]", "()"
 
 # Methods that leave a dict, list or set as it is.
 LOOKING = frozenset({"copy", "count", "get", "index", "items", "keys", "values"})
-
-
-class Ref(NamedTuple):
-    """A name with the attributes that are asked of it, such as `np.linalg.norm`.
-
-    Attributes:
-        path: The dotted path.
-        absolute: Whether it starts at a package, as told by an import inside a function; otherwise
-            it starts at a name of the file, or at a builtin.
-    """
-
-    path: str
-    absolute: bool = False
-
-    def at(self, attributes: Sequence[str]) -> Ref:
-        """The attribute of what this one stands for."""
-        return Ref(".".join([self.path, *attributes]), self.absolute)
 
 
 class Call(NamedTuple):
@@ -67,7 +58,7 @@ class Uses:
         calls: All calls and decorators.
         bare: What is called by expressions whose value nobody takes; nothing for other expressions.
         bases: Bases and metaclasses of classes.
-        odd: Those of `ODD` that it mentions.
+        odd: Those of `ODD` that it asks of local variables.
         texts: Texts that could be names of modules.
         mutates: Whether it changes something behind a parameter or a function's own variable.
         loops: Likewise, behind a variable of a comprehension or a class body.
@@ -100,20 +91,13 @@ def uses_of(statement: ast.stmt, imports: Imports, *, deep: bool) -> Uses:
     return reader.uses
 
 
-class _Scope(NamedTuple):
-    kind: str  # "function", "class" or "comprehension"
-    names: dict[str, list[str]]
-    parameters: frozenset[str]
-    globals: frozenset[str]
-
-
 class _Reader:
     """Walks through a statement and keeps what it does with names."""
 
     def __init__(self, imports: Imports, deep: bool) -> None:
         self.uses = Uses()
         self._imports, self._deep = imports, deep
-        self._scopes: list[_Scope] = []
+        self._scopes: list[Scope] = []
 
     def visit(self, node: ast.AST) -> None:
         method = _METHODS.get(type(node))
@@ -130,19 +114,7 @@ class _Reader:
     # Names
 
     def _refs(self, name: str) -> list[Ref]:
-        """What a name stands for here, nothing for a local variable."""
-        found: list[Ref] = []
-        for place, scope in enumerate(reversed(self._scopes)):
-            # What a class body binds is seen in the body alone, and may be bound outside as well.
-            if scope.kind == "class" and place:
-                continue
-            if name in scope.globals:
-                break
-            if name in scope.names:
-                found += [Ref(target, True) for target in scope.names[name]]
-                if scope.kind != "class":
-                    return found
-        return [*found, Ref(name)]
+        return refs_of(name, self._scopes)
 
     def _chain(self, node: ast.AST) -> list[Ref]:
         """What an expression starts with, nothing for a local variable.
@@ -183,7 +155,6 @@ class _Reader:
         )
 
     def _name(self, node: ast.Name) -> None:
-        self._odd(node.id)
         self.uses.names.update(self._refs(node.id))
 
     def _attribute(self, node: ast.Attribute) -> None:
@@ -192,23 +163,18 @@ class _Reader:
         attributes: list[str] = []
         inner: ast.expr = node
         while isinstance(inner, ast.Attribute):
-            self._odd(inner.attr)
             attributes.insert(0, inner.attr)
             inner = inner.value
-        if isinstance(inner, ast.Name):
-            self._odd(inner.id)
-            self.uses.names.update(ref.at(attributes) for ref in self._refs(inner.id))
-        else:
+        refs = self._refs(inner.id) if isinstance(inner, ast.Name) else []
+        self.uses.names.update(ref.at(attributes) for ref in refs)
+        if not refs:
+            self.uses.odd |= ODD.intersection(attributes)
             self.visit(inner)
 
     def _subscript(self, node: ast.Subscript) -> None:
         if not isinstance(node.ctx, ast.Load):
             self._change(node)
         self._all([node.value, node.slice])
-
-    def _odd(self, name: str) -> None:
-        if name in ODD:
-            self.uses.odd.add(name)
 
     def _aug_assign(self, node: ast.AugAssign) -> None:
         if isinstance(node.target, ast.Name):
@@ -320,13 +286,12 @@ class _Reader:
             if not self._deep:
                 return
         body: list[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else [*node.body]
-        parameters = frozenset(one.arg for one in arguments)
         names, elsewhere = bindings(body, self._imports)
         for one in elsewhere:
             for name in one.names:
                 names.pop(name, None)
-        names |= {name: [] for name in parameters}
-        self._within(_Scope("function", names, parameters, declared_global(elsewhere)), body)
+        names |= {one.arg: [] for one in arguments}
+        self._within(Scope("function", names, declared_global(elsewhere)), body)
 
     def _class(self, node: ast.ClassDef) -> None:
         self._decorators(node)
@@ -336,16 +301,15 @@ class _Reader:
             Base(tuple(self._chain(word.value)), word.arg == "metaclass") for word in node.keywords
         ]
         names, elsewhere = bindings(node.body, self._imports)
-        self._within(_Scope("class", names, frozenset(), declared_global(elsewhere)), node.body)
+        self._within(Scope("class", names, declared_global(elsewhere)), node.body)
 
     def _comprehension(self, node: ast.AST) -> None:
         generators: list[ast.comprehension] = node.generators  # type: ignore[attr-defined]
         self.visit(generators[0].iter)
         names, _ = bindings([one.target for one in generators], self._imports)
-        scope = _Scope("comprehension", names, frozenset(), frozenset())
-        self._within(scope, ast.iter_child_nodes(node))
+        self._within(Scope("comprehension", names), ast.iter_child_nodes(node))
 
-    def _within(self, scope: _Scope, nodes: Iterable[ast.AST]) -> None:
+    def _within(self, scope: Scope, nodes: Iterable[ast.AST]) -> None:
         self._scopes.append(scope)
         self._all(nodes)
         self._scopes.pop()

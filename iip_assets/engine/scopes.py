@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+
+
+class Ref(NamedTuple):
+    """A name with the attributes that are asked of it, such as `np.linalg.norm`.
+
+    Attributes:
+        path: The dotted path.
+        absolute: Whether it starts at a package, as told by an import inside a function; otherwise
+            it starts at a name of the file, or at a builtin.
+    """
+
+    path: str
+    absolute: bool = False
+
+    def at(self, attributes: Sequence[str]) -> Ref:
+        """The attribute of what this one stands for."""
+        return Ref(".".join([self.path, *attributes]), self.absolute)
 
 
 class Imports(NamedTuple):
@@ -92,3 +109,33 @@ def _of_scope(node: ast.AST) -> list[ast.AST]:
 def declared_global(elsewhere: Iterable[ast.Global | ast.Nonlocal]) -> frozenset[str]:
     """The names that are bound at the top of the file."""
     return frozenset(name for one in elsewhere if isinstance(one, ast.Global) for name in one.names)
+
+
+class Scope(NamedTuple):
+    """A scope inside a statement.
+
+    Attributes:
+        kind: "function", "class" or "comprehension".
+        names: The names that it binds, with what imported ones stand for.
+        globals: Names that it says are bound at the top of the file.
+    """
+
+    kind: str
+    names: dict[str, list[str]]
+    globals: frozenset[str] = frozenset()
+
+
+def refs_of(name: str, scopes: Sequence[Scope]) -> list[Ref]:
+    """What a name stands for inside scopes, the outermost first; nothing for a local variable."""
+    found: list[Ref] = []
+    for place, scope in enumerate(reversed(scopes)):
+        # What a class body binds is seen in the body alone, and may be bound outside as well.
+        if scope.kind == "class" and place:
+            continue
+        if name in scope.globals:
+            break
+        if name in scope.names:
+            found += [Ref(target, True) for target in scope.names[name]]
+            if scope.kind != "class":
+                return found
+    return [*found, Ref(name)]

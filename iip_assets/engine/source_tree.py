@@ -3,49 +3,32 @@
 from __future__ import annotations
 
 import ast
-import builtins
-import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 from iip_assets.engine.hashing import digest_bytes, digest_json
-from iip_assets.engine.load_effects import LoadEffects, Place
-from iip_assets.engine.name_uses import Ref
+from iip_assets.engine.load_effects import LoadEffects
+from iip_assets.engine.name_uses import ODD
+from iip_assets.engine.package_source import PackageSource, is_one_of
 from iip_assets.engine.source_module import Module
 
 # Moves when keys are formed in another way, so that no older cache is believed.
 _VERSION = 2
 
 
-def source_files(folder: Path) -> Iterator[Path]:
-    """The modules below a folder; what editors leave beside them (`.#name.py`) is none."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name.isidentifier()]
-        for name in names:
-            stem, extension = os.path.splitext(name)  # noqa: PTH122 - runs for every file on every look
-            if extension == ".py" and stem.isidentifier():
-                yield Path(place, name)
-
-
-class SourceTree:
+class SourceTree(PackageSource):
     """A package's source, read once so that its digest and what is parsed are of one moment."""
 
     def __init__(self, package: str, folder: Path, framework: Collection[str]) -> None:
-        self.package = package
-        self._framework = tuple(framework)
-        self._files = {
-            _module_name(package, folder, file): (file, file.read_bytes())
-            for file in sorted(source_files(folder))
-        }
-        self._modules: dict[str, Module] = {}
-        self._acting: dict[str, frozenset[str]] = {}
+        super().__init__(package, folder, framework)
         self.effects = LoadEffects(self)
+        self._acting: dict[str, frozenset[str]] = {}
 
     @property
     def digest(self) -> str:
         """The hash of all files, the Python version and how keys are formed."""
-        contents = [[name, digest_bytes(data)] for name, (_, data) in self._files.items()]
+        contents = [[name, digest_bytes(data)] for name, (_, data) in self.files.items()]
         return digest_json([_VERSION, list(sys.version_info[:2]), contents])
 
     def reach(self, module: str, name: str) -> tuple[dict[str, str], set[str]]:
@@ -68,92 +51,19 @@ class SourceTree:
             hashes[label] = digest_json([statements, reach.order.get(reached, [])])
         return dict(sorted(hashes.items())), reach.external
 
-    def module(self, name: str) -> Module:
-        """The parsed module of that name."""
-        if name not in self._modules:
-            if name not in self._files:
-                raise ValueError(f"module {name} is not part of the package {self.package}")
-            self._modules[name] = Module(name, *self._files[name], self.is_framework)
-        return self._modules[name]
-
-    def is_framework(self, dotted: str) -> bool:
-        """Whether a dotted name is, or is in, a module that does not count."""
-        return _is_one_of(dotted, self._framework)
-
-    def is_module(self, dotted: str) -> bool:
-        """Whether that is the name of a module of the package that counts."""
-        return dotted in self._files and not self.is_framework(dotted)
-
-    def loaded_for(self, dotted: str) -> Iterator[str]:
-        """The modules that are loaded for a dotted name: its packages, then itself."""
-        parts = dotted.split(".")
-        for length in range(1, len(parts) + 1):
-            if self.is_module(parent := ".".join(parts[:length])):
-                yield parent
-
     def acting(self, module: str) -> frozenset[str]:
         """The modules that act when a module is loaded, itself and those that it loads."""
         if module not in self._acting:
             seen, waiting = {module}, [module]
             while waiting:
                 for target in self.module(waiting.pop()).loads:
-                    new = {*self.loaded_for(target)} - seen
+                    new = {name for name, _ in self.split(target)} - seen
                     seen |= new
                     waiting += new
             self._acting[module] = frozenset(
                 one for one in seen if self.effects.of_module(self.module(one)).always
             )
         return self._acting[module]
-
-    def below(self, dotted: str) -> Iterator[str]:
-        """The modules of a package or namespace, with its own."""
-        for name in self._files:
-            if _is_one_of(name, [dotted]) and self.is_module(name):
-                yield name
-
-    def places(self, module: Module, ref: Ref) -> Iterator[Place]:
-        """Where what a name in a module stands for is bound, through all imports."""
-        if ref.absolute:
-            yield from self._places_of(ref.path, set())
-        else:
-            yield from self._places_in(module, ref.path.split("."), set())
-
-    def _places_in(self, module: Module, path: list[str], seen: set[str]) -> Iterator[Place]:
-        name, rest = path[0], path[1:]
-        if name not in module.bound:
-            known = "*" not in module.bound or hasattr(builtins, name)
-            yield Place("builtin" if known else "unknown", "", name)
-            return
-        targets = module.aliases.get(name, [])
-        for target in targets:
-            yield from self._places_of(".".join([target, *rest]), seen)
-        if not all(isinstance(one, ast.Import | ast.ImportFrom) for one in module.bound[name]):
-            yield Place("name", module.name, name, bool(rest))
-
-    def _places_of(self, dotted: str, seen: set[str]) -> Iterator[Place]:
-        if dotted in seen:
-            return
-        seen.add(dotted)
-        if self.is_framework(dotted):
-            yield Place("framework", name=dotted)
-        elif dotted.partition(".")[0] != self.package:
-            yield Place("external", name=dotted)
-        else:
-            found, rest = self.split(dotted)
-            if found and not rest:
-                yield Place("module", found)
-            elif found and rest[0] in (inside := self.module(found)).bound:
-                yield from self._places_in(inside, rest, seen)
-            else:
-                yield Place("unknown", found)
-
-    def split(self, dotted: str) -> tuple[str, list[str]]:
-        """The longest part of a dotted name that is a module of the package, and the rest."""
-        parts = dotted.split(".")
-        found = [*self.loaded_for(dotted)]
-        if not found:
-            return "", parts
-        return found[-1], parts[found[-1].count(".") + 1 :]
 
 
 class _Reach:
@@ -186,21 +96,20 @@ class _Reach:
 
     def _load(self, dotted: str) -> None:
         """Takes in the modules that are loaded for a dotted name."""
-        for name in self._tree.loaded_for(dotted) if self._is_new("load", dotted) else ():
-            self._take(self._tree.module(name))
+        if self._is_new("load", dotted):
+            for name, _ in self._tree.split(dotted):
+                self._take(self._tree.module(name))
 
     def _take(self, module: Module) -> None:
         """Takes in what acts when a module is loaded, and all modules that it loads."""
         if self._is_new("take", module.name):
             self._keep(module, self._tree.effects.of_module(module).always)
-            done = {*self._tree.loaded_for(module.name)}
+            done = {name for name, _ in self._tree.split(module.name)}
             order: dict[str, None] = {}
             for target in module.loads:
                 self._load(target)
-                acting = {
-                    one for name in self._tree.loaded_for(target) for one in self._tree.acting(name)
-                }
-                order |= dict.fromkeys(sorted(acting - done))
+                for name, _ in self._tree.split(target):
+                    order |= dict.fromkeys(sorted(self._tree.acting(name) - done))
             if order:
                 self.order[module.name] = list(order)
 
@@ -218,6 +127,10 @@ class _Reach:
             self._load(target)
             self._note_external(target)
         for ref in uses.names:
+            odd = ODD.intersection(ref.path.split("."))
+            # What another package says of itself is covered by its version.
+            if odd and any(one.kind != "external" for one in self._tree.places(module, ref)):
+                self._note_odd(module, *odd)
             if ref.absolute:
                 self._follow(ref.path)
             elif ref.path.split(".")[0] in module.bound:
@@ -227,12 +140,10 @@ class _Reach:
             elif ref.path == "__import__":
                 self._whole_below(self._tree.package)
         for text in uses.texts:
-            if "." in self._tree.split(text)[0]:
+            if any("." in name for name, _ in self._tree.split(text)):
                 self._follow(text)
         for name in uses.odd:
-            if name in _UNREAD:
-                self._refuse(f"{name} in {module.name}")
-            self._whole_below(self._tree.package)
+            self._note_odd(module, name)
 
     def _want(self, module: Module, path: list[str]) -> None:
         """Takes in a name that a module binds, and what is behind it."""
@@ -251,16 +162,20 @@ class _Reach:
         if self._note_external(dotted):
             return
         self._load(dotted)
-        found, rest = self._tree.split(dotted)
-        module = self._tree.module(found) if found else None
-        if module and rest and rest[0] in module.bound:
-            self._want(module, rest)
-        elif module and rest and "__getattr__" in module.bound:
-            self._want(module, ["__getattr__"])
+        found, rest, bound = "", [dotted], False
+        for found, rest in self._tree.split(dotted):
+            module = self._tree.module(found)
+            bound = bool(rest) and rest[0] in module.bound
+            if bound:
+                self._want(module, rest)
+        if bound:
+            return
+        if rest and found and "__getattr__" in self._tree.module(found).bound:
+            self._want(self._tree.module(found), ["__getattr__"])
         elif any(self._tree.below(dotted)):
             self._whole_below(dotted)
-        elif module:
-            self._whole(module)
+        elif found:
+            self._whole(self._tree.module(found))
 
     def _note_external(self, dotted: str) -> bool:
         """Takes in a package outside; whether the name is of one."""
@@ -269,11 +184,17 @@ class _Reach:
             return False
         if not self._tree.is_framework(dotted):
             self.external.add(top)
-        if _is_one_of(dotted, _READING):
+        if is_one_of(dotted, _READING):
             self._refuse(dotted)
-        if _is_one_of(dotted, _HIDING):
+        if is_one_of(dotted, _HIDING):
             self._whole_below(self._tree.package)
         return True
+
+    def _note_odd(self, module: Module, *names: str) -> None:
+        for name in names:
+            if name in _UNREAD:
+                self._refuse(f"{name} in {module.name}")
+            self._whole_below(self._tree.package)
 
     def _whole(self, module: Module) -> None:
         """Takes in all that a module binds, and all that it does when it is loaded."""
@@ -294,15 +215,6 @@ class _Reach:
             f"code that {self._root} reaches uses {what}; what is read so is in no code key: "
             "make it a constant, an input or a setting"
         )
-
-
-def _is_one_of(dotted: str, names: Collection[str]) -> bool:
-    return any(dotted == name or dotted.startswith(f"{name}.") for name in names)
-
-
-def _module_name(package: str, folder: Path, file: Path) -> str:
-    parts = [package, *file.relative_to(folder).with_suffix("").parts]
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 # Through these any module can be reached by its name as a text.

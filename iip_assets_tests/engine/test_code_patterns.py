@@ -280,6 +280,18 @@ from pkg import b
 MODULES = [b]
 def f(): return MODULES[0].g()
 """,
+    "a name that is called as a module is": """
+# __init__
+from pkg.c import g as b
+# b
+def g(): return 0
+# c
+def g(): return <1|2>
+# a
+import pkg
+from pkg import b
+def f(): return b()
+""",
     "a module of a folder without an init": """
 # s.b
 def g(): return <1|2>
