@@ -42,5 +42,6 @@ def tracked_training(
         run_id=f"{name}-{work.provenance.get('action_key', '')[:12]}",
         config={**config, **work.provenance},
         group=tracking.group or None,
+        say=work.say,
     ) as logger:
         yield Around(machine, work.progress, scratch=work.scratch, logger=logger, say=work.say)
