@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,27 @@ def near_pairs(hashes: Sequence[str | None], *, within_bits: int) -> NDArray[np.
         found.append(np.stack([a[near], b[near]], axis=1))
     pairs: NDArray[np.int64] = places[np.concatenate(found)]
     return pairs
+
+
+def spanning_pairs(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The fewest of the pairs that join the same images: n - 1 of the n²/2 of n images all alike.
+
+    Where the two images of some pair stand in two splits, so do those of a pair that is kept.
+    """
+    parent: dict[str, str] = {}
+
+    def root(image_id: str) -> str:
+        while (above := parent.setdefault(image_id, image_id)) != image_id:
+            parent[image_id] = parent[above]
+            image_id = above
+        return image_id
+
+    kept = []
+    for one, other in pairs:
+        if root(one) != root(other):
+            parent[root(one)] = root(other)
+            kept.append((one, other))
+    return kept
 
 
 def _as_words(hashes: Sequence[str]) -> NDArray[np.uint64]:

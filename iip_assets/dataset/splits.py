@@ -113,20 +113,21 @@ def group_id(anchor: str) -> str:
     return hashlib.sha256(anchor.encode()).hexdigest()[:16]
 
 
-def leaks(splits: Splits, images: pl.DataFrame) -> list[str]:
+def leaks(splits: pl.DataFrame, images: pl.DataFrame, *, near: NearIds) -> list[str]:
     """Subjects and near duplicates that stand in two splits, in words; empty as it should be.
 
     Looks at subjects and pairs directly, not at groups, so that it does not trust what it checks.
 
     Args:
-        splits: What was dealt.
+        splits: image_id and split of every image that was dealt.
         images: image_id and subject_id of raw_dataset.
+        near: Pairs of near duplicates; `spanning_pairs` of them are enough.
     """
     import polars as pl
 
-    side = dict(splits.table.select("image_id", "split").iter_rows())
+    side = dict(splits.select("image_id", "split").iter_rows())
     torn = (
-        splits.table.join(images.select("image_id", "subject_id"), on="image_id")
+        splits.join(images.select("image_id", "subject_id"), on="image_id")
         .filter(pl.col("subject_id").is_not_null())
         .group_by("subject_id")
         .agg(pl.col("split").unique().sort())
@@ -136,7 +137,7 @@ def leaks(splits: Splits, images: pl.DataFrame) -> list[str]:
     found = [f"subject {name} in {' and '.join(sides)}" for name, sides in torn.iter_rows()]
     found += [
         f"near duplicates {one} in {side[one]} and {other} in {side[other]}"
-        for one, other in splits.near
+        for one, other in near
         if side[one] != side[other]
     ]
     return found

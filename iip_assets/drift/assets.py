@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
-from iip_assets.engine.asset import asset
-from iip_assets.engine.values import Check, CheckSpec, Report, Result, Rows, Setting, Skipped
+from iip_assets.engine.asset import asset, asset_check, describe
+from iip_assets.engine.values import CheckResult, MetadataValue, Report, Rows, Setting, Skipped
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-@asset(
-    room="drift",
-    kinds={"evidently"},
-    checks=[CheckSpec("drift_share", "no more features moved than drift.max_share allows")],
-)
+@asset(room="drift", kinds={"evidently"})
 def drift_report(
     raw_dataset: dict[str, pl.DataFrame],
     data_splits: pl.DataFrame,
@@ -24,9 +21,8 @@ def drift_report(
     columns: Annotated[tuple[str, ...], Setting("drift.columns")],
     threshold: Annotated[float, Setting("drift.threshold")],
     min_images: Annotated[int, Setting("drift.min_images")],
-    max_share: Annotated[float, Setting("drift.max_share")],
     seed: Annotated[int, Setting("drift.seed")],
-) -> Result[Report | Skipped]:
+) -> Report | Skipped:
     """How the newest batch differs from the training data: which features moved, and by how much.
 
     The report is Evidently's page. A feature counts as moved where its distance reaches the
@@ -34,44 +30,46 @@ def drift_report(
     """
     from iip_assets.drift.compare import compare_newest
 
-    outcome = compare_newest(
+    return compare_newest(
         raw_dataset["images"],
         data_splits,
         image_statistics,
         numbers=columns,
         threshold=threshold,
         min_images=min_images,
-        max_share=max_share,
         seed=seed,
     )
-    if isinstance(outcome, Skipped):
-        return Result(
-            outcome, checks=[Check("drift_share", passed=True, description=outcome.reason)]
-        )
+
+
+@describe(drift_report)
+def describe_drift_report(drift_report: Report) -> dict[str, MetadataValue]:
+    """Which features of the newest batch moved, and their distributions before and after."""
     from iip_assets.drift.figures import drift_figure
     from iip_assets.drift.wording import column_rows
     from iip_assets.engine.figures import figure_markdown
 
-    share = outcome.share_moved
-    figure = drift_figure(outcome.columns, outcome.batch)
-    return Result(
-        outcome.report,
-        metadata={
-            "batch": outcome.batch,
-            "batch_images": outcome.n_current,
-            "training_images": outcome.n_reference,
-            "share_moved": share,
-            "features": Rows(column_rows(outcome.columns)),
-            "not_compared": Rows(outcome.not_compared),
-            "before_and_after": figure_markdown(figure, "Distributions before and after"),
-        },
-        checks=[
-            Check(
-                "drift_share",
-                passed=share <= max_share,
-                severity="warning",
-                description=f"{share:.0%} of {len(outcome.columns)} features moved, "
-                f"{max_share:.0%} may",
-            )
-        ],
+    data: Mapping[str, Any] = drift_report.data
+    figure = drift_figure(data["columns"], data["batch"])
+    return {
+        "batch": data["batch"],
+        "batch_images": data["n_current"],
+        "training_images": data["n_reference"],
+        "share_moved": data["share_moved"],
+        "features": Rows(column_rows(data["columns"])),
+        "not_compared": Rows(data["not_compared"]),
+        "before_and_after": figure_markdown(figure, "Distributions before and after"),
+    }
+
+
+@asset_check(drift_report)
+def drift_share(
+    drift_report: Report, *, max_share: Annotated[float, Setting("drift.max_share")]
+) -> CheckResult:
+    """No more features moved than drift.max_share allows."""
+    data: Mapping[str, Any] = drift_report.data
+    share = data["share_moved"]
+    return CheckResult(
+        passed=share <= max_share,
+        severity="warning",
+        description=f"{share:.0%} of {len(data['columns'])} features moved, {max_share:.0%} may",
     )

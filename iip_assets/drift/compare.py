@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iip_assets.drift.batches import newest_against_training
@@ -15,29 +14,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-@dataclass(frozen=True)
-class Drift:
-    """The report and the numbers in it.
-
-    Attributes:
-        report: Evidently's page, and the data that make its version.
-        batch: Name of the newest batch.
-        n_reference: Training images.
-        n_current: Images of the batch.
-        share_moved: Share of the compared features that moved.
-        columns: A record for each compared feature, the farthest moved first.
-        not_compared: A record for each feature that could not be compared, with the reason.
-    """
-
-    report: Report
-    batch: str
-    n_reference: int
-    n_current: int
-    share_moved: float
-    columns: list[dict[str, Json]]
-    not_compared: list[dict[str, Json]]
-
-
 def compare_newest(
     images: pl.DataFrame,
     splits: pl.DataFrame,
@@ -46,9 +22,8 @@ def compare_newest(
     numbers: Sequence[str],
     threshold: float,
     min_images: int,
-    max_share: float,
     seed: int,
-) -> Drift | Skipped:
+) -> Report | Skipped:
     """Compares the newest batch with the training images of older ones.
 
     Args:
@@ -58,8 +33,13 @@ def compare_newest(
         numbers: Columns of image_statistics; the age is compared too.
         threshold: Distance from which a feature may count as moved.
         min_images: The fewest known values of a feature on each side.
-        max_share: Share of moved features that is still no drift of the whole.
         seed: Of the permutations that tell what chance gives.
+
+    Returns:
+        Evidently's page, and as its data: batch (the newest one's name), n_reference (training
+        images), n_current (images of the batch), share_moved of the compared features, columns (a
+        record for each of these, the farthest moved first), not_compared (name and reason of the
+        others). Or why there is nothing to compare.
     """
     sides = newest_against_training(images, splits)
     if isinstance(sides, Skipped):
@@ -85,25 +65,13 @@ def compare_newest(
     from iip_assets.drift.page import evidently_page
 
     moved = sum(1 for column in result.columns if column["moved"])
-    share = rounded(moved / len(result.columns))
-    page = evidently_page(
-        reference, current, result.columns, batch=sides.batch, max_share=max_share
-    )
+    page = evidently_page(reference, current, result.columns, batch=sides.batch)
     data: dict[str, Json] = {
         "batch": sides.batch,
         "n_reference": reference.height,
         "n_current": current.height,
-        "share_moved": share,
-        "max_share": max_share,
+        "share_moved": rounded(moved / len(result.columns)),
         "columns": list(result.columns),
         "not_compared": list(result.not_compared),
     }
-    return Drift(
-        Report(page, data),
-        sides.batch,
-        reference.height,
-        current.height,
-        share,
-        result.columns,
-        result.not_compared,
-    )
+    return Report(page, data)

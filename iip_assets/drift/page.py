@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from evidently import DataDefinition, Dataset, Report
+from evidently.presets import DataDriftPreset
 
 from iip_assets.drift.columns import clean_words
 
@@ -32,13 +34,25 @@ older batches. A feature counts as drifted where its distance reaches the thresh
 </header>"""
 
 
+class FeatureDrift(DataDriftPreset):
+    """Evidently's preset without its first line, a verdict on the whole batch.
+
+    How many features may move is for the asset's check to say: a page that said it too would be
+    made anew with every other `drift.max_share`.
+    """
+
+    def render(self, *args: Any, **options: Any) -> list[Any]:
+        """The widgets below that line."""
+        widgets: list[Any] = super().render(*args, **options)
+        return widgets[1:]
+
+
 def evidently_page(
     reference: pl.DataFrame,
     current: pl.DataFrame,
     columns: Sequence[dict[str, Any]],
     *,
     batch: str,
-    max_share: float,
 ) -> str:
     """The page as one HTML text, with all scripts inside.
 
@@ -47,20 +61,15 @@ def evidently_page(
         current: Likewise.
         columns: Records of `compare_sides`; at least one.
         batch: Name of the newest batch.
-        max_share: Share of moved features from which Evidently calls the whole batch drifted.
     """
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.presets import DataDriftPreset
-
     numbers = sorted(column["name"] for column in columns if column["kind"] == "number")
     words = sorted(column["name"] for column in columns if column["kind"] == "word")
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=words)
-    preset = DataDriftPreset(
+    preset = FeatureDrift(
         columns=[*numbers, *words],
         num_method="wasserstein",
         cat_method="jensenshannon",
         per_column_threshold={column["name"]: decisive(column) for column in columns},
-        drift_share=max_share,
     )
     sides = [
         Dataset.from_pandas(_to_pandas(frame, numbers, words), data_definition=definition)

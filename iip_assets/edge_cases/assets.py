@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
-from iip_assets.engine.asset import AssetContext, asset
-from iip_assets.engine.values import Result, Rows, Setting, Skipped
+from iip_assets.engine.asset import AssetContext, asset, describe
+from iip_assets.engine.values import MetadataValue, Noted, Rows, Setting, Skipped
+from iip_assets.settings import MaxMegapixels
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,23 +20,29 @@ def embedding_map(
     neighbors: Annotated[int, Setting("edge_cases.neighbors")],
     min_dist: Annotated[float, Setting("edge_cases.min_dist")],
     seed: Annotated[int, Setting("edge_cases.seed")],
-) -> Result[pl.DataFrame | Skipped]:
+) -> Noted[pl.DataFrame] | Skipped:
     """The images laid out by UMAP: what looks alike to the backbone lies together.
 
     Directions and distances between far groups mean little; look at what stands beside what.
     """
-    from iip_assets.edge_cases.figures import plain_map_figure
     from iip_assets.edge_cases.umap_map import map_images
-    from iip_assets.engine.figures import figure_markdown
 
     if image_embeddings.is_empty():
-        return Result(Skipped("there are no images to lay out"))
+        return Skipped("there are no images to lay out")
     result = map_images(image_embeddings, neighbors=neighbors, min_dist=min_dist, seed=seed)
-    plot = figure_markdown(plain_map_figure(result.table), "Map of all images by similarity")
-    return Result(
-        result.table,
-        metadata={"rows": result.table.height, "method": result.note, "map": plot},
-    )
+    return Noted(result.table, notes={"method": result.note})
+
+
+@describe(embedding_map)
+def describe_embedding_map(
+    embedding_map: pl.DataFrame, notes: Mapping[str, Any]
+) -> dict[str, MetadataValue]:
+    """The map, and how it was made."""
+    from iip_assets.edge_cases.figures import plain_map_figure
+    from iip_assets.engine.figures import figure_markdown
+
+    plot = figure_markdown(plain_map_figure(embedding_map), "Map of all images by similarity")
+    return {"rows": embedding_map.height, "method": notes["method"], "map": plot}
 
 
 @asset(room="edge_cases", kinds={"hdbscan", "polars"})
@@ -46,55 +54,66 @@ def edge_case_clusters(
     *,
     neighbors: Annotated[int, Setting("edge_cases.neighbors")],
     min_cluster_size: Annotated[int, Setting("edge_cases.min_cluster_size")],
-    edge_share: Annotated[float, Setting("edge_cases.edge_share")],
     sheet_images: Annotated[int, Setting("edge_cases.sheet_images")],
     seed: Annotated[int, Setting("edge_cases.seed")],
-    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
-    work: AssetContext,
-) -> Result[pl.DataFrame]:
+) -> pl.DataFrame:
     """Groups of similar images (HDBSCAN), small ones being edge cases; outlier scores (GLOSH).
 
     A contact sheet shows typical members of each group and the strongest outliers.
     """
-    from iip_assets.dataset.store import ImageStore
     from iip_assets.edge_cases.clusters import cluster_images
-    from iip_assets.edge_cases.figures import map_figure
-    from iip_assets.edge_cases.selection import exemplars_by_cluster, strongest_outliers
-    from iip_assets.edge_cases.sheet_text import cluster_sheets, outlier_sheet
-    from iip_assets.edge_cases.summary import summarize_clusters
-    from iip_assets.engine.figures import figure_markdown
 
-    clusters = cluster_images(
+    del raw_dataset, image_statistics, embedding_map  # the description alone reads them
+    return cluster_images(
         image_embeddings,
         neighbors=neighbors,
         min_cluster_size=min_cluster_size,
         exemplars=sheet_images,
         seed=seed,
     )
+
+
+@describe(edge_case_clusters)
+def describe_edge_case_clusters(
+    edge_case_clusters: pl.DataFrame,
+    raw_dataset: dict[str, pl.DataFrame],
+    image_statistics: pl.DataFrame,
+    embedding_map: pl.DataFrame,
+    *,
+    edge_share: Annotated[float, Setting("edge_cases.edge_share")],
+    sheet_images: Annotated[int, Setting("edge_cases.sheet_images")],
+    max_megapixels: MaxMegapixels,
+    context: AssetContext,
+) -> dict[str, MetadataValue]:
+    """The map by cluster, what each cluster has in common, and the pictures themselves."""
+    from iip_assets.dataset.store import ImageStore
+    from iip_assets.edge_cases.figures import map_figure
+    from iip_assets.edge_cases.selection import exemplars_by_cluster, strongest_outliers
+    from iip_assets.edge_cases.sheet_text import cluster_sheets, outlier_sheet
+    from iip_assets.edge_cases.summary import summarize_clusters
+    from iip_assets.engine.figures import figure_markdown
+
+    clusters = edge_case_clusters
     summary = summarize_clusters(
         clusters, raw_dataset["images"], image_statistics, edge_share=edge_share
     )
     chosen = exemplars_by_cluster(clusters)
     outliers = strongest_outliers(clusters, n=2 * sheet_images)
-    store = ImageStore.open(work.root)
+    store = ImageStore.open(context.root)
     store.fetch([*outliers, *(image_id for ids in chosen.values() for image_id in ids)])
     found = summary.filter(summary["cluster"] >= 0)
-    return Result(
-        clusters,
-        metadata={
-            "rows": clusters.height,
-            "clusters": found.height,
-            "edge_case_groups": int(found["edge_case"].sum()),
-            "images_in_no_cluster": int((clusters["cluster"] < 0).sum()),
-            "map": figure_markdown(
-                map_figure(embedding_map, clusters), "Map of all images, coloured by cluster"
-            ),
-            "summary": Rows(summary.to_dicts()),
-            "contact_sheets": cluster_sheets(
-                chosen, summary, read=store.read, max_megapixels=max_megapixels
-            ),
-            "strongest_outliers": outlier_sheet(
-                outliers, read=store.read, max_megapixels=max_megapixels
-            ),
-        },
-    )
+    figure = map_figure(embedding_map, clusters)
+    return {
+        "rows": clusters.height,
+        "clusters": found.height,
+        "edge_case_groups": int(found["edge_case"].sum()),
+        "images_in_no_cluster": int((clusters["cluster"] < 0).sum()),
+        "map": figure_markdown(figure, "Map of all images, coloured by cluster"),
+        "summary": Rows(summary.to_dicts()),
+        "contact_sheets": cluster_sheets(
+            chosen, summary, read=store.read, max_megapixels=max_megapixels
+        ),
+        "strongest_outliers": outlier_sheet(
+            outliers, read=store.read, max_megapixels=max_megapixels
+        ),
+    }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
-from iip_assets.engine.asset import AssetContext, asset
-from iip_assets.engine.values import Check, CheckSpec, Files, Result, Setting
+from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
+from iip_assets.engine.values import CheckResult, Files, MetadataValue, Noted, Setting
+from iip_assets.settings import Compute, MaxMegapixels
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,98 +24,95 @@ def embedding_backbone(
     checkpoint_sha256: Annotated[str, Setting("embeddings.checkpoint_sha256")],
     width: Annotated[int, Setting("embeddings.width")],
     height: Annotated[int, Setting("embeddings.height")],
-    work: AssetContext,
-) -> Result[Files]:
+    context: AssetContext,
+) -> Files:
     """The network that turns a picture into numbers, exported to ONNX and checked against torch.
 
     Its weights come from a Python package or from a file of the workspace; nothing is downloaded.
     """
-    import json
-
     from iip_assets.embeddings.backbone import build_backbone
 
     parts = build_backbone(
         model,
         checkpoint=checkpoint,
         checkpoint_sha256=checkpoint_sha256,
-        root=work.root,
+        root=context.root,
         width=width,
         height=height,
     )
-    card = json.loads(parts["card.json"])
-    files = Files(parts, version_of=("backbone.safetensors", "card.json"))
-    return Result(files, metadata={**card, "onnx_megabytes": len(parts["backbone.onnx"]) / 1e6})
+    return Files(parts, version_of=("backbone.safetensors", "card.json"))
 
 
-@asset(
-    room="embeddings",
-    kinds={"onnx", "polars"},
-    checks=[CheckSpec("all_embedded", "Every picture that could be decoded has an embedding.")],
-)
+@describe(embedding_backbone)
+def describe_embedding_backbone(embedding_backbone: Files) -> dict[str, MetadataValue]:
+    """The backbone's card, and how large its ONNX file is."""
+    import json
+
+    parts = embedding_backbone.parts
+    return {**json.loads(parts["card.json"]), "onnx_megabytes": len(parts["backbone.onnx"]) / 1e6}
+
+
+@asset(room="embeddings", kinds={"onnx", "polars"})
 def image_embeddings(
     embedding_backbone: Files,
     image_fingerprints: pl.DataFrame,
     *,
-    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
+    max_megapixels: MaxMegapixels,
     batch_size: Annotated[int, Setting("embeddings.batch_size")],
-    device: Annotated[Literal["auto", "cpu", "cuda"], Setting("compute.device")],
-    threads: Annotated[int, Setting("compute.threads")],
-    work: AssetContext,
-) -> Result[pl.DataFrame]:
+    compute: Compute,
+    context: AssetContext,
+) -> Noted[pl.DataFrame]:
     """What each picture looks like, as numbers, for the map, the clusters and the filter.
 
     A picture is embedded once: the row's key is its bytes and the backbone.
     """
-    import polars as pl
-
     from iip_assets.dataset.store import ImageStore
     from iip_assets.embeddings.device import core_count, resolve_device
     from iip_assets.embeddings.embed import embed_chunk
     from iip_assets.embeddings.embedder import open_embedder
-    from iip_assets.embeddings.table import backbone_digest, embedding_table
+    from iip_assets.embeddings.table import backbone_digest, decodable_images, embedding_table
 
-    where = resolve_device(device)
-    rows = (
-        image_fingerprints.filter(pl.col("problem").is_null())
-        .select("image_id")
-        .unique()
-        .sort("image_id")
-    )
-    store = ImageStore.open(work.root)
+    device = resolve_device(compute.device)
+    rows = decodable_images(image_fingerprints)
+    store = ImageStore.open(context.root)
     store.fetch(rows["image_id"].to_list())
-    filled = work.fill(
+    filled = context.fill(
         "image_embeddings",
         rows,
         embed_chunk,
         given={
             "backbone": backbone_digest(embedding_backbone),
-            "backend": "onnxruntime" if where == "cpu" else "torch-cuda",
+            "backend": "onnxruntime" if device == "cpu" else "torch-cuda",
             "max_megapixels": max_megapixels,
         },
         tools={
             "embedder": open_embedder(
-                embedding_backbone.parts, device=where, batch_size=batch_size
+                embedding_backbone.parts, device=device, batch_size=batch_size
             ),
             "store": store,
-            "threads": core_count(threads),
+            "threads": core_count(compute.threads),
         },
         chunk=_CHUNK,
     )
-    table = embedding_table(filled.frame)
-    return Result(
-        table,
-        metadata={
-            "rows": table.height,
-            "device": where,
-            "images_computed": filled.computed,
-            "images_reused": filled.reused,
-        },
-        checks=[
-            Check(
-                "all_embedded",
-                passed=table.height == rows.height,
-                severity="warning",
-                description=f"{rows.height - table.height} of {rows.height} pictures have none",
-            )
-        ],
+    return Noted(embedding_table(filled.frame), notes={"device": device})
+
+
+@describe(image_embeddings)
+def describe_image_embeddings(
+    image_embeddings: pl.DataFrame, notes: Mapping[str, Any]
+) -> dict[str, MetadataValue]:
+    """How many pictures have an embedding, and on which device they were computed."""
+    return {"rows": image_embeddings.height, "device": notes["device"]}
+
+
+@asset_check(image_embeddings)
+def all_embedded(image_embeddings: pl.DataFrame, image_fingerprints: pl.DataFrame) -> CheckResult:
+    """Every picture that could be decoded has an embedding."""
+    from iip_assets.embeddings.table import decodable_images
+
+    wanted, found = decodable_images(image_fingerprints).height, image_embeddings.height
+    return CheckResult(
+        passed=found == wanted,
+        severity="warning",
+        description=f"{wanted - found} of {wanted} pictures have none",
     )

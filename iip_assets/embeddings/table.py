@@ -1,4 +1,4 @@
-"""The table of embeddings, and the digest that says which backbone made it."""
+"""The tables around embeddings: which pictures get one, theirs, and which backbone made them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ import hashlib
 import polars as pl
 
 from iip_assets.engine.values import Files
+
+
+def decodable_images(fingerprints: pl.DataFrame) -> pl.DataFrame:
+    """`image_id` of every picture that can be decoded, once each, sorted.
+
+    Args:
+        fingerprints: `image_id`, `problem`.
+    """
+    decodable = fingerprints.filter(pl.col("problem").is_null())
+    return decodable.select("image_id").unique().sort("image_id")
 
 
 def embedding_table(frame: pl.DataFrame) -> pl.DataFrame:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
-from iip_assets.engine.asset import Source, AssetContext, asset
+from iip_assets.engine.asset import AssetContext, Source, asset, asset_check, describe
 from iip_assets.engine.values import (
-    Check,
-    CheckSpec,
+    CheckResult,
     Files,
+    MetadataValue,
+    Noted,
     Report,
-    Result,
     Rows,
     Setting,
     Skipped,
@@ -20,7 +21,15 @@ from iip_assets.release.registry_source import (
     observe_registry,
     registered_actions,
 )
-from iip_assets.settings import EvaluationSettings, ReleaseSettings
+from iip_assets.settings import (
+    AgeBands,
+    CoverageTolerance,
+    Evaluation,
+    MaskClasses,
+    MaxMegapixels,
+    ReleaseSettings,
+    Threads,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,13 +52,7 @@ model_registry = Source(
 )
 
 
-@asset(
-    room="release",
-    kinds={"onnx", "polars"},
-    checks=[
-        CheckSpec("no_worse_than_before", "The present models are no worse than earlier versions."),
-    ],
-)
+@asset(room="release", kinds={"onnx", "polars"})
 def model_versions(
     model_registry: RegistryState,
     iris_filter_model: Files | Skipped,
@@ -61,13 +64,13 @@ def model_versions(
     background_stats: pl.DataFrame,
     *,
     rules: Annotated[ReleaseSettings, Setting("release")],
-    judgement: Annotated[EvaluationSettings, Setting("evaluation")],
-    age_bands: Annotated[tuple[int, ...], Setting("slices.age_bands")],
-    classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
-    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
-    threads: Annotated[int, Setting("compute.threads")],
-    work: AssetContext,
-) -> Result[dict[str, pl.DataFrame]]:
+    judgement: Evaluation,
+    age_bands: AgeBands,
+    classes: MaskClasses,
+    max_megapixels: MaxMegapixels,
+    threads: Threads,
+    context: AssetContext,
+) -> Noted[dict[str, pl.DataFrame]]:
     """Every version of both models on the same test pictures, and the promotion gate's word.
 
     A picture counts only if no version was trained or chosen on it.
@@ -75,13 +78,11 @@ def model_versions(
     from iip_assets.dataset.slices import slice_table
     from iip_assets.dataset.store import ImageStore
     from iip_assets.embeddings.device import core_count
-    from iip_assets.engine.figures import figure_markdown
-    from iip_assets.release import contenders as versions
+    from iip_assets.release.contenders import tables_of
     from iip_assets.release.gate import rules_of
-    from iip_assets.release.history_figure import history_figure
     from iip_assets.release.side_by_side import Pictures, compare_model
 
-    store = ImageStore.open(work.root)
+    store = ImageStore.open(context.root)
     pictures = Pictures(
         held_out_pictures.join(data_splits.select("image_id", "group_id"), on="image_id"),
         slice_table(
@@ -102,7 +103,7 @@ def model_versions(
             pictures,
             asked,
             classes=classes,
-            fill=work.fill,
+            fill=context.fill,
             threads=core_count(threads),
             chunk=_CHUNK,
         )
@@ -111,29 +112,43 @@ def model_versions(
             ("segmenter", segmentation_model),
         )
     ]
-    tables = versions.tables_of(
+    tables = tables_of(
         [row for one in found for row in one.history], [gate for one in found for gate in one.gate]
     )
-    worse = versions.worse_than_before(tables["history"])
-    return Result(
-        tables,
-        metadata={
-            "rows": tables["history"].height,
-            "versions": Rows(versions.history_summary(tables["history"])),
-            "gate": Rows(versions.gate_summary(tables["gate"])),
-            "left_out": Rows([row for one in found for row in one.left_out]),
-            "history_plot": figure_markdown(
-                history_figure(tables["history"]), "every version on the same test pictures"
-            ),
-        },
-        checks=[
-            Check(
-                "no_worse_than_before",
-                passed=not worse,
-                severity="warning",
-                description="; ".join(worse) or "no earlier version is surely better",
-            )
-        ],
+    return Noted(tables, notes={"left_out": [row for one in found for row in one.left_out]})
+
+
+@describe(model_versions)
+def describe_model_versions(
+    model_versions: dict[str, pl.DataFrame], notes: Mapping[str, Any]
+) -> dict[str, MetadataValue]:
+    """All versions beside each other, the gate's word on each, and who could not be compared."""
+    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.release.contenders import gate_summary, history_summary
+    from iip_assets.release.history_figure import history_figure
+
+    history = model_versions["history"]
+    return {
+        "rows": history.height,
+        "versions": Rows(history_summary(history)),
+        "gate": Rows(gate_summary(model_versions["gate"])),
+        "left_out": Rows(notes["left_out"]),
+        "history_plot": figure_markdown(
+            history_figure(history), "every version on the same test pictures"
+        ),
+    }
+
+
+@asset_check(model_versions)
+def no_worse_than_before(model_versions: dict[str, pl.DataFrame]) -> CheckResult:
+    """The present models are no worse than earlier versions."""
+    from iip_assets.release.contenders import worse_than_before
+
+    worse = worse_than_before(model_versions["history"])
+    return CheckResult(
+        passed=not worse,
+        severity="warning",
+        description="; ".join(worse) or "no earlier version is surely better",
     )
 
 
@@ -159,10 +174,10 @@ def pipeline_report(
     drift_report: Report | Skipped,
     *,
     edge_share: Annotated[float, Setting("edge_cases.edge_share")],
-    tolerance: Annotated[float, Setting("coverage.tolerance")],
-    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
-    work: AssetContext,
-) -> Result[Report]:
+    tolerance: CoverageTolerance,
+    max_megapixels: MaxMegapixels,
+    context: AssetContext,
+) -> Report:
     """One page that ties the graph together: data, models, failures, drift, what to do next.
 
     It says which assets were skipped, and why. The page loads nothing and can be mailed as one
@@ -193,18 +208,21 @@ def pipeline_report(
         drift_report=drift_report,
     )
     content = report_content(inputs, edge_share=edge_share)
-    store = ImageStore.open(work.root)
+    store = ImageStore.open(context.root)
     store.fetch(pictured_images(content))
-    report = pipeline_page(
+    return pipeline_page(
         inputs, content, read=store.read, max_megapixels=max_megapixels, tolerance=tolerance
     )
-    return Result(
-        report,
-        metadata={
-            "headlines": Rows(content["headlines"]),
-            "next_steps": Rows(content["next_steps"]),
-            "rejected_without_label": Rows((content.get("passing") or {}).get("to_label", [])),
-            "skipped": Rows(content["skipped"]),
-            "page_bytes": len(report.html.encode()),
-        },
-    )
+
+
+@describe(pipeline_report)
+def describe_pipeline_report(pipeline_report: Report) -> dict[str, MetadataValue]:
+    """The page's headlines, what to do next, and what the page lacks."""
+    content: Mapping[str, Any] = pipeline_report.data
+    return {
+        "headlines": Rows(content["headlines"]),
+        "next_steps": Rows(content["next_steps"]),
+        "rejected_without_label": Rows((content.get("passing") or {}).get("to_label", [])),
+        "skipped": Rows(content["skipped"]),
+        "page_bytes": len(pipeline_report.html.encode()),
+    }

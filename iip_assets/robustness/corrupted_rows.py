@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from iip_assets.dataset.decode import decode_image, decode_mask
 from iip_assets.dataset.reading import Reader
+from iip_assets.engine.values import Files, Skipped
 from iip_assets.models.filter_pixels import FilterFromPixels
 from iip_assets.models.preprocess import mask_confusion
 from iip_assets.models.segmentation import Segmenter
+from iip_assets.models.summaries import model_digest
 from iip_assets.robustness.corruptions import SEVERITIES, corrupt
 
 # Larger pictures are shrunk first: corruptions are defined at about this size.
@@ -26,10 +28,26 @@ Pair = tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
 
 @dataclass(frozen=True)
 class Models:
-    """The models that there are, opened."""
+    """The models that there are, opened, and what tells them from others."""
 
     filter: FilterFromPixels | None
+    filter_digest: str | None
     segmenter: Segmenter | None
+    segmenter_digest: str | None
+
+
+def open_models(
+    filter_model: Files | Skipped, segmenter_model: Files | Skipped, *, threads: int
+) -> Models:
+    """Opens those that were not skipped."""
+    the_filter = filter_digest = segmenter = segmenter_digest = None
+    if not isinstance(filter_model, Skipped):
+        the_filter = FilterFromPixels(filter_model.parts, threads=threads)
+        filter_digest = model_digest(filter_model)
+    if not isinstance(segmenter_model, Skipped):
+        segmenter = Segmenter(segmenter_model.parts, threads=threads)
+        segmenter_digest = model_digest(segmenter_model)
+    return Models(the_filter, filter_digest, segmenter, segmenter_digest)
 
 
 def variants(corruptions: Sequence[str]) -> list[tuple[str, int]]:

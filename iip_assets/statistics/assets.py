@@ -4,59 +4,61 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from iip_assets.engine.asset import AssetContext, asset
-from iip_assets.engine.values import Check, CheckSpec, Result, Rows, Setting
-from iip_assets.settings import CoverageSettings
+from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
+from iip_assets.engine.values import CheckResult, MetadataValue, Rows, Setting
+from iip_assets.settings import AgeBands, CoverageTolerance, MaskClasses, MaxMegapixels
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-@asset(
-    room="statistics",
-    kinds={"opencv", "lancedb"},
-    checks=[CheckSpec("measured_share", "Enough of the images can be decoded and measured.")],
-)
+@asset(room="statistics", kinds={"opencv", "lancedb"})
 def image_statistics(
     raw_dataset: dict[str, pl.DataFrame],
     *,
-    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
-    mask_classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
-    max_undecodable_share: Annotated[float, Setting("dataset.max_undecodable_share")],
-    work: AssetContext,
-) -> Result[pl.DataFrame]:
+    max_megapixels: MaxMegapixels,
+    mask_classes: MaskClasses,
+    context: AssetContext,
+) -> pl.DataFrame:
     """Light, colour, detail, noise and background of every image; the eye where masked."""
     from iip_assets.dataset.store import ImageStore
     from iip_assets.statistics.measure import measure_images
-    from iip_assets.statistics.tables import measured_share, spread_rows, statistics_table
+    from iip_assets.statistics.tables import statistics_table
 
-    filled = work.fill(
+    filled = context.fill(
         "image_statistics",
         raw_dataset["images"].select("image_id", "mask_id"),
         measure_images,
         given={"max_megapixels": max_megapixels, "mask_classes": list(mask_classes)},
-        tools={"store": ImageStore.open(work.root)},
+        tools={"store": ImageStore.open(context.root)},
         chunk=512,
     )
-    table = statistics_table(filled.frame)
-    share = measured_share(table)
-    return Result(
-        table,
-        metadata={
-            "rows": table.height,
-            "images_computed": filled.computed,
-            "images_reused": filled.reused,
-            "spread": Rows(spread_rows(table)),
-        },
-        checks=[
-            Check(
-                "measured_share",
-                passed=share >= 1 - max_undecodable_share,
-                severity="warning",
-                description=f"{share:.1%} of {table.height:,} images could be measured",
-                metadata={"share": share},
-            )
-        ],
+    return statistics_table(filled.frame)
+
+
+@describe(image_statistics)
+def describe_image_statistics(image_statistics: pl.DataFrame) -> dict[str, MetadataValue]:
+    """How widely each measure is spread."""
+    from iip_assets.statistics.tables import spread_rows
+
+    return {"rows": image_statistics.height, "spread": Rows(spread_rows(image_statistics))}
+
+
+@asset_check(image_statistics)
+def measured_share(
+    image_statistics: pl.DataFrame,
+    *,
+    max_undecodable_share: Annotated[float, Setting("dataset.max_undecodable_share")],
+) -> CheckResult:
+    """Enough of the images can be decoded and measured."""
+    from iip_assets.statistics.tables import measured_share as share_of
+
+    share = share_of(image_statistics)
+    return CheckResult(
+        passed=share >= 1 - max_undecodable_share,
+        severity="warning",
+        description=f"{share:.1%} of {image_statistics.height:,} images could be measured",
+        metadata={"share": share},
     )
 
 
@@ -67,31 +69,39 @@ def lighting_stats(
     dark_below: Annotated[float, Setting("statistics.dark_below")],
     bright_above: Annotated[float, Setting("statistics.bright_above")],
     uneven_above: Annotated[float, Setting("statistics.uneven_above")],
-) -> Result[pl.DataFrame]:
+) -> pl.DataFrame:
     """How each image is lit: dark, normal, bright or uneven."""
-    from iip_assets.engine.figures import figure_markdown
-    from iip_assets.statistics.figures import lighting_figure
-    from iip_assets.statistics.lighting import LIGHTING, lighting_table
-    from iip_assets.statistics.word_counts import word_counts
+    from iip_assets.statistics.lighting import lighting_table
 
-    table = lighting_table(
+    return lighting_table(
         image_statistics,
         dark_below=dark_below,
         bright_above=bright_above,
         uneven_above=uneven_above,
     )
+
+
+@describe(lighting_stats)
+def describe_lighting_stats(
+    lighting_stats: pl.DataFrame,
+    image_statistics: pl.DataFrame,
+    *,
+    dark_below: Annotated[float, Setting("statistics.dark_below")],
+    bright_above: Annotated[float, Setting("statistics.bright_above")],
+) -> dict[str, MetadataValue]:
+    """How many images are lit how, and the brightness behind it."""
+    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.statistics.figures import lighting_figure
+    from iip_assets.statistics.lighting import LIGHTING
+    from iip_assets.statistics.word_counts import word_counts
+
     limits = {"dark below": dark_below, "bright above": bright_above}
-    figure = lighting_figure(image_statistics, table, limits=limits)
-    return Result(
-        table,
-        metadata={
-            "rows": table.height,
-            "counts": Rows(word_counts(table, "lighting", LIGHTING)),
-            "plot": figure_markdown(
-                figure, "Brightness by lighting, and brightness against contrast"
-            ),
-        },
-    )
+    figure = lighting_figure(image_statistics, lighting_stats, limits=limits)
+    return {
+        "rows": lighting_stats.height,
+        "counts": Rows(word_counts(lighting_stats, "lighting", LIGHTING)),
+        "plot": figure_markdown(figure, "Brightness by lighting, and brightness against contrast"),
+    }
 
 
 @asset(room="statistics", kinds={"polars"})
@@ -100,73 +110,86 @@ def background_stats(
     *,
     plain_below: Annotated[float, Setting("statistics.plain_background_below")],
     cluttered_above: Annotated[float, Setting("statistics.cluttered_background_above")],
-) -> Result[pl.DataFrame]:
+) -> pl.DataFrame:
     """What each eye stands before: plain, textured or cluttered, by the edges along the border."""
+    from iip_assets.statistics.background import background_table
+
+    return background_table(
+        image_statistics, plain_below=plain_below, cluttered_above=cluttered_above
+    )
+
+
+@describe(background_stats)
+def describe_background_stats(background_stats: pl.DataFrame) -> dict[str, MetadataValue]:
+    """How many images have which background."""
     from iip_assets.engine.figures import figure_markdown
-    from iip_assets.statistics.background import BACKGROUNDS, background_table
+    from iip_assets.statistics.background import BACKGROUNDS
     from iip_assets.statistics.figures import background_figure
     from iip_assets.statistics.word_counts import word_counts
 
-    table = background_table(
-        image_statistics, plain_below=plain_below, cluttered_above=cluttered_above
-    )
-    return Result(
-        table,
-        metadata={
-            "rows": table.height,
-            "counts": Rows(word_counts(table, "background", BACKGROUNDS)),
-            "plot": figure_markdown(background_figure(table), "Share of images by background"),
-        },
-    )
+    figure = background_figure(background_stats)
+    return {
+        "rows": background_stats.height,
+        "counts": Rows(word_counts(background_stats, "background", BACKGROUNDS)),
+        "plot": figure_markdown(figure, "Share of images by background"),
+    }
 
 
-@asset(
-    room="statistics",
-    kinds={"polars"},
-    checks=[CheckSpec("coverage_at_target", "Every value with a target share comes near it.")],
-)
+@asset(room="statistics", kinds={"polars"})
 def demographic_stats(
     raw_dataset: dict[str, pl.DataFrame],
     *,
-    coverage: Annotated[CoverageSettings, Setting("coverage")],
-    age_bands: Annotated[tuple[int, ...], Setting("slices.age_bands")],
-) -> Result[pl.DataFrame]:
+    target: Annotated[dict[str, dict[str, float]], Setting("coverage.target")],
+    min_images: Annotated[int, Setting("coverage.min_images")],
+    age_bands: AgeBands,
+) -> pl.DataFrame:
     """Who is in the data: counts and coverage by axis and intersection, beside the target mix."""
     from iip_assets.dataset.slices import slice_table
-    from iip_assets.engine.figures import figure_markdown
-    from iip_assets.statistics.coverage import coverage_shortfalls, coverage_words
-    from iip_assets.statistics.demographic_figures import coverage_figure, intersection_figure
     from iip_assets.statistics.demographics import DEMOGRAPHIC_AXES, demographic_table
 
     images = raw_dataset["images"]
     slices = slice_table(images, age_bands=age_bands, axes=DEMOGRAPHIC_AXES)
-    table = demographic_table(
-        images, slices, target=coverage.target, min_images=coverage.min_images
-    )
-    short = coverage_shortfalls(table, tolerance=coverage.tolerance)
-    words = coverage_words(table, tolerance=coverage.tolerance)
+    return demographic_table(images, slices, target=target, min_images=min_images)
+
+
+@describe(demographic_stats)
+def describe_demographic_stats(
+    demographic_stats: pl.DataFrame,
+    *,
+    tolerance: CoverageTolerance,
+    min_images: Annotated[int, Setting("coverage.min_images")],
+) -> dict[str, MetadataValue]:
+    """How near each value comes to its target, and how many images intersections have."""
+    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.statistics.coverage import coverage_words
+    from iip_assets.statistics.demographic_figures import coverage_figure, intersection_figure
+
     pairs = [("age_band", "gender"), ("age_band", "ethnicity"), ("gender", "ethnicity")]
-    return Result(
-        table,
-        metadata={
-            "rows": table.height,
-            "coverage": words,
-            "plot": figure_markdown(
-                coverage_figure(table, tolerance=coverage.tolerance),
-                "Shares by axis, beside their targets",
-            ),
-            "intersections": figure_markdown(
-                intersection_figure(table, pairs, min_images=coverage.min_images),
-                "Counts of images in the cells of two axes",
-            ),
-        },
-        checks=[
-            Check(
-                "coverage_at_target",
-                passed=short.is_empty(),
-                severity="warning",
-                description=words,
-                metadata={"below_target": Rows(short.head(20).to_dicts())},
-            )
-        ],
+    return {
+        "rows": demographic_stats.height,
+        "coverage": coverage_words(demographic_stats, tolerance=tolerance),
+        "plot": figure_markdown(
+            coverage_figure(demographic_stats, tolerance=tolerance),
+            "Shares by axis, beside their targets",
+        ),
+        "intersections": figure_markdown(
+            intersection_figure(demographic_stats, pairs, min_images=min_images),
+            "Counts of images in the cells of two axes",
+        ),
+    }
+
+
+@asset_check(demographic_stats)
+def coverage_at_target(
+    demographic_stats: pl.DataFrame, *, tolerance: CoverageTolerance
+) -> CheckResult:
+    """Every value with a target share comes near it."""
+    from iip_assets.statistics.coverage import coverage_shortfalls, coverage_words
+
+    short = coverage_shortfalls(demographic_stats, tolerance=tolerance)
+    return CheckResult(
+        passed=short.is_empty(),
+        severity="warning",
+        description=coverage_words(demographic_stats, tolerance=tolerance),
+        metadata={"below_target": Rows(short.head(20).to_dicts())},
     )

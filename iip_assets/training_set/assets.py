@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from iip_assets.engine.asset import asset
-from iip_assets.engine.values import Result, Rows, Setting, Skipped
-from iip_assets.settings import TrainingSetSettings
+from iip_assets.engine.asset import asset, describe
+from iip_assets.engine.values import MetadataValue, Rows, Setting, Skipped
+from iip_assets.settings import AgeBands, TrainingSetSettings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,17 +18,13 @@ def rebalanced_training_set(
     data_splits: pl.DataFrame,
     *,
     balance: Annotated[TrainingSetSettings, Setting("training_set")],
-    age_bands: Annotated[tuple[int, ...], Setting("slices.age_bands")],
+    age_bands: AgeBands,
     target: Annotated[dict[str, dict[str, float]], Setting("coverage.target")],
-) -> Result[pl.DataFrame | Skipped]:
+) -> pl.DataFrame | Skipped:
     """What the models learn from: the train split, weighted so that rare cells count."""
-    import polars as pl
-
     from iip_assets.dataset.slices import slice_table
-    from iip_assets.engine.figures import figure_markdown
-    from iip_assets.training_set.figures import cells_figure
     from iip_assets.training_set.memory import memory_table
-    from iip_assets.training_set.rebalanced import balance_rows, cell_summary, rebalanced_table
+    from iip_assets.training_set.rebalanced import rebalanced_table
 
     images = raw_dataset["images"]
     table = rebalanced_table(
@@ -46,19 +42,29 @@ def rebalanced_training_set(
         ),
     )
     if table.is_empty():
-        return Result(
-            Skipped("no image of the train split has a mask or a label full, partial or none")
-        )
+        return Skipped("no image of the train split has a mask or a label full, partial or none")
+    return table
+
+
+@describe(rebalanced_training_set)
+def describe_rebalanced_training_set(
+    rebalanced_training_set: pl.DataFrame,
+    *,
+    max_weight: Annotated[float, Setting("training_set.max_weight")],
+) -> dict[str, MetadataValue]:
+    """What weighting does to each cell, and how many images the training set is worth."""
+    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.training_set.figures import cells_figure
+    from iip_assets.training_set.rebalanced import balance_rows, cell_summary
+
+    table = rebalanced_training_set
     summary = cell_summary(table)
-    return Result(
-        table,
-        metadata={
-            "rows": table.height,
-            "forgotten": table.filter(pl.col("remembered") == 0).height,
-            "cells": summary.drop_nulls("cell").height,
-            "effective_sample_size": Rows(balance_rows(table, max_weight=balance.max_weight)),
-            "plot": figure_markdown(
-                cells_figure(summary), "Share of each cell before and after weighting"
-            ),
-        },
-    )
+    return {
+        "rows": table.height,
+        "forgotten": table.filter(table["remembered"] == 0).height,
+        "cells": summary.drop_nulls("cell").height,
+        "effective_sample_size": Rows(balance_rows(table, max_weight=max_weight)),
+        "plot": figure_markdown(
+            cells_figure(summary), "Share of each cell before and after weighting"
+        ),
+    }

@@ -1,7 +1,9 @@
 """The data side of the graph on DVC data: what is hostile is quarantined, the run goes on."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from iip_assets.dataset import assets
 from iip_assets.dataset.fingerprints import fingerprint_images
 from iip_assets.dataset.manifest import load_data, observe_data
-from iip_assets.engine.values import Markdown, Result
+from iip_assets.engine.values import CheckResult, Markdown
 from iip_assets.settings import DatasetSettings, SplitSettings
 from iip_assets_tests.dataset.conftest import dvc
 from iip_assets_tests.dataset.pictures import encoded, png_header, scene
@@ -25,8 +27,8 @@ class Filled:
 
 
 @dataclass
-class PlainWork:
-    """A workshop that computes everything at once and remembers nothing."""
+class PlainContext:
+    """Computes everything at once and remembers nothing."""
 
     root: Path
 
@@ -40,41 +42,65 @@ class PlainWork:
         )
 
 
-def run(workspace: Path) -> dict[str, Result]:
+@dataclass
+class Made:
+    """What came of an asset: its value, and what was said of it."""
+
+    value: Any
+    metadata: dict[str, Any]
+    checks: dict[str, CheckResult] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> dict[str, bool]:
+        return {name: check.passed for name, check in self.checks.items()}
+
+
+def run(workspace: Path) -> dict[str, Made]:
     """All four assets in order."""
-    work = PlainWork(workspace)
+    context = PlainContext(workspace)
     manifest = load_data(workspace, observe_data(workspace))
-    raw = assets.raw_dataset.function(manifest, work=work)
+    raw = assets.raw_dataset.function(manifest, context=context)
     prints = assets.image_fingerprints.function(
         raw.value,
         max_megapixels=DEFAULTS.max_megapixels,
         mask_classes=DEFAULTS.mask_classes,
-        max_undecodable_share=DEFAULTS.max_undecodable_share,
-        work=work,
+        context=context,
     )
+    unused = assets.quarantine.function(raw.value, prints)
     splits = assets.data_splits.function(
         raw.value,
-        prints.value,
+        prints,
         splits=SplitSettings(),
         near_duplicate_bits=DEFAULTS.near_duplicate_bits,
     )
+    # As the engine keeps them.
+    raw_notes, split_notes = (json.loads(json.dumps(one.notes)) for one in (raw, splits))
+    share = assets.undecodable_share(prints, max_undecodable_share=DEFAULTS.max_undecodable_share)
     return {
-        "raw_dataset": raw,
-        "image_fingerprints": prints,
-        "quarantine": assets.quarantine.function(raw.value, prints.value),
-        "data_splits": splits,
+        "raw_dataset": Made(
+            raw.value,
+            assets.describe_raw_dataset(raw.value, raw_notes),
+            {"schema": assets.schema(raw.value)},
+        ),
+        "image_fingerprints": Made(
+            prints,
+            assets.describe_image_fingerprints(prints, raw.value),
+            {"undecodable_share": share},
+        ),
+        "quarantine": Made(unused, assets.describe_quarantine(unused)),
+        "data_splits": Made(
+            splits.value,
+            assets.describe_data_splits(splits.value, raw.value, split_notes),
+            {"no_leak": assets.no_leak(splits.value, raw.value, split_notes)},
+        ),
     }
-
-
-def passed(result: Result) -> dict[str, bool]:
-    return {check.name: check.passed for check in result.checks}
 
 
 def test_sound_data_passes_every_check(workspace):
     results = run(workspace)
-    assert passed(results["raw_dataset"]) == {"schema": True}
-    assert passed(results["image_fingerprints"]) == {"undecodable_share": True}
-    assert passed(results["data_splits"]) == {"no_leak": True}
+    assert results["raw_dataset"].passed == {"schema": True}
+    assert results["image_fingerprints"].passed == {"undecodable_share": True}
+    assert results["data_splits"].passed == {"no_leak": True}
     assert results["quarantine"].value.is_empty()
     assert results["data_splits"].value.height == 2
     assert results["raw_dataset"].metadata["labelled"] == 2
@@ -84,8 +110,28 @@ def test_sound_data_passes_every_check(workspace):
 
 def test_checks_are_the_ones_that_were_promised(workspace):
     for name, result in run(workspace).items():
-        promised = {spec.name for spec in getattr(assets, name).checks}
-        assert set(passed(result)) == promised
+        asset = getattr(assets, name)
+        assert {check.name for check in asset.checks} == set(result.checks) == asset.blocking
+
+
+def test_the_table_of_images_is_judged_against_its_schema(workspace):
+    raw = run(workspace)["raw_dataset"].value
+    broken = {**raw, "images": raw["images"].with_columns(label=pl.lit("round"))}
+    found = assets.schema(broken)
+    assert (found.passed, found.severity) == (False, "error")
+    assert "label" in found.description
+
+
+def test_a_near_duplicate_in_another_split_is_a_leak(workspace):
+    results = run(workspace)
+    splits = results["data_splits"].value
+    one, other = splits["image_id"]
+    torn = splits.with_columns(split=pl.Series(["train", "test"]))
+    raw = results["raw_dataset"].value
+    found = assets.no_leak(torn, raw, {"near_duplicates": [[one, other]]})
+    assert (found.passed, found.severity) == (False, "error")
+    assert f"near duplicates {one} in train and {other} in test" in found.description
+    assert found.metadata["leaks"] >= 1
 
 
 @pytest.fixture
@@ -144,8 +190,8 @@ def test_hostile_files_and_rows_are_listed_and_the_rest_goes_on(hostile):
     splits = results["data_splits"].value
     assert splits.height == 2 + 5
     assert not splits["has_mask"].any()
-    assert not passed(results["image_fingerprints"])["undecodable_share"]
-    assert passed(results["data_splits"])["no_leak"]
+    assert not results["image_fingerprints"].passed["undecodable_share"]
+    assert results["data_splits"].passed["no_leak"]
     batches = {row["batch"]: row for row in results["raw_dataset"].metadata["batches"].records}
     assert batches["2026-02"]["problems"] == 6
     assert batches["2026-02"]["tags"] == "colour"
@@ -158,7 +204,7 @@ def test_a_data_set_of_nothing_goes_through(workspace):
     (workspace / "data").mkdir()
     dvc(workspace, "add", "data")
     results = run(workspace)
-    assert all(all(passed(result).values()) for result in results.values())
+    assert all(all(result.passed.values()) for result in results.values())
     assert results["image_fingerprints"].value.columns == [
         "image_id",
         "mask_id",

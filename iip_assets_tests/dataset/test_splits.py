@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iip_assets.dataset.groups import Member, Told, group_anchors, member_of
+from iip_assets.dataset.near_duplicates import spanning_pairs
 from iip_assets.dataset.splits import Splits, choose_split, deal_splits, leaks
 
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
@@ -110,7 +111,7 @@ def until(rows: list[dict], last: str) -> list[dict]:
 @given(data_sets())
 def test_nothing_of_one_person_and_no_copy_stands_on_two_sides(rows):
     splits = deal(rows)
-    assert leaks(splits, subjects(rows)) == []
+    assert leaks(splits.table, subjects(rows), near=splits.near) == []
     by_group = splits.table.group_by("group_id").agg(pl.col("split").n_unique())
     assert by_group["split"].max() == 1
     assert splits.table.height == len(rows)
@@ -233,12 +234,26 @@ def test_no_images_give_an_empty_table():
 
 def test_the_leak_check_sees_leaks():
     table = pl.DataFrame({"image_id": ["a", "b", "c"], "split": ["train", "test", "test"]})
-    broken = Splits(table, table.head(0), None, [("a", "c")])
     images = pl.DataFrame({"image_id": ["a", "b", "c"], "subject_id": ["s", "s", None]})
-    assert leaks(broken, images) == [
+    assert leaks(table, images, near=[("a", "c")]) == [
         "subject s in test and train",
         "near duplicates a in train and c in test",
     ]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("abcdefgh")), max_size=20),
+    st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(sorted(SHARES))),
+)
+def test_few_pairs_are_torn_by_whatever_tears_one_of_all(pairs, sides):
+    kept = spanning_pairs(pairs)
+    assert set(kept) <= set(pairs)
+    assert len(kept) < 8
+
+    def torn(some):
+        return any(sides.get(one, "train") != sides.get(other, "train") for one, other in some)
+
+    assert torn(kept) == torn(pairs)
 
 
 def test_groups_are_joined_through_any_chain():

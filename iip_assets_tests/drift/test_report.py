@@ -9,11 +9,11 @@ import socket
 import polars as pl
 import pytest
 
-from iip_assets.drift.assets import drift_report
+from iip_assets.drift.assets import describe_drift_report, drift_report, drift_share
 from iip_assets.drift.compare import compare_newest
 from iip_assets.drift.figures import drift_figure
 from iip_assets.engine.figures import figure_png
-from iip_assets.engine.values import Skipped
+from iip_assets.engine.values import Markdown, Skipped
 from iip_assets_tests.drift.samples import drift_tables
 
 pytestmark = [
@@ -31,7 +31,6 @@ def compare(tables, **changes):
         "numbers": ["brightness", "contrast", "noise", "iris_visibility"],
         "threshold": 0.1,
         "min_images": 5,
-        "max_share": 0.5,
         "seed": 0,
     }
     return compare_newest(*tables, **(options | changes))
@@ -50,18 +49,18 @@ def hostile():
 def test_equal_tables_give_equal_data_and_the_data_is_plain_json():
     tables = drift_tables(darker=1.0)
     first, second = compare(tables), compare(tables)
-    assert first.report.data == second.report.data
-    assert json.loads(json.dumps(first.report.data)) == first.report.data
+    assert first.data == second.data
+    assert json.loads(json.dumps(first.data)) == first.data
 
 
 def test_the_page_says_the_same_as_the_data(hostile):
-    moved = sum(1 for column in hostile.columns if column["moved"])
+    moved = sum(1 for column in hostile.data["columns"] if column["moved"])
     assert moved == 2
     found = re.search(
-        r"Drift is detected for [\d.]+% of columns \((\d+) out of (\d+)\)", hostile.report.html
+        r"Drift is detected for [\d.]+% of columns \((\d+) out of (\d+)\)", hostile.html
     )
     assert found is not None
-    assert (int(found[1]), int(found[2])) == (moved, len(hostile.columns))
+    assert (int(found[1]), int(found[2])) == (moved, len(hostile.data["columns"]))
 
 
 def test_our_distances_are_evidently_s():
@@ -72,7 +71,7 @@ def test_our_distances_are_evidently_s():
     from iip_assets.drift.page import _to_pandas
 
     images, splits, statistics = drift_tables(darker=0.7, label_shift=0.3, seed=3)
-    ours = {c["name"]: c["score"] for c in compare((images, splits, statistics)).columns}
+    ours = {c["name"]: c["score"] for c in compare((images, splits, statistics)).data["columns"]}
     sides = newest_against_training(images, splits)
     definition = DataDefinition(
         numerical_columns=["brightness", "contrast"], categorical_columns=["label", "gender"]
@@ -101,18 +100,18 @@ def test_our_distances_are_evidently_s():
 
 
 def test_words_of_the_data_cannot_break_out_of_the_page(hostile):
-    assert "<script>alert" not in hostile.report.html
-    assert "\\uff1cscript\\uff1ealert" in hostile.report.html
-    assert "<b>&" not in hostile.report.html
-    assert "Drift of batch c&lt;b&gt;&amp;" in hostile.report.html
+    assert "<script>alert" not in hostile.html
+    assert "\\uff1cscript\\uff1ealert" in hostile.html
+    assert "<b>&" not in hostile.html
+    assert "Drift of batch c&lt;b&gt;&amp;" in hostile.html
     # The data keeps the word as it is.
-    label = next(c for c in hostile.columns if c["name"] == "label")
+    label = next(c for c in hostile.data["columns"] if c["name"] == "label")
     assert HOSTILE in label["words"]
 
 
 def test_the_page_loads_nothing_from_elsewhere(hostile):
-    assert not re.findall(r"<(?:script|img|iframe)[^>]+src=|<link\b", hostile.report.html)
-    assert not re.findall(r"url\((?!data:)['\"]?https?:", hostile.report.html)
+    assert not re.findall(r"<(?:script|img|iframe)[^>]+src=|<link\b", hostile.html)
+    assert not re.findall(r"url\((?!data:)['\"]?https?:", hostile.html)
 
 
 def test_making_the_page_opens_no_connection(monkeypatch):
@@ -121,15 +120,15 @@ def test_making_the_page_opens_no_connection(monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    assert compare(drift_tables()).report.html
+    assert compare(drift_tables()).html
 
 
 def test_a_batch_of_the_least_size_still_makes_a_page():
     images, splits, statistics = drift_tables()
     few = images.filter((pl.col("batch") != "c") | (pl.col("image_id") > "0294"))
     result = compare((few, splits, statistics))
-    assert result.n_current == 5
-    assert "Drift of batch c" in result.report.html
+    assert result.data["n_current"] == 5
+    assert "Drift of batch c" in result.html
 
 
 def test_nothing_to_compare_is_skipped_with_the_reasons():
@@ -146,30 +145,41 @@ def run_asset(tables, **changes):
         "columns": ("brightness", "contrast"),
         "threshold": 0.1,
         "min_images": 5,
-        "max_share": 0.5,
         "seed": 0,
     }
     return drift_report.function({"images": images}, splits, statistics, **(options | changes))
 
 
 def test_the_check_warns_when_too_many_features_moved():
-    tables = drift_tables(darker=1.5, label_shift=0.6)
-    (check,) = run_asset(tables, max_share=0.1).checks
+    assert [(one.name, one.blocking) for one in drift_report.checks] == [("drift_share", False)]
+    report = run_asset(drift_tables(darker=1.5, label_shift=0.6))
+    check = drift_share(report, max_share=0.1)
     assert (check.passed, check.severity) == (False, "warning")
-    (check,) = run_asset(tables, max_share=0.9).checks
-    assert check.passed
+    assert drift_share(report, max_share=0.9).passed
 
 
-def test_one_batch_skips_the_asset_and_passes_its_check():
-    result = run_asset(drift_tables(batches=("only",)))
-    assert isinstance(result.value, Skipped)
-    assert [check.passed for check in result.checks] == [True]
+def test_the_page_leaves_it_to_the_check_whether_too_many_features_moved(hostile):
+    assert "Dataset Drift" not in hostile.html
+    assert "drift.max_share" not in drift_report.compute.settings.values()
+
+
+def test_one_batch_skips_the_asset():
+    assert isinstance(run_asset(drift_tables(batches=("only",))), Skipped)
+
+
+def test_the_description_tells_what_the_data_holds(hostile):
+    told = describe_drift_report(hostile)
+    assert told["batch"] == "c<b>&"
+    assert told["batch_images"] + told["training_images"] > 0
+    assert told["share_moved"] == hostile.data["share_moved"]
+    assert len(told["features"].records) == len(hostile.data["columns"])
+    assert isinstance(told["before_and_after"], Markdown)
 
 
 def test_the_figure_shows_what_moved_or_what_came_nearest(hostile):
-    figure = drift_figure(hostile.columns, hostile.batch)
+    figure = drift_figure(hostile.data["columns"], hostile.data["batch"])
     assert len(figure.axes) == 2
     assert figure_png(figure).startswith(b"\x89PNG")
     calm = compare(drift_tables())
-    assert len(drift_figure(calm.columns, "price $5 $6").axes) == 4
-    assert figure_png(drift_figure(calm.columns, "price $5 $6")).startswith(b"\x89PNG")
+    assert len(drift_figure(calm.data["columns"], "price $5 $6").axes) == 4
+    assert figure_png(drift_figure(calm.data["columns"], "price $5 $6")).startswith(b"\x89PNG")

@@ -3,10 +3,16 @@ import polars as pl
 import pytest
 
 from iip_assets.dataset.store import ImageStore
-from iip_assets.embeddings.assets import image_embeddings
+from iip_assets.embeddings.assets import (
+    all_embedded,
+    describe_embedding_backbone,
+    describe_image_embeddings,
+    image_embeddings,
+)
 from iip_assets.embeddings.embed import embed_chunk
 from iip_assets.embeddings.embedder import open_embedder, standardise
 from iip_assets.engine.values import Files
+from iip_assets.settings import ComputeSettings
 from iip_assets_tests.embeddings.stand_ins import MemoryStore, PlainWork, eye
 
 
@@ -74,22 +80,31 @@ def test_the_asset_has_one_sorted_row_for_each_picture_that_can_be_decoded(
         {"image_id": ids, "problem": [None] * 5 + ["not an image", None]},
         schema_overrides={"problem": pl.String},
     )
-    work = PlainWork(tmp_path)
-    result = image_embeddings.function(
+    context = PlainWork(tmp_path)
+    made = image_embeddings.function(
         Files(backbone),
         fingerprints,
         max_megapixels=1.0,
         batch_size=4,
-        device="cpu",
-        threads=1,
-        work=work,
+        compute=ComputeSettings(device="cpu", threads=1),
+        context=context,
     )
-    assert result.value["image_id"].to_list() == sorted(store.files)
-    assert result.value["embedding"].dtype == pl.List(pl.Float32)
-    assert work.given["image_embeddings"]["backend"] == "onnxruntime"
-    (check,) = result.checks
-    assert not check.passed
+    assert made.value["image_id"].to_list() == sorted(store.files)
+    assert made.value["embedding"].dtype == pl.List(pl.Float32)
+    assert context.given["image_embeddings"]["backend"] == "onnxruntime"
+    assert describe_image_embeddings(made.value, made.notes) == {"rows": 5, "device": "cpu"}
+    assert [(check.name, check.blocking) for check in image_embeddings.checks] == [
+        ("all_embedded", False)
+    ]
+    check = all_embedded(made.value, fingerprints)
+    assert (check.passed, check.severity) == (False, "warning")
     assert "1 of 6" in check.description
+
+
+def test_the_backbone_is_described_by_its_card_and_the_size_of_its_export(backbone):
+    told = describe_embedding_backbone(Files(backbone))
+    assert told["onnx_megabytes"] == len(backbone["backbone.onnx"]) / 1e6
+    assert told["model"]
 
 
 def test_another_backbone_is_another_key(backbone):

@@ -185,7 +185,6 @@ def drift_data():
         "n_reference": 70,
         "n_current": 40,
         "share_moved": 0.5,
-        "max_share": 0.5,
         "columns": [brightness, gender],
         "not_compared": [{"name": "ethnicity", "kind": "word", "reason": "no value is known"}],
     }

@@ -8,8 +8,10 @@ import pytest
 
 from iip_assets.dataset.store import ImageStore
 from iip_assets.engine.values import Skipped
-from iip_assets.release.assets import pipeline_report
+from iip_assets.release.assets import describe_pipeline_report, pipeline_report
 from iip_assets_tests.release.samples import picture_bytes, sample_inputs
+
+MAY_BE_SKIPPED = pipeline_report.compute.accepts_skipped
 
 
 def run(monkeypatch, **changes):
@@ -27,35 +29,35 @@ def run(monkeypatch, **changes):
         edge_share=0.05,
         tolerance=0.5,
         max_megapixels=1.0,
-        work=SimpleNamespace(root=None),
+        context=SimpleNamespace(root=None),
     )
 
 
 def test_the_asset_takes_every_input_and_gives_a_page_versioned_by_its_numbers(monkeypatch):
-    result = run(monkeypatch)
-    assert result.value.html.startswith("<!doctype html>")
-    assert result.value.data["headlines"]
-    assert result.metadata["page_bytes"] == len(result.value.html.encode())
+    report = run(monkeypatch)
+    assert report.html.startswith("<!doctype html>")
+    assert report.data["headlines"]
+    assert describe_pipeline_report(report)["page_bytes"] == len(report.html.encode())
 
 
 def test_every_input_but_the_raw_data_may_be_skipped():
-    assert pipeline_report.accepts_skipped == set(pipeline_report.inputs) - {"raw_dataset"}
+    assert set(pipeline_report.inputs) - {"raw_dataset"} == MAY_BE_SKIPPED
 
 
-@pytest.mark.parametrize("name", sorted(pipeline_report.accepts_skipped))
+@pytest.mark.parametrize("name", sorted(MAY_BE_SKIPPED))
 def test_any_one_skipped_input_still_gives_a_page(monkeypatch, name):
-    result = run(monkeypatch, **{name: Skipped("for the test")})
-    assert "for the test" in result.value.html
+    report = run(monkeypatch, **{name: Skipped("for the test")})
+    assert "for the test" in report.html
+    assert describe_pipeline_report(report)["page_bytes"]
 
 
 def test_a_report_of_nothing_but_skipped_inputs_gives_a_page(monkeypatch):
-    skipped = {name: Skipped(f"no {name}") for name in pipeline_report.accepts_skipped}
-    result = run(monkeypatch, **skipped)
-    assert len(result.metadata["skipped"].records) == len(skipped)
+    report = run(monkeypatch, **{name: Skipped(f"no {name}") for name in MAY_BE_SKIPPED})
+    assert len(describe_pipeline_report(report)["skipped"].records) == len(MAY_BE_SKIPPED)
 
 
 def test_what_was_skipped_stands_in_the_metadata(monkeypatch):
-    result = run(monkeypatch, predictions=Skipped("no labels"))
-    assert list(result.metadata["skipped"].records) == [
+    report = run(monkeypatch, predictions=Skipped("no labels"))
+    assert list(describe_pipeline_report(report)["skipped"].records) == [
         {"asset": "predictions", "reason": "no labels"}
     ]

@@ -8,10 +8,10 @@ from onnx import helper, numpy_helper
 
 from iip_assets.dataset.store import ImageStore
 from iip_assets.engine.figures import figure_png
-from iip_assets.engine.values import Files, Skipped
+from iip_assets.engine.values import Files, Markdown, Skipped
 from iip_assets.evaluation.evaluation import Judgement
 from iip_assets.models.segmentation import prior_png
-from iip_assets.robustness.assets import robustness_benchmark
+from iip_assets.robustness.assets import describe_robustness_benchmark, robustness_benchmark
 from iip_assets.robustness.benchmark import benchmark_pictures, benchmark_table
 from iip_assets.robustness.corrupted_rows import variants
 from iip_assets.robustness.figures import robustness_figure
@@ -93,14 +93,19 @@ def run_asset(tmp_path, monkeypatch, filter_model, segmenter_model, **options):
         classes=CLASSES,
         max_megapixels=1.0,
         threads=1,
-        work=PlainWork(tmp_path),
-    ).value
+        context=PlainWork(tmp_path),
+    )
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory, the_filter, segmenter):
+def made(tmp_path_factory, the_filter, segmenter):
     with pytest.MonkeyPatch.context() as monkeypatch:
         return run_asset(tmp_path_factory.mktemp("w"), monkeypatch, the_filter, segmenter)
+
+
+@pytest.fixture(scope="module")
+def table(made):
+    return made.value
 
 
 def test_every_corruption_severity_and_group_has_a_row_with_interval_and_counts(table):
@@ -138,7 +143,7 @@ def test_the_table_is_sorted_and_the_same_again(
     table, tmp_path, monkeypatch, the_filter, segmenter
 ):
     again = run_asset(tmp_path, monkeypatch, the_filter, segmenter)
-    assert again.equals(table)
+    assert again.value.equals(table)
     key = ["model", "corruption", "axis", "slice", "metric", "severity"]
     assert table.equals(table.sort(key))
 
@@ -146,12 +151,12 @@ def test_the_table_is_sorted_and_the_same_again(
 def test_one_model_alone_is_benchmarked(tmp_path, monkeypatch, the_filter, segmenter):
     alone = run_asset(
         tmp_path, monkeypatch, Skipped("no labels"), segmenter, corruptions=("blur",), max_images=3
-    )
+    ).value
     assert set(alone["model"]) == {"segmenter"}
     assert alone["n_images"].max() == 3
     alone = run_asset(
         tmp_path, monkeypatch, the_filter, Skipped("no masks"), corruptions=("blur",), max_images=3
-    )
+    ).value
     assert set(alone["model"]) == {"filter"}
     nothing = run_asset(tmp_path, monkeypatch, Skipped("no labels"), Skipped("no masks"))
     assert "no labels; no masks" in nothing.reason
@@ -220,3 +225,10 @@ def test_known_answers_make_a_known_curve():
 def test_the_plot_is_drawn_for_both_models_for_one_and_for_none(table):
     for part in (table, table.filter(pl.col("model") == "filter"), table.head(0)):
         assert figure_png(robustness_figure(part)).startswith(b"\x89PNG")
+
+
+def test_the_description_counts_pictures_and_shows_what_the_strongest_corruptions_cost(made):
+    told = describe_robustness_benchmark(made.value, made.notes)
+    assert (told["rows"], told["pictures"]) == (made.value.height, 12)
+    assert {row["severity"] for row in told["worst"].records} == {5}
+    assert isinstance(told["plot"], Markdown)

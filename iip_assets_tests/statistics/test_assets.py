@@ -5,12 +5,19 @@ import polars as pl
 import pytest
 
 from iip_assets.dataset import store
+from iip_assets.engine.values import CheckResult, Markdown
 from iip_assets.settings import CoverageSettings, DatasetSettings, StatisticsSettings
 from iip_assets.statistics.assets import (
     background_stats,
+    coverage_at_target,
     demographic_stats,
+    describe_background_stats,
+    describe_demographic_stats,
+    describe_image_statistics,
+    describe_lighting_stats,
     image_statistics,
     lighting_stats,
+    measured_share,
 )
 from iip_assets.statistics.measure import MEASURES
 from iip_assets_tests.statistics.eyes import drawn_mask, png
@@ -25,7 +32,7 @@ FILES = {
 }
 
 
-class FakeWork:
+class FakeContext:
     """Computes every row, as an engine without a past does."""
 
     root = "workspace"
@@ -51,61 +58,80 @@ def statistics_of(**columns):
         {"images": images},
         max_megapixels=defaults.max_megapixels,
         mask_classes=defaults.mask_classes,
-        max_undecodable_share=defaults.max_undecodable_share,
-        work=FakeWork(),
+        context=FakeContext(),
     )
+
+
+def judged(table) -> CheckResult:
+    return measured_share(table, max_undecodable_share=DatasetSettings().max_undecodable_share)
+
+
+def demographics_of(images, coverage):
+    return demographic_stats.function(
+        {"images": images},
+        target=coverage.target,
+        min_images=coverage.min_images,
+        age_bands=BANDS,
+    )
+
+
+def coverage_of(images, coverage) -> CheckResult:
+    return coverage_at_target(demographics_of(images, coverage), tolerance=coverage.tolerance)
 
 
 @pytest.mark.usefixtures("files")
 def test_statistics_of_images_with_a_broken_one_among_them():
-    result = statistics_of(image_id=["cut", "eye"], mask_id=[None, "mask"])
-    assert result.value["image_id"].to_list() == ["cut", "eye"]
-    assert result.value["iris_visibility"].to_list() == [None, pytest.approx(1, abs=0.03)]
-    (check,) = result.checks
-    assert (check.name, check.passed, check.severity) == ("measured_share", False, "warning")
+    table = statistics_of(image_id=["cut", "eye"], mask_id=[None, "mask"])
+    assert table["image_id"].to_list() == ["cut", "eye"]
+    assert table["iris_visibility"].to_list() == [None, pytest.approx(1, abs=0.03)]
+    assert [check.name for check in image_statistics.checks] == ["measured_share"]
+    check = judged(table)
+    assert (check.passed, check.severity) == (False, "warning")
     assert check.description == "50.0% of 2 images could be measured"
+    assert describe_image_statistics(table)["rows"] == 2
 
 
 @pytest.mark.usefixtures("files")
 def test_the_whole_room_works_on_no_images():
-    result = statistics_of(image_id=[], mask_id=[])
-    assert result.value.columns == ["image_id", *MEASURES]
-    assert result.checks[0].passed
+    table = statistics_of(image_id=[], mask_id=[])
+    assert table.columns == ["image_id", *MEASURES]
+    assert judged(table).passed
+    assert describe_image_statistics(table)["rows"] == 0
     levels = StatisticsSettings()
-    lighting = lighting_stats.function(
-        result.value,
-        dark_below=levels.dark_below,
-        bright_above=levels.bright_above,
-        uneven_above=levels.uneven_above,
-    )
-    assert lighting.value.is_empty()
+    limits = {"dark_below": levels.dark_below, "bright_above": levels.bright_above}
+    lighting = lighting_stats.function(table, **limits, uneven_above=levels.uneven_above)
+    assert lighting.is_empty()
+    assert isinstance(describe_lighting_stats(lighting, table, **limits)["plot"], Markdown)
     background = background_stats.function(
-        result.value,
+        table,
         plain_below=levels.plain_background_below,
         cluttered_above=levels.cluttered_background_above,
     )
-    assert background.value.is_empty()
-    no_images = {"images": pl.DataFrame(schema=IMAGES)}
+    assert background.is_empty()
+    assert isinstance(describe_background_stats(background)["plot"], Markdown)
     coverage = CoverageSettings(target={"gender": {"female": 0.5}})
-    demographics = demographic_stats.function(no_images, coverage=coverage, age_bands=BANDS)
-    assert not demographics.checks[0].passed
+    no_images = pl.DataFrame(schema=IMAGES)
+    assert not coverage_of(no_images, coverage).passed
+    described = describe_demographic_stats(
+        demographics_of(no_images, coverage),
+        tolerance=coverage.tolerance,
+        min_images=coverage.min_images,
+    )
+    assert isinstance(described["intersections"], Markdown)
 
 
 def test_coverage_below_target_is_a_warning_that_names_the_gap():
-    coverage = CoverageSettings(target={"gender": {"other": 0.3}})
-    result = demographic_stats.function({"images": PEOPLE}, coverage=coverage, age_bands=BANDS)
-    (check,) = result.checks
-    assert (check.name, check.passed, check.severity) == ("coverage_at_target", False, "warning")
+    check = coverage_of(PEOPLE, CoverageSettings(target={"gender": {"other": 0.3}}))
+    assert [one.name for one in demographic_stats.checks] == ["coverage_at_target"]
+    assert (check.passed, check.severity) == (False, "warning")
     assert "gender other: 0.0%" in check.description
     assert check.metadata["below_target"].records[0]["value"] == "other"
 
 
 def test_coverage_without_a_target_passes_and_says_that_none_is_set():
-    result = demographic_stats.function(
-        {"images": PEOPLE}, coverage=CoverageSettings(), age_bands=BANDS
-    )
-    assert result.checks[0].passed
-    assert "no target mix is set" in result.checks[0].description
+    check = coverage_of(PEOPLE, CoverageSettings())
+    assert check.passed
+    assert "no target mix is set" in check.description
 
 
 @pytest.mark.parametrize("one", [image_statistics, demographic_stats])

@@ -3,9 +3,12 @@ import pytest
 
 from iip_assets.dataset.slices import slice_table
 from iip_assets.engine.figures import figure_png
-from iip_assets.engine.values import Skipped
+from iip_assets.engine.values import Markdown, Skipped
 from iip_assets.settings import TrainingSetSettings
-from iip_assets.training_set.assets import rebalanced_training_set
+from iip_assets.training_set.assets import (
+    describe_rebalanced_training_set,
+    rebalanced_training_set,
+)
 from iip_assets.training_set.cells import target_mix, training_rows, with_cells
 from iip_assets.training_set.figures import cells_figure
 from iip_assets.training_set.rebalanced import balance_rows, cell_summary, rebalanced_table
@@ -121,10 +124,17 @@ def asset_of(*rows, **settings):
 
 
 def test_the_asset_follows_the_target_only_when_told_to():
-    uniform = asset_of(*MIXED).value
-    towards = asset_of(*MIXED, toward="target").value
+    uniform = asset_of(*MIXED)
+    towards = asset_of(*MIXED, toward="target")
     assert uniform["weight"].to_list() == pytest.approx([1, 1, 1])
     assert towards["weight"][1] > 5 * towards["weight"][0]
+
+
+def test_the_description_counts_rows_cells_and_what_they_are_worth():
+    told = describe_rebalanced_training_set(asset_of(*MIXED), max_weight=5)
+    assert (told["rows"], told["forgotten"], told["cells"]) == (3, 0, 2)
+    assert told["effective_sample_size"].records[0]["images"] == 3
+    assert isinstance(told["plot"], Markdown)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +143,6 @@ def test_the_asset_follows_the_target_only_when_told_to():
     ids=["no images", "no label or mask", "no train split"],
 )
 def test_without_anything_to_learn_from_the_asset_is_skipped(rows):
-    value = asset_of(*rows).value
+    value = asset_of(*rows)
     assert isinstance(value, Skipped)
     assert "train split" in value.reason
