@@ -16,6 +16,7 @@ for _variable in (
     "EVIDENTLY_DISABLE_TELEMETRY",
     "HF_HUB_DISABLE_TELEMETRY",
     "HF_HUB_OFFLINE",
+    "ORT_DISABLE_TELEMETRY",
 ):
     os.environ.setdefault(_variable, "1")
 

@@ -57,7 +57,8 @@ class AutomationSettings(Section):
 class AlarmSettings(Section):
     """Where alarms go besides the log."""
 
-    webhook: str = Field(default="", pattern=r"^(https?://.+)?$")
+    # No pattern: a wrong address would make all settings wrong, and then no alarm is even logged.
+    webhook: str = ""
 
 
 class SplitSettings(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 import tomllib
@@ -51,6 +52,21 @@ def test_a_look_at_the_graph_loads_no_dagster(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"
+
+
+def test_a_session_of_onnx_runtime_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    """Its telemetry would keep a device id and a queue of events there, and send them."""
+    code = (
+        "import iip_assets, onnx.parser, os; assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'; "
+        "from iip_assets.embeddings.onnx_session import open_session; "
+        'model = onnx.parser.parse_model(\'<ir_version: 8, opset_import: ["": 17]> '
+        "toy (float[1] x) => (float[1] y) { y = Identity(x) }'); "
+        "open_session(model.SerializeToString(), threads=1)"
+    )
+    kept = {name: value for name, value in os.environ.items() if "TELEMETRY" not in name}
+    kept.pop("XDG_CACHE_HOME", None)
+    subprocess.run([sys.executable, "-c", code], env={**kept, "HOME": str(tmp_path)}, check=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_string_selections_work_in_the_installed_environment() -> None:

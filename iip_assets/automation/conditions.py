@@ -7,27 +7,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iip_assets.automation.alarms import Alarm, make_alarm
+from iip_assets.engine.part_results import check_results
 
 if TYPE_CHECKING:
     from iip_assets.dataset.problems import Problem
-    from iip_assets.engine.actions import ActionRecord
+    from iip_assets.engine.project import Ledger, Project
     from iip_assets.engine.staleness import State
 
 _PROBLEMS_NAMED = 8
 
 
-def failed_checks(records: Iterable[ActionRecord]) -> Iterator[Alarm]:
+def failed_checks(project: Project, ledger: Ledger) -> Iterator[Alarm]:
     """An alarm for each failed check of the present values; the same value, the same alarm."""
-    for record in records:
-        for check in record.checks:
-            if check["passed"]:
+    for name, asset in project.graph.assets.items():
+        record = project.record(name, ledger)
+        for check in check_results(asset, project.parts(name, ledger)) if record else ():
+            if check["passed"] or record is None:
                 continue
-            text = f"the check {check['name']} of {record.asset} failed"
+            text = f"the check {check['name']} of {name} failed"
             if check["description"]:
                 text += f": {check['description']}"
             yield make_alarm(
                 "check_failed",
-                f"{record.asset}.{check['name']}",
+                f"{name}.{check['name']}",
                 text,
                 version=record.data_version,
                 details={

@@ -25,6 +25,11 @@ Sink = Callable[[Alarm], None]
 _ANSWER_WITHIN_S = 5.0
 _DELIVER_WITHIN_S = 20.0
 
+_WRONG_WEBHOOK = (
+    "the webhook is no valid address; write one such as https://example.org/path to alarms.webhook "
+    "in iip.toml or to IIP_ALARMS__WEBHOOK, or leave it empty if the log is enough"
+)
+
 
 class SinkDownError(RuntimeError):
     """A sink cannot be reached: no use in trying it with another alarm now."""
@@ -93,23 +98,35 @@ def post(url: str, alarm: Alarm) -> None:
     """Sends the alarm as JSON to an http or https address; any answer of 2xx means that it arrived.
 
     Raises:
-        SinkDownError: Nobody answers there.
+        SinkDownError: Nobody answers there, or it is no such address.
         AlarmRefusedError: The answer is another.
     """
-    host = urlsplit(url).hostname or "?"  # the rest of the address may hold a key
+    host = _host(url)  # the rest of the address may hold a key
     body = json.dumps(alarm.as_json()).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "iip"}
-    request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310 - see settings
+    request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310 - see _host
     try:
         with _OPENER.open(request, timeout=_ANSWER_WITHIN_S):
             return
     except urllib.error.HTTPError as error:
         error.close()
         raise AlarmRefusedError(f"the webhook at {host} answered {error.code}") from None
+    except (http.client.InvalidURL, UnicodeError):
+        raise SinkDownError(_WRONG_WEBHOOK) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         kind = type(reason).__name__ if isinstance(reason, BaseException) else reason
         raise SinkDownError(f"the webhook at {host} cannot be reached ({kind})") from None
+
+
+def _host(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts.hostname
+    except ValueError:
+        pass  # brackets or a port that are none
+    raise SinkDownError(_WRONG_WEBHOOK)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

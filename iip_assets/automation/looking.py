@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.dagster_ledger import DagsterLedger
 from iip_assets.engine.event_cache import read_cached_ledger, write_cached_ledger
 from iip_assets.engine.project import Ledger, Project
@@ -35,12 +34,6 @@ def look(project: Project, instance: dg.DagsterInstance) -> Standing:
             DagsterLedger(instance).observe(name, present)
         ledger = _written(project, instance)
     return Standing(ledger, find_states(project, ledger))
-
-
-def present_records(project: Project, ledger: Ledger) -> list[ActionRecord]:
-    """The records behind the present materializations."""
-    found = [project.record(name, ledger) for name in project.graph.assets]
-    return [record for record in found if record is not None]
 
 
 def _written(project: Project, instance: dg.DagsterInstance) -> Ledger:

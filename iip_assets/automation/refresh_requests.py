@@ -113,7 +113,7 @@ def _digest_actions(
     project: Project, names: Iterable[str], version_of: Callable[[str], str]
 ) -> str:
     assets = project.graph.assets
-    keys = {name: project.action(assets[name], version_of).key for name in names}
+    keys = {name: project.keys(assets[name], version_of) for name in names}
     return digest_json(keys)[:_DIGITS]
 
 

@@ -18,7 +18,7 @@ from iip_assets.automation.ingest_job import (
     ingest_config,
 )
 from iip_assets.automation.ingest_requests import Drop, IngestRun, Outcome, decide_ingests
-from iip_assets.automation.looking import look, present_records
+from iip_assets.automation.looking import look
 from iip_assets.automation.refresh_requests import (
     EndedRun,
     Marks,
@@ -163,7 +163,7 @@ def _alarm_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
             failed = [name for name, one in standing.states.items() if one.state == "failed"]
             keys = {name: due_key(project, standing.ledger, [name]) for name in failed}
             found = [
-                *conditions.failed_checks(present_records(project, standing.ledger)),
+                *conditions.failed_checks(project, standing.ledger),
                 *conditions.failed_assets(standing.states, keys),
                 *conditions.rejected_batches(workspace.root / "rejected"),
             ]

@@ -1,4 +1,4 @@
-"""Actions: what an asset is about to do, and the record of what came of it."""
+"""Actions: what an asset's functions are about to do, and the records of what came of it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from iip_assets.engine.artifacts import Artifact
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.code_key import CodeKey
 from iip_assets.engine.hashing import digest_json
-from iip_assets.engine.values import Check, Markdown, MetadataValue, Rows
+from iip_assets.engine.values import CheckResult, Markdown, MetadataValue, Rows
 
 
 @dataclass(frozen=True)
 class Action:
-    """What an asset is about to do.
+    """What a function of an asset is about to do.
 
     Attributes:
-        asset: Its name.
+        asset: The name of the `Part`: the asset's own where its value is computed.
         code: Its code key, with the modules and packages behind it.
         settings: Path in iip.toml to value, for the settings that it declares.
         inputs: Input asset to data version.
@@ -37,25 +37,53 @@ class Action:
         return digest_json([self.asset, self.code.key, dict(self.settings), dict(self.inputs)])
 
 
+class Made(Protocol):
+    """What a record says of how it was made."""
+
+    @property
+    def modules(self) -> Mapping[str, str]:
+        """Module to the hash of its code."""
+        ...
+
+    @property
+    def packages(self) -> Mapping[str, str]:
+        """Package to version."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings that entered the key."""
+        ...
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """Input to data version."""
+        ...
+
+
 @dataclass(frozen=True)
 class ActionRecord:
-    """What came of an action: enough to give the result again without doing it.
+    """What came of computing an asset: enough to give the value again without doing it.
 
     Attributes:
         action_key: The action's key.
         asset: The asset's name.
         code_key: The code key it ran with; `modules` and `packages` say what was in it.
-        settings: The settings it read.
+        settings: The settings it read, as far as they enter the key.
         inputs: Input asset to data version.
         artifact: Where the value lies; its content hash is the data version.
-        metadata: For people, as JSON (`metadata_to_json`).
-        checks: The check results, as JSON.
+        notes: Where what `Noted` kept lies, if anything.
         images_computed: Rows that feature tables had to compute.
         images_reused: Rows that feature tables already had.
         seconds: How long it took.
         git_commit: The workspace's commit, with `+` where it had uncommitted changes.
-        made_at: When it was done, UTC in ISO 8601; empty in records of before this was kept.
+        made_at: When it was done, UTC in ISO 8601.
         features: The feature tables that it read and filled, by the names of their variants.
+        skipped: Why the asset could not be made from this data, if so.
+        rows: How many rows the value's table, or its first one, has, if it is of tables.
+        columns: Column to type, after the table's name where there are several.
+        machine: What it ran on, and the settings that say how work is done: equal keys mean equal
+            values only up to the order of floating-point sums.
     """
 
     action_key: str
@@ -66,79 +94,125 @@ class ActionRecord:
     settings: Mapping[str, Any]
     inputs: Mapping[str, str]
     artifact: Artifact
-    metadata: Mapping[str, Any]
-    checks: tuple[Mapping[str, Any], ...]
+    notes: Artifact | None
     images_computed: int
     images_reused: int
     seconds: float
     git_commit: str
-    made_at: str = ""
-    features: tuple[str, ...] = ()
+    made_at: str
+    features: tuple[str, ...]
+    skipped: str | None
+    rows: int | None
+    columns: Mapping[str, str]
+    machine: Mapping[str, Any]
 
     @property
     def data_version(self) -> str:
         """The content hash of the value."""
         return self.artifact.content_hash
 
-    @property
-    def skipped(self) -> str | None:
-        """Why the asset could not be made from this data, if so."""
-        if self.artifact.kind != "skipped":
-            return None
-        return str(self.metadata["skipped"]["value"])
+
+@dataclass(frozen=True)
+class PartRecord:
+    """What describes or checks a value.
+
+    Attributes:
+        action_key: The action's key.
+        asset: The part's name, such as `raw_dataset.describe`.
+        code_key: The code key it ran with; `modules` and `packages` say what was in it.
+        settings: The settings it read, as far as they enter the key.
+        inputs: The described asset and its inputs to data versions.
+        told: Metadata (`metadata_to_json`) or a check's result (`check_to_json`), as JSON.
+        seconds: How long it took.
+        made_at: When it was done, UTC in ISO 8601.
+    """
+
+    action_key: str
+    asset: str
+    code_key: str
+    modules: Mapping[str, str]
+    packages: Mapping[str, str]
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    told: Mapping[str, Any]
+    seconds: float
+    made_at: str
 
 
-class ActionLog:
-    """The records of actions done, one small file each."""
+R = TypeVar("R", ActionRecord, PartRecord)
+
+
+class _Log(Generic[R]):
+    """Records, one small file each, in a folder for each asset or part."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def find(self, asset: str, action_key: str) -> ActionRecord | None:
+    def find(self, name: str, action_key: str) -> R | None:
         """The record of an action, or None if it was never done (or its record is unreadable)."""
-        return _read(self.file(asset, action_key))
+        return self._read(self.file(name, action_key))
 
-    def all(self, asset: str) -> Iterator[ActionRecord]:
-        """Every readable record of an asset, in no order that means anything."""
-        for file in sorted((self._folder / asset).glob("[!.]*.json")):
-            record = _read(file)
+    def all(self, name: str) -> Iterator[R]:
+        """Every readable record of an asset or part, in no order that means anything."""
+        for file in sorted((self._folder / name).glob("[!.]*.json")):
+            record = self._read(file)
             if record is not None:
                 yield record
 
-    def assets(self) -> list[str]:
-        """Every asset that has records, those that are in no graph any more among them."""
-        if not self._folder.is_dir():
-            return []
-        return sorted(folder.name for folder in self._folder.iterdir() if folder.is_dir())
-
     def files(self) -> dict[Path, tuple[str, str]]:
-        """Every file of the log with the asset and the action key that it stands for."""
+        """Every file of the log with the asset or part and the action key that it stands for."""
         return {
             file: (file.parent.name, file.stem)
             for file in sorted(self._folder.glob("*/*"))
             if file.is_file()
         }
 
-    def add(self, record: ActionRecord) -> None:
+    def names(self) -> list[str]:
+        """Every asset or part that has records, those that are in no graph any more among them."""
+        if not self._folder.is_dir():
+            return []
+        return sorted(folder.name for folder in self._folder.iterdir() if folder.is_dir())
+
+    def add(self, record: R) -> None:
         """Keeps a record."""
-        fields = asdict(record)
-        write_text_whole(self.file(record.asset, record.action_key), json.dumps(fields, indent=1))
+        text = json.dumps(asdict(record), indent=1)
+        write_text_whole(self.file(record.asset, record.action_key), text)
 
-    def file(self, asset: str, action_key: str) -> Path:
+    def file(self, name: str, action_key: str) -> Path:
         """Where the record of an action lies, if it was done."""
-        return self._folder / asset / f"{action_key}.json"
+        return self._folder / name / f"{action_key}.json"
+
+    def _read(self, file: Path) -> R | None:
+        """The record in a file, or None where that cannot be read: the action is done again."""
+        try:
+            return self._of(json.loads(file.read_text()))
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return None
+
+    def _of(self, fields: dict[str, Any]) -> R:
+        raise NotImplementedError
 
 
-def _read(file: Path) -> ActionRecord | None:
-    """The record in a file, or None where that cannot be read: the action is done again."""
-    try:
-        fields = json.loads(file.read_text())
-        fields["artifact"] = Artifact(**fields["artifact"])
-        fields["checks"] = tuple(fields["checks"])
-        fields["features"] = tuple(fields.get("features", ()))
-        return ActionRecord(**fields)
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
-        return None
+class ActionLog(_Log[ActionRecord]):
+    """The records of values that were computed."""
+
+    def _of(self, fields: dict[str, Any]) -> ActionRecord:
+        notes = fields.pop("notes")
+        return ActionRecord(
+            **{
+                **fields,
+                "artifact": Artifact(**fields["artifact"]),
+                "notes": Artifact(**notes) if notes else None,
+                "features": tuple(fields["features"]),
+            }
+        )
+
+
+class PartLog(_Log[PartRecord]):
+    """The records of what describes and checks values."""
+
+    def _of(self, fields: dict[str, Any]) -> PartRecord:
+        return PartRecord(**fields)
 
 
 class Failures:
@@ -178,10 +252,10 @@ def metadata_to_json(metadata: Mapping[str, MetadataValue]) -> dict[str, Any]:
     return kept
 
 
-def check_to_json(check: Check) -> dict[str, Any]:
-    """A check result as JSON."""
+def check_to_json(name: str, check: CheckResult) -> dict[str, Any]:
+    """A check's result as JSON."""
     return {
-        "name": check.name,
+        "name": name,
         "passed": check.passed,
         "severity": check.severity,
         "description": check.description,

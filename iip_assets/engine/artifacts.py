@@ -215,6 +215,20 @@ def _is_tables(value: Any) -> bool:
     )
 
 
+def table_shape(value: Any) -> tuple[int | None, dict[str, str]]:
+    """Rows of a table, or of the first of several, and the types of the columns by name.
+
+    Of several tables a column's name stands after its table's and a dot.
+    """
+    tables = {"": value} if _is_table(value) else value if _is_tables(value) else {}
+    columns = {
+        f"{table}.{name}".removeprefix("."): str(dtype)
+        for table, frame in tables.items()
+        for name, dtype in frame.schema.items()
+    }
+    return next((frame.height for frame in tables.values()), None), columns
+
+
 def _parquet(frame: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="zstd")

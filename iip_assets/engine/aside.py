@@ -59,8 +59,9 @@ def perform_aside(
     record = None
     for name, one in project.graph.assets.items():
         if name in needed:
-            record = performer.perform(one, loaded=loaded[name]).record
-            ledger.materializations[name] = Materialized(record.data_version, record.action_key)
+            outcome = performer.perform(one, loaded=loaded[name])
+            record = outcome.record
+            ledger.materializations[name] = outcome.materialized
     if record is None:
         raise KeyError(f"there is no asset {asset!r}")
     return record

@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import builtins
 import inspect
-import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, ParamSpec, TypeVar
-from typing import get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Generic,
+    ParamSpec,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from iip_assets.engine.context import AssetContext
-from iip_assets.engine.values import CheckResult, Json, MetadataValue, Setting, Skipped
+from iip_assets.engine.values import Setting, Skipped
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,6 +38,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # The text of one of the workspace's files at a git revision, by its path.
 TextOf = Callable[[str], str]
+
+_OPTIONS = frozenset(
+    {
+        "kinds",
+        "owners",
+        "tags",
+        "metadata",
+        "op_tags",
+        "retry_policy",
+        "pool",
+        "freshness_policy",
+    }
+)
 
 NOTES = "notes"
 """The parameter by which a description or a check gets what `Noted` kept."""
@@ -78,9 +99,7 @@ class Asset(Generic[P, R]):
         compute: The function with all that it reads.
         room: The room, which is its Dagster group.
         description: The function's docstring, shown in the UI.
-        kinds: The tools behind it, shown as icons.
-        owners: Who answers for it.
-        tags: Free words.
+        options: What Dagster's own decorator takes besides, such as `kinds` or `retry_policy`.
         describing: What describes it for people; `describe` puts one part in.
         checks: What it promises; `asset_check` puts them in.
     """
@@ -90,9 +109,7 @@ class Asset(Generic[P, R]):
     compute: Part
     room: str
     description: str
-    kinds: frozenset[str] = frozenset()
-    owners: tuple[str, ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     describing: list[Part] = field(default_factory=list)
     checks: list[AssetCheck] = field(default_factory=list)
 
@@ -105,6 +122,11 @@ class Asset(Generic[P, R]):
     def blocking(self) -> frozenset[str]:
         """Names of the checks that stop what lies below."""
         return frozenset(check.name for check in self.checks if check.blocking)
+
+    @property
+    def blocking_parts(self) -> frozenset[str]:
+        """Names of the parts behind the checks that stop what lies below."""
+        return frozenset(check.part.name for check in self.checks if check.blocking)
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -147,13 +169,7 @@ class Source:
     describe_change: Callable[[Path, str, str], Sequence[str]] | None = None
 
 
-def asset(
-    *,
-    room: str,
-    kinds: Collection[str] = (),
-    owners: Sequence[str] = (),
-    tags: Mapping[str, str] | None = None,
-) -> Callable[[Callable[P, R]], Asset[P, R]]:
+def asset(*, room: str, **options: Any) -> Callable[[Callable[P, R]], Asset[P, R]]:
     """Makes an asset of a function whose signature says all that it reads.
 
     Positional parameters are input assets, by name. Keyword-only parameters are settings, annotated
@@ -161,9 +177,17 @@ def asset(
     over even when it was skipped; otherwise a skipped input skips the asset. The function returns
     the value, or `Noted` around it.
 
+    Args:
+        room: The room, which is its Dagster group.
+        options: How it is found and run: `kinds`, `owners`, `tags`, `metadata`, `op_tags`,
+            `retry_policy`, `pool`, `freshness_policy`; Dagster gets them as they are.
+
     Raises:
-        TypeError: A keyword-only parameter is neither a setting nor the `AssetContext`.
+        TypeError: A keyword-only parameter is neither a setting nor the `AssetContext`, or an
+            option is none of these.
     """
+    if unknown := options.keys() - _OPTIONS:
+        raise TypeError(f"@asset takes no {sorted(unknown)[0]!r}; it takes {sorted(_OPTIONS)}")
 
     def make(function: Callable[P, R]) -> Asset[P, R]:
         return Asset(
@@ -172,9 +196,7 @@ def asset(
             compute=_part(function.__name__, function),
             room=room,
             description=inspect.getdoc(function) or "",
-            kinds=frozenset(kinds),
-            owners=tuple(owners),
-            tags=dict(tags or {}),
+            options=options,
         )
 
     return make

@@ -130,11 +130,16 @@ class _Finder:
         return self._roots[name]
 
     def _above(self, name: str) -> list[str]:
-        """Inputs that are due or blocked themselves, or whose failed check blocks."""
-        if self.states[name].state == "fresh":
+        """Inputs whose value is due or blocked."""
+        if self.states[name].state == "fresh" or self.states[name].parts:
             return []
         inputs = self.project.graph.assets[name].inputs
-        return [one for one in inputs if one in self.states and self.states[one].state != "fresh"]
+        above = [one for one in inputs if one in self.states]
+        return [
+            one
+            for one in above
+            if self.states[one].value_due or self.states[one].state == "blocked"
+        ]
 
     def _reasons(self, name: str) -> tuple[str, ...]:
         """What is wrong with the asset itself, however what lies above it stands."""
@@ -146,6 +151,8 @@ class _Finder:
         asset, state = self.project.graph.assets[name], self.states[name]
         if state.state == "fresh":
             return []
+        if state.parts:
+            return list(state.why)
         record = self.project.record(name, self.ledger)
         if not self._above(name):
             reasons = [] if state.state == "stale" and record else list(state.why)
@@ -181,7 +188,7 @@ class _Finder:
                 root = self.project.workspace.root
                 self.details[_root(name, reason)] = source.describe_change(root, version, present)
             return [reason]
-        if one not in self.states or self.states[one].due:
+        if one not in self.states or self.states[one].value_due:
             return []
         latest = self.project.record(one, self.ledger)
         if latest is None or latest.data_version == version:

@@ -8,15 +8,41 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pydantic
 
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.asset import Asset, Source
 from iip_assets.engine.dagster_ledger import DagsterLedger
+from iip_assets.engine.part_results import check_results, description
 from iip_assets.engine.perform import Outcome, Performer, report_page
 from iip_assets.engine.project import Project
 from iip_assets.engine.run_lock import hold_run_lock
 
 REFRESH_JOB = "refresh"
+
+
+class AssetConfig(dg.Config):
+    """What may be asked of an asset in the launchpad."""
+
+    force: bool = pydantic.Field(
+        default=False,
+        description="Compute it, every image of it, though its result is recorded.",
+    )
+
+
+class ArtifactReader(dg.IOManager):
+    """Gives Dagster the stored value of an asset, as `Definitions.load_asset_value` asks for it."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """The present value."""
+        ledger = DagsterLedger(context.instance)
+        return self._project.load(context.asset_key.to_user_string(), ledger)
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Stores nothing: an asset's own action has done so."""
 
 
 def build_dagster_definitions(
@@ -57,7 +83,7 @@ def build_dagster_definitions(
         assets=[*sources, *assets],
         jobs=[refresh],
         executor=dg.in_process_executor,
-        resources=dict(resources or {}),
+        resources={"io_manager": ArtifactReader(project), **(resources or {})},
     )
 
 
@@ -84,40 +110,48 @@ def _asset(
     code_key = project.code_keys.of(asset.function).key
     loaded_code = loaded[asset.name] if loaded else project.code_of(asset)
 
-    @dg.asset(
+    # It yields, since Dagster would take an annotated result for the type of the asset's value.
+    def run(
+        context: dg.AssetExecutionContext, config: AssetConfig
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        hold_run_lock(project.workspace.state, context.run.run_id)
+        ledger = DagsterLedger(context.instance)
+        forced = [asset.name] if config.force else anew
+        performer = Performer(project, ledger, context.log.info, outcomes, forced)
+        outcome = performer.perform(asset, loaded=loaded_code)
+        record = outcome.record
+        context.log.info(
+            f"{asset.name}: {'reused' if outcome.reused else 'computed'} in {outcome.seconds:.2f} s"
+            + (f"; made {', '.join(outcome.parts_made)}" if outcome.parts_made else "")
+        )
+        yield dg.MaterializeResult(
+            data_version=dg.DataVersion(record.data_version),
+            metadata={
+                **_metadata(description(asset, record, outcome.parts)),
+                **_provenance(project, outcome),
+            },
+            check_results=[_check_result(one) for one in check_results(asset, outcome.parts)],
+        )
+
+    definition: dg.AssetsDefinition = dg.asset(
         name=asset.name,
         deps=list(asset.inputs),
         group_name=asset.room,
         description=asset.description,
-        kinds=set(asset.kinds),
-        owners=list(asset.owners) or None,
-        tags=dict(asset.tags),
         code_version=code_key,
-        metadata=_code_reference(asset),
+        io_manager_key="io_manager",
+        **{
+            **asset.options,
+            "metadata": {**_code_reference(asset), **asset.options.get("metadata", {})},
+        },
         check_specs=[
             dg.AssetCheckSpec(
                 check.name, asset=asset.name, description=check.description, blocking=check.blocking
             )
             for check in asset.checks
         ],
-    )
-    # It yields, since Dagster would take an annotated result for the type of the asset's value.
-    def run(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        hold_run_lock(project.workspace.state, context.run.run_id)
-        ledger = DagsterLedger(context.instance)
-        performer = Performer(project, ledger, context.log.info, outcomes, anew)
-        outcome = performer.perform(asset, loaded=loaded_code)
-        record = outcome.record
-        context.log.info(
-            f"{asset.name}: {'reused' if outcome.reused else 'computed'} in {outcome.seconds:.2f} s"
-        )
-        yield dg.MaterializeResult(
-            data_version=dg.DataVersion(record.data_version),
-            metadata={**_metadata(record.metadata), **_provenance(project, outcome)},
-            check_results=list(_check_results(record)),
-        )
-
-    return run
+    )(run)
+    return definition
 
 
 def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
@@ -131,9 +165,10 @@ def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
     return report | {
         "reused": outcome.reused,
         "action_key": record.action_key,
+        "part_keys": dg.MetadataValue.json(dict(outcome.materialized.parts)),
         "code_key": record.code_key,
         "git_commit": project.workspace.git_commit() if not outcome.reused else record.git_commit,
-        "made_at": record.made_at or "not kept",
+        "made_at": record.made_at,
         "made_of": dg.MetadataValue.md(_made_of(project, record)),
         "modules": dg.MetadataValue.json(dict(record.modules)),
         "packages": dg.MetadataValue.json(dict(record.packages)),
@@ -141,11 +176,24 @@ def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
             {name: source.observe(project.workspace.root) for name, source in sources.items()}
         ),
         "settings": dg.MetadataValue.json(dict(record.settings)),
+        "machine": dg.MetadataValue.json(dict(record.machine)),
         "input_versions": dg.MetadataValue.json(dict(record.inputs)),
         "seconds": round(outcome.seconds, 3),
+        **_table_metadata(record),
         "images_computed": 0 if outcome.reused else record.images_computed,
         "images_reused": record.images_reused + (record.images_computed if outcome.reused else 0),
-        "artifact": dg.MetadataValue.path(project.workspace.artifacts.path(record.artifact)),
+        "dagster/uri": project.workspace.artifacts.path(record.artifact),
+    }
+
+
+def _table_metadata(record: ActionRecord) -> dict[str, Any]:
+    """Rows and columns under the names by which Dagster's pages know them."""
+    if record.rows is None:
+        return {}
+    columns = [dg.TableColumn(name, dtype) for name, dtype in record.columns.items()]
+    return {
+        "dagster/row_count": record.rows,
+        "dagster/column_schema": dg.TableSchema(columns=columns),
     }
 
 
@@ -198,16 +246,15 @@ def _cell(value: Any) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _check_results(record: ActionRecord) -> Iterator[dg.AssetCheckResult]:
-    for check in record.checks:
-        severe = check["severity"] == "error"
-        yield dg.AssetCheckResult(
-            check_name=check["name"],
-            passed=check["passed"],
-            severity=dg.AssetCheckSeverity.ERROR if severe else dg.AssetCheckSeverity.WARN,
-            description=check["description"] or None,
-            metadata=_metadata(check["metadata"]),
-        )
+def _check_result(check: Mapping[str, Any]) -> dg.AssetCheckResult:
+    severe = check["severity"] == "error"
+    return dg.AssetCheckResult(
+        check_name=check["name"],
+        passed=check["passed"],
+        severity=dg.AssetCheckSeverity.ERROR if severe else dg.AssetCheckSeverity.WARN,
+        description=check["description"] or None,
+        metadata=_metadata(check["metadata"]),
+    )
 
 
 def _code_reference(asset: Asset[..., Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 
 from iip_assets.engine.project import Materialized
@@ -22,8 +24,11 @@ class DagsterLedger:
             return None
         event = found[0].asset_materialization
         key = event.metadata.get("action_key")
+        parts: Any = event.metadata.get("part_keys")
         version = (event.tags or {}).get(_DATA_VERSION_TAG, "")
-        return Materialized(version, str(key.value) if key else "")
+        return Materialized(
+            version, str(key.value) if key else "", dict(parts.value) if parts else {}
+        )
 
     def observed(self, source: str) -> str | None:
         """The source's data version when it was observed last."""

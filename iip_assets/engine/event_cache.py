@@ -49,7 +49,7 @@ def read_cached_ledger(state: Path, graph: Graph) -> CachedLedger | None:
         kept = json.loads((state / "ledger.json").read_text())
         if kept["mark"] != mark or kept["graph"] != _names(graph):
             return None
-        made = {name: Materialized(*fields) for name, fields in kept["materialized"].items()}
+        made = {name: Materialized(**fields) for name, fields in kept["materialized"].items()}
         return CachedLedger(made, kept["observed"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -62,7 +62,7 @@ def write_cached_ledger(state: Path, graph: Graph, ledger: Ledger) -> CachedLedg
     seen = {
         name: version for name in graph.sources if (version := ledger.observed(name)) is not None
     }
-    rows = {name: [found.data_version, found.action_key] for name, found in made.items()}
+    rows = {name: vars(found) for name, found in made.items()}
     kept = {"mark": mark, "graph": _names(graph), "materialized": rows, "observed": seen}
     text = json.dumps(kept)
     write_text_whole(state / "ledger.json", text)

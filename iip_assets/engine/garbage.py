@@ -33,7 +33,7 @@ class Garbage:
 
     Attributes:
         artifacts: Names in the artifact store to bytes.
-        records: Files of action records to bytes.
+        records: Files of records to bytes.
         tables: Folders of feature tables to bytes.
         rows: Name of a feature table that stays to how many of its rows go; its older versions,
             which hold rows too, go as well.
@@ -79,11 +79,16 @@ def find_garbage(project: Project, ledger: Ledger) -> Garbage:
     """All that neither what is materialized, nor the working tree, nor a git revision needs."""
     workspace = project.workspace
     needed = find_needed(project, ledger)
-    artifacts = {record.artifact.name for record in needed.records.values()}
+    artifacts = {
+        artifact.name
+        for record in needed.records.values()
+        for artifact in (record.artifact, record.notes)
+        if artifact
+    }
     used = {table for record in needed.records.values() for table in record.features}
     named = {
         table
-        for asset in workspace.actions.assets()
+        for asset in workspace.actions.names()
         for record in workspace.actions.all(asset)
         for table in record.features
     }
@@ -119,6 +124,11 @@ def find_garbage(project: Project, ledger: Ledger) -> Garbage:
             file: file.stat().st_size
             for file, key in workspace.actions.files().items()
             if key not in needed.records or file.suffix != ".json"
+        }
+        | {
+            file: file.stat().st_size
+            for file, key in workspace.parts.files().items()
+            if key not in needed.parts or file.suffix != ".json"
         },
         tables=tables,
         rows=rows,

@@ -31,7 +31,7 @@ class Records:
         """For each value whose data version begins so, the newest action that gave it."""
         return [
             found
-            for asset in self._log.assets()
+            for asset in self._log.names()
             for version in dict.fromkeys(one.data_version for one in self.of(asset))
             if version.startswith(prefix) and (found := self.with_version(asset, version))
         ]

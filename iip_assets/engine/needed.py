@@ -20,11 +20,13 @@ class Needed:
 
     Attributes:
         records: Asset and action key to record.
+        parts: Part and action key of the descriptions and checks of what these records gave.
         versions: Source and data version, of every state that is needed.
         revisions: How many different states the git revisions hold.
     """
 
     records: dict[tuple[str, str], ActionRecord]
+    parts: frozenset[tuple[str, str]]
     versions: frozenset[tuple[str, str]]
     revisions: int
 
@@ -64,7 +66,25 @@ def find_needed(project: Project, ledger: Ledger) -> Needed:
         for name, version in data_inputs(record)
         if name in project.graph.sources
     }
-    return Needed(found, frozenset(versions), len(revisions))
+    parts = frozenset(_parts(project, ledger, found.values()))
+    return Needed(found, parts, frozenset(versions), len(revisions))
+
+
+def _parts(
+    project: Project, ledger: Ledger, records: Iterable[ActionRecord]
+) -> Iterator[tuple[str, str]]:
+    """What describes and checks the values of these records, by the present code or by the ledger.
+
+    What older code told of them can be told again.
+    """
+    for name in project.graph.assets:
+        latest = ledger.materialized(name)
+        yield from (latest.parts if latest else {}).items()
+    for record in records:
+        asset = project.graph.assets.get(record.asset)
+        if asset is not None and set(asset.inputs) <= record.inputs.keys():
+            for part, action in project.part_actions(asset, record):
+                yield part.name, action.key
 
 
 def _reached(project: Project, point: Point) -> Iterator[ActionRecord]:

@@ -1,28 +1,35 @@
-"""Performing an action: give the recorded result if there is one, compute and record it if not."""
+"""Performing an asset: give the recorded results if they are there, compute and record if not."""
 
 from __future__ import annotations
 
+import os
+import platform
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from iip_assets.engine.actions import (
     Action,
     ActionRecord,
+    PartRecord,
     check_to_json,
     metadata_to_json,
 )
-from iip_assets.engine.asset import Asset
+from iip_assets.engine.artifacts import table_shape
+from iip_assets.engine.asset import NOTES, Asset, Part
 from iip_assets.engine.atomic import write_text_whole
-from iip_assets.engine.lock import workspace_lock
-from iip_assets.engine.project import Ledger, Project
-from iip_assets.engine.values import Check, Result, Skipped
 from iip_assets.engine.context import AssetContext
-from iip_assets.engine.workspace import setting_value
+from iip_assets.engine.lock import workspace_lock
+from iip_assets.engine.part_results import broken_blocking_checks
+from iip_assets.engine.project import Ledger, Materialized, Project
+from iip_assets.engine.values import CheckResult, Noted, Skipped
+from iip_assets.engine.workspace import flat_settings, setting_json, setting_value
 
 
 class MovedMeanwhileError(RuntimeError):
@@ -38,16 +45,26 @@ class Outcome:
     """What came of performing an asset.
 
     Attributes:
-        record: Its record.
+        record: How its value was computed.
         reused: Whether that was there already.
         seconds: How long it took.
         same: Where it was done anew: whether it gave what was recorded before.
+        parts: What describes and checks it, by part.
+        parts_made: The parts that were not there already.
     """
 
     record: ActionRecord
     reused: bool
     seconds: float
     same: bool | None = None
+    parts: Mapping[str, PartRecord] = field(default_factory=dict)
+    parts_made: tuple[str, ...] = ()
+
+    @property
+    def materialized(self) -> Materialized:
+        """What a ledger says of it."""
+        keys = {name: part.action_key for name, part in self.parts.items()}
+        return Materialized(self.record.data_version, self.record.action_key, keys)
 
 
 @dataclass(frozen=True)
@@ -95,13 +112,21 @@ class Performer:
                 )
             known = workspace.actions.find(asset.name, action.key)
             anew = asset.name in self.anew
-            if known is not None and not anew and workspace.artifacts.has(known.artifact):
-                self._succeeded(asset)
-                outcome = Outcome(known, reused=True, seconds=time.monotonic() - started)
+            reused = known is not None and not anew and workspace.holds(known)
+            if known is not None and reused:
+                record = known
             else:
                 record = self._compute(asset, action, started)
-                same = known.data_version == record.data_version if known and anew else None
-                outcome = Outcome(record, reused=False, seconds=record.seconds, same=same)
+            parts, made = self._parts(asset, record)
+            self._succeeded(asset.name)
+            outcome = Outcome(
+                record,
+                reused=reused,
+                seconds=time.monotonic() - started if reused else record.seconds,
+                same=known.data_version == record.data_version if known and anew else None,
+                parts=parts,
+                parts_made=made,
+            )
             if not self.aside:
                 self._publish(outcome.record)
             self.outcomes[asset.name] = outcome
@@ -119,12 +144,12 @@ class Performer:
     def _compute(self, asset: Asset[..., Any], action: Action, started: float) -> ActionRecord:
         workspace = self.project.workspace
         commit = workspace.git_commit()
-        work = AssetContext(
+        context = AssetContext(
             workspace.root,
             self.project.code_keys,
             workspace.state,
             self.say,
-            lambda: self._refuse_other_code(asset, action),
+            lambda: self._refuse_other_code(asset.compute, action),
             anew=asset.name in self.anew,
             scratch=self._scratch(asset, action),
             provenance={
@@ -139,26 +164,18 @@ class Performer:
             },
             recorded=self._recorded,
         )
-        try:
-            result = self._call(asset, work, action)
-            if not isinstance(result, Result):
-                result = Result(result)
-            checks = _checks_of(asset, result)
+        with self._remembering_failure(action):
+            result = self._skipped(asset) or self._call(asset.compute, context, action)
+            if not isinstance(result, Noted):
+                result = Noted(result, {})
             artifact = workspace.artifacts.put(result.value)
-        except MovedMeanwhileError:
-            raise
-        except Exception as error:
-            if not self.aside:
-                workspace.failures.add(asset.name, action.key, f"{type(error).__name__}: {error}")
-            raise
+            notes = workspace.artifacts.put(dict(result.notes)) if result.notes else None
         if self._action(asset).key != action.key:
             raise MovedMeanwhileError(
                 f"the code, settings or inputs of {asset.name} changed while it ran; "
                 "its result was not kept: run `iip refresh` again"
             )
-        metadata = metadata_to_json(result.metadata)
-        if isinstance(result.value, Skipped):
-            metadata["skipped"] = {"kind": "json", "value": result.value.reason}
+        rows, columns = table_shape(result.value)
         record = ActionRecord(
             action_key=action.key,
             asset=asset.name,
@@ -168,19 +185,78 @@ class Performer:
             settings=action.settings,
             inputs=action.inputs,
             artifact=artifact,
-            metadata=metadata,
-            checks=tuple(check_to_json(check) for check in checks),
-            images_computed=work.images_computed,
-            images_reused=work.images_reused,
+            notes=notes,
+            images_computed=context.images_computed,
+            images_reused=context.images_reused,
             seconds=round(time.monotonic() - started, 3),
             git_commit=commit,
-            made_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            features=tuple(work.features),
+            made_at=_now(),
+            features=tuple(context.features),
+            skipped=result.value.reason if isinstance(result.value, Skipped) else None,
+            rows=rows,
+            columns=columns,
+            machine={**_machine(), **self._operations(asset.compute, action)},
         )
         workspace.actions.add(record)
-        self._succeeded(asset)
         shutil.rmtree(self._scratch(asset, action), ignore_errors=True)
         return record
+
+    def _parts(
+        self, asset: Asset[..., Any], record: ActionRecord
+    ) -> tuple[dict[str, PartRecord], tuple[str, ...]]:
+        """What describes and checks a value, and which of it was not there already."""
+        found, made = {}, []
+        for part, action in self.project.part_actions(asset, record):
+            if self.aside and part.name not in asset.blocking_parts:
+                continue
+            known = self.project.workspace.parts.find(part.name, action.key)
+            if known is None or asset.name in self.anew:
+                known = self._make_part(part, action, record)
+                made.append(part.name)
+            self._succeeded(part.name)
+            found[part.name] = known
+        return found, tuple(made)
+
+    def _make_part(self, part: Part, action: Action, record: ActionRecord) -> PartRecord:
+        workspace, started = self.project.workspace, time.monotonic()
+        context = AssetContext(workspace.root, self.project.code_keys, workspace.state, self.say)
+        with self._remembering_failure(action):
+            result = self._call(part, context, action, record)
+            if isinstance(result, CheckResult):
+                told = check_to_json(part.name.removeprefix(f"{record.asset}."), result)
+            else:
+                told = metadata_to_json(result)
+        if self.project.part_action(part, record).key != action.key:
+            raise MovedMeanwhileError(
+                f"the code or settings of {part.name} changed while it ran; "
+                "its result was not kept: run `iip refresh` again"
+            )
+        made = PartRecord(
+            action_key=action.key,
+            asset=part.name,
+            code_key=action.code.key,
+            modules=action.code.modules,
+            packages=action.code.packages,
+            settings=action.settings,
+            inputs=action.inputs,
+            told=told,
+            seconds=round(time.monotonic() - started, 3),
+            made_at=_now(),
+        )
+        workspace.parts.add(made)
+        return made
+
+    @contextmanager
+    def _remembering_failure(self, action: Action) -> Iterator[None]:
+        try:
+            yield
+        except MovedMeanwhileError:
+            raise
+        except Exception as error:
+            if not self.aside:
+                text = f"{type(error).__name__}: {error}"
+                self.project.workspace.failures.add(action.asset, action.key, text)
+            raise
 
     def _scratch(self, asset: Asset[..., Any], action: Action) -> Path:
         """The folder in which a killed run of this action left off; other actions' go."""
@@ -191,33 +267,56 @@ class Performer:
                 shutil.rmtree(folder)
         return own
 
-    def _succeeded(self, asset: Asset[..., Any]) -> None:
+    def _succeeded(self, name: str) -> None:
         if not self.aside:
-            self.project.workspace.failures.clear(asset.name)
+            self.project.workspace.failures.clear(name)
 
-    def _refuse_other_code(self, asset: Asset[..., Any], action: Action) -> None:
-        if self.project.code_keys.of(asset.function).key != action.code.key:
+    def _refuse_other_code(self, part: Part, action: Action) -> None:
+        if self.project.code_keys.of(part.function).key != action.code.key:
             raise MovedMeanwhileError(
-                f"the code of {asset.name} changed while it ran; run `iip refresh` again"
+                f"the code of {part.name} changed while it ran; run `iip refresh` again"
             )
 
-    def _call(self, asset: Asset[..., Any], work: AssetContext, action: Action) -> Any:
-        """Loads what the asset reads and calls its function; a skipped input may skip it."""
+    def _skipped(self, asset: Asset[..., Any]) -> Skipped | None:
+        """What a skipped input makes of the asset, where it does not accept that."""
         for name in asset.inputs:
-            record = (
-                self.project.record(name, self.ledger)
-                if name in self.project.graph.assets
-                else None
-            )
-            if record and record.skipped and name not in asset.accepts_skipped:
+            above = name in self.project.graph.assets
+            record = self.project.record(name, self.ledger) if above else None
+            if record and record.skipped and name not in asset.compute.accepts_skipped:
                 return Skipped(_because(name, record.skipped))
+        return None
+
+    def _call(
+        self,
+        part: Part,
+        context: AssetContext,
+        action: Action,
+        described: ActionRecord | None = None,
+    ) -> Any:
+        """Loads what a function reads and calls it."""
         settings = self.project.workspace.read_settings(self.project.workspace.root)
-        paths = {**asset.settings, **asset.unkeyed}
-        keywords = {name: setting_value(settings, path) for name, path in paths.items()}
-        if asset.work:
-            keywords[asset.work] = work
-        inputs = [self._load(name, action) for name in asset.inputs]
-        return asset.function(*inputs, **keywords)
+        keywords = {name: setting_value(settings, path) for name, path in part.settings.items()}
+        if part.context:
+            keywords[part.context] = context
+        store = self.project.workspace.artifacts
+        inputs = [
+            store.get(described.artifact)
+            if described and name == described.asset
+            else self._load(name, action)
+            for name in part.inputs
+        ]
+        if described and part.wants_notes:
+            keywords[NOTES] = store.get(described.notes) if described.notes else {}
+        return part.function(*inputs, **keywords)
+
+    def _operations(self, part: Part, action: Action) -> dict[str, Any]:
+        """The settings that a function read and that are in no key."""
+        settings = self.project.workspace.read_settings(self.project.workspace.root)
+        read = {
+            path: setting_json(setting_value(settings, path)) for path in part.settings.values()
+        }
+        keyed = flat_settings(action.settings)
+        return {path: value for path, value in flat_settings(read).items() if path not in keyed}
 
     def _recorded(self, asset: str, data_version: str) -> Any:
         workspace = self.project.workspace
@@ -255,13 +354,19 @@ class Performer:
     def _refuse_blocked(self, asset: Asset[..., Any]) -> None:
         for name in self.project.graph.above(asset.inputs):
             above = self.project.graph.assets.get(name)
-            record = self.project.record(name, self.ledger) if above and above.blocking else None
-            broken = broken_blocking_checks(above, record) if above and record else []
+            if above is None or not above.blocking:
+                continue
+            broken = broken_blocking_checks(above, self._checks_of(above))
             if broken:
                 raise BlockedError(
                     f"{asset.name} is blocked: the check {broken[0]} of {name} failed; "
                     "mend the data or the check, then run `iip refresh`"
                 )
+
+    def _checks_of(self, asset: Asset[..., Any]) -> Iterable[PartRecord]:
+        outcome = self.outcomes.get(asset.name)
+        parts = outcome.parts if outcome else self.project.parts(asset.name, self.ledger)
+        return parts.values()
 
 
 def report_page(state: Path, asset: str) -> Path:
@@ -269,37 +374,23 @@ def report_page(state: Path, asset: str) -> Path:
     return state / "reports" / f"{asset}.html"
 
 
-def broken_blocking_checks(asset: Asset[..., Any], record: ActionRecord) -> list[str]:
-    """Names of the blocking checks that failed in this record."""
-    return [
-        str(check["name"])
-        for check in record.checks
-        if check["name"] in asset.blocking and not check["passed"] and check["severity"] == "error"
-    ]
-
-
-def _checks_of(asset: Asset[..., Any], result: Result[Any]) -> list[Check]:
-    """The result's checks, one for each of the asset's specs.
-
-    Raises:
-        ValueError: A spec was left without a result, or a result has no spec.
-    """
-    promised = {spec.name for spec in asset.checks}
-    if isinstance(result.value, Skipped) and not result.checks:
-        return [
-            Check(name, passed=True, description="nothing to judge: skipped") for name in promised
-        ]
-    given = {check.name for check in result.checks}
-    if given != promised:
-        raise ValueError(
-            f"{asset.name} promises the checks {sorted(promised)} and returned {sorted(given)}; "
-            "they must match"
-        )
-    return list(result.checks)
-
-
 def _because(name: str, reason: str) -> str:
     return reason if reason.startswith("no ") else f"{name} was skipped: {reason}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@cache
+def _machine() -> dict[str, Any]:
+    """What runs this process."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {"cpu": names[0] if names else platform.processor(), "cores": os.cpu_count()}
 
 
 def images_of(outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, int]]:

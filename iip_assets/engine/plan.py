@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from iip_assets.engine.actions import ActionRecord
+from iip_assets.engine.actions import ActionRecord, PartRecord
 from iip_assets.engine.asset import Asset
 from iip_assets.engine.duration import estimate_seconds
 from iip_assets.engine.features import known_rows
@@ -30,6 +30,7 @@ class Planned:
         images: How many images it would compute; None where it does not work image by image.
         exact: Whether that is the number; otherwise it is the most that is to be expected.
         seconds: How long that will take, going by past runs; None where there are none.
+        parts: What is made of its description and checks alone, where the value itself stands.
     """
 
     asset: str
@@ -38,6 +39,7 @@ class Planned:
     images: int | None
     exact: bool
     seconds: float | None
+    parts: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The entry as `iip refresh --dry-run --json` prints it."""
@@ -48,6 +50,7 @@ class Planned:
             "images": self.images,
             "exact": self.exact,
             "seconds": None if self.seconds is None else round(self.seconds, 3),
+            "parts": list(self.parts),
         }
 
 
@@ -101,6 +104,11 @@ class _Planner:
     def plan(self, name: str, *, anew: bool) -> Planned:
         asset, state = self.project.graph.assets[name], self.states[name]
         why = state.why or ("asked for",)
+        if state.parts and not anew:
+            self.versions[name] = state.data_version
+            took = [one.seconds for part in state.parts for one in self._last(part)]
+            seconds = sum(took) if len(took) == len(state.parts) else None
+            return Planned(name, why, True, None, True, seconds, parts=state.parts)
         if not anew and (found := self._known(asset)):
             self.versions[name] = found.data_version
             images = 0 if _works_by_image(asset) else None
@@ -115,14 +123,17 @@ class _Planner:
         seconds = estimate_seconds(self.records.of(name), images)
         return Planned(name, why, known=False, images=images, exact=exact, seconds=seconds)
 
+    def _last(self, part: str) -> list[PartRecord]:
+        """The newest record of a part, if there is one."""
+        return sorted(self.project.workspace.parts.all(part), key=lambda one: one.made_at)[-1:]
+
     def _known(self, asset: Asset[..., Any]) -> ActionRecord | None:
         """The record of the action that the asset will come to, where that was done before."""
         if any(self._version(name) is None for name in asset.inputs):
             return None
         action = self.project.action(asset, lambda name: self._version(name) or "")
         record = self.project.workspace.actions.find(asset.name, action.key)
-        has = self.project.workspace.artifacts.has
-        return record if record and has(record.artifact) else None
+        return record if record and self.project.workspace.holds(record) else None
 
     def _version(self, name: str) -> str | None:
         if name in self.project.graph.sources:
@@ -210,6 +221,6 @@ class _Planner:
 
 
 def _works_by_image(asset: Asset[..., Any]) -> bool:
-    """Whether the function calls `AssetContext.fill`, by the names in its code: it need not have run."""
+    """Whether the function calls `AssetContext.fill`, by the names in its code."""
     code = inspect.unwrap(asset.function).__code__
-    return asset.work is not None and "fill" in code.co_names
+    return asset.compute.context is not None and "fill" in code.co_names

@@ -30,8 +30,9 @@ class Refreshed:
     """What a refresh did.
 
     Attributes:
-        computed: Assets that did work, in graph order.
-        reused: Assets that needed none.
+        computed: Assets whose value was computed, in graph order.
+        described: Assets whose value stands, and of which the description or a check was made.
+        reused: Assets that needed nothing.
         images: For assets that work image by image, images computed and reused.
         failed: Asset to error.
         blocked: Asset to the reason why it must not run.
@@ -43,6 +44,7 @@ class Refreshed:
     """
 
     computed: tuple[str, ...]
+    described: tuple[str, ...]
     reused: tuple[str, ...]
     images: Mapping[str, Mapping[str, int]]
     failed: Mapping[str, str]
@@ -56,6 +58,7 @@ class Refreshed:
         """The result as `iip refresh --json` prints it."""
         return {
             "computed": list(self.computed),
+            "described": list(self.described),
             "reused": list(self.reused),
             "images": {name: dict(counts) for name, counts in self.images.items()},
             "failed": dict(self.failed),
@@ -105,8 +108,7 @@ class Refresher:
         """
         self._refuse_unknown([*only, *anew])
         states = self.states()
-        wanted = self._wanted(states, only)
-        return make_plan(self.project, self.ledger(), states, wanted, anew)
+        return make_plan(self.project, self.ledger(), states, self._due(states, only), anew)
 
     def explain(self, asset: str) -> Explanation:
         """Why an asset is as it is, down to the causes.
@@ -168,7 +170,15 @@ class Refresher:
         return [name for name in states if name in wanted]
 
     def _due(self, states: Mapping[str, State], only: Collection[str]) -> list[str]:
-        return [name for name in self._wanted(states, only) if states[name].due]
+        """What is due of the wanted assets; of what only feeds them, neither plots nor words."""
+        assets = self.project.graph.assets
+        return [
+            name
+            for name in self._wanted(states, only)
+            if states[name].value_due
+            or (states[name].due and (not only or name in only))
+            or (states[name].due and assets[name].blocking_parts & set(states[name].parts))
+        ]
 
     def _run(
         self,
@@ -266,6 +276,11 @@ def summarise(
         run_id: Dagster's run, if there was one.
     """
     computed = tuple(name for name in states if name in outcomes and not outcomes[name].reused)
+    described = tuple(
+        name
+        for name in states
+        if name in outcomes and outcomes[name].reused and outcomes[name].parts_made
+    )
     failed = {
         name: "; ".join(state.why) for name, state in states.items() if state.state == "failed"
     }
@@ -285,10 +300,11 @@ def summarise(
     reused = tuple(
         name
         for name, state in states.items()
-        if name not in computed and name not in failed and state.state == "fresh"
+        if name not in {*computed, *described, *failed} and state.state == "fresh"
     )
     return Refreshed(
         computed=computed,
+        described=described,
         reused=reused,
         images=images_of(outcomes),
         failed=failed,

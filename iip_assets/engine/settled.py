@@ -93,8 +93,13 @@ def settle(refresher: Refresher, *, watched: Iterable[str], notes: Mapping[str, 
         for record in records
         for path in (
             str(project.workspace.actions.file(record.asset, record.action_key)),
-            store.path(record.artifact),
+            *(store.path(one) for one in (record.artifact, record.notes) if one),
         )
+    ]
+    paths += [
+        str(project.workspace.parts.file(part.asset, part.action_key))
+        for name in states
+        for part in project.parts(name, ledger).values()
     ]
     present = {path: _stat(path) for path in paths}
     moved = _footing(root, files, package) != before

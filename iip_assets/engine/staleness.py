@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from iip_assets.engine.actions import Action, ActionRecord
+from iip_assets.engine.actions import Action, ActionRecord, Made
 from iip_assets.engine.asset import Asset
-from iip_assets.engine.perform import broken_blocking_checks
-from iip_assets.engine.project import Ledger, Project, is_reader
+from iip_assets.engine.part_results import broken_blocking_checks
+from iip_assets.engine.project import Ledger, Materialized, Project, is_reader
 from iip_assets.engine.workspace import flat_settings
 
 # How a reason begins that is no more than the state of an asset above.
 _ABOVE = "upstream "
+_GONE = "its artifact is gone"
 
 StateName = Literal["fresh", "stale", "missing", "failed", "blocked"]
 
@@ -32,17 +33,24 @@ class State:
         why: The reasons in words; empty when fresh.
         data_version: What it holds, if anything.
         skipped: Why it could not be made from this data, if so.
+        parts: What is due of its description and checks, where the value itself stands.
     """
 
     state: StateName
     why: tuple[str, ...] = ()
     data_version: str | None = None
     skipped: str | None = None
+    parts: tuple[str, ...] = ()
 
     @property
     def due(self) -> bool:
         """Whether a refresh would run it."""
         return self.state in ("stale", "missing", "failed")
+
+    @property
+    def value_due(self) -> bool:
+        """Whether its value may change, and not only how that is described and judged."""
+        return self.due and not self.parts
 
 
 def stands_above(reason: str) -> bool:
@@ -65,10 +73,15 @@ def _state(
     latest = ledger.materialized(asset.name)
     version = latest.data_version if latest else None
     skipped = record.skipped if record else None
-    for name in asset.inputs:
-        if name in states and (blocker := _blocker(project, ledger, name, states)):
+    above = [name for name in asset.inputs if name in states]
+    for name in above:
+        if blocker := _blocker(project, ledger, name, states):
             return State("blocked", (blocker,), version, skipped)
-    upstream = [name for name in asset.inputs if name in states and states[name].due]
+    upstream = [
+        name
+        for name in above
+        if states[name].value_due or _broken(project, ledger, name) & set(states[name].parts)
+    ]
     if upstream:
         state: StateName = "stale" if latest else "missing"
         return State(
@@ -88,23 +101,23 @@ def _state(
     if unobserved:
         return State("missing", (*reason, f"{unobserved[0]} was never observed"), version, skipped)
     action = project.action(asset, lambda name: _version(project, ledger, name))
-    present, why = _compare(project, asset.name, record, action, reason)
-    return State(present, why, version, skipped)
+    present, why = _compare(project, asset, record, action, reason)
+    if present != "fresh" or record is None or latest is None:
+        return State(present, why, version, skipped)
+    return _with_parts(project, asset, record, latest, State("fresh", (), version, skipped))
 
 
 def _compare(
     project: Project,
-    name: str,
+    asset: Asset[..., Any],
     record: ActionRecord | None,
     action: Action,
     reason: tuple[str, ...],
 ) -> tuple[StateName, tuple[str, ...]]:
     """The state, and why, of an asset whose inputs stand; `reason` says why it has no record."""
-    failure = project.workspace.failures.find(name, action.key)
     if record is not None and record.action_key == action.key:
-        if project.workspace.artifacts.has(record.artifact):
-            return "fresh", ()
-        return "missing", ("its artifact is gone",)
+        return ("fresh", ()) if project.workspace.holds(record) else ("missing", (_GONE,))
+    failure = _failure(project, asset, action)
     if failure:
         return "failed", (failure,)
     if reason or record is None:
@@ -112,7 +125,57 @@ def _compare(
     return "stale", tuple(differences(record, action))
 
 
-def differences(record: ActionRecord, action: Action) -> list[str]:
+def _failure(project: Project, asset: Asset[..., Any], action: Action) -> str | None:
+    """Why this very action, or what describes or checks its result, failed last."""
+    workspace = project.workspace
+    if failure := workspace.failures.find(asset.name, action.key):
+        return failure
+    known = workspace.actions.find(asset.name, action.key)
+    for part, part_action in project.part_actions(asset, known) if known else ():
+        if failure := workspace.failures.find(part.name, part_action.key):
+            return f"{_label(asset, part.name)} failed: {failure}"
+    return None
+
+
+def _with_parts(
+    project: Project,
+    asset: Asset[..., Any],
+    record: ActionRecord,
+    latest: Materialized,
+    fresh: State,
+) -> State:
+    """The state of an asset whose value stands, by what describes and checks it."""
+    workspace = project.workspace
+    due: list[str] = []
+    why: list[str] = []
+    failed = False
+    for part, action in project.part_actions(asset, record):
+        key = latest.parts.get(part.name, "")
+        known = workspace.parts.find(part.name, key) if key else None
+        if known is not None and key == action.key:
+            continue
+        due.append(part.name)
+        label = _label(asset, part.name)
+        if failure := workspace.failures.find(part.name, action.key):
+            failed = True
+            why.append(f"{label} failed: {failure}")
+        elif known is None:
+            why.append(f"{label} {'was never made' if not key else 'is gone'}")
+        else:
+            why += [f"{label}: {reason}" for reason in differences(known, action)]
+    if not due:
+        return fresh
+    state: StateName = "failed" if failed else "stale"
+    return State(state, tuple(why), fresh.data_version, fresh.skipped, tuple(due))
+
+
+def _label(asset: Asset[..., Any], part: str) -> str:
+    """A part in words."""
+    own = part.removeprefix(f"{asset.name}.")
+    return f"the check {own}" if any(own == one.name for one in asset.checks) else "its description"
+
+
+def differences(record: Made, action: Action) -> list[str]:
     """What moved between the recorded action and the present one, in words."""
     reasons = _own_differences(record, action)
     for name in _changed(record.inputs, action.inputs):
@@ -128,7 +191,7 @@ def own_differences(project: Project, asset: Asset[..., Any], record: ActionReco
     return reasons + [f"input {name} changed" for name in readers]
 
 
-def _own_differences(record: ActionRecord, action: Action) -> list[str]:
+def _own_differences(record: Made, action: Action) -> list[str]:
     reasons = []
     changed = _changed(record.modules, action.code.modules)
     if changed:
@@ -153,11 +216,19 @@ def _blocker(
     """Why what reads `name` is blocked, if it is."""
     if states[name].state == "blocked":
         return f"{_ABOVE}{name} is blocked"
-    record = project.record(name, ledger)
-    if record is None or states[name].due:
+    if states[name].value_due:
         return None
-    broken = broken_blocking_checks(project.graph.assets[name], record)
-    return f"the check {broken[0]} of {name} failed" if broken else None
+    broken = sorted(_broken(project, ledger, name) - set(states[name].parts))
+    return f"the check {broken[0].removeprefix(f'{name}.')} of {name} failed" if broken else None
+
+
+def _broken(project: Project, ledger: Ledger, name: str) -> set[str]:
+    """The parts behind the blocking checks of an asset that failed when they last ran."""
+    asset = project.graph.assets[name]
+    if not asset.blocking:
+        return set()
+    parts = project.parts(name, ledger).values()
+    return {f"{name}.{check}" for check in broken_blocking_checks(asset, parts)}
 
 
 def _version(project: Project, ledger: Ledger, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
@@ -90,6 +91,10 @@ class Report:
     html: str
     data: dict[str, Json]
 
+    def __repr__(self) -> str:
+        title = re.search(r"<title>([^<]{0,100})", self.html)
+        return f"Report({title.group(1) if title else ''!r}, {len(self.html)} characters)"
+
 
 @dataclass(frozen=True)
 class Files:
@@ -103,6 +108,10 @@ class Files:
 
     parts: Mapping[str, bytes]
     version_of: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name}: {len(part)} bytes" for name, part in self.parts.items())
+        return f"Files({sizes})"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iip_assets.engine.actions import ActionLog, ActionRecord, Failures
+from iip_assets.engine.actions import ActionLog, ActionRecord, Failures, PartLog
 from iip_assets.engine.artifacts import ArtifactStore
 from iip_assets.engine.values import AsBefore, Operation
 
@@ -42,8 +42,13 @@ class Workspace:
 
     @property
     def actions(self) -> ActionLog:
-        """The records of actions done."""
+        """The records of values that were computed."""
         return ActionLog(self.state / "actions")
+
+    @property
+    def parts(self) -> PartLog:
+        """The records of descriptions and checks."""
+        return PartLog(self.state / "parts")
 
     @property
     def failures(self) -> Failures:
@@ -60,11 +65,15 @@ class Workspace:
 
     def kept(self, asset: str, data_version: str) -> ActionRecord | None:
         """A record of an asset's value of this version whose artifact is there, or None."""
-        store = self.artifacts
         for record in self.actions.all(asset):
-            if record.data_version == data_version and store.has(record.artifact):
+            if record.data_version == data_version and self.holds(record):
                 return record
         return None
+
+    def holds(self, record: ActionRecord) -> bool:
+        """Whether all that a record names is in the store."""
+        store = self.artifacts
+        return store.has(record.artifact) and (record.notes is None or store.has(record.notes))
 
     def git_commit(self) -> str:
         """The checked-out commit, with `+` where tracked files differ; empty outside git."""

@@ -47,6 +47,7 @@ def tracked_training(
         run_id=f"{name}-{context.provenance.get('action_key', '')[:12]}",
         config={**config, **context.provenance},
         group=tracking.group or None,
+        say=context.say,
     ) as logger:
         yield Around(
             machine, context.progress, scratch=context.scratch, logger=logger, say=context.say

@@ -203,7 +203,7 @@ def pipeline_report(
         metadata={
             "headlines": Rows(content["headlines"]),
             "next_steps": Rows(content["next_steps"]),
-            "rejected_without_label": Rows((content["passing"] or {}).get("to_label", [])),
+            "rejected_without_label": Rows((content.get("passing") or {}).get("to_label", [])),
             "skipped": Rows(content["skipped"]),
             "page_bytes": len(report.html.encode()),
         },

@@ -1,20 +1,24 @@
 """Trainings in Weights & Biases: what went in, the numbers as they came, a few predictions.
 
-Without a key everything stays in the workspace, under `.iip/wandb`; `wandb sync` sends it later.
+Without a key, or where W&B's server does not take it, everything stays in the workspace, under
+`.iip/wandb`; `wandb sync` sends it later.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger, WandbLogger
+
+_logger = logging.getLogger(__name__)
 
 Mode = Literal["auto", "offline", "online", "off"]
 
@@ -32,24 +36,28 @@ def tracked(
     run_id: str,
     config: Mapping[str, Any],
     group: str | None = None,
+    say: Callable[[str], None] = _logger.warning,
 ) -> Iterator[WandbLogger | None]:
     """A run that is finished at the end, as failed if it ends by an error; None where it is off.
 
     Args:
         state: The workspace's state folder.
-        mode: `auto` is online where WANDB_API_KEY is set, else offline.
+        mode: `auto` is what W&B's own switches say (WANDB_MODE, WANDB_DISABLED, `wandb offline`);
+            without them it is online where WANDB_API_KEY is set, else offline.
         project: W&B's project.
         name: What is trained.
         run_id: Of the run: a training that goes on after a kill goes on in its run.
         config: What went in.
         group: The runs that belong together, such as a sweep.
+        say: Told where the run stays here because the server did not take it.
     """
-    if mode == "off":
-        yield None
-        return
-    online = mode == "online" or (mode == "auto" and bool(os.environ.get("WANDB_API_KEY")))
     # Whatever goes wrong here is nobody's business elsewhere.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    os.environ.setdefault("WANDB_INIT_TIMEOUT", "20")  # seconds; W&B's own 90 hold up a training
+    resolved = _resolved(mode)
+    if resolved == "off":
+        yield None
+        return
     import wandb
 
     folder = state / "wandb"
@@ -57,7 +65,8 @@ def tracked(
     logger = logging.getLogger("wandb")
     level = logger.level
     logger.setLevel(logging.ERROR)
-    run = wandb.init(
+    start = partial(
+        wandb.init,
         project=project,
         name=name,
         id=run_id,
@@ -65,8 +74,6 @@ def tracked(
         config=dict(config),
         # W&B makes a folder `wandb` of its own below.
         dir=str(state),
-        mode="online" if online else "offline",
-        resume="allow" if online else None,
         reinit="create_new",
         settings=wandb.Settings(
             silent=True,
@@ -77,6 +84,16 @@ def tracked(
             x_disable_stats=True,
         ),
     )
+    try:
+        run = start(mode=resolved, resume="allow" if resolved == "online" else None)
+    except Exception as error:  # what W&B raises here has no base of its own
+        if resolved == "offline":
+            raise
+        # W&B keeps the id of a run that failed to start.
+        run = start(mode="offline", id=f"{run_id}-offline")
+        kept = run.settings.sync_dir
+        reason = " ".join(str(error).split())
+        say(f"W&B did not take the run ({reason}). It is kept; `wandb sync {kept}` sends it later")
     code = 1
     try:
         yield WandbLogger(experiment=run)
@@ -84,6 +101,22 @@ def tracked(
     finally:
         run.finish(exit_code=code)
         logger.setLevel(level)
+
+
+def _resolved(mode: Mode) -> Literal["offline", "online", "off"]:
+    """What `auto` means on this machine."""
+    if mode != "auto":
+        return mode
+    import wandb
+
+    switch = wandb.setup().settings.mode
+    # W&B itself no longer reads WANDB_DISABLED; whoever sets it still means it.
+    disabled = os.environ.get("WANDB_DISABLED", "").lower() not in ("", "0", "false", "no", "off")
+    if disabled or switch == "disabled":
+        return "off"
+    if switch in ("offline", "dryrun") or not os.environ.get("WANDB_API_KEY"):
+        return "offline"
+    return "online"
 
 
 def log_segmentations(logger: Logger, shown: Sequence[Shown], classes: Sequence[str]) -> None:

@@ -11,11 +11,11 @@ import polars as pl
 from iip_assets.dataset.slices import slice_table
 from iip_assets.dataset.store import ImageStore
 from iip_assets.embeddings.device import core_count
+from iip_assets.engine.context import AssetContext
 from iip_assets.engine.lineage import Records, data_inputs
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.refresh import Refresher
 from iip_assets.engine.values import Skipped
-from iip_assets.engine.context import AssetContext
 from iip_assets.release.gate import refusal, rules_of
 from iip_assets.release.registering import (
     EXAMPLES,

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from iip_assets.engine.actions import ActionRecord
+from iip_assets.engine.part_results import check_results, description
 from iip_assets.engine.perform import report_page
 from iip_assets.engine.project import Project
 from iip_assets.engine.values import Files, Report, Skipped
@@ -24,6 +25,9 @@ def print_asset(project: Project, name: str, *, as_json: bool) -> None:
         LookupError: It was never materialized.
     """
     record = _record(project, name)
+    asset = project.graph.assets[name]
+    parts = project.parts(name, present_ledger(project))
+    checks, metadata = check_results(asset, parts), description(asset, record, parts)
     if as_json:
         shown = {
             "asset": name,
@@ -34,20 +38,20 @@ def print_asset(project: Project, name: str, *, as_json: bool) -> None:
             "inputs": record.inputs,
             "seconds": record.seconds,
             "artifact": project.workspace.artifacts.path(record.artifact),
-            "checks": record.checks,
-            "metadata": {key: entry["value"] for key, entry in record.metadata.items()},
+            "machine": record.machine,
+            "checks": checks,
+            "metadata": {key: entry["value"] for key, entry in metadata.items()},
         }
         print(json.dumps(shown))  # noqa: T201 - the result
         return
     console = Console()
-    asset = project.graph.assets[name]
     console.print(f"[bold]{name}[/] ({asset.room})\n{escape(asset.description)}\n", highlight=False)
-    for check in record.checks:
+    for check in checks:
         mark = "[green]passed[/]" if check["passed"] else f"[red]failed ({check['severity']})[/]"
         console.print(
             f"check {check['name']}: {mark} {escape(check['description'])}", highlight=False
         )
-    for key, entry in record.metadata.items():
+    for key, entry in metadata.items():
         _print_metadata(console, key, entry)
     console.print(
         f"\nmade in {record.seconds} s at commit {record.git_commit[:12] or 'none'}"

@@ -39,12 +39,18 @@ Headline = Sequence[Sequence[str]]
 def print_refreshed(root: Path, result: Refreshed, headline: Headline) -> None:
     """What was computed, what is wrong, the headline numbers, and where to look next."""
     console = Console()
-    if not result.computed and not result.failed:
+    if not (result.computed or result.described or result.failed):
         console.print(f"Nothing had to be computed ({result.seconds:.1f} s).", highlight=False)
     elif result.computed:
         console.print(
             f"Computed {len(result.computed)} assets in {result.seconds:.0f} s, "
             f"reused {len(result.reused)}.",
+            highlight=False,
+        )
+    if result.described:
+        console.print(
+            f"Described or checked again, with the values as they were: "
+            f"{', '.join(result.described)}.",
             highlight=False,
         )
     for name, same in result.anew.items():
@@ -170,7 +176,9 @@ def print_plan(planned: list[Planned]) -> None:
     table.add_column("images", justify="right")
     table.add_column("about, s", justify="right")
     for one in planned:
-        why = _briefly(one.why) + ("; was computed before" if one.known else "")
+        why = _briefly(one.why)
+        if one.known:
+            why += "; the value stands" if one.parts else "; was computed before"
         table.add_row(one.asset, escape(why), _images(one), _seconds(one.seconds))
     console.print(table)
     known = [one.seconds for one in planned if one.seconds is not None]

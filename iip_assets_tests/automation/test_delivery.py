@@ -13,6 +13,7 @@ from filelock import FileLock
 from iip_assets.automation import delivery
 from iip_assets.automation.alarms import Alarm, AlarmBox, make_alarm
 from iip_assets.automation.delivery import deliver, sinks_of
+from iip_assets.settings import read_settings
 from iip_assets_tests.automation.webhook import Webhook, webhook_server
 
 
@@ -99,6 +100,33 @@ def test_nobody_there_is_said_without_the_key_in_the_address(tmp_path: Path) -> 
     assert desk.tick() == 2
     assert "127.0.0.1" in desk.said[0]
     assert "key-1234" not in " ".join(desk.said)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://",
+        "key-1234",
+        "file:///key-1234",
+        "http://[::1/key-1234",
+        "https://host:99999/key-1234",
+        "http://host:key-1234/",
+        "http:// host/key-1234",
+        "http://me:key-1234@host/",
+        "http://127.0.0.1/ü?key-1234",
+    ],
+)
+def test_a_webhook_that_is_no_address_keeps_no_alarm_out_of_the_log(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "iip.toml").touch()
+    monkeypatch.setenv("IIP_ALARMS__WEBHOOK", url)
+    desk = Desk(tmp_path, read_settings(tmp_path).alarms.webhook)
+    assert desk.tick() == 2
+    assert len(desk.log) == 2
+    (said,) = desk.said
+    assert "alarms.webhook in iip.toml" in said
+    assert "key-1234" not in said
 
 
 def test_a_kill_after_it_arrived_and_before_that_is_written_sends_it_again(

@@ -14,12 +14,12 @@ from typing import Annotated, Any
 import polars as pl
 
 from iip_assets.engine.asset import Graph, Source, asset
+from iip_assets.engine.context import AssetContext
 from iip_assets.engine.perform import Outcome, Performer
 from iip_assets.engine.plan import Planned, make_plan
-from iip_assets.engine.project import Materialized, Project
+from iip_assets.engine.project import Project
 from iip_assets.engine.staleness import find_states
 from iip_assets.engine.values import Files, Setting
-from iip_assets.engine.context import AssetContext
 from iip_assets.engine.workspace import Workspace
 from iip_assets_tests.engine.stand_ins import DictLedger, Keys
 
@@ -74,10 +74,10 @@ def measure(records: list[dict[str, Any]], *, scale: int) -> list[dict[str, Any]
 
 @asset(room="toy")
 def measured(
-    table: pl.DataFrame, *, scale: Annotated[int, Setting("toy.scale")], work: AssetContext
+    table: pl.DataFrame, *, scale: Annotated[int, Setting("toy.scale")], context: AssetContext
 ) -> pl.DataFrame:
     rows = table.select("image_id", "mask_id")
-    return work.fill("measures", rows, measure, given={"scale": scale}, chunk=2).frame
+    return context.fill("measures", rows, measure, given={"scale": scale}, chunk=2).frame
 
 
 @asset(room="toy")
@@ -91,9 +91,9 @@ def predict(records: list[dict[str, Any]], *, weights: str) -> list[dict[str, An
 
 
 @asset(room="toy")
-def predicted(table: pl.DataFrame, model: Files, *, work: AssetContext) -> pl.DataFrame:
+def predicted(table: pl.DataFrame, model: Files, *, context: AssetContext) -> pl.DataFrame:
     given = {"weights": model.parts["weights"].decode()}
-    return work.fill("said", table.select("image_id"), predict, given=given).frame
+    return context.fill("said", table.select("image_id"), predict, given=given).frame
 
 
 ASSETS = [table, measured, model, predicted]
@@ -131,8 +131,7 @@ class PicturesToy:
         performer = Performer(self.project, self.ledger, lambda _: None)
         one = self.project.graph.assets[name]
         outcome = performer.perform(one, loaded=self.project.code_of(one))
-        record = outcome.record
-        self.ledger.made[name] = Materialized(record.data_version, record.action_key)
+        self.ledger.made[name] = outcome.materialized
         return outcome
 
 

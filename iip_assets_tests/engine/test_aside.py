@@ -10,10 +10,10 @@ import pytest
 
 from iip_assets.engine.aside import perform_aside
 from iip_assets.engine.asset import Graph, Source, asset
-from iip_assets.engine.perform import MovedMeanwhileError, Performer
-from iip_assets.engine.project import Materialized, Project
-from iip_assets.engine.values import Setting
 from iip_assets.engine.context import AssetContext
+from iip_assets.engine.perform import MovedMeanwhileError, Performer
+from iip_assets.engine.project import Project
+from iip_assets.engine.values import Setting
 from iip_assets.engine.workspace import Workspace
 from iip_assets_tests.engine.stand_ins import DictLedger, Keys
 
@@ -36,13 +36,13 @@ def total(numbers: list[int]) -> dict[str, Any]:
 
 @asset(room="toy")
 def model(
-    total: dict[str, Any], *, rate: Annotated[int, Setting("toy.rate")], work: AssetContext
+    total: dict[str, Any], *, rate: Annotated[int, Setting("toy.rate")], context: AssetContext
 ) -> dict[str, Any]:
     CALLS.append("model")
     if rate < 0:
         raise ValueError("no such rate")
     if rate == 13:
-        teacher: dict[str, Any] = work.recorded("model", work.recorded("total", "?"))
+        teacher: dict[str, Any] = context.recorded("model", context.recorded("total", "?"))
         return teacher
     return {"value": total["value"] * rate}
 
@@ -64,8 +64,8 @@ class Toy:
     def refresh(self) -> dict[str, Any]:
         performer = Performer(self.project, self.ledger, print)
         for one in (total, model):
-            record = performer.perform(one, loaded=self.project.code_of(one)).record
-            self.ledger.made[one.name] = Materialized(record.data_version, record.action_key)
+            outcome = performer.perform(one, loaded=self.project.code_of(one))
+            self.ledger.made[one.name] = outcome.materialized
         found: dict[str, Any] = self.project.load("model", self.ledger)
         return found
 

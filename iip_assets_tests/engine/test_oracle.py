@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from iip_assets_tests.engine.toy import (
     INPUTS,
+    PART_PIECES,
     PIECES,
     Pieces,
     Toy,
@@ -36,6 +37,7 @@ EDITS = {
     "plus": [0, 7],
     "threshold": [1000, 50],
     "limit": [900, 5],
+    "words": ["plain", "fancy"],
     "boom": [False, True],
     "docstring": ["A toy.", "Another toy."],
     "comment": ["# plain", "# fancy"],
@@ -54,6 +56,7 @@ class Engine(RuleBasedStateMachine):
         self.toy.write(self.pieces)
         self.latest: dict[str, Any] = {}
         self.done: set[str] = set()
+        self.described: set[str] = set()
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -68,6 +71,7 @@ class Engine(RuleBasedStateMachine):
         """A refresh computes what was never computed, no more, and ends in the oracle's values."""
         result = self.toy.run(refresh)
         assert set(result["computed"]) == self._model_run(list(INPUTS))
+        assert set(result["described"]) == self.described
         self._check_after_refresh(result)
 
     @rule(names=st.sets(st.sampled_from(sorted(INPUTS)), min_size=1))
@@ -95,6 +99,8 @@ class Engine(RuleBasedStateMachine):
         results = [self.toy.wait(one) for one in started]
         computed = [name for result in results for name in result["computed"]]
         assert sorted(computed) == sorted(self._model_run(list(INPUTS)))
+        described = [name for result in results for name in result["described"]]
+        assert sorted(described) == sorted(self.described)
         self._check_after_refresh(results[0])
         self._check_after_refresh(results[1])
 
@@ -118,12 +124,23 @@ class Engine(RuleBasedStateMachine):
         pieces = [getattr(self.pieces, piece) for piece in PIECES[name]]
         return json.dumps([name, pieces, [self._input(one) for one in INPUTS[name]]])
 
+    def _part_key(self, name: str) -> str | None:
+        if name not in PART_PIECES:
+            return None
+        pieces = [getattr(self.pieces, piece) for piece in PART_PIECES[name]]
+        read = [self._input(one) for one in (name, *INPUTS[name])]
+        return json.dumps([f"{name}.part", pieces, read[: 1 if name == "e" else None]])
+
     def _input(self, name: str) -> Any:
         return self.pieces.numbers.split() if name == "numbers" else self.latest.get(name)
 
     def _model_run(self, names: list[str]) -> set[str]:
-        """Runs these assets in the model; gives those that had to be computed."""
+        """Runs these assets in the model; gives those that had to be computed.
+
+        `described` then holds those of which only the description or a check had to be made.
+        """
         computed: set[str] = set()
+        self.described = set()
         stopped: set[str] = set()
         for name in names:
             given = {one: self._value(one) for one in INPUTS[name]}
@@ -138,8 +155,12 @@ class Engine(RuleBasedStateMachine):
                 self.done.add(key)
                 computed.add(name)
             self.latest[name] = naive(self.pieces, name, given)
+            told = self._part_key(name)
+            if told is not None and told not in self.done:
+                self.done.add(told)
+                self.described |= {name} - computed
             if name == "e":
-                # The check's verdict belongs to the action that made the value.
+                # The check's verdict belongs to the value, its code and its settings.
                 self.e_passed = self.latest["e"] <= self.pieces.limit
                 if not self.e_passed:
                     stopped.add(name)

@@ -12,11 +12,11 @@ import polars as pl
 import pytest
 
 from iip_assets.engine.asset import Graph, Source, asset
-from iip_assets.engine.perform import MovedMeanwhileError, Outcome, Performer, report_page
-from iip_assets.engine.project import Materialized, Project
-from iip_assets.engine.staleness import find_states
-from iip_assets.engine.values import Report, Result, Skipped
 from iip_assets.engine.context import AssetContext
+from iip_assets.engine.perform import MovedMeanwhileError, Outcome, Performer, report_page
+from iip_assets.engine.project import Project
+from iip_assets.engine.staleness import find_states
+from iip_assets.engine.values import Report, Skipped
 from iip_assets.engine.workspace import Workspace
 from iip_assets_tests.engine.stand_ins import DictLedger, Keys
 
@@ -35,10 +35,10 @@ def total(numbers: list[int]) -> dict[str, Any]:
 
 
 @asset(room="toy")
-def page(total: dict[str, Any]) -> Result[Report | Skipped]:
+def page(total: dict[str, Any]) -> Report | Skipped:
     if total["value"] > 10:
-        return Result(Skipped("no small numbers"))
-    return Result(Report("<h1>page</h1>", dict(total)))
+        return Skipped("no small numbers")
+    return Report("<h1>page</h1>", dict(total))
 
 
 def measure(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -51,9 +51,9 @@ EDIT_WHILE_MEASURING: list[Any] = []
 
 
 @asset(room="toy")
-def lengths(total: dict[str, Any], *, work: AssetContext) -> pl.DataFrame:
+def lengths(total: dict[str, Any], *, context: AssetContext) -> pl.DataFrame:
     rows = pl.DataFrame({"image_id": ["a", "bb", "ccc"]})
-    return work.fill("lengths", rows, measure, chunk=1).frame
+    return context.fill("lengths", rows, measure, chunk=1).frame
 
 
 class Toy:
@@ -75,8 +75,7 @@ class Toy:
         for one in assets:
             code = loaded or self.project.code_of(one)
             outcome = performer.perform(one, loaded=code)
-            record = outcome.record
-            self.ledger.made[one.name] = Materialized(record.data_version, record.action_key)
+            self.ledger.made[one.name] = outcome.materialized
         return outcome
 
     def states(self) -> dict[str, str]:

@@ -47,13 +47,14 @@ ASSETS = '''
 from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
-from iip_assets.engine.asset import Source, asset
-from iip_assets.engine.values import Check, CheckSpec, Result, Setting
+from iip_assets.engine.asset import Source, asset, asset_check, describe
+from iip_assets.engine.values import CheckResult, Setting
 from toy.base import Base
 from toy.decorators import plus
 
 CONSTANT = {constant}
 LIMIT = {limit}
+WORDS = {words!r}
 UNUSED = {unused}
 
 class Derived(Base):
@@ -81,6 +82,10 @@ def a(numbers):
 def b(a):
     return {{"value": _added(a["value"])}}
 
+@describe(b)
+def describe_b(b, a):
+    return {{"words": WORDS, "of": a["value"]}}
+
 @asset(room="toy")
 def c(a):
     if {boom}:
@@ -92,10 +97,14 @@ def c(a):
 def d(b, c):
     return {{"value": b["value"] + c["value"]}}
 
-@asset(room="toy", checks=[CheckSpec("at_most", "not too large", blocking=True)])
+@asset(room="toy")
 def e(d, *, threshold: Annotated[int, Setting("toy.threshold")]):
-    value = d["value"] % threshold
-    return Result({{"value": value}}, checks=[Check("at_most", passed=value <= LIMIT)])
+    return {{"value": d["value"] % threshold}}
+
+@asset_check(e, blocking=True)
+def at_most(e):
+    """Not too large."""
+    return CheckResult(passed=e["value"] <= LIMIT)
 
 @asset(room="toy")
 def f(e):
@@ -126,11 +135,13 @@ PIECES = {
     "b": ("constant",),
     "c": ("offset", "boom"),
     "d": ("plus",),
-    "e": ("threshold", "limit"),
+    "e": ("threshold",),
     "f": (),
     "g": (),
     "h": (),
 }
+# Likewise of what describes or checks a value.
+PART_PIECES = {"b": ("words",), "e": ("limit",)}
 
 
 @dataclass(frozen=True)
@@ -144,6 +155,7 @@ class Pieces:
     plus: int = 0
     threshold: int = 1000
     limit: int = 900
+    words: str = "plain"
     boom: bool = False
     # These change no result and must rerun nothing.
     docstring: str = "A toy."

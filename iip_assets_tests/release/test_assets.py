@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pytest
+
 from iip_assets.dataset.store import ImageStore
 from iip_assets.engine.values import Skipped
 from iip_assets.release.assets import pipeline_report
@@ -38,6 +40,18 @@ def test_the_asset_takes_every_input_and_gives_a_page_versioned_by_its_numbers(m
 
 def test_every_input_but_the_raw_data_may_be_skipped():
     assert pipeline_report.accepts_skipped == set(pipeline_report.inputs) - {"raw_dataset"}
+
+
+@pytest.mark.parametrize("name", sorted(pipeline_report.accepts_skipped))
+def test_any_one_skipped_input_still_gives_a_page(monkeypatch, name):
+    result = run(monkeypatch, **{name: Skipped("for the test")})
+    assert "for the test" in result.value.html
+
+
+def test_a_report_of_nothing_but_skipped_inputs_gives_a_page(monkeypatch):
+    skipped = {name: Skipped(f"no {name}") for name in pipeline_report.accepts_skipped}
+    result = run(monkeypatch, **skipped)
+    assert len(result.metadata["skipped"].records) == len(skipped)
 
 
 def test_what_was_skipped_stands_in_the_metadata(monkeypatch):

@@ -1,9 +1,12 @@
 import json
+import re
+import socket
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import wandb
 
 from iip_assets.models.segmenter import train_segmenter
 from iip_assets.training.tracking import log_segmentations, log_validation, tracked
@@ -14,8 +17,30 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
-def no_key(monkeypatch):
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+def no_key(monkeypatch, tmp_path):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DISABLED"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    wandb.teardown()  # W&B reads the environment once
+    yield
+    wandb.teardown()
+
+
+@pytest.fixture
+def a_key_and_no_server(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{free.getsockname()[1]}")
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        monkeypatch.setenv("WANDB_INIT_TIMEOUT", "2")
+        yield
+
+
+def tracked_mode(state, said, mode="auto"):
+    with tracked(
+        state, mode, project="p", name="n", run_id="r", config={}, say=said.append
+    ) as logger:
+        return logger and logger.experiment.settings.mode
 
 
 def test_without_a_key_a_training_is_logged_in_the_workspace(tmp_path):
@@ -64,3 +89,47 @@ def test_a_training_that_fails_is_a_failed_run(tmp_path):
     ):
         raise RuntimeError("it broke")
     assert list((tmp_path / "wandb").glob("offline-run-*-failed"))
+
+
+@pytest.mark.usefixtures("a_key_and_no_server")
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("WANDB_MODE", "offline", "offline"),
+        ("WANDB_MODE", "dryrun", "offline"),
+        ("WANDB_MODE", "disabled", None),
+        ("WANDB_DISABLED", "true", None),
+    ],
+)
+def test_a_switch_of_wandb_wins_over_a_key(tmp_path, monkeypatch, name, value, expected):
+    monkeypatch.setenv(name, value)
+    said = []
+    assert tracked_mode(tmp_path, said) == expected
+    assert not said
+
+
+@pytest.mark.usefixtures("a_key_and_no_server")
+def test_wandb_switched_offline_in_the_folder_stays_offline(tmp_path):
+    (tmp_path / "wandb").mkdir()
+    (tmp_path / "wandb" / "settings").write_text("[default]\nmode = offline\n")
+    said = []
+    assert tracked_mode(tmp_path, said) == "offline"
+    assert not said
+
+
+@pytest.mark.usefixtures("a_key_and_no_server")
+def test_where_no_server_answers_each_run_is_kept_and_said_how_to_send_it(tmp_path):
+    said = []
+    assert tracked_mode(tmp_path, said) == tracked_mode(tmp_path, said, "online") == "offline"
+    assert len(said) == 2
+    for line in said:
+        (run,) = re.findall(r"`wandb sync (.+)`", line)
+        assert list(Path(run).glob("*.wandb"))
+        assert Path(run).parent == tmp_path / "wandb"
+
+
+def test_a_key_that_is_refused_fails_no_training(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "mistyped")
+    said = []
+    assert tracked_mode(tmp_path, said) == "offline"
+    assert "WANDB_API_KEY invalid" in said[0]

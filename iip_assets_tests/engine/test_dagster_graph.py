@@ -1,0 +1,114 @@
+"""What Dagster's own users meet: forced runs, metadata that its pages know, values by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from iip_assets.engine.asset import Graph, Source, asset, asset_check, describe
+from iip_assets.engine.dagster_graph import build_dagster_definitions
+from iip_assets.engine.perform import Outcome
+from iip_assets.engine.project import Project
+from iip_assets.engine.values import CheckResult
+from iip_assets.engine.workspace import Workspace
+from iip_assets_tests.engine.stand_ins import Keys
+
+words = Source("words", "toy", "Words.", lambda root: "a bb", lambda _, version: version.split())
+
+
+@asset(
+    room="toy",
+    kinds={"polars"},
+    owners=["team:data"],
+    metadata={"unit": "letters"},
+    op_tags={"size": "small"},
+    retry_policy=dg.RetryPolicy(max_retries=2),
+    pool="one_at_a_time",
+)
+def lengths(words: list[str]) -> pl.DataFrame:
+    """How long the words are."""
+    return pl.DataFrame({"word": words, "letters": [len(word) for word in words]})
+
+
+@describe(lengths)
+def describe_lengths(lengths: pl.DataFrame) -> dict[str, Any]:
+    return {"longest": lengths["letters"].max()}
+
+
+@asset_check(lengths, blocking=True)
+def none_is_empty(lengths: pl.DataFrame) -> CheckResult:
+    """No word is empty."""
+    return CheckResult(passed=bool((lengths["letters"] > 0).all()))
+
+
+@pytest.fixture
+def outcomes() -> dict[str, Outcome]:
+    return {}
+
+
+@pytest.fixture
+def definitions(tmp_path: Path, outcomes: dict[str, Outcome]) -> dg.Definitions:
+    project = Project(Graph([lengths], [words]), Workspace(tmp_path, lambda _: None), Keys())
+    return build_dagster_definitions(project, outcomes=outcomes)
+
+
+def materialize(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, *, force: bool = False
+) -> dg.ExecuteInProcessResult:
+    config = {"ops": {"lengths": {"config": {"force": True}}}} if force else None
+    job = definitions.resolve_implicit_global_asset_job_def()
+    return job.execute_in_process(
+        instance=instance, asset_selection=[dg.AssetKey("lengths")], run_config=config
+    )
+
+
+def test_options_reach_dagster_as_they_are(definitions: dg.Definitions) -> None:
+    found = definitions.resolve_asset_graph().get(dg.AssetKey("lengths"))
+    assert found.kinds == {"polars"}
+    assert found.owners == ["team:data"]
+    assert found.metadata["unit"] == "letters"
+    assert found.pools == {"one_at_a_time"}
+    step = definitions.resolve_assets_def("lengths").op
+    assert step.tags["size"] == "small"
+    assert step.retry_policy == dg.RetryPolicy(max_retries=2)
+
+
+def test_an_option_that_would_change_what_is_read_is_refused() -> None:
+    with pytest.raises(TypeError, match="takes no 'ins'"):
+        asset(room="toy", ins={})
+
+
+def test_force_in_the_launchpad_computes_what_is_recorded(
+    definitions: dg.Definitions, outcomes: dict[str, Outcome]
+) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        materialize(definitions, instance)
+        materialize(definitions, instance)
+        assert outcomes["lengths"].reused
+        materialize(definitions, instance, force=True)
+        assert not outcomes["lengths"].reused
+
+
+def test_pages_get_rows_columns_place_description_and_check(definitions: dg.Definitions) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize(definitions, instance)
+    (event,) = result.asset_materializations_for_node("lengths")
+    assert event.metadata["dagster/row_count"].value == 2
+    columns = event.metadata["dagster/column_schema"].value.columns
+    assert [(one.name, one.type) for one in columns] == [("word", "String"), ("letters", "Int64")]
+    assert Path(str(event.metadata["dagster/uri"].value)).is_file()
+    assert event.metadata["longest"].value == 2
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.check_name, check.passed, check.blocking) == ("none_is_empty", True, True)
+
+
+def test_dagster_loads_the_stored_value(definitions: dg.Definitions) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        materialize(definitions, instance)
+        value = definitions.load_asset_value("lengths", instance=instance)
+    assert isinstance(value, pl.DataFrame)
+    assert value["letters"].to_list() == [1, 2]
