@@ -151,7 +151,9 @@ def _made_of(project: Project, asset: str, plan: Plan, settings: Settings) -> di
         if name in above
     }
     assets = {name: one for name, one in project.graph.assets.items() if name in above}
-    codes = {f"code of {name}": project.code_of(one)[0] for name, one in assets.items()}
+    codes = {
+        f"code of {name}": project.code_keys.of(one.function).key for name, one in assets.items()
+    }
     codes["code of the quality"] = project.code_keys.of(quality_of).key
     read = keyed_settings(settings, {*_read_by(assets), *_INTERVALS})
     chosen = plan.space.keys() | plan.fixed.keys()
