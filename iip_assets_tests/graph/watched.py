@@ -105,7 +105,9 @@ def main(root: Path, names: Sequence[str]) -> None:
         paths = {**asset.settings, **asset.unkeyed}
         keywords = {name: setting_value(values, path) for name, path in paths.items()}
         if asset.work:
-            work = AssetContext(root, project.code_keys, state, say, scratch=state / "scratch" / asset.name)
+            work = AssetContext(
+                root, project.code_keys, state, say, scratch=state / "scratch" / asset.name
+            )
             keywords[asset.work] = work
         inputs = [project.load(name, ledger) for name in asset.inputs]
         result = watched(asset.name, asset.function)(*inputs, **keywords)

@@ -11,7 +11,7 @@ from safetensors.torch import save
 from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.models.filter import FilterRecipe, build_filter
 from iip_assets.models.filter_pixels import FilterFromPixels, score_chunk
-from iip_assets.models.filter_scores import has_head, network_scores
+from iip_assets.models.filter_scores import has_head, network_scores, probabilities_of
 from iip_assets.release.onnx_check import OnnxDiffersError, largest_difference
 from iip_assets.training.trainer import Around, Machine, Schedule
 from iip_assets_tests.embeddings.stand_ins import MemoryStore
@@ -111,6 +111,8 @@ def test_a_whole_network_learns_what_shows_in_the_pixels(data, files):
     assert (labels == test["label"].to_numpy()).mean() > 0.8
     np.testing.assert_allclose(said.sum(1), 1, atol=1e-5)
     assert not has_head(files)
+    one_by_one = probabilities_of(test, files, load_picture=data[2].__getitem__, threads=1)
+    np.testing.assert_allclose(one_by_one, said, atol=1e-5)
 
 
 def test_the_card_says_what_to_feed_it(built):
