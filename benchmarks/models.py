@@ -204,9 +204,7 @@ def retraining(ready: Ready, *, epochs: int, threads: int, clock: Clock) -> Rows
     )
     around = Around(Machine("cpu", threads))
     settings = ready.settings.filter
-    head = filter_recipe(
-        settings.model_copy(update={"train": "head"}), ready.settings.training, ready.intervals
-    )
+    head = filter_recipe(settings.model_copy(update={"train": "head"}), ready.settings.training)
     network = replace(
         head, train="network", schedule=replace(network_schedule(settings), epochs=epochs)
     )
@@ -257,7 +255,6 @@ def training(ready: Ready, *, images: int, threads: int, clock: Clock) -> Rows:
     recipe = segmenter_recipe(
         ready.settings.segmenter,
         ready.settings.training,
-        ready.intervals,
         classes=ready.settings.dataset.mask_classes,
         max_megapixels=ready.megapixels,
     )

@@ -47,8 +47,10 @@ ASSETS: tuple[Asset[..., Any], ...] = (
     evaluation.filter_verdicts,
     models.segmentation_model,
     evaluation.predictions,
+    evaluation.validation_card,
     evaluation.labeler_agreement,
     evaluation.model_evaluation,
+    audit.batch_trials,
     audit.batch_verdict,
     audit.model_explanations,
     robustness.robustness_benchmark,
@@ -58,8 +60,16 @@ ASSETS: tuple[Asset[..., Any], ...] = (
 )
 SOURCES = (dataset.dvc_data, release.model_registry)
 
-# They carry values and move them about; what is computed from the values is the rooms' code.
-FRAMEWORK = ("iip_assets.engine", "iip_assets.settings")
+# Code keys do not follow these. They carry values and move them about, bytes that are checked
+# against their md5 among them, or watch a training without a bearing on it.
+FRAMEWORK = (
+    "iip_assets.engine",
+    "iip_assets.settings",
+    "iip_assets.dataset.store",
+    "iip_assets.training.preflight",
+    "iip_assets.training.tracking",
+    "iip_assets.models.tracking",
+)
 
 
 def build_project(root: Path | None = None) -> Project:

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.audit.explained_words import APART, RIGHT, WRONG
-from iip_assets.engine.values import Check
+from iip_assets.engine.values import CheckResult
 from iip_assets.metrics.intervals import Intervals, bootstrap_weights, estimate
 from iip_assets.metrics.paired import LEAST_SUBJECTS
 
@@ -99,7 +99,7 @@ def measure_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
     return table.with_columns(pl.col("value", "low", "high").round(4)).to_dicts()
 
 
-def faithful_check(table: pl.DataFrame) -> Check:
+def faithful_check(table: pl.DataFrame) -> CheckResult:
     """Whether every model's score falls sooner by what counted than by chance.
 
     What has too few pictures or subjects decides nothing.
@@ -114,8 +114,7 @@ def faithful_check(table: pl.DataFrame) -> Check:
         f"{row['high']:+.3f}, n = {row['n_images']} of {row['n_subjects']} subjects)"
         for row in judged.iter_rows(named=True)
     ]
-    return Check(
-        "explanations_are_faithful",
+    return CheckResult(
         passed=bool((judged["low"] > 0).all()),
         severity="warning",
         description="area under the curve by chance minus that by what counted; "

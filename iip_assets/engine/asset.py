@@ -220,20 +220,23 @@ def describe(asset: Asset[..., Any]) -> Callable[[F], F]:
     return keep
 
 
-def asset_check(asset: Asset[..., Any], *, blocking: bool = False) -> Callable[[F], F]:
-    """Makes a function a check of an asset's stored value, named and described as the function is.
+def asset_check(
+    asset: Asset[..., Any], *, name: str = "", blocking: bool = False
+) -> Callable[[F], F]:
+    """Makes a function a check of an asset's stored value, described as the function is.
 
-    Its parameters are those of `describe`; it returns a `CheckResult`. Where `blocking`, nothing
-    below the asset runs while the check fails with the severity `error`.
+    The check is called `name`, or as the function is. Its parameters are those of `describe`; it
+    returns a `CheckResult`. Where `blocking`, nothing below the asset runs while the check fails
+    with the severity `error`.
 
     Raises:
         TypeError: A parameter is none of these.
     """
 
     def keep(function: F) -> F:
-        name, text = function.__name__, inspect.getdoc(function) or ""
-        part = _part_of(asset, f"{asset.name}.{name}", function)
-        asset.checks.append(AssetCheck(name, text, blocking, part))
+        called, text = name or function.__name__, inspect.getdoc(function) or ""
+        part = _part_of(asset, f"{asset.name}.{called}", function)
+        asset.checks.append(AssetCheck(called, text, blocking, part))
         return function
 
     return keep

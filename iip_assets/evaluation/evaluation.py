@@ -155,31 +155,59 @@ def _judged(
     judged: dict[str, Judged] = {}
     named = _with_truth_for_filter(test)
     if named.height:
-        ids, groups = named["image_id"].to_list(), named["group_id"].to_list()
-        actual = _places(named["label"])
-        said = named.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
         blind = np.tile(class_shares(train_labels, FILTER_CLASSES), (named.height, 1))
         passing = Passing(named["usable_score"].to_numpy(), named["passes"].to_numpy(), gate)
-        judged["filter"] = judge_filter(
-            ids, groups, actual, said.astype(np.float64), FILTER_CLASSES, passing=passing
-        )
+        judged["filter"] = judged_filter(named, passing)
         judged["filter_baseline"] = judge_filter(
-            ids, groups, actual, blind, FILTER_CLASSES, passing=_blind_passing(blind, gate)
+            named["image_id"].to_list(),
+            named["group_id"].to_list(),
+            _places(named["label"]),
+            blind,
+            FILTER_CLASSES,
+            passing=_blind_passing(blind, gate),
         )
     masked = test.filter(pl.col("confusion").is_not_null())
     if masked.height:
-        ids, groups = masked["image_id"].to_list(), masked["group_id"].to_list()
-        size = len(mask_classes)
-        borders = np.array(masked["boundary"].to_list(), dtype=np.float64).reshape(-1, size, 4)
-        for model, column, boundary in (
-            ("segmenter", "confusion", borders),
-            ("segmenter_baseline", "confusion_baseline", None),
-        ):
-            counts = np.array(masked[column].to_list(), dtype=np.float64)
-            judged[model] = judge_segmenter(
-                ids, groups, counts.reshape(-1, size, size), mask_classes, boundary=boundary
-            )
+        judged["segmenter"] = judged_segmenter(masked, mask_classes)
+        judged["segmenter_baseline"] = judge_segmenter(
+            masked["image_id"].to_list(),
+            masked["group_id"].to_list(),
+            _counts(masked["confusion_baseline"], len(mask_classes)),
+            mask_classes,
+        )
     return judged
+
+
+def judged_filter(known: pl.DataFrame, passing: Passing | None = None) -> Judged:
+    """The filter's word on pictures of known truth: image_id, group_id, label, prob_<class>."""
+    said = known.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
+    return judge_filter(
+        known["image_id"].to_list(),
+        known["group_id"].to_list(),
+        _places(known["label"]),
+        said.astype(np.float64),
+        FILTER_CLASSES,
+        passing=passing,
+    )
+
+
+def judged_segmenter(known: pl.DataFrame, classes: Sequence[str]) -> Judged:
+    """The segmenter's word on masked pictures: image_id, group_id, and lists of counts.
+
+    Those are `confusion` (K, K) and `boundary` (K, 4).
+    """
+    borders = np.array(known["boundary"].to_list(), dtype=np.float64)
+    return judge_segmenter(
+        known["image_id"].to_list(),
+        known["group_id"].to_list(),
+        _counts(known["confusion"], len(classes)),
+        classes,
+        boundary=borders.reshape(-1, len(classes), 4),
+    )
+
+
+def _counts(confusion: pl.Series, size: int) -> NDArray[np.float64]:
+    return np.array(confusion.to_list(), dtype=np.float64).reshape(-1, size, size)
 
 
 def _blind_passing(shares: NDArray[np.float64], gate: Gate) -> Passing:

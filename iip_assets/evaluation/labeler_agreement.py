@@ -10,12 +10,10 @@ import polars as pl
 
 from iip_assets.dataset.fingerprints import fingerprint_images
 from iip_assets.dataset.store import ImageStore
-from iip_assets.engine.values import Files, Skipped
 from iip_assets.engine.context import AssetContext
+from iip_assets.engine.values import Files, Skipped
 from iip_assets.evaluation.mask_rows import compare_masks
-from iip_assets.models.segment_rows import segment_chunk
-from iip_assets.models.segmentation import Segmenter
-from iip_assets.models.summaries import model_digest
+from iip_assets.models.segment_rows import segment_pictures
 
 _COUNTS = {"confusion": pl.List(pl.Int64), "boundary": pl.List(pl.Int64)}
 
@@ -26,7 +24,7 @@ class Masks:
 
     Attributes:
         store: Where they are.
-        work: Finds what was computed of them before. It is handed on whole: few pictures have
+        context: Finds what was computed of them before. It is handed on whole: few pictures have
             several labelers, so a plan must not count on all that the data hold.
         n_classes: K, of the masks.
         max_megapixels: The largest picture that is decoded.
@@ -35,7 +33,7 @@ class Masks:
     """
 
     store: ImageStore
-    work: AssetContext
+    context: AssetContext
     n_classes: int
     max_megapixels: float
     threads: int
@@ -55,7 +53,7 @@ def drawn_masks(words: pl.DataFrame, masks: Masks) -> pl.DataFrame:
     drawn = words.filter(pl.col("mask_id").is_not_null()).select("image_id", "labeler", "mask_id")
     if drawn.is_empty():
         return drawn.with_columns(why=pl.lit(None, dtype=pl.String))
-    looked = masks.work.fill(
+    looked = masks.context.fill(
         "image_fingerprints",
         drawn.select("image_id", "mask_id"),
         fingerprint_images,
@@ -93,7 +91,7 @@ def compared_masks(drawn: pl.DataFrame, masks: Masks) -> pl.DataFrame:
     names = pairs.select("image_id", "labeler", "other")
     if pairs.is_empty():
         return _with_counts(names, None)
-    filled = masks.work.fill(
+    filled = masks.context.fill(
         "mask_pairs",
         pairs.select("mask_id", "other_mask_id"),
         compare_masks,
@@ -119,20 +117,16 @@ def segmented_pictures(drawn: pl.DataFrame, model: Files | Skipped, masks: Masks
     names = usable.select("image_id", "labeler")
     if isinstance(model, Skipped) or usable.is_empty():
         return _with_counts(names.clear(), None)
-    masks.store.fetch([*usable["image_id"], *usable["mask_id"]])
-    filled = masks.work.fill(
-        "segmentations",
-        usable.select("image_id", "mask_id"),
-        segment_chunk,
-        given={"model": model_digest(model), "max_megapixels": masks.max_megapixels},
-        tools={
-            "segmenter": Segmenter(model.parts, threads=masks.threads),
-            "store": masks.store,
-            "threads": masks.threads,
-        },
+    filled = segment_pictures(
+        model,
+        usable,
+        masks.store,
+        fill=masks.context.fill,
+        max_megapixels=masks.max_megapixels,
+        threads=masks.threads,
         chunk=masks.chunk,
     )
-    return _with_counts(names, filled.frame)
+    return _with_counts(names, filled)
 
 
 def _of_several(drawn: pl.DataFrame) -> pl.DataFrame:

@@ -23,6 +23,11 @@ def headline_rows(metrics: pl.DataFrame) -> list[Mapping[str, float | int | str 
     return rows
 
 
+def validation_rows(table: pl.DataFrame) -> Sequence[Mapping[str, float | int | str | None]]:
+    """The table of the validation card, rounded."""
+    return table.with_columns(pl.col("value", "low", "high").round(4)).to_dicts()
+
+
 def class_rows(classes: pl.DataFrame) -> Sequence[Mapping[str, float | int | str | None]]:
     """The table of classes, rounded."""
     shares = pl.col("train_share", "train_pixel_share", "value", "low", "high")

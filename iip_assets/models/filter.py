@@ -1,9 +1,9 @@
-"""The filter as an artifact: trained, calibrated, scored on validation pictures, exported."""
+"""The filter as an artifact: trained, calibrated, exported."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -15,9 +15,8 @@ from safetensors.torch import save
 
 from iip_assets.dataset.decode import NOT_LABELLED
 from iip_assets.embeddings.onnx_export import check_equal
+from iip_assets.engine.values import Files, Noted
 from iip_assets.metrics.calibration import fit_temperature, softmax
-from iip_assets.metrics.intervals import Intervals
-from iip_assets.metrics.judged import judge_filter, score
 from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.models.filter_head import (
     Examples,
@@ -37,9 +36,7 @@ from iip_assets.models.filter_onnx import filter_onnx, head_onnx
 from iip_assets.models.filter_teacher import softened_truth
 from iip_assets.models.preprocess import Frame
 from iip_assets.settings import FilterSettings, TrainingSettings
-from iip_assets.training.preflight import Checks, is_wanted, look_at_start
-from iip_assets.training.preflight_words import Start, tell_absent
-from iip_assets.training.tracking import log_validation
+from iip_assets.training.preflight import Checks, is_wanted, look_at_start, tell_absent
 from iip_assets.training.trainer import Around, Schedule, Trained
 
 LEAST_PICTURES = 10
@@ -50,7 +47,7 @@ LoadPicture = Callable[[str], NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class FilterRecipe:
-    """How the filter is trained and judged."""
+    """How the filter is trained."""
 
     train: Literal["head", "network"]
     network: str
@@ -59,14 +56,9 @@ class FilterRecipe:
     height: int
     schedule: Schedule
     checks: Checks
-    resamples: int
-    confidence: float
-    interval_seed: int
 
 
-def recipe_of(
-    settings: FilterSettings, training: TrainingSettings, intervals: Intervals
-) -> FilterRecipe:
+def recipe_of(settings: FilterSettings, training: TrainingSettings) -> FilterRecipe:
     """The recipe that the settings mean."""
     schedules = {"head": head_schedule, "network": network_schedule}
     return FilterRecipe(
@@ -77,9 +69,6 @@ def recipe_of(
         height=settings.height,
         schedule=schedules[settings.train](settings),
         checks=training.checks,
-        resamples=intervals.resamples,
-        confidence=intervals.confidence,
-        interval_seed=intervals.seed,
     )
 
 
@@ -127,18 +116,18 @@ def build_filter(
     load: LoadPicture,
     around: Around,
     teacher: Mapping[str, bytes] | None = None,
-) -> dict[str, bytes]:
-    """The filter's files.
+) -> Noted[Files]:
+    """The filter's files, and how its training went.
 
     `filter.onnx` goes from standardised pictures to probabilities, `filter_head.onnx` (of a trained
     head alone) from embeddings to probabilities, `filter.safetensors` holds the weights that were
-    trained, `card.json` says what it is.
+    trained, `card.json` says what whoever runs it must know, and nothing that was measured.
 
     Args:
         pictures: From `examples.labelled_pictures`.
         weights: What a training picture counts, by image id; 1 where it is not named.
         backbone: The backbone's files.
-        recipe: How to train and judge.
+        recipe: How to train.
         load: Reads a picture (H, W, 3) by its id; asked only where a whole network is trained.
         around: Where to train, watched by whom.
         teacher: The files of a filter that a whole network learns from beside the labels.
@@ -148,7 +137,6 @@ def build_filter(
         UnfitTeacherError: The teacher cannot teach it.
     """
     dimensions = len(pictures["embedding"][0])
-    held_out = pictures.filter(pl.col("split") == "validation")
     training, validation = (
         examples_of(pictures.filter(pl.col("split") == split), weights, dimensions)
         for split in ("train", "validation")
@@ -171,26 +159,16 @@ def build_filter(
             around=around,
             teacher=teacher,
         )
-    card = {
-        **facts,
-        "classes": list(FILTER_CLASSES),
-        "temperature": built.temperature,
+    card = {**facts, "classes": list(FILTER_CLASSES), "temperature": built.temperature}
+    parts = built.files | {"card.json": json.dumps(card, indent=2, sort_keys=True).encode()}
+    notes: dict[str, Any] = {
         "pictures": counts,
         "settings": _facts(recipe),
-        "start": asdict(built.start) if built.start else None,
+        "start": built.start,
         "history": list(built.trained.history),
         "best_epoch": built.trained.best_epoch,
-        "validation": _validation(
-            held_out["image_id"].to_list(),
-            held_out["group_id"].to_list(),
-            validation,
-            softmax(built.logits.astype(np.float64) / built.temperature),
-            recipe,
-        ),
     }
-    if around.logger is not None:
-        log_validation(around.logger, card["validation"])
-    return built.files | {"card.json": json.dumps(card, indent=2, sort_keys=True).encode()}
+    return Noted(Files(parts, version_of=("filter.safetensors", "card.json")), notes)
 
 
 @dataclass(frozen=True)
@@ -199,17 +177,15 @@ class _Built:
 
     Attributes:
         files: Its files, without the card.
-        logits: (N, K) of the validation pictures.
-        temperature: By which they are divided.
+        temperature: By which logits are divided.
         trained: How the training went.
         start: What was seen before it, if somebody looked.
     """
 
     files: dict[str, bytes]
-    logits: NDArray[np.float32]
     temperature: float
     trained: Trained
-    start: Start | None = None
+    start: dict[str, float] | None = None
 
 
 def _head(
@@ -240,7 +216,7 @@ def _head(
         "filter_head.onnx": head_file,
         "filter.safetensors": _saved(state, temperature),
     }
-    return _Built(files, logits, temperature, trained)
+    return _Built(files, temperature, trained)
 
 
 def _network(
@@ -289,7 +265,7 @@ def _network(
     if is_wanted(recipe.checks, recipe.schedule, len(learned)):
         batch = [learned[0, place] for place in range(min(8, len(learned)))]
         images, _, counted = (torch.stack(parts) for parts in zip(*batch, strict=True))
-        start = look_at_start(
+        found = look_at_start(
             network,
             images,
             # Labels, also where a teacher softens them: only these can be learned by heart.
@@ -302,6 +278,7 @@ def _network(
             threads=around.machine.threads,
             what="filter",
         )
+        start = asdict(found)
     trained = train_network(
         network,
         learned,
@@ -318,7 +295,7 @@ def _network(
         "filter.onnx": network_onnx(network, temperature, frame),
         "filter.safetensors": _saved(state, temperature),
     }
-    return _Built(files, logits, temperature, trained, start)
+    return _Built(files, temperature, trained, start)
 
 
 def examples_of(pictures: pl.DataFrame, weights: Mapping[str, float], dimensions: int) -> Examples:
@@ -334,31 +311,6 @@ def examples_of(pictures: pl.DataFrame, weights: Mapping[str, float], dimensions
 
 def _saved(state: Mapping[str, torch.Tensor], temperature: float) -> bytes:
     return save({**state, "temperature": torch.tensor(temperature, dtype=torch.float64)})
-
-
-def _validation(
-    image_ids: Sequence[str],
-    groups: Sequence[str],
-    validation: Examples,
-    probabilities: np.ndarray[Any, np.dtype[np.float64]],
-    recipe: FilterRecipe,
-) -> dict[str, Any]:
-    """Metrics with intervals on the validation pictures, for the card."""
-    if not image_ids:
-        return {}
-    judged = judge_filter(image_ids, groups, validation.classes, probabilities, FILTER_CLASSES)
-    scored = score(
-        judged,
-        np.arange(len(image_ids)),
-        resamples=recipe.resamples,
-        confidence=recipe.confidence,
-        seed=recipe.interval_seed,
-    )
-    return {
-        "n_images": scored.n_images,
-        "n_subjects": scored.n_subjects,
-        "metrics": {name: vars(one) for name, one in scored.estimates.items()},
-    }
 
 
 def _backbone_facts(backbone: Mapping[str, bytes]) -> dict[str, Any]:

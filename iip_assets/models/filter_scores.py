@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from iip_assets.dataset.store import ImageStore
 from iip_assets.embeddings.onnx_session import open_session, run
@@ -33,6 +34,32 @@ def head_scores(embeddings: pl.DataFrame, files: Mapping[str, bytes]) -> pl.Data
     vectors = np.array(known["embedding"].to_list(), dtype=np.float32)
     session = open_session(files["filter_head.onnx"], threads=1)
     return scores_table(known["image_id"].to_list(), run(session, vectors))
+
+
+def probabilities_of(
+    pictures: pl.DataFrame,
+    files: Mapping[str, bytes],
+    *,
+    load_picture: Callable[[str], NDArray[np.uint8]],
+    threads: int,
+) -> NDArray[np.float32]:
+    """(N, K) of pictures, in their order.
+
+    Args:
+        pictures: (N) `image_id` and `embedding`.
+        files: The filter's.
+        load_picture: Reads a picture (H, W, 3) by its id; asked only of a whole network.
+        threads: On the processor.
+    """
+    if not has_head(files):
+        network = FilterFromPixels(files, threads=threads)
+        rows = [network.probabilities([load_picture(one)]) for one in pictures["image_id"]]
+        return np.concatenate([np.zeros((0, len(FILTER_CLASSES)), np.float32), *rows])
+    scores = head_scores(pictures.select("image_id", "embedding"), files)
+    ordered = pictures.select("image_id").join(
+        scores, on="image_id", how="left", maintain_order="left"
+    )
+    return ordered.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
 
 
 def network_scores(filled: pl.DataFrame) -> pl.DataFrame:

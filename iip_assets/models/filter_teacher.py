@@ -11,8 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.metrics.words import FILTER_CLASSES
-from iip_assets.models.filter_pixels import FilterFromPixels
-from iip_assets.models.filter_scores import has_head, head_scores
+from iip_assets.models.filter_scores import has_head, probabilities_of
 from iip_assets.models.teacher import UnfitTeacherError
 
 _MAKES_EMBEDDINGS = ("weights_sha256", "input_width", "input_height")
@@ -52,14 +51,5 @@ def softened_truth(
                 "the teacher is a head on other embeddings: of another backbone, or of another "
                 "embeddings.width or height; choose another filter.teacher"
             )
-        scores = head_scores(pictures.select("image_id", "embedding"), teacher)
-        ordered = pictures.select("image_id").join(
-            scores, on="image_id", how="left", maintain_order="left"
-        )
-        said = ordered.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
-    else:
-        network = FilterFromPixels(teacher, threads=threads)
-        said = np.concatenate(
-            [network.probabilities([load_picture(one)]) for one in pictures["image_id"]]
-        )
+    said = probabilities_of(pictures, teacher, load_picture=load_picture, threads=threads)
     return ((1 - share) * told + share * said).astype(np.float32)

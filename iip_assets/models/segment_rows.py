@@ -1,23 +1,62 @@
-"""The segmenter's pixel counts for a chunk of masked pictures."""
+"""The segmenter's pixel counts of masked pictures, chunk by chunk."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.dataset.decode import decode_image, decode_mask
-from iip_assets.dataset.reading import Reader
+from iip_assets.dataset.reading import Reader, Store
+from iip_assets.engine.values import Files
 from iip_assets.metrics.boundary import boundary_counts
 from iip_assets.models.preprocess import mask_confusion
 from iip_assets.models.segmentation import Segmenter
+from iip_assets.models.summaries import model_digest
+
+if TYPE_CHECKING:
+    from iip_assets.engine.features import Filled
 
 # Pictures the network sees at a time.
 _BATCH = 8
+
+
+def segment_pictures(
+    model: Files,
+    masked: pl.DataFrame,
+    store: Store,
+    *,
+    fill: Callable[..., Filled],
+    max_megapixels: float,
+    threads: int,
+    chunk: int,
+) -> pl.DataFrame:
+    """`image_id`, `mask_id` and what `segment_chunk` gives of each.
+
+    Args:
+        model: The segmenter.
+        masked: `image_id` and `mask_id` of pictures with a valid mask.
+        store: Where they are.
+        fill: `AssetContext.fill`.
+        max_megapixels: The largest picture that is decoded.
+        threads: On the processor.
+        chunk: Pictures that a killed run may lose.
+    """
+    store.fetch([*masked["image_id"], *masked["mask_id"]])
+    segmenter = Segmenter(model.parts, threads=threads)
+    return fill(
+        "segmentations",
+        masked.select("image_id", "mask_id"),
+        segment_chunk,
+        given={"model": model_digest(model), "max_megapixels": max_megapixels},
+        tools={"segmenter": segmenter, "store": store, "threads": threads},
+        chunk=chunk,
+    ).frame
 
 
 def segment_chunk(

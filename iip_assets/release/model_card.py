@@ -50,6 +50,14 @@ subjects.
 {% for row in overall %}| {{ row.metric }} | {{ row.value }} | {{ row.low }} | {{ row.high }} | \
 {{ row.n_images }} | {{ row.n_subjects }} |
 {% endfor %}
+
+{% if validation %}On the {{ validation.n_images }} validation pictures of \
+{{ validation.n_subjects }} subjects, by which its best epoch was chosen: `{{ metric }}` \
+{{ validation.value }}{% if validation.low %} ({{ validation.low }} to \
+{{ validation.high }}){% endif %}.
+{% else %}There were no validation pictures to judge it on.
+{% endif %}
+
 ## For whom
 
 `{{ metric }}` by slice.
@@ -110,6 +118,7 @@ def card_markdown(
         metric=metric,
         overall=[row for row in shown if row["axis"] == "overall"],
         slices=slices,
+        validation=facts["validation"] and {**facts["validation"], **_rounded(facts["validation"])},
         unjudged=[f"{row['axis']} {row['slice']}" for row in slices if not row["enough"]],
     )
 

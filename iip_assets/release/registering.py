@@ -59,6 +59,7 @@ class Present:
         files: The model.
         examples: `image_id` and `split` of what it learned from.
         metrics: The table `metrics` of the evaluation of this very model.
+        validation: Its validation card; None where there were no validation pictures.
         serving: What else serves it, such as the filter's threshold.
         origin: Where it came from.
     """
@@ -66,6 +67,7 @@ class Present:
     files: Files
     examples: pl.DataFrame
     metrics: pl.DataFrame
+    validation: pl.DataFrame | None
     serving: Mapping[str, Any]
     origin: Origin
 
@@ -91,6 +93,7 @@ def register_present(root: Path, model: str, present: Present, *, confidence: fl
     own = present.metrics.filter(pl.col("model") == model)
     rows = own.to_dicts()
     headline = HEADLINES[model]
+    validated = _validated(present.validation, model)
     facts = {
         **vars(origin),
         "settings": flat_settings(origin.settings),
@@ -101,25 +104,39 @@ def register_present(root: Path, model: str, present: Present, *, confidence: fl
             for row in rows
             if row["metric"] == headline and row["axis"] == "overall"
         },
+        "validation": next(
+            (row for row in validated.to_dicts() if row["metric"] == headline), None
+        ),
         **present.serving,
     }
     number = str(len(read_registry(root).of(model)) + 1)
     card = card_markdown(
         model, number, facts, rows, digest=digest, metric=headline, confidence=confidence
     )
-    table = io.BytesIO()
-    own.write_parquet(table)
     parts = {
         **files.parts,
         LEARNED_FROM: json.dumps(learned).encode(),
-        "metrics.parquet": table.getvalue(),
+        "metrics.parquet": _parquet(own),
         "facts.json": json.dumps(facts, indent=2, sort_keys=True).encode(),
         "model_card.md": card.encode(),
         "model_card.html": card_html(f"{model} {number}", card, css=CSS).encode(),
     }
+    if validated.height:
+        parts["validation.parquet"] = _parquet(validated)
     return Registry(root).register(
         model, parts, digest=digest, facts=facts, serving=tuple(present.serving)
     )
+
+
+def _validated(card: pl.DataFrame | None, model: str) -> pl.DataFrame:
+    """The model's rows of a validation card."""
+    return pl.DataFrame() if card is None else card.filter(pl.col("model") == model)
+
+
+def _parquet(table: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    return buffer.getvalue()
 
 
 def metrics_of(version: Version) -> pl.DataFrame:
@@ -130,7 +147,15 @@ def metrics_of(version: Version) -> pl.DataFrame:
 def compared(before: Version, after: Version) -> Sequence[dict[str, Any]]:
     """What differs in what two versions were made of: facts and settings, by name."""
     was, now = ({**one.facts, **one.facts.get("settings", {})} for one in (before, after))
-    left_out = {"settings", "headline", "data_version", "action_key", "onnx", "made_at"}
+    left_out = {
+        "settings",
+        "headline",
+        "validation",
+        "data_version",
+        "action_key",
+        "onnx",
+        "made_at",
+    }
     return [
         {"what": name, before.name: was.get(name), after.name: now.get(name)}
         for name in sorted((was.keys() | now.keys()) - left_out)

@@ -1,21 +1,22 @@
 """What is looked at before a long training, so that a mistake costs a minute and not a night.
 
 Karpathy's recipe (2019): the loss must start where a network starts that knows nothing, and a
-network that cannot learn one batch by heart will not learn many.
+network that cannot learn one batch by heart will not learn many. A look changes nothing about the
+training: it learns with a copy.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from iip_assets.training.preflight_words import Start
+from iip_assets.training.preflight_words import Start, absent_in_words
 from iip_assets.training.trainer import Schedule, seeded
 
 Checks = Literal["long", "always", "never"]
@@ -94,3 +95,11 @@ def look_at_start(
             '`training.checks = "never"` trains all the same'
         )
     return found
+
+
+def tell_absent(
+    counts: Mapping[str, Mapping[str, int]], classes: Sequence[str], *, say: Callable[[str], None]
+) -> None:
+    """Says before a training which classes it will not learn, or nobody will be judged on."""
+    if (words := absent_in_words(counts, classes)) is not None:
+        say(words)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 # How far from ln(classes) the loss may start, as a share of it.
@@ -49,11 +49,3 @@ def absent_in_words(counts: Mapping[str, Mapping[str, int]], classes: Sequence[s
     if not absent:
         return None
     return "no picture has: " + ", ".join(f"{name} in {split}" for split, name in absent)
-
-
-def tell_absent(
-    counts: Mapping[str, Mapping[str, int]], classes: Sequence[str], *, say: Callable[[str], None]
-) -> None:
-    """Says before a training which classes it will not learn, or nobody will be judged on."""
-    if (words := absent_in_words(counts, classes)) is not None:
-        say(words)

@@ -141,7 +141,7 @@ def log_segmentations(logger: Logger, shown: Sequence[Shown], classes: Sequence[
 
 
 def log_validation(logger: Logger, validation: Mapping[str, Any]) -> None:
-    """What a model's card says of its validation pictures, as the run's summary."""
+    """A model's metrics on its validation pictures, by name, as the run's summary."""
     logger.experiment.summary.update(
         {
             f"validation/{name}": one["value"]

@@ -46,7 +46,7 @@ def register(refresher: Refresher, model: str) -> Version:
     Raises:
         RegistryError: There is no such model to register.
     """
-    names = [MODEL_ASSETS[model], EXAMPLES[model], "model_evaluation"]
+    names = [MODEL_ASSETS[model], EXAMPLES[model], "validation_card", "model_evaluation"]
     if model == "filter":
         names.append("filter_verdicts")
     _refresh(refresher, names)
@@ -60,6 +60,7 @@ def register(refresher: Refresher, model: str) -> Version:
         usable = project.workspace.read_settings(project.workspace.root).threshold.usable
         serving = {"threshold": chosen["threshold"], "usable": list(usable)}
     settings = project.workspace.read_settings(project.workspace.root)
+    validation = project.load("validation_card", ledger)
     return register_present(
         project.workspace.root,
         model,
@@ -67,6 +68,7 @@ def register(refresher: Refresher, model: str) -> Version:
             files=files,
             examples=project.load(EXAMPLES[model], ledger),
             metrics=project.load("model_evaluation", ledger)["metrics"],
+            validation=None if isinstance(validation, Skipped) else validation,
             serving=serving,
             origin=_origin(project, ledger, MODEL_ASSETS[model]),
         ),

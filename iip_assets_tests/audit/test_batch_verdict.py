@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import polars as pl
 import pytest
 
-from iip_assets.audit.batch_verdict import (
-    Recipe,
-    judge_batches,
-    newest_batches,
-    why_no_verdict,
-)
+from iip_assets.audit.batch_trials import newest_batches, try_batches, why_no_trials
+from iip_assets.audit.batch_verdict import judge_batches
 from iip_assets.audit.figures import batches_figure
 from iip_assets.audit.summaries import verdict_rows
 from iip_assets.engine.figures import figure_png
+from iip_assets.metrics.intervals import Intervals
 from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.training.trainer import Machine, Schedule
 
-RECIPE = Recipe(
-    schedule=Schedule(
-        epochs=10, patience=8, learning_rate=0.01, weight_decay=0.01, batch_size=32, seed=0
-    ),
-    seeds=3,
-    resamples=100,
-    confidence=0.95,
-    interval_seed=0,
-    min_images=10,
+SCHEDULE = Schedule(
+    epochs=10, patience=8, learning_rate=0.01, weight_decay=0.01, batch_size=32, seed=0
 )
 SOUND, SHUFFLED, TINY = "2026-02-sound", "2026-03-shuffled", "2026-04-tiny"
+INTERVALS = Intervals(100, 0.95, 0)
 SIZES = {"2026-01-first": 60, SOUND: 60, SHUFFLED: 180, TINY: 0}
 
 
@@ -63,16 +52,20 @@ def slices_of(pictures):
     return pl.DataFrame({"image_id": ids, "axis": ["side"] * len(ids), "slice": words})
 
 
-def judged(pictures, batches, recipe=RECIPE):
-    return judge_batches(
+def tried(pictures, batches, seeds=3):
+    return try_batches(
         pictures,
         {},
-        slices_of(pictures),
         batches,
-        recipe,
+        SCHEDULE,
+        seeds=seeds,
         machine=Machine("cpu", threads=1),
         progress=lambda items, total, label: items,
     )
+
+
+def judged(pictures, trials, intervals=INTERVALS):
+    return judge_batches(trials, pictures, slices_of(pictures), intervals, min_images=10)
 
 
 def overall(table):
@@ -81,8 +74,13 @@ def overall(table):
 
 
 @pytest.fixture(scope="module")
-def verdicts():
-    return judged(blobs(), [SOUND, SHUFFLED, TINY])
+def trials():
+    return tried(blobs(), [SOUND, SHUFFLED, TINY])
+
+
+@pytest.fixture(scope="module")
+def verdicts(trials):
+    return judged(blobs(), trials)
 
 
 def test_a_batch_with_shuffled_labels_hurts_and_a_sound_one_does_not(verdicts):
@@ -117,15 +115,41 @@ def test_a_batch_that_brought_nothing_to_train_on_is_not_judged(verdicts):
 
 
 def test_few_subjects_decide_nothing_however_many_their_pictures():
-    found = overall(judged(blobs(subjects=4), [SHUFFLED], replace(RECIPE, seeds=1)))
+    pictures = blobs(subjects=4)
+    found = overall(judged(pictures, tried(pictures, [SHUFFLED], seeds=1)))
     assert found[SHUFFLED]["n_images"] == 180
     assert found[SHUFFLED]["verdict"] == "too small to judge"
     assert found[SHUFFLED]["difference"] < 0
 
 
 def test_equal_pictures_and_seeds_give_equal_tables(verdicts):
-    again = judged(blobs(), [SOUND])
+    again = judged(blobs(), tried(blobs(), [SOUND]))
     assert again.equals(verdicts.filter(pl.col("batch") == SOUND))
+
+
+def test_what_every_head_said_of_every_validation_picture_is_kept(trials):
+    said = trials["probabilities"]
+    # Without the batch that brought no training picture there is nothing to train otherwise.
+    trained = said.group_by("batch", "seed").len().sort("batch", "seed").rows()
+    assert trained == [(batch, seed, 180) for batch in (None, SOUND, SHUFFLED) for seed in range(3)]
+    assert trials["batches"].rows() == [(batch, SIZES[batch]) for batch in (SOUND, SHUFFLED, TINY)]
+    shares = said.select(f"prob_{name}" for name in FILTER_CLASSES)
+    assert shares.sum_horizontal().to_numpy() == pytest.approx(1)
+
+
+def test_the_order_in_which_pictures_were_kept_decides_nothing(trials, verdicts):
+    shuffled = trials["probabilities"].sort(
+        "image_id", "batch", "seed", descending=[True, False, False]
+    )
+    again = judged(blobs(), {**trials, "probabilities": shuffled})
+    assert again.equals(verdicts)
+
+
+def test_more_draws_change_the_intervals_and_train_nothing(trials, verdicts):
+    wider = judged(blobs(), trials, Intervals(400, 0.99, 1))
+    values = ["with_batch", "without_batch", "difference", "training_images"]
+    assert wider.select(values).equals(verdicts.select(values))
+    assert not wider["low"].equals(verdicts["low"])
 
 
 def test_the_plot_draws_every_verdict(verdicts):
@@ -138,8 +162,8 @@ def test_the_newest_batches_that_train_are_judged():
 
 def test_without_a_second_batch_or_labelled_validation_pictures_the_reason_is_told():
     pictures = blobs()
-    assert why_no_verdict(pictures) is None
+    assert why_no_trials(pictures) is None
     one = pictures.filter((pl.col("batch") == SOUND) | (pl.col("split") == "validation"))
-    assert "no second batch" in why_no_verdict(one)
-    assert "no validation picture" in why_no_verdict(pictures.filter(pl.col("split") == "train"))
-    assert "no training picture" in why_no_verdict(pictures.filter(pl.col("split") != "train"))
+    assert "no second batch" in why_no_trials(one)
+    assert "no validation picture" in why_no_trials(pictures.filter(pl.col("split") == "train"))
+    assert "no training picture" in why_no_trials(pictures.filter(pl.col("split") != "train"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import polars as pl
 import pytest
 
 from iip_assets_tests.graph.conftest import Team, copied_team
@@ -56,6 +57,9 @@ def test_a_version_says_what_it_was_made_of_and_has_a_card(
         card = (Path(row["folder"]) / "model_card.md").read_text()
         assert row["data_revision"] in card
         assert "too small to judge" in card
+        validation = pl.read_parquet(Path(row["folder"]) / "validation.parquet")
+        assert set(validation["model"]) == {row["model"]}
+        assert f"On the {validation['n_images'][0]} validation pictures of" in card
         assert "<script" not in (Path(row["folder"]) / "model_card.html").read_text()
     assert registered[1]["digest"] != registered[2]["digest"]
 

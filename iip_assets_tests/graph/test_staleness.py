@@ -21,8 +21,10 @@ MODELS_AND_BELOW = {
     "segmentation_model",
     "labeler_agreement",
     "predictions",
+    "validation_card",
     "model_evaluation",
     "model_versions",
+    "batch_trials",
     "batch_verdict",
     "model_explanations",
     "robustness_benchmark",
@@ -179,13 +181,25 @@ def test_other_costs_choose_another_threshold_and_train_nothing(team: Team) -> N
     found = set(team.refresh()["computed"])
     assert "filter_verdicts" in found
     below = {"filter_verdicts", "predictions", "model_evaluation", "model_explanations"}
-    assert found <= below | {"pipeline_report"}
+    assert found <= below | {"validation_card", "pipeline_report"}
 
 
-def test_where_trainings_are_logged_changes_nothing(team: Team) -> None:
+def test_where_trainings_are_logged_and_how_they_are_run_changes_nothing(team: Team) -> None:
     settings = QUICK.replace("[tracking]", '[tracking]\nproject = "another"')
-    (team.root / "iip.toml").write_text(settings)
+    run = '\n[training]\nchecks = "never"\n[compute]\nthreads = 1\n'
+    (team.root / "iip.toml").write_text(settings + run)
     assert team.refresh()["computed"] == []
+
+
+def test_more_draws_train_nothing_and_show_no_picture_to_a_model(team: Team) -> None:
+    team.refresh()
+    (team.root / "iip.toml").write_text(QUICK.replace("resamples = 50", "resamples = 60"))
+    found = team.refresh()
+    drawn = {"validation_card", "model_evaluation", "batch_verdict", "robustness_benchmark"}
+    assert drawn <= set(found["computed"])
+    spared = {"iris_filter_model", "segmentation_model", "batch_trials", "labeler_agreement"}
+    assert not spared & set(found["computed"])
+    assert not any(images["computed"] for images in found["images"].values())
 
 
 def test_one_more_explained_picture_explains_one_more_of_each_model(team: Team) -> None:

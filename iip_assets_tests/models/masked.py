@@ -46,7 +46,4 @@ RECIPE = SegmenterRecipe(
     teacher_share=0.5,
     checks="never",
     max_megapixels=1.0,
-    resamples=50,
-    confidence=0.95,
-    interval_seed=0,
 )

@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import cv2
 import numpy as np
@@ -33,8 +33,13 @@ def build(eyes, recipe=RECIPE):
 
 
 @pytest.fixture(scope="module")
-def files(eyes):
+def built(eyes):
     return build(eyes)
+
+
+@pytest.fixture(scope="module")
+def files(built):
+    return built.value.parts
 
 
 def test_eyes_that_are_easy_are_learned_better_than_the_commonest_class_by_place(files, eyes):
@@ -83,13 +88,22 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(eyes):
     assert trained(1) != digest
 
 
-def test_the_card_says_what_the_network_expects(files):
-    card = json.loads(files["card.json"])
+def test_the_card_says_what_the_network_expects_and_the_notes_how_it_was_trained(built, eyes):
+    card, notes = json.loads(built.value.parts["card.json"]), built.notes
+    assert card.keys() == {
+        *("classes", "encoder", "encoder_pretrained", "decoder_channels", "looks_twice"),
+        *("input_width", "input_height", "mean", "std"),
+    }
     assert tuple(card["classes"]) == CLASSES
     assert (card["input_width"], card["input_height"]) == (64, 64)
     assert card["encoder_pretrained"] is True
-    mean = card["validation"]["metrics"]["mean_iou"]
-    assert mean["low"] <= mean["value"] <= mean["high"]
+    assert built.value.version_of == ("segmenter.safetensors", "prior.png", "card.json")
+    assert sum(notes["pictures"].values()) == eyes[1].height
+    assert notes["pictures_by_class"]["train"]["background"] == notes["pictures"]["train"]
+    assert notes["settings"] == asdict(RECIPE.schedule)
+    assert 0 <= notes["best_epoch"] < len(notes["history"])
+    assert notes["start"] is None
+    assert json.loads(json.dumps(notes)) == notes
 
 
 def test_the_encoder_starts_from_the_packaged_weights():

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from iip_assets.models.losses import segmentation_loss
-from iip_assets.training.preflight import CannotLearnError, look_at_start
-from iip_assets.training.preflight_words import absent_classes, tell_absent
+from iip_assets.training.preflight import CannotLearnError, look_at_start, tell_absent
+from iip_assets.training.preflight_words import absent_classes
 from iip_assets_tests.training.small_training import digest, examples, small_network
 
 
