@@ -13,8 +13,9 @@ from iip_assets.dataset import assets as dataset
 from iip_assets.drift import assets as drift
 from iip_assets.edge_cases import assets as edge_cases
 from iip_assets.embeddings import assets as embeddings
-from iip_assets.engine.asset import Asset, Graph
+from iip_assets.engine.asset import Asset
 from iip_assets.engine.code_key import CodeKeys
+from iip_assets.engine.graph import Graph
 from iip_assets.engine.project import Project
 from iip_assets.engine.workspace import Workspace
 from iip_assets.evaluation import assets as evaluation

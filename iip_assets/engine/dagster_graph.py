@@ -11,8 +11,9 @@ import dagster as dg
 import pydantic
 
 from iip_assets.engine.actions import ActionRecord
-from iip_assets.engine.asset import Asset, Source
+from iip_assets.engine.asset import Asset
 from iip_assets.engine.dagster_ledger import DagsterLedger
+from iip_assets.engine.graph import Source
 from iip_assets.engine.part_results import check_results, description
 from iip_assets.engine.perform import Outcome, Performer, report_page
 from iip_assets.engine.project import Project

@@ -10,9 +10,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from iip_assets.engine.asset import Graph
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.event_mark import event_log_mark
+from iip_assets.engine.graph import Graph
 from iip_assets.engine.project import Ledger, Materialized
 
 

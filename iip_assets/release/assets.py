@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from iip_assets.engine.asset import AssetContext, Source, asset, asset_check, describe
+from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
+from iip_assets.engine.graph import Source
 from iip_assets.engine.values import (
     CheckResult,
     Files,

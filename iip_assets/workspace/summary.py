@@ -39,6 +39,24 @@ Headline = Sequence[Sequence[str]]
 def print_refreshed(root: Path, result: Refreshed, headline: Headline) -> None:
     """What was computed, what is wrong, the headline numbers, and where to look next."""
     console = Console()
+    _print_outcome(console, result)
+    if headline:
+        table = Table(title="Held-out subjects", title_justify="left")
+        for column in ("model", "metric", "value", "95% interval", "images"):
+            table.add_column(column)
+        for row in headline:
+            table.add_row(*row)
+        console.print(table)
+    page = report_page(root / ".iip", "pipeline_report")
+    if page.exists():
+        console.print(f"Report:     {page}", highlight=False, soft_wrap=True)
+    # In this repository's own clone `iip` is on nobody's path yet.
+    ui = "make ui" if (root / "Makefile").exists() else "iip ui"
+    console.print(f"Dagster UI: {ui}", highlight=False)
+
+
+def _print_outcome(console: Console, result: Refreshed) -> None:
+    """What was computed, described and reused, and what is wrong."""
     if not (result.computed or result.described or result.failed):
         console.print(f"Nothing had to be computed ({result.seconds:.1f} s).", highlight=False)
     elif result.computed:
@@ -67,19 +85,6 @@ def print_refreshed(root: Path, result: Refreshed, headline: Headline) -> None:
     ):
         for name, reason in why.items():
             console.print(f"  [bold]{name}[/] {word}: {escape(reason)}", highlight=False)
-    if headline:
-        table = Table(title="Held-out subjects", title_justify="left")
-        for column in ("model", "metric", "value", "95% interval", "images"):
-            table.add_column(column)
-        for row in headline:
-            table.add_row(*row)
-        console.print(table)
-    page = report_page(root / ".iip", "pipeline_report")
-    if page.exists():
-        console.print(f"Report:     {page}", highlight=False, soft_wrap=True)
-    # In this repository's own clone `iip` is on nobody's path yet.
-    ui = "make ui" if (root / "Makefile").exists() else "iip ui"
-    console.print(f"Dagster UI: {ui}", highlight=False)
 
 
 def headline_of(project: Project) -> Headline:

@@ -15,8 +15,8 @@ from iip_assets.automation.alarms import AlarmBox
 from iip_assets.automation.ingest_job import build_ingest_job, ingest_config
 from iip_assets.automation.sensors import build_sensors
 from iip_assets.dataset.problems import Problem
-from iip_assets.engine.asset import Graph
 from iip_assets.engine.code_key import CodeKeys
+from iip_assets.engine.graph import Graph
 from iip_assets.engine.project import Project
 from iip_assets.engine.workspace import Workspace
 from iip_assets.ingest import ingest

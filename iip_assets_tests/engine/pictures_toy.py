@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 import polars as pl
 
-from iip_assets.engine.asset import Graph, Source, asset
+from iip_assets.engine.asset import asset
 from iip_assets.engine.context import AssetContext
+from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.perform import Outcome, Performer
 from iip_assets.engine.plan import Planned, make_plan
 from iip_assets.engine.project import Project

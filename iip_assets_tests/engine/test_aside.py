@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import pytest
 
 from iip_assets.engine.aside import perform_aside
-from iip_assets.engine.asset import Graph, Source, asset
+from iip_assets.engine.asset import asset
 from iip_assets.engine.context import AssetContext
+from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.perform import MovedMeanwhileError, Performer
 from iip_assets.engine.project import Project
 from iip_assets.engine.values import Setting

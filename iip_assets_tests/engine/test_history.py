@@ -12,7 +12,8 @@ import pytest
 
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.artifacts import Artifact
-from iip_assets.engine.asset import Graph, Source, asset
+from iip_assets.engine.asset import asset
+from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.history import Point, records_at
 from iip_assets.engine.project import Project
 from iip_assets.engine.workspace import Workspace

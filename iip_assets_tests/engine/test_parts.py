@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from iip_assets.engine.asset import Graph, Source, asset, asset_check, describe
+from iip_assets.engine.asset import asset, asset_check, describe
+from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.part_results import check_results, description
 from iip_assets.engine.perform import BlockedError, Outcome, Performer
 from iip_assets.engine.plan import make_plan

@@ -11,8 +11,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from iip_assets.engine.asset import Graph, Source, asset
+from iip_assets.engine.asset import asset
 from iip_assets.engine.context import AssetContext
+from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.perform import MovedMeanwhileError, Outcome, Performer, report_page
 from iip_assets.engine.project import Project
 from iip_assets.engine.staleness import find_states

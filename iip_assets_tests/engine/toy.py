@@ -47,7 +47,8 @@ ASSETS = '''
 from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
-from iip_assets.engine.asset import Source, asset, asset_check, describe
+from iip_assets.engine.asset import asset, asset_check, describe
+from iip_assets.engine.graph import Source
 from iip_assets.engine.values import CheckResult, Setting
 from toy.base import Base
 from toy.decorators import plus
@@ -255,8 +256,8 @@ class Toy:
         return result
 
     def _refresher(self) -> Any:
-        from iip_assets.engine.asset import Graph
         from iip_assets.engine.code_key import CodeKeys
+        from iip_assets.engine.graph import Graph
         from iip_assets.engine.instance import open_instance
         from iip_assets.engine.project import Project
         from iip_assets.engine.refresh import Refresher
