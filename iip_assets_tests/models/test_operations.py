@@ -11,9 +11,12 @@ import polars as pl
 import pytest
 import wandb
 
+import iip_assets
 from iip_assets.dataset.store import ImageStore
+from iip_assets.engine.code_key import CodeKeys
 from iip_assets.engine.values import Files, Noted, Skipped
 from iip_assets.engine.workspace import keyed_settings
+from iip_assets.graph import FRAMEWORK
 from iip_assets.models.assets import (
     filter_examples,
     filter_training_starts_sound,
@@ -59,6 +62,16 @@ def test_what_only_says_how_to_train_is_in_no_key(asset: Any) -> None:
     science = Settings(training=TrainingSettings(precision="64-true"))
     assert keyed_settings(science, paths) != keyed_settings(Settings(), paths)
     assert not any(path.startswith("evaluation") for path in paths)
+
+
+@pytest.mark.parametrize("asset", [iris_filter_model, segmentation_model], ids=lambda one: one.name)
+def test_what_measures_or_watches_a_model_is_no_part_of_its_code(asset: Any) -> None:
+    keys = CodeKeys("iip_assets", Path(iip_assets.__file__).parent, framework=FRAMEWORK)
+    reached = keys.of(asset.function).modules.keys()
+    assert "iip_assets.training.trainer" in reached
+    others = ("evaluation", "metrics.judged", "metrics.intervals", "metrics.scores")
+    watching = ("models.tracking", "training.tracking", "training.preflight", "models.figures")
+    assert not {f"iip_assets.{name}" for name in (*others, *watching)} & reached
 
 
 def segmenter(
