@@ -31,7 +31,7 @@ class FolderStore:
     """The bytes of a folder's files by md5."""
 
     def __init__(self, folder: Path) -> None:
-        from iip_assets.dataset.store import content_md5
+        from iip_assets.images.store import content_md5
 
         self.paths = {content_md5(path.read_bytes()): path for path in folder.rglob("*.jpg")}
 

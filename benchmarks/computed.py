@@ -15,7 +15,7 @@ from pictures import rendered
 from turns import CACHE, in_turn, run_process
 
 import iip_assets
-from iip_assets.dataset.store import ImageStore
+from iip_assets.images.store import ImageStore
 from iip_assets.settings import Settings, read_settings
 
 NEEDED = ("filter_examples", "segmenter_examples", "embedding_backbone")

@@ -35,24 +35,24 @@ from computed import Clock, Ready, Works, make_workspace, timed
 from numpy.typing import NDArray
 from turns import show
 
-from iip_assets.dataset.decode import NOT_LABELLED, decode_image
 from iip_assets.embeddings.embed import embed_chunk
 from iip_assets.embeddings.embedder import open_embedder
 from iip_assets.embeddings.onnx_export import export_onnx
-from iip_assets.embeddings.onnx_session import open_session, run
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.images.decode import NOT_LABELLED, decode_image
+from iip_assets.images.image_reader import picture_reader
+from iip_assets.inference.filter_pixels import FilterFromPixels
+from iip_assets.inference.onnx_session import open_session, run
+from iip_assets.inference.preprocess import Frame
+from iip_assets.inference.segmentation import Segmenter, eye_classes, prior_png
+from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.examples import weights_of
 from iip_assets.models.filter import build_filter, network_schedule
 from iip_assets.models.filter import recipe_of as filter_recipe
 from iip_assets.models.filter_head import FilterHead
 from iip_assets.models.filter_network import build_classifier, network_onnx
 from iip_assets.models.filter_onnx import filter_onnx, head_onnx
-from iip_assets.models.filter_pixels import FilterFromPixels
 from iip_assets.models.losses import segmentation_loss
-from iip_assets.models.masked_pictures import MaskedPictures
-from iip_assets.models.pictures import picture_reader
-from iip_assets.models.preprocess import Frame
-from iip_assets.models.segmentation import Segmenter, eye_classes, prior_png
+from iip_assets.models.masked_images import MaskedPictures
 from iip_assets.models.segmentation_model import Pairs
 from iip_assets.models.segmentation_model import recipe_of as segmenter_recipe
 from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter

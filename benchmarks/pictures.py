@@ -9,7 +9,7 @@ from typing import Any
 
 from turns import CACHE
 
-from iip_assets.dataset.store import ImageStore, content_md5
+from iip_assets.images.store import ImageStore, content_md5
 from iip_assets.synthetic.effects import SAMPLE
 from iip_assets.synthetic.write import write_dataset
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from iip_assets.dataset.dvc_objects import MissingData
 from iip_assets.engine.artifacts import DamagedArtifactError
 from iip_assets.engine.lance_table import DamagedFeaturesError
+from iip_assets.images.dvc_objects import MissingData
 from iip_assets.ingest.dvc_add import DvcRefusedError
 from iip_assets.settings import SettingsError
 from iip_assets.where import NoWorkspaceError

@@ -20,7 +20,7 @@ from iip_assets.engine.project import Project
 from iip_assets.engine.workspace import Workspace
 from iip_assets.evaluation import assets as evaluation
 from iip_assets.models import assets as models
-from iip_assets.release import assets as release
+from iip_assets.report import assets as release
 from iip_assets.robustness import assets as robustness
 from iip_assets.settings import read_settings, settings_at
 from iip_assets.statistics import assets as statistics
@@ -66,7 +66,7 @@ SOURCES = (dataset.dvc_data, release.model_registry)
 FRAMEWORK = (
     "iip_assets.engine",
     "iip_assets.settings",
-    "iip_assets.dataset.store",
+    "iip_assets.images.store",
     "iip_assets.training.preflight",
     "iip_assets.training.tracking",
     "iip_assets.models.tracking",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from iip_assets.engine.dagster.instance import open_instance
 from iip_assets.engine.event_cache import read_cached_ledger
 from iip_assets.engine.history import records_at
-from iip_assets.engine.instance import open_instance
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.revisions import find_revision, point_at
 from iip_assets.graph import build_project
@@ -63,6 +63,6 @@ def present_ledger(project: Project) -> Ledger:
     cached = read_cached_ledger(project.workspace.state, project.graph)
     if cached is not None:
         return cached
-    from iip_assets.engine.dagster_ledger import DagsterLedger
+    from iip_assets.engine.dagster.ledger import DagsterLedger
 
     return DagsterLedger(open_instance(project.workspace))

@@ -58,7 +58,7 @@ def test_a_session_of_onnx_runtime_leaves_nothing_in_the_home_folder(tmp_path: P
     """Its telemetry would keep a device id and a queue of events there, and send them."""
     code = (
         "import iip_assets, onnx.parser, os; assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'; "
-        "from iip_assets.embeddings.onnx_session import open_session; "
+        "from iip_assets.inference.onnx_session import open_session; "
         'model = onnx.parser.parse_model(\'<ir_version: 8, opset_import: ["": 17]> '
         "toy (float[1] x) => (float[1] y) { y = Identity(x) }'); "
         "open_session(model.SerializeToString(), threads=1)"
@@ -104,7 +104,7 @@ def test_modules_are_imported_not_packages() -> None:
 
 
 def test_the_settings_file_that_ships_explains_every_setting() -> None:
-    template = PACKAGE / "workspace" / "templates" / "iip.toml"
+    template = PACKAGE / "cli" / "templates" / "iip.toml"
     written = tomllib.loads(template.read_text())
     settings = Settings.model_validate(written)
     assert settings == Settings()
@@ -117,7 +117,7 @@ def test_our_own_settings_file_has_the_same_settings_in_the_same_order() -> None
     root = PACKAGE.parent / "iip.toml"
     ours, template = (
         tomllib.loads(file.read_text())
-        for file in (root, PACKAGE / "workspace" / "templates" / "iip.toml")
+        for file in (root, PACKAGE / "cli" / "templates" / "iip.toml")
     )
     assert list(ours) == list(template)
     for section in template:

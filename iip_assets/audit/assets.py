@@ -153,8 +153,8 @@ def model_explanations(
 
     from iip_assets.audit.explained_measures import measures
     from iip_assets.audit.explaining import Explainer
-    from iip_assets.dataset.store import ImageStore
     from iip_assets.embeddings.device import core_count
+    from iip_assets.images.store import ImageStore
     from iip_assets.metrics.intervals import Intervals
 
     about = held_out_pictures.select("image_id", "mask_id").join(
@@ -191,7 +191,7 @@ def describe_model_explanations(
     """What the sample says, and each model's hardest pictures with what counted."""
     from iip_assets.audit.explained_measures import measure_rows
     from iip_assets.audit.explained_sheets import explained_sheets
-    from iip_assets.dataset.store import ImageStore
+    from iip_assets.images.store import ImageStore
 
     explained = model_explanations["explained"]
     store = ImageStore.open(context.root)

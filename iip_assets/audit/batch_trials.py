@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.metrics.calibration import softmax
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.filter import examples_of, why_not
 from iip_assets.models.filter_head import Examples, head_logits, train_head
 from iip_assets.training.trainer import Around, Machine, Schedule

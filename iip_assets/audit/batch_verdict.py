@@ -14,10 +14,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.intervals import Estimate, Intervals, bootstrap_weights, estimate
 from iip_assets.metrics.paired import LEAST_SUBJECTS
 from iip_assets.metrics.scores import FILTER_HEADLINE, filter_scores
-from iip_assets.metrics.words import FILTER_CLASSES
 
 Floats = NDArray[np.float64]
 Verdict = Literal["helps", "hurts", "no clear effect", "too small to judge"]

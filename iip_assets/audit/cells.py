@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.embeddings.letterbox import Letterbox
+from iip_assets.images.letterbox import Letterbox
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

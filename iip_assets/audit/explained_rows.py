@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from iip_assets.audit.cells import Cells, blurred, evened
 from iip_assets.audit.occlusion import deletion, occlude
 from iip_assets.audit.outlines import outline_of
-from iip_assets.dataset.decode import NOT_LABELLED, decode_image, decode_mask
-from iip_assets.dataset.reading import Reader
+from iip_assets.images.decode import NOT_LABELLED, decode_image, decode_mask
+from iip_assets.images.reading import Reader
+from iip_assets.inference.filter_pixels import FilterFromPixels
+from iip_assets.inference.preprocess import Frame
+from iip_assets.inference.segmentation import BACKGROUND, Segmenter
 from iip_assets.metrics.calibration import softmax
-from iip_assets.metrics.words import FILTER_CLASSES
-from iip_assets.models.filter_pixels import FilterFromPixels
-from iip_assets.models.preprocess import Frame
-from iip_assets.models.segmentation import BACKGROUND, Segmenter
+from iip_assets.metrics.constants import FILTER_CLASSES
 
 # Of numbers that are kept: the last bits of a sum differ with the number of threads.
 _DIGITS = 6

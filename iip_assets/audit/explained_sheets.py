@@ -10,10 +10,10 @@ import polars as pl
 
 from iip_assets.audit.explained_words import SCORES, explained_caption
 from iip_assets.audit.explanation_figures import LEGEND, explained_figure, explained_tile
-from iip_assets.dataset.decode import decode_image
-from iip_assets.edge_cases.contact_sheet import jpeg_data_uri
 from iip_assets.engine.figures import figure_png
 from iip_assets.engine.values import Markdown
+from iip_assets.images.contact_sheet import jpeg_data_uri
+from iip_assets.images.decode import decode_image
 
 # Dagster keeps metadata in its event log, and each look at the asset reads it.
 _MAX_BYTES = 240_000

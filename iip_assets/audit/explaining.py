@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from iip_assets.audit.explained_pictures import CHOSEN, filter_pictures, segmenter_pictures
+from iip_assets.audit.explained_images import CHOSEN, filter_pictures, segmenter_pictures
 from iip_assets.audit.explained_rows import explain_filter_chunk, explain_segmenter_chunk
-from iip_assets.dataset.store import ImageStore
 from iip_assets.engine.values import Files
-from iip_assets.models.filter_pixels import FilterFromPixels
-from iip_assets.models.segmentation import Segmenter
+from iip_assets.images.store import ImageStore
+from iip_assets.inference.filter_pixels import FilterFromPixels
+from iip_assets.inference.segmentation import Segmenter
 from iip_assets.models.summaries import model_digest
 from iip_assets.settings import ExplanationSettings
 

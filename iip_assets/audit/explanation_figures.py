@@ -13,8 +13,8 @@ from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from numpy.typing import NDArray
 
-from iip_assets.edge_cases.contact_sheet import GAP_PX
 from iip_assets.engine.figures import new_figure
+from iip_assets.images.contact_sheet import GAP_PX
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.metrics.constants import FILTER_CLASSES
 
 
 def held_out(predictions: pl.DataFrame) -> pl.DataFrame:

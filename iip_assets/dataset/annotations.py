@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from iip_assets.dataset.constants import LABELS
 from iip_assets.dataset.csv_file import Fault, Record, read_csv
 from iip_assets.dataset.labels import (
     LabelFile,
@@ -26,7 +27,6 @@ from iip_assets.dataset.validation import (
     parse_time,
     parse_word,
 )
-from iip_assets.dataset.words import LABELS
 
 _SAID = ("label", "mask_id")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from iip_assets.dataset.manifest import data_version_at, load_data, observe_data
 from iip_assets.dataset.versions import data_ids, data_rows, describe_change
 from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
 from iip_assets.engine.graph import Source
 from iip_assets.engine.values import CheckResult, MetadataValue, Noted, Rows, Setting
+from iip_assets.images.manifest import data_version_at, load_data, observe_data
 from iip_assets.settings import MaskClasses, MaxMegapixels, SplitSettings
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def raw_dataset(dvc_data: pl.DataFrame, *, context: AssetContext) -> Noted[dict[
     that cannot be used is listed under `problems` and left out.
     """
     from iip_assets.dataset.raw import files_to_read, join_labels
-    from iip_assets.dataset.store import ImageStore
+    from iip_assets.images.store import ImageStore
 
     store = ImageStore.open(context.root)
     manifest = dict(dvc_data.select("path", "md5").iter_rows())
@@ -94,7 +94,7 @@ def image_fingerprints(
 ) -> pl.DataFrame:
     """Of every image: can it be decoded, how large, a hash of its looks, is its mask valid."""
     from iip_assets.dataset.fingerprints import fingerprint_images, fingerprint_table
-    from iip_assets.dataset.store import ImageStore
+    from iip_assets.images.store import ImageStore
 
     filled = context.fill(
         "image_fingerprints",

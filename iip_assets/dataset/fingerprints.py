@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from iip_assets.dataset.decode import Undecodable, decode_image, decode_mask
-from iip_assets.dataset.perceptual_hash import perceptual_hash
-from iip_assets.dataset.reading import Store
+from iip_assets.images.decode import Undecodable, decode_image, decode_mask
+from iip_assets.images.perceptual_hash import perceptual_hash
+from iip_assets.images.reading import Store
 
 if TYPE_CHECKING:
     import polars as pl

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
+from iip_assets.dataset.constants import EYES, IMAGE_SUFFIXES, LABELS
 from iip_assets.dataset.csv_file import Fault, Record, read_csv
 from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem, shown
@@ -27,7 +28,6 @@ from iip_assets.dataset.validation import (
     parse_time,
     parse_word,
 )
-from iip_assets.dataset.words import EYES, IMAGE_SUFFIXES, LABELS
 
 _ID = re.compile(r"[0-9a-fA-F]{32}")
 

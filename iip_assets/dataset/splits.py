@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from iip_assets.dataset.constants import SPLITS
 from iip_assets.dataset.groups import Member, Told, group_anchors, member_of
 from iip_assets.dataset.layout import batch_of
 from iip_assets.dataset.near_duplicates import near_pairs
-from iip_assets.dataset.words import SPLITS
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from iip_assets.dataset.words import UNKNOWN
+from iip_assets.dataset.constants import UNKNOWN
 
 OLDEST_YEARS = 120.0
 """No one is known to have been older than 122; above this an age is taken for a slip."""

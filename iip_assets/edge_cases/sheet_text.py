@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iip_assets.edge_cases.contact_sheet import jpeg_data_uri, read_thumbnails, sheet
 from iip_assets.engine.values import Markdown
+from iip_assets.images.contact_sheet import jpeg_data_uri, read_thumbnails, sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

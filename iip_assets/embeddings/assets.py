@@ -66,11 +66,11 @@ def image_embeddings(
 
     A picture is embedded once: the row's key is its bytes and the backbone.
     """
-    from iip_assets.dataset.store import ImageStore
     from iip_assets.embeddings.device import core_count, resolve_device
     from iip_assets.embeddings.embed import embed_chunk
     from iip_assets.embeddings.embedder import open_embedder
     from iip_assets.embeddings.table import backbone_digest, decodable_images, embedding_table
+    from iip_assets.images.store import ImageStore
 
     device = resolve_device(compute.device)
     rows = decodable_images(image_fingerprints)

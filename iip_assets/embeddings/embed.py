@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import Undecodable, decode_image
-from iip_assets.dataset.reading import Reader
 from iip_assets.embeddings.embedder import Embedder, prepare
+from iip_assets.images.decode import Undecodable, decode_image
+from iip_assets.images.reading import Reader
 
 
 def embed_chunk(

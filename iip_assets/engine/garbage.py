@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from iip_assets.engine.feature_columns import KEY
 from iip_assets.engine.features import known_rows
+from iip_assets.engine.gc_roots import Needed, find_needed
 from iip_assets.engine.lance_table import LanceTable
-from iip_assets.engine.needed import Needed, find_needed
 from iip_assets.engine.perform import report_page
 from iip_assets.engine.project import Ledger, Project
 

@@ -53,7 +53,7 @@ def filter_verdicts(
     from iip_assets.embeddings.device import core_count
     from iip_assets.evaluation.threshold import Costs
     from iip_assets.evaluation.verdicts import filter_verdicts_tables
-    from iip_assets.models.filter_scores import score_pictures
+    from iip_assets.inference.filter_scores import score_pictures
 
     scores = score_pictures(
         iris_filter_model,
@@ -132,10 +132,10 @@ def predictions(
     """What both models say of the validation and test pictures."""
     import polars as pl
 
-    from iip_assets.dataset.store import ImageStore
     from iip_assets.embeddings.device import core_count
     from iip_assets.evaluation import predictions as predict
-    from iip_assets.models.segment_rows import segment_pictures
+    from iip_assets.images.store import ImageStore
+    from iip_assets.inference.segment_rows import segment_pictures
 
     if isinstance(filter_verdicts, Skipped) and isinstance(segmentation_model, Skipped):
         reasons = f"{filter_verdicts.reason}; {segmentation_model.reason}"
@@ -205,7 +205,7 @@ def describe_validation_card(validation_card: pl.DataFrame) -> dict[str, Metadat
     return {"rows": validation_card.height, "validation": Rows(validation_rows(validation_card))}
 
 
-@asset(room="evaluation", kinds={"onnx", "polars"})
+@asset(room="labels", kinds={"onnx", "polars"})
 def labeler_agreement(
     raw_dataset: dict[str, pl.DataFrame],
     data_splits: pl.DataFrame,
@@ -221,10 +221,10 @@ def labeler_agreement(
     Beside them the segmenter, held against each labeler's mask. Empty where no test picture was
     labelled by several people.
     """
-    from iip_assets.dataset.store import ImageStore
     from iip_assets.embeddings.device import core_count
-    from iip_assets.evaluation import labeler_agreement as labelers
-    from iip_assets.evaluation.labelers import words_of_labelers
+    from iip_assets.images.store import ImageStore
+    from iip_assets.labels import labeler_agreement as labelers
+    from iip_assets.labels.labelers import words_of_labelers
 
     words = words_of_labelers(raw_dataset["label_rows"], data_splits)
     masks = labelers.Masks(
@@ -288,10 +288,10 @@ def model_evaluation(
     import polars as pl
 
     from iip_assets.dataset.slices import slice_table
-    from iip_assets.dataset.store import ImageStore
     from iip_assets.evaluation import rare_classes as rare
     from iip_assets.evaluation.evaluation import Judgement, evaluate, gate_of
     from iip_assets.evaluation.mask_rows import count_pixels
+    from iip_assets.images.store import ImageStore
     from iip_assets.models.examples import masked_rows
 
     images = raw_dataset["images"]

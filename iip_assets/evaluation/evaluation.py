@@ -10,9 +10,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.evaluation.baselines import class_shares
-from iip_assets.evaluation.human_level import judge_labelers
+from iip_assets.labels.human_level import judge_labelers
+from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.functional import confusion
-from iip_assets.metrics.judged import (
+from iip_assets.metrics.scored_predictions import (
     Judged,
     Passing,
     by_slice,
@@ -20,7 +21,6 @@ from iip_assets.metrics.judged import (
     judge_segmenter,
 )
 from iip_assets.metrics.scores import HEADLINES, Gate
-from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.settings import ThresholdSettings
 
 ENOUGH_SUBJECTS = 20

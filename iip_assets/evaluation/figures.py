@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.figures import PALETTE, new_figure
+from iip_assets.metrics.display_names import spelled
 from iip_assets.metrics.scores import HEADLINES
-from iip_assets.metrics.spelling import spelled
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

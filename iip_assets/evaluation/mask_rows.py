@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import NOT_LABELLED, decode_mask
-from iip_assets.dataset.header import read_header
-from iip_assets.dataset.reading import Store
+from iip_assets.images.decode import NOT_LABELLED, decode_mask
+from iip_assets.images.header import read_header
+from iip_assets.images.reading import Store
+from iip_assets.inference.preprocess import mask_confusion
 from iip_assets.metrics.boundary import boundary_counts
-from iip_assets.models.preprocess import mask_confusion
 
 Mask = NDArray[np.uint8]
 

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from iip_assets.inference.filter_scores import score_columns
 from iip_assets.metrics.functional import iou
-from iip_assets.models.filter_scores import score_columns
 
 
 def held_out_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:

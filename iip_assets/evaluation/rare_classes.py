@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from iip_assets.evaluation.evaluation import ENOUGH_SUBJECTS
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.metrics.constants import FILTER_CLASSES
 
 CLASSES = {
     "model": pl.String(),

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from iip_assets.evaluation.evaluation import headline
+from iip_assets.metrics.constants import BESIDE_HUMAN, HUMAN
 from iip_assets.metrics.scores import HEADLINES
-from iip_assets.metrics.words import BESIDE_HUMAN, HUMAN
 
 
 def headline_rows(metrics: pl.DataFrame) -> list[Mapping[str, float | int | str | None]]:

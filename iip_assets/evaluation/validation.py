@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 
 from iip_assets.evaluation.evaluation import Judgement, judged_filter, judged_segmenter
-from iip_assets.metrics.judged import Judged, score
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.scored_predictions import Judged, score
 
 _SCHEMA = {
     "model": pl.String(),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from iip_assets.evaluation.threshold import Costs, choose_threshold, cost_curve
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.metrics.constants import FILTER_CLASSES
 
 _SUMMARY = {
     "threshold": pl.Float64(),

@@ -15,11 +15,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
+from iip_assets.dataset.constants import LABELS
 from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.validation import BadCell, parse_path, parse_word
-from iip_assets.dataset.words import LABELS
 from iip_assets.ingest.coco_segmentation import segmentation_pixels
 from iip_assets.ingest.export_folder import open_export
+from iip_assets.ingest.image_files import PictureFiles, list_pictures
 from iip_assets.ingest.json_file import (
     BadEntry,
     Findings,
@@ -31,7 +32,6 @@ from iip_assets.ingest.json_file import (
     read_json,
 )
 from iip_assets.ingest.native_batch import NativeRow, cells_of, write_native
-from iip_assets.ingest.picture_files import PictureFiles, list_pictures
 from iip_assets.ingest.regions import Region, class_values, unknown_class
 
 T = TypeVar("T")

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from iip_assets.dataset.dvc_objects import open_repository
-from iip_assets.dataset.pointer import POINTER_FILE, read_pointer
 from iip_assets.engine.atomic import write_text_whole
+from iip_assets.images.dvc_objects import open_repository
+from iip_assets.images.pointer import POINTER_FILE, read_pointer
 
 # How long another DVC process may hold its lock, such as a `dvc pull` of everything.
 _PATIENCE_S = 600.0

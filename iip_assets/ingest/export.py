@@ -17,9 +17,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import Undecodable, decode_image, decode_mask
-from iip_assets.dataset.store import ImageStore
 from iip_assets.engine.progress import track
+from iip_assets.images.decode import Undecodable, decode_image, decode_mask
+from iip_assets.images.store import ImageStore
 from iip_assets.ingest.export_rows import ExportImage
 from iip_assets.ingest.export_writers import CocoWriter, LabelStudioWriter, Masks, Writer
 

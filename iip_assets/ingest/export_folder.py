@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from iip_assets.ingest.image_files import is_plain_file
 from iip_assets.ingest.json_file import BadEntry
-from iip_assets.ingest.picture_files import is_plain_file
 
 _ANNOTATIONS_FOLDER = "annotations"
 

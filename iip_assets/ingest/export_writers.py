@@ -15,8 +15,8 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import NOT_LABELLED
-from iip_assets.dataset.words import LABELS
+from iip_assets.dataset.constants import LABELS
+from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.ingest.brush_rle import encode_brush
 from iip_assets.ingest.export_rows import ExportImage, Opinion
 from iip_assets.ingest.regions import NOT_LABELLED_WORD

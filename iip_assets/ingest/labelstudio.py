@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from iip_assets.dataset.constants import IMAGE_SUFFIXES
 from iip_assets.dataset.problems import Problem
-from iip_assets.dataset.words import IMAGE_SUFFIXES
 from iip_assets.ingest.export_folder import open_export
+from iip_assets.ingest.image_files import list_pictures
 from iip_assets.ingest.json_file import (
     BadEntry,
     Findings,
@@ -31,7 +32,6 @@ from iip_assets.ingest.labelstudio_min import is_minimal, whole_tasks
 from iip_assets.ingest.labelstudio_names import TaskPictures
 from iip_assets.ingest.labelstudio_results import Said, label_question, read_results
 from iip_assets.ingest.native_batch import NativeRow, cells_of, write_native
-from iip_assets.ingest.picture_files import list_pictures
 from iip_assets.ingest.regions import class_values
 
 _IMAGE = "image"

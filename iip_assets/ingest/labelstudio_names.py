@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from iip_assets.ingest.image_files import PictureFiles
 from iip_assets.ingest.json_file import BadEntry
-from iip_assets.ingest.picture_files import PictureFiles
 
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")
 _LONGEST = 4096

@@ -21,13 +21,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import Undecodable, decode_image
+from iip_assets.dataset.constants import LABELING_FILE, LABELS_FILE, MASKS_FOLDER
 from iip_assets.dataset.labels import COLUMNS
 from iip_assets.dataset.validation import BadCell, parse_text
-from iip_assets.dataset.words import LABELING_FILE, LABELS_FILE, MASKS_FOLDER
 from iip_assets.engine.progress import track
+from iip_assets.images.decode import Undecodable, decode_image
+from iip_assets.ingest.image_files import PictureFiles, is_plain_file
 from iip_assets.ingest.json_file import BadEntry, Findings
-from iip_assets.ingest.picture_files import PictureFiles, is_plain_file
 from iip_assets.ingest.regions import Region, paint
 
 _IMAGES_FOLDER = "images"

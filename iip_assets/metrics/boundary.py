@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import NOT_LABELLED
+from iip_assets.images.decode import NOT_LABELLED
 
 TOLERANCE = 0.0075
 """Of the picture's diagonal: how far apart two borders may lie (Csurka et al. 2013)."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.metrics.intervals import bootstrap_weights, estimate
-from iip_assets.metrics.judged import Judged, Scored
+from iip_assets.metrics.scored_predictions import Judged, Scored
 
 LEAST_SUBJECTS = 10
 """An interval from fewer subjects is shown, and nothing is decided by it: it is too narrow."""

@@ -90,9 +90,9 @@ def iris_filter_model(
 
     Trained on the rebalanced training pictures, calibrated and stopped on the validation pictures.
     """
+    from iip_assets.images.image_reader import picture_reader
     from iip_assets.models.examples import weights_of
     from iip_assets.models.filter import build_filter, recipe_of, why_not
-    from iip_assets.models.pictures import picture_reader
     from iip_assets.models.teacher import teacher_files
     from iip_assets.models.tracking import log_filter, tracked_training
     from iip_assets.training.around import machine_of
@@ -161,7 +161,7 @@ def segmentation_model(
     context: AssetContext,
 ) -> Noted[Files] | Skipped:
     """The segmenter: names the class of every pixel; a U-Net trained on the training masks."""
-    from iip_assets.dataset.store import ImageStore
+    from iip_assets.images.store import ImageStore
     from iip_assets.models.examples import weights_of
     from iip_assets.models.segmentation_model import build_segmenter, recipe_of, why_not
     from iip_assets.models.teacher import teacher_files

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import NOT_LABELLED
+from iip_assets.images.decode import NOT_LABELLED
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.uint8]

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import NOT_LABELLED
 from iip_assets.engine.figures import new_figure
+from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.models.augment import LOOKS, WARPS, warped
 
 if TYPE_CHECKING:

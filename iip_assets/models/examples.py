@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from iip_assets.engine.values import Skipped
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.metrics.constants import FILTER_CLASSES
 
 
 def labelled_pictures(

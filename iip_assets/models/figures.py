@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from iip_assets.engine.figures import PALETTE, new_figure
-from iip_assets.metrics.spelling import spelled
+from iip_assets.metrics.display_names import spelled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

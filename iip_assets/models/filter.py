@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from iip_assets.dataset.decode import NOT_LABELLED
 from iip_assets.embeddings.onnx_export import check_equal
 from iip_assets.engine.values import Files, Noted
+from iip_assets.images.decode import NOT_LABELLED
+from iip_assets.inference.preprocess import Frame
 from iip_assets.metrics.calibration import fit_temperature, softmax
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.filter_head import (
     Examples,
     class_balanced,
@@ -34,7 +35,6 @@ from iip_assets.models.filter_network import (
 )
 from iip_assets.models.filter_onnx import filter_onnx, head_onnx
 from iip_assets.models.filter_teacher import softened_truth
-from iip_assets.models.preprocess import Frame
 from iip_assets.settings import FilterSettings, TrainingSettings
 from iip_assets.training.preflight import Checks, is_wanted, look_at_start, tell_absent
 from iip_assets.training.trainer import Around, Schedule, Trained

@@ -14,11 +14,11 @@ from safetensors.torch import load
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from iip_assets.embeddings.letterbox import letterbox_image
 from iip_assets.embeddings.onnx_export import export_onnx
+from iip_assets.images.letterbox import letterbox_image
+from iip_assets.inference.preprocess import Frame
 from iip_assets.models.augment import augment
 from iip_assets.models.filter_head import ClassifierTask
-from iip_assets.models.preprocess import Frame
 from iip_assets.training.epoch_order import EpochOrder, in_order
 from iip_assets.training.trainer import (
     Around,

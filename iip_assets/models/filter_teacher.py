@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.metrics.words import FILTER_CLASSES
-from iip_assets.models.filter_scores import has_head, probabilities_of
+from iip_assets.inference.filter_scores import has_head, probabilities_of
+from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.teacher import UnfitTeacherError
 
 _MAKES_EMBEDDINGS = ("weights_sha256", "input_width", "input_height")

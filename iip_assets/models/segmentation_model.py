@@ -13,15 +13,15 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from iip_assets.dataset.decode import NOT_LABELLED
-from iip_assets.dataset.reading import Reader
 from iip_assets.embeddings.onnx_export import export_onnx
 from iip_assets.engine.values import Files, Noted
+from iip_assets.images.decode import NOT_LABELLED
+from iip_assets.images.reading import Reader
+from iip_assets.inference.preprocess import Frame
+from iip_assets.inference.segment_rows import read_pair
+from iip_assets.inference.segmentation import eye_classes, prior_png
 from iip_assets.models.losses import segmentation_loss
-from iip_assets.models.masked_pictures import MaskedPictures
-from iip_assets.models.preprocess import Frame
-from iip_assets.models.segment_rows import read_pair
-from iip_assets.models.segmentation import eye_classes, prior_png
+from iip_assets.models.masked_images import MaskedPictures
 from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter
 from iip_assets.models.segmenter_teacher import lesson_of
 from iip_assets.settings import SegmenterSettings, TrainingSettings

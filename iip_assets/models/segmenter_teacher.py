@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from safetensors.torch import load
 
-from iip_assets.models.lesson import Lesson
-from iip_assets.models.preprocess import Frame
+from iip_assets.inference.preprocess import Frame
+from iip_assets.models.distillation import Lesson
 from iip_assets.models.segmenter import build_network
 from iip_assets.models.teacher import UnfitTeacherError
 

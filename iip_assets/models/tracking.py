@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from iip_assets.dataset.reading import Reader
 from iip_assets.engine.context import AssetContext
-from iip_assets.metrics.judged import Judged, judge_filter, judge_segmenter, score
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.images.reading import Reader
+from iip_assets.inference.filter_scores import probabilities_of
+from iip_assets.inference.segment_rows import read_pair, segment_chunk
+from iip_assets.inference.segmentation import Segmenter
+from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.scored_predictions import Judged, judge_filter, judge_segmenter, score
 from iip_assets.models.filter import LoadPicture, examples_of
-from iip_assets.models.filter_scores import probabilities_of
-from iip_assets.models.segment_rows import read_pair, segment_chunk
-from iip_assets.models.segmentation import Segmenter
 from iip_assets.settings import TrackingSettings
 from iip_assets.training.tracking import log_segmentations, log_validation, tracked
 from iip_assets.training.trainer import Around, Machine

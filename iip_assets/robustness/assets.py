@@ -45,9 +45,9 @@ def robustness_benchmark(
     Five severities each, overall and by group.
     """
     from iip_assets.dataset.slices import slice_table
-    from iip_assets.dataset.store import ImageStore
     from iip_assets.embeddings.device import core_count
     from iip_assets.evaluation.evaluation import Judgement
+    from iip_assets.images.store import ImageStore
     from iip_assets.robustness.benchmark import benchmark_pictures, benchmark_table
     from iip_assets.robustness.corrupted_rows import corrupted_chunk, open_models
     from iip_assets.robustness.corruptions import check_names

@@ -10,8 +10,14 @@ import numpy as np
 import polars as pl
 
 from iip_assets.evaluation.evaluation import Judgement
-from iip_assets.metrics.judged import Judged, Scored, by_slice, judge_filter, judge_segmenter
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.scored_predictions import (
+    Judged,
+    Scored,
+    by_slice,
+    judge_filter,
+    judge_segmenter,
+)
 from iip_assets.robustness.corrupted_rows import variants
 
 METRICS = {"filter": ("accuracy", "f1_macro"), "segmenter": ("mean_iou",)}

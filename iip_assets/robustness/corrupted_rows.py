@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import decode_image, decode_mask
-from iip_assets.dataset.reading import Reader
 from iip_assets.engine.values import Files, Skipped
-from iip_assets.models.filter_pixels import FilterFromPixels
-from iip_assets.models.preprocess import mask_confusion
-from iip_assets.models.segmentation import Segmenter
+from iip_assets.images.decode import decode_image, decode_mask
+from iip_assets.images.reading import Reader
+from iip_assets.inference.filter_pixels import FilterFromPixels
+from iip_assets.inference.preprocess import mask_confusion
+from iip_assets.inference.segmentation import Segmenter
 from iip_assets.models.summaries import model_digest
 from iip_assets.robustness.corruptions import SEVERITIES, corrupt
 

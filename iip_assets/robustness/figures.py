@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.engine.figures import PALETTE, new_figure
-from iip_assets.metrics.spelling import spelled
+from iip_assets.metrics.display_names import spelled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

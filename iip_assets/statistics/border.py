@@ -8,7 +8,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from iip_assets.dataset.decode import NOT_LABELLED
+from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.statistics.planes import NORMAL_SIDE_PX, U8, Planes
 
 BORDER_MEASURES = (

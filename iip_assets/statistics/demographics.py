@@ -8,7 +8,7 @@ from itertools import combinations
 
 import polars as pl
 
-from iip_assets.dataset.words import UNKNOWN
+from iip_assets.dataset.constants import UNKNOWN
 from iip_assets.statistics.coverage import images_needed
 from iip_assets.statistics.interval import wilson_interval
 

@@ -8,9 +8,9 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from iip_assets.engine.figures import PALETTE, figure_png, new_figure
+from iip_assets.metrics.display_names import spelled
 from iip_assets.metrics.scores import HEADLINES
-from iip_assets.metrics.spelling import spelled
-from iip_assets.release.style import CSS
+from iip_assets.report.style import CSS
 from iip_assets.sweeps.plan import Plan
 from iip_assets.sweeps.study import Done
 

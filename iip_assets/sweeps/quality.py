@@ -6,17 +6,17 @@ from pathlib import Path
 
 import polars as pl
 
-from iip_assets.dataset.store import ImageStore
 from iip_assets.embeddings.device import core_count
 from iip_assets.engine.values import Files
 from iip_assets.evaluation.evaluation import Judgement
 from iip_assets.evaluation.predictions import segmenter_columns
 from iip_assets.evaluation.validation import filter_validation, segmenter_validation
+from iip_assets.images.image_reader import picture_reader
+from iip_assets.images.store import ImageStore
+from iip_assets.inference.filter_scores import probabilities_of, scores_table
+from iip_assets.inference.segment_rows import segment_chunk
+from iip_assets.inference.segmentation import Segmenter
 from iip_assets.metrics.scores import HEADLINES
-from iip_assets.models.filter_scores import probabilities_of, scores_table
-from iip_assets.models.pictures import picture_reader
-from iip_assets.models.segment_rows import segment_chunk
-from iip_assets.models.segmentation import Segmenter
 from iip_assets.settings import Settings
 
 

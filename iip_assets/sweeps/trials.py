@@ -8,15 +8,15 @@ from typing import Any
 
 from iip_assets.embeddings.device import core_count
 from iip_assets.engine.actions import ActionRecord
-from iip_assets.engine.aside import perform_aside
 from iip_assets.engine.asset import Asset
 from iip_assets.engine.lock import exclusive_lock
 from iip_assets.engine.perform import BlockedError, MovedMeanwhileError
 from iip_assets.engine.project import Project
+from iip_assets.engine.trial_run import perform_aside
 from iip_assets.engine.values import Files, Operation
 from iip_assets.engine.workspace import flat_settings, keyed_settings
 from iip_assets.metrics.scores import HEADLINES
-from iip_assets.release.registering import EXAMPLES, MODEL_ASSETS
+from iip_assets.registry.registering import EXAMPLES, MODEL_ASSETS
 from iip_assets.settings import Settings
 from iip_assets.sweeps.latency import latency_ms
 from iip_assets.sweeps.plan import Plan, PlanError, settings_with

@@ -11,8 +11,8 @@ from iip_assets.audit.batch_verdict import judge_batches
 from iip_assets.audit.figures import batches_figure
 from iip_assets.audit.summaries import verdict_rows
 from iip_assets.engine.figures import figure_png
+from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.intervals import Intervals
-from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.training.trainer import Machine, Schedule
 
 SCHEDULE = Schedule(

@@ -14,11 +14,11 @@ from iip_assets.audit.assets import (
     explanations_are_faithful,
     model_explanations,
 )
-from iip_assets.dataset.store import ImageStore
 from iip_assets.engine.code_key import CodeKeys
 from iip_assets.engine.hashing import digest_tables
 from iip_assets.engine.values import Skipped
 from iip_assets.graph import FRAMEWORK
+from iip_assets.images.store import ImageStore
 from iip_assets.settings import EvaluationSettings, ExplanationSettings
 from iip_assets_tests.audit.looking import (
     CLASSES,

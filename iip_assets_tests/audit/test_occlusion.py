@@ -7,7 +7,7 @@ import pytest
 
 from iip_assets.audit.cells import Cells, blurred, evened
 from iip_assets.audit.occlusion import deletion, occlude
-from iip_assets.embeddings.letterbox import Letterbox
+from iip_assets.images.letterbox import Letterbox
 
 PLACE = Letterbox.of(120, 80, 64, 64)
 GRID = Cells.of(PLACE, 8)

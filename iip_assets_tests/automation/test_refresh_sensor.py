@@ -15,13 +15,13 @@ import pytest
 from iip_assets.automation.alarms import AlarmBox
 from iip_assets.automation.run_tags import WHY_TAG
 from iip_assets.automation.sensors import build_sensors
-from iip_assets.engine import dagster_graph
-from iip_assets.engine.dagster_graph import REFRESH_JOB, build_dagster_definitions
-from iip_assets.engine.dagster_ledger import DagsterLedger
+from iip_assets.engine.dagster import graph as dagster_graph
+from iip_assets.engine.dagster.graph import REFRESH_JOB, build_dagster_definitions
+from iip_assets.engine.dagster.ledger import DagsterLedger
+from iip_assets.engine.dagster.refresh import root_cause
 from iip_assets.engine.event_cache import read_cached_ledger
 from iip_assets.engine.lock import workspace_lock
 from iip_assets.engine.perform import Performer
-from iip_assets.engine.refresh import root_cause
 from iip_assets_tests.engine.toy import INPUTS, Pieces, Toy, press_materialize, refresh
 
 # Loaded once here, so that each forked process has it.

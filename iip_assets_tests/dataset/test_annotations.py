@@ -9,7 +9,7 @@ from iip_assets.dataset.annotations import parse_annotations
 from iip_assets.dataset.labels import LabelFile, Listing
 from iip_assets.dataset.raw import RawDataset, files_to_read, join_labels
 from iip_assets.dataset.schema import label_rows_schema
-from iip_assets.dataset.store import content_md5
+from iip_assets.images.store import content_md5
 
 A, M, N = "a" * 32, "c" * 32, "e" * 32
 OLD = "d" * 32

@@ -9,20 +9,20 @@ import numpy as np
 import polars as pl
 import pytest
 
-from iip_assets.edge_cases.contact_sheet import (
-    EMPTY,
-    GAP_PX,
-    jpeg_data_uri,
-    read_thumbnails,
-    sheet,
-    thumbnail,
-)
 from iip_assets.edge_cases.selection import exemplars_by_cluster, strongest_outliers
 from iip_assets.edge_cases.sheet_text import (
     MAX_BYTES,
     cluster_sheets,
     describe,
     outlier_sheet,
+)
+from iip_assets.images.contact_sheet import (
+    EMPTY,
+    GAP_PX,
+    jpeg_data_uri,
+    read_thumbnails,
+    sheet,
+    thumbnail,
 )
 
 

@@ -2,7 +2,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from iip_assets.dataset.store import ImageStore
 from iip_assets.embeddings.assets import (
     all_embedded,
     describe_embedding_backbone,
@@ -12,6 +11,7 @@ from iip_assets.embeddings.assets import (
 from iip_assets.embeddings.embed import embed_chunk
 from iip_assets.embeddings.embedder import open_embedder, standardise
 from iip_assets.engine.values import Files
+from iip_assets.images.store import ImageStore
 from iip_assets.settings import ComputeSettings
 from iip_assets_tests.embeddings.stand_ins import MemoryStore, PlainWork, eye
 

@@ -257,10 +257,10 @@ class Toy:
 
     def _refresher(self) -> Any:
         from iip_assets.engine.code_key import CodeKeys
+        from iip_assets.engine.dagster.instance import open_instance
+        from iip_assets.engine.dagster.refresh import Refresher
         from iip_assets.engine.graph import Graph
-        from iip_assets.engine.instance import open_instance
         from iip_assets.engine.project import Project
-        from iip_assets.engine.refresh import Refresher
         from iip_assets.engine.workspace import Workspace
 
         sys.dont_write_bytecode = True
@@ -312,7 +312,7 @@ def refresh(refresher: Any) -> dict[str, Any]:
 
     Whatever happened before: where the short look says that nothing is due, nothing is.
     """
-    from iip_assets.engine.settled import read_settled, settle
+    from iip_assets.engine.noop_cache import read_settled, settle
 
     settled = read_settled(refresher.project.workspace.root)
     result = refresher.refresh().as_json()
@@ -327,7 +327,7 @@ def refresh(refresher: Any) -> dict[str, Any]:
 
 def values(refresher: Any) -> dict[str, Any]:
     """The present value of each asset."""
-    from iip_assets.engine.dagster_ledger import DagsterLedger
+    from iip_assets.engine.dagster.ledger import DagsterLedger
 
     ledger = DagsterLedger(refresher.open_instance())
     found = {}
@@ -350,7 +350,7 @@ def press_materialize(names: list[str]) -> Callable[[Any], dict[str, Any]]:
     def act(refresher: Any) -> dict[str, Any]:
         import dagster as dg
 
-        from iip_assets.engine.dagster_graph import build_dagster_definitions
+        from iip_assets.engine.dagster.graph import build_dagster_definitions
 
         outcomes: dict[str, Any] = {}
         definitions = build_dagster_definitions(refresher.project, outcomes=outcomes)

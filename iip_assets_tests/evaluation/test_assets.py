@@ -7,17 +7,17 @@ import pytest
 from safetensors.torch import load
 
 from iip_assets.dataset.schema import label_rows_schema
-from iip_assets.dataset.store import ImageStore
 from iip_assets.engine.values import Files, Skipped
 from iip_assets.evaluation import assets as evaluation_assets
+from iip_assets.images.store import ImageStore
+from iip_assets.inference.segment_rows import segment_chunk
+from iip_assets.inference.segmentation import Segmenter
 from iip_assets.metrics.calibration import softmax
-from iip_assets.metrics.judged import judge_filter, judge_segmenter, score
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.scored_predictions import judge_filter, judge_segmenter, score
 from iip_assets.models import assets
 from iip_assets.models.examples import labelled_pictures, masked_rows
 from iip_assets.models.filter_head import FilterHead, head_logits
-from iip_assets.models.segment_rows import segment_chunk
-from iip_assets.models.segmentation import Segmenter
 from iip_assets.settings import (
     ComputeSettings,
     DatasetSettings,
@@ -445,7 +445,7 @@ def test_judging_needs_neither_torch_nor_lightning():
 
     code = (
         "import sys, iip_assets.evaluation.predictions, iip_assets.evaluation.evaluation, "
-        "iip_assets.models.segment_rows, iip_assets.robustness.corrupted_rows; "
+        "iip_assets.inference.segment_rows, iip_assets.robustness.corrupted_rows; "
         "print(' '.join(sys.modules))"
     )
     loaded = subprocess.run(

@@ -6,8 +6,8 @@ from iip_assets.engine.figures import figure_png
 from iip_assets.evaluation.baselines import class_shares
 from iip_assets.evaluation.evaluation import Judgement, beats_baseline, evaluate, headline
 from iip_assets.evaluation.figures import confusion_figure, slices_figure
+from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.scores import Gate
-from iip_assets.metrics.words import FILTER_CLASSES
 
 GATE = Gate(("full",), lost_iris=1.0, failed_segmentation=1.0)
 JUDGEMENT = Judgement(resamples=60, confidence=0.95, min_slice_images=10, seed=0)

@@ -138,7 +138,7 @@ def copied_team(untouched: Path, root: Path) -> Team:
 
 def _compute(root: Path) -> None:
     """A workspace made by `iip init` with 80 rendered eyes, everything computed."""
-    code = "from iip_assets.cli import main; main()"
+    code = "from iip_assets.cli.main import main; main()"
     subprocess.run(
         [sys.executable, "-c", code, "init", str(root)], check=True, capture_output=True, text=True
     )

@@ -42,7 +42,7 @@ def refresh(team: Team, *assets: str) -> dict[str, Any]:
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Team:
     """A workspace of its own with 30 sound eyes and the hostile batch, the data side refreshed."""
     root = tmp_path_factory.mktemp("hostile") / "workspace"
-    code = "from iip_assets.cli import main; main()"
+    code = "from iip_assets.cli.main import main; main()"
     subprocess.run(
         [sys.executable, "-c", code, "init", str(root)], check=True, capture_output=True, text=True
     )

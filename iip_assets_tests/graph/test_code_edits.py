@@ -60,7 +60,7 @@ def test_documentation_moves_nothing(file: Path, package: Path, before: dict[str
 
 @pytest.mark.parametrize(
     "file",
-    ["metrics/functional.py", "models/losses.py", "drift/distance.py", "release/template.py"],
+    ["metrics/functional.py", "models/losses.py", "drift/distance.py", "report/template.py"],
     indirect=True,
 )
 def test_a_new_function_moves_nothing(file: Path, package: Path, before: dict[str, str]) -> None:
@@ -78,9 +78,9 @@ def test_a_new_function_moves_nothing(file: Path, package: Path, before: dict[st
         ("evaluation/evaluation.py", "Judgement", {"model_evaluation", "robustness_benchmark"}),
         ("training_set/balance.py", "effective_sample_size", {"rebalanced_training_set"}),
         ("training_set/balance.py", "resample", set()),
-        ("engine/refresh.py", "Refresher", set()),
+        ("engine/dagster/refresh.py", "Refresher", set()),
         ("settings.py", "FilterSettings", set()),
-        ("cli.py", "main", set()),
+        ("cli/main.py", "main", set()),
         ("synthetic/render.py", "render", set()),
     ],
     indirect=["file"],

@@ -151,7 +151,7 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     root = tmp_path_factory.mktemp("office") / "workspace"
-    code = "from iip_assets.cli import main; main()"
+    code = "from iip_assets.cli.main import main; main()"
     subprocess.run([sys.executable, "-c", code, "init", str(root)], check=True, capture_output=True)
     team = Team(root)
     write_dataset(

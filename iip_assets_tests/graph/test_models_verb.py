@@ -28,7 +28,7 @@ def registered(team: Team) -> list[dict[str, Any]]:
     """Both models, registered, and the segmenter of another seed."""
     first = json.loads(team.iip("models", "register", "--json").stdout)
     done = team.run(
-        *(sys.executable, "-c", "from iip_assets.cli import main; main()"),
+        *(sys.executable, "-c", "from iip_assets.cli.main import main; main()"),
         *("models", "register", "segmenter", "--json"),
         environment={"IIP_SEGMENTER__SEED": "7"},
     )

@@ -54,6 +54,6 @@ def _iip(words: list[str], cwd: str, environment: dict[str, str], out: str, err:
     warnings.resetwarnings()
     warnings.simplefilter("ignore")
     sys.argv = ["iip", *words]
-    from iip_assets.cli import main
+    from iip_assets.cli.main import main
 
     main()

@@ -15,7 +15,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from iip_assets.dataset.store import content_md5
+from iip_assets.images.store import content_md5
 from iip_assets_tests.ingest.fuzzed_batch import KNOWN, KNOWN_SIZE, Fault, Fuzzed, Sheet
 from iip_assets_tests.ingest.fuzzed_faults import FAULTS, FAULTS_OF_PLACE
 from iip_assets_tests.ingest.fuzzed_pictures import Picture, mask_of, sound_pictures

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from iip_assets.dataset.store import content_md5
+from iip_assets.images.store import content_md5
 from iip_assets_tests.dataset.pictures import encoded, png_header, scene
 
 

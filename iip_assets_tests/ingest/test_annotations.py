@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from iip_assets.dataset.raw import join_labels
-from iip_assets.dataset.store import ImageStore, content_md5
+from iip_assets.images.store import ImageStore, content_md5
 from iip_assets.ingest.export_rows import annotations_left, rows_to_export
 from iip_assets.ingest.inbox import waiting_batches
 from iip_assets.ingest.ingest import Ingested, ingest_folder

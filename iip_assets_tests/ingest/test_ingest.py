@@ -13,15 +13,15 @@ from types import ModuleType
 import pytest
 from typer.testing import CliRunner
 
-from iip_assets.cli import app
-from iip_assets.dataset.manifest import observe_data
+from iip_assets.cli.doctor import examine
+from iip_assets.cli.main import app
 from iip_assets.dataset.problems import Problem
-from iip_assets.dataset.store import content_md5
 from iip_assets.engine.lock import workspace_lock
+from iip_assets.images.manifest import observe_data
+from iip_assets.images.store import content_md5
 from iip_assets.ingest import dvc_add, ingest
 from iip_assets.ingest.dvc_add import DvcRefusedError
 from iip_assets.ingest.ingest import Ingested, UnsettledBatchError, ingest_folder
-from iip_assets.workspace.doctor import examine
 from iip_assets_tests.dataset.team_workspace import drop, files_of, git, manifest_of, subjects
 from iip_assets_tests.ingest.fuzz_oracle import tree
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from iip_assets.dataset.labels import LabelFile, Listing, parse_labels
 from iip_assets.dataset.problems import Problem, problem_frame
-from iip_assets.dataset.store import content_md5
+from iip_assets.images.store import content_md5
 from iip_assets_tests.dataset.pictures import encoded, scene
 
 MASK_CLASSES = ("background", "sclera", "iris", "pupil")

@@ -12,14 +12,14 @@ import polars as pl
 import pytest
 import torch
 
+from iip_assets.inference.preprocess import Frame
+from iip_assets.inference.segment_rows import segment_chunk
+from iip_assets.inference.segmentation import Segmenter
 from iip_assets.metrics.scores import segmenter_scores
 from iip_assets.models.examples import masked_rows
 from iip_assets.models.filter_onnx import head_onnx
 from iip_assets.models.filter_teacher import softened_truth
 from iip_assets.models.losses import distillation_loss
-from iip_assets.models.preprocess import Frame
-from iip_assets.models.segment_rows import segment_chunk
-from iip_assets.models.segmentation import Segmenter
 from iip_assets.models.segmentation_model import build_segmenter
 from iip_assets.models.segmenter_teacher import lesson_of
 from iip_assets.models.teacher import UnfitTeacherError

@@ -12,11 +12,11 @@ import pytest
 import wandb
 
 import iip_assets
-from iip_assets.dataset.store import ImageStore
 from iip_assets.engine.code_key import CodeKeys
 from iip_assets.engine.values import Files, Noted, Skipped
 from iip_assets.engine.workspace import keyed_settings
 from iip_assets.graph import FRAMEWORK
+from iip_assets.images.store import ImageStore
 from iip_assets.models.assets import (
     filter_examples,
     filter_training_starts_sound,

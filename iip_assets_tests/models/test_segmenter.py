@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from iip_assets.embeddings.weights import packaged_weights, weights_digest
+from iip_assets.inference.preprocess import Frame
+from iip_assets.inference.segment_rows import read_pair, segment_chunk
+from iip_assets.inference.segmentation import Segmenter, prior_png
 from iip_assets.models.examples import masked_rows
-from iip_assets.models.masked_pictures import MaskedPictures
-from iip_assets.models.preprocess import Frame
-from iip_assets.models.segment_rows import read_pair, segment_chunk
-from iip_assets.models.segmentation import Segmenter, prior_png
+from iip_assets.models.masked_images import MaskedPictures
 from iip_assets.models.segmentation_model import build_segmenter, why_not
 from iip_assets.models.segmenter import build_network, train_segmenter
 from iip_assets.training.trainer import Around, Machine
@@ -133,7 +133,7 @@ def test_examples_are_the_same_whether_they_are_kept_in_memory_or_not(eyes, monk
         return [made[0, place] for place in range(4)]
 
     kept = examples()
-    monkeypatch.setattr("iip_assets.models.masked_pictures._MEMORY_BYTES", 0)
+    monkeypatch.setattr("iip_assets.models.masked_images._MEMORY_BYTES", 0)
     for one, other in zip(kept, examples(), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     assert [float(weight) for _, _, weight in kept] == [1, 2, 3, 4]

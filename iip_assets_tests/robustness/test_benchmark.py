@@ -6,11 +6,11 @@ import polars as pl
 import pytest
 from onnx import helper, numpy_helper
 
-from iip_assets.dataset.store import ImageStore
 from iip_assets.engine.figures import figure_png
 from iip_assets.engine.values import Files, Markdown, Skipped
 from iip_assets.evaluation.evaluation import Judgement
-from iip_assets.models.segmentation import prior_png
+from iip_assets.images.store import ImageStore
+from iip_assets.inference.segmentation import prior_png
 from iip_assets.robustness.assets import describe_robustness_benchmark, robustness_benchmark
 from iip_assets.robustness.benchmark import benchmark_pictures, benchmark_table
 from iip_assets.robustness.corrupted_rows import variants

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from iip_assets.models.masked_pictures import MaskedPictures
-from iip_assets.models.preprocess import Frame
+from iip_assets.inference.preprocess import Frame
+from iip_assets.models.masked_images import MaskedPictures
 from iip_assets.models.segmenter import train_segmenter
 from iip_assets.training.trainer import Around, Machine, Schedule, seeded
 
