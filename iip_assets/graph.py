@@ -19,8 +19,10 @@ from iip_assets.engine.graph import Graph
 from iip_assets.engine.project import Project
 from iip_assets.engine.workspace import Workspace
 from iip_assets.evaluation import assets as evaluation
+from iip_assets.labels import assets as labels
 from iip_assets.models import assets as models
-from iip_assets.report import assets as release
+from iip_assets.registry import assets as registry
+from iip_assets.report import assets as report
 from iip_assets.robustness import assets as robustness
 from iip_assets.settings import read_settings, settings_at
 from iip_assets.statistics import assets as statistics
@@ -49,17 +51,17 @@ ASSETS: tuple[Asset[..., Any], ...] = (
     models.segmentation_model,
     evaluation.predictions,
     evaluation.validation_card,
-    evaluation.labeler_agreement,
+    labels.labeler_agreement,
     evaluation.model_evaluation,
     audit.batch_trials,
     audit.batch_verdict,
     audit.model_explanations,
     robustness.robustness_benchmark,
     drift.drift_report,
-    release.model_versions,
-    release.pipeline_report,
+    registry.model_versions,
+    report.pipeline_report,
 )
-SOURCES = (dataset.dvc_data, release.model_registry)
+SOURCES = (dataset.dvc_data, registry.model_registry)
 
 # Code keys do not follow these. They carry values and move them about, bytes that are checked
 # against their md5 among them, or watch a training without a bearing on it.

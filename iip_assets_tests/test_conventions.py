@@ -58,7 +58,7 @@ def test_a_session_of_onnx_runtime_leaves_nothing_in_the_home_folder(tmp_path: P
     """Its telemetry would keep a device id and a queue of events there, and send them."""
     code = (
         "import iip_assets, onnx.parser, os; assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'; "
-        "from iip_assets.inference.onnx_session import open_session; "
+        "from iip_assets.embeddings.onnx_session import open_session; "
         'model = onnx.parser.parse_model(\'<ir_version: 8, opset_import: ["": 17]> '
         "toy (float[1] x) => (float[1] y) { y = Identity(x) }'); "
         "open_session(model.SerializeToString(), threads=1)"

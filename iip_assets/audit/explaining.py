@@ -14,7 +14,6 @@ from iip_assets.engine.values import Files
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.filter_pixels import FilterFromPixels
 from iip_assets.inference.segmentation import Segmenter
-from iip_assets.models.summaries import model_digest
 from iip_assets.settings import ExplanationSettings
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class Explainer:
             "filter",
             chosen,
             explain_filter_chunk,
-            given={"model": model_digest(model), "classes": list(classes)},
+            given={"model": model.digest, "classes": list(classes)},
             tools={"filter_model": FilterFromPixels(model.parts, threads=self.threads)},
         )
 
@@ -86,7 +85,7 @@ class Explainer:
             "segmenter",
             chosen,
             explain_segmenter_chunk,
-            given={"model": model_digest(model)},
+            given={"model": model.digest},
             tools={"segmenter": Segmenter(model.parts, threads=self.threads)},
         )
 

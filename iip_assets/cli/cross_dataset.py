@@ -13,12 +13,12 @@ import polars as pl
 from iip_assets.dataset.slices import slice_table
 from iip_assets.embeddings.device import core_count
 from iip_assets.engine.context import AssetContext
+from iip_assets.engine.event_cache import present_ledger
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.values import Skipped
 from iip_assets.evaluation.evaluation import Judgement
 from iip_assets.graph import build_project
 from iip_assets.images.store import ImageStore
-from iip_assets.loading import present_ledger
 from iip_assets.metrics.scores import Gate
 from iip_assets.registry.contenders import contenders_of
 from iip_assets.registry.cross_dataset import (

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iip_assets.engine.atomic import write_bytes_whole, write_text_whole
+from iip_assets.engine.event_cache import present_ledger
 from iip_assets.engine.figures import figure_png, new_figure
 from iip_assets.engine.project import Project
 from iip_assets.engine.values import Report, Skipped
-from iip_assets.loading import present_ledger
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -23,10 +23,10 @@ def export(
     ] = None,
 ) -> None:
     """Write images, labels and masks for a labeling tool; `iip ingest --format` reads them back."""
+    from iip_assets.engine.event_cache import present_ledger
     from iip_assets.images.store import ImageStore
     from iip_assets.ingest.export import write_export
     from iip_assets.ingest.export_rows import annotations_left, rows_to_export
-    from iip_assets.loading import present_ledger
     from iip_assets.settings import read_settings
 
     refresher = open_refresher()

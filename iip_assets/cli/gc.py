@@ -24,9 +24,9 @@ def gc(
 
     Rows of feature tables whose images are in no data version that is needed are deleted too.
     """
+    from iip_assets.engine.event_cache import present_ledger
     from iip_assets.engine.garbage import find_garbage, sweep
     from iip_assets.engine.lock import workspace_lock
-    from iip_assets.loading import present_ledger
 
     if as_json and not (yes or dry_run):
         raise ValueError("--json does not ask: give --yes or --dry-run as well")

@@ -32,6 +32,7 @@ from iip_assets.registry.registry_state import (
     Version,
 )
 from iip_assets.registry.version_comparison import Pictures, compare_model
+from iip_assets.report.style import CSS
 
 DATA = "dvc_data"
 
@@ -73,6 +74,7 @@ def register(refresher: Refresher, model: str) -> Version:
             origin=_origin(project, ledger, MODEL_ASSETS[model]),
         ),
         confidence=settings.evaluation.confidence,
+        css=CSS,
     )
 
 

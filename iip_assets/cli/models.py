@@ -118,7 +118,7 @@ def check_model_elsewhere(
     Left out is what it learned from, copies of that, and pictures of the same subjects.
     """
     from iip_assets.cli import cross_dataset
-    from iip_assets.loading import present_ledger
+    from iip_assets.engine.event_cache import present_ledger
     from iip_assets.registry.registry import Registry
 
     project = open_refresher().project

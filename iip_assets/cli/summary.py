@@ -12,13 +12,13 @@ from rich.tree import Tree
 
 from iip_assets.engine.causes import Explanation, Link
 from iip_assets.engine.dagster.refresh import Refreshed
+from iip_assets.engine.event_cache import present_ledger
 from iip_assets.engine.garbage import Garbage
 from iip_assets.engine.perform import report_page
 from iip_assets.engine.plan import Planned
 from iip_assets.engine.project import Project
 from iip_assets.engine.staleness import State, stands_above
 from iip_assets.engine.values import Skipped
-from iip_assets.loading import present_ledger
 
 # Of all metrics, those that the terminal shows; the report has the rest.
 _HEADLINES = ("f1_macro", "auc_macro", "map", "mean_iou", "iou_")

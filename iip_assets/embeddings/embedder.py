@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.embeddings.device import Device
+from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.images.letterbox import letterbox_image
-from iip_assets.inference.onnx_session import open_session, run
 
 # Pictures that go through the network at once on a CPU: more are no faster, and each thread holds
 # what lies between the layers for all of them.

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import torch
 
-from iip_assets.inference.onnx_session import open_session, run
+from iip_assets.embeddings.onnx_session import open_session, run
 
 OPSET = 18
 """The operator set that is written."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iip_assets.engine.feature_columns import KEY
+from iip_assets.errors import UserError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,7 +29,7 @@ _BATCH_ROWS = 65_536
 _GRACE = timedelta(minutes=10)
 
 
-class DamagedFeaturesError(RuntimeError):
+class DamagedFeaturesError(UserError, RuntimeError):
     """A feature table cannot be read or written."""
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
 from iip_assets.engine.values import (
     CheckResult,
     Files,
     MetadataValue,
-    Noted,
     Rows,
     Setting,
     Skipped,
@@ -205,64 +203,6 @@ def describe_validation_card(validation_card: pl.DataFrame) -> dict[str, Metadat
     return {"rows": validation_card.height, "validation": Rows(validation_rows(validation_card))}
 
 
-@asset(room="labels", kinds={"onnx", "polars"})
-def labeler_agreement(
-    raw_dataset: dict[str, pl.DataFrame],
-    data_splits: pl.DataFrame,
-    segmentation_model: Files | Skipped,
-    *,
-    classes: MaskClasses,
-    max_megapixels: MaxMegapixels,
-    threads: Threads,
-    context: AssetContext,
-) -> Noted[dict[str, pl.DataFrame]]:
-    """What several labelers say of the same test pictures, and how far their masks agree.
-
-    Beside them the segmenter, held against each labeler's mask. Empty where no test picture was
-    labelled by several people.
-    """
-    from iip_assets.embeddings.device import core_count
-    from iip_assets.images.store import ImageStore
-    from iip_assets.labels import labeler_agreement as labelers
-    from iip_assets.labels.labelers import words_of_labelers
-
-    words = words_of_labelers(raw_dataset["label_rows"], data_splits)
-    masks = labelers.Masks(
-        ImageStore.open(context.root),
-        context,
-        len(classes),
-        max_megapixels,
-        core_count(threads),
-        _CHUNK,
-    )
-    drawn = labelers.drawn_masks(words, masks)
-    unusable: list[Any] = drawn.drop_nulls("why").head(_SHOWN).to_dicts()
-    return Noted(
-        {
-            "words": words,
-            "mask_pairs": labelers.compared_masks(drawn, masks),
-            "segmented": labelers.segmented_pictures(drawn, segmentation_model, masks),
-        },
-        notes={"unusable_masks": unusable},
-    )
-
-
-@describe(labeler_agreement)
-def describe_labeler_agreement(
-    labeler_agreement: dict[str, pl.DataFrame], notes: Mapping[str, Any]
-) -> dict[str, MetadataValue]:
-    """How many labelers, words and masks there are, and which masks are of no use."""
-    words = labeler_agreement["words"]
-    return {
-        "rows": words.height,
-        "pictures": words["image_id"].n_unique(),
-        "labelers": words["labeler"].n_unique(),
-        "unclear": words.filter(label="unclear").height,
-        "masks": words["mask_id"].count(),
-        "unusable_masks": Rows(notes["unusable_masks"]),
-    }
-
-
 @asset(room="evaluation", kinds={"polars"})
 def model_evaluation(
     predictions: pl.DataFrame,
@@ -290,8 +230,8 @@ def model_evaluation(
     from iip_assets.dataset.slices import slice_table
     from iip_assets.evaluation import rare_classes as rare
     from iip_assets.evaluation.evaluation import Judgement, evaluate, gate_of
-    from iip_assets.evaluation.mask_rows import count_pixels
     from iip_assets.images.store import ImageStore
+    from iip_assets.labels.mask_rows import count_pixels
     from iip_assets.models.examples import masked_rows
 
     images = raw_dataset["images"]

@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from iip_assets.errors import UserError
 
-class MissingData(RuntimeError):
+
+class MissingData(UserError, RuntimeError):
     """Objects that the data needs are neither in the DVC cache nor to be had from the remote."""
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.images.decode import decode_image
 from iip_assets.images.letterbox import letterbox_image
 from iip_assets.images.reading import Reader
-from iip_assets.inference.onnx_session import open_session, run
 from iip_assets.inference.preprocess import Frame
 
 _BATCH = 16

@@ -10,12 +10,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.engine.values import Files
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.filter_pixels import FilterFromPixels, score_chunk
-from iip_assets.inference.onnx_session import open_session, run
 from iip_assets.metrics.constants import FILTER_CLASSES
-from iip_assets.models.summaries import model_digest
 
 if TYPE_CHECKING:
     from iip_assets.engine.features import Filled
@@ -99,7 +98,7 @@ def score_pictures(
         "filter_scores",
         pictures,
         score_chunk,
-        given={"model": model_digest(model), "max_megapixels": max_megapixels},
+        given={"model": model.digest, "max_megapixels": max_megapixels},
         tools={"filter_model": FilterFromPixels(model.parts, threads=threads), "store": store},
         chunk=chunk,
     )

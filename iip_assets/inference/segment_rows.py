@@ -17,7 +17,6 @@ from iip_assets.images.reading import Reader, Store
 from iip_assets.inference.preprocess import mask_confusion
 from iip_assets.inference.segmentation import Segmenter
 from iip_assets.metrics.boundary import boundary_counts
-from iip_assets.models.summaries import model_digest
 
 if TYPE_CHECKING:
     from iip_assets.engine.features import Filled
@@ -53,7 +52,7 @@ def segment_pictures(
         "segmentations",
         masked.select("image_id", "mask_id"),
         segment_chunk,
-        given={"model": model_digest(model), "max_megapixels": max_megapixels},
+        given={"model": model.digest, "max_megapixels": max_megapixels},
         tools={"segmenter": segmenter, "store": store, "threads": threads},
         chunk=chunk,
     ).frame

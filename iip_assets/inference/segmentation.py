@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from iip_assets.inference.onnx_session import open_session, run
+from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.inference.preprocess import Frame
 from iip_assets.inference.two_pass import box_around, cut_image, put_back
 

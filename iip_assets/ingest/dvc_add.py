@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from iip_assets.engine.atomic import write_text_whole
+from iip_assets.errors import UserError
 from iip_assets.images.dvc_objects import open_repository
 from iip_assets.images.pointer import POINTER_FILE, read_pointer
 
@@ -16,7 +17,7 @@ _PATIENCE_S = 600.0
 _PAUSE_S = 0.5
 
 
-class DvcRefusedError(RuntimeError):
+class DvcRefusedError(UserError, RuntimeError):
     """DVC cannot add the folder, for a reason that does not lie in the folder."""
 
 

@@ -11,9 +11,9 @@ import polars as pl
 from iip_assets.dataset.fingerprints import fingerprint_images
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.values import Files, Skipped
-from iip_assets.evaluation.mask_rows import compare_masks
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.segment_rows import segment_pictures
+from iip_assets.labels.mask_rows import compare_masks
 
 _COUNTS = {"confusion": pl.List(pl.Int64), "boundary": pl.List(pl.Int64)}
 

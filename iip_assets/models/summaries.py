@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,15 +10,6 @@ import polars as pl
 
 from iip_assets.engine.values import CheckResult, Files, MetadataValue, Rows
 from iip_assets.training.preflight_words import Start, absent_in_words
-
-
-def model_digest(files: Files) -> str:
-    """SHA-256 over the parts that are the model: all that its data version covers."""
-    hasher = hashlib.sha256()
-    for name in sorted(files.version_of or files.parts):
-        hasher.update(f"{name} {len(files.parts[name])} ".encode())
-        hasher.update(files.parts[name])
-    return hasher.hexdigest()
 
 
 def counts_by_split(examples: pl.DataFrame) -> Rows:

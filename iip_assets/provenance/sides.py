@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from iip_assets.engine.actions import ActionRecord
+from iip_assets.engine.event_cache import present_ledger
 from iip_assets.engine.history import records_at
 from iip_assets.engine.lineage import Records
 from iip_assets.engine.project import Project
 from iip_assets.engine.revisions import find_revision, point_at
 from iip_assets.engine.values import Skipped
-from iip_assets.loading import how_to_compute, present_ledger
 
 NOW = "now"
 
@@ -100,3 +100,8 @@ def _lost(
         for root, records in lineages.items()
         if not store.has(records[root].artifact)
     }
+
+
+def how_to_compute(at: str) -> str:
+    """The commands that compute the values of a revision."""
+    return f"`git checkout {at} && dvc checkout && iip refresh`, then go back the same way"

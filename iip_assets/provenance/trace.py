@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from iip_assets.engine.actions import ActionRecord
+from iip_assets.engine.event_cache import present_ledger
 from iip_assets.engine.lineage import Records
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.revisions import commits_that_brought
 from iip_assets.engine.values import Skipped
 from iip_assets.images.pointer import POINTER_FILE
-from iip_assets.loading import present_ledger
 
 DATA = "dvc_data"
 

@@ -21,7 +21,6 @@ from iip_assets.metrics.scored_predictions import (
     score,
 )
 from iip_assets.metrics.scores import HEADLINES, Gate
-from iip_assets.models.summaries import model_digest
 from iip_assets.registry.gate import GATE_SCHEMA, Rules, judge_candidate
 from iip_assets.registry.registry_state import RegistryState
 
@@ -73,7 +72,7 @@ class Contender:
 
 def contenders_of(model: str, registry: RegistryState, present: Files | Skipped) -> list[Contender]:
     """The registered versions, oldest first, and the present model if it is none of them."""
-    digest = None if isinstance(present, Skipped) else model_digest(present)
+    digest = None if isinstance(present, Skipped) else present.digest
     found = [
         Contender(
             model=model,

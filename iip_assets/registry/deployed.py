@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from iip_assets.engine.values import Files, Skipped
 from iip_assets.evaluation.threshold import Costs
-from iip_assets.models.summaries import model_digest
 from iip_assets.registry.registry_state import read_registry
 
 
@@ -50,7 +49,7 @@ def present_model(
     """What the graph holds, or None where it was skipped."""
     if isinstance(value, Skipped):
         return None
-    return Deployed(f"{model} (present)", model_digest(value), value.parts, serving)
+    return Deployed(f"{model} (present)", value.digest, value.parts, serving)
 
 
 def threshold_of(model: Deployed) -> tuple[float, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.inference.onnx_session import open_session, run
+from iip_assets.embeddings.onnx_session import open_session, run
 
 TOLERANCE = 1e-3
 """Of the output's range: what kernels of other machines may differ in."""

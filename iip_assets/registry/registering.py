@@ -14,13 +14,11 @@ import polars as pl
 from iip_assets.engine.values import Files
 from iip_assets.engine.workspace import flat_settings
 from iip_assets.metrics.scores import HEADLINES
-from iip_assets.models.summaries import model_digest
 from iip_assets.registry.contenders import LEARNED_FROM
 from iip_assets.registry.model_card import card_html, card_markdown
 from iip_assets.registry.onnx_check import largest_difference
 from iip_assets.registry.registry import Registry
 from iip_assets.registry.registry_state import Version, read_registry
-from iip_assets.report.style import CSS
 
 MODEL_ASSETS = {"filter": "iris_filter_model", "segmenter": "segmentation_model"}
 EXAMPLES = {"filter": "filter_examples", "segmenter": "segmenter_examples"}
@@ -72,7 +70,9 @@ class Present:
     origin: Origin
 
 
-def register_present(root: Path, model: str, present: Present, *, confidence: float) -> Version:
+def register_present(
+    root: Path, model: str, present: Present, *, confidence: float, css: str
+) -> Version:
     """Registers the present model; where it is registered already, that version is given.
 
     Args:
@@ -80,12 +80,13 @@ def register_present(root: Path, model: str, present: Present, *, confidence: fl
         model: `filter` or `segmenter`.
         present: What is registered.
         confidence: Of the intervals.
+        css: Of the card's page.
 
     Raises:
         OnnxDiffersError: The ONNX file gives other numbers than the weights.
     """
     files, examples, origin = present.files, present.examples, present.origin
-    digest = model_digest(files)
+    digest = files.digest
     known = read_registry(root).known(model, digest, present.serving)
     if known is not None:
         return known
@@ -119,7 +120,7 @@ def register_present(root: Path, model: str, present: Present, *, confidence: fl
         "metrics.parquet": _parquet(own),
         "facts.json": json.dumps(facts, indent=2, sort_keys=True).encode(),
         "model_card.md": card.encode(),
-        "model_card.html": card_html(f"{model} {number}", card, css=CSS).encode(),
+        "model_card.html": card_html(f"{model} {number}", card, css=css).encode(),
     }
     if validated.height:
         parts["validation.parquet"] = _parquet(validated)

@@ -32,7 +32,7 @@ class Version:
         model: `filter` or `segmenter`.
         number: From 1 on.
         registered_at: When, in UTC.
-        digest: SHA-256 of what the model is, as `summaries.model_digest` gives it.
+        digest: SHA-256 of what the model is, as `Files.digest` gives it.
         aliases: `champion`, `challenger`, both or none.
         facts: What was recorded with it: data revision, commit, code key, settings, metrics.
         folder: Where its files lie.

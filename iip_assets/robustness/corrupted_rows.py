@@ -17,7 +17,6 @@ from iip_assets.images.reading import Reader
 from iip_assets.inference.filter_pixels import FilterFromPixels
 from iip_assets.inference.preprocess import mask_confusion
 from iip_assets.inference.segmentation import Segmenter
-from iip_assets.models.summaries import model_digest
 from iip_assets.robustness.corruptions import SEVERITIES, corrupt
 
 # Larger pictures are shrunk first: corruptions are defined at about this size.
@@ -43,10 +42,10 @@ def open_models(
     the_filter = filter_digest = segmenter = segmenter_digest = None
     if not isinstance(filter_model, Skipped):
         the_filter = FilterFromPixels(filter_model.parts, threads=threads)
-        filter_digest = model_digest(filter_model)
+        filter_digest = filter_model.digest
     if not isinstance(segmenter_model, Skipped):
         segmenter = Segmenter(segmenter_model.parts, threads=threads)
-        segmenter_digest = model_digest(segmenter_model)
+        segmenter_digest = segmenter_model.digest
     return Models(the_filter, filter_digest, segmenter, segmenter_digest)
 
 

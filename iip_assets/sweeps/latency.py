@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from iip_assets.inference.onnx_session import open_session, run
+from iip_assets.embeddings.onnx_session import open_session, run
 
 _REPEATS = 30
 

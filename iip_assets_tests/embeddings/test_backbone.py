@@ -13,9 +13,9 @@ from safetensors.torch import save
 
 from iip_assets.embeddings.backbone import build_backbone, load_network, restore_backbone
 from iip_assets.embeddings.onnx_export import ExportError, check_equal
+from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.embeddings.weights import PACKAGED_MODEL, packaged_weights
 from iip_assets.images.letterbox import letterbox_image
-from iip_assets.inference.onnx_session import open_session, run
 
 MILITARY_UNIFORM = 652  # of ImageNet's thousand classes
 

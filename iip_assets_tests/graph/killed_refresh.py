@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from iip_assets.engine.event_cache import present_ledger
 from iip_assets.graph import build_project
-from iip_assets.loading import present_ledger
 from iip_assets_tests.graph.conftest import Team
 from iip_assets_tests.graph.killing import Kill, Moment, copy_workspace, start_and_kill
 

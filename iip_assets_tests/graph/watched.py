@@ -18,10 +18,10 @@ from typing import Any
 
 from iip_assets.engine.artifacts import ArtifactStore
 from iip_assets.engine.context import AssetContext
+from iip_assets.engine.event_cache import present_ledger
 from iip_assets.engine.values import Noted
 from iip_assets.engine.workspace import setting_value
 from iip_assets.graph import build_project
-from iip_assets.loading import present_ledger
 from iip_assets.settings import read_settings
 
 FILES = ("open", "os.listdir", "os.scandir", "os.rename", "os.remove", "sqlite3.connect")

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from safetensors.numpy import load
 
-from iip_assets.inference.onnx_session import open_session, run
+from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.models.examples import labelled_pictures
 from iip_assets.models.filter import FilterRecipe, build_filter, why_not
 from iip_assets.models.filter_head import Examples, class_balanced
