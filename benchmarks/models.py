@@ -282,8 +282,8 @@ def training(ready: Ready, *, images: int, threads: int, clock: Clock) -> Rows:
 
     def bare(*, whole_step: bool) -> None:
         with seeded(0, threads=threads):
-            for pictures, masks, weights in tensors:
-                logits = network(pictures.contiguous(memory_format=torch.channels_last))
+            for inputs, masks, weights in tensors:
+                logits = network(inputs.contiguous(memory_format=torch.channels_last))
                 if whole_step:
                     loss = segmentation_loss(logits, masks, weights, ignored=NOT_LABELLED)
                 else:
@@ -302,7 +302,7 @@ def training(ready: Ready, *, images: int, threads: int, clock: Clock) -> Rows:
         "bare forward and backward": partial(bare, whole_step=False),
         "with loss and optimizer": partial(bare, whole_step=True),
         "our training": learn,
-        "its pictures alone, changed and standardised": examples_alone,
+        "its inputs alone, changed and standardised": examples_alone,
     }
     seconds = clock(works)
     floor = seconds["bare forward and backward"]

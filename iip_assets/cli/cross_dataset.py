@@ -234,7 +234,7 @@ def _other_set(
     fingerprints = _value(folder, opened, "image_fingerprints")
     splits = _value(folder, opened, "data_splits")
     stats = [_value(folder, opened, name) for name in ("lighting_stats", "background_stats")]
-    pictures = (
+    dealt = (
         splits.join(images.select("image_id", "label", "mask_id", "subject_id"), on="image_id")
         .join(fingerprints.select("image_id", "phash"), on="image_id")
         .with_columns(mask_id=pl.when("has_mask").then("mask_id"))
@@ -244,7 +244,7 @@ def _other_set(
         backbone_files, embeddings = (_value(folder, opened, name) for name in _EMBEDDED)
         backbone = json.loads(backbone_files.parts["card.json"])
     return OtherSet(
-        pictures=pictures,
+        pictures=dealt,
         slices=slice_table(
             images, age_bands=settings.slices.age_bands, axes=settings.slices.axes, extra=stats
         ),

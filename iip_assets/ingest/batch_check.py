@@ -110,8 +110,8 @@ def check_batch(
         md5s = {path: one.md5 for path, one in examined.items()}
         layout = sort_out({f"{BATCHES_FOLDER}/{batch}/{path}": md5 for path, md5 in md5s.items()})
         within = len(f"{BATCHES_FOLDER}/{batch}/")
-        pictures = {path[within:]: md5 for path, md5 in layout.images.items()}
-        listing = Listing(md5s, frozenset({*pictures.values(), *present.images}))
+        listed = {path[within:]: md5 for path, md5 in layout.images.items()}
+        listing = Listing(md5s, frozenset({*listed.values(), *present.images}))
         labels, annotations = (
             _read_rows(folder, batch, name, listing) for name in (LABELS_FILE, ANNOTATIONS_FILE)
         )
@@ -123,7 +123,7 @@ def check_batch(
         named = {row.mask_path for _, row in rows if row.mask_path is not None}
         told = {row.image_id for _, row in rows}
         # As in the data: what a row calls a mask is no picture, wherever it lies, unless labelled.
-        images = {path: md5 for path, md5 in pictures.items() if path not in named or md5 in told}
+        images = {path: md5 for path, md5 in listed.items() if path not in named or md5 in told}
         strays = [replace(stray, file=stray.file[within:]) for stray in layout.strays]
         sizes = _Sizes(examined, images, present, rules)
         masked = [(name, row) for name, row in rows if row.mask_id is not None]

@@ -146,18 +146,18 @@ class _Reader:
         attributes = image.get("attributes")
         told = {} if attributes is None else as_object(attributes, "images.attributes")
         column = "images.file_name"
-        picture = self._find(as_text(image.get("file_name"), column), column, _subset(name))
-        if picture in self._told:
+        file = self._find(as_text(image.get("file_name"), column), column, _subset(name))
+        if file in self._told:
             raise BadEntry(
                 column,
                 image["file_name"],
-                f"a second entry of {picture}; the first is {self._told[picture]}",
+                f"a second entry of {file}; the first is {self._told[file]}",
                 "keep one of the two",
             )
-        self._told[picture] = f"entry {row} of {name}"
+        self._told[file] = f"entry {row} of {name}"
         known.images[key] = _Image(
             row,
-            picture,
+            file,
             (
                 as_side(image.get("height"), "images.height"),
                 as_side(image.get("width"), "images.width"),

@@ -264,10 +264,10 @@ def _network(
     start = None
     if is_wanted(recipe.checks, recipe.schedule, len(learned)):
         batch = [learned[0, place] for place in range(min(8, len(learned)))]
-        images, _, counted = (torch.stack(parts) for parts in zip(*batch, strict=True))
+        batch_images, _, counted = (torch.stack(parts) for parts in zip(*batch, strict=True))
         found = look_at_start(
             network,
-            images,
+            batch_images,
             # Labels, also where a teacher softens them: only these can be learned by heart.
             torch.from_numpy(training.classes[: len(batch)]),
             classes=classes,

@@ -24,7 +24,7 @@ GREY = "#777777"
 
 
 @dataclass(frozen=True)
-class Picture:
+class EmbeddedFigure:
     """A picture inside the page.
 
     Attributes:
@@ -38,13 +38,13 @@ class Picture:
     width_px: int | None = None
 
 
-def picture(figure: Figure, alt: str) -> Picture:
+def embed_figure(figure: Figure, alt: str) -> EmbeddedFigure:
     """The plot as a PNG that is sharp on dense screens."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
     encoded = base64.b64encode(buffer.getvalue()).decode()
     width_px = round(figure.get_figwidth() * 100)
-    return Picture(f"data:image/png;base64,{encoded}", alt, width_px)
+    return EmbeddedFigure(f"data:image/png;base64,{encoded}", alt, width_px)
 
 
 def forest_figure(rows: Sequence[dict[str, Any]], overall: dict[str, Any] | None) -> Figure:

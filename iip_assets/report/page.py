@@ -16,7 +16,7 @@ from iip_assets.report.template import TEMPLATE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from iip_assets.report.figures import Picture
+    from iip_assets.report.figures import EmbeddedFigure
 
 SECTIONS = (
     ("dataset", "Dataset", ("counts",)),
@@ -47,10 +47,10 @@ class _Defaults(dict[str, Any]):
 def render_page(
     content: Mapping[str, Any],
     *,
-    pictures: Mapping[str, Picture],
+    pictures: Mapping[str, EmbeddedFigure],
     strips: Sequence[Mapping[str, Any]],
-    thumbnails: Mapping[str, Picture],
-    explained: Mapping[str, Mapping[str, Picture]],
+    thumbnails: Mapping[str, EmbeddedFigure],
+    explained: Mapping[str, Mapping[str, EmbeddedFigure]],
 ) -> str:
     """The report as one HTML page that loads nothing.
 

@@ -9,7 +9,7 @@ from iip_assets.engine.values import Report
 from iip_assets.images.contact_sheet import jpeg_data_uri, read_thumbnails, sheet
 from iip_assets.metrics.display_names import spelled
 from iip_assets.report.content import Inputs, made, report_content
-from iip_assets.report.figures import Picture, forest_figure, picture, robustness_figure
+from iip_assets.report.figures import EmbeddedFigure, forest_figure, embed_figure, robustness_figure
 from iip_assets.report.page import render_page
 from iip_assets.report.reference_points_figure import yardstick_figure
 
@@ -83,22 +83,22 @@ def pipeline_page(
 
 def _strip(
     ids: Sequence[str], alt: str, read: Callable[[str], bytes], max_megapixels: float
-) -> Picture:
+) -> EmbeddedFigure:
     tiles = read_thumbnails(read, ids, max_megapixels=max_megapixels, **STRIP_TILE)
     page = sheet(tiles, columns=len(tiles))
-    return Picture(jpeg_data_uri(page, max_bytes=MAX_PICTURE_BYTES), alt)
+    return EmbeddedFigure(jpeg_data_uri(page, max_bytes=MAX_PICTURE_BYTES), alt)
 
 
 def _thumbnails(
     content: Mapping[str, Any], read: Callable[[str], bytes], max_megapixels: float
-) -> dict[str, Picture]:
+) -> dict[str, EmbeddedFigure]:
     found = {}
     for row in _listed(content):
         (tile,) = read_thumbnails(
             read, [row["image_id"]], max_megapixels=max_megapixels, **THUMBNAIL
         )
         uri = jpeg_data_uri(tile, max_bytes=MAX_PICTURE_BYTES)
-        found[row["image_id"]] = Picture(uri, f"Image {row['path'] or row['image_id']}")
+        found[row["image_id"]] = EmbeddedFigure(uri, f"Image {row['path'] or row['image_id']}")
     return found
 
 
@@ -116,27 +116,27 @@ def _explained(content: Mapping[str, Any]) -> dict[str, list[Record]]:
 
 def _explained_tiles(
     content: Mapping[str, Any], read: Callable[[str], bytes], max_megapixels: float
-) -> dict[str, dict[str, Picture]]:
+) -> dict[str, dict[str, EmbeddedFigure]]:
     """By model and image id, a picture beside what counted in it."""
     from iip_assets.audit.explanation_figures import explained_tile
     from iip_assets.images.decode import decode_image
 
-    tiles: dict[str, dict[str, Picture]] = {}
+    tiles: dict[str, dict[str, EmbeddedFigure]] = {}
     for model, rows in _explained(content).items():
         for row in rows:
             image = decode_image(read(row["image_id"]), max_megapixels=max_megapixels)
             uri = jpeg_data_uri(explained_tile(image, row), max_bytes=MAX_PICTURE_BYTES)
             alt = f"Image {row['path'] or row['image_id']}, and beside it which parts counted"
-            tiles.setdefault(model, {})[row["image_id"]] = Picture(uri, alt)
+            tiles.setdefault(model, {})[row["image_id"]] = EmbeddedFigure(uri, alt)
     return tiles
 
 
-def _explanation_legends(content: Mapping[str, Any]) -> dict[str, Picture]:
+def _explanation_legends(content: Mapping[str, Any]) -> dict[str, EmbeddedFigure]:
     from iip_assets.audit.explained_words import SCORES
     from iip_assets.audit.explanation_figures import legend_figure
 
     return {
-        f"legend_{model}": picture(
+        f"legend_{model}": embed_figure(
             legend_figure(SCORES[model]), f"Blue, grey and yellow: {SCORES[model]} rises or falls"
         )
         for model in _explained(content)
@@ -145,15 +145,15 @@ def _explanation_legends(content: Mapping[str, Any]) -> dict[str, Picture]:
 
 def _training_plots(
     inputs: Inputs, content: Mapping[str, Any], read: Callable[[str], bytes], max_megapixels: float
-) -> dict[str, Picture]:
+) -> dict[str, EmbeddedFigure]:
     """The filter's threshold, the changes of a training picture, the models' versions."""
-    plots: dict[str, Picture] = {}
+    plots: dict[str, EmbeddedFigure] = {}
     verdicts = made(inputs.filter_verdicts)
     if verdicts is not None and content.get("passing"):
         from iip_assets.evaluation.figures import threshold_figure
 
         figure = threshold_figure(verdicts["curve"], verdicts["threshold"].row(0, named=True))
-        plots["threshold"] = picture(figure, "Cost of the filter and its errors by threshold")
+        plots["threshold"] = embed_figure(figure, "Cost of the filter and its errors by threshold")
     shown = content.get("augmented")
     if shown:
         from iip_assets.images.decode import decode_image, decode_mask
@@ -163,24 +163,24 @@ def _training_plots(
         height, width = image.shape[:2]
         mask = decode_mask(read(shown["mask_id"]), height=height, width=width, n_classes=255)
         figure = augmentation_figure(image, mask, seed=0)
-        plots["augmented"] = picture(figure, "A training picture and each way of changing it")
+        plots["augmented"] = embed_figure(figure, "A training picture and each way of changing it")
     versions = made(inputs.model_versions)
     if versions is not None and content.get("versions"):
         from iip_assets.registry.history_figure import history_figure
 
         figure = history_figure(versions["history"])
-        plots["versions"] = picture(figure, "Every version on the same test pictures")
+        plots["versions"] = embed_figure(figure, "Every version on the same test pictures")
     return plots
 
 
-def _data_plots(inputs: Inputs, tolerance: float) -> dict[str, Picture]:
-    plots: dict[str, Picture] = {}
+def _data_plots(inputs: Inputs, tolerance: float) -> dict[str, EmbeddedFigure]:
+    plots: dict[str, EmbeddedFigure] = {}
     demographics = made(inputs.demographic_stats)
     if demographics is not None and demographics.height:
         from iip_assets.statistics.demographic_figures import coverage_figure
 
         figure = coverage_figure(demographics, tolerance=tolerance)
-        plots["coverage"] = picture(figure, "Shares of images by demographic axis, with targets")
+        plots["coverage"] = embed_figure(figure, "Shares of images by demographic axis, with targets")
     embedding_map, clusters = made(inputs.embedding_map), made(inputs.edge_case_clusters)
     if embedding_map is not None:
         figure = (
@@ -188,41 +188,41 @@ def _data_plots(inputs: Inputs, tolerance: float) -> dict[str, Picture]:
             if clusters is None
             else map_figure(embedding_map, clusters)
         )
-        plots["map"] = picture(figure, "Map of all images by similarity, with numbered clusters")
+        plots["map"] = embed_figure(figure, "Map of all images by similarity, with numbered clusters")
     training_set = made(inputs.rebalanced_training_set)
     if training_set is not None and training_set.height:
         from iip_assets.training_set.figures import cells_figure
         from iip_assets.training_set.rebalanced import cell_summary
 
         figure = cells_figure(cell_summary(training_set))
-        plots["balance"] = picture(figure, "Share of each cell before and after weighting")
+        plots["balance"] = embed_figure(figure, "Share of each cell before and after weighting")
     return plots
 
 
-def _model_plots(inputs: Inputs, content: Mapping[str, Any]) -> dict[str, Picture]:
-    plots: dict[str, Picture] = {}
+def _model_plots(inputs: Inputs, content: Mapping[str, Any]) -> dict[str, EmbeddedFigure]:
+    plots: dict[str, EmbeddedFigure] = {}
     for model, rows in (content.get("yardsticks") or {}).items():
         alt = f"{spelled(rows[0]['metric'])} of the {model} beside what it is held against"
-        plots[f"yardsticks_{model}"] = picture(yardstick_figure(rows), alt)
+        plots[f"yardsticks_{model}"] = embed_figure(yardstick_figure(rows), alt)
     overall = {row["model"]: row for row in content["headlines"]}
     for model, rows in content["slices"].items():
         alt = f"{spelled(rows[0]['metric'])} of the {model} by slice, with intervals"
-        plots[f"slices_{model}"] = picture(forest_figure(rows, overall.get(model)), alt)
+        plots[f"slices_{model}"] = embed_figure(forest_figure(rows, overall.get(model)), alt)
     if content.get("robustness"):
         alt = "Metric of each model against severity, a curve for each corruption"
-        plots["robustness"] = picture(robustness_figure(content["robustness"]), alt)
+        plots["robustness"] = embed_figure(robustness_figure(content["robustness"]), alt)
     benchmark = made(inputs.robustness_benchmark)
     if benchmark is not None and content.get("robustness_groups"):
         from iip_assets.robustness.figures import robustness_figure as groups_figure
 
         alt = "Metric against severity for each corruption, a curve for each group"
-        plots["robustness_groups"] = picture(groups_figure(benchmark), alt)
+        plots["robustness_groups"] = embed_figure(groups_figure(benchmark), alt)
     drift = content.get("drift")
     if drift and made(inputs.drift_report) is not None:
         from iip_assets.drift.figures import drift_figure
 
         figure = drift_figure(drift["columns"], drift["batch"])
-        plots["drift"] = picture(figure, "Distributions before and in the newest batch")
+        plots["drift"] = embed_figure(figure, "Distributions before and in the newest batch")
     return plots
 
 

@@ -57,15 +57,15 @@ def robustness_benchmark(
         reasons = f"{iris_filter_model.reason}; {segmentation_model.reason}"
         return Skipped(f"there is no model: {reasons}")
     images = raw_dataset["images"]
-    pictures = benchmark_pictures(images, data_splits, most=options.max_images, seed=options.seed)
-    if pictures.is_empty():
+    chosen = benchmark_pictures(images, data_splits, most=options.max_images, seed=options.seed)
+    if chosen.is_empty():
         return Skipped("no test picture has a label or a mask")
     store = ImageStore.open(context.root)
-    store.fetch([*pictures["image_id"], *pictures["mask_id"].drop_nulls()])
+    store.fetch([*chosen["image_id"], *chosen["mask_id"].drop_nulls()])
     models = open_models(iris_filter_model, segmentation_model, threads=core_count(threads))
     filled = context.fill(
         "robustness",
-        pictures.select("image_id", "mask_id"),
+        chosen.select("image_id", "mask_id"),
         corrupted_chunk,
         given={
             "filter_model": models.filter_digest,
@@ -78,7 +78,7 @@ def robustness_benchmark(
         chunk=_CHUNK,
     )
     table = benchmark_table(
-        pictures.join(filled.frame.drop("mask_id"), on="image_id").sort("image_id"),
+        chosen.join(filled.frame.drop("mask_id"), on="image_id").sort("image_id"),
         slice_table(
             images,
             age_bands=age_bands,
@@ -89,7 +89,7 @@ def robustness_benchmark(
         mask_classes=classes,
         judgement=Judgement(**judgement.model_dump()),
     )
-    return Noted(table, notes={"pictures": pictures.height})
+    return Noted(table, notes={"pictures": chosen.height})
 
 
 @describe(robustness_benchmark)

@@ -43,13 +43,13 @@ _KEY = ("model", "corruption", "axis", "slice", "metric", "severity")
 def benchmark_pictures(
     images: pl.DataFrame, splits: pl.DataFrame, *, most: int, seed: int
 ) -> pl.DataFrame:
-    """`image_id`, `mask_id`, `label`, `group_id` of at most so many test pictures.
+    """`image_id`, `mask_id`, `label`, `group_id` of at most so many test chosen.
 
     Pictures with both a label and a mask come first; among equals a salted hash decides, so that
     a new batch moves few of them.
     """
     usable = pl.col("label").is_in(FILTER_CLASSES).fill_null(value=False)
-    pictures = (
+    chosen = (
         splits.filter(pl.col("split") == "test")
         .select("image_id", "group_id", "has_mask")
         .join(images.select("image_id", "label", "mask_id"), on="image_id")
@@ -58,9 +58,9 @@ def benchmark_pictures(
         )
     )
     known = pl.col("label").is_not_null().cast(pl.Int8) + pl.col("mask_id").is_not_null()
-    order = [hashlib.sha256(f"{seed}:{one}".encode()).hexdigest() for one in pictures["image_id"]]
+    order = [hashlib.sha256(f"{seed}:{one}".encode()).hexdigest() for one in chosen["image_id"]]
     return (
-        pictures.with_columns(known=known, order=pl.Series(order, dtype=pl.String))
+        chosen.with_columns(known=known, order=pl.Series(order, dtype=pl.String))
         .filter(pl.col("known") > 0)
         .sort(["known", "order"], descending=[True, False])
         .head(most)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from iip_assets.images.store import content_md5
 from iip_assets_tests.ingest.fuzzed_batch import KNOWN, KNOWN_SIZE, Fault, Fuzzed, Sheet
 from iip_assets_tests.ingest.fuzzed_faults import FAULTS, FAULTS_OF_PLACE
-from iip_assets_tests.ingest.fuzzed_pictures import Picture, mask_of, sound_pictures
+from iip_assets_tests.ingest.fuzzed_pictures import SoundImage, mask_of, sound_pictures
 
 # A cell with what it means.
 Cell = tuple[str, Any]
@@ -156,7 +156,7 @@ def _draw_picture(
     batch: Fuzzed,
     sheet: Sheet,
     number: int,
-    picture: Picture,
+    picture: SoundImage,
     columns: list[str],
 ) -> None:
     stem = f"{draw(_STEMS)}{number}"

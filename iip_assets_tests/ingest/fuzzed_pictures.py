@@ -1,4 +1,4 @@
-"""Picture files for fuzzed batches: sound ones in every format, and ones that are none."""
+"""SoundImage files for fuzzed batches: sound ones in every format, and ones that are none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from iip_assets_tests.dataset.pictures import encoded, png_header, scene
 
 
 @dataclass(frozen=True)
-class Picture:
+class SoundImage:
     """A sound picture file with its upright size in pixels."""
 
     data: bytes
@@ -29,12 +29,12 @@ class Picture:
 
 
 @cache
-def sound_pictures() -> tuple[Picture, ...]:
+def sound_pictures() -> tuple[SoundImage, ...]:
     """Sound pictures, no two alike, in every format and with every oddity that cameras have."""
-    made: list[Picture] = []
+    made: list[SoundImage] = []
 
     def add(data: bytes, *suffixes: str, height: int = 48, width: int = 64) -> None:
-        made.append(Picture(data, suffixes, height, width))
+        made.append(SoundImage(data, suffixes, height, width))
 
     for seed in range(6):
         height, width = (48, 64) if seed % 2 else (30, 41)

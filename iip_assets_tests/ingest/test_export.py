@@ -129,9 +129,9 @@ def batches(draw: st.DrawFn, *, most_labelers: int) -> dict[str, bytes]:
     """A data folder of one batch: pictures, and one row or several for each."""
     files: dict[str, bytes] = {}
     rows: list[dict[str, str]] = []
-    for number, picture in enumerate(PICTURES):
+    for number, data in enumerate(PICTURES):
         image = draw(st.sampled_from(["", "left/", "a b/é "])) + f"{number}.png"
-        files[f"batches/b/images/{image}"] = picture
+        files[f"batches/b/images/{image}"] = data
         common = draw(st.fixed_dictionaries({}, optional=facts))
         labelers = draw(st.lists(texts, max_size=most_labelers, unique_by=str.lower)) or [""]
         for index, labeler in enumerate(labelers):

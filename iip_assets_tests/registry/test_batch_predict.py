@@ -42,7 +42,7 @@ def predictor(
 
 def save(file: Path, *, seed: int = 0, bright: bool = True) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
-    image = picture(np.random.default_rng(seed), bright=bright)
+    image = eye_image(np.random.default_rng(seed), bright=bright)
     assert cv2.imwrite(str(file), image[:, :, ::-1])
     return file
 
@@ -90,7 +90,7 @@ def test_what_has_a_bright_corner_passes_and_its_iris_is_found(tmp_path: Path) -
 
 def test_two_pictures_of_one_stem_have_a_mask_each(tmp_path: Path) -> None:
     save(tmp_path / "in" / "eye.png")
-    image = picture(np.random.default_rng(1))
+    image = eye_image(np.random.default_rng(1))
     large = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     assert cv2.imwrite(str(tmp_path / "in" / "eye.bmp"), large[:, :, ::-1])
     rows = predicted(tmp_path / "in", tmp_path / "out", predictor())

@@ -73,8 +73,8 @@ def test_what_age_makes_of_a_weight_is_not_undone_by_the_cap_of_cells():
 def test_beyond_the_window_nothing_trains():
     found = table("window", window_days=200)
     assert found["weight"].to_list() == [1, 1, 1, 0, 0, 1]
-    pictures = images().select("image_id", split=pl.Series(["train"] * 4 + ["test", "train"]))
-    kept = with_weights(pictures, found)
+    rows = images().select("image_id", split=pl.Series(["train"] * 4 + ["test", "train"]))
+    kept = with_weights(rows, found)
     # A test picture stays, however old.
     assert kept["image_id"].to_list() == ["0", "1", "2", "4", "5"]
-    assert with_weights(pictures, Skipped("no labels")).height == 6
+    assert with_weights(rows, Skipped("no labels")).height == 6
