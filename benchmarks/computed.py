@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 import polars as pl
+from images import rendered
 from noop import DVC, IIP
-from pictures import rendered
 from turns import CACHE, in_turn, run_process
 
 import iip_assets

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pictures import SIZES, rendered, stored
+from images import SIZES, rendered, stored
 from turns import PEERS, in_turn, options_of, peer_python, run_process, show
 
 from iip_assets.images.decode import decode_image, decode_mask

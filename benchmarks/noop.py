@@ -18,7 +18,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from pictures import rendered
+from images import rendered
 from turns import CACHE, PEERS, in_turn, options_of, run_process, show
 
 IIP = [sys.executable, "-c", "from iip_assets.cli.main import main; main()"]

@@ -45,7 +45,7 @@ ASSETS: tuple[Asset[..., Any], ...] = (
     training_set.rebalanced_training_set,
     models.filter_examples,
     models.segmenter_examples,
-    evaluation.held_out_pictures,
+    evaluation.held_out_images,
     models.iris_filter_model,
     evaluation.filter_verdicts,
     models.segmentation_model,

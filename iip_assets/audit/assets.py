@@ -23,7 +23,7 @@ from iip_assets.settings import (
 if TYPE_CHECKING:
     import polars as pl
 
-# Pictures that a killed run may have to explain again.
+# Images that a killed run may have to explain again.
 _CHUNK = 4
 
 
@@ -40,23 +40,23 @@ def batch_trials(
     """What the filter's head says when it is trained with and without each of the newest batches.
 
     It is trained on the cached embeddings, from several seeds, and asked about the validation
-    pictures.
+    images.
     """
     from iip_assets.audit.batch_trials import newest_batches, try_batches, why_no_trials
     from iip_assets.models.examples import weights_of
     from iip_assets.models.filter import head_schedule
     from iip_assets.training.around import machine_of
 
-    pictures = filter_examples.join(
+    images = filter_examples.join(
         raw_dataset["images"].select("image_id", "batch"), on="image_id", maintain_order="left"
     )
-    reason = why_no_trials(pictures)
+    reason = why_no_trials(images)
     if reason is not None:
         return Skipped(reason)
     return try_batches(
-        pictures,
+        images,
         weights_of(filter_examples),
-        newest_batches(pictures, tried.batches),
+        newest_batches(images, tried.batches),
         head_schedule(recipe),
         seeds=tried.seeds,
         # A head is done in seconds, in one process.
@@ -91,7 +91,7 @@ def batch_verdict(
     """Did each of the newest batches help or hurt the filter, and on which slice.
 
     The filter's head was trained with and without the batch on the cached embeddings, and both are
-    judged on the validation pictures.
+    judged on the validation images.
     """
     from iip_assets.audit.batch_verdict import judge_batches
     from iip_assets.dataset.slices import slice_table
@@ -131,7 +131,7 @@ def describe_batch_verdict(batch_verdict: pl.DataFrame) -> dict[str, MetadataVal
 @asset(room="audit", kinds={"captum", "onnx"})
 def model_explanations(
     predictions: pl.DataFrame,
-    held_out_pictures: pl.DataFrame,
+    held_out_images: pl.DataFrame,
     data_splits: pl.DataFrame,
     iris_filter_model: Files | Skipped,
     segmentation_model: Files | Skipped,
@@ -143,9 +143,9 @@ def model_explanations(
     threads: Threads,
     context: AssetContext,
 ) -> dict[str, pl.DataFrame] | Skipped:
-    """Where both models looked: on the pictures that they got most wrong, and on a sample.
+    """Where both models looked: on the images that they got most wrong, and on a sample.
 
-    Parts of a picture are hidden one after another, and what the model's word loses by each is what
+    Parts of an image are hidden one after another, and what the model's word loses by each is what
     that part counted. For the sample it is told how much of it lies on the eye, for right and for
     wrong predictions, and whether hiding what counted matters more than hiding any part.
     """
@@ -157,7 +157,7 @@ def model_explanations(
     from iip_assets.images.store import ImageStore
     from iip_assets.metrics.intervals import Intervals
 
-    about = held_out_pictures.select("image_id", "mask_id").join(
+    about = held_out_images.select("image_id", "mask_id").join(
         data_splits.select("image_id", "group_id"), on="image_id"
     )
     explainer = Explainer(
@@ -175,7 +175,7 @@ def model_explanations(
         parts.append(explainer.of_segmenter(segmentation_model, predictions, about))
     explained = pl.concat(parts)
     if explained.is_empty():
-        return Skipped("no held-out picture has a label or a mask to be wrong about")
+        return Skipped("no held-out image has a label or a mask to be wrong about")
     intervals = Intervals(judgement.resamples, judgement.confidence, judgement.seed)
     found = measures(explained, intervals, min_images=judgement.min_slice_images)
     return {"explained": explained, "measures": found}
@@ -188,7 +188,7 @@ def describe_model_explanations(
     max_megapixels: MaxMegapixels,
     context: AssetContext,
 ) -> dict[str, MetadataValue]:
-    """What the sample says, and each model's hardest pictures with what counted."""
+    """What the sample says, and each model's hardest images with what counted."""
     from iip_assets.audit.explained_measures import measure_rows
     from iip_assets.audit.explained_sheets import explained_sheets
     from iip_assets.images.store import ImageStore

@@ -1,10 +1,10 @@
 """The filter's head trained with each batch and without it, on the same embeddings.
 
-What it says of the validation pictures is kept, so that judging it anew trains nothing. The test
-pictures stay out of it: who keeps or drops batches by what they do on the test pictures has no
+What it says of the validation images is kept, so that judging it anew trains nothing. The test
+images stay out of it: who keeps or drops batches by what they do on the test images has no
 number left to believe.
 
-A batch's pictures are those whose counting label came with it; the others keep their weights.
+A batch's images are those whose counting label came with it; the others keep their weights.
 """
 
 from __future__ import annotations
@@ -40,31 +40,31 @@ class Progress(Protocol):
         ...
 
 
-def why_no_trials(pictures: pl.DataFrame) -> str | None:
-    """Why no batch can be judged by these pictures, or None if one can.
+def why_no_trials(images: pl.DataFrame) -> str | None:
+    """Why no batch can be judged by these images, or None if one can.
 
     Args:
-        pictures: `labelled_pictures` with the column `batch`.
+        images: `labelled_images` with the column `batch`.
     """
-    reason = why_not(pictures)
+    reason = why_not(images)
     if reason is not None:
         return reason
-    train = pictures.filter(pl.col("split") == "train")
+    train = images.filter(pl.col("split") == "train")
     if train["batch"].n_unique() < 2:
-        return "no second batch to compare with: all labelled training pictures are of one batch"
-    if not (pictures["split"] == "validation").any():
-        return "no validation picture has a label of full, partial or none"
+        return "no second batch to compare with: all labelled training images are of one batch"
+    if not (images["split"] == "validation").any():
+        return "no validation image has a label of full, partial or none"
     return None
 
 
-def newest_batches(pictures: pl.DataFrame, count: int) -> list[str]:
-    """The last `count` batches that have labelled training pictures, in the order of names."""
-    train = pictures.filter(pl.col("split") == "train")
+def newest_batches(images: pl.DataFrame, count: int) -> list[str]:
+    """The last `count` batches that have labelled training images, in the order of names."""
+    train = images.filter(pl.col("split") == "train")
     return sorted(train["batch"].drop_nulls().unique())[-count:]
 
 
 def try_batches(
-    pictures: pl.DataFrame,
+    images: pl.DataFrame,
     weights: Mapping[str, float],
     batches: Sequence[str],
     schedule: Schedule,
@@ -75,24 +75,24 @@ def try_batches(
 ) -> dict[str, pl.DataFrame]:
     """The tables `batches` and `probabilities`.
 
-    `batches` has a row a batch, with the number of its training pictures. `probabilities` has a
-    row for each validation picture and seed, by the head that was trained without the batch and,
+    `batches` has a row a batch, with the number of its training images. `probabilities` has a
+    row for each validation image and seed, by the head that was trained without the batch and,
     where `batch` is null, by the one that was trained on all of them. Without a batch that brought
-    no training picture nothing changes, and without the largest one there may be too little left:
+    no training image nothing changes, and without the largest one there may be too little left:
     such batches have no rows there.
 
     Args:
-        pictures: `labelled_pictures` with the column `batch`.
-        weights: What a training picture counts, by image id; 1 where it is not named.
+        images: `labelled_images` with the column `batch`.
+        weights: What a training image counts, by image id; 1 where it is not named.
         batches: Which batches to try.
         schedule: How long and how fast; its seed is the first, others follow it.
         seeds: How many of them.
         machine: Where to train.
         progress: Shows how far it is, in trainings.
     """
-    train = pictures.filter(pl.col("split") == "train")
-    held_out = pictures.filter(pl.col("split") == "validation")
-    dimensions = len(pictures["embedding"][0])
+    train = images.filter(pl.col("split") == "train")
+    held_out = images.filter(pl.col("split") == "validation")
+    dimensions = len(images["embedding"][0])
     everything = examples_of(train, weights, dimensions)
     validation = examples_of(held_out, {}, dimensions)
     batch_of = train["batch"].fill_null("").to_numpy()

@@ -50,14 +50,14 @@ def judge_batches(
 
     Args:
         trials: The tables of `batch_trials.try_batches`.
-        examples: `image_id`, `split`, `group_id` and `label` of the validation pictures among
+        examples: `image_id`, `split`, `group_id` and `label` of the validation images among
             others.
         slices: `image_id`, `axis`, `slice`.
         intervals: How they are drawn.
-        min_images: A slice with fewer validation pictures is not judged.
+        min_images: A slice with fewer validation images is not judged.
 
     Returns:
-        For each batch the row of all validation pictures (axis `overall`) first, then one a slice.
+        For each batch the row of all validation images (axis `overall`) first, then one a slice.
         `with_batch` and `without_batch` are means over seeds; `difference` is the first minus the
         second: above 0 the batch helps.
     """
@@ -80,7 +80,7 @@ def judge_batches(
 
 
 def _said_by(said: pl.DataFrame, held_out: pl.DataFrame) -> dict[str | None, list[Floats]]:
-    """By the batch that was left out, for each seed the (N, K) in the order of the pictures."""
+    """By the batch that was left out, for each seed the (N, K) in the order of the images."""
     found: dict[str | None, list[Floats]] = {}
     for (batch, _), part in said.group_by("batch", "seed", maintain_order=True):
         ordered = held_out.select("image_id").join(part, on="image_id", maintain_order="left")
@@ -144,7 +144,7 @@ def _difference(with_batch: Floats, without_batch: Floats, intervals: Intervals)
 
     Args:
         with_batch: (S, 1 + R) a row a seed, the columns as of `bootstrap_weights`.
-        without_batch: Likewise. Equal seeds do not pair: on other pictures they draw otherwise.
+        without_batch: Likewise. Equal seeds do not pair: on other images they draw otherwise.
         intervals: How they are drawn.
     """
     rng = np.random.default_rng(intervals.seed)

@@ -1,4 +1,4 @@
-"""Which held-out pictures are explained: the hardest, to look at, and a sample, for numbers.
+"""Which held-out images are explained: the hardest, to look at, and a sample, for numbers.
 
 Numbers about the hardest alone would say how these were chosen. The sample holds right and wrong
 predictions in equal number as far as there are any, since most predictions are right.
@@ -36,14 +36,14 @@ CHOSEN = {
 """`rank` is 1 for the hardest and null for what is only sampled."""
 
 
-def filter_pictures(
+def filter_images(
     predictions: pl.DataFrame, about: pl.DataFrame, *, hardest: int, sample: int, seed: int
 ) -> pl.DataFrame:
     """The filter's surest errors, and a sample of its right and of its wrong words.
 
     Args:
         predictions: The asset's table.
-        about: `image_id`, `mask_id`, `group_id` of all held-out pictures.
+        about: `image_id`, `mask_id`, `group_id` of all held-out images.
         hardest: At most so many errors.
         sample: At most so many right and so many wrong ones; those with a mask come first.
         seed: Of the sample.
@@ -56,12 +56,12 @@ def filter_pictures(
     return _chosen(judged, worst, about, sample=sample, seed=seed)
 
 
-def segmenter_pictures(
+def segmenter_images(
     predictions: pl.DataFrame, about: pl.DataFrame, *, hardest: int, sample: int, seed: int
 ) -> pl.DataFrame:
     """The segmenter's lowest IoU, and a sample of what is right, from `RIGHT_IOU` on, and wrong.
 
-    `said` is the class that is looked at. For the arguments see `filter_pictures`.
+    `said` is the class that is looked at. For the arguments see `filter_images`.
     """
     rows = held_out(predictions)
     column = iou_column(rows)
@@ -85,8 +85,8 @@ def _chosen(
         schema={"image_id": pl.String, "rank": pl.Int64},
     )
     rows = judged.join(about, on="image_id").join(ranks, on="image_id", how="left")
-    # A salted hash, so that a new batch moves few of them; one picture of each subject, then more,
-    # as many subjects say more than many pictures.
+    # A salted hash, so that a new batch moves few of them; one image of each subject, then more,
+    # as many subjects say more than many images.
     order = [hashlib.sha256(f"{seed}:{one}".encode()).hexdigest() for one in rows["image_id"]]
     return (
         rows.with_columns(order=pl.Series(order, dtype=pl.String))

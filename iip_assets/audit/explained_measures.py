@@ -16,7 +16,7 @@ from iip_assets.metrics.paired import LEAST_SUBJECTS
 Floats = NDArray[np.float64]
 
 METRICS = ("share_on_eye", "chance_share", "share_gain", "deletion_gain")
-"""Means over pictures of what the attribution has on the eye, of what one by chance has, of what it
+"""Means over images of what the attribution has on the eye, of what one by chance has, of what it
 has more, and of how much smaller the area under its deletion curve is than that by chance."""
 
 SCHEMA = {
@@ -33,7 +33,7 @@ SCHEMA = {
 
 
 def measures(explained: pl.DataFrame, intervals: Intervals, *, min_images: int) -> pl.DataFrame:
-    """For each model, metric and kind of prediction the mean over the sampled pictures.
+    """For each model, metric and kind of prediction the mean over the sampled images.
 
     Subjects are drawn anew for the intervals, the same ones for right and wrong predictions.
 
@@ -41,7 +41,7 @@ def measures(explained: pl.DataFrame, intervals: Intervals, *, min_images: int) 
         explained: `model`, `image_id`, `group_id`, `right`, `sampled` and the numbers of
             `explained_rows`.
         intervals: How they are drawn.
-        min_images: Of fewer pictures, or of fewer than `LEAST_SUBJECTS` subjects, a measure is
+        min_images: Of fewer images, or of fewer than `LEAST_SUBJECTS` subjects, a measure is
             shown, and is marked as not `enough`.
     """
     numbers = explained.filter("sampled").with_columns(
@@ -102,7 +102,7 @@ def measure_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
 def faithful_check(table: pl.DataFrame) -> CheckResult:
     """Whether every model's score falls sooner by what counted than by chance.
 
-    What has too few pictures or subjects decides nothing.
+    What has too few images or subjects decides nothing.
 
     Args:
         table: Of `measures`.
@@ -118,5 +118,5 @@ def faithful_check(table: pl.DataFrame) -> CheckResult:
         passed=bool((judged["low"] > 0).all()),
         severity="warning",
         description="area under the curve by chance minus that by what counted; "
-        + ("; ".join(words) or "too few pictures to tell"),
+        + ("; ".join(words) or "too few images to tell"),
     )

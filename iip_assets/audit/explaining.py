@@ -1,4 +1,4 @@
-"""From a model and what it predicted to a table of explained pictures."""
+"""From a model and what it predicted to a table of explained images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from iip_assets.audit.explained_images import CHOSEN, filter_pictures, segmenter_pictures
+from iip_assets.audit.explained_images import CHOSEN, filter_images, segmenter_images
 from iip_assets.audit.explained_rows import explain_filter_chunk, explain_segmenter_chunk
 from iip_assets.engine.values import Files
 from iip_assets.images.store import ImageStore
@@ -33,7 +33,7 @@ EXPLAINED = {
     "said_outline": pl.String(),
     "true_outline": pl.String(),
 }
-"""The table of explained pictures: who was asked, what was chosen, what was found."""
+"""The table of explained images: who was asked, what was chosen, what was found."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class Explainer:
     """What both models are explained with.
 
     Attributes:
-        options: How many pictures, and how finely.
-        store: Where the pictures are.
+        options: How many images, and how finely.
+        store: Where the images are.
         fill: `AssetContext.fill`.
-        max_megapixels: The largest picture that is decoded.
+        max_megapixels: The largest image that is decoded.
         threads: On the processor.
-        chunk: Pictures that a killed run may lose.
+        chunk: Images that a killed run may lose.
     """
 
     options: ExplanationSettings
@@ -63,11 +63,11 @@ class Explainer:
 
         Args:
             model: The filter.
-            predictions: What it said of the held-out pictures.
+            predictions: What it said of the held-out images.
             about: `image_id`, `mask_id`, `group_id` of them.
             classes: Names of the mask's classes.
         """
-        chosen = filter_pictures(predictions, about, **self._choice())
+        chosen = filter_images(predictions, about, **self._choice())
         return self._explained(
             "filter",
             chosen,
@@ -80,7 +80,7 @@ class Explainer:
         self, model: Files, predictions: pl.DataFrame, about: pl.DataFrame
     ) -> pl.DataFrame:
         """The segmenter's classes, explained; for the arguments see `of_filter`."""
-        chosen = segmenter_pictures(predictions, about, **self._choice())
+        chosen = segmenter_images(predictions, about, **self._choice())
         return self._explained(
             "segmenter",
             chosen,

@@ -1,4 +1,4 @@
-"""Which held-out pictures are hardest: the segmenter's worst, the filter's surest errors."""
+"""Which held-out images are hardest: the segmenter's worst, the filter's surest errors."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _COLOURS = {"better": "green", "worse": "red"}
 # Of a module's hash and of a data version, as many digits as tell them apart.
 _DIGITS = 10
 _MOST = 20
-_GROUP_COLUMNS = ("difference", "verdict", "on common test pictures")
+_GROUP_COLUMNS = ("difference", "verdict", "on common test images")
 
 
 def print_comparison(found: Comparison) -> None:
@@ -86,7 +86,7 @@ def _columns(found: Comparison) -> list[str]:
         found.before.name,
         found.after.name,
         "difference",
-        "on common test pictures",
+        "on common test images",
         "verdict",
         "what changed",
     ]
@@ -132,23 +132,23 @@ def _signed(value: float, *, whole: bool = False) -> str:
 
 
 def _about(found: Comparison) -> list[str]:
-    """On which pictures the numbers stand, and what is not there."""
+    """On which images the numbers stand, and what is not there."""
     lines = []
     for model, (before, after) in found.tested.items():
         common = found.common.get(model)
         shared = (
-            f"{common.images} pictures of {common.subjects} subjects are in both"
+            f"{common.images} images of {common.subjects} subjects are in both"
             if common
-            else "no pictures that both predicted are recorded"
+            else "no images that both predicted are recorded"
         )
         lines.append(
-            f"{model}: tested on {before or 0} pictures before and {after or 0} after; {shared}."
+            f"{model}: tested on {before or 0} images before and {after or 0} after; {shared}."
         )
     for side in (found.before, found.after):
         lines += [f"{side.name}: {why}" for why in side.absent.values()]
     if found.common:
         lines.append(
-            "The verdict goes by the paired bootstrap over subjects on the common pictures, judged "
+            "The verdict goes by the paired bootstrap over subjects on the common images, judged "
             f"by the later labels; fewer than {LEAST_SUBJECTS} subjects give none."
         )
     return lines

@@ -43,7 +43,7 @@ from iip_assets.where import NoWorkspaceError
 
 _DATA = "dvc_data"
 _EMBEDDED = ("embedding_backbone", "image_embeddings")
-# Pictures that a killed run may have to look at again.
+# Images that a killed run may have to look at again.
 _CHUNK = 128
 
 Opened = tuple[Project, Ledger]
@@ -58,8 +58,8 @@ class Tested:
         folder: The set's workspace.
         data_revision: Of the set's data, as it was computed.
         moved: Whether the set's data have changed since.
-        unseen: The pictures that tested it.
-        seen_as: `embeddings` or `pictures`.
+        unseen: The images that tested it.
+        seen_as: `embeddings` or `images`.
         mask_classes: Of the set.
         metrics: In `METRICS_SCHEMA`.
     """
@@ -90,13 +90,13 @@ def check_on(
         ledger: Of the same.
         version: A registered version.
         folders: Other workspaces, or this one.
-        split: Their test pictures, or all.
+        split: Their test images, or all.
         say: Where words for people go.
 
     Raises:
         NoWorkspaceError: A folder is none.
         LookupError: Something that is needed was not computed there.
-        UntestableError: Its truth is of other classes, or no picture is left to test on.
+        UntestableError: Its truth is of other classes, or no image is left to test on.
     """
     root = project.workspace.root
     own = read_settings(root)
@@ -141,7 +141,7 @@ def _on_one(
     except UntestableError as error:
         raise UntestableError(f"{folder}: {error}") from None
     found = unseen(version.model, other, learned, split=split)
-    if found.pictures.is_empty():
+    if found.images.is_empty():
         raise UntestableError(f"{folder}: {_nothing_left(version, found, split)}")
     asking = Asking(
         ImageStore.open(root),
@@ -155,18 +155,18 @@ def _on_one(
         threshold, usable = threshold_of(
             Deployed(version.name, version.digest, files, version.facts)
         )
-        embeddings = embeddings_for(one, other, found.pictures)
+        embeddings = embeddings_for(one, other, found.images)
         costs = own.threshold
         judged = judged_filter_on(
             one,
-            found.pictures,
+            found.images,
             embeddings,
             asking,
             threshold=threshold,
             gate=Gate(usable, costs.lost_iris_cost, costs.failed_segmentation_cost),
         )
     else:
-        judged = judged_segmenter_on(one, found.pictures, asking, classes=other.mask_classes)
+        judged = judged_segmenter_on(one, found.images, asking, classes=other.mask_classes)
     revision = _data_revision(*opened)
     return Tested(
         name=name,
@@ -174,7 +174,7 @@ def _on_one(
         data_revision=revision,
         moved=opened[0].graph.sources[_DATA].observe(root) != revision,
         unseen=found,
-        seen_as="pictures" if embeddings is None else "embeddings",
+        seen_as="images" if embeddings is None else "embeddings",
         mask_classes=other.mask_classes,
         metrics=metrics_on(
             version.model, judged, other.slices, Judgement(**own.evaluation.model_dump())
@@ -196,8 +196,8 @@ def as_json(version: Version, tests: Sequence[Tested], *, split: Split) -> dict[
                 "folder": str(one.folder),
                 "data_revision": one.data_revision,
                 "data_moved": one.moved,
-                "n_images": one.unseen.pictures.height,
-                "n_subjects": one.unseen.pictures["group_id"].n_unique(),
+                "n_images": one.unseen.images.height,
+                "n_subjects": one.unseen.images["group_id"].n_unique(),
                 "left_out": dict(one.unseen.left_out),
                 "namesakes": one.unseen.namesakes,
                 "seen_as": one.seen_as,
@@ -244,7 +244,7 @@ def _other_set(
         backbone_files, embeddings = (_value(folder, opened, name) for name in _EMBEDDED)
         backbone = json.loads(backbone_files.parts["card.json"])
     return OtherSet(
-        pictures=dealt,
+        images=dealt,
         slices=slice_table(
             images, age_bands=settings.slices.age_bands, axes=settings.slices.axes, extra=stats
         ),
@@ -274,7 +274,7 @@ def _data_revision(project: Project, ledger: Ledger) -> str:
 
 def _nothing_left(version: Version, found: Unseen, split: Split) -> str:
     what = "label of full, partial or none" if version.model == "filter" else "valid mask"
-    which = "test picture" if split == "test" else "picture"
+    which = "test image" if split == "test" else "image"
     total = sum(found.left_out.values())
     if not total:
         return f"no {which} there has a {what}"
@@ -283,7 +283,7 @@ def _nothing_left(version: Version, found: Unseen, split: Split) -> str:
 
 
 def left_out_words(left_out: Mapping[str, int]) -> str:
-    """How many pictures were left out and why; empty where none was."""
+    """How many images were left out and why; empty where none was."""
     return ", ".join(f"{count} {LEFT_OUT[why]}" for why, count in left_out.items() if count)
 
 

@@ -28,12 +28,12 @@ def print_tests(version: Version, tests: Sequence[Tested], *, split: Split) -> N
         console.print(_by_slice(tests[0].metrics, shown))
         return
     names = [one.name for one in tests]
-    overall = _table("all pictures", *map(escape, names))
+    overall = _table("all images", *map(escape, names))
     for metric in shown:
         rows = [_row(one.metrics, metric, "overall", "all") for one in tests]
         overall.add_row(spelled(metric), *map(_estimate, rows))
-    overall.add_row("pictures", *(str(one.unseen.pictures.height) for one in tests))
-    subjects = (one.unseen.pictures["group_id"].n_unique() for one in tests)
+    overall.add_row("images", *(str(one.unseen.images.height) for one in tests))
+    subjects = (one.unseen.images["group_id"].n_unique() for one in tests)
     overall.add_row("subjects", *map(str, subjects))
     console.print(overall)
     by_slice = _table(
@@ -51,11 +51,11 @@ def print_tests(version: Version, tests: Sequence[Tested], *, split: Split) -> N
 
 def _tested_on(version: Version, one: Tested, split: Split) -> str:
     """On what a version was tested, and on what it was not."""
-    pictures = one.unseen.pictures
+    images = one.unseen.images
     words = [
-        f"{version.name} on {one.name}: {pictures.height} "
-        f"{'test pictures' if split == 'test' else 'pictures'} (subjects: "
-        f"{pictures['group_id'].n_unique()}), by their {one.seen_as}"
+        f"{version.name} on {one.name}: {images.height} "
+        f"{'test images' if split == 'test' else 'images'} (subjects: "
+        f"{images['group_id'].n_unique()}), by their {one.seen_as}"
     ]
     if version.model == "filter":
         threshold, usable = threshold_of(Deployed(version.name, version.digest, {}, version.facts))

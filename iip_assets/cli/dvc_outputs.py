@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def write_dvc_outputs(project: Project, folder: Path) -> None:
     """Writes metrics.json and the plots, which say so where there is nothing to plot.
 
-    Plots are pictures: DVC's page draws tables with scripts from the network, pictures without.
+    Plots are images: DVC's page draws tables with scripts from the network, images without.
     """
     from iip_assets.report.metrics import headline
 
@@ -56,7 +56,7 @@ def _figures(evaluation: Any, robustness: Any) -> dict[str, Figure]:
 
 
 def _words(reason: str) -> Figure:
-    """A picture that says why there is no plot."""
+    """An image that says why there is no plot."""
     figure = new_figure(6, 1)
     figure.text(0.02, 0.5, f"skipped: {reason}")
     return figure

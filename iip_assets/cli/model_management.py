@@ -31,7 +31,7 @@ from iip_assets.registry.registry_state import (
     RegistryState,
     Version,
 )
-from iip_assets.registry.version_comparison import Pictures, compare_model
+from iip_assets.registry.version_comparison import Images, compare_model
 from iip_assets.report.style import CSS
 
 DATA = "dvc_data"
@@ -132,14 +132,14 @@ def teach(project: Project, model: str, number: int) -> list[Change]:
 def compare(
     project: Project, ledger: Ledger, before: Version, after: Version, *, say: Any
 ) -> pl.DataFrame:
-    """Two versions on the same test pictures: the gate's rows, the first being the champion.
+    """Two versions on the same test images: the gate's rows, the first being the champion.
 
     Raises:
-        RegistryError: There are no pictures to compare them on.
+        RegistryError: There are no images to compare them on.
     """
     settings = project.workspace.read_settings(project.workspace.root)
     alone = RegistryState((replace(before, aliases=("champion",)), replace(after, aliases=())))
-    held_out = project.load("held_out_pictures", ledger)
+    held_out = project.load("held_out_images", ledger)
     splits = project.load("data_splits", ledger)
     images = project.load("raw_dataset", ledger)["images"]
     extra = [project.load(name, ledger) for name in ("lighting_stats", "background_stats")]
@@ -147,7 +147,7 @@ def compare(
         before.model,
         alone,
         Skipped("two registered versions are compared"),
-        Pictures(
+        Images(
             held_out.join(splits.select("image_id", "group_id"), on="image_id"),
             slice_table(
                 images,
@@ -167,7 +167,7 @@ def compare(
     if not found.gate:
         reasons = "; ".join(f"{row['version']}: {row['why']}" for row in found.left_out)
         raise RegistryError(
-            reasons or "there is no test picture that neither was trained or chosen on"
+            reasons or "there is no test image that neither was trained or chosen on"
         )
     return found.gate[0]
 

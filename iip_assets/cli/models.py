@@ -76,7 +76,7 @@ def compare_models(
     after: Annotated[int, typer.Argument(help="Another.")],
     as_json: AsJson = False,
 ) -> None:
-    """Both on the same test pictures, by slice, and what they were made of."""
+    """Both on the same test images, by slice, and what they were made of."""
     from iip_assets.cli.model_management import compare
     from iip_assets.registry.registering import compared
     from iip_assets.registry.registry import Registry
@@ -106,16 +106,16 @@ def check_model_elsewhere(
     ],
     split: Annotated[
         Literal["test", "all"],
-        typer.Option(help="Their test pictures, or all that it has not learned from."),
+        typer.Option(help="Their test images, or all that it has not learned from."),
     ] = "test",
     as_json: AsJson = False,
     to: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Write all metrics as a table, too.")
     ] = None,
 ) -> None:
-    """Judge a version on other workspaces' labelled pictures: trained here, tested there.
+    """Judge a version on other workspaces' labelled images: trained here, tested there.
 
-    Left out is what it learned from, copies of that, and pictures of the same subjects.
+    Left out is what it learned from, copies of that, and images of the same subjects.
     """
     from iip_assets.cli import cross_dataset
     from iip_assets.engine.event_cache import present_ledger

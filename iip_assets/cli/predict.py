@@ -12,7 +12,7 @@ from iip_assets.cli.common import AsJson, say, stdout_kept_clean
 
 
 def predict(
-    paths: Annotated[list[Path], typer.Argument(help="Pictures, and folders of pictures.")],
+    paths: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
     out: Annotated[Path, typer.Option(help="The folder for the results.")] = Path("predictions"),
     model: Annotated[
         Literal["champion", "challenger", "present"] | None,
@@ -21,15 +21,15 @@ def predict(
             "told otherwise; where there is none, what the graph holds."
         ),
     ] = None,
-    sheet: Annotated[int, typer.Option(help="Pictures on the contact sheet; 0: no sheet.")] = 60,
+    sheet: Annotated[int, typer.Option(help="Images on the contact sheet; 0: no sheet.")] = 60,
     as_json: AsJson = False,
 ) -> None:
-    """Say of each picture whether it is usable, and segment those that are; resumable."""
+    """Say of each image whether it is usable, and segment those that are; resumable."""
     from iip_assets.cli.predicting import open_models, settings_here
     from iip_assets.engine.progress import track
-    from iip_assets.registry.batch_predict import TABLE, Predictor, find_pictures, predict_all
+    from iip_assets.registry.batch_predict import TABLE, Predictor, find_images, predict_all
 
-    found = find_pictures(paths, out)
+    found = find_images(paths, out)
     settings = settings_here()
     the_filter, segmenter = open_models(model)
     if the_filter is None and segmenter is None:
@@ -59,5 +59,5 @@ def predict(
         return
     by = predictor.by
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    say(f"{table.height} pictures: {words} ({by['filter_model']}, {by['segmenter_model']})")
+    say(f"{table.height} images: {words} ({by['filter_model']}, {by['segmenter_model']})")
     say(f"{out / TABLE}, masks in {out / 'masks'}" + (", contact_sheet.png" if sheet > 0 else ""))

@@ -144,7 +144,7 @@ def _print_metadata(console: Console, key: str, entry: dict[str, Any]) -> None:
             table.add_row(*(_cell(row.get(column)) for column in columns))
         console.print(table)
     elif entry["kind"] == "markdown" and "data:image" in value:
-        console.print(f"{key}: a picture (see it in the UI)", highlight=False)
+        console.print(f"{key}: an image (see it in the UI)", highlight=False)
     else:
         console.print(f"{key}: {value}", highlight=False, markup=False)
 

@@ -99,7 +99,7 @@ def _chosen(plan: Plan, done: list[Done], number: int | None) -> Done:
             raise LookupError(f"no trial of the sweep {plan.name} has ended well yet")
         if len(best) > 1:
             front = "\n".join(
-                f"  --trial {one.number}: {one.quality:.3f}, {one.latency_ms:.1f} ms a picture; "
+                f"  --trial {one.number}: {one.quality:.3f}, {one.latency_ms:.1f} ms an image; "
                 f"{in_words(dict(one.values))}"
                 for one in best
                 if one.quality is not None and one.latency_ms is not None

@@ -34,7 +34,7 @@ def print_trials(plan: Plan, done: Sequence[Done], importances: Mapping[str, flo
     # What was searched for, and why a trial failed, are broken rather than cut off.
     for name in short:
         table.add_column(name, overflow="fold")
-    for name in (spelled(HEADLINES[plan.model]), "ms a\npicture", "s"):
+    for name in (spelled(HEADLINES[plan.model]), "ms a\nimage", "s"):
         table.add_column(name, no_wrap=True)
     table.add_column("", overflow="fold")
     for one in done:

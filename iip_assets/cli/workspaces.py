@@ -35,8 +35,8 @@ def doctor(as_json: AsJson = False) -> None:
 
 def synthesize(  # noqa: PLR0917 - typer reads parameters as options
     out: Annotated[Path, typer.Argument(help="Folder to write batches into.")],
-    images: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 600,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal pictures.")] = 1,
+    images: Annotated[int, typer.Option(min=1, help="How many images.")] = 600,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal images.")] = 1,
     batches: Annotated[int, typer.Option(min=1, help="How many batches.")] = 4,
     width: Annotated[int, typer.Option(min=16, help="Pixels.")] = 160,
     height: Annotated[int, typer.Option(min=16, help="Pixels.")] = 120,
@@ -72,7 +72,7 @@ def synthesize(  # noqa: PLR0917 - typer reads parameters as options
             # Below this many, starting processes costs more than they save.
             processes=(os.cpu_count() or 1) if images >= 500 else 1,
         )
-    say(f"{images} pictures in {batches} batches are in {out}")
+    say(f"{images} images in {batches} batches are in {out}")
 
 
 def ui(

@@ -83,13 +83,13 @@ def _read_row(
             faults.append(Fault(record.row, column, text, bad.why, bad.mend))
             return None
 
-    def file_of(text: str, *, picture: bool) -> tuple[str | None, str]:
-        return named_file(text, listing, by_folded, picture=picture)
+    def file_of(text: str, *, image: bool) -> tuple[str | None, str]:
+        return named_file(text, listing, by_folded, image=image)
 
-    image = read("image", lambda text: file_of(text, picture=True), always=True)
+    image = read("image", lambda text: file_of(text, image=True), always=True)
     labeler = read("labeler", _labeler, always=True)
     label = read("label", lambda text: parse_word(text, LABELS))
-    mask = read("mask", lambda text: file_of(text, picture=False))
+    mask = read("mask", lambda text: file_of(text, image=False))
     labeled_at = read("labeled_at", parse_time)
     if not faults and label is None and mask is None:
         why, mend = "neither a label nor a mask", "write what the labeler said, or delete the row"

@@ -175,8 +175,8 @@ def data_splits(
 ) -> Noted[pl.DataFrame]:
     """Training, validation or test for every image that can be decoded.
 
-    All pictures of one subject and all near duplicates stand on one side, and a new batch moves no
-    picture unless it joins two groups.
+    All images of one subject and all near duplicates stand on one side, and a new batch moves no
+    image unless it joins two groups.
     """
     from iip_assets.dataset.near_duplicates import spanning_pairs
     from iip_assets.dataset.splits import deal_splits
@@ -204,7 +204,7 @@ def data_splits(
 def describe_data_splits(
     data_splits: pl.DataFrame, raw_dataset: dict[str, pl.DataFrame], notes: Mapping[str, Any]
 ) -> dict[str, MetadataValue]:
-    """What stands in each split, and which pictures the newest batch moved."""
+    """What stands in each split, and which images the newest batch moved."""
     from iip_assets.dataset.figures import splits_figure
     from iip_assets.dataset.summaries import split_table
     from iip_assets.engine.figures import figure_markdown

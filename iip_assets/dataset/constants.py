@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 LABELS = ("full", "partial", "none", "unclear")
-"""What a labeler may say of a picture; `unclear` is counted and discussed, never trained on."""
+"""What a labeler may say of an image; `unclear` is counted and discussed, never trained on."""
 
 EYES = ("left", "right")
 
@@ -17,7 +17,7 @@ FACTS = (
     "device",
     "captured_at",
 )
-"""What is known of a picture besides its label. What a newer row says replaces what an older one
+"""What is known of an image besides its label. What a newer row says replaces what an older one
 said; what it leaves empty does not."""
 
 SPLITS = ("train", "validation", "test")

@@ -26,7 +26,7 @@ def fingerprint_images(
 
     Args:
         records: image_id and mask_id (or None) of each.
-        max_megapixels: Larger pictures are refused.
+        max_megapixels: Larger images are refused.
         n_classes: Classes that a mask may hold.
         store: Where the bytes come from.
         threads: Images decoded at once.

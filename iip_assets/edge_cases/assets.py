@@ -85,7 +85,7 @@ def describe_edge_case_clusters(
     max_megapixels: MaxMegapixels,
     context: AssetContext,
 ) -> dict[str, MetadataValue]:
-    """The map by cluster, what each cluster has in common, and the pictures themselves."""
+    """The map by cluster, what each cluster has in common, and the images themselves."""
     from iip_assets.edge_cases.figures import map_figure
     from iip_assets.edge_cases.selection import exemplars_by_cluster, strongest_outliers
     from iip_assets.edge_cases.sheet_text import cluster_sheets, outlier_sheet

@@ -1,4 +1,4 @@
-"""Feature tables: one row per picture for one feature, kept in LanceDB and computed only once.
+"""Feature tables: one row per image for one feature, kept in LanceDB and computed only once.
 
 A row's key is all that was read for it, as readable text. The code of the function and the settings
 given choose the Lance table: a variant. Rows enter by key in chunks, so two writers never double a

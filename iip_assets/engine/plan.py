@@ -174,7 +174,7 @@ class _Planner:
                 for other in (known, old):
                     fresh = fresh.join(other, on=columns, how="anti", nulls_equal=True)
                 new += fresh.height
-        # An asset may leave pictures out, such as those that it trains on.
+        # An asset may leave images out, such as those that it trains on.
         share = min(1.0, done / reads) if reads else 1.0
         exact = share == 1.0 and self.by_data_alone.get(asset.name, True)
         return round(new * share), exact

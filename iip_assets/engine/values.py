@@ -45,7 +45,7 @@ class AsBefore:
 
 @dataclass(frozen=True)
 class Markdown:
-    """Text that Dagster and the report show as Markdown; pictures go in as data URIs."""
+    """Text that Dagster and the report show as Markdown; images go in as data URIs."""
 
     text: str
 

@@ -1,4 +1,4 @@
-"""What both models say of pictures and how good they are, as assets."""
+"""What both models say of images and how good they are, as assets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from iip_assets.settings import (
 if TYPE_CHECKING:
     import polars as pl
 
-# Pictures that a killed run may have to look at again.
+# Images that a killed run may have to look at again.
 _CHUNK = 128
 # Rows of a table that people read.
 _SHOWN = 50
@@ -47,13 +47,13 @@ def filter_verdicts(
     threads: Threads,
     context: AssetContext,
 ) -> dict[str, pl.DataFrame]:
-    """What the filter says of every picture, and which pass at the threshold of least cost."""
+    """What the filter says of every image, and which pass at the threshold of least cost."""
     from iip_assets.embeddings.device import core_count
     from iip_assets.evaluation.threshold import Costs
     from iip_assets.evaluation.verdicts import filter_verdicts_tables
-    from iip_assets.inference.filter_scores import score_pictures
+    from iip_assets.inference.filter_scores import score_images
 
-    scores = score_pictures(
+    scores = score_images(
         iris_filter_model,
         image_embeddings,
         root=context.root,
@@ -77,7 +77,7 @@ def filter_verdicts(
 def describe_filter_verdicts(
     filter_verdicts: dict[str, pl.DataFrame],
 ) -> dict[str, MetadataValue]:
-    """How many pictures pass, and what the threshold costs beside others."""
+    """How many images pass, and what the threshold costs beside others."""
     from iip_assets.engine.figures import figure_markdown
     from iip_assets.evaluation.figures import threshold_figure
     from iip_assets.evaluation.verdicts import counted
@@ -94,10 +94,10 @@ def describe_filter_verdicts(
 
 
 @asset(room="evaluation", kinds={"polars"})
-def held_out_pictures(
+def held_out_images(
     raw_dataset: dict[str, pl.DataFrame], data_splits: pl.DataFrame
 ) -> pl.DataFrame:
-    """What the models are asked about: label and mask of the validation and test pictures.
+    """What the models are asked about: label and mask of the validation and test images.
 
     While this table and the models stand, nothing is predicted again.
     """
@@ -106,19 +106,19 @@ def held_out_pictures(
     return held_out_rows(raw_dataset["images"], data_splits)
 
 
-@describe(held_out_pictures)
-def describe_held_out_pictures(held_out_pictures: pl.DataFrame) -> dict[str, MetadataValue]:
-    """How many pictures the models are asked about."""
+@describe(held_out_images)
+def describe_held_out_images(held_out_images: pl.DataFrame) -> dict[str, MetadataValue]:
+    """How many images the models are asked about."""
     return {
-        "rows": held_out_pictures.height,
-        "labelled": held_out_pictures["label"].count(),
-        "masks": held_out_pictures["mask_id"].count(),
+        "rows": held_out_images.height,
+        "labelled": held_out_images["label"].count(),
+        "masks": held_out_images["mask_id"].count(),
     }
 
 
 @asset(room="evaluation", kinds={"onnx", "polars"})
 def predictions(
-    held_out_pictures: pl.DataFrame,
+    held_out_images: pl.DataFrame,
     filter_verdicts: dict[str, pl.DataFrame] | Skipped,
     segmentation_model: Files | Skipped,
     *,
@@ -127,24 +127,24 @@ def predictions(
     threads: Threads,
     context: AssetContext,
 ) -> pl.DataFrame | Skipped:
-    """What both models say of the validation and test pictures."""
+    """What both models say of the validation and test images."""
     import polars as pl
 
     from iip_assets.embeddings.device import core_count
     from iip_assets.evaluation import predictions as predict
     from iip_assets.images.store import ImageStore
-    from iip_assets.inference.segment_rows import segment_pictures
+    from iip_assets.inference.segment_rows import segment_images
 
     if isinstance(filter_verdicts, Skipped) and isinstance(segmentation_model, Skipped):
         reasons = f"{filter_verdicts.reason}; {segmentation_model.reason}"
         return Skipped(f"there is no model: {reasons}")
-    pictures = held_out_pictures
+    images = held_out_images
     filtered = None if isinstance(filter_verdicts, Skipped) else filter_verdicts["verdicts"]
     segmented = None
     if not isinstance(segmentation_model, Skipped):
-        segmented = segment_pictures(
+        segmented = segment_images(
             segmentation_model,
-            pictures.filter(pl.col("mask_id").is_not_null()),
+            images.filter(pl.col("mask_id").is_not_null()),
             ImageStore.open(context.root),
             fill=context.fill,
             max_megapixels=max_megapixels,
@@ -152,15 +152,15 @@ def predictions(
             chunk=_CHUNK,
         )
     return predict.predictions_table(
-        pictures,
-        predict.filter_columns(pictures, filtered),
+        images,
+        predict.filter_columns(images, filtered),
         predict.segmenter_columns(segmented, classes),
     )
 
 
 @describe(predictions)
 def describe_predictions(predictions: pl.DataFrame) -> dict[str, MetadataValue]:
-    """How many pictures each model said something about."""
+    """How many images each model said something about."""
     return {
         "rows": predictions.height,
         "filtered": predictions["predicted"].count(),
@@ -176,10 +176,10 @@ def validation_card(
     judgement: Evaluation,
     classes: MaskClasses,
 ) -> pl.DataFrame | Skipped:
-    """How good both models are on the validation pictures, with intervals over subjects.
+    """How good both models are on the validation images, with intervals over subjects.
 
-    Their best epochs were chosen on these pictures, so the numbers flatter them a little; whoever
-    compares settings looks here all the same and leaves the test pictures for the last judgement.
+    Their best epochs were chosen on these images, so the numbers flatter them a little; whoever
+    compares settings looks here all the same and leaves the test images for the last judgement.
     """
     from iip_assets.evaluation.evaluation import Judgement
     from iip_assets.evaluation.validation import validation_table
@@ -191,7 +191,7 @@ def validation_card(
         judgement=Judgement(**judgement.model_dump()),
     )
     if table.is_empty():
-        return Skipped("no model has validation pictures to be judged on")
+        return Skipped("no model has validation images to be judged on")
     return table
 
 
@@ -220,9 +220,9 @@ def model_evaluation(
     costs: Annotated[ThresholdSettings, Setting("threshold")],
     context: AssetContext,
 ) -> dict[str, pl.DataFrame]:
-    """How good both models are on the test pictures, overall and by slice, with intervals.
+    """How good both models are on the test images, overall and by slice, with intervals.
 
-    Beside them a trivial model and, where several people labelled the same pictures, how well they
+    Beside them a trivial model and, where several people labelled the same images, how well they
     do; and how much there is of each class to learn from.
     """
     import polars as pl

@@ -1,6 +1,6 @@
-"""How good models are on the validation pictures, by which their best epochs were chosen.
+"""How good models are on the validation images, by which their best epochs were chosen.
 
-Whoever changes settings looks here, and leaves the test pictures for the last judgement.
+Whoever changes settings looks here, and leaves the test images for the last judgement.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ def validation_table(
 ) -> pl.DataFrame:
     """Every metric of both models: model, metric, value, low, high, n_images, n_subjects.
 
-    A model that said nothing about validation pictures of known truth has no rows.
+    A model that said nothing about validation images of known truth has no rows.
 
     Args:
-        predictions: The table of predictions; only its validation pictures are looked at.
+        predictions: The table of predictions; only its validation images are looked at.
         groups: `image_id`, `group_id`.
         mask_classes: Names of the mask's classes.
         judgement: How to judge.
     """
     held_out = predictions.filter(pl.col("split") == "validation").join(groups, on="image_id")
-    # As in training: a picture labelled `unclear` chooses nothing, mask or not.
+    # As in training: an image labelled `unclear` chooses nothing, mask or not.
     clear = held_out.filter(pl.col("label").ne_missing("unclear"))
     return pl.concat(
         [

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Light grey: what cannot be shown, and the ground behind pictures of another shape.
+# Light grey: what cannot be shown, and the ground behind images of another shape.
 EMPTY = 225
 GAP_PX = 4
 QUALITIES = (82, 70, 55, 40)
 
 
 def thumbnail(image: NDArray[np.uint8], *, width: int, height: int) -> NDArray[np.uint8]:
-    """The whole picture inside `height` × `width` pixels, undistorted, on light grey.
+    """The whole image inside `height` × `width` pixels, undistorted, on light grey.
 
     Args:
         image: Shape (H, W, 3), RGB.
@@ -53,7 +53,7 @@ def read_thumbnails(
     Args:
         read: Gives an image's bytes by its id, such as `ImageStore.read`.
         image_ids: Which.
-        max_megapixels: Pictures larger than this are not decoded.
+        max_megapixels: Images larger than this are not decoded.
         width: Of a thumbnail, in pixels.
         height: Of a thumbnail, in pixels.
     """
@@ -99,19 +99,17 @@ def sheet(tiles: Sequence[NDArray[np.uint8]], *, columns: int) -> NDArray[np.uin
 
 
 def jpeg_data_uri(image: NDArray[np.uint8], *, max_bytes: int) -> str:
-    """The picture as a JPEG data URI: coarser, then smaller, until it fits `max_bytes`.
+    """The image as a JPEG data URI: coarser, then smaller, until it fits `max_bytes`.
 
     Args:
         image: Shape (H, W, 3), RGB.
         max_bytes: Length of the whole URI; at least 2,000.
 
     Raises:
-        ValueError: `max_bytes` is too small for any picture.
+        ValueError: `max_bytes` is too small for any image.
     """
     if max_bytes < 2000:
-        raise ValueError(
-            f"a data URI of {max_bytes} bytes shows no picture; give it at least 2,000"
-        )
+        raise ValueError(f"a data URI of {max_bytes} bytes shows no image; give it at least 2,000")
     page = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     while True:
         for quality in QUALITIES:

@@ -1,4 +1,4 @@
-"""Bytes to pixels: upright RGB pictures and class-index masks, or a clear reason why not.
+"""Bytes to pixels: upright RGB images and class-index masks, or a clear reason why not.
 
 Ordinary JPEG and PNG files go through OpenCV. Everything else (CMYK, 16 bits, EXIF in PNG,
 animation, TIFF, a file without its end) goes through Pillow, which is slower and refuses what is
@@ -29,14 +29,14 @@ _GREY_STEP = {2: 85, 4: 17}
 
 
 def decode_image(data: bytes, *, max_megapixels: float) -> NDArray[np.uint8]:
-    """Decode one picture, upright as in a viewer; alpha and colour profiles are ignored.
+    """Decode one image, upright as in a viewer; alpha and colour profiles are ignored.
 
     Of an animation or a file of several pages the first frame is used. 16-bit channels keep their
     high byte.
 
     Args:
         data: The whole file: JPEG, PNG, BMP, TIFF or WebP.
-        max_megapixels: Larger pictures are refused from their header, before any memory is taken.
+        max_megapixels: Larger images are refused from their header, before any memory is taken.
 
     Returns:
         (H, W, 3) RGB.
@@ -47,7 +47,7 @@ def decode_image(data: bytes, *, max_megapixels: float) -> NDArray[np.uint8]:
     header = read_header(data)
     _refuse_size(header.width, header.height, max_megapixels)
     if header.plain:
-        # OpenCV turns JPEG pictures upright by their EXIF orientation.
+        # OpenCV turns JPEG images upright by their EXIF orientation.
         pixels = _opencv(data, cv2.IMREAD_COLOR_RGB)
         if pixels is not None and pixels.ndim == 3:
             return pixels
@@ -61,7 +61,7 @@ def decode_mask(data: bytes, *, height: int, width: int, n_classes: int) -> NDAr
 
     Args:
         data: The whole file.
-        height: Height in pixels that the mask must have: that of the upright picture.
+        height: Height in pixels that the mask must have: that of the upright image.
         width: Width in pixels that it must have.
         n_classes: Values below this are known classes.
 
@@ -79,8 +79,8 @@ def decode_mask(data: bytes, *, height: int, width: int, n_classes: int) -> NDAr
         )
     if (header.height, header.width) != (height, width):
         raise Undecodable(
-            f"the mask is {header.width}×{header.height} pixels, its picture {width}×{height}; "
-            "export the mask at the picture's own size"
+            f"the mask is {header.width}×{header.height} pixels, its image {width}×{height}; "
+            "export the mask at the image's own size"
         )
     if header.channels != 1:
         raise Undecodable(
@@ -161,7 +161,7 @@ def _reason(error: Exception) -> str:
 
 def _pillow_reader(header: Header) -> type[ImageFile]:
     # The readers are called directly: Image.open would guess among dozens of formats, and its guard
-    # against huge pictures is a process-wide number with a warning.
+    # against huge images is a process-wide number with a warning.
     from PIL.BmpImagePlugin import BmpImageFile
     from PIL.JpegImagePlugin import JpegImageFile
     from PIL.PngImagePlugin import PngImageFile

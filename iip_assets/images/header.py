@@ -1,6 +1,6 @@
-"""What a picture file says of itself in its first bytes: format and size, no pixel decoded.
+"""What an image file says of itself in its first bytes: format and size, no pixel decoded.
 
-A file of a few kilobytes may claim a picture of gigabytes, so the size is known before any decoder
+A file of a few kilobytes may claim an image of gigabytes, so the size is known before any decoder
 sees it.
 """
 
@@ -27,7 +27,7 @@ _KNOWN_STRANGERS = (
 
 
 class Undecodable(ValueError):
-    """These bytes are no picture that can be used; the message says why."""
+    """These bytes are no image that can be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,8 @@ def _stranger(data: bytes) -> str:
         if data.lstrip().startswith(start):
             return f"{name}{wanted}"
     if b"\0" not in data[:256] and _is_text(data[:256]):
-        return f"a text file with a picture's name{wanted}"
-    return f"not a picture format that is known: it begins with {data[:8].hex(' ')}{wanted}"
+        return f"a text file with an image's name{wanted}"
+    return f"not an image format that is known: it begins with {data[:8].hex(' ')}{wanted}"
 
 
 def _is_text(data: bytes) -> bool:

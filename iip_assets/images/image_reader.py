@@ -1,4 +1,4 @@
-"""Pictures of the dataset by their ids, decoded when asked for."""
+"""Images of the dataset by their ids, decoded when asked for."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from iip_assets.images.decode import decode_image
 from iip_assets.images.store import ImageStore
 
 
-def picture_reader(
+def image_reader(
     root: Path, image_ids: pl.Series, max_megapixels: float
 ) -> Callable[[str], NDArray[np.uint8]]:
-    """Reads a picture (H, W, 3) by its id; at the first call all of them are fetched.
+    """Reads an image (H, W, 3) by its id; at the first call all of them are fetched.
 
     Args:
         root: The workspace's folder.
-        image_ids: The pictures that may be asked for.
-        max_megapixels: The largest picture that is decoded.
+        image_ids: The images that may be asked for.
+        max_megapixels: The largest image that is decoded.
     """
     stores: list[ImageStore] = []
 

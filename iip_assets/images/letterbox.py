@@ -1,7 +1,7 @@
-"""Fitting a picture of any shape into a network's fixed input without distortion, and back.
+"""Fitting an image of any shape into a network's fixed input without distortion, and back.
 
-An iris is a disc, and its shape tells how open and how turned the eye is: stretching a picture to
-the input's shape would turn discs into ellipses. So the picture keeps its aspect and stands in the
+An iris is a disc, and its shape tells how open and how turned the eye is: stretching an image to
+the input's shape would turn discs into ellipses. So the image keeps its aspect and stands in the
 middle of a plain field.
 """
 
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Letterbox:
-    """Where a picture stands inside a network's input, all in pixels.
+    """Where an image stands inside a network's input, all in pixels.
 
     Attributes:
         input_width: Width of the network's input.
         input_height: Its height.
-        left: Column at which the picture begins.
+        left: Column at which the image begins.
         top: Row at which it begins.
-        width: The picture's width there.
+        width: The image's width there.
         height: Its height there.
     """
 
@@ -47,10 +47,10 @@ class Letterbox:
         return cls(input_width, input_height, left, top, width, height)
 
     def place(self, pixels: NDArray[np.uint8], *, fill: int, nearest: bool) -> NDArray[np.uint8]:
-        """The picture or mask, (H, W) or (H, W, 3), in a field of `fill` of the input's size.
+        """The image or mask, (H, W) or (H, W, 3), in a field of `fill` of the input's size.
 
         Args:
-            pixels: The picture or mask.
+            pixels: The image or mask.
             fill: Value of the field around it.
             nearest: Whether values are indices, which must not be mixed.
         """
@@ -61,7 +61,7 @@ class Letterbox:
         return field
 
     def cut(self, field: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The part of a field of the input's size, (..., H, W), that the picture covers."""
+        """The part of a field of the input's size, (..., H, W), that the image covers."""
         rows = slice(self.top, self.top + self.height)
         return field[..., rows, self.left : self.left + self.width]
 
@@ -69,7 +69,7 @@ class Letterbox:
 def letterbox_image(
     image: NDArray[np.uint8], input_width: int, input_height: int, *, fill: int = 127
 ) -> NDArray[np.uint8]:
-    """The (H, W, 3) picture fitted into (input_height, input_width, 3), mid-grey around it."""
+    """The (H, W, 3) image fitted into (input_height, input_width, 3), mid-grey around it."""
     place = Letterbox.of(image.shape[1], image.shape[0], input_width, input_height)
     return place.place(image, fill=fill, nearest=False)
 

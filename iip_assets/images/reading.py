@@ -1,4 +1,4 @@
-"""What whoever computes picture by picture needs of a store, so that tests can hand in less."""
+"""What whoever computes image by image needs of a store, so that tests can hand in less."""
 
 from __future__ import annotations
 

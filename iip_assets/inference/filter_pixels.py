@@ -1,4 +1,4 @@
-"""The filter from pictures to probabilities, on ONNX Runtime."""
+"""The filter from images to probabilities, on ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FilterFromPixels:
         self._session = open_session(files["filter.onnx"], threads=threads)
 
     def probabilities(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """(B, K) for pictures (H, W, 3)."""
+        """(B, K) for images (H, W, 3)."""
         width, height = self.frame.width, self.frame.height
         fitted = np.stack([letterbox_image(image, width, height) for image in images])
         return run(self._session, self.frame.standardise(fitted))
@@ -41,14 +41,14 @@ def score_chunk(
     filter_model: FilterFromPixels,
     store: Reader,
 ) -> list[dict[str, Any]]:
-    """`probabilities` (K,) of each picture.
+    """`probabilities` (K,) of each image.
 
     Args:
         records: Each with an `image_id`.
         model: The filter's data version, which only enters the row's key.
-        max_megapixels: The largest picture that is decoded.
+        max_megapixels: The largest image that is decoded.
         filter_model: The filter, opened.
-        store: Where the pictures are.
+        store: Where the images are.
     """
     del model
     found: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""The filter's probabilities of every picture: of a head at once, of a network one by one."""
+"""The filter's probabilities of every image: of a head at once, of a network one by one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def has_head(files: Mapping[str, bytes]) -> bool:
 
 
 def head_scores(embeddings: pl.DataFrame, files: Mapping[str, bytes]) -> pl.DataFrame:
-    """`image_id` and `prob_<class>` of every embedded picture, by the head alone."""
+    """`image_id` and `prob_<class>` of every embedded image, by the head alone."""
     known = embeddings.sort("image_id")
     if known.is_empty():
         return scores_table([], np.zeros((0, len(FILTER_CLASSES)), np.float32))
@@ -36,26 +36,26 @@ def head_scores(embeddings: pl.DataFrame, files: Mapping[str, bytes]) -> pl.Data
 
 
 def probabilities_of(
-    pictures: pl.DataFrame,
+    images: pl.DataFrame,
     files: Mapping[str, bytes],
     *,
-    load_picture: Callable[[str], NDArray[np.uint8]],
+    load_image: Callable[[str], NDArray[np.uint8]],
     threads: int,
 ) -> NDArray[np.float32]:
-    """(N, K) of pictures, in their order.
+    """(N, K) of images, in their order.
 
     Args:
-        pictures: (N) `image_id` and `embedding`.
+        images: (N) `image_id` and `embedding`.
         files: The filter's.
-        load_picture: Reads a picture (H, W, 3) by its id; asked only of a whole network.
+        load_image: Reads an image (H, W, 3) by its id; asked only of a whole network.
         threads: On the processor.
     """
     if not has_head(files):
         network = FilterFromPixels(files, threads=threads)
-        rows = [network.probabilities([load_picture(one)]) for one in pictures["image_id"]]
+        rows = [network.probabilities([load_image(one)]) for one in images["image_id"]]
         return np.concatenate([np.zeros((0, len(FILTER_CLASSES)), np.float32), *rows])
-    scores = head_scores(pictures.select("image_id", "embedding"), files)
-    ordered = pictures.select("image_id").join(
+    scores = head_scores(images.select("image_id", "embedding"), files)
+    ordered = images.select("image_id").join(
         scores, on="image_id", how="left", maintain_order="left"
     )
     return ordered.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
@@ -68,7 +68,7 @@ def network_scores(filled: pl.DataFrame) -> pl.DataFrame:
     return scores_table(ordered["image_id"].to_list(), found.reshape(-1, len(FILTER_CLASSES)))
 
 
-def score_pictures(
+def score_images(
     model: Files,
     embeddings: pl.DataFrame,
     *,
@@ -78,25 +78,25 @@ def score_pictures(
     threads: int,
     chunk: int,
 ) -> pl.DataFrame:
-    """`image_id` and `prob_<class>` of every embedded picture.
+    """`image_id` and `prob_<class>` of every embedded image.
 
     Args:
         model: The filter.
         embeddings: `image_id` and `embedding`.
-        root: The workspace's folder, from which a network reads pictures.
+        root: The workspace's folder, from which a network reads images.
         fill: `AssetContext.fill`.
-        max_megapixels: The largest picture that is decoded.
+        max_megapixels: The largest image that is decoded.
         threads: On the processor.
-        chunk: Pictures that a killed run may lose.
+        chunk: Images that a killed run may lose.
     """
     if has_head(model.parts):
         return head_scores(embeddings, model.parts)
-    pictures = embeddings.select("image_id")
+    images = embeddings.select("image_id")
     store = ImageStore.open(root)
-    store.fetch(pictures["image_id"].to_list())
+    store.fetch(images["image_id"].to_list())
     filled = fill(
         "filter_scores",
-        pictures,
+        images,
         score_chunk,
         given={"model": model.digest, "max_megapixels": max_megapixels},
         tools={"filter_model": FilterFromPixels(model.parts, threads=threads), "store": store},

@@ -1,4 +1,4 @@
-"""The segmenter's input and output: pictures into its frame, its numbers back onto the picture.
+"""The segmenter's input and output: images into its frame, its numbers back onto the image.
 
 Training, predictions and the robustness benchmark share this, so that they cannot differ.
 """
@@ -49,21 +49,21 @@ class Frame:
         )
 
     def place(self, height: int, width: int) -> Letterbox:
-        """Where a picture of this size stands in the frame."""
+        """Where an image of this size stands in the frame."""
         return Letterbox.of(width, height, self.width, self.height)
 
     def fit_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The (H, W, 3) picture in the frame, undistorted, mid-grey around it."""
+        """The (H, W, 3) image in the frame, undistorted, mid-grey around it."""
         return self.place(*image.shape[:2]).place(image, fill=FILL, nearest=False)
 
     def fit_mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The (H, W) mask in the frame, not labelled around it."""
         return self.place(*mask.shape[:2]).place(mask, fill=NOT_LABELLED, nearest=True)
 
-    def standardise(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def standardise(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(B, H, W, 3) uint8 to (B, 3, H, W) float32."""
         mean, std = np.array(self.mean), np.array(self.std)
-        floats = pictures.astype(np.float32)
+        floats = images.astype(np.float32)
         floats *= (1 / (255 * std)).astype(np.float32)
         floats -= (mean / std).astype(np.float32)
         return np.ascontiguousarray(floats.transpose(0, 3, 1, 2))
@@ -71,10 +71,10 @@ class Frame:
     def classes_of(
         self, logits: NDArray[np.float32], *, height: int, width: int
     ) -> NDArray[np.uint8]:
-        """Class indices at the picture's own size, (height, width), from (K, H, W) logits.
+        """Class indices at the image's own size, (height, width), from (K, H, W) logits.
 
         The logits are enlarged before the largest is taken, which keeps borders smooth. One class
-        is enlarged at a time, so that a large picture needs little memory.
+        is enlarged at a time, so that a large image needs little memory.
         """
         inside = self.place(height, width).cut(logits)
         best = np.full((height, width), -np.inf, np.float32)

@@ -1,4 +1,4 @@
-"""The segmenter's pixel counts of masked pictures, chunk by chunk."""
+"""The segmenter's pixel counts of masked images, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from iip_assets.metrics.boundary import boundary_counts
 if TYPE_CHECKING:
     from iip_assets.engine.features import Filled
 
-# Pictures the network sees at a time.
+# Images the network sees at a time.
 _BATCH = 8
 
 
-def segment_pictures(
+def segment_images(
     model: Files,
     masked: pl.DataFrame,
     store: Store,
@@ -39,12 +39,12 @@ def segment_pictures(
 
     Args:
         model: The segmenter.
-        masked: `image_id` and `mask_id` of pictures with a valid mask.
+        masked: `image_id` and `mask_id` of images with a valid mask.
         store: Where they are.
         fill: `AssetContext.fill`.
-        max_megapixels: The largest picture that is decoded.
+        max_megapixels: The largest image that is decoded.
         threads: On the processor.
-        chunk: Pictures that a killed run may lose.
+        chunk: Images that a killed run may lose.
     """
     store.fetch([*masked["image_id"], *masked["mask_id"]])
     segmenter = Segmenter(model.parts, threads=threads)
@@ -67,18 +67,18 @@ def segment_chunk(
     store: Reader,
     threads: int,
 ) -> list[dict[str, Any]]:
-    """`confusion`, `baseline` (K, K) and `boundary` (K, 4) of each picture, as JSON text.
+    """`confusion`, `baseline` (K, K) and `boundary` (K, 4) of each image, as JSON text.
 
     The first two are pixel counts, row by row, the last is that of `boundary_counts`. Counts of
-    large pictures are exact in text; a vector of float32 would round them.
+    large images are exact in text; a vector of float32 would round them.
 
     Args:
         records: Each with an `image_id` and a `mask_id`, both of which can be decoded.
         model: The segmenter's data version, which only enters the row's key.
-        max_megapixels: The largest picture that is decoded.
+        max_megapixels: The largest image that is decoded.
         segmenter: The segmenter, opened.
-        store: Where the pictures are.
-        threads: Pictures decoded at a time.
+        store: Where the images are.
+        threads: Images decoded at a time.
     """
     del model
     classes = len(segmenter.classes)
@@ -105,7 +105,7 @@ def segment_chunk(
 def read_pair(
     store: Reader, record: dict[str, Any], *, classes: int, max_megapixels: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Picture (H, W, 3) and mask (H, W) of a record with `image_id` and `mask_id`.
+    """Image (H, W, 3) and mask (H, W) of a record with `image_id` and `mask_id`.
 
     Raises:
         Undecodable: One of them cannot be decoded.

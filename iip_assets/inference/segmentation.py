@@ -1,4 +1,4 @@
-"""The segmenter in use: masks for pictures, through ONNX Runtime."""
+"""The segmenter in use: masks for images, through ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Segmenter:
         self._session = open_session(files["segmenter.onnx"], threads=threads)
 
     def segment(self, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
-        """Class indices (H, W) for each (H, W, 3) picture, at its own size."""
+        """Class indices (H, W) for each (H, W, 3) image, at its own size."""
         if not images:
             return []
         found = [
@@ -58,7 +58,7 @@ class Segmenter:
         return self._closely(images, found) if self.looks_twice else found
 
     def _logits(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """(B, K, h, w) of whole pictures."""
+        """(B, K, h, w) of whole images."""
         return self.logits_fitted(np.stack([self.frame.fit_image(image) for image in images]))
 
     def _closely(
@@ -76,7 +76,7 @@ class Segmenter:
         return found
 
     def logits_fitted(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits (B, K, H, W) for pictures (B, H, W, 3) that are in the frame already."""
+        """Logits (B, K, H, W) for images (B, H, W, 3) that are in the frame already."""
         return run(self._session, self.frame.standardise(fitted))
 
     def prior(self, height: int, width: int) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """Looking twice: first where the eye is, then at the eye alone, with all pixels of the input.
 
-An eye fills a small part of most pictures, and the borders of iris and pupil are as sharp as the
-network's input shows them. What is learned are whole pictures and close ones alike, by one network.
+An eye fills a small part of most images, and the borders of iris and pupil are as sharp as the
+network's input shows them. What is learned are whole images and close ones alike, by one network.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LEAST_PX = 24
 
 @dataclass(frozen=True)
 class Box:
-    """A part of a picture, in whole pixels; it may reach beyond the picture.
+    """A part of an image, in whole pixels; it may reach beyond the image.
 
     Attributes:
         left: Its first column.
@@ -53,7 +53,7 @@ def box_around(eye: NDArray[np.bool_], frame: Frame) -> Box | None:
 
 
 def drawn_box(eye: NDArray[np.bool_], frame: Frame, rng: np.random.Generator) -> Box | None:
-    """A close look at a training picture, by its mask (H, W), as a first look might ask for it."""
+    """A close look at a training image, by its mask (H, W), as a first look might ask for it."""
     if not eye.any():
         return None
     margin = float(np.exp(rng.uniform(np.log(_LEAST_MARGIN), np.log(_MOST_MARGIN))))
@@ -62,7 +62,7 @@ def drawn_box(eye: NDArray[np.bool_], frame: Frame, rng: np.random.Generator) ->
 
 
 def cut_image(image: Image, box: Box, frame: Frame) -> Image:
-    """The part of a picture (H, W, 3) in the frame, mid-grey where there is no picture."""
+    """The part of an image (H, W, 3) in the frame, mid-grey where there is no image."""
     part = _part(image, box, FILL)
     smaller = frame.width < box.width
     method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
@@ -70,7 +70,7 @@ def cut_image(image: Image, box: Box, frame: Frame) -> Image:
 
 
 def cut_mask(mask: Mask, box: Box, frame: Frame) -> Mask:
-    """The part of a mask (H, W) in the frame, not labelled where there is no picture."""
+    """The part of a mask (H, W) in the frame, not labelled where there is no image."""
     part = _part(mask, box, NOT_LABELLED)
     size = (frame.width, frame.height)
     return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
@@ -113,7 +113,7 @@ _Place = tuple[slice, slice]
 
 
 def _overlap(box: Box, height: int, width: int) -> tuple[_Place, _Place]:
-    """Where a box and a picture of this size overlap: in the picture, and in the box."""
+    """Where a box and an image of this size overlap: in the image, and in the box."""
     spans = [
         (max(0, min(first, size)), max(0, min(first + length, size)), first)
         for first, length, size in ((box.top, box.height, height), (box.left, box.width, width))

@@ -1,6 +1,6 @@
-"""Is a batch sound? Every picture and mask is decoded, every row read, and every fault told.
+"""Is a batch sound? Every image and mask is decoded, every row read, and every fault told.
 
-A picture or row that would only be quarantined inside the data sends the whole batch back here:
+An image or row that would only be quarantined inside the data sends the whole batch back here:
 whoever made it is still at hand.
 """
 
@@ -29,22 +29,22 @@ from iip_assets.ingest.present_data import PresentData
 
 # A million rows of every column are less than this.
 _LARGEST_LABELS_BYTES = 256_000_000
-# Of a pixel in the most generous picture format: four channels of 16 bits, and as much again.
+# Of a pixel in the most generous image format: four channels of 16 bits, and as much again.
 _MOST_BYTES_A_PIXEL = 16
 _SMALL_FILE_BYTES = 16_000_000
 _NO_LABELS = LabelFile((), (), {})
 
 
 @dataclass(frozen=True)
-class PictureRules:
-    """What a picture and a mask may be; see the settings of the same names."""
+class ImageRules:
+    """What an image and a mask may be; see the settings of the same names."""
 
     max_megapixels: float
     mask_classes: Sequence[str]
 
     @property
     def largest_bytes(self) -> float:
-        """No sound picture is a larger file."""
+        """No sound image is a larger file."""
         return _SMALL_FILE_BYTES + self.max_megapixels * 1e6 * _MOST_BYTES_A_PIXEL
 
 
@@ -53,7 +53,7 @@ class CheckedBatch:
     """What a batch holds and what is wrong with it.
 
     Attributes:
-        images: Path to image id of every picture; masks are none.
+        images: Path to image id of every image; masks are none.
         rows: How many rows of labels.csv and annotations.csv count.
         problems: Why it cannot be taken; none when it is sound.
         tags: Further columns of labels.csv, with the known column that each may be meant to be.
@@ -72,7 +72,7 @@ class CheckedBatch:
 
 @dataclass(frozen=True)
 class _Examined:
-    """One file: its md5, and of a picture its height and width in pixels or why it has none."""
+    """One file: its md5, and of an image its height and width in pixels or why it has none."""
 
     md5: str
     size: tuple[int, int] | None = None
@@ -85,7 +85,7 @@ def check_batch(
     files: Sequence[BatchFile],
     *,
     present: PresentData,
-    rules: PictureRules,
+    rules: ImageRules,
     threads: int = 2,
     say: Callable[[str], None],
 ) -> CheckedBatch:
@@ -96,12 +96,12 @@ def check_batch(
         batch: The batch's name.
         files: The files in it, from `list_batch`.
         present: What is in the data already, which rows may name by id.
-        rules: What a picture and a mask may be.
+        rules: What an image and a mask may be.
         threads: Files read and decoded at once.
         say: Told how far it is, now and then.
 
     Raises:
-        MissingData: A row's mask belongs to a picture of the data that cannot be had.
+        MissingData: A row's mask belongs to an image of the data that cannot be had.
     """
     with ThreadPoolExecutor(max_workers=threads) as pool:
         found = pool.map(lambda file: _examine(folder, file, rules), files)
@@ -122,7 +122,7 @@ def check_batch(
         ]
         named = {row.mask_path for _, row in rows if row.mask_path is not None}
         told = {row.image_id for _, row in rows}
-        # As in the data: what a row calls a mask is no picture, wherever it lies, unless labelled.
+        # As in the data: what a row calls a mask is no image, wherever it lies, unless labelled.
         images = {path: md5 for path, md5 in listed.items() if path not in named or md5 in told}
         strays = [replace(stray, file=stray.file[within:]) for stray in layout.strays]
         sizes = _Sizes(examined, images, present, rules)
@@ -140,11 +140,11 @@ def check_batch(
     return CheckedBatch(images, len(rows), in_order, labels.tags)
 
 
-def _examine(folder: Path, file: BatchFile, rules: PictureRules) -> _Examined:
+def _examine(folder: Path, file: BatchFile, rules: ImageRules) -> _Examined:
     path = folder / file.path
-    picture = is_image_path(file.path)
-    if not picture or file.size > rules.largest_bytes:
-        return _Examined(file_md5(path), why=_too_large(file.size) if picture else None)
+    image = is_image_path(file.path)
+    if not image or file.size > rules.largest_bytes:
+        return _Examined(file_md5(path), why=_too_large(file.size) if image else None)
     data = path.read_bytes()
     try:
         height, width, _ = decode_image(data, max_megapixels=rules.max_megapixels).shape
@@ -154,7 +154,7 @@ def _examine(folder: Path, file: BatchFile, rules: PictureRules) -> _Examined:
 
 
 def _too_large(size: int) -> str:
-    return f"{size / 1e6:,.0f} MB, more than a picture of the allowed size can need"
+    return f"{size / 1e6:,.0f} MB, more than an image of the allowed size can need"
 
 
 def _read_rows(folder: Path, batch: str, name: str, listing: Listing) -> LabelFile:
@@ -170,14 +170,14 @@ def _read_rows(folder: Path, batch: str, name: str, listing: Listing) -> LabelFi
 
 
 class _Sizes:
-    """Height and width of the picture with an id, in the batch or in the data."""
+    """Height and width of the image with an id, in the batch or in the data."""
 
     def __init__(
         self,
         examined: Mapping[str, _Examined],
         images: Mapping[str, str],
         present: PresentData,
-        rules: PictureRules,
+        rules: ImageRules,
     ) -> None:
         self._of_batch = {md5: examined[path].size for path, md5 in images.items()}
         self._paths = {one.md5: path for path, one in examined.items()}
@@ -185,10 +185,10 @@ class _Sizes:
         self.rules = rules
 
     def of(self, image_id: str) -> tuple[int, int] | None:
-        """None for a picture of the batch that cannot be decoded, which is a problem of its own.
+        """None for an image of the batch that cannot be decoded, which is a problem of its own.
 
         Raises:
-            Undecodable: A picture of the data cannot be decoded.
+            Undecodable: An image of the data cannot be decoded.
         """
         if image_id in self._of_batch:
             return self._of_batch[image_id]
@@ -218,7 +218,7 @@ def _mask_problem(
     try:
         size = sizes.of(row.image_id)
     except Undecodable as reason:
-        why, mend = f"its picture in the data cannot be decoded: {reason}", "leave the mask out"
+        why, mend = f"its image in the data cannot be decoded: {reason}", "leave the mask out"
         return Problem(batch, name, row.row, "mask", value, why, mend)
     if size is None:
         return None

@@ -27,7 +27,7 @@ def convert_export(
         source: The export's folder.
         out: The folder to make.
         mask_classes: Class names; a mask's values are their places.
-        max_megapixels: Larger pictures are refused.
+        max_megapixels: Larger images are refused.
         say: Takes the lines of progress where there is no terminal.
     """
     if form == "coco":

@@ -53,7 +53,7 @@ def write_export(
 ) -> Exported:
     """Write images, labels and masks into a new folder.
 
-    A picture or mask that cannot be decoded is left out, and named.
+    An image or mask that cannot be decoded is left out, and named.
 
     Args:
         out: The folder, which must be empty or not exist.
@@ -61,12 +61,12 @@ def write_export(
         form: The form of the labels.
         store: Where the bytes are.
         mask_classes: Names of the classes 0, 1, 2…
-        max_megapixels: Larger pictures are left out.
+        max_megapixels: Larger images are left out.
         say: Takes the lines of progress where there is no terminal.
 
     Raises:
         ValueError: The folder is not empty.
-        MissingData: Neither the cache nor the remote has a picture.
+        MissingData: Neither the cache nor the remote has an image.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is not empty: name a new folder, so that nothing is overwritten")

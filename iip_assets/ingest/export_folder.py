@@ -1,4 +1,4 @@
-"""The folder of an export from a labeling tool: which JSON is in it, and where its pictures are."""
+"""The folder of an export from a labeling tool: which JSON is in it, and where its images are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ExportFolder:
     """An export.
 
     Attributes:
-        root: The folder below which its pictures are.
+        root: The folder below which its images are.
         files: Its JSON files.
     """
 

@@ -30,7 +30,7 @@ class Writer(Protocol):
     """Takes images one by one.
 
     Attributes:
-        images_folder: Where in the export the picture files go.
+        images_folder: Where in the export the image files go.
     """
 
     images_folder: str
@@ -117,7 +117,7 @@ class CocoWriter:
 class LabelStudioWriter:
     """Label Studio's JSON: a task an image, an annotation a labeler; and the labeling interface.
 
-    Pictures are named as local storage names them, with the export's folder as its root.
+    Images are named as local storage names them, with the export's folder as its root.
     """
 
     images_folder = "images"

@@ -1,4 +1,4 @@
-"""The pictures in the folder of an export, found by what a labeling tool calls them.
+"""The images in the folder of an export, found by what a labeling tool calls them.
 
 Only names that the folder's own listing gave are ever opened, so no name in an export can lead out
 of it; links are not followed.
@@ -20,12 +20,12 @@ from iip_assets.ingest.json_file import BadEntry
 
 
 @dataclass(frozen=True)
-class PictureFiles:
-    """Pictures by path.
+class ImageFiles:
+    """Images by path.
 
     Attributes:
         root: The folder.
-        by_name: File name to the paths (relative, forward slashes) of the pictures of that name.
+        by_name: File name to the paths (relative, forward slashes) of the images of that name.
         links: Paths that are symbolic links, which are not read.
     """
 
@@ -34,17 +34,17 @@ class PictureFiles:
     links: frozenset[str]
 
     def find(self, parts: Sequence[str], column: str, *, whole: bool) -> str | None:
-        """The picture whose path ends as the parts do; None when there is none.
+        """The image whose path ends as the parts do; None when there is none.
 
-        A picture at just that path, or there below `images/`, goes before others.
+        An image at just that path, or there below `images/`, goes before others.
 
         Args:
             parts: Folders and file name.
             column: Where the name stands, for the problem.
-            whole: All parts must agree; else as many as do in any picture, the file name at least.
+            whole: All parts must agree; else as many as do in any image, the file name at least.
 
         Raises:
-            BadEntry: Several pictures would do.
+            BadEntry: Several images would do.
         """
         wanted = [_folded(part) for part in parts]
         agreeing: dict[int, list[str]] = {}
@@ -64,13 +64,13 @@ class PictureFiles:
         raise BadEntry(
             column,
             name,
-            f"several pictures could be meant: {', '.join(sorted(hits)[:3])}",
+            f"several images could be meant: {', '.join(sorted(hits)[:3])}",
             "keep one of them in the folder, or name the others differently",
         )
 
     @contextmanager
     def stream(self, path: str) -> Iterator[BinaryIO]:
-        """The bytes of a picture; one that became a link since it was listed is not followed."""
+        """The bytes of an image; one that became a link since it was listed is not followed."""
         with os.fdopen(os.open(self.root / path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as stream:
             yield stream
 
@@ -80,8 +80,8 @@ class PictureFiles:
         return any(_common_tail(path, wanted) == len(wanted) for path in self.links)
 
 
-def list_pictures(root: Path) -> PictureFiles:
-    """List the pictures below a folder: regular files whose name and place are those of one."""
+def list_images(root: Path) -> ImageFiles:
+    """List the images below a folder: regular files whose name and place are those of one."""
     by_name: dict[str, list[str]] = {}
     links: set[str] = set()
     for folder, _, names in os.walk(root):
@@ -92,7 +92,7 @@ def list_pictures(root: Path) -> PictureFiles:
                 links.add(path)
             elif is_image_path(path) and _writable(path) and is_plain_file(file):
                 by_name.setdefault(_folded(name), []).append(path)
-    return PictureFiles(root, {name: sorted(by_name[name]) for name in by_name}, frozenset(links))
+    return ImageFiles(root, {name: sorted(by_name[name]) for name in by_name}, frozenset(links))
 
 
 def is_plain_file(file: Path) -> bool:

@@ -172,7 +172,7 @@ def as_number(value: Any, column: str) -> float:
 
 
 def as_side(value: Any, column: str) -> int | None:
-    """The side of a picture in pixels; None where a tool wrote nothing or 0."""
+    """The side of an image in pixels; None where a tool wrote nothing or 0."""
     if value is None or value == 0:
         return None
     side = as_number(value, column)

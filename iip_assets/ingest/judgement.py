@@ -10,7 +10,7 @@ from pathlib import Path
 
 from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem, shown
-from iip_assets.ingest.batch_check import PictureRules, check_batch
+from iip_assets.ingest.batch_check import ImageRules, check_batch
 from iip_assets.ingest.batch_files import BatchListing, file_md5, list_batch
 from iip_assets.ingest.ingested import Ingested, KnownImage, Verdict
 from iip_assets.ingest.present_data import PresentData
@@ -60,14 +60,14 @@ def judge(
         say: Told of what is no problem and yet may not be meant.
 
     Raises:
-        MissingData: A row's mask belongs to a picture of the data that cannot be had.
+        MissingData: A row's mask belongs to an image of the data that cannot be had.
     """
     batch = candidate.batch
     tracked = present.batches.get(batch)
     if tracked is not None and not candidate.problems and _holds(candidate, tracked):
         images = {md5 for path, md5 in tracked.items() if is_image_path(path)}
         return _verdict(batch, "present", images=len(images))
-    rules = PictureRules(settings.dataset.max_megapixels, settings.dataset.mask_classes)
+    rules = ImageRules(settings.dataset.max_megapixels, settings.dataset.mask_classes)
     checked = check_batch(
         candidate.folder,
         batch,
@@ -149,8 +149,8 @@ def _jump_problems(candidate: Candidate, new: int, present: int, max_jump: float
 
 
 def _empty(batch: str) -> Problem:
-    mend = "put pictures into its images/, or rows about pictures of the data into labels.csv"
-    return _of_folder(batch, "the batch has neither pictures nor rows", mend)
+    mend = "put images into its images/, or rows about images of the data into labels.csv"
+    return _of_folder(batch, "the batch has neither images nor rows", mend)
 
 
 def _tell(

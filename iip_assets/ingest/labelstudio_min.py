@@ -40,7 +40,7 @@ def whole_tasks(tasks: Numbered) -> list[tuple[int, Any]]:
         if key in whole and whole[key][1]["data"] == task["data"]:
             whole[key][1]["annotations"] += task["annotations"]
         else:
-            # Tasks of one id that differ in their data are told apart: they name other pictures.
+            # Tasks of one id that differ in their data are told apart: they name other images.
             whole[key if key not in whole else ("differs", row)] = (row, task)
     return list(whole.values())
 

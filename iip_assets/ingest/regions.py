@@ -22,7 +22,7 @@ NOT_LABELLED_WORD = "not_labelled"
 """The class that marks pixels which nobody judged; they are 255 in a mask."""
 
 _FEWEST_POINTS = 3
-# Hands slip over the picture's edge, by no more than this share of its side.
+# Hands slip over the image's edge, by no more than this share of its side.
 _OUTSIDE = 0.1
 
 Fill = Callable[[int, int], NDArray[np.bool_]]
@@ -58,7 +58,7 @@ def unknown_class(name: str, values: Iterable[str], column: str) -> BadEntry:
         name,
         f"not a class that is known here; known are {', '.join(values)}",
         f"rename it in the labeling tool, or add {name.lower()!r} to dataset.mask_classes in "
-        f"iip.toml; whole pictures are labelled {', '.join(LABELS)}",
+        f"iip.toml; whole images are labelled {', '.join(LABELS)}",
     )
 
 
@@ -83,12 +83,12 @@ def polygon_pixels(
     Args:
         coordinates: Pairs of x and y.
         column: Where they stand, for the problem.
-        height: Height of the picture in pixels.
-        width: Width of the picture in pixels.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
         scale: What x and y are multiplied by to be pixels.
 
     Raises:
-        BadEntry: Fewer than three points, no numbers, or far outside of the picture.
+        BadEntry: Fewer than three points, no numbers, or far outside of the image.
     """
     mend = "draw the region again"
     if len(coordinates) < _FEWEST_POINTS:
@@ -100,7 +100,7 @@ def polygon_pixels(
     beyond = np.maximum(-points, points - (width, height)) > (_OUTSIDE * width, _OUTSIDE * height)
     if beyond.any():
         x, y = points[np.flatnonzero(beyond.any(axis=1))[0]]
-        why = f"the point {x:.0f}, {y:.0f} lies outside of the picture of {width}×{height} pixels"
+        why = f"the point {x:.0f}, {y:.0f} lies outside of the image of {width}×{height} pixels"
         raise BadEntry(column, None, why, mend)
     try:
         return fill_polygon(points, height=height, width=width)

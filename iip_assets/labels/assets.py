@@ -1,4 +1,4 @@
-"""The labels room as Dagster sees it: what several labelers said of the same pictures."""
+"""The labels room as Dagster sees it: what several labelers said of the same images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from iip_assets.settings import (
 if TYPE_CHECKING:
     import polars as pl
 
-# Pictures that a killed run may have to look at again.
+# Images that a killed run may have to look at again.
 _CHUNK = 128
 # Rows of a table that people read.
 _SHOWN = 50
@@ -39,9 +39,9 @@ def labeler_agreement(
     threads: Threads,
     context: AssetContext,
 ) -> Noted[dict[str, pl.DataFrame]]:
-    """What several labelers say of the same test pictures, and how far their masks agree.
+    """What several labelers say of the same test images, and how far their masks agree.
 
-    Beside them the segmenter, held against each labeler's mask. Empty where no test picture was
+    Beside them the segmenter, held against each labeler's mask. Empty where no test image was
     labelled by several people.
     """
     from iip_assets.embeddings.device import core_count
@@ -64,7 +64,7 @@ def labeler_agreement(
         {
             "words": words,
             "mask_pairs": labelers.compared_masks(drawn, masks),
-            "segmented": labelers.segmented_pictures(drawn, segmentation_model, masks),
+            "segmented": labelers.segmented_images(drawn, segmentation_model, masks),
         },
         notes={"unusable_masks": unusable},
     )
@@ -78,7 +78,7 @@ def describe_labeler_agreement(
     words = labeler_agreement["words"]
     return {
         "rows": words.height,
-        "pictures": words["image_id"].n_unique(),
+        "images": words["image_id"].n_unique(),
         "labelers": words["labeler"].n_unique(),
         "unclear": words.filter(label="unclear").height,
         "masks": words["mask_id"].count(),

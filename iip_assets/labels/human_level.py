@@ -1,6 +1,6 @@
 """How well people do a model's task: each labeler judged by the words of the others.
 
-No labeler is the truth, so each is judged by what the others say of the same picture, and the model
+No labeler is the truth, so each is judged by what the others say of the same image, and the model
 by those very words: both meet the same doubt in the reference, and their numbers can be compared.
 
 The filter's words: each labeler against the commonest word of the others (leave one out); where the
@@ -12,7 +12,7 @@ whose errors are his own; a labeler who errs wherever the others agree is judged
 Masks: each labeler's against each other one's, as BraTS has it ("rater vs. rater": Menze et al.
 2015, IEEE TMI 34(10)). A majority of masks would be smoother than any mask of a person.
 
-A picture counts once, however many labelers it had: its labelers share its weight.
+An image counts once, however many labelers it had: its labelers share its weight.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def leave_one_out(words: pl.DataFrame) -> pl.DataFrame:
         words: From `words_of_labelers`.
 
     Returns:
-        image_id, group_id, labeler, said, reference, share (of the picture's weight: one over its
-        labelers, so that a tie lessens the picture's weight and not the others' share); sorted by
+        image_id, group_id, labeler, said, reference, share (of the image's weight: one over its
+        labelers, so that a tie lessens the image's weight and not the others' share); sorted by
         image and labeler.
     """
     said = words.filter(pl.col("label").is_in(FILTER_CLASSES)).sort("image_id", "labeler")
@@ -70,7 +70,7 @@ def judge_labelers(
     mask_classes: Sequence[str],
     gate: Gate,
 ) -> dict[str, Judged]:
-    """Labelers and models on the test pictures of several labelers, by name; none without such.
+    """Labelers and models on the test images of several labelers, by name; none without such.
 
     Args:
         agreement: The tables of labeler_agreement.
@@ -98,12 +98,12 @@ def judge_labelers(
     return judged
 
 
-def by_picture(judged: Judged, shares: Floats) -> Judged:
-    """Pictures in place of judgements, of which a picture may have several.
+def by_image(judged: Judged, shares: Floats) -> Judged:
+    """Images in place of judgements, of which an image may have several.
 
     Args:
         judged: A row a judgement; image ids repeat.
-        shares: (N,) of each judgement in its picture's weight.
+        shares: (N,) of each judgement in its image's weight.
     """
     ids, first, place = np.unique(
         np.asarray(judged.image_ids, dtype=str), return_index=True, return_inverse=True
@@ -136,7 +136,7 @@ def _filter_labelers(words: pl.DataFrame, gate: Gate) -> Judged:
             name: values for name, values in found.items() if not name.startswith(_OF_PROBABILITIES)
         }
 
-    return by_picture(Judged(judged.image_ids, judged.groups, score), words["share"].to_numpy())
+    return by_image(Judged(judged.image_ids, judged.groups, score), words["share"].to_numpy())
 
 
 def _filter_beside(asked: pl.DataFrame, gate: Gate) -> Judged:
@@ -150,7 +150,7 @@ def _filter_beside(asked: pl.DataFrame, gate: Gate) -> Judged:
         FILTER_CLASSES,
         passing=passing,
     )
-    return by_picture(judged, asked["share"].to_numpy())
+    return by_image(judged, asked["share"].to_numpy())
 
 
 def _segmenters(told: pl.DataFrame, classes: Sequence[str], *, both_ways: bool) -> Judged:
@@ -165,7 +165,7 @@ def _segmenters(told: pl.DataFrame, classes: Sequence[str], *, both_ways: bool) 
         ids, groups = ids * 2, groups * 2
     _, place = np.unique(np.asarray(ids, dtype=str), return_inverse=True)
     judged = judge_segmenter(ids, groups, counts, classes, boundary=borders)
-    return by_picture(judged, 1 / np.bincount(place)[place])
+    return by_image(judged, 1 / np.bincount(place)[place])
 
 
 def _places(labels: pl.Series) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""How the masks of several labelers of one picture agree, and the segmenter with each of them."""
+"""How the masks of several labelers of one image agree, and the segmenter with each of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from iip_assets.dataset.fingerprints import fingerprint_images
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.values import Files, Skipped
 from iip_assets.images.store import ImageStore
-from iip_assets.inference.segment_rows import segment_pictures
+from iip_assets.inference.segment_rows import segment_images
 from iip_assets.labels.mask_rows import compare_masks
 
 _COUNTS = {"confusion": pl.List(pl.Int64), "boundary": pl.List(pl.Int64)}
@@ -20,14 +20,14 @@ _COUNTS = {"confusion": pl.List(pl.Int64), "boundary": pl.List(pl.Int64)}
 
 @dataclass(frozen=True)
 class Masks:
-    """How pictures and masks are read, and what was computed of them before is found.
+    """How images and masks are read, and what was computed of them before is found.
 
     Attributes:
         store: Where they are.
-        context: Finds what was computed of them before. It is handed on whole: few pictures have
+        context: Finds what was computed of them before. It is handed on whole: few images have
             several labelers, so a plan must not count on all that the data hold.
         n_classes: K, of the masks.
-        max_megapixels: The largest picture that is decoded.
+        max_megapixels: The largest image that is decoded.
         threads: On the processor.
         chunk: Rows that a killed run may lose.
     """
@@ -66,7 +66,7 @@ def drawn_masks(words: pl.DataFrame, masks: Masks) -> pl.DataFrame:
 
 
 def compared_masks(drawn: pl.DataFrame, masks: Masks) -> pl.DataFrame:
-    """Every two usable masks of a picture held against each other.
+    """Every two usable masks of an image held against each other.
 
     Args:
         drawn: From `drawn_masks`.
@@ -102,8 +102,8 @@ def compared_masks(drawn: pl.DataFrame, masks: Masks) -> pl.DataFrame:
     return _with_counts(names, filled.frame)
 
 
-def segmented_pictures(drawn: pl.DataFrame, model: Files | Skipped, masks: Masks) -> pl.DataFrame:
-    """The segmenter's word on those pictures, held against each labeler's mask.
+def segmented_images(drawn: pl.DataFrame, model: Files | Skipped, masks: Masks) -> pl.DataFrame:
+    """The segmenter's word on those images, held against each labeler's mask.
 
     Args:
         drawn: From `drawn_masks`.
@@ -117,7 +117,7 @@ def segmented_pictures(drawn: pl.DataFrame, model: Files | Skipped, masks: Masks
     names = usable.select("image_id", "labeler")
     if isinstance(model, Skipped) or usable.is_empty():
         return _with_counts(names.clear(), None)
-    filled = segment_pictures(
+    filled = segment_images(
         model,
         usable,
         masks.store,
@@ -130,7 +130,7 @@ def segmented_pictures(drawn: pl.DataFrame, model: Files | Skipped, masks: Masks
 
 
 def _of_several(drawn: pl.DataFrame) -> pl.DataFrame:
-    """The usable masks of pictures that have two or more of them."""
+    """The usable masks of images that have two or more of them."""
     usable = drawn.filter(pl.col("why").is_null())
     return usable.filter(pl.len().over("image_id") > 1)
 

@@ -1,4 +1,4 @@
-"""Which words on test pictures are those of several labelers, each given apart from the others."""
+"""Which words on test images are those of several labelers, each given apart from the others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WORDS = {
 
 
 def words_of_labelers(label_rows: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
-    """The words on test pictures of which two or more labelers gave a label, or drew a mask.
+    """The words on test images of which two or more labelers gave a label, or drew a mask.
 
     A labeler's newest word counts, and only a named labeler's: a row without a name may hold what
     several agreed on. Of labels.csv the batch counts whose label (or mask) is in use; what a later
@@ -27,7 +27,7 @@ def words_of_labelers(label_rows: pl.DataFrame, splits: pl.DataFrame) -> pl.Data
         splits: `image_id`, `group_id`, `split`.
 
     Returns:
-        One row a picture and labeler, sorted by both: image_id, group_id, labeler, label (null
+        One row an image and labeler, sorted by both: image_id, group_id, labeler, label (null
         where fewer than two gave one), mask_id (likewise).
     """
     test = splits.filter(pl.col("split") == "test").select("image_id", "group_id")

@@ -22,7 +22,7 @@ Mask = NDArray[np.uint8]
 def compare_masks(
     records: Sequence[dict[str, Any]], *, n_classes: int, store: Store, threads: int = 2
 ) -> list[dict[str, Any]]:
-    """`confusion` (K, K) and `boundary` (K, 4) of two masks of one picture, as JSON text.
+    """`confusion` (K, K) and `boundary` (K, 4) of two masks of one image, as JSON text.
 
     The first mask is taken for the truth; only pixels that both of them label count.
 

@@ -1,4 +1,4 @@
-"""What a model said about pictures whose truth is known, ready to be scored by slice."""
+"""What a model said about images whose truth is known, ready to be scored by slice."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Judged:
-    """Pictures, their groups, and a function that scores them under weights.
+    """Images, their groups, and a function that scores them under weights.
 
     Attributes:
-        image_ids: (N,) of the pictures.
+        image_ids: (N,) of the images.
         groups: (N,) the group of each, drawn whole in the bootstrap.
-        score: Places (n,) of some of the pictures and weights (R, n) to metrics by name, (R,) each.
+        score: Places (n,) of some of the images and weights (R, n) to metrics by name, (R,) each.
     """
 
     image_ids: Sequence[str]
@@ -32,11 +32,11 @@ class Judged:
 
 @dataclass(frozen=True)
 class Scored:
-    """Metrics of some pictures.
+    """Metrics of some images.
 
     Attributes:
         estimates: By metric.
-        n_images: How many pictures.
+        n_images: How many images.
         n_subjects: How many groups they form.
     """
 
@@ -50,7 +50,7 @@ class Passing:
     """What the filter lets pass.
 
     Attributes:
-        scores: (N,) its probability that a picture is usable.
+        scores: (N,) its probability that an image is usable.
         passes: (N,) whether that reaches the threshold.
         gate: Which classes are usable, and what errors cost.
     """
@@ -107,7 +107,7 @@ def score(
     confidence: float,
     seed: int,
 ) -> Scored:
-    """Metrics with intervals of the pictures at `places`; of one subject's there is no interval."""
+    """Metrics with intervals of the images at `places`; of one subject's there is no interval."""
     groups = [judged.groups[place] for place in places]
     n_subjects = len(set(groups))
     # Drawn anew, one subject is always itself: that would claim to be certain.
@@ -129,10 +129,10 @@ def by_slice(
     confidence: float,
     seed: int,
 ) -> list[tuple[str, str, Scored]]:
-    """Axis, slice and metrics: all pictures first, then each slice in order of axis and name.
+    """Axis, slice and metrics: all images first, then each slice in order of axis and name.
 
     Args:
-        judged: The pictures.
+        judged: The images.
         slices: `image_id`, `axis`, `slice`.
         resamples: How many times groups are drawn anew.
         confidence: Of the intervals.
@@ -151,10 +151,10 @@ def by_slice(
 def places_by_slice(
     judged: Judged, slices: pl.DataFrame
 ) -> list[tuple[str, str, NDArray[np.int64]]]:
-    """Axis, slice and places (n,) of its pictures: all first, then in order of axis and name.
+    """Axis, slice and places (n,) of its images: all first, then in order of axis and name.
 
     Args:
-        judged: The pictures.
+        judged: The images.
         slices: `image_id`, `axis`, `slice`.
     """
     place_of = {image_id: place for place, image_id in enumerate(judged.image_ids)}

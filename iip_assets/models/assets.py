@@ -31,21 +31,21 @@ def filter_examples(
     image_embeddings: pl.DataFrame,
     rebalanced_training_set: pl.DataFrame | Skipped,
 ) -> pl.DataFrame:
-    """What the filter learns from: embedding, label, split and weight of the labelled pictures.
+    """What the filter learns from: embedding, label, split and weight of the labelled images.
 
     While this table stands, the filter is not trained again.
     """
-    from iip_assets.models.examples import labelled_pictures, with_weights
+    from iip_assets.models.examples import labelled_images, with_weights
 
     return with_weights(
-        labelled_pictures(raw_dataset["images"], data_splits, image_embeddings),
+        labelled_images(raw_dataset["images"], data_splits, image_embeddings),
         rebalanced_training_set,
     )
 
 
 @describe(filter_examples)
 def describe_filter_examples(filter_examples: pl.DataFrame) -> dict[str, MetadataValue]:
-    """How many pictures the filter learns from, by split."""
+    """How many images the filter learns from, by split."""
     from iip_assets.models.summaries import counts_by_split
 
     return {"rows": filter_examples.height, "splits": counts_by_split(filter_examples)}
@@ -57,7 +57,7 @@ def segmenter_examples(
     data_splits: pl.DataFrame,
     rebalanced_training_set: pl.DataFrame | Skipped,
 ) -> pl.DataFrame:
-    """What the segmenter learns from: mask, split and weight of the pictures with a valid mask.
+    """What the segmenter learns from: mask, split and weight of the images with a valid mask.
 
     While this table stands, the segmenter is not trained again.
     """
@@ -68,7 +68,7 @@ def segmenter_examples(
 
 @describe(segmenter_examples)
 def describe_segmenter_examples(segmenter_examples: pl.DataFrame) -> dict[str, MetadataValue]:
-    """How many pictures the segmenter learns from, by split."""
+    """How many images the segmenter learns from, by split."""
     from iip_assets.models.summaries import counts_by_split
 
     return {"rows": segmenter_examples.height, "splits": counts_by_split(segmenter_examples)}
@@ -86,11 +86,11 @@ def iris_filter_model(
     tracking: Tracking,
     context: AssetContext,
 ) -> Noted[Files] | Skipped:
-    """The filter: tells full, partial and none apart, from a picture's embedding or its pixels.
+    """The filter: tells full, partial and none apart, from an image's embedding or its pixels.
 
-    Trained on the rebalanced training pictures, calibrated and stopped on the validation pictures.
+    Trained on the rebalanced training images, calibrated and stopped on the validation images.
     """
-    from iip_assets.images.image_reader import picture_reader
+    from iip_assets.images.image_reader import image_reader
     from iip_assets.models.examples import weights_of
     from iip_assets.models.filter import build_filter, recipe_of, why_not
     from iip_assets.models.teacher import teacher_files
@@ -100,7 +100,7 @@ def iris_filter_model(
     reason = why_not(filter_examples)
     if reason is not None:
         return Skipped(reason)
-    load = picture_reader(context.root, filter_examples["image_id"], max_megapixels)
+    load = image_reader(context.root, filter_examples["image_id"], max_megapixels)
     machine = machine_of(compute, training)
     with tracked_training(
         context, machine, tracking, name="filter", config=recipe.model_dump()
@@ -133,10 +133,10 @@ def describe_iris_filter_model(
 
 @asset_check(iris_filter_model)
 def filter_classes_in_splits(iris_filter_model: Files, notes: Mapping[str, Any]) -> CheckResult:
-    """Every split has pictures of every class."""
+    """Every split has images of every class."""
     from iip_assets.models.summaries import card_facts, classes_check
 
-    return classes_check(notes["pictures"], card_facts(iris_filter_model)["classes"])
+    return classes_check(notes["images"], card_facts(iris_filter_model)["classes"])
 
 
 @asset_check(iris_filter_model, name=STARTS_SOUND)
@@ -205,10 +205,10 @@ def describe_segmentation_model(
 
 @asset_check(segmentation_model)
 def mask_classes_in_splits(segmentation_model: Files, notes: Mapping[str, Any]) -> CheckResult:
-    """Every split has pictures of every mask class."""
+    """Every split has images of every mask class."""
     from iip_assets.models.summaries import card_facts, classes_check
 
-    return classes_check(notes["pictures_by_class"], card_facts(segmentation_model)["classes"])
+    return classes_check(notes["images_by_class"], card_facts(segmentation_model)["classes"])
 
 
 @asset_check(segmentation_model, name=STARTS_SOUND)

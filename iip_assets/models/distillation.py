@@ -21,7 +21,7 @@ class Lesson:
 
     Attributes:
         network: The teacher, (B, 3, H, W) to (B, K, H, W) logits.
-        frame: Its input: training pictures come in it, so that it sees as well as it can.
+        frame: Its input: training images come in it, so that it sees as well as it can.
         shrink: How many times smaller the student's input is, in each direction.
         share: Of the loss that the teacher's probabilities have; the masks have the rest.
     """
@@ -32,14 +32,14 @@ class Lesson:
     share: float
 
     def hear(self, images: Tensor) -> Tensor:
-        """What the teacher says of pictures in its frame: (B, K, h, w) softened probabilities."""
+        """What the teacher says of images in its frame: (B, K, h, w) softened probabilities."""
         with torch.inference_mode():
             network = self.network.to(images.device)
             said = (network(images).float() / _TEMPERATURE).softmax(1)
         return functional.avg_pool2d(said.clone(), self.shrink)
 
     def shrunk(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures (B, 3, H, W) and masks (B, H, W) at the student's size."""
+        """Images (B, 3, H, W) and masks (B, H, W) at the student's size."""
         middle = self.shrink // 2
         small = functional.avg_pool2d(images, self.shrink)
         return small, masks[:, middle :: self.shrink, middle :: self.shrink]

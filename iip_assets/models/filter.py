@@ -27,7 +27,7 @@ from iip_assets.models.filter_head import (
     weighted_loss,
 )
 from iip_assets.models.filter_network import (
-    LabelledPictures,
+    LabelledImages,
     build_classifier,
     network_logits,
     network_onnx,
@@ -39,10 +39,10 @@ from iip_assets.settings import FilterSettings, TrainingSettings
 from iip_assets.training.preflight import Checks, is_wanted, look_at_start, tell_absent
 from iip_assets.training.trainer import Around, Schedule, Trained
 
-LEAST_PICTURES = 10
-"""Fewer labelled training pictures than this train no filter."""
+LEAST_IMAGES = 10
+"""Fewer labelled training images than this train no filter."""
 
-LoadPicture = Callable[[str], NDArray[np.uint8]]
+LoadImage = Callable[[str], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -93,42 +93,40 @@ def network_schedule(settings: FilterSettings) -> Schedule:
     )
 
 
-def why_not(pictures: pl.DataFrame) -> str | None:
-    """Why these pictures train no filter, or None if they do."""
-    labels = pictures.filter(pl.col("split") == "train")["label"]
+def why_not(images: pl.DataFrame) -> str | None:
+    """Why these images train no filter, or None if they do."""
+    labels = images.filter(pl.col("split") == "train")["label"]
     if labels.is_empty():
-        return "no training picture has a label of full, partial or none"
+        return "no training image has a label of full, partial or none"
     if labels.n_unique() < 2:
-        return (
-            f"all {labels.len()} labelled training pictures are {labels[0]!r}; two words at least"
-        )
-    if labels.len() < LEAST_PICTURES:
-        return f"only {labels.len()} training pictures have a label; {LEAST_PICTURES} at least"
+        return f"all {labels.len()} labelled training images are {labels[0]!r}; two words at least"
+    if labels.len() < LEAST_IMAGES:
+        return f"only {labels.len()} training images have a label; {LEAST_IMAGES} at least"
     return None
 
 
 def build_filter(
-    pictures: pl.DataFrame,
+    images: pl.DataFrame,
     weights: Mapping[str, float],
     backbone: Mapping[str, bytes],
     recipe: FilterRecipe,
     *,
-    load: LoadPicture,
+    load: LoadImage,
     around: Around,
     teacher: Mapping[str, bytes] | None = None,
 ) -> Noted[Files]:
     """The filter's files, and how its training went.
 
-    `filter.onnx` goes from standardised pictures to probabilities, `filter_head.onnx` (of a trained
+    `filter.onnx` goes from standardised images to probabilities, `filter_head.onnx` (of a trained
     head alone) from embeddings to probabilities, `filter.safetensors` holds the weights that were
     trained, `card.json` says what whoever runs it must know, and nothing that was measured.
 
     Args:
-        pictures: From `examples.labelled_pictures`.
-        weights: What a training picture counts, by image id; 1 where it is not named.
+        images: From `examples.labelled_images`.
+        weights: What a training image counts, by image id; 1 where it is not named.
         backbone: The backbone's files.
         recipe: How to train.
-        load: Reads a picture (H, W, 3) by its id; asked only where a whole network is trained.
+        load: Reads an image (H, W, 3) by its id; asked only where a whole network is trained.
         around: Where to train, watched by whom.
         teacher: The files of a filter that a whole network learns from beside the labels.
 
@@ -136,13 +134,13 @@ def build_filter(
         CannotLearnError: A check before a long training failed.
         UnfitTeacherError: The teacher cannot teach it.
     """
-    dimensions = len(pictures["embedding"][0])
+    dimensions = len(images["embedding"][0])
     training, validation = (
-        examples_of(pictures.filter(pl.col("split") == split), weights, dimensions)
+        examples_of(images.filter(pl.col("split") == split), weights, dimensions)
         for split in ("train", "validation")
     )
     facts = _backbone_facts(backbone)
-    counts = _counts(pictures)
+    counts = _counts(images)
     tell_absent(counts, FILTER_CLASSES, say=around.say)
     if recipe.train == "head":
         built = _head((training, validation), backbone, recipe, around=around)
@@ -151,7 +149,7 @@ def build_filter(
         if recipe.network not in ("", facts["backbone"]):
             facts |= {"backbone": recipe.network, "weights_sha256": ""}
         built = _network(
-            pictures,
+            images,
             (training, validation),
             backbone,
             recipe,
@@ -162,7 +160,7 @@ def build_filter(
     card = {**facts, "classes": list(FILTER_CLASSES), "temperature": built.temperature}
     parts = built.files | {"card.json": json.dumps(card, indent=2, sort_keys=True).encode()}
     notes: dict[str, Any] = {
-        "pictures": counts,
+        "images": counts,
         "settings": _facts(recipe),
         "start": built.start,
         "history": list(built.trained.history),
@@ -220,12 +218,12 @@ def _head(
 
 
 def _network(
-    pictures: pl.DataFrame,
+    images: pl.DataFrame,
     examples: tuple[Examples, Examples],
     backbone: Mapping[str, bytes],
     recipe: FilterRecipe,
     *,
-    load: LoadPicture,
+    load: LoadImage,
     around: Around,
     teacher: Mapping[str, bytes] | None,
 ) -> _Built:
@@ -235,8 +233,8 @@ def _network(
     card = json.loads(backbone["card.json"])
     frame = Frame.of_card({**card, "input_width": recipe.width, "input_height": recipe.height})
 
-    def part(split: str, examples: Examples) -> LabelledPictures:
-        rows = pictures.filter(pl.col("split") == split)
+    def part(split: str, examples: Examples) -> LabelledImages:
+        rows = images.filter(pl.col("split") == split)
         ids = rows["image_id"].to_list()
         truth: NDArray[np.int64] | NDArray[np.float32] = examples.classes
         if teacher is not None and split == "train":
@@ -245,11 +243,11 @@ def _network(
                 examples.classes,
                 teacher,
                 backbone=card,
-                load_picture=load,
+                load_image=load,
                 share=recipe.teacher_share,
                 threads=around.machine.threads,
             )
-        return LabelledPictures(
+        return LabelledImages(
             lambda place: load(ids[place]),
             truth,
             class_balanced(examples, classes),
@@ -298,14 +296,14 @@ def _network(
     return _Built(files, temperature, trained, start)
 
 
-def examples_of(pictures: pl.DataFrame, weights: Mapping[str, float], dimensions: int) -> Examples:
-    """What the head is trained on, of `labelled_pictures`; a picture not in `weights` counts 1."""
+def examples_of(images: pl.DataFrame, weights: Mapping[str, float], dimensions: int) -> Examples:
+    """What the head is trained on, of `labelled_images`; an image not in `weights` counts 1."""
     place = {name: index for index, name in enumerate(FILTER_CLASSES)}
-    vectors = pictures["embedding"].to_list()
+    vectors = images["embedding"].to_list()
     return Examples(
         embeddings=np.array(vectors, dtype=np.float32).reshape(len(vectors), dimensions),
-        classes=np.array([place[label] for label in pictures["label"]], dtype=np.int64),
-        weights=np.array([weights.get(one, 1.0) for one in pictures["image_id"]], dtype=np.float64),
+        classes=np.array([place[label] for label in images["label"]], dtype=np.int64),
+        weights=np.array([weights.get(one, 1.0) for one in images["image_id"]], dtype=np.float64),
     )
 
 
@@ -314,14 +312,14 @@ def _saved(state: Mapping[str, torch.Tensor], temperature: float) -> bytes:
 
 
 def _backbone_facts(backbone: Mapping[str, bytes]) -> dict[str, Any]:
-    """What whoever feeds pictures to `filter.onnx` must know."""
+    """What whoever feeds images to `filter.onnx` must know."""
     card = json.loads(backbone["card.json"])
     names = ("model", "weights_sha256", "input_width", "input_height", "mean", "std")
     return {name if name != "model" else "backbone": card[name] for name in names}
 
 
-def _counts(pictures: pl.DataFrame) -> dict[str, dict[str, int]]:
-    counts = pictures.group_by("split", "label").len().sort("split", "label")
+def _counts(images: pl.DataFrame) -> dict[str, dict[str, int]]:
+    counts = images.group_by("split", "label").len().sort("split", "label")
     table: dict[str, dict[str, int]] = {}
     for split, label, count in counts.iter_rows():
         table.setdefault(split, {})[label] = count

@@ -18,23 +18,23 @@ _MAKES_EMBEDDINGS = ("weights_sha256", "input_width", "input_height")
 
 
 def softened_truth(
-    pictures: pl.DataFrame,
+    images: pl.DataFrame,
     classes: NDArray[np.int64],
     teacher: Mapping[str, bytes],
     *,
     backbone: Mapping[str, Any],
-    load_picture: Callable[[str], NDArray[np.uint8]],
+    load_image: Callable[[str], NDArray[np.uint8]],
     share: float,
     threads: int,
 ) -> NDArray[np.float32]:
     """(N, K) shares of classes: the labels', and the word of a trained filter.
 
     Args:
-        pictures: (N) `image_id` and `embedding`.
+        images: (N) `image_id` and `embedding`.
         classes: (N,) the labels.
         teacher: The filter's files.
         backbone: Facts of the backbone that made the embeddings: weights and input size.
-        load_picture: Reads a picture (H, W, 3) by its id.
+        load_image: Reads an image (H, W, 3) by its id.
         share: That the teacher's word has.
         threads: On the processor.
 
@@ -51,5 +51,5 @@ def softened_truth(
                 "the teacher is a head on other embeddings: of another backbone, or of another "
                 "embeddings.width or height; choose another filter.teacher"
             )
-    said = probabilities_of(pictures, teacher, load_picture=load_picture, threads=threads)
+    said = probabilities_of(images, teacher, load_image=load_image, threads=threads)
     return ((1 - share) * told + share * said).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Pictures with masks as training examples, in memory where they fit."""
+"""Images with masks as training examples, in memory where they fit."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from iip_assets.models.augment import augment
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
-# Beyond this, pictures are decoded anew in every epoch.
+# Beyond this, images are decoded anew in every epoch.
 _MEMORY_BYTES = 1024 * 1024 * 1024
 
 
-# Of the training pictures that are looked at closely, where the network looks twice.
+# Of the training images that are looked at closely, where the network looks twice.
 _CLOSE_SHARE = 0.7
 
 
-class MaskedPictures(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Examples: picture (3, H, W), mask (H, W) and what the picture counts, a scalar.
+class MaskedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Examples: image (3, H, W), mask (H, W) and what the image counts, a scalar.
 
     What augmentation draws depends on the seed, the epoch and the place alone: not on the order of
     access, on the process, nor on what was drawn before.
@@ -43,7 +43,7 @@ class MaskedPictures(Dataset[tuple[Tensor, Tensor, Tensor]]):
         augmented: bool = True,
         eye: Sequence[int] = (),
     ) -> None:
-        """Examples from `load`, which gives picture (H, W, 3) and mask (H, W) by place.
+        """Examples from `load`, which gives image (H, W, 3) and mask (H, W) by place.
 
         Args:
             load: Reads one; called from several threads.
@@ -87,7 +87,7 @@ class MaskedPictures(Dataset[tuple[Tensor, Tensor, Tensor]]):
         )
 
     def fitted(self, place: int) -> Pair:
-        """Picture and mask in the frame, not augmented."""
+        """Image and mask in the frame, not augmented."""
         return self._kept[place] if self._kept is not None else self._fitted(place)
 
     def fitted_masks(self) -> Iterator[NDArray[np.uint8]]:
@@ -113,6 +113,6 @@ class MaskedPictures(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 def _fits_memory(image: NDArray[np.uint8], count: int) -> bool:
-    """Whether that many pictures with masks, of about this one's size, are kept."""
+    """Whether that many images with masks, of about this one's size, are kept."""
     height, width = image.shape[:2]
     return int(height * width * 4 * count) <= _MEMORY_BYTES

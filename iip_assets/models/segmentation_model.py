@@ -21,7 +21,7 @@ from iip_assets.inference.preprocess import Frame
 from iip_assets.inference.segment_rows import read_pair
 from iip_assets.inference.segmentation import eye_classes, prior_png
 from iip_assets.models.losses import segmentation_loss
-from iip_assets.models.masked_images import MaskedPictures
+from iip_assets.models.masked_images import MaskedImages
 from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter
 from iip_assets.models.segmenter_teacher import lesson_of
 from iip_assets.settings import SegmenterSettings, TrainingSettings
@@ -30,8 +30,8 @@ from iip_assets.training.trainer import Around, Schedule
 
 _WEIGHT_DECAY = 0.01
 
-LEAST_PICTURES = 8
-"""Fewer masked training pictures than this train no segmenter."""
+LEAST_IMAGES = 8
+"""Fewer masked training images than this train no segmenter."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,14 @@ def recipe_of(
 
 
 def why_not(rows: pl.DataFrame, classes: Sequence[str]) -> str | None:
-    """Why these pictures train no segmenter, or None if they do."""
+    """Why these images train no segmenter, or None if they do."""
     if len(classes) < 2:
         return f"dataset.mask_classes names {len(classes)} class; a segmenter needs two at least"
     count = rows.filter(pl.col("split") == "train").height
     if not count:
-        return "no training picture has a mask"
-    if count < LEAST_PICTURES:
-        return f"only {count} training pictures have a mask; {LEAST_PICTURES} at least"
+        return "no training image has a mask"
+    if count < LEAST_IMAGES:
+        return f"only {count} training images have a mask; {LEAST_IMAGES} at least"
     return None
 
 
@@ -102,14 +102,14 @@ def build_segmenter(
 ) -> Noted[Files]:
     """The segmenter's files, and how its training went.
 
-    `segmenter.onnx` goes from standardised pictures in the frame to logits, `segmenter.safetensors`
+    `segmenter.onnx` goes from standardised images in the frame to logits, `segmenter.safetensors`
     holds the weights, `prior.png` the commonest class by place, `card.json` says what whoever runs
     it must know, and nothing that was measured.
 
     Args:
         rows: From `examples.masked_rows`.
-        weights: What a training picture counts, by image id; 1 where it is not named.
-        store: Where the pictures are.
+        weights: What a training image counts, by image id; 1 where it is not named.
+        store: Where the images are.
         recipe: How to build and train.
         around: Where to train, watched by whom.
         teacher: The files of a segmenter that this one learns from beside the masks.
@@ -124,9 +124,9 @@ def build_segmenter(
 
     eye = eye_classes(recipe.classes) if recipe.looks_twice else ()
 
-    def examples_of(split: str, frame: Frame = frame) -> MaskedPictures:
+    def examples_of(split: str, frame: Frame = frame) -> MaskedImages:
         part = rows.filter(pl.col("split") == split).to_dicts()
-        return MaskedPictures(
+        return MaskedImages(
             Pairs(store, part, classes, recipe.max_megapixels),
             frame=frame,
             weights=[weights.get(row["image_id"], 1.0) for row in part],
@@ -138,7 +138,7 @@ def build_segmenter(
 
     examples, held_out, test = (examples_of(split) for split in ("train", "validation", "test"))
     counts = {
-        split: pictures_by_class(part.fitted_masks(), recipe.classes)
+        split: images_by_class(part.fitted_masks(), recipe.classes)
         for split, part in (("train", examples), ("validation", held_out), ("test", test))
     }
     tell_absent(counts, recipe.classes, say=around.say)
@@ -187,8 +187,8 @@ def build_segmenter(
         "card.json": json.dumps(card, indent=2, sort_keys=True).encode(),
     }
     notes: dict[str, Any] = {
-        "pictures": dict(rows.group_by("split").len().sort("split").iter_rows()),
-        "pictures_by_class": counts,
+        "images": dict(rows.group_by("split").len().sort("split").iter_rows()),
+        "images_by_class": counts,
         "settings": asdict(recipe.schedule),
         "start": start,
         "history": list(trained.history),
@@ -200,7 +200,7 @@ def build_segmenter(
 
 @dataclass(frozen=True)
 class Pairs:
-    """Picture (H, W, 3) and mask (H, W) by place; survives pickling, for other processes."""
+    """Image (H, W, 3) and mask (H, W) by place; survives pickling, for other processes."""
 
     store: Reader
     rows: Sequence[dict[str, Any]]
@@ -221,7 +221,7 @@ class Pairs:
         )
 
 
-def pictures_by_class(masks: Iterable[NDArray[np.uint8]], classes: Sequence[str]) -> dict[str, int]:
+def images_by_class(masks: Iterable[NDArray[np.uint8]], classes: Sequence[str]) -> dict[str, int]:
     """In how many masks (H, W) each class occurs."""
     counts = np.zeros(256, np.int64)
     for mask in masks:
@@ -230,7 +230,7 @@ def pictures_by_class(masks: Iterable[NDArray[np.uint8]], classes: Sequence[str]
 
 
 def _start(
-    network: torch.nn.Module, examples: MaskedPictures, recipe: SegmenterRecipe, *, threads: int
+    network: torch.nn.Module, examples: MaskedImages, recipe: SegmenterRecipe, *, threads: int
 ) -> dict[str, float] | None:
     """What was seen before the training, if it is long enough to look."""
     schedule = recipe.schedule

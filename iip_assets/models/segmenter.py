@@ -1,4 +1,4 @@
-"""The segmenter: a U-Net on a timm encoder, from masked pictures to weights."""
+"""The segmenter: a U-Net on a timm encoder, from masked images to weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from iip_assets.embeddings.weights import PACKAGED_MODEL, packaged_weights
 from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.models.distillation import Lesson
 from iip_assets.models.losses import segmentation_loss
-from iip_assets.models.masked_images import MaskedPictures
+from iip_assets.models.masked_images import MaskedImages
 from iip_assets.training.epoch_order import EpochOrder, in_order
 from iip_assets.training.shared_norm import shared_norm
 from iip_assets.training.trainer import (
@@ -76,8 +76,8 @@ def has_packaged_weights(encoder: str) -> bool:
 
 def train_segmenter(
     network: torch.nn.Module,
-    examples: MaskedPictures,
-    validation: MaskedPictures | None,
+    examples: MaskedImages,
+    validation: MaskedImages | None,
     schedule: Schedule,
     *,
     around: Around,
@@ -87,8 +87,8 @@ def train_segmenter(
 
     Args:
         network: From `build_network`.
-        examples: Pictures to learn from.
-        validation: Pictures, not augmented, by whose mean IoU the best epoch is told; without them
+        examples: Images to learn from.
+        validation: Images, not augmented, by whose mean IoU the best epoch is told; without them
             the last one counts.
         schedule: How long and how fast.
         around: Where, watched by whom.
@@ -107,8 +107,8 @@ def train_segmenter(
 
 def _train(
     network: torch.nn.Module,
-    examples: MaskedPictures,
-    validation: MaskedPictures | None,
+    examples: MaskedImages,
+    validation: MaskedImages | None,
     *,
     schedule: Schedule,
     lesson: Lesson | None,

@@ -13,7 +13,7 @@ from iip_assets.training.preflight_words import Start, absent_in_words
 
 
 def counts_by_split(examples: pl.DataFrame) -> Rows:
-    """Pictures and groups of each split."""
+    """Images and groups of each split."""
     counted = examples.group_by("split").agg(
         images=pl.len().cast(pl.Int64), groups=pl.col("group_id").n_unique().cast(pl.Int64)
     )

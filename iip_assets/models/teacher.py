@@ -1,7 +1,7 @@
 """A teacher: a trained model whose probabilities another one learns beside the labels.
 
 Hinton, Vinyals and Dean (2015): what a teacher holds possible says more than the one right word,
-so that a small network learns more of the same pictures.
+so that a small network learns more of the same images.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What W&B shows of a model: its training as it goes on, and its validation pictures at the end.
+"""What W&B shows of a model: its training as it goes on, and its validation images at the end.
 
 Nothing here changes a model, so this module is in nobody's code key (`graph.FRAMEWORK`).
 """
@@ -20,7 +20,7 @@ from iip_assets.inference.segment_rows import read_pair, segment_chunk
 from iip_assets.inference.segmentation import Segmenter
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import Judged, judge_filter, judge_segmenter, score
-from iip_assets.models.filter import LoadPicture, examples_of
+from iip_assets.models.filter import LoadImage, examples_of
 from iip_assets.settings import TrackingSettings
 from iip_assets.training.tracking import log_segmentations, log_validation, tracked
 from iip_assets.training.trainer import Around, Machine
@@ -55,20 +55,20 @@ def tracked_training(
 
 
 def log_filter(
-    around: Around, files: Mapping[str, bytes], examples: pl.DataFrame, *, load: LoadPicture
+    around: Around, files: Mapping[str, bytes], examples: pl.DataFrame, *, load: LoadImage
 ) -> None:
-    """The filter's metrics on its validation pictures, where its training has a run.
+    """The filter's metrics on its validation images, where its training has a run.
 
     Args:
         around: What the training had around it.
         files: The filter's.
-        examples: From `examples.labelled_pictures`.
-        load: Reads a picture (H, W, 3) by its id; asked only of a whole network.
+        examples: From `examples.labelled_images`.
+        load: Reads an image (H, W, 3) by its id; asked only of a whole network.
     """
     held_out = examples.filter(pl.col("split") == "validation")
     if around.logger is None or held_out.is_empty():
         return
-    said = probabilities_of(held_out, files, load_picture=load, threads=around.machine.threads)
+    said = probabilities_of(held_out, files, load_image=load, threads=around.machine.threads)
     judged = judge_filter(
         held_out["image_id"].to_list(),
         held_out["group_id"].to_list(),
@@ -87,14 +87,14 @@ def log_segmenter(
     *,
     max_megapixels: float,
 ) -> None:
-    """The segmenter's metrics on its validation pictures and some masks, where there is a run.
+    """The segmenter's metrics on its validation images and some masks, where there is a run.
 
     Args:
         around: What the training had around it.
         files: The segmenter's.
         examples: From `examples.masked_rows`.
-        store: Where the pictures are.
-        max_megapixels: The largest picture that is decoded.
+        store: Where the images are.
+        max_megapixels: The largest image that is decoded.
     """
     held_out = examples.filter(pl.col("split") == "validation")
     if around.logger is None or held_out.is_empty():

@@ -1,4 +1,4 @@
-"""Two states' models on the test pictures that both have: the difference that tells."""
+"""Two states' models on the test images that both have: the difference that tells."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from iip_assets.settings import EvaluationSettings
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a state's models said of its held-out pictures.
+    """What a state's models said of its held-out images.
 
     Attributes:
         predictions: The asset.
@@ -32,11 +32,11 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Common:
-    """A model's metrics on pictures that both states test it on.
+    """A model's metrics on images that both states test it on.
 
     Attributes:
-        images: How many pictures.
-        subjects: How many groups of pictures that belong together.
+        images: How many images.
+        subjects: How many groups of images that belong together.
         differences: Later minus earlier, by metric, with the paired interval.
     """
 
@@ -52,9 +52,9 @@ def compare_common(
     mask_classes: Sequence[str],
     judgement: EvaluationSettings,
 ) -> dict[str, Common]:
-    """By model, what both states' versions of it are worth on the test pictures of both.
+    """By model, what both states' versions of it are worth on the test images of both.
 
-    Truth is that of the later state, for both. Pictures whose mask differs are left out for the
+    Truth is that of the later state, for both. Images whose mask differs are left out for the
     segmenter: how the earlier one would do on the later mask was not recorded.
 
     Args:

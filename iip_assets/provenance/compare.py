@@ -43,7 +43,7 @@ class MetricRow:
         metric: Its name in metrics.json.
         before: Its value in the first state, with its interval where there is one.
         after: Likewise in the second.
-        common: Second minus first on the test pictures of both, with the paired interval.
+        common: Second minus first on the test images of both, with the paired interval.
         verdict: For models: whether the second is better beyond what chance explains. By the paired
             interval where there is one, else by the first state's own interval.
         changed: What changed underneath, in words.
@@ -59,7 +59,7 @@ class MetricRow:
 
     @property
     def difference(self) -> float | None:
-        """Second minus first, each on its own test pictures."""
+        """Second minus first, each on its own test images."""
         if self.before.value is None or self.after.value is None:
             return None
         return self.after.value - self.before.value
@@ -75,8 +75,8 @@ class Comparison:
         rows: Their headline numbers.
         causes: By group of numbers, what changed underneath.
         data: What differs in the data, if both are known and it does.
-        common: By model, how the test pictures of both fared.
-        tested: By model, test pictures of the first and of the second state.
+        common: By model, how the test images of both fared.
+        tested: By model, test images of the first and of the second state.
     """
 
     before: Side
@@ -106,7 +106,7 @@ def compare(project: Project, before: str, after: str) -> Comparison:
         main = MAIN_METRIC.get(group)
         for metric in sorted(was.keys() | is_now.keys(), key=lambda name: (name != main, name)):
             if metric == "images" and group in ("filter", "segmenter"):
-                continue  # how many pictures were tested is told beside the table
+                continue  # how many images were tested is told beside the table
             nothing = Estimate(None, None, None)
             shared = common.get(group)
             paired = shared.differences.get(metric) if shared else None
@@ -148,7 +148,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
             }
             for row in found.rows
         ],
-        "test_pictures": {
+        "test_images": {
             model: {
                 "before": counts[0],
                 "after": counts[1],
@@ -274,9 +274,9 @@ def _words(causes: Causes, data: DataChanges | None) -> tuple[str, ...]:
         return ("only the seed",)
     words = []
     if causes.sources:
-        pictures = data is None or bool(data.batches)
+        images = data is None or bool(data.batches)
         labels = data is not None and bool(data.labels or data.masks or data.facts)
-        words += ["data"] if pictures or not labels else []
+        words += ["data"] if images or not labels else []
         words += ["labels"] if labels else []
     words += ["code"] if causes.code else []
     words += ["settings"] if causes.settings else []

@@ -1,4 +1,4 @@
-"""What two versions of the data differ in: pictures by batch, and what is said of the others."""
+"""What two versions of the data differ in: images by batch, and what is said of the others."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from iip_assets.dataset.layout import batch_of
 
 @dataclass(frozen=True)
 class BatchChange:
-    """A batch whose pictures differ.
+    """A batch whose images differ.
 
     Attributes:
-        batch: Its name; "" for pictures outside `batches/`.
+        batch: Its name; "" for images outside `batches/`.
         change: `added` and `removed`: it is there in one version alone.
-        images: Its pictures in the later version.
-        images_added: Pictures that the earlier version does not have in any batch.
-        images_removed: Pictures that the later one has no more.
+        images: Its images in the later version.
+        images_added: Images that the earlier version does not have in any batch.
+        images_removed: Images that the later one has no more.
     """
 
     batch: str
@@ -44,12 +44,12 @@ class DataChanges:
     """What differs.
 
     Attributes:
-        images_before: Pictures of the earlier version.
-        images_after: Pictures of the later one.
-        batches: Batches whose pictures differ.
-        labels: Labels that differ, of pictures in both.
-        masks: Pictures in both whose mask differs.
-        facts: Pictures in both of which a fact differs, such as the age.
+        images_before: Images of the earlier version.
+        images_after: Images of the later one.
+        batches: Batches whose images differ.
+        labels: Labels that differ, of images in both.
+        masks: Images in both whose mask differs.
+        facts: Images in both of which a fact differs, such as the age.
     """
 
     images_before: int

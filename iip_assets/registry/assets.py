@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from iip_assets.registry.registry_state import RegistryState
 
-# Pictures that a killed run may have to look at again.
+# Images that a killed run may have to look at again.
 _CHUNK = 128
 
 model_registry = Source(
@@ -55,7 +55,7 @@ def model_versions(
     model_registry: RegistryState,
     iris_filter_model: Files | Skipped,
     segmentation_model: Files | Skipped,
-    held_out_pictures: pl.DataFrame,
+    held_out_images: pl.DataFrame,
     raw_dataset: dict[str, pl.DataFrame],
     data_splits: pl.DataFrame,
     lighting_stats: pl.DataFrame,
@@ -69,20 +69,20 @@ def model_versions(
     threads: Threads,
     context: AssetContext,
 ) -> Noted[dict[str, pl.DataFrame]]:
-    """Every version of both models on the same test pictures, and the promotion gate's word.
+    """Every version of both models on the same test images, and the promotion gate's word.
 
-    A picture counts only if no version was trained or chosen on it.
+    An image counts only if no version was trained or chosen on it.
     """
     from iip_assets.dataset.slices import slice_table
     from iip_assets.embeddings.device import core_count
     from iip_assets.images.store import ImageStore
     from iip_assets.registry.contenders import tables_of
     from iip_assets.registry.gate import rules_of
-    from iip_assets.registry.version_comparison import Pictures, compare_model
+    from iip_assets.registry.version_comparison import Images, compare_model
 
     store = ImageStore.open(context.root)
-    pictures = Pictures(
-        held_out_pictures.join(data_splits.select("image_id", "group_id"), on="image_id"),
+    images = Images(
+        held_out_images.join(data_splits.select("image_id", "group_id"), on="image_id"),
         slice_table(
             raw_dataset["images"],
             age_bands=age_bands,
@@ -98,7 +98,7 @@ def model_versions(
             model,
             model_registry,
             present,
-            pictures,
+            images,
             asked,
             classes=classes,
             fill=context.fill,
@@ -132,7 +132,7 @@ def describe_model_versions(
         "gate": Rows(gate_summary(model_versions["gate"])),
         "left_out": Rows(notes["left_out"]),
         "history_plot": figure_markdown(
-            history_figure(history), "every version on the same test pictures"
+            history_figure(history), "every version on the same test images"
         ),
     }
 

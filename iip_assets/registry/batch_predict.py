@@ -1,6 +1,6 @@
-"""Both models on files of one's own: a verdict a picture, masks of those that pass.
+"""Both models on files of one's own: a verdict an image, masks of those that pass.
 
-A run that was stopped goes on: a picture of which the table has a row by these very models and
+A run that was stopped goes on: an image of which the table has a row by these very models and
 this very threshold, and whose bytes are what they were, is not looked at again. A mask stands in
 the folder for no other row than its own.
 """
@@ -32,7 +32,7 @@ MASKS = "masks"
 SHEET = "contact_sheet.png"
 
 QUALITY = ("iris_visibility", "iris_sclera_contrast", "pupil_ratio", "iris_radius_px", "sharpness")
-"""Measures of the picture and of the eye under its predicted mask."""
+"""Measures of the image and of the eye under its predicted mask."""
 
 SCHEMA = {
     "path": pl.String(),
@@ -50,7 +50,7 @@ SCHEMA = {
     "error": pl.String(),
 }
 
-# Pictures between two writings of the table: what a killed run loses.
+# Images between two writings of the table: what a killed run loses.
 _CHUNK = 64
 # After the point, in the table.
 _DIGITS = 6
@@ -59,7 +59,7 @@ _BATCH = 8
 
 @dataclass(frozen=True)
 class Found:
-    """A picture file.
+    """An image file.
 
     Attributes:
         path: Where it is.
@@ -84,9 +84,9 @@ class Predictor:
         """Opens them.
 
         Args:
-            the_filter: Without it every picture passes.
+            the_filter: Without it every image passes.
             segmenter: Without it there are no masks.
-            max_megapixels: The largest picture that is decoded.
+            max_megapixels: The largest image that is decoded.
             threads: On the processor.
         """
         self._filter = FilterFromPixels(the_filter.files, threads=threads) if the_filter else None
@@ -103,7 +103,7 @@ class Predictor:
         self.classes: tuple[str, ...] = self._segmenter.classes if self._segmenter else ()
 
     def predict(self, found: Sequence[Found], out: Path) -> list[dict[str, Any]]:
-        """A row a picture; masks are written into the folder `out`."""
+        """A row an image; masks are written into the folder `out`."""
         rows: list[dict[str, Any]] = []
         images: list[tuple[dict[str, Any], NDArray[np.uint8]]] = []
         for one in found:
@@ -146,20 +146,20 @@ class Predictor:
 
 
 def mask_name(name: str) -> str:
-    """Where in the folder of results the mask of a picture stands: each has a place of its own."""
+    """Where in the folder of results the mask of an image stands: each has a place of its own."""
     return f"{MASKS}/{name}.png"
 
 
-def find_pictures(paths: Iterable[Path], out: Path) -> list[Found]:
-    """All pictures among the paths and in the folders among them, sorted.
+def find_images(paths: Iterable[Path], out: Path) -> list[Found]:
+    """All images among the paths and in the folders among them, sorted.
 
     Args:
         paths: Files and folders.
-        out: The folder for the results; those of an earlier run are no pictures.
+        out: The folder for the results; those of an earlier run are no images.
 
     Raises:
         FileNotFoundError: A path leads nowhere.
-        ValueError: No path leads to a picture.
+        ValueError: No path leads to an image.
     """
     found: dict[str, Found] = {}
     given = list(paths)
@@ -180,12 +180,12 @@ def find_pictures(paths: Iterable[Path], out: Path) -> list[Found]:
                 continue
             name = file.relative_to(path).as_posix() if path.is_dir() else file.name
             while name in found and found[name].path.resolve() != whole:
-                # Two folders have a picture of this name.
+                # Two folders have an image of this name.
                 name = f"{file.parent.name}_{name}"
             found[name] = Found(file, name)
     if not found:
         raise ValueError(
-            f"there is no picture ({', '.join(SUFFIXES)}) in {', '.join(map(str, given))}"
+            f"there is no image ({', '.join(SUFFIXES)}) in {', '.join(map(str, given))}"
         )
     return list(found.values())
 
@@ -197,10 +197,10 @@ def predict_all(
     *,
     progress: Callable[..., Iterable[Sequence[Found]]],
 ) -> pl.DataFrame:
-    """The table of all pictures, written to `out` after every chunk.
+    """The table of all images, written to `out` after every chunk.
 
     Args:
-        found: The pictures.
+        found: The images.
         predictor: The models.
         out: A folder, made where it is missing.
         progress: Passes chunks through and shows how far it is.
@@ -213,7 +213,7 @@ def predict_all(
     for one in due:
         (out / mask_name(one.name)).unlink(missing_ok=True)
     chunks = list(_chunks(due))
-    for chunk in progress(chunks, total=len(chunks), label=f"looking at {len(due)} pictures"):
+    for chunk in progress(chunks, total=len(chunks), label=f"looking at {len(due)} images"):
         done |= {row["path"]: row for row in predictor.predict(chunk, out)}
         _write(file, found, done)
     return _write(file, found, done)

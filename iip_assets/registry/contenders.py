@@ -1,4 +1,4 @@
-"""All versions of a model on the same test pictures: the registered ones and the present one."""
+"""All versions of a model on the same test images: the registered ones and the present one."""
 
 from __future__ import annotations
 
@@ -96,19 +96,19 @@ LEARNED_FROM = "learned_from.json"
 """The file of a registered version that lists what it was trained and chosen on."""
 
 
-def common_test_pictures(pictures: pl.DataFrame, contenders: Sequence[Contender]) -> pl.DataFrame:
-    """The test pictures on which none of them was trained or chosen."""
+def common_test_images(images: pl.DataFrame, contenders: Sequence[Contender]) -> pl.DataFrame:
+    """The test images on which none of them was trained or chosen."""
     learned: set[str] = set()
     for one in contenders:
         learned |= set(one.learned_from)
-    return pictures.filter(
+    return images.filter(
         (pl.col("split") == "test") & ~pl.col("image_id").is_in(sorted(learned))
     ).sort("image_id")
 
 
-def with_truth(model: str, pictures: pl.DataFrame) -> pl.DataFrame:
-    """Of pictures with `label` and `mask_id` those of which the model's answer is known."""
-    return pictures.filter(
+def with_truth(model: str, images: pl.DataFrame) -> pl.DataFrame:
+    """Of images with `label` and `mask_id` those of which the model's answer is known."""
+    return images.filter(
         pl.col("label").is_in(FILTER_CLASSES)
         if model == "filter"
         else pl.col("mask_id").is_not_null()
@@ -116,22 +116,22 @@ def with_truth(model: str, pictures: pl.DataFrame) -> pl.DataFrame:
 
 
 def judged_filter(
-    pictures: pl.DataFrame,
+    images: pl.DataFrame,
     scores: pl.DataFrame,
     *,
     threshold: float | None = None,
     gate: Gate | None = None,
 ) -> Judged:
-    """A filter's word on labelled pictures.
+    """A filter's word on labelled images.
 
     Args:
-        pictures: `image_id`, `group_id`, `label`.
+        images: `image_id`, `group_id`, `label`.
         scores: `image_id`, `prob_<class>`.
-        threshold: From what score on a picture passes; with `gate`, what it lets pass is judged
+        threshold: From what score on an image passes; with `gate`, what it lets pass is judged
             too.
         gate: Of which classes the score is the sum, and what errors cost.
     """
-    known = pictures.join(scores, on="image_id", maintain_order="left")
+    known = images.join(scores, on="image_id", maintain_order="left")
     place = {name: index for index, name in enumerate(FILTER_CLASSES)}
     shares = known.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
     passing = None
@@ -150,16 +150,16 @@ def judged_filter(
 
 
 def judged_segmenter(
-    pictures: pl.DataFrame, segmented: pl.DataFrame, classes: Sequence[str]
+    images: pl.DataFrame, segmented: pl.DataFrame, classes: Sequence[str]
 ) -> Judged:
-    """A segmenter's word on masked pictures.
+    """A segmenter's word on masked images.
 
     Args:
-        pictures: `image_id`, `group_id`.
+        images: `image_id`, `group_id`.
         segmented: `image_id`, and what `segment_chunk` gives.
         classes: The K names.
     """
-    known = pictures.join(
+    known = images.join(
         segmented.select("image_id", "confusion"), on="image_id", maintain_order="left"
     )
     counts = [json.loads(text) for text in known["confusion"]]
@@ -179,7 +179,7 @@ def history_rows(
 
     Args:
         contenders: The versions of one model.
-        judged: Their words on the same pictures.
+        judged: Their words on the same images.
         rules: How intervals are drawn.
     """
     how: dict[str, Any] = {

@@ -1,6 +1,6 @@
-"""A registered version on another set of pictures: which may test it, and how it does there.
+"""A registered version on another set of images: which may test it, and how it does there.
 
-Held-out pictures of its own set flatter a model, since they share the cameras, the people and the
+Held-out images of its own set flatter a model, since they share the cameras, the people and the
 labelers of what it learned from (Torralba and Efros 2011).
 """
 
@@ -29,7 +29,7 @@ LEFT_OUT = {
     "copies": "that nearly equal one of these",
     "related": "of a subject of either",
 }
-"""Why a picture may not test a version."""
+"""Why an image may not test a version."""
 
 _SAME_BACKBONE = ("weights_sha256", "input_width", "input_height", "mean", "std")
 
@@ -40,10 +40,10 @@ class UntestableError(ValueError):
 
 @dataclass(frozen=True)
 class OtherSet:
-    """Labelled pictures of some workspace.
+    """Labelled images of some workspace.
 
     Attributes:
-        pictures: `image_id`, `split`, `group_id`, `label`, `mask_id` (null without a valid mask),
+        images: `image_id`, `split`, `group_id`, `label`, `mask_id` (null without a valid mask),
             `phash`, `subject_id`.
         slices: `image_id`, `axis`, `slice`.
         mask_classes: What its masks tell apart.
@@ -52,7 +52,7 @@ class OtherSet:
         backbone: The card of the backbone that made these.
     """
 
-    pictures: pl.DataFrame
+    images: pl.DataFrame
     slices: pl.DataFrame
     mask_classes: tuple[str, ...]
     near_duplicate_bits: int
@@ -65,7 +65,7 @@ class Learned:
     """What a version was trained and chosen on.
 
     Attributes:
-        image_ids: The pictures.
+        image_ids: The images.
         hashes: Perceptual hashes of those that are still known.
         subjects: Names of their subjects, where known.
     """
@@ -77,30 +77,30 @@ class Learned:
 
 @dataclass(frozen=True)
 class Unseen:
-    """Pictures that may test a version.
+    """Images that may test a version.
 
     Attributes:
-        pictures: Those of `OtherSet.pictures` that may.
+        images: Those of `OtherSet.images` that may.
         left_out: How many may not, by the keys of `LEFT_OUT`.
-        namesakes: Subjects of the pictures who are called like one that it learned from: the same
+        namesakes: Subjects of the images who are called like one that it learned from: the same
             person or another one of that name.
     """
 
-    pictures: pl.DataFrame
+    images: pl.DataFrame
     left_out: Mapping[str, int]
     namesakes: int
 
 
 def unseen(model: str, other: OtherSet, learned: Learned, *, split: Split) -> Unseen:
-    """The pictures of known truth of which the version has seen neither copy nor subject.
+    """The images of known truth of which the version has seen neither copy nor subject.
 
     Args:
         model: `filter` or `segmenter`.
         other: The set.
         learned: What the version learned from.
-        split: The set's test pictures, or all.
+        split: The set's test images, or all.
     """
-    everyone = other.pictures.sort("image_id")
+    everyone = other.images.sort("image_id")
     seen = pl.col("image_id").is_in(sorted(learned.image_ids))
     copies = _copies(everyone, learned.hashes, within_bits=other.near_duplicate_bits)
     copied = pl.col("image_id").is_in(copies)
@@ -117,11 +117,11 @@ def unseen(model: str, other: OtherSet, learned: Learned, *, split: Split) -> Un
     if split == "test":
         asked = asked.filter(pl.col("split") == "test")
     counts = dict(asked["why"].value_counts().iter_rows())
-    pictures = asked.filter(pl.col("why").is_null()).drop("why")
+    images = asked.filter(pl.col("why").is_null()).drop("why")
     return Unseen(
-        pictures,
+        images,
         {reason: counts.get(reason, 0) for reason in LEFT_OUT},
-        len(learned.subjects & set(pictures["subject_id"].drop_nulls())),
+        len(learned.subjects & set(images["subject_id"].drop_nulls())),
     )
 
 
@@ -141,13 +141,13 @@ def check_classes(one: Contender, other: OtherSet) -> None:
         )
 
 
-def embeddings_for(one: Contender, other: OtherSet, pictures: pl.DataFrame) -> pl.DataFrame | None:
-    """The pictures' embeddings, if the set has all of them by the very backbone of the version.
+def embeddings_for(one: Contender, other: OtherSet, images: pl.DataFrame) -> pl.DataFrame | None:
+    """The images' embeddings, if the set has all of them by the very backbone of the version.
 
     Args:
         one: A version of the filter.
         other: The set.
-        pictures: `image_id` of those asked about.
+        images: `image_id` of those asked about.
     """
     if other.embeddings is None or other.backbone is None or not has_head(one.files()):
         return None
@@ -155,24 +155,24 @@ def embeddings_for(one: Contender, other: OtherSet, pictures: pl.DataFrame) -> p
     same = card["backbone"] == other.backbone["model"]
     if not same or any(card[name] != other.backbone[name] for name in _SAME_BACKBONE):
         return None
-    found = other.embeddings.join(pictures.select("image_id"), on="image_id")
-    return found if found.height == pictures.height else None
+    found = other.embeddings.join(images.select("image_id"), on="image_id")
+    return found if found.height == images.height else None
 
 
 def judged_filter_on(
     one: Contender,
-    pictures: pl.DataFrame,
+    images: pl.DataFrame,
     embeddings: pl.DataFrame | None,
     asking: Asking,
     *,
     threshold: float,
     gate: Gate,
 ) -> Judged:
-    """A version of the filter, and what it lets pass, on labelled pictures.
+    """A version of the filter, and what it lets pass, on labelled images.
 
     Args:
         one: The version.
-        pictures: From `unseen`.
+        images: From `unseen`.
         embeddings: From `embeddings_for`; None: it is shown the pixels.
         asking: How.
         threshold: The version's own.
@@ -181,24 +181,24 @@ def judged_filter_on(
     if embeddings is not None:
         scores = head_scores(embeddings, one.files())
     else:
-        asking.store.fetch(pictures["image_id"].to_list())
-        scores = filter_scores(one, pictures, asking)
-    return judged_filter(pictures, scores, threshold=threshold, gate=gate)
+        asking.store.fetch(images["image_id"].to_list())
+        scores = filter_scores(one, images, asking)
+    return judged_filter(images, scores, threshold=threshold, gate=gate)
 
 
 def judged_segmenter_on(
-    one: Contender, pictures: pl.DataFrame, asking: Asking, *, classes: Sequence[str]
+    one: Contender, images: pl.DataFrame, asking: Asking, *, classes: Sequence[str]
 ) -> Judged:
-    """A version of the segmenter on masked pictures.
+    """A version of the segmenter on masked images.
 
     Args:
         one: The version.
-        pictures: From `unseen`.
+        images: From `unseen`.
         asking: How.
         classes: Names of the masks' classes.
     """
-    asking.store.fetch([*pictures["image_id"], *pictures["mask_id"]])
-    return judged_segmenter(pictures, segmentations(one, pictures, asking), classes)
+    asking.store.fetch([*images["image_id"], *images["mask_id"]])
+    return judged_segmenter(images, segmentations(one, images, asking), classes)
 
 
 def metrics_on(
@@ -216,13 +216,13 @@ def shown_metrics(model: str, classes: Sequence[str]) -> tuple[str, ...]:
     return ("mean_iou", *(f"iou_{name}" for name in classes))
 
 
-def _copies(pictures: pl.DataFrame, hashes: Sequence[str], *, within_bits: int) -> list[str]:
-    """Ids of the pictures that nearly equal one that has a hash of these."""
-    pairs = near_pairs([*hashes, *pictures["phash"]], within_bits=within_bits)
+def _copies(images: pl.DataFrame, hashes: Sequence[str], *, within_bits: int) -> list[str]:
+    """Ids of the images that nearly equal one that has a hash of these."""
+    pairs = near_pairs([*hashes, *images["phash"]], within_bits=within_bits)
     first, second = pairs[:, 0], pairs[:, 1]
     across = (first < len(hashes)) & (second >= len(hashes))
     places = sorted({int(place) - len(hashes) for place in second[across]})
-    return pictures["image_id"].gather(places).to_list()
+    return images["image_id"].gather(places).to_list()
 
 
 def _card(one: Contender) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The promotion gate: a candidate must not be worse than the champion on any protected slice.
 
-On each slice both say their word on the same test pictures, subjects are drawn anew for both at
+On each slice both say their word on the same test images, subjects are drawn anew for both at
 once, and the question is whether the candidate is worse by more than the margin. Asked of many
 slices, some answer yes by chance, so the answers are held to Holm's step-down rule (1979): the
 chance that any slice is wrongly called worse is at most alpha.
@@ -53,7 +53,7 @@ class Rules:
     Attributes:
         margin: How much worse is still not worse, in the metric's own unit.
         alpha: The chance of calling any slice worse that is not.
-        min_images: A slice with fewer test pictures is not judged.
+        min_images: A slice with fewer test images is not judged.
         resamples: How many times subjects are drawn anew, at least.
         confidence: Of the intervals that are shown.
         seed: Of the draws.
@@ -88,11 +88,11 @@ def judge_candidate(
     metric: str,
     names: tuple[str, str, str],
 ) -> pl.DataFrame:
-    """A row for all test pictures (axis `overall`) and one for each protected slice.
+    """A row for all test images (axis `overall`) and one for each protected slice.
 
     Args:
-        champion: Its word on the pictures.
-        candidate: Another's, on the same pictures in the same order.
+        champion: Its word on the images.
+        candidate: Another's, on the same images in the same order.
         slices: `image_id`, `axis`, `slice`, of the protected axes.
         rules: What is asked.
         metric: By which they are judged; more is better.
@@ -156,17 +156,17 @@ def refusal(gate: pl.DataFrame, model: str, candidate: str, champion: str) -> st
     overall = asked.filter(pl.col("axis") == "overall")
     if overall.is_empty():
         return (
-            f"{both}: they tell other classes apart, or no test picture is left that no version "
+            f"{both}: they tell other classes apart, or no test image is left that no version "
             "learned from"
         )
     if overall["verdict"][0] == "too small to judge":
         images, subjects = overall.select("n_images", "n_subjects").row(0)
-        return f"{both}: {images} test pictures of {subjects} subjects are too few to judge by"
+        return f"{both}: {images} test images of {subjects} subjects are too few to judge by"
     worse = asked.filter(pl.col("verdict") == "worse").sort("p_holm", "difference")
     if worse.is_empty():
         return None
     named = [
-        f"{'all test pictures' if axis == 'overall' else f'{axis} {name}'}: {metric} "
+        f"{'all test images' if axis == 'overall' else f'{axis} {name}'}: {metric} "
         f"{was:.3f} → {now:.3f} (n={count}, p={p:.2g})"
         for axis, name, metric, was, now, count, p in worse.select(
             *("axis", "slice", "metric", "champion_value", "candidate_value"),

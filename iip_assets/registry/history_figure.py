@@ -1,4 +1,4 @@
-"""The plot of all versions of both models on the same test pictures."""
+"""The plot of all versions of both models on the same test images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def history_figure(history: pl.DataFrame) -> Figure:
     models = history["model"].unique(maintain_order=True).to_list()
     figure = new_figure(max(4.6, 4.6 * len(models)), 3.4)
     if not models:
-        figure.text(0.5, 0.5, "no version has a word on test pictures", ha="center")
+        figure.text(0.5, 0.5, "no version has a word on test images", ha="center")
     for column, model in enumerate(models):
         part = history.filter(pl.col("model") == model)
         axes = figure.add_subplot(1, len(models), column + 1)
@@ -41,7 +41,7 @@ def history_figure(history: pl.DataFrame) -> Figure:
         axes.set_xlim(-0.6, part.height - 0.4)
         axes.set_ylabel(spelled(part["metric"][0]))
         axes.set_title(
-            f"{model}: {part['n_images'][0]} test pictures of {part['n_subjects'][0]} subjects",
+            f"{model}: {part['n_images'][0]} test images of {part['n_subjects'][0]} subjects",
             fontsize=9,
         )
     if models:

@@ -11,10 +11,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 USES = {
-    "filter": "Tells pictures with a whole iris, with a part of one and with none apart, so that "
+    "filter": "Tells images with a whole iris, with a part of one and with none apart, so that "
     "only usable ones reach the segmenter.",
-    "segmenter": "Names the class of every pixel of an eye picture. It stands behind the filter, "
-    "which should have let the picture pass.",
+    "segmenter": "Names the class of every pixel of an eye image. It stands behind the filter, "
+    "which should have let the image pass.",
 }
 
 _MARKDOWN = """# {{ model }} {{ version }}
@@ -32,7 +32,7 @@ It says nothing about who somebody is, and was not made to.
 | code key | `{{ facts.code_key }}` |
 | action key | `{{ facts.action_key }}` |
 | trained at | {{ facts.made_at }} |
-| trained and chosen on | {{ facts.learned_from }} pictures |
+| trained and chosen on | {{ facts.learned_from }} images |
 | digest | `{{ digest }}` |
 | ONNX against torch | {{ facts.onnx }} |
 
@@ -42,27 +42,27 @@ Settings:
 {% endfor %}
 ## How good it is
 
-On test pictures that it was neither trained nor chosen on, with {{ percent }} intervals over
+On test images that it was neither trained nor chosen on, with {{ percent }} intervals over
 subjects.
 
-| metric | value | from | to | pictures | subjects |
+| metric | value | from | to | images | subjects |
 | --- | ---: | ---: | ---: | ---: | ---: |
 {% for row in overall %}| {{ row.metric }} | {{ row.value }} | {{ row.low }} | {{ row.high }} | \
 {{ row.n_images }} | {{ row.n_subjects }} |
 {% endfor %}
 
-{% if validation %}On the {{ validation.n_images }} validation pictures of \
+{% if validation %}On the {{ validation.n_images }} validation images of \
 {{ validation.n_subjects }} subjects, by which its best epoch was chosen: `{{ metric }}` \
 {{ validation.value }}{% if validation.low %} ({{ validation.low }} to \
 {{ validation.high }}){% endif %}.
-{% else %}There were no validation pictures to judge it on.
+{% else %}There were no validation images to judge it on.
 {% endif %}
 
 ## For whom
 
 `{{ metric }}` by slice.
 
-| slice | value | from | to | pictures | subjects | |
+| slice | value | from | to | images | subjects | |
 | --- | ---: | ---: | ---: | ---: | ---: | --- |
 {% for row in slices %}| {{ row.axis }} {{ row.slice }} | {{ row.value }} | {{ row.low }} | \
 {{ row.high }} | {{ row.n_images }} | {{ row.n_subjects }} | \
@@ -70,10 +70,10 @@ subjects.
 {% endfor %}
 ## Limits
 
-{% if unjudged %}Too few test pictures to judge: {{ unjudged | join(", ") }}.
-{% else %}Every slice has enough test pictures to be judged.
+{% if unjudged %}Too few test images to judge: {{ unjudged | join(", ") }}.
+{% else %}Every slice has enough test images to be judged.
 {% endif %}
-A number holds for pictures like those of the test split. Other cameras, other light, other people
+A number holds for images like those of the test split. Other cameras, other light, other people
 are another question: look at the drift report before trusting it there.
 """
 

@@ -1,4 +1,4 @@
-"""Whether a model's ONNX file says what its weights say, on pictures of noise."""
+"""Whether a model's ONNX file says what its weights say, on images of noise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from iip_assets.embeddings.onnx_session import open_session, run
 TOLERANCE = 1e-3
 """Of the output's range: what kernels of other machines may differ in."""
 
-_PICTURES = 3
+_IMAGES = 3
 
 
 class OnnxDiffersError(ValueError):
@@ -37,7 +37,7 @@ def largest_difference(model: str, files: Mapping[str, bytes]) -> float:
         given, expected = _head(files, rng)
         found = run(open_session(files["filter_head.onnx"], threads=1), given)
     else:
-        shape = (_PICTURES, 3, card["input_height"], card["input_width"])
+        shape = (_IMAGES, 3, card["input_height"], card["input_width"])
         given = rng.normal(0, 1, shape).astype(np.float32)
         expected = _network(model, files, card, given)
         found = run(open_session(files[f"{model}.onnx"], threads=1), given)
@@ -64,7 +64,7 @@ def _head(
     temperature = float(state.pop("temperature"))
     head = FilterHead(len(state["mean"]), len(state["out.bias"]))
     head.load_state_dict(state)
-    shape = (_PICTURES, len(state["mean"]))
+    shape = (_IMAGES, len(state["mean"]))
     given = rng.normal(0, 1, shape) * state["spread"].numpy() + state["mean"].numpy()
     given = given.astype(np.float32)
     with torch.inference_mode():
@@ -75,7 +75,7 @@ def _head(
 def _network(
     model: str, files: Mapping[str, bytes], card: Mapping[str, Any], given: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """What the weights say of pictures."""
+    """What the weights say of images."""
     import timm
     import torch
     from safetensors.torch import load

@@ -1,4 +1,4 @@
-"""Contact sheets of predicted masks over their pictures, to look whether they are right."""
+"""Contact sheets of predicted masks over their images, to look whether they are right."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BAD = (213, 94, 0)
 
 
 def overlay(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture (H, W, 3) with its classes (H, W) in colour and their borders in white."""
+    """The image (H, W, 3) with its classes (H, W) in colour and their borders in white."""
     palette = np.array([COLOURS[index % len(COLOURS)] for index in range(256)], np.float32)
     inside = (mask > 0)[:, :, None]
     mixed = np.where(inside, image * (1 - _OPAQUE) + palette[mask] * _OPAQUE, image)
@@ -35,14 +35,14 @@ def overlay(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uin
 def contact_sheet(
     table: pl.DataFrame, found: Sequence[Found], out: Path, *, most: int, max_megapixels: float
 ) -> NDArray[np.uint8]:
-    """Tiles of pictures with masks, verdict and score, evenly chosen where there are many.
+    """Tiles of images with masks, verdict and score, evenly chosen where there are many.
 
     Args:
         table: From `batch_predict.predict_all`.
-        found: Its pictures.
+        found: Its images.
         out: The folder that the masks are in.
         most: Tiles.
-        max_megapixels: The largest picture that is decoded.
+        max_megapixels: The largest image that is decoded.
     """
     rows = table.to_dicts()
     if len(rows) > most:

@@ -57,7 +57,7 @@ class Present:
         files: The model.
         examples: `image_id` and `split` of what it learned from.
         metrics: The table `metrics` of the evaluation of this very model.
-        validation: Its validation card; None where there were no validation pictures.
+        validation: Its validation card; None where there were no validation images.
         serving: What else serves it, such as the filter's threshold.
         origin: Where it came from.
     """

@@ -67,7 +67,7 @@ class Registry:
             files: Its files by name.
             digest: What tells the model from others.
             facts: What is to be known of it, such as where it came from.
-            serving: Names of the facts that change what it says to a picture, such as the filter's
+            serving: Names of the facts that change what it says to an image, such as the filter's
                 threshold: with others it is another version.
         """
         served = {name: facts[name] for name in serving}

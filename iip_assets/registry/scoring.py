@@ -1,4 +1,4 @@
-"""What a version says of pictures; none is shown to it twice."""
+"""What a version says of images; none is shown to it twice."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asking:
-    """How pictures are shown to versions.
+    """How images are shown to versions.
 
     Attributes:
-        store: Where pictures and masks are, fetched.
+        store: Where images and masks are, fetched.
         max_megapixels: The largest that is decoded.
         fill: `AssetContext.fill`.
         threads: On the processor.
-        chunk: Pictures that a killed run may lose.
+        chunk: Images that a killed run may lose.
     """
 
     store: ImageStore
@@ -38,17 +38,17 @@ class Asking:
     chunk: int
 
 
-def filter_scores(one: Contender, pictures: pl.DataFrame, asking: Asking) -> pl.DataFrame:
+def filter_scores(one: Contender, images: pl.DataFrame, asking: Asking) -> pl.DataFrame:
     """`image_id` and `prob_<class>` that a version of the filter gives, from the pixels.
 
     Args:
         one: The version.
-        pictures: `image_id`.
+        images: `image_id`.
         asking: How.
     """
     filled = asking.fill(
         "filter_scores",
-        pictures.select("image_id"),
+        images.select("image_id"),
         score_chunk,
         given={"model": one.digest, "max_megapixels": asking.max_megapixels},
         tools={
@@ -60,17 +60,17 @@ def filter_scores(one: Contender, pictures: pl.DataFrame, asking: Asking) -> pl.
     return network_scores(filled.frame)
 
 
-def segmentations(one: Contender, pictures: pl.DataFrame, asking: Asking) -> pl.DataFrame:
+def segmentations(one: Contender, images: pl.DataFrame, asking: Asking) -> pl.DataFrame:
     """`image_id`, `mask_id` and what `segment_chunk` gives, of a version of the segmenter.
 
     Args:
         one: The version.
-        pictures: `image_id`, `mask_id`.
+        images: `image_id`, `mask_id`.
         asking: How.
     """
     filled = asking.fill(
         "segmentations",
-        pictures.select("image_id", "mask_id"),
+        images.select("image_id", "mask_id"),
         segment_chunk,
         given={"model": one.digest, "max_megapixels": asking.max_megapixels},
         tools={

@@ -1,4 +1,4 @@
-"""One model's versions, each asked about the same test pictures."""
+"""One model's versions, each asked about the same test images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import polars as pl
 from iip_assets.engine.values import Files, Json, Skipped
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.registry.contenders import (
-    common_test_pictures,
+    common_test_images,
     contenders_of,
     gate_rows,
     history_rows,
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Images:
     """What versions are asked about.
 
     Attributes:
-        held_out: `image_id`, `split`, `label`, `mask_id`, `group_id` of pictures held out.
+        held_out: `image_id`, `split`, `label`, `mask_id`, `group_id` of images held out.
         slices: `image_id`, `axis`, `slice` of the protected axes.
-        store: Where the pictures are.
+        store: Where the images are.
         max_megapixels: The largest that is decoded.
     """
 
@@ -59,7 +59,7 @@ def compare_model(
     model: str,
     registry: RegistryState,
     present: Files | Skipped,
-    pictures: Pictures,
+    images: Images,
     rules: Rules,
     *,
     classes: Sequence[str],
@@ -67,18 +67,18 @@ def compare_model(
     threads: int,
     chunk: int,
 ) -> SideBySide:
-    """Asks every version of a model; a picture that one was asked about is not shown it again.
+    """Asks every version of a model; an image that one was asked about is not shown it again.
 
     Args:
         model: `filter` or `segmenter`.
         registry: What is registered.
         present: What the graph holds now.
-        pictures: What to ask about.
+        images: What to ask about.
         rules: How to judge.
         classes: Names of the mask's classes.
         fill: `AssetContext.fill`.
         threads: On the processor.
-        chunk: Pictures that a killed run may lose.
+        chunk: Images that a killed run may lose.
     """
     everyone = contenders_of(model, registry, present)
     left_out: list[dict[str, Json]] = []
@@ -91,12 +91,12 @@ def compare_model(
         else:
             why = f"it tells {known} apart, now it is {wanted}"
             left_out.append({"model": model, "version": one.version, "why": why})
-    test = common_test_pictures(with_truth(model, pictures.held_out), able)
+    test = common_test_images(with_truth(model, images.held_out), able)
     if test.is_empty() or not able:
         return SideBySide([], [], left_out)
     names = ["image_id"] if model == "filter" else ["image_id", "mask_id"]
-    pictures.store.fetch([one for name in names for one in test[name]])
-    asking = Asking(pictures.store, pictures.max_megapixels, fill, threads, chunk)
+    images.store.fetch([one for name in names for one in test[name]])
+    asking = Asking(images.store, images.max_megapixels, fill, threads, chunk)
     judged = [
         judged_filter(test, filter_scores(one, test, asking))
         if model == "filter"
@@ -105,6 +105,6 @@ def compare_model(
     ]
     return SideBySide(
         history_rows(able, judged, rules),
-        gate_rows(able, judged, pictures.slices, rules),
+        gate_rows(able, judged, images.slices, rules),
         left_out,
     )

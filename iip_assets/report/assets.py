@@ -55,7 +55,7 @@ def pipeline_report(
     """
     from iip_assets.images.store import ImageStore
     from iip_assets.report.content import Inputs, report_content
-    from iip_assets.report.pipeline_report import pictured_images, pipeline_page
+    from iip_assets.report.pipeline_report import imaged_images, pipeline_page
 
     inputs = Inputs(
         raw_dataset=raw_dataset,
@@ -79,7 +79,7 @@ def pipeline_report(
     )
     content = report_content(inputs, edge_share=edge_share)
     store = ImageStore.open(context.root)
-    store.fetch(pictured_images(content))
+    store.fetch(imaged_images(content))
     return pipeline_page(
         inputs, content, read=store.read, max_megapixels=max_megapixels, tolerance=tolerance
     )

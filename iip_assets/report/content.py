@@ -167,7 +167,7 @@ def _add_models(content: Record, inputs: Inputs) -> None:
 
 
 def _shown_example(examples: pl.DataFrame) -> dict[str, str] | None:
-    """The training picture whose changes are shown: one that counts most, by its id."""
+    """The training image whose changes are shown: one that counts most, by its id."""
     training = examples.filter(pl.col("split") == "train")
     if training.is_empty():
         return None

@@ -18,7 +18,7 @@ _DRAWN = ("rows", "columns", "attribution", "said_outline", "true_outline")
 
 
 def explanation_content(tables: Mapping[str, pl.DataFrame], images: pl.DataFrame) -> Record:
-    """By model the hardest pictures with what counted; the measures of the samples.
+    """By model the hardest images with what counted; the measures of the samples.
 
     Args:
         tables: The value of model_explanations.
@@ -30,11 +30,11 @@ def explanation_content(tables: Mapping[str, pl.DataFrame], images: pl.DataFrame
         rows = hardest_of(tables["explained"], model)
         rows = rows.join(facts, on="image_id", how="left", maintain_order="left")
         if rows.height:
-            shown[model] = [_picture(row) for row in rows.iter_rows(named=True)]
-    return {"pictures": shown, "measures": [_measure(row) for row in tables["measures"].to_dicts()]}
+            shown[model] = [_image(row) for row in rows.iter_rows(named=True)]
+    return {"images": shown, "measures": [_measure(row) for row in tables["measures"].to_dicts()]}
 
 
-def _picture(row: Mapping[str, Any]) -> Record:
+def _image(row: Mapping[str, Any]) -> Record:
     attribution = [rounded(value) for value in row["attribution"]]
     drawn = {name: row[name] for name in _DRAWN} | {"attribution": attribution}
     about = {name: row[name] for name in ("image_id", "path", "batch")}

@@ -25,7 +25,7 @@ GREY = "#777777"
 
 @dataclass(frozen=True)
 class EmbeddedFigure:
-    """A picture inside the page.
+    """An image inside the page.
 
     Attributes:
         uri: A data URI.

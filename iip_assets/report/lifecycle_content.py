@@ -17,7 +17,7 @@ MOST_REJECTED = 12
 
 
 def passing_content(filter_verdicts: Mapping[str, pl.DataFrame], images: pl.DataFrame) -> Record:
-    """The threshold, what it costs, and rejected pictures that nobody has labelled.
+    """The threshold, what it costs, and rejected images that nobody has labelled.
 
     Args:
         filter_verdicts: The asset's tables.

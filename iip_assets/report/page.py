@@ -1,4 +1,4 @@
-"""The page: content and pictures through the template. Decides nothing."""
+"""The page: content and images through the template. Decides nothing."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class _Defaults(dict[str, Any]):
 def render_page(
     content: Mapping[str, Any],
     *,
-    pictures: Mapping[str, EmbeddedFigure],
+    images: Mapping[str, EmbeddedFigure],
     strips: Sequence[Mapping[str, Any]],
     thumbnails: Mapping[str, EmbeddedFigure],
     explained: Mapping[str, Mapping[str, EmbeddedFigure]],
@@ -56,12 +56,12 @@ def render_page(
 
     Args:
         content: Of `report_content`.
-        pictures: Plots by name: coverage, map, outliers, balance, robustness,
+        images: Plots by name: coverage, map, outliers, balance, robustness,
             robustness_groups, drift, threshold, augmented, versions, slices_<model>,
             yardsticks_<model>, legend_<model>.
-        strips: Rows of the cluster table with a `picture` each.
-        thumbnails: Pictures of failures by image id.
-        explained: Pictures beside what counted in them, by model and image id.
+        strips: Rows of the cluster table with a `image` each.
+        thumbnails: Images of failures by image id.
+        explained: Images beside what counted in them, by model and image id.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters.update(
@@ -76,7 +76,7 @@ def render_page(
         css=Markup(CSS),  # noqa: S704
         sections=sections,
         tables=TABLES,
-        pictures=_Defaults(pictures),
+        images=_Defaults(images),
         strips=strips,
         thumbnails=thumbnails,
         explained=explained,

@@ -1,4 +1,4 @@
-"""From the assets' values to the report: numbers, plots, pictures, page."""
+"""From the assets' values to the report: numbers, plots, images, page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from iip_assets.engine.values import Report
 from iip_assets.images.contact_sheet import jpeg_data_uri, read_thumbnails, sheet
 from iip_assets.metrics.display_names import spelled
 from iip_assets.report.content import Inputs, made, report_content
-from iip_assets.report.figures import EmbeddedFigure, forest_figure, embed_figure, robustness_figure
+from iip_assets.report.figures import EmbeddedFigure, embed_figure, forest_figure, robustness_figure
 from iip_assets.report.page import render_page
 from iip_assets.report.reference_points_figure import yardstick_figure
 
@@ -20,10 +20,10 @@ Record = dict[str, Any]
 
 THUMBNAIL = {"width": 200, "height": 150}
 STRIP_TILE = {"width": 96, "height": 72}
-MAX_PICTURE_BYTES = 60_000
+MAX_IMAGE_BYTES = 60_000
 
 
-def pictured_images(content: Mapping[str, Any]) -> list[str]:
+def imaged_images(content: Mapping[str, Any]) -> list[str]:
     """Ids of all images that the page shows, so that they can be fetched at once."""
     ids: list[str] = []
     clusters = content.get("clusters")
@@ -51,10 +51,10 @@ def pipeline_page(
         inputs: The assets' values.
         content: Of `report_content` on the same inputs.
         read: Gives an image's bytes by its id.
-        max_megapixels: Pictures larger than this are not decoded.
+        max_megapixels: Images larger than this are not decoded.
         tolerance: Of the coverage target, as a share of it.
     """
-    pictures = {
+    images = {
         **_data_plots(inputs, tolerance),
         **_model_plots(inputs, content),
         **_training_plots(inputs, content, read, max_megapixels),
@@ -67,13 +67,13 @@ def pipeline_page(
         for chosen in clusters["strips"]:
             alt = f"{len(chosen['image_ids'])} typical images of cluster {chosen['cluster']}"
             strip = _strip(chosen["image_ids"], alt, read, max_megapixels)
-            strips.append({**facts[chosen["cluster"]], "picture": strip})
+            strips.append({**facts[chosen["cluster"]], "image": strip})
         if clusters["outliers"]:
             alt = f"The {len(clusters['outliers'])} images with the highest outlier score"
-            pictures["outliers"] = _strip(clusters["outliers"], alt, read, max_megapixels)
+            images["outliers"] = _strip(clusters["outliers"], alt, read, max_megapixels)
     html = render_page(
         content,
-        pictures=pictures,
+        images=images,
         strips=strips,
         thumbnails=_thumbnails(content, read, max_megapixels),
         explained=_explained_tiles(content, read, max_megapixels),
@@ -86,7 +86,7 @@ def _strip(
 ) -> EmbeddedFigure:
     tiles = read_thumbnails(read, ids, max_megapixels=max_megapixels, **STRIP_TILE)
     page = sheet(tiles, columns=len(tiles))
-    return EmbeddedFigure(jpeg_data_uri(page, max_bytes=MAX_PICTURE_BYTES), alt)
+    return EmbeddedFigure(jpeg_data_uri(page, max_bytes=MAX_IMAGE_BYTES), alt)
 
 
 def _thumbnails(
@@ -97,7 +97,7 @@ def _thumbnails(
         (tile,) = read_thumbnails(
             read, [row["image_id"]], max_megapixels=max_megapixels, **THUMBNAIL
         )
-        uri = jpeg_data_uri(tile, max_bytes=MAX_PICTURE_BYTES)
+        uri = jpeg_data_uri(tile, max_bytes=MAX_IMAGE_BYTES)
         found[row["image_id"]] = EmbeddedFigure(uri, f"Image {row['path'] or row['image_id']}")
     return found
 
@@ -109,15 +109,15 @@ def _listed(content: Mapping[str, Any]) -> list[Record]:
 
 
 def _explained(content: Mapping[str, Any]) -> dict[str, list[Record]]:
-    """By model, its explained pictures."""
-    found: dict[str, list[Record]] = (content.get("explanations") or {}).get("pictures", {})
+    """By model, its explained images."""
+    found: dict[str, list[Record]] = (content.get("explanations") or {}).get("images", {})
     return found
 
 
 def _explained_tiles(
     content: Mapping[str, Any], read: Callable[[str], bytes], max_megapixels: float
 ) -> dict[str, dict[str, EmbeddedFigure]]:
-    """By model and image id, a picture beside what counted in it."""
+    """By model and image id, an image beside what counted in it."""
     from iip_assets.audit.explanation_figures import explained_tile
     from iip_assets.images.decode import decode_image
 
@@ -125,7 +125,7 @@ def _explained_tiles(
     for model, rows in _explained(content).items():
         for row in rows:
             image = decode_image(read(row["image_id"]), max_megapixels=max_megapixels)
-            uri = jpeg_data_uri(explained_tile(image, row), max_bytes=MAX_PICTURE_BYTES)
+            uri = jpeg_data_uri(explained_tile(image, row), max_bytes=MAX_IMAGE_BYTES)
             alt = f"Image {row['path'] or row['image_id']}, and beside it which parts counted"
             tiles.setdefault(model, {})[row["image_id"]] = EmbeddedFigure(uri, alt)
     return tiles
@@ -146,7 +146,7 @@ def _explanation_legends(content: Mapping[str, Any]) -> dict[str, EmbeddedFigure
 def _training_plots(
     inputs: Inputs, content: Mapping[str, Any], read: Callable[[str], bytes], max_megapixels: float
 ) -> dict[str, EmbeddedFigure]:
-    """The filter's threshold, the changes of a training picture, the models' versions."""
+    """The filter's threshold, the changes of a training image, the models' versions."""
     plots: dict[str, EmbeddedFigure] = {}
     verdicts = made(inputs.filter_verdicts)
     if verdicts is not None and content.get("passing"):
@@ -163,13 +163,13 @@ def _training_plots(
         height, width = image.shape[:2]
         mask = decode_mask(read(shown["mask_id"]), height=height, width=width, n_classes=255)
         figure = augmentation_figure(image, mask, seed=0)
-        plots["augmented"] = embed_figure(figure, "A training picture and each way of changing it")
+        plots["augmented"] = embed_figure(figure, "A training image and each way of changing it")
     versions = made(inputs.model_versions)
     if versions is not None and content.get("versions"):
         from iip_assets.registry.history_figure import history_figure
 
         figure = history_figure(versions["history"])
-        plots["versions"] = embed_figure(figure, "Every version on the same test pictures")
+        plots["versions"] = embed_figure(figure, "Every version on the same test images")
     return plots
 
 
@@ -180,7 +180,9 @@ def _data_plots(inputs: Inputs, tolerance: float) -> dict[str, EmbeddedFigure]:
         from iip_assets.statistics.demographic_figures import coverage_figure
 
         figure = coverage_figure(demographics, tolerance=tolerance)
-        plots["coverage"] = embed_figure(figure, "Shares of images by demographic axis, with targets")
+        plots["coverage"] = embed_figure(
+            figure, "Shares of images by demographic axis, with targets"
+        )
     embedding_map, clusters = made(inputs.embedding_map), made(inputs.edge_case_clusters)
     if embedding_map is not None:
         figure = (
@@ -188,7 +190,9 @@ def _data_plots(inputs: Inputs, tolerance: float) -> dict[str, EmbeddedFigure]:
             if clusters is None
             else map_figure(embedding_map, clusters)
         )
-        plots["map"] = embed_figure(figure, "Map of all images by similarity, with numbered clusters")
+        plots["map"] = embed_figure(
+            figure, "Map of all images by similarity, with numbered clusters"
+        )
     training_set = made(inputs.rebalanced_training_set)
     if training_set is not None and training_set.height:
         from iip_assets.training_set.figures import cells_figure
@@ -226,4 +230,4 @@ def _model_plots(inputs: Inputs, content: Mapping[str, Any]) -> dict[str, Embedd
     return plots
 
 
-__all__ = ["Inputs", "pictured_images", "pipeline_page", "report_content"]
+__all__ = ["Inputs", "imaged_images", "pipeline_page", "report_content"]

@@ -149,7 +149,7 @@ def _drift(content: Record) -> list[Record]:
         {
             "title": f"Batch {drift['batch']} differs in {spelled(column['name'])}",
             "text": f"{column['change']}; distance {column['score']:.2f}, from "
-            f"{column['threshold']:.2f} it counts as moved. If pictures will look like this from "
+            f"{column['threshold']:.2f} it counts as moved. If images will look like this from "
             f"now on, test images should too.",
             "section": "drift",
         }

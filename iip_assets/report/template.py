@@ -5,10 +5,10 @@ the report is drawn anew. Jinja escapes everything that comes from the data.
 """
 
 MACROS = """
-{%- macro plot(picture, caption="") -%}
-{% if picture %}<figure class="plot">
-<img src="{{ picture.uri }}" alt="{{ picture.alt }}"
-{%- if picture.width_px %} width="{{ picture.width_px }}"{% endif %}>
+{%- macro plot(image, caption="") -%}
+{% if image %}<figure class="plot">
+<img src="{{ image.uri }}" alt="{{ image.alt }}"
+{%- if image.width_px %} width="{{ image.width_px }}"{% endif %}>
 {% if caption %}<figcaption>{{ caption }}</figcaption>{% endif %}</figure>{% endif %}
 {%- endmacro -%}
 {%- macro table(name, rows, about="") -%}
@@ -111,7 +111,7 @@ The first {{ c.quarantine.rows | length }} are shown.{% endif %}</p>
 {% if c.coverage %}
 <section aria-labelledby="coverage"><h2 id="coverage">Coverage</h2>
 <p>Shares are of the images whose value is known, with 95% intervals.</p>
-{{ plot(pictures.coverage) }}
+{{ plot(images.coverage) }}
 {{ folded("Coverage as a table", "coverage", c.coverage) }}</section>
 {% endif %}
 
@@ -124,21 +124,21 @@ The first {{ c.quarantine.rows | length }} are shown.{% endif %}</p>
 {% if c.map or c.clusters %}
 <section aria-labelledby="map"><h2 id="map">Map and edge cases</h2>
 <p>Images that look alike to the backbone lie together. Small groups are edge cases to look at.</p>
-{{ plot(pictures.map) }}
+{{ plot(images.map) }}
 {% for strip in strips %}
 <figure class="strip"><figcaption><b>Cluster {{ strip.cluster }}</b>:
 {{ strip.images | count }} images ({{ strip.share | percent }})
 {%- if strip.edge_case %}, an edge case{% endif %}
 {%- if strip.labels %}; {{ strip.labels }}{% endif %}
 {%- if strip.over_represented %}; more {{ strip.over_represented }}{% endif %}</figcaption>
-<img src="{{ strip.picture.uri }}" alt="{{ strip.picture.alt }}"></figure>
+<img src="{{ strip.image.uri }}" alt="{{ strip.image.alt }}"></figure>
 {% endfor %}
 {% if c.clusters and c.clusters.rows | length > strips | length %}
 <p class="soft">{{ c.clusters.rows | length - strips | length }} larger clusters are not shown.</p>
 {% endif %}
-{% if pictures.outliers %}
+{% if images.outliers %}
 <h3>Farthest from everything else</h3><figure class="strip">
-<img src="{{ pictures.outliers.uri }}" alt="{{ pictures.outliers.alt }}"></figure>
+<img src="{{ images.outliers.uri }}" alt="{{ images.outliers.alt }}"></figure>
 {% endif %}</section>
 {% endif %}
 
@@ -147,17 +147,17 @@ The first {{ c.quarantine.rows | length }} are shown.{% endif %}</p>
 <p>With their weights, {{ c.balance.images | count }} training images say as much as
 {{ c.balance.effective | count }} equal ones; the largest weight is
 {{ c.balance.largest_weight | number }}.</p>
-{{ plot(pictures.balance) }}</section>
+{{ plot(images.balance) }}</section>
 {% endif %}
 """
 
 TRAINING = """
 {% if c.augmented %}
 <section aria-labelledby="training"><h2 id="training">Training</h2>
-<p>The segmenter sees each training picture changed in ways in which pictures of one eye differ.
-In brackets: in how many of the pictures. White lines are the mask's borders, which move with the
-picture.</p>
-{{ plot(pictures.augmented) }}</section>
+<p>The segmenter sees each training image changed in ways in which images of one eye differ.
+In brackets: in how many of the images. White lines are the mask's borders, which move with the
+image.</p>
+{{ plot(images.augmented) }}</section>
 {% endif %}
 """
 
@@ -166,7 +166,7 @@ MODELS = """
 <section aria-labelledby="metrics"><h2 id="metrics">Models</h2>
 {% for model, rows in c.yardsticks.items() %}
 <h3>The {{ model }} and what it is held against</h3>
-{{ plot(pictures["yardsticks_" + model]) }}
+{{ plot(images["yardsticks_" + model]) }}
 {{ table("yardsticks", rows, model) }}
 {% if "people" in rows | map(attribute="who") %}
 <p class="soft">People: each labeler judged by the other labelers' words on the same image; beside
@@ -208,7 +208,7 @@ annotations.csv takes the words of each.</p>
 threshold, {{ c.passing.threshold | number }}, is where lost irises and failed segmentations cost
 least on the validation images; with perfectly calibrated probabilities it would be
 {{ c.passing.break_even | number }}.</p>
-{{ plot(pictures.threshold, "The band is the 95% interval of the cost, over subjects.") }}
+{{ plot(images.threshold, "The band is the 95% interval of the cost, over subjects.") }}
 {% if c.passing.to_label %}
 <h3>Rejected, and never labelled: {{ c.passing.rejected_unlabelled | count }}</h3>
 <p>The least sure first. A label on these teaches the filter most.</p>
@@ -224,7 +224,7 @@ least on the validation images; with perfectly calibrated probabilities it would
 images are grey and hollow: do not read them as findings.</p>
 {% for model, rows in c.slices.items() %}
 <h3>{{ model | capitalize }}</h3>
-{{ plot(pictures["slices_" + model]) }}
+{{ plot(images["slices_" + model]) }}
 {{ folded("The " + model + " by slice as a table", "slices", rows) }}
 {% endfor %}</section>
 {% endif %}
@@ -253,9 +253,9 @@ images are grey and hollow: do not read them as findings.</p>
 a part counts what the model's word loses by it. White lines are what is true: for the filter the
 eye, for the segmenter the class. Orange lines are where the segmenter saw the class. Colours are on
 each image's own scale.</p>
-{% for model, rows in c.explanations.pictures.items() %}
+{% for model, rows in c.explanations.images.items() %}
 <h3>{{ model | capitalize }}</h3>
-{{ plot(pictures["legend_" + model]) }}
+{{ plot(images["legend_" + model]) }}
 {% call(row) gallery(rows, explained[model], "wide") %}
 {{ row.caption }}; {{ row.batch or "no batch" }}
 {% endcall %}
@@ -264,7 +264,7 @@ each image's own scale.</p>
 <p>Over a sample of right and of wrong predictions: the share of what counted that lies on the eye,
 beside the eye's share of the image, which is what chance has there. The deletion gain says whether
 this is true of the model: how much smaller the area under its curve is while the parts that counted
-most are hidden first than while parts are hidden by chance. At 0 the pictures above mean
+most are hidden first than while parts are hidden by chance. At 0 the images above mean
 nothing.</p>
 {{ table("explanations", c.explanations.measures) }}</section>
 {% endif %}
@@ -273,7 +273,7 @@ nothing.</p>
 <section aria-labelledby="versions"><h2 id="versions">Versions</h2>
 <p>Every registered version and the present models, on the same test images; on none of these was
 any version trained or chosen.</p>
-{{ plot(pictures.versions) }}
+{{ plot(images.versions) }}
 {{ table("versions", c.versions.rows) }}
 {% if c.versions.refusals %}<h3>Refused by the promotion gate</h3><ul>
 {% for words in c.versions.refusals %}<li>{{ words }}</li>{% endfor %}</ul>{% endif %}
@@ -282,11 +282,11 @@ any version trained or chosen.</p>
 
 {% if c.robustness %}
 <section aria-labelledby="robustness"><h2 id="robustness">Robustness</h2>
-{{ plot(pictures.robustness, "Bands are 95% intervals.") }}
+{{ plot(images.robustness, "Bands are 95% intervals.") }}
 {{ folded("Losses as a table", "robustness", c.robustness) }}
 {% if c.robustness_groups %}
 <h3>By group</h3>
-{{ plot(pictures.robustness_groups) }}
+{{ plot(images.robustness_groups) }}
 {{ folded("Groups as a table", "robustness_groups", c.robustness_groups) }}
 {% endif %}</section>
 {% endif %}
@@ -297,7 +297,7 @@ any version trained or chosen.</p>
 {{ c.drift.n_reference | count }} training images of older batches. A feature moved where its
 distance is above the limit: the set threshold, or what chance gives for so many images, whichever
 is larger.</p>
-{{ plot(pictures.drift) }}
+{{ plot(images.drift) }}
 {{ table("drift", c.drift["columns"]) }}
 {% if c.drift.not_compared %}
 <details><summary>Not compared: {{ c.drift.not_compared | length }} features</summary><ul>

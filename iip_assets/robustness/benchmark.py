@@ -40,12 +40,12 @@ _SCHEMA = {
 _KEY = ("model", "corruption", "axis", "slice", "metric", "severity")
 
 
-def benchmark_pictures(
+def benchmark_images(
     images: pl.DataFrame, splits: pl.DataFrame, *, most: int, seed: int
 ) -> pl.DataFrame:
     """`image_id`, `mask_id`, `label`, `group_id` of at most so many test chosen.
 
-    Pictures with both a label and a mask come first; among equals a salted hash decides, so that
+    Images with both a label and a mask come first; among equals a salted hash decides, so that
     a new batch moves few of them.
     """
     usable = pl.col("label").is_in(FILTER_CLASSES).fill_null(value=False)
@@ -70,7 +70,7 @@ def benchmark_pictures(
 
 
 def benchmark_table(
-    pictures: pl.DataFrame,
+    images: pl.DataFrame,
     slices: pl.DataFrame,
     *,
     corruptions: Sequence[str],
@@ -79,11 +79,11 @@ def benchmark_table(
 ) -> pl.DataFrame:
     """One row for each model, corruption, severity, slice and metric, sorted by these.
 
-    Severity 0 is the clean picture, told under each corruption; `relative_drop` is what was lost
+    Severity 0 is the clean image, told under each corruption; `relative_drop` is what was lost
     of the clean value.
 
     Args:
-        pictures: `image_id`, `label`, `group_id`, and `probabilities` and `confusions` as
+        images: `image_id`, `label`, `group_id`, and `probabilities` and `confusions` as
             `corrupted_chunk` gives them.
         slices: `image_id`, `axis`, `slice`.
         corruptions: Names, as given to `corrupted_chunk`.
@@ -101,7 +101,7 @@ def benchmark_table(
                 confidence=judgement.confidence,
                 seed=judgement.seed,
             )
-            for judged in _judged(model, pictures, len(order), mask_classes)
+            for judged in _judged(model, images, len(order), mask_classes)
         ]
         if not scored:
             continue
@@ -131,11 +131,11 @@ def _numbers(
 
 
 def _judged(
-    model: str, pictures: pl.DataFrame, count: int, mask_classes: Sequence[str]
+    model: str, images: pl.DataFrame, count: int, mask_classes: Sequence[str]
 ) -> list[Judged]:
     """What the model said under each variant; nothing where there is no such model or truth."""
     column = "probabilities" if model == "filter" else "confusions"
-    known = pictures.filter(pl.col(column).cast(pl.String).is_not_null())
+    known = images.filter(pl.col(column).cast(pl.String).is_not_null())
     if model == "filter":
         known = known.filter(pl.col("label").is_not_null())
     if known.is_empty():

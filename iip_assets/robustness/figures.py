@@ -22,7 +22,7 @@ _MOST_GROUPS = 7
 
 
 def robustness_figure(table: pl.DataFrame) -> Figure:
-    """One panel for each model and corruption: all pictures with their interval, and each group."""
+    """One panel for each model and corruption: all images with their interval, and each group."""
     shown = {
         m: table.filter((pl.col("model") == m) & (pl.col("metric") == _SHOWN[m])) for m in _SHOWN
     }

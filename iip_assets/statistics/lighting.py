@@ -12,7 +12,7 @@ def lighting_table(
 ) -> pl.DataFrame:
     """The lighting of every image: dark, bright, else uneven, else normal; null where not measured.
 
-    Darkness comes first: what little light a dark picture has is often uneven too, and more light
+    Darkness comes first: what little light a dark image has is often uneven too, and more light
     mends both.
 
     Args:

@@ -1,4 +1,4 @@
-"""How good a trial's model is: its headline metric on the validation pictures."""
+"""How good a trial's model is: its headline metric on the validation images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from iip_assets.engine.values import Files
 from iip_assets.evaluation.evaluation import Judgement
 from iip_assets.evaluation.predictions import segmenter_columns
 from iip_assets.evaluation.validation import filter_validation, segmenter_validation
-from iip_assets.images.image_reader import picture_reader
+from iip_assets.images.image_reader import image_reader
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.filter_scores import probabilities_of, scores_table
 from iip_assets.inference.segment_rows import segment_chunk
@@ -25,17 +25,17 @@ def quality_of(
 ) -> dict[str, float]:
     """`quality` with its interval, `low` and `high`; of one subject alone all three are the value.
 
-    No test picture is looked at.
+    No test image is looked at.
 
     Args:
         model: `filter` or `segmenter`.
         files: The model.
-        examples: What it learned from, with the validation pictures.
+        examples: What it learned from, with the validation images.
         root: The workspace's folder.
         settings: The trial's.
 
     Raises:
-        LookupError: There are no validation pictures.
+        LookupError: There are no validation images.
     """
     judgement = Judgement(**settings.evaluation.model_dump())
     held_out = examples.filter(pl.col("split") == "validation")
@@ -48,7 +48,7 @@ def quality_of(
         rows = segmenter_validation(held_out.join(counts, on="image_id"), classes, judgement)
     headline = rows.filter(pl.col("metric") == HEADLINES[model], pl.col("value").is_not_null())
     if headline.is_empty():
-        raise LookupError(f"there are no validation pictures to judge the {model} on")
+        raise LookupError(f"there are no validation images to judge the {model} on")
     found = headline.row(0, named=True)
     ends = {end: found["value"] if found[end] is None else found[end] for end in ("low", "high")}
     return {"quality": found["value"], **ends}
@@ -59,7 +59,7 @@ def _scores(files: Files, held_out: pl.DataFrame, root: Path, settings: Settings
     said = probabilities_of(
         held_out,
         files.parts,
-        load_picture=picture_reader(root, ids, settings.dataset.max_megapixels),
+        load_image=image_reader(root, ids, settings.dataset.max_megapixels),
         threads=core_count(settings.compute.threads),
     )
     return scores_table(ids.to_list(), said)

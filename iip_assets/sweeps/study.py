@@ -34,10 +34,10 @@ class Done:
     Attributes:
         number: From 0.
         values: Of the settings that were chosen.
-        quality: On the validation pictures; None where the training failed.
+        quality: On the validation images; None where the training failed.
         low: Lower end of its interval.
         high: Upper end.
-        latency_ms: Of one picture.
+        latency_ms: Of one image.
         seconds: That it took.
         action_key: Of the action that trained it.
         reason: Why it failed, if it did.

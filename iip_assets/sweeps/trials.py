@@ -91,7 +91,7 @@ def run_sweep(
                 say(
                     f"  {HEADLINES[plan.model]} {facts['quality']:.3f} "
                     f"({facts['low']:.3f} to {facts['high']:.3f}), {facts['latency_ms']:.1f} ms "
-                    f"a picture, {facts['seconds']:.0f} s"
+                    f"an image, {facts['seconds']:.0f} s"
                 )
             after(study)
             if failures_in_a_row(study.done()) >= _GIVE_UP:

@@ -11,7 +11,7 @@ import numpy as np
 from iip_assets.synthetic.geometry import Frame
 from iip_assets.synthetic.hair import strand_layer
 from iip_assets.synthetic.noise import patch
-from iip_assets.synthetic.paint import Planes, Plane, layer, mix, opacity, strokes, thickness_px
+from iip_assets.synthetic.paint import Plane, Planes, layer, mix, opacity, strokes, thickness_px
 from iip_assets.synthetic.parameters import EyeParameters, Rgb
 
 _FRAME_COLOURS: tuple[Rgb, ...] = (

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.synthetic.noise import REFERENCE_WIDTH, sensor_noise
-from iip_assets.synthetic.paint import Planes, Plane
+from iip_assets.synthetic.paint import Plane, Planes
 from iip_assets.synthetic.parameters import Camera, Light
 
 Image = NDArray[np.uint8]

@@ -15,8 +15,8 @@ from iip_assets.synthetic.noise import (
     patch,
 )
 from iip_assets.synthetic.paint import (
-    Planes,
     Plane,
+    Planes,
     bump,
     coverage,
     layer,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from iip_assets.synthetic.geometry import EyeGeometry, Frame
 from iip_assets.synthetic.noise import patch
-from iip_assets.synthetic.paint import Planes, Plane, layer, mix, opacity, strokes, thickness_px
+from iip_assets.synthetic.paint import Plane, Planes, layer, mix, opacity, strokes, thickness_px
 from iip_assets.synthetic.parameters import Anatomy, Pose, Rgb
 
 
@@ -124,7 +124,7 @@ def _fibres(height: int, width: int, angle_rad: float, rng: np.random.Generator)
     )
 
 
-def hair_picture(frame: Frame, colour: Rgb, rng: np.random.Generator) -> Planes:
+def hair_image(frame: Frame, colour: Rgb, rng: np.random.Generator) -> Planes:
     """A frame of nothing but hair, with a band of shine across it."""
     angle = float(rng.uniform(0.2, 2.9))
     texture = _fibres(frame.height, frame.width, angle, rng)

@@ -12,7 +12,7 @@ from iip_assets.synthetic.camera import expose
 from iip_assets.synthetic.eyeball import paint_eyeball
 from iip_assets.synthetic.folds import paint_crease, paint_margins, paint_wrinkles
 from iip_assets.synthetic.geometry import Disc, Frame, eye_geometry
-from iip_assets.synthetic.hair import hair_picture, paint_brow, paint_lashes
+from iip_assets.synthetic.hair import hair_image, paint_brow, paint_lashes
 from iip_assets.synthetic.masks import Label, eye_mask, iris_share, label_of
 from iip_assets.synthetic.parameters import EyeParameters
 from iip_assets.synthetic.skin import paint_skin
@@ -40,20 +40,20 @@ def render(parameters: EyeParameters, *, width: int = 160, height: int = 120) ->
 
     Args:
         parameters: What it shows.
-        width: Of the picture in pixels, at least 16.
-        height: Of the picture in pixels, at least 16.
+        width: Of the image in pixels, at least 16.
+        height: Of the image in pixels, at least 16.
 
     Raises:
         ValueError: A side under 16 pixels.
     """
     if min(width, height) < 16:
-        raise ValueError(f"a picture of {width} x {height} px was asked for; make both at least 16")
+        raise ValueError(f"an image of {width} x {height} px was asked for; make both at least 16")
     rng = np.random.default_rng(parameters.seed)
     anatomy, pose, light = parameters.anatomy, parameters.pose, parameters.light
     frame = Frame.of(pose, height, width)
     eye = eye_geometry(parameters, frame)
     if pose.hair_only:
-        planes = hair_picture(frame, anatomy.hair_rgb, rng)
+        planes = hair_image(frame, anatomy.hair_rgb, rng)
     else:
         planes = paint_skin(frame, anatomy, light, rng)
         if eye is not None:

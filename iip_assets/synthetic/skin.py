@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from iip_assets.synthetic.geometry import Frame
 from iip_assets.synthetic.noise import patch
-from iip_assets.synthetic.paint import Planes, Plane
+from iip_assets.synthetic.paint import Plane, Planes
 from iip_assets.synthetic.parameters import Anatomy, Light
 
 # The ten skin tones of Monk (2022), sRGB, drawn towards the warmer hue that cameras see in skin.

@@ -33,7 +33,7 @@ READY = "READY"
 
 
 @dataclass(frozen=True)
-class Picture:
+class Image:
     """One image as it will be written.
 
     Attributes:
@@ -49,7 +49,7 @@ class Picture:
     truth_row: Row
 
 
-def make_picture(dataset: Dataset, index: int, *, width: int, height: int) -> Picture:
+def make_image(dataset: Dataset, index: int, *, width: int, height: int) -> Image:
     """Plans, renders, mislabels and encodes one image."""
     planned: PlannedImage = plan_image(dataset, index)
     parameters = planned.shot.parameters
@@ -58,7 +58,7 @@ def make_picture(dataset: Dataset, index: int, *, width: int, height: int) -> Pi
     mask, error = rendered.mask, None
     if planned.mask_error and planned.masked:
         mask, error = spoiled_mask(mask, planned.mask_error, planned.error_seed)
-    return Picture(
+    return Image(
         jpeg=encode_jpeg(rendered.image, parameters.camera.jpeg_quality),
         png=encode_png(mask) if planned.masked else None,
         label_row=label_row(planned, label, masked=planned.masked),
@@ -89,8 +89,8 @@ def write_dataset(
         images: How many in all.
         seed: Of everything, from 0.
         batches: Into how many batches they go, in the order of time.
-        width: Of each picture, in pixels.
-        height: Of each picture, in pixels.
+        width: Of each image, in pixels.
+        height: Of each image, in pixels.
         effects: What is planted; nothing by default.
         truth: Where the known truth goes, `out/truth.csv` by default.
         labeling: Where the labeling instructions go, `out/LABELING.md` by default.
@@ -147,11 +147,11 @@ def _mapping(processes: int) -> Iterator[Callable[..., Iterable[tuple[Row, Row]]
 
 
 def _save(folder: Path, dataset: Dataset, width: int, height: int, index: int) -> tuple[Row, Row]:
-    picture = make_picture(dataset, index, width=width, height=height)
-    (folder / image_path(index)).write_bytes(picture.jpeg)
-    if picture.png is not None:
-        (folder / mask_path(index)).write_bytes(picture.png)
-    return picture.label_row, picture.truth_row
+    image = make_image(dataset, index, width=width, height=height)
+    (folder / image_path(index)).write_bytes(image.jpeg)
+    if image.png is not None:
+        (folder / mask_path(index)).write_bytes(image.png)
+    return image.label_row, image.truth_row
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -34,9 +34,9 @@ class CannotLearnError(RuntimeError):
     """The network does not learn a single batch; more of them would not help."""
 
 
-def is_wanted(checks: Checks, schedule: Schedule, pictures: int) -> bool:
-    """Whether a training of so many pictures is to be looked at before it begins."""
-    steps = schedule.epochs * (pictures // schedule.batch_size)
+def is_wanted(checks: Checks, schedule: Schedule, images: int) -> bool:
+    """Whether a training of so many images is to be looked at before it begins."""
+    steps = schedule.epochs * (images // schedule.batch_size)
     return checks == "always" or (checks == "long" and steps >= _LONG_STEPS)
 
 
@@ -89,9 +89,9 @@ def look_at_start(
     found = Start(start, math.log(classes), losses[0], min(losses))
     if not found.learned_to <= _LEARNED * found.learned_from:
         raise CannotLearnError(
-            f"the {what} cannot learn a single batch of {len(inputs)} pictures by heart: after "
+            f"the {what} cannot learn a single batch of {len(inputs)} images by heart: after "
             f"{_STEPS} steps its loss went from {found.learned_from:.3g} to {found.learned_to:.3g}"
-            ". Do labels and masks belong to their pictures? "
+            ". Do labels and masks belong to their images? "
             '`training.checks = "never"` trains all the same'
         )
     return found

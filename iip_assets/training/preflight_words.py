@@ -34,7 +34,7 @@ class Start:
 def absent_classes(
     counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]
 ) -> list[tuple[str, str]]:
-    """Split and class where no picture of a split has a class, from counts by split and class."""
+    """Split and class where no image of a split has a class, from counts by split and class."""
     return [
         (split, name)
         for split in ("train", "validation", "test")
@@ -48,4 +48,4 @@ def absent_in_words(counts: Mapping[str, Mapping[str, int]], classes: Sequence[s
     absent = absent_classes(counts, classes)
     if not absent:
         return None
-    return "no picture has: " + ", ".join(f"{name} in {split}" for split, name in absent)
+    return "no image has: " + ", ".join(f"{name} in {split}" for split, name in absent)

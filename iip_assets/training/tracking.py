@@ -23,7 +23,7 @@ _logger = logging.getLogger(__name__)
 Mode = Literal["auto", "offline", "online", "off"]
 
 Shown = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
-"""A picture (H, W, 3), its mask and the predicted one, (H, W) each."""
+"""An image (H, W, 3), its mask and the predicted one, (H, W) each."""
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def _resolved(mode: Mode) -> Literal["offline", "online", "off"]:
 
 
 def log_segmentations(logger: Logger, shown: Sequence[Shown], classes: Sequence[str]) -> None:
-    """Pictures under their masks and under the predicted ones."""
+    """Images under their masks and under the predicted ones."""
     import wandb
 
     names = dict(enumerate(classes))
@@ -141,7 +141,7 @@ def log_segmentations(logger: Logger, shown: Sequence[Shown], classes: Sequence[
 
 
 def log_validation(logger: Logger, validation: Mapping[str, Any]) -> None:
-    """A model's metrics on its validation pictures, by name, as the run's summary."""
+    """A model's metrics on its validation images, by name, as the run's summary."""
     logger.experiment.summary.update(
         {
             f"validation/{name}": one["value"]

@@ -94,11 +94,11 @@ class Schedule:
     """How long and how fast a network learns.
 
     Attributes:
-        epochs: The most passes over the pictures.
+        epochs: The most passes over the images.
         patience: Epochs without a better validation after which training ends.
         learning_rate: The highest.
         weight_decay: Of AdamW.
-        batch_size: Pictures a step, over all processes.
+        batch_size: Images a step, over all processes.
         seed: Of order, augmentation and whatever else is drawn.
     """
 
@@ -210,7 +210,7 @@ def train(
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            # Every process looks at all validation pictures; EpochOrder shares out the others.
+            # Every process looks at all validation images; EpochOrder shares out the others.
             use_distributed_sampler=False,
             callbacks=callbacks,
         )

@@ -99,7 +99,7 @@ def disc():
     return (rows - 19.5) ** 2 + (columns - 19.5) ** 2 < 30
 
 
-def picture(rng, *, bright=True):
+def image(rng, *, bright=True):
     """Grain, a blue disc, and a corner that is bright or dark."""
     image = rng.integers(90, 130, (SIDE, SIDE, 3), dtype=np.uint8)
     image[disc()] = (30, 60, 200)

@@ -44,17 +44,17 @@ def blobs(*, subjects=40, seed=1):
     return pl.DataFrame(rows, schema=names, orient="row")
 
 
-def slices_of(pictures):
-    """A slice with every other picture, and one of three."""
-    ids = pictures["image_id"].to_list()
-    held_out = pictures.filter(pl.col("split") == "validation")["image_id"].to_list()
+def slices_of(images):
+    """A slice with every other image, and one of three."""
+    ids = images["image_id"].to_list()
+    held_out = images.filter(pl.col("split") == "validation")["image_id"].to_list()
     words = ["few" if one in held_out[:3] else "even" if int(one) % 2 else "odd" for one in ids]
     return pl.DataFrame({"image_id": ids, "axis": ["side"] * len(ids), "slice": words})
 
 
-def tried(pictures, batches, seeds=3):
+def tried(images, batches, seeds=3):
     return try_batches(
-        pictures,
+        images,
         {},
         batches,
         SCHEDULE,
@@ -64,8 +64,8 @@ def tried(pictures, batches, seeds=3):
     )
 
 
-def judged(pictures, trials, intervals=INTERVALS):
-    return judge_batches(trials, pictures, slices_of(pictures), intervals, min_images=10)
+def judged(images, trials, intervals=INTERVALS):
+    return judge_batches(trials, images, slices_of(images), intervals, min_images=10)
 
 
 def overall(table):
@@ -114,22 +114,22 @@ def test_a_batch_that_brought_nothing_to_train_on_is_not_judged(verdicts):
     assert row["training_images"] == 0
 
 
-def test_few_subjects_decide_nothing_however_many_their_pictures():
-    pictures = blobs(subjects=4)
-    found = overall(judged(pictures, tried(pictures, [SHUFFLED], seeds=1)))
+def test_few_subjects_decide_nothing_however_many_their_images():
+    images = blobs(subjects=4)
+    found = overall(judged(images, tried(images, [SHUFFLED], seeds=1)))
     assert found[SHUFFLED]["n_images"] == 180
     assert found[SHUFFLED]["verdict"] == "too small to judge"
     assert found[SHUFFLED]["difference"] < 0
 
 
-def test_equal_pictures_and_seeds_give_equal_tables(verdicts):
+def test_equal_images_and_seeds_give_equal_tables(verdicts):
     again = judged(blobs(), tried(blobs(), [SOUND]))
     assert again.equals(verdicts.filter(pl.col("batch") == SOUND))
 
 
-def test_what_every_head_said_of_every_validation_picture_is_kept(trials):
+def test_what_every_head_said_of_every_validation_image_is_kept(trials):
     said = trials["probabilities"]
-    # Without the batch that brought no training picture there is nothing to train otherwise.
+    # Without the batch that brought no training image there is nothing to train otherwise.
     trained = said.group_by("batch", "seed").len().sort("batch", "seed").rows()
     assert trained == [(batch, seed, 180) for batch in (None, SOUND, SHUFFLED) for seed in range(3)]
     assert trials["batches"].rows() == [(batch, SIZES[batch]) for batch in (SOUND, SHUFFLED, TINY)]
@@ -137,7 +137,7 @@ def test_what_every_head_said_of_every_validation_picture_is_kept(trials):
     assert shares.sum_horizontal().to_numpy() == pytest.approx(1)
 
 
-def test_the_order_in_which_pictures_were_kept_decides_nothing(trials, verdicts):
+def test_the_order_in_which_images_were_kept_decides_nothing(trials, verdicts):
     shuffled = trials["probabilities"].sort(
         "image_id", "batch", "seed", descending=[True, False, False]
     )
@@ -160,10 +160,10 @@ def test_the_newest_batches_that_train_are_judged():
     assert newest_batches(blobs(), 2) == [SOUND, SHUFFLED]
 
 
-def test_without_a_second_batch_or_labelled_validation_pictures_the_reason_is_told():
-    pictures = blobs()
-    assert why_no_trials(pictures) is None
-    one = pictures.filter((pl.col("batch") == SOUND) | (pl.col("split") == "validation"))
+def test_without_a_second_batch_or_labelled_validation_images_the_reason_is_told():
+    images = blobs()
+    assert why_no_trials(images) is None
+    one = images.filter((pl.col("batch") == SOUND) | (pl.col("split") == "validation"))
     assert "no second batch" in why_no_trials(one)
-    assert "no validation picture" in why_no_trials(pictures.filter(pl.col("split") == "train"))
-    assert "no training picture" in why_no_trials(pictures.filter(pl.col("split") != "train"))
+    assert "no validation image" in why_no_trials(images.filter(pl.col("split") == "train"))
+    assert "no training image" in why_no_trials(images.filter(pl.col("split") != "train"))

@@ -1,4 +1,4 @@
-"""Which pictures are explained, and what is told of them together."""
+"""Which images are explained, and what is told of them together."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from iip_assets.audit.explained_images import (
     CHOSEN,
-    filter_pictures,
-    segmenter_pictures,
+    filter_images,
+    segmenter_images,
 )
 from iip_assets.audit.explained_measures import faithful_check, measures
 from iip_assets.audit.explained_words import APART, RIGHT, WRONG, explained_caption
@@ -20,7 +20,7 @@ N = 60
 
 
 def predicted(split="test"):
-    """Every third word is wrong and every fifth iris lost; the first 40 pictures have a mask."""
+    """Every third word is wrong and every fifth iris lost; the first 40 images have a mask."""
     ids = [f"{place:03d}" for place in range(N)]
     wrong = [place % 3 == 0 for place in range(N)]
     sure = np.linspace(0.5, 0.99, N)
@@ -50,7 +50,7 @@ def predicted(split="test"):
 
 
 def test_the_surest_errors_come_first_and_samples_hold_as_many_right_ones_as_wrong_ones():
-    chosen = filter_pictures(*predicted(), hardest=3, sample=8, seed=0)
+    chosen = filter_images(*predicted(), hardest=3, sample=8, seed=0)
     assert dict(chosen.schema) == CHOSEN
     ranked = chosen.filter(pl.col("rank").is_not_null()).sort("rank")
     assert ranked["image_id"].to_list() == ["057", "054", "051"]
@@ -64,32 +64,32 @@ def test_the_surest_errors_come_first_and_samples_hold_as_many_right_ones_as_wro
 
 def test_what_is_sampled_does_not_hang_on_how_many_are_the_hardest():
     few, many = (
-        filter_pictures(*predicted(), hardest=hardest, sample=8, seed=0).filter("sampled")
+        filter_images(*predicted(), hardest=hardest, sample=8, seed=0).filter("sampled")
         for hardest in (1, 20)
     )
     assert few["image_id"].to_list() == many["image_id"].to_list()
-    other = filter_pictures(*predicted(), hardest=1, sample=8, seed=1).filter("sampled")
+    other = filter_images(*predicted(), hardest=1, sample=8, seed=1).filter("sampled")
     assert other["image_id"].to_list() != few["image_id"].to_list()
 
 
-def test_a_new_picture_moves_at_most_one_out_of_a_sample():
+def test_a_new_image_moves_at_most_one_out_of_a_sample():
     table, about = predicted()
     before, after = (
-        filter_pictures(table.head(rows), about, hardest=1, sample=8, seed=0).filter("sampled")
+        filter_images(table.head(rows), about, hardest=1, sample=8, seed=0).filter("sampled")
         for rows in (N - 1, N)
     )
     assert len(set(before["image_id"]) - set(after["image_id"])) <= 1
 
 
-def test_a_sample_has_one_picture_of_each_subject_before_it_has_two():
+def test_a_sample_has_one_image_of_each_subject_before_it_has_two():
     for sample in (8, 12):
-        chosen = filter_pictures(*predicted(), hardest=1, sample=sample, seed=0)
+        chosen = filter_images(*predicted(), hardest=1, sample=sample, seed=0)
         right = chosen.filter(pl.col("sampled") & pl.col("right"))
         assert right["group_id"].n_unique() == right.height == sample
 
 
 def test_a_found_iris_is_right_and_a_lost_one_wrong():
-    chosen = segmenter_pictures(*predicted(), hardest=2, sample=50, seed=0)
+    chosen = segmenter_images(*predicted(), hardest=2, sample=50, seed=0)
     assert chosen.height == 40
     assert set(chosen["said"]) == {"iris"}
     assert chosen.filter(~pl.col("right"))["iou"].to_list() == [0.1] * 8
@@ -100,17 +100,17 @@ def test_a_found_iris_is_right_and_a_lost_one_wrong():
 def test_of_a_model_that_said_nothing_nothing_is_chosen():
     table, about = predicted()
     no_words = table.with_columns(predicted=pl.lit(None, pl.String))
-    assert filter_pictures(no_words, about, hardest=3, sample=8, seed=0).is_empty()
+    assert filter_images(no_words, about, hardest=3, sample=8, seed=0).is_empty()
     no_masks = table.with_columns(iou_background=None, iou_iris=None)
-    nothing = segmenter_pictures(no_masks, about, hardest=3, sample=8, seed=0)
+    nothing = segmenter_images(no_masks, about, hardest=3, sample=8, seed=0)
     assert nothing.is_empty()
     assert dict(nothing.schema) == CHOSEN
 
 
-def test_training_pictures_are_not_explained():
+def test_training_images_are_not_explained():
     table, about = predicted("train")
-    assert filter_pictures(table, about, hardest=3, sample=8, seed=0).is_empty()
-    assert segmenter_pictures(table, about, hardest=3, sample=8, seed=0).is_empty()
+    assert filter_images(table, about, hardest=3, sample=8, seed=0).is_empty()
+    assert segmenter_images(table, about, hardest=3, sample=8, seed=0).is_empty()
 
 
 def explained(gain=0.2, subjects=20):
@@ -168,7 +168,7 @@ def test_one_subject_has_no_interval_and_decides_nothing():
     assert not found["deletion_gain", RIGHT]["enough"]
     check = faithful_check(table)
     assert check.passed
-    assert "too few pictures to tell" in check.description
+    assert "too few images to tell" in check.description
 
 
 def test_wrong_predictions_that_do_not_exist_leave_the_right_ones():
@@ -190,7 +190,7 @@ def test_the_caption_says_what_was_said_and_what_is_true():
     eye = {"share_on_eye": 0.25, "chance_share": 0.1}
     assert explained_caption({"model": "filter", **row, **eye}) == (
         "said full (97% sure), labelled none; 25% of what counted lies on the eye, "
-        "which is 10% of the picture"
+        "which is 10% of the image"
     )
     lost = {"model": "segmenter", "said": "iris", "label": None, "iou": 0.125}
     nothing = {"share_on_eye": None, "chance_share": None}

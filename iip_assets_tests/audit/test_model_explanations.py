@@ -23,9 +23,9 @@ from iip_assets.settings import EvaluationSettings, ExplanationSettings
 from iip_assets_tests.audit.looking import (
     CLASSES,
     corner_filter,
+    image,
     mask,
     misled_segmenter,
-    picture,
 )
 from iip_assets_tests.embeddings.stand_ins import MemoryStore, PlainWork
 
@@ -34,7 +34,7 @@ OPTIONS = ExplanationSettings(images=3, sample=5, cells=8)
 
 @pytest.fixture(scope="module")
 def data():
-    """Pictures with a bright or a dark corner, half of them labelled against the filter."""
+    """Images with a bright or a dark corner, half of them labelled against the filter."""
     rng = np.random.default_rng(0)
     store, rows = MemoryStore(), []
     mask_id = store.add_png(mask())
@@ -43,7 +43,7 @@ def data():
         said = "full" if bright else "none"
         label = said if place % 4 < 2 else "partial"
         found = (0.95, 0.04, 0.01) if bright else (0.01, 0.04, 0.95)
-        image_id = store.add_png(picture(rng, bright=bright))
+        image_id = store.add_png(image(rng, bright=bright))
         rows.append((image_id, mask_id, f"s{place}", label, said, *found, 0.7 if bright else 0.0))
     names = ["image_id", "mask_id", "group_id", "label", "predicted"]
     probabilities = ["prob_full", "prob_partial", "prob_none"]
@@ -90,7 +90,7 @@ def test_the_hardest_of_both_models_are_explained_and_shown(explained):
     assert metadata["rows"] == value["explained"].height
     for model in ("filter", "segmenter"):
         text = metadata[f"{model}_plot"].text
-        assert text.startswith(f"![the {model}'s 3 hardest pictures")
+        assert text.startswith(f"![the {model}'s 3 hardest images")
         assert "data:image/jpeg;base64," in text
         assert len(text) < 300_000
 

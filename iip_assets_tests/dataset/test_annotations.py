@@ -120,7 +120,7 @@ def test_a_newer_annotation_overrules_no_label_and_no_mask():
     opinions = {f"{B2}/annotations.csv": f"image,labeler,label,mask\n{ID_A},ann,none,drawn/a.png\n"}
     without, raw = dataset(IMAGES | labels), dataset(IMAGES | labels | opinions)
     told = without.images.filter(pl.col("image_id").is_in([ID_A, ID_B]))
-    # Only a mask that nobody calls one is taken for a picture.
+    # Only a mask that nobody calls one is taken for an image.
     assert raw.images.equals(told)
     assert raw.label_rows.schema == pl.Schema(label_rows_schema())
     rows = raw.label_rows.select("batch", "file", "labeler", "label", "mask_id", "current").rows()

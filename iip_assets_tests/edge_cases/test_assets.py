@@ -1,4 +1,4 @@
-"""The room's assets, with a store of rendered pictures."""
+"""The room's assets, with a store of rendered images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportW
 
 
 class FakeStore:
-    """Gives a grey picture for what was fetched before, as the real store does after a fetch."""
+    """Gives a grey image for what was fetched before, as the real store does after a fetch."""
 
     def __init__(self):
         self.fetched = set()

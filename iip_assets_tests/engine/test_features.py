@@ -105,7 +105,7 @@ def test_a_column_that_is_null_at_first_can_hold_words_later(tmp_path: Path) -> 
     assert fill(tmp_path, both)[0].frame["mask"].to_list() == [None, None, "m"]
 
 
-def test_the_same_picture_twice_is_computed_once(tmp_path: Path) -> None:
+def test_the_same_image_twice_is_computed_once(tmp_path: Path) -> None:
     filled, seen = fill(tmp_path, rows("a", "a", "b"))
     assert seen == ["a", "b"]
     assert filled.frame.height == 3

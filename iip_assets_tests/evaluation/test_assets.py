@@ -16,7 +16,7 @@ from iip_assets.metrics.calibration import softmax
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import judge_filter, judge_segmenter, score
 from iip_assets.models import assets
-from iip_assets.models.examples import labelled_pictures, masked_rows
+from iip_assets.models.examples import labelled_images, masked_rows
 from iip_assets.models.filter_head import FilterHead, head_logits
 from iip_assets.settings import (
     ComputeSettings,
@@ -130,7 +130,7 @@ def verdicts_of(eyes, context, filter_model):
 def predict(eyes, context, filter_model, segmenter):
     _, images, splits = eyes
     return evaluation_assets.predictions.function(
-        evaluation_assets.held_out_pictures.function({"images": images}, splits),
+        evaluation_assets.held_out_images.function({"images": images}, splits),
         verdicts_of(eyes, context, filter_model),
         segmenter,
         **PREDICTED,
@@ -179,7 +179,7 @@ def judge(eyes, predictions, context, agreement=None):
 
 
 def opinions(eyes):
-    """Label rows of three labelers of each test picture: bob never knows, zoe's mask is cut off."""
+    """Label rows of three labelers of each test image: bob never knows, zoe's mask is cut off."""
     store, images, splits = eyes
     test = splits.filter(split="test").join(images, on="image_id")
     rows = []
@@ -201,7 +201,7 @@ def test_a_filter_alone_is_predicted_with_and_judged(eyes, tiny_backbone, contex
     described = assets.describe_iris_filter_model(trained.value, trained.notes)
     assert described["temperature"] > 0
     assert described["epochs_trained"] == len(trained.notes["history"])
-    assert described["pictures"] == trained.notes["pictures"]
+    assert described["images"] == trained.notes["images"]
     assert described["history_plot"].text.startswith("![loss of the filter by epoch](")
     predictions = predict(eyes, context, trained.value, Skipped("no masks"))
     assert predictions["predicted"].null_count() == 0
@@ -238,7 +238,7 @@ def test_a_segmenter_alone_is_predicted_with_and_judged(eyes, context):
     assert "segmenter.onnx" not in trained.value.version_of
     described = assets.describe_segmentation_model(trained.value, trained.notes)
     assert described["encoder"] == RECIPE.encoder
-    assert described["pictures_by_class"] == trained.notes["pictures_by_class"]
+    assert described["images_by_class"] == trained.notes["images_by_class"]
     predictions = predict(eyes, context, Skipped("no labels"), trained.value)
     assert predictions["predicted"].null_count() == predictions.height
     pixels = predictions["confusion"].list.sum()
@@ -250,17 +250,17 @@ def test_a_segmenter_alone_is_predicted_with_and_judged(eyes, context):
     classes = judged["classes"]
     assert classes["class"].to_list() == list(CLASSES)
     assert classes["train_pixel_share"].sum() == pytest.approx(1)
-    # A third of the pictures shows no eye, or but a part.
+    # A third of the images shows no eye, or but a part.
     assert classes["train_share"][0] == 1 > classes["train_share"][3]
 
     # The masks of which zoe's cut the last row off are no use, and are told.
     agreement = agree(eyes, context, trained.value, opinions(eyes))
     told = evaluation_assets.describe_labeler_agreement(agreement.value, agreement.notes)
     assert told["labelers"] == 4
-    assert told["masks"] == told["pictures"] * 3
+    assert told["masks"] == told["images"] * 3
     unusable = told["unusable_masks"].records
     assert {row["labeler"] for row in unusable} == {"zoe"}
-    assert all("80×55 pixels, its picture 80×56" in row["why"] for row in unusable)
+    assert all("80×55 pixels, its image 80×56" in row["why"] for row in unusable)
     metrics = judge(eyes, predictions, context, agreement.value)["metrics"]
     by_model = {
         model: metrics.filter(model=model, metric="iou_iris", axis="overall").row(0, named=True)
@@ -342,7 +342,7 @@ def test_the_validation_card_has_the_numbers_that_models_were_measured_by(
     segmenter = train_segmenter((store, unclear, splits), context).value
     verdicts = verdicts_of(eyes, context, filter_model)
     predictions = evaluation_assets.predictions.function(
-        evaluation_assets.held_out_pictures.function({"images": unclear}, splits),
+        evaluation_assets.held_out_images.function({"images": unclear}, splits),
         verdicts,
         segmenter,
         **PREDICTED,
@@ -350,7 +350,7 @@ def test_the_validation_card_has_the_numbers_that_models_were_measured_by(
     )
     assert predictions["confusion"].null_count() == 0
     card = validate(eyes, predictions)
-    labelled = labelled_pictures(unclear, splits, embeddings_of(images))
+    labelled = labelled_images(unclear, splits, embeddings_of(images))
     same_numbers(card, "filter", judged_by_torch(labelled, filter_model.parts))
     masked = masked_rows(unclear, splits)
     same_numbers(card, "segmenter", judged_by_segmenting(masked, store, segmenter.parts))
@@ -361,7 +361,7 @@ def test_the_validation_card_has_the_numbers_that_models_were_measured_by(
         *("model", "metric", "value", "low", "high", "n_images", "n_subjects")
     }
 
-    # A sweep judges its trials by the same numbers, without the test pictures.
+    # A sweep judges its trials by the same numbers, without the test images.
     settings = Settings(
         evaluation=EvaluationSettings(resamples=50),
         compute=ComputeSettings(device="cpu", threads=1),
@@ -375,17 +375,17 @@ def test_the_validation_card_has_the_numbers_that_models_were_measured_by(
         row = card.filter(model=model, metric=metric).row(0, named=True)
         assert list(found.values()) == pytest.approx([row["value"], row["low"], row["high"]])
         test_alone = examples.filter(split="test")
-        with pytest.raises(LookupError, match=f"no validation pictures to judge the {model} on"):
+        with pytest.raises(LookupError, match=f"no validation images to judge the {model} on"):
             quality_of(model, files, test_alone, root=context.root, settings=settings)
 
 
-def test_without_validation_pictures_there_is_no_card(eyes, tiny_backbone, context):
+def test_without_validation_images_there_is_no_card(eyes, tiny_backbone, context):
     trained = train_filter(eyes, tiny_backbone, context)
     predictions = predict(eyes, context, trained.value, Skipped("no masks"))
     card = validate(eyes, predictions)
     assert set(card["model"]) == {"filter"}
     none = validate(eyes, predictions.filter(split="test"))
-    assert none == Skipped("no model has validation pictures to be judged on")
+    assert none == Skipped("no model has validation images to be judged on")
 
 
 def test_labelers_are_held_against_each_other_without_any_model(eyes, tiny_backbone, context):
@@ -405,7 +405,7 @@ def test_labelers_are_held_against_each_other_without_any_model(eyes, tiny_backb
     assert found.filter(model="filter_human", metric="accuracy")["value"].to_list() == [1.0]
 
 
-def test_without_several_labelers_nothing_is_read_of_pictures(eyes, context):
+def test_without_several_labelers_nothing_is_read_of_images(eyes, context):
     empty = agree(eyes, context)
     assert all(table.is_empty() for table in empty.value.values())
     assert context.given == {}

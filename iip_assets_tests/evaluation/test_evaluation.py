@@ -57,7 +57,7 @@ def one(metrics, **wanted):
     return found.row(0, named=True)
 
 
-def test_only_test_pictures_count_and_every_number_has_an_interval_and_counts():
+def test_only_test_images_count_and_every_number_has_an_interval_and_counts():
     table = predicted()
     metrics = evaluated(table)["metrics"]
     test = table.filter(pl.col("split") == "test")
@@ -87,7 +87,7 @@ def test_small_slices_are_shown_and_said_to_be_small():
     assert old["value"] is not None
 
 
-def test_pictures_of_one_subject_have_no_interval():
+def test_images_of_one_subject_have_no_interval():
     table = predicted()
     groups, slices = parts(table)
     lone = groups["group_id"][2]
@@ -106,7 +106,7 @@ def test_pictures_of_one_subject_have_no_interval():
     assert row["low"] is row["high"] is None
 
 
-def test_confusion_counts_every_test_picture_once():
+def test_confusion_counts_every_test_image_once():
     confusion = evaluated(predicted())["confusion"]
     assert confusion.filter(pl.col("model") == "filter")["n"].sum() == 54
     assert confusion.filter(pl.col("model") == "segmenter")["n"].sum() == 54 * 100
@@ -124,7 +124,7 @@ def test_what_the_filter_lets_pass_is_judged_by_what_its_errors_cost():
     assert found["usable_recall"] == pytest.approx(1 - lost / usable.sum())
     assert found["unusable_rejected"] == pytest.approx(1 - failed / (~usable).sum())
     assert found["cost"] == pytest.approx((lost + failed) / table.height)
-    # Most training pictures are full: without looking, all pass.
+    # Most training images are full: without looking, all pass.
     blind = one(metrics, model="filter_baseline", metric="cost", axis="overall")["value"]
     assert blind == pytest.approx((~usable).sum() / table.height)
 

@@ -23,7 +23,7 @@ from iip_assets.synthetic.write import write_dataset
 from iip_assets_tests.graph.warm import run_iip
 
 # Small enough to train on in seconds, large enough for every asset to have something to say. With
-# more neighbours than pictures the map is no UMAP, which every process compiles for a quarter of a
+# more neighbours than images the map is no UMAP, which every process compiles for a quarter of a
 # minute; its own tests have it.
 QUICK = """
 [splits]

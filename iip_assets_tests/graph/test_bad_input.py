@@ -99,9 +99,9 @@ def test_nothing_that_is_sound_is_in_quarantine(quarantine: pl.DataFrame) -> Non
     [
         ("image", "images/truncated.jpg", "the file is cut short", "a sound copy or delete it"),
         ("image", "images/empty.jpg", "the file is empty (0 bytes)", "a sound copy or delete it"),
-        ("image", "images/text.jpg", "a text file with a picture's name", "a sound copy"),
+        ("image", "images/text.jpg", "a text file with an image's name", "a sound copy"),
         ("image", "images/bomb.png", "30000×30000 is 900 megapixels, more than 50", "delete it"),
-        ("mask", "masks/small.png", "is 32×24 pixels, its picture 64×48", "mend the mask as said"),
+        ("mask", "masks/small.png", "is 32×24 pixels, its image 64×48", "mend the mask as said"),
         ("mask", "masks/odd_class.png", "has values 9; known are 0 to 3 and 255", "as said"),
     ],
 )
@@ -158,7 +158,7 @@ def test_a_bad_row_labels_nothing_and_its_image_stays(images: pl.DataFrame, name
         pytest.param("turned.jpg", HEIGHT, WIDTH, id="exif_turned_is_upright"),
     ],
 )
-def test_an_unusual_picture_is_used_at_its_right_size(
+def test_an_unusual_image_is_used_at_its_right_size(
     hostile: Team, images: pl.DataFrame, name: str, width: int, height: int
 ) -> None:
     assert name in UNUSUAL

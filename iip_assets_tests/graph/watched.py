@@ -82,7 +82,7 @@ def main(root: Path, names: Sequence[str]) -> None:
     project = build_project(root)
     ledger = present_ledger(project)
     values = read_settings(root)
-    # A state of its own: no feature table has a row, so that every picture is really read.
+    # A state of its own: no feature table has a row, so that every image is really read.
     state = root / ".iip" / "watched"
     store = ArtifactStore(str(state / "artifacts"))
     watch = Watch(root)

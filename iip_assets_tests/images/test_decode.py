@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from iip_assets.images.decode import Undecodable, decode_image, decode_mask
-from iip_assets_tests.dataset.pictures import encoded, png_header, scene
+from iip_assets_tests.dataset.images import encoded, png_header, scene
 
 SCENE = scene()
 
@@ -168,7 +168,7 @@ def test_bytes_after_the_end_of_a_jpeg_do_no_harm():
         (bytes(range(200, 256)), "begins with c8 c9"),
     ],
 )
-def test_what_is_no_picture_is_named(data, why):
+def test_what_is_no_image_is_named(data, why):
     with pytest.raises(Undecodable, match=why):
         decode(data)
 
@@ -183,7 +183,7 @@ def test_what_is_no_picture_is_named(data, why):
     ],
     ids=["png", "jpeg", "bmp", "webp"],
 )
-def test_a_huge_picture_is_refused_from_its_header(data):
+def test_a_huge_image_is_refused_from_its_header(data):
     tracemalloc.start()
     with pytest.raises(Undecodable, match=r"30000×30000 is 900 megapixels"):
         decode(data)
@@ -219,7 +219,7 @@ FILES = [
     cut=st.none() | st.integers(0, 2000),
 )
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-def test_damaged_bytes_give_a_picture_or_a_reason(file, edits, cut):
+def test_damaged_bytes_give_a_image_or_a_reason(file, edits, cut):
     data = bytearray(file)
     for place, value in edits:
         data[place % len(data)] = value
@@ -286,7 +286,7 @@ def test_a_mask_of_few_bits_keeps_its_indices(bits):
     ("data", "why"),
     [
         (encoded(MASK, "JPEG"), "mask is a JPEG"),
-        (encoded(MASK[:40], "PNG"), "64×40 pixels, its picture 64×48"),
+        (encoded(MASK[:40], "PNG"), "64×40 pixels, its image 64×48"),
         (encoded(MASK, "PNG", "RGB"), "3 channels"),
         (encoded(MASK, "PNG", "RGBA"), "4 channels"),
         (encoded(np.where(MASK == 2, 7, MASK).astype(np.uint8), "PNG"), "values 7; known"),

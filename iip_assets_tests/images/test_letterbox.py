@@ -8,7 +8,7 @@ sides = st.integers(1, 400)
 
 
 @given(sides, sides, sides, sides)
-def test_a_picture_of_any_shape_stands_inside_and_in_the_middle(width, height, w, h):
+def test_a_image_of_any_shape_stands_inside_and_in_the_middle(width, height, w, h):
     box = Letterbox.of(width, height, w, h)
     right, bottom = w - box.left - box.width, h - box.top - box.height
     assert min(box.left, box.top, right, bottom) >= 0
@@ -26,10 +26,10 @@ def test_the_aspect_is_kept_to_the_pixel(width, height):
 
 
 def test_a_disc_stays_a_disc_and_the_field_is_grey():
-    picture = np.zeros((60, 120, 3), np.uint8)
+    image = np.zeros((60, 120, 3), np.uint8)
     rows, columns = np.ogrid[:60, :120]
-    picture[(rows - 30) ** 2 + (columns - 60) ** 2 <= 20**2] = 255
-    fitted = letterbox_image(picture, 100, 100)
+    image[(rows - 30) ** 2 + (columns - 60) ** 2 <= 20**2] = 255
+    fitted = letterbox_image(image, 100, 100)
     bright = np.argwhere(fitted[:, :, 0] > 200)
     extent = np.ptp(bright, axis=0)
     assert abs(int(extent[0]) - int(extent[1])) <= 1
@@ -44,7 +44,7 @@ def test_indices_of_a_mask_are_never_mixed():
 
 
 def test_what_is_cut_out_again_is_what_was_placed():
-    picture = np.random.default_rng(0).integers(0, 255, (30, 40), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 255, (30, 40), dtype=np.uint8)
     box = Letterbox.of(40, 30, 40, 64)
-    field = box.place(picture, fill=9, nearest=True)
-    assert (box.cut(field.astype(np.float32)) == picture).all()
+    field = box.place(image, fill=9, nearest=True)
+    assert (box.cut(field.astype(np.float32)) == image).all()

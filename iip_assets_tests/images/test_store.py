@@ -118,7 +118,7 @@ def test_a_folder_without_dvc_says_how_to_begin(tmp_path):
 def test_an_old_data_version_can_still_be_read(workspace):
     old = observe_data(workspace)
     dvc(workspace, "unprotect", "data")
-    (workspace / "data" / A).write_bytes(b"another picture")
+    (workspace / "data" / A).write_bytes(b"another image")
     dvc(workspace, "add", "data")
     assert observe_data(workspace) != old
     files = dict(read_manifest(workspace, old).iter_rows())

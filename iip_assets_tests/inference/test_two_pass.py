@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from iip_assets.inference.preprocess import Frame
 from iip_assets.inference.segmentation import eye_classes
 from iip_assets.inference.two_pass import Box, box_around, cut_image, cut_mask, drawn_box, put_back
-from iip_assets.models.masked_images import MaskedPictures
+from iip_assets.models.masked_images import MaskedImages
 
 FRAME = Frame(96, 64)
 
@@ -79,7 +79,7 @@ def test_what_was_seen_closely_goes_back_to_where_it_was_seen(
             np.testing.assert_array_equal(found[inside], mask[inside])
 
 
-def test_what_lies_beyond_the_picture_is_grey_and_not_labelled() -> None:
+def test_what_lies_beyond_the_image_is_grey_and_not_labelled() -> None:
     box = Box(-48, -32, 96, 64)
     image = cut_image(np.full((120, 160, 3), 10, np.uint8), box, FRAME)
     mask = cut_mask(np.zeros((120, 160), np.uint8), box, FRAME)
@@ -89,13 +89,13 @@ def test_what_lies_beyond_the_picture_is_grey_and_not_labelled() -> None:
     assert (mask[32:, 48:] == 0).all()
 
 
-def test_most_of_the_training_pictures_are_seen_closely_and_those_without_an_eye_never() -> None:
+def test_most_of_the_training_images_are_seen_closely_and_those_without_an_eye_never() -> None:
     image = np.zeros((120, 160, 3), np.uint8)
     mask = np.zeros((120, 160), np.uint8)
     mask[55:65, 75:85] = 1
 
     def sizes(mask: np.ndarray, eye: tuple[int, ...], *, augmented: bool = True) -> list[float]:
-        pictures = MaskedPictures(
+        images = MaskedImages(
             lambda _: (image, mask),
             frame=FRAME,
             weights=[1.0],
@@ -104,7 +104,7 @@ def test_most_of_the_training_pictures_are_seen_closely_and_those_without_an_eye
             augmented=augmented,
             eye=eye,
         )
-        return [float((pictures[epoch, 0][1] == 1).sum()) for epoch in range(60)]
+        return [float((images[epoch, 0][1] == 1).sum()) for epoch in range(60)]
 
     whole = sizes(mask, ())
     both = sizes(mask, (1,))
@@ -113,8 +113,8 @@ def test_most_of_the_training_pictures_are_seen_closely_and_those_without_an_eye
     assert len(set(sizes(mask, (1,), augmented=False))) == 1
 
 
-def test_a_split_without_pictures_is_one_without_close_looks() -> None:
-    none = MaskedPictures(
+def test_a_split_without_images_is_one_without_close_looks() -> None:
+    none = MaskedImages(
         lambda place: [][place], frame=FRAME, weights=[], seed=0, threads=1, eye=(1,)
     )
     assert len(none) == 0

@@ -140,7 +140,7 @@ def complaints_through_dvc(
         if folder.exists():
             wrong.append("the batch is still in the inbox")
         store = ImageStore.open(root)
-        # Earlier batches of the run speak of the same pictures; only this one's words are judged.
+        # Earlier batches of the run speak of the same images; only this one's words are judged.
         own = {path: md5 for path, md5 in after.items() if path in added or path in _OLD_MANIFEST}
         wrong += [] if batch.unsure else wrong_rows(batch, join_labels(own, store.read))
     else:

@@ -13,7 +13,7 @@ from iip_assets.images.store import ImageStore, content_md5
 from iip_assets.ingest.export_rows import annotations_left, rows_to_export
 from iip_assets.ingest.inbox import waiting_batches
 from iip_assets.ingest.ingest import Ingested, ingest_folder
-from iip_assets_tests.dataset.pictures import encoded
+from iip_assets_tests.dataset.images import encoded
 from iip_assets_tests.dataset.team_workspace import drop, manifest_of
 
 NAME = "2026-05-second-opinions"
@@ -25,7 +25,7 @@ def mask(height: int = 24, width: int = 32, value: int = 1) -> bytes:
 
 
 def annotated(place: Path, rows: str, masks: dict[str, bytes] | None = None) -> Path:
-    """A batch of two pictures with labels and the rows as annotations.csv."""
+    """A batch of two images with labels and the rows as annotations.csv."""
     folder = drop(place, NAME)
     (folder / "annotations.csv").write_text(HEADER + rows)
     for path, data in (masks or {}).items():
@@ -51,7 +51,7 @@ def test_masks_that_only_annotations_name_join_the_data(team):
     ]
 
 
-def test_a_batch_may_ask_more_people_about_pictures_of_the_data(team):
+def test_a_batch_may_ask_more_people_about_images_of_the_data(team):
     known = sorted({md5 for path, md5 in manifest_of(team).items() if path.endswith(".jpg")})
     folder = team / "inbox" / NAME
     folder.mkdir()

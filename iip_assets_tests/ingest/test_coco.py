@@ -19,7 +19,7 @@ from iip_assets_tests.ingest.tool_exports import (
     only,
     read_native,
     write_cvat,
-    write_picture,
+    write_image,
 )
 
 BOX = [[1.0, 1.0, 5.0, 1.0, 5.0, 5.0, 1.0, 5.0]]
@@ -69,7 +69,7 @@ def test_what_nobody_judged_is_255_above_every_class(tmp_path):
     assert (mask == 255).sum() == 2
 
 
-def test_a_picture_without_annotation_has_no_mask_and_no_label(tmp_path):
+def test_a_image_without_annotation_has_no_mask_and_no_label(tmp_path):
     assert convert(tmp_path, cvat_export(tmp_path / "export")) == ()
     found = read_native(tmp_path / "out")
     assert found.masks == [None]
@@ -89,13 +89,13 @@ def test_a_picture_without_annotation_has_no_mask_and_no_label(tmp_path):
     ],
     ids=["a box of that category", "an attribute of an annotation", "an attribute of the image"],
 )
-def test_the_label_of_the_whole_picture_is_found(tmp_path, document):
+def test_the_label_of_the_whole_image_is_found(tmp_path, document):
     assert convert(tmp_path, cvat_export(tmp_path / "export", **document)) == ()
     (row,) = read_native(tmp_path / "out").parsed.rows
     assert row.label == "partial"
 
 
-def test_two_labels_of_one_picture_are_a_problem(tmp_path):
+def test_two_labels_of_one_image_are_a_problem(tmp_path):
     document = cvat_export(
         tmp_path / "export",
         images=[cvat_image(1, "a.png", attributes={"label": "full"})],
@@ -136,10 +136,10 @@ def test_a_category_that_nothing_uses_is_no_matter(tmp_path):
     assert convert(tmp_path, cvat_export(tmp_path / "export")) == ()
 
 
-def test_pictures_in_subfolders_and_subsets_are_found_by_their_path(tmp_path):
+def test_images_in_subfolders_and_subsets_are_found_by_their_path(tmp_path):
     export = tmp_path / "export"
     for number, path in enumerate(["default/a.png", "default/left/a.png", "Train/a.png"]):
-        write_picture(export, f"images/{path}", seed=number)
+        write_image(export, f"images/{path}", seed=number)
     document = cvat_export(export, images=[cvat_image(1, "a.png"), cvat_image(2, "left/a.png")])
     write_cvat(export, cvat_export(export), "instances_Train.json")
     assert convert(tmp_path, document) == ()
@@ -161,16 +161,16 @@ def test_the_json_file_alone_names_the_export(tmp_path):
         ("/etc/passwd", "absolute"),
         ("C:\\a.png", "backslashes"),
         ("link.png", "a link"),
-        ("folder/x.png", "no such picture"),
-        ("missing.png", "no such picture"),
-        ("elsewhere/a.png", "no such picture"),
+        ("folder/x.png", "no such image"),
+        ("missing.png", "no such image"),
+        ("elsewhere/a.png", "no such image"),
         ("\ud800.png", "control character"),
         ("", "expected a text"),
         (7, "expected a text"),
     ],
 )
-def test_a_picture_that_is_not_a_file_of_the_folder_is_a_problem(tmp_path, name, why):
-    secret = write_picture(tmp_path / "elsewhere", "secret.png")
+def test_a_image_that_is_not_a_file_of_the_folder_is_a_problem(tmp_path, name, why):
+    secret = write_image(tmp_path / "elsewhere", "secret.png")
     export = tmp_path / "export"
     document = cvat_export(
         export, images=[cvat_image(1, name)], annotations=[cvat_shape(1, 1, BOX)]
@@ -195,8 +195,8 @@ def test_a_picture_that_is_not_a_file_of_the_folder_is_a_problem(tmp_path, name,
         ([[1, 1, 500, 1, 5, 5]], "the point 500, 1 lies outside"),
         ({"counts": [10**9, 10**9], "size": [6, 8]}, "sum to 2000000000"),
         ({"counts": [48.5], "size": [6, 8]}, "not a whole number"),
-        ({"counts": [30], "size": [5, 6]}, "not of the picture's size"),
-        ({"counts": [10**18], "size": [10**9, 10**9]}, "not of the picture's size"),
+        ({"counts": [30], "size": [5, 6]}, "not of the image's size"),
+        ({"counts": [10**18], "size": [10**9, 10**9]}, "not of the image's size"),
         ({"counts": "~", "size": [6, 8]}, "broken after 0"),
         ({"size": [6, 8]}, "it is missing"),
     ],
@@ -210,7 +210,7 @@ def test_a_region_that_is_none_is_a_problem(tmp_path, segmentation, why):
 
 
 @pytest.mark.parametrize(("width", "height"), [(100_000, 3), (8, 5), (7, 6)])
-def test_a_picture_of_another_size_is_a_problem(tmp_path, width, height):
+def test_a_image_of_another_size_is_a_problem(tmp_path, width, height):
     image = cvat_image(1, "a.png", width=width, height=height)
     found = only(convert(tmp_path, cvat_export(tmp_path / "export", images=[image])))
     assert f"{width}×{height} pixels, the file has 8×6" in found.why

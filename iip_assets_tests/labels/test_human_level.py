@@ -27,7 +27,7 @@ NO_PAIRS = pl.DataFrame(
 
 
 def words(told):
-    """Image to labeler to label, as a table; two pictures a subject."""
+    """Image to labeler to label, as a table; two images a subject."""
     rows = [
         (image, f"s{int(image) // 2}", labeler, label, None)
         for image, said in told.items()
@@ -41,7 +41,7 @@ def agreement(told, pairs=NO_PAIRS, segmented=NO_PAIRS):
 
 
 def predicted(said):
-    """Predictions of test pictures: image to the filter's word, which it is 80% sure of."""
+    """Predictions of test images: image to the filter's word, which it is 80% sure of."""
     rows = [
         (
             *(image, "test", "full"),
@@ -141,7 +141,7 @@ def test_one_of_four_who_is_always_wrong_costs_a_quarter():
         for metric in ("f1", "precision", "recall"):
             found = one(metrics, "filter_human", f"{metric}_{name}")["value"]
             assert found == pytest.approx(0.75)
-    # Beside them, on the same pictures and by the same words, a filter that is always right.
+    # Beside them, on the same images and by the same words, a filter that is always right.
     assert one(metrics, "filter_beside_human", "f1_macro")["value"] == 1
     assert one(metrics, "filter_beside_human", "accuracy")["n_images"] == 60
 
@@ -154,7 +154,7 @@ def test_two_labelers_are_each_the_others_reference():
     assert one(metrics, "filter_beside_human", "accuracy")["value"] == 0.5
 
 
-def test_a_picture_of_five_labelers_counts_as_much_as_one_of_two():
+def test_a_image_of_five_labelers_counts_as_much_as_one_of_two():
     many = {"0": dict.fromkeys("abcde", "full"), "2": {"a": "full", "b": "none"}}
     metrics = evaluated(many, {"0": "full", "2": "full"})
     assert one(metrics, "filter_human", "accuracy")["value"] == 0.5
@@ -164,7 +164,7 @@ def test_a_picture_of_five_labelers_counts_as_much_as_one_of_two():
 def test_what_labelers_let_pass_costs_what_it_costs_the_filter():
     told = {"0": {"a": "full", "b": "none"}, "2": {"a": "partial", "b": "none"}}
     metrics = evaluated(told, {"0": "full", "2": "full"})
-    # Picture 0: a passes what b rejects, b rejects what a passes. Picture 2: both reject.
+    # Image 0: a passes what b rejects, b rejects what a passes. Image 2: both reject.
     assert one(metrics, "filter_human", "cost")["value"] == 0.5
     assert one(metrics, "filter_human", "usable_recall")["value"] == 0
     assert one(metrics, "filter_beside_human", "cost")["value"] == 0.75

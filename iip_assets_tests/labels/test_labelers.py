@@ -41,7 +41,7 @@ def test_labelers_of_one_batch_and_annotations_of_any_stand_side_by_side():
     ]
 
 
-def test_pictures_of_one_labeler_and_pictures_that_are_no_test_pictures_are_left_out():
+def test_images_of_one_labeler_and_images_that_are_no_test_images_are_left_out():
     lone = ("a", "b1", LABELS, "ann", "full", "m1")
     assert words(lone, ("b", "b1", LABELS, "bob", "none", None)) == []
     several = (lone, ("a", "b1", OPINIONS, "bob", "none", None))

@@ -1,4 +1,4 @@
-"""The difference of two models on the same pictures."""
+"""The difference of two models on the same images."""
 
 import numpy as np
 import pytest

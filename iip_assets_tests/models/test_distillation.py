@@ -55,7 +55,7 @@ def teacher() -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_a_teacher_sees_pictures_in_its_own_frame_and_speaks_at_the_students_size(
+def test_a_teacher_sees_images_in_its_own_frame_and_speaks_at_the_students_size(
     teacher: dict[str, bytes],
 ) -> None:
     lesson = lesson_of(teacher, Frame(32, 32), CLASSES, share=0.5)
@@ -139,19 +139,19 @@ def head_teacher(**other: Any) -> dict[str, bytes]:
 
 
 def softened(teacher: dict[str, bytes], share: float) -> np.ndarray:
-    pictures = pl.DataFrame({"image_id": ["b", "a"], "embedding": [[0.0] * 4, [1.0] * 4]})
+    images = pl.DataFrame({"image_id": ["b", "a"], "embedding": [[0.0] * 4, [1.0] * 4]})
     return softened_truth(
-        pictures,
+        images,
         np.array([0, 2]),
         teacher,
         backbone=BACKBONE,
-        load_picture=lambda _: np.zeros((4, 4, 3), np.uint8),
+        load_image=lambda _: np.zeros((4, 4, 3), np.uint8),
         share=share,
         threads=1,
     )
 
 
-def test_a_filters_word_is_mixed_with_the_labels_in_the_pictures_order() -> None:
+def test_a_filters_word_is_mixed_with_the_labels_in_the_images_order() -> None:
     np.testing.assert_allclose(
         softened(head_teacher(), 0.25), [[0.75, 0, 0.25], [0, 0, 1]], atol=1e-6
     )

@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load
 
 from iip_assets.embeddings.onnx_session import open_session, run
-from iip_assets.models.examples import labelled_pictures
+from iip_assets.models.examples import labelled_images
 from iip_assets.models.filter import FilterRecipe, build_filter, why_not
 from iip_assets.models.filter_head import Examples, class_balanced
 from iip_assets.training.trainer import Around, Machine, Schedule
@@ -27,7 +27,7 @@ RECIPE = FilterRecipe(
 
 def build(labelled, backbone, recipe=RECIPE, weights=None, load=None):
     built = build_filter(
-        labelled_pictures(*labelled),
+        labelled_images(*labelled),
         weights or {},
         backbone,
         recipe,
@@ -85,35 +85,35 @@ def test_training_leaves_no_file_behind(labelled, tiny_backbone, tmp_path, monke
 
 
 def test_the_whole_file_is_the_head_behind_the_backbone(files, tiny_backbone):
-    pictures = np.random.default_rng(0).normal(0, 1, (5, 3, 4, 4)).astype(np.float32)
-    means = run(open_session(tiny_backbone["backbone.onnx"], threads=1), pictures)
-    whole = run(open_session(files["filter.onnx"], threads=1), pictures)
+    images = np.random.default_rng(0).normal(0, 1, (5, 3, 4, 4)).astype(np.float32)
+    means = run(open_session(tiny_backbone["backbone.onnx"], threads=1), images)
+    whole = run(open_session(files["filter.onnx"], threads=1), images)
     np.testing.assert_allclose(whole, shares_of(files, means), atol=1e-6)
 
 
 def test_the_card_tells_what_runs_the_filter_and_the_notes_how_it_was_trained(built, labelled):
     files, notes = built
     card = json.loads(files["card.json"])
-    pictures = labelled_pictures(*labelled)
+    images = labelled_images(*labelled)
     frame = {"input_width", "input_height", "mean", "std"}
     assert card.keys() == {"backbone", "weights_sha256", "classes", "temperature", *frame}
     assert card["classes"] == ["full", "partial", "none"]
     assert float(load(files["filter.safetensors"])["temperature"]) == card["temperature"]
-    assert sum(notes["pictures"]["train"].values()) == (pictures["split"] == "train").sum()
+    assert sum(notes["images"]["train"].values()) == (images["split"] == "train").sum()
     assert notes["settings"] == {"train": "head", **asdict(RECIPE.schedule)}
     assert 0 <= notes["best_epoch"] < len(notes["history"])
     assert notes["start"] is None
     assert json.loads(json.dumps(notes)) == notes
 
 
-def test_weights_of_pictures_reach_the_training(files, labelled, tiny_backbone):
-    pictures = labelled_pictures(*labelled)
-    heavy = {one: 9.0 for one in pictures["image_id"][::3]}
+def test_weights_of_images_reach_the_training(files, labelled, tiny_backbone):
+    images = labelled_images(*labelled)
+    heavy = {one: 9.0 for one in images["image_id"][::3]}
     other, _ = build(labelled, tiny_backbone, weights=heavy)
     assert other["filter.safetensors"] != files["filter.safetensors"]
 
 
-def test_balanced_classes_weigh_the_same_and_pictures_keep_their_order():
+def test_balanced_classes_weigh_the_same_and_images_keep_their_order():
     examples = Examples(
         embeddings=np.zeros((5, 1), np.float32),
         classes=np.array([0, 0, 0, 1, 1]),
@@ -125,17 +125,17 @@ def test_balanced_classes_weigh_the_same_and_pictures_keep_their_order():
     assert weights[2] == pytest.approx(3 * weights[0])
 
 
-def test_unclear_pictures_teach_nothing(labelled):
-    assert "unclear" not in labelled_pictures(*labelled)["label"].to_list()
+def test_unclear_images_teach_nothing(labelled):
+    assert "unclear" not in labelled_images(*labelled)["label"].to_list()
 
 
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ([None] * 160, "no training picture has a label"),
-        (["unclear"] * 160, "no training picture has a label"),
+        ([None] * 160, "no training image has a label"),
+        (["unclear"] * 160, "no training image has a label"),
         (["full"] * 160, "are 'full'"),
-        (["full", None, None, "none"] + [None] * 156, "only 2 training pictures"),
+        (["full", None, None, "none"] + [None] * 156, "only 2 training images"),
     ],
     ids=["no labels", "unclear only", "one word", "too few"],
 )
@@ -143,7 +143,7 @@ def test_labels_that_cannot_teach_are_a_reason_to_skip(labelled, words, reason):
     images, splits, embeddings = labelled
     images = images.with_columns(label=pl.Series(words, dtype=pl.String))
     splits = splits.with_columns(split=pl.lit("train"))
-    assert reason in why_not(labelled_pictures(images, splits, embeddings))
+    assert reason in why_not(labelled_images(images, splits, embeddings))
 
 
 def test_a_filter_is_trained_where_there_is_nothing_to_validate_on(labelled, tiny_backbone):

@@ -51,27 +51,27 @@ def backbone():
 
 @pytest.fixture(scope="module")
 def data():
-    """Pictures whose label is the colour that they are full of, in a store."""
+    """Images whose label is the colour that they are full of, in a store."""
     rng = np.random.default_rng(0)
-    store, rows, pictures = MemoryStore(), [], {}
+    store, rows, images = MemoryStore(), [], {}
     for place in range(90):
         label = FILTER_CLASSES[place % 3]
         image = rng.integers(0, 90, (30, 44, 3), dtype=np.uint8)
         image[:, :, place % 3] += 150
         md5 = store.add_png(image)
-        pictures[md5] = image
+        images[md5] = image
         split = ("train", "train", "validation", "test")[place // 3 % 4]
         rows.append((md5, split, f"s{place // 6}", label, [0.0]))
     names = ["image_id", "split", "group_id", "label", "embedding"]
-    return store, pl.DataFrame(rows, schema=names, orient="row").sort("image_id"), pictures
+    return store, pl.DataFrame(rows, schema=names, orient="row").sort("image_id"), images
 
 
 def noted(data, backbone, recipe=RECIPE, **teacher):
-    _, rows, pictures = data
+    _, rows, images = data
     around = Around(Machine("cpu", threads=1))
     return build_filter(
         *(rows, {}, backbone, recipe),
-        load=lambda image_id: pictures[image_id],
+        load=lambda image_id: images[image_id],
         around=around,
         **teacher,
     )
@@ -111,7 +111,7 @@ def test_a_whole_network_learns_what_shows_in_the_pixels(data, files):
     assert (labels == test["label"].to_numpy()).mean() > 0.8
     np.testing.assert_allclose(said.sum(1), 1, atol=1e-5)
     assert not has_head(files)
-    one_by_one = probabilities_of(test, files, load_picture=data[2].__getitem__, threads=1)
+    one_by_one = probabilities_of(test, files, load_image=data[2].__getitem__, threads=1)
     np.testing.assert_allclose(one_by_one, said, atol=1e-5)
 
 
@@ -137,14 +137,14 @@ def test_another_network_than_the_backbone_is_trained_and_named(data, backbone, 
 
 def test_a_student_believes_its_teacher_against_the_labels(data, backbone, files):
     """A teacher that learned full and none the wrong way round hands some of that on."""
-    store, rows, pictures = data
+    store, rows, images = data
     swapped = {"full": "none", "partial": "partial", "none": "full"}
     wrong = rows.with_columns(pl.col("label").replace(swapped))
     taught = noted(
         data,
         backbone,
         replace(RECIPE, teacher_share=0.9, checks="always"),
-        teacher=build((store, wrong, pictures), backbone),
+        teacher=build((store, wrong, images), backbone),
     )
     # The look before the training is at the labels, which a teacher's shares are not.
     assert taught.notes["start"]["expected_loss"] == pytest.approx(np.log(3))
@@ -152,7 +152,7 @@ def test_a_student_believes_its_teacher_against_the_labels(data, backbone, files
     places = [FILTER_CLASSES.index(label) for label in test["label"]]
     untaught, believing = (
         FilterFromPixels(one, threads=1)
-        .probabilities([pictures[image_id] for image_id in test["image_id"]])[
+        .probabilities([images[image_id] for image_id in test["image_id"]])[
             np.arange(test.height), places
         ]
         .mean()

@@ -12,7 +12,7 @@ from iip_assets.inference.preprocess import Frame
 from iip_assets.inference.segment_rows import read_pair, segment_chunk
 from iip_assets.inference.segmentation import Segmenter, prior_png
 from iip_assets.models.examples import masked_rows
-from iip_assets.models.masked_images import MaskedPictures
+from iip_assets.models.masked_images import MaskedImages
 from iip_assets.models.segmentation_model import build_segmenter, why_not
 from iip_assets.models.segmenter import build_network, train_segmenter
 from iip_assets.training.trainer import Around, Machine
@@ -63,7 +63,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(eyes):
     rows = masked_rows(images, splits).to_dicts()[:8]
 
     def trained(seed):
-        examples = MaskedPictures(
+        examples = MaskedImages(
             lambda place: read_pair(store, rows[place], classes=4, max_megapixels=1.0),
             frame=Frame(32, 32),
             weights=[1] * 8,
@@ -98,8 +98,8 @@ def test_the_card_says_what_the_network_expects_and_the_notes_how_it_was_trained
     assert (card["input_width"], card["input_height"]) == (64, 64)
     assert card["encoder_pretrained"] is True
     assert built.value.version_of == ("segmenter.safetensors", "prior.png", "card.json")
-    assert sum(notes["pictures"].values()) == eyes[1].height
-    assert notes["pictures_by_class"]["train"]["background"] == notes["pictures"]["train"]
+    assert sum(notes["images"].values()) == eyes[1].height
+    assert notes["images_by_class"]["train"]["background"] == notes["images"]["train"]
     assert notes["settings"] == asdict(RECIPE.schedule)
     assert 0 <= notes["best_epoch"] < len(notes["history"])
     assert notes["start"] is None
@@ -129,7 +129,7 @@ def test_examples_are_the_same_whether_they_are_kept_in_memory_or_not(eyes, monk
         return read_pair(store, rows[place], classes=4, max_megapixels=1.0)
 
     def examples():
-        made = MaskedPictures(load, frame=Frame(64, 64), weights=[1, 2, 3, 4], seed=0, threads=1)
+        made = MaskedImages(load, frame=Frame(64, 64), weights=[1, 2, 3, 4], seed=0, threads=1)
         return [made[0, place] for place in range(4)]
 
     kept = examples()
@@ -153,7 +153,7 @@ def test_too_few_masks_are_a_reason_to_skip(eyes):
     assert why_not(rows, CLASSES) is None
     assert "two at least" in why_not(rows, ("iris",))
     assert "only 3" in why_not(rows.filter(pl.col("split") == "train").head(3), CLASSES)
-    assert "no training picture" in why_not(rows.filter(pl.col("split") == "test"), CLASSES)
+    assert "no training image" in why_not(rows.filter(pl.col("split") == "test"), CLASSES)
 
 
 def test_invalid_masks_are_left_out(eyes):

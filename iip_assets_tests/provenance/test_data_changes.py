@@ -22,7 +22,7 @@ B = {"image_id": "b", "batch": "one", "label": "none", "age_years": 30.0}
 C = {"image_id": "c", "batch": "two", "label": "full"}
 
 
-def test_a_new_batch_a_removed_picture_and_a_correction_are_told_apart() -> None:
+def test_a_new_batch_a_removed_image_and_a_correction_are_told_apart() -> None:
     path = "batches/one/images/a.png"
     corrected = {**A, "batch": "two", "label": "partial", "path": path}
     found = data_changes(images(A, B), images(corrected, C))

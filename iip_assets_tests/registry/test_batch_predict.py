@@ -12,13 +12,12 @@ import polars as pl
 import pytest
 
 from iip_assets.registry import batch_predict
-from iip_assets.registry.batch_predict import Found, Predictor, find_pictures, predict_all
+from iip_assets.registry.batch_predict import Found, Predictor, find_images, predict_all
 from iip_assets.registry.deployed import Deployed
 from iip_assets_tests.audit.looking import (
     corner_filter,
     mask,
     misled_segmenter,
-    picture,
     seeing_segmenter,
 )
 
@@ -52,7 +51,7 @@ def straight(items: Sequence[Any], **_: Any) -> Sequence[Any]:
 
 
 def predicted(folder: Path, out: Path, by: Predictor) -> dict[str, dict[str, Any]]:
-    table = predict_all(find_pictures([folder], out), by, out, progress=straight)
+    table = predict_all(find_images([folder], out), by, out, progress=straight)
     written = pl.read_csv(out / batch_predict.TABLE, schema=batch_predict.SCHEMA)
     assert written["path"].to_list() == table["path"].to_list()
     return {row["path"]: row for row in written.iter_rows(named=True)}
@@ -88,7 +87,7 @@ def test_what_has_a_bright_corner_passes_and_its_iris_is_found(tmp_path: Path) -
     np.testing.assert_array_equal(read_mask(tmp_path / "out", rows["good.png"]), mask())
 
 
-def test_two_pictures_of_one_stem_have_a_mask_each(tmp_path: Path) -> None:
+def test_two_images_of_one_stem_have_a_mask_each(tmp_path: Path) -> None:
     save(tmp_path / "in" / "eye.png")
     image = eye_image(np.random.default_rng(1))
     large = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
@@ -98,7 +97,7 @@ def test_two_pictures_of_one_stem_have_a_mask_each(tmp_path: Path) -> None:
     assert shapes == {"eye.png": (32, 32), "eye.bmp": (64, 64)}
 
 
-def test_results_inside_the_folder_of_pictures_are_no_pictures_next_time(tmp_path: Path) -> None:
+def test_results_inside_the_folder_of_images_are_no_images_next_time(tmp_path: Path) -> None:
     save(tmp_path / "a.png")
     save(tmp_path / "masks" / "b.png", seed=1)
     out = tmp_path / "results"
@@ -108,9 +107,9 @@ def test_results_inside_the_folder_of_pictures_are_no_pictures_next_time(tmp_pat
     assert predicted(tmp_path, out, predictor()) == first
 
 
-def test_a_folder_with_a_pictures_name_is_a_folder(tmp_path: Path) -> None:
+def test_a_folder_with_a_images_name_is_a_folder(tmp_path: Path) -> None:
     save(tmp_path / "in" / "tray.png" / "a.png")
-    assert [one.name for one in find_pictures([tmp_path / "in"], tmp_path / "out")] == [
+    assert [one.name for one in find_images([tmp_path / "in"], tmp_path / "out")] == [
         "tray.png/a.png"
     ]
 
@@ -124,7 +123,7 @@ def test_with_another_threshold_no_row_stays_what_it_was(tmp_path: Path) -> None
     assert {(row["verdict"], row["threshold"]) for row in rows.values()} == {("pass", 0.0)}
 
 
-def test_a_picture_that_was_too_large_is_looked_at_when_it_no_longer_is(tmp_path: Path) -> None:
+def test_a_image_that_was_too_large_is_looked_at_when_it_no_longer_is(tmp_path: Path) -> None:
     save(tmp_path / "in" / "a.png")
     (before,) = predicted(
         tmp_path / "in", tmp_path / "out", predictor(max_megapixels=0.0001)
@@ -145,7 +144,7 @@ def test_a_kill_leaves_no_mask_of_one_model_beside_a_row_of_another(tmp_path: Pa
     np.testing.assert_array_equal(read_mask(out, again["a.png"]), mask())
 
 
-def test_a_picture_that_no_longer_passes_leaves_no_mask(tmp_path: Path) -> None:
+def test_a_image_that_no_longer_passes_leaves_no_mask(tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     save(folder / "a.png")
     (row,) = predicted(folder, out, predictor()).values()

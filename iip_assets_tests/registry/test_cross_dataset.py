@@ -1,4 +1,4 @@
-"""Which pictures may test a version, and its numbers on them, where both are known beforehand."""
+"""Which images may test a version, and its numbers on them, where both are known beforehand."""
 
 import json
 from types import SimpleNamespace
@@ -44,7 +44,7 @@ JUDGEMENT = Judgement(resamples=50, confidence=0.95, min_slice_images=3, seed=0)
 
 
 def other_set(**columns):
-    """Ten pictures, two a subject; the odd pairs are test pictures, all hashes are far apart."""
+    """Ten images, two a subject; the odd pairs are test images, all hashes are far apart."""
     rng = np.random.default_rng(0)
     ids = [f"p{place}" for place in range(10)]
     known = {
@@ -72,10 +72,10 @@ def with_flipped_bits(text, count):
 
 
 def ids_of(found):
-    return found.pictures["image_id"].to_list()
+    return found.images["image_id"].to_list()
 
 
-def test_by_default_the_other_sets_test_pictures_of_known_truth_are_asked_about():
+def test_by_default_the_other_sets_test_images_of_known_truth_are_asked_about():
     assert ids_of(unseen("filter", other_set(), NOTHING, split="test")) == ["p2", "p6", "p7"]
     assert ids_of(unseen("segmenter", other_set(), NOTHING, split="test")) == [
         *("p2", "p3", "p6", "p7")
@@ -85,13 +85,13 @@ def test_by_default_the_other_sets_test_pictures_of_known_truth_are_asked_about(
     assert not any(everything.left_out.values())
 
 
-def test_a_picture_that_it_learned_from_is_left_out_with_its_subject_and_both_are_counted():
+def test_a_image_that_it_learned_from_is_left_out_with_its_subject_and_both_are_counted():
     found = unseen("filter", other_set(), Learned(frozenset({"p7"}), (), frozenset()), split="all")
     assert ids_of(found) == [f"p{place}" for place in (0, 1, 2, 4, 5, 9)]
     assert found.left_out == {"learned": 1, "copies": 0, "related": 1}
 
 
-def test_of_a_subject_whose_learned_picture_has_no_label_there_the_others_are_left_out():
+def test_of_a_subject_whose_learned_image_has_no_label_there_the_others_are_left_out():
     found = unseen("filter", other_set(), Learned(frozenset({"p3"}), (), frozenset()), split="test")
     assert ids_of(found) == ["p6", "p7"]
     assert found.left_out == {"learned": 0, "copies": 0, "related": 1}
@@ -100,7 +100,7 @@ def test_of_a_subject_whose_learned_picture_has_no_label_there_the_others_are_le
 @pytest.mark.parametrize(("bits", "left_out"), [(40, 1), (41, 0)])
 def test_a_copy_under_another_id_is_left_out(bits, left_out):
     other = other_set()
-    original = with_flipped_bits(other.pictures["phash"][6], bits)
+    original = with_flipped_bits(other.images["phash"][6], bits)
     learned = Learned(frozenset({"elsewhere"}), (original,), frozenset())
     found = unseen("filter", other, learned, split="test")
     assert found.left_out == {"learned": 0, "copies": left_out, "related": left_out}
@@ -136,7 +136,7 @@ def head_filter(**card):
 
 def embedded(other, vectors):
     table = pl.DataFrame(
-        {"image_id": other.pictures["image_id"], "embedding": vectors},
+        {"image_id": other.images["image_id"], "embedding": vectors},
         schema_overrides={"embedding": pl.List(pl.Float32)},
     )
     return OtherSet(**{**vars(other), "embeddings": table, "backbone": BACKBONE})
@@ -156,13 +156,13 @@ def test_a_filters_numbers_are_those_counted_by_hand():
     vectors = [[4.0 * (word == name) for name in FILTER_CLASSES] for word in said]
     other = embedded(other_set(label=truth), vectors)
     one = head_filter()
-    pictures = unseen("filter", other, NOTHING, split="all").pictures
-    embeddings = embeddings_for(one, other, pictures)
+    images = unseen("filter", other, NOTHING, split="all").images
+    embeddings = embeddings_for(one, other, images)
     assert embeddings is not None
-    store = SimpleNamespace(fetch=None)  # the pictures themselves are not looked at
+    store = SimpleNamespace(fetch=None)  # the images themselves are not looked at
     judged = judged_filter_on(
         one,
-        pictures,
+        images,
         embeddings,
         Asking(store, 1.0, None, 1, 8),
         threshold=0.5,
@@ -191,23 +191,23 @@ def test_a_filters_numbers_are_those_counted_by_hand():
 )
 def test_embeddings_of_another_backbone_do_not_count(change):
     other = embedded(other_set(), [[0.0] * 3] * 10)
-    ids = other.pictures.select("image_id")
+    ids = other.images.select("image_id")
     assert embeddings_for(head_filter(), other, ids) is not None
     strange = OtherSet(**{**vars(other), "backbone": {**BACKBONE, **change}})
     assert embeddings_for(head_filter(), strange, ids) is None
 
 
-def test_embeddings_count_only_where_every_picture_has_one():
+def test_embeddings_count_only_where_every_image_has_one():
     other = embedded(other_set(), [[0.0] * 3] * 10)
     lacking = OtherSet(**{**vars(other), "embeddings": other.embeddings.head(9)})
-    ids = other.pictures.select("image_id")
+    ids = other.images.select("image_id")
     assert embeddings_for(head_filter(), lacking, ids) is None
     assert embeddings_for(head_filter(), lacking, ids.head(9)) is not None
 
 
-def test_without_embeddings_a_filter_sees_the_pictures(tmp_path):
+def test_without_embeddings_a_filter_sees_the_images(tmp_path):
     store = MemoryStore()
-    # Red pictures are full, green ones partial, blue ones none.
+    # Red images are full, green ones partial, blue ones none.
     colours = np.eye(3) * 200
     ids = [store.add_png(np.full((6, 8, 3), colours[k % 3] + k, np.uint8)) for k in range(10)]
     labels = [FILTER_CLASSES[k % 3] for k in range(10)]
@@ -218,11 +218,11 @@ def test_without_embeddings_a_filter_sees_the_pictures(tmp_path):
         {"filter.onnx": averaging_filter()},
         {**BACKBONE, "backbone": "tiny", "classes": list(FILTER_CLASSES)},
     )
-    pictures = unseen("filter", other, NOTHING, split="all").pictures
-    assert embeddings_for(one, other, pictures) is None
+    images = unseen("filter", other, NOTHING, split="all").images
+    assert embeddings_for(one, other, images) is None
     asking = Asking(store, 1.0, PlainWork(tmp_path).fill, 1, 4)
     gate = Gate(("full",), lost_iris=1.0, failed_segmentation=1.0)
-    judged = judged_filter_on(whole, pictures, None, asking, threshold=0.5, gate=gate)
+    judged = judged_filter_on(whole, images, None, asking, threshold=0.5, gate=gate)
     metrics = metrics_on("filter", judged, other.slices.clear(), JUDGEMENT)
     assert value_of(metrics, "f1_macro")["value"] == 1
     assert value_of(metrics, "cost")["value"] == 0
@@ -295,11 +295,11 @@ def test_a_segmenters_iou_by_class_is_that_counted_by_hand(tmp_path):
     other = other_set(image_id=ids, mask_id=masks)
     one = bright_segmenter()
     check_classes(one, other)
-    pictures = unseen("segmenter", other, NOTHING, split="all").pictures
+    images = unseen("segmenter", other, NOTHING, split="all").images
     asking = Asking(store, 1.0, PlainWork(tmp_path).fill, 1, 4)
-    judged = judged_segmenter_on(one, pictures, asking, classes=CLASSES)
+    judged = judged_segmenter_on(one, images, asking, classes=CLASSES)
     metrics = metrics_on("segmenter", judged, other.slices.clear(), JUDGEMENT)
-    # Over ten pictures: iris right 255 each; bright but not iris 256 each; five iris pixels dark.
+    # Over ten images: iris right 255 each; bright but not iris 256 each; five iris pixels dark.
     iris = 2550 / (2550 + 2560 + 5)
     background = (512 * 10 - 5) / (512 * 10 - 5 + 2560 + 5)
     assert value_of(metrics, "iou_iris")["value"] == pytest.approx(iris)

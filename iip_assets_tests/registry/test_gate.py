@@ -13,15 +13,15 @@ NAMES = ("filter", "2", "1")
 COUNT = 400
 
 
-def picture_ids(count=COUNT):
+def image_ids(count=COUNT):
     return [f"{place:04d}" for place in range(count)]
 
 
 def slices():
-    """Half of the pictures north, half south; every tenth of the south is of the far south."""
+    """Half of the images north, half south; every tenth of the south is of the far south."""
     words = ["north" if place % 2 else "south" for place in range(COUNT)]
     far = ["far" if place % 50 == 0 else "unknown" for place in range(COUNT)]
-    ids = picture_ids()
+    ids = image_ids()
     return pl.concat(
         [
             pl.DataFrame({"image_id": ids, "axis": "region", "slice": words}),
@@ -31,13 +31,13 @@ def slices():
 
 
 def word_of(right, *, seed=0):
-    """A filter that is right with a probability of its own for each picture."""
+    """A filter that is right with a probability of its own for each image."""
     rng = np.random.default_rng(seed)
     actual = np.arange(COUNT) // 2 % 3
     hit = rng.random(COUNT) < right
     said = np.where(hit, actual, (actual + 1) % 3)
     groups = [f"s{place // 4}" for place in range(COUNT)]
-    return judge_filter(picture_ids(), groups, actual, np.eye(3)[said], FILTER_CLASSES)
+    return judge_filter(image_ids(), groups, actual, np.eye(3)[said], FILTER_CLASSES)
 
 
 def judged(candidate, champion=None):
@@ -103,7 +103,7 @@ def test_equal_models_are_rarely_called_worse_however_many_slices_are_asked():
     """Twenty slices, forty pairs of equally good models: at most alpha of them, give or take."""
     rng = np.random.default_rng(0)
     names = [f"{place % 20}" for place in range(COUNT)]
-    twenty = pl.DataFrame({"image_id": picture_ids(), "axis": "group", "slice": names})
+    twenty = pl.DataFrame({"image_id": image_ids(), "axis": "group", "slice": names})
     none_worse = Rules(**{**vars(RULES), "margin": 0.0, "resamples": 600})
     refused = 0
     for trial in range(40):
@@ -122,14 +122,14 @@ def test_who_was_not_held_against_the_champion_is_refused_by_that():
     strict = Rules(**{**vars(RULES), "min_images": COUNT + 1})
     word = word_of(np.full(COUNT, 0.9))
     small = judge_candidate(word, word, slices(), strict, metric="f1_macro", names=NAMES)
-    assert "400 test pictures of 100 subjects are too few" in refusal(small, "filter", "2", "1")
+    assert "400 test images of 100 subjects are too few" in refusal(small, "filter", "2", "1")
 
 
 def test_a_loss_is_seen_however_many_slices_are_asked_and_few_the_draws():
     """With as many draws as are set no p-value could be small enough for forty slices."""
     names = [f"{place % 40:02d}" for place in range(COUNT)]
-    forty = pl.DataFrame({"image_id": picture_ids(), "axis": "group", "slice": names})
+    forty = pl.DataFrame({"image_id": image_ids(), "axis": "group", "slice": names})
     few = Rules(**{**vars(RULES), "resamples": 100})
     pair = word_of(np.full(COUNT, 1.0)), word_of(np.full(COUNT, 0.2), seed=1)
     table = judge_candidate(*pair, forty, few, metric="accuracy", names=NAMES)
-    assert "all test pictures" in refusal(table, "filter", "2", "1")
+    assert "all test images" in refusal(table, "filter", "2", "1")

@@ -26,7 +26,7 @@ HOSTILE = '<script>alert("x")</script>'
 N = 120
 
 
-def picture_bytes(image_id):
+def image_bytes(image_id):
     """A small eye-like PNG that is different for each image, or a mask of its size."""
     if image_id == MASK:
         mask = np.zeros((60, 80), np.uint8)
@@ -254,7 +254,7 @@ def version_tables():
 
 
 def explanation_tables():
-    """Three hard pictures of each model; where the filter is wrong it looks less at the eye."""
+    """Three hard images of each model; where the filter is wrong it looks less at the eye."""
     square = json.dumps([[[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8]]])
     empty = dict.fromkeys(EXPLAINED)
     explained = [

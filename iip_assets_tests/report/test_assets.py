@@ -1,4 +1,4 @@
-"""The asset, with a store of drawn pictures."""
+"""The asset, with a store of drawn images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from iip_assets.engine.values import Skipped
 from iip_assets.images.store import ImageStore
 from iip_assets.report.assets import describe_pipeline_report, pipeline_report
-from iip_assets_tests.report.samples import picture_bytes, sample_inputs
+from iip_assets_tests.report.samples import image_bytes, sample_inputs
 
 MAY_BE_SKIPPED = pipeline_report.compute.accepts_skipped
 
@@ -19,7 +19,7 @@ def run(monkeypatch, **changes):
 
     def read(image_id):
         assert image_id in fetched, f"{image_id} was read before it was fetched"
-        return picture_bytes(image_id)
+        return image_bytes(image_id)
 
     store = SimpleNamespace(fetch=fetched.update, read=read)
     monkeypatch.setattr(ImageStore, "open", lambda _root: store)

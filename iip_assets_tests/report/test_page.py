@@ -13,9 +13,9 @@ from iip_assets.metrics.display_names import spelled
 from iip_assets.report.content import Inputs, report_content
 from iip_assets.report.figures import forest_figure
 from iip_assets.report.formats import count, interval, number, percent
-from iip_assets.report.pipeline_report import pictured_images, pipeline_page
+from iip_assets.report.pipeline_report import imaged_images, pipeline_page
 from iip_assets.report.tables import TABLES
-from iip_assets_tests.report.samples import HOSTILE, picture_bytes, sample_inputs
+from iip_assets_tests.report.samples import HOSTILE, image_bytes, sample_inputs
 
 VOID = {"meta", "img", "br"}
 
@@ -26,7 +26,7 @@ class Outline(HTMLParser):
     def __init__(self):
         super().__init__()
         self.open, self.headings, self.ids, self.links = [], [], [], []
-        self.pictures, self.tables, self.captions, self.tags = [], 0, 0, set()
+        self.images, self.tables, self.captions, self.tags = [], 0, 0, set()
 
     def handle_starttag(self, tag, attrs):
         values = dict(attrs)
@@ -40,7 +40,7 @@ class Outline(HTMLParser):
         if tag == "a":
             self.links.append(values["href"])
         if tag == "img":
-            self.pictures.append(values)
+            self.images.append(values)
         self.tables += tag == "table"
         self.captions += tag == "caption"
 
@@ -58,7 +58,7 @@ def outline(html):
 
 def page(inputs):
     content = report_content(inputs, edge_share=0.06)
-    return pipeline_page(inputs, content, read=picture_bytes, max_megapixels=1, tolerance=0.5)
+    return pipeline_page(inputs, content, read=image_bytes, max_megapixels=1, tolerance=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +79,12 @@ def test_headings_skip_no_level_and_there_is_one_title(report):
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
 
 
-def test_every_picture_is_inside_the_page_and_described(report):
-    pictures = outline(report.html).pictures
+def test_every_image_is_inside_the_page_and_described(report):
+    images = outline(report.html).images
     assert report.data["failures"]["filter"]
-    assert len(pictures) > 20
-    assert all(picture["src"].startswith("data:image/") for picture in pictures)
-    assert all(len(picture["alt"]) > 10 for picture in pictures)
+    assert len(images) > 20
+    assert all(image["src"].startswith("data:image/") for image in images)
+    assert all(len(image["alt"]) > 10 for image in images)
 
 
 def test_every_table_has_a_caption(report):
@@ -116,7 +116,7 @@ def test_the_numbers_on_the_page_are_those_of_the_data(report):
     assert "trivial baseline 0.300" in report.html
 
 
-def test_explained_pictures_stand_with_their_legend_and_words(report):
+def test_explained_images_stand_with_their_legend_and_words(report):
     _, _, section = report.html.partition('<h2 id="explanations">')
     section, _, _ = section.partition("</section>")
     assert section.count("and beside it which parts counted") == 6
@@ -162,17 +162,17 @@ def test_an_empty_dataset_still_makes_a_page():
     outline(page(Inputs(**empty)).html)
 
 
-def test_all_pictures_of_the_page_are_known_before_it_is_drawn():
+def test_all_images_of_the_page_are_known_before_it_is_drawn():
     inputs = sample_inputs()
     content = report_content(inputs, edge_share=0.06)
     asked = set()
 
     def read(image_id):
         asked.add(image_id)
-        return picture_bytes(image_id)
+        return image_bytes(image_id)
 
     pipeline_page(inputs, content, read=read, max_megapixels=1, tolerance=0.5)
-    assert asked == set(pictured_images(content))
+    assert asked == set(imaged_images(content))
 
 
 def test_a_forest_of_too_many_slices_drops_small_ones_first():

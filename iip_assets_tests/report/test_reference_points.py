@@ -13,8 +13,8 @@ from iip_assets.report.reference_points import yardsticks
 from iip_assets.report.reference_points_figure import yardstick_figure
 from iip_assets.report.tables import TABLES
 from iip_assets_tests.report.samples import (
+    image_bytes,
     metrics_table,
-    picture_bytes,
     sample_inputs,
     version_tables,
 )
@@ -82,7 +82,7 @@ def test_the_plot_names_everyone_and_says_how_many_images(model):
 def page(**changes):
     inputs = sample_inputs(**changes)
     content = report_content(inputs, edge_share=0.06)
-    return pipeline_page(inputs, content, read=picture_bytes, max_megapixels=1, tolerance=0.5)
+    return pipeline_page(inputs, content, read=image_bytes, max_megapixels=1, tolerance=0.5)
 
 
 def test_the_page_says_where_there_is_no_human_level():

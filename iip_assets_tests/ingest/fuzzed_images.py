@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 
 from iip_assets.images.store import content_md5
-from iip_assets_tests.dataset.pictures import encoded, png_header, scene
+from iip_assets_tests.dataset.images import encoded, png_header, scene
 
 
 @dataclass(frozen=True)
 class SoundImage:
-    """A sound picture file with its upright size in pixels."""
+    """A sound image file with its upright size in pixels."""
 
     data: bytes
     suffixes: tuple[str, ...]
@@ -29,8 +29,8 @@ class SoundImage:
 
 
 @cache
-def sound_pictures() -> tuple[SoundImage, ...]:
-    """Sound pictures, no two alike, in every format and with every oddity that cameras have."""
+def sound_images() -> tuple[SoundImage, ...]:
+    """Sound images, no two alike, in every format and with every oddity that cameras have."""
     made: list[SoundImage] = []
 
     def add(data: bytes, *suffixes: str, height: int = 48, width: int = 64) -> None:
@@ -78,8 +78,8 @@ def mask_of(height: int, width: int, fill: int = 2, kind: str = "plain") -> byte
 
 
 @cache
-def broken_pictures() -> dict[str, tuple[bytes, str]]:
-    """Files that are no pictures, by name, each with a word of the reason that must be given."""
+def broken_images() -> dict[str, tuple[bytes, str]]:
+    """Files that are no images, by name, each with a word of the reason that must be given."""
     jpeg = encoded(scene(seed=40), "JPEG")
     png = encoded(scene(seed=41), "PNG")
     return {
@@ -87,7 +87,7 @@ def broken_pictures() -> dict[str, tuple[bytes, str]]:
         "PNG cut short": (png[: len(png) // 2], "cut short"),
         "JPEG cut in its header": (jpeg[:40], "cut short"),
         "empty file": (b"", "is empty"),
-        "text": (b"Dear all, the picture is in the other mail.\n", "a text file"),
+        "text": (b"Dear all, the image is in the other mail.\n", "a text file"),
         "GIF": (encoded(scene(seed=42), "GIF"), "a GIF"),
         "PDF": (b"%PDF-1.7\n\0\xff", "a PDF"),
         "git-lfs pointer": (b"version https://git-lfs.github.com/spec/v1\n", "git-lfs"),

@@ -17,7 +17,7 @@ SIZES = ((64, 40), (160, 120), (320, 240), (640, 480))
 
 
 def rendered(width: int, height: int, images: int) -> Path:
-    """A folder of batches of that many pictures with masks, rendered when first asked for."""
+    """A folder of batches of that many images with masks, rendered when first asked for."""
     folder = CACHE / f"eyes-{width}x{height}-{images}"
     if not folder.exists():
         half = folder.with_suffix(".part")

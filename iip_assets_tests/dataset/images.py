@@ -1,4 +1,4 @@
-"""Picture files made for the tests."""
+"""Image files made for the tests."""
 
 import io
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 
 def scene(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.uint8]:
-    """A smooth colour picture, different in each corner, so that turns and mirrors show."""
+    """A smooth colour image, different in each corner, so that turns and mirrors show."""
     rng = np.random.default_rng(seed)
     small = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
     small[0, 0], small[0, -1], small[-1, 0], small[-1, -1] = (

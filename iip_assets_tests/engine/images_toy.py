@@ -1,7 +1,7 @@
-"""A toy graph over pictures: measured one by one, a model of them all, and what the model says.
+"""A toy graph over images: measured one by one, a model of them all, and what the model says.
 
-Performed in this process, one asset after the other, with a ledger in memory. The pictures are
-lines of a file: path, id of the picture, id of its mask or `-`.
+Performed in this process, one asset after the other, with a ledger in memory. The images are
+lines of a file: path, id of the image, id of its mask or `-`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from iip_assets.engine.values import Files, Setting
 from iip_assets.engine.workspace import Workspace
 from iip_assets_tests.engine.stand_ins import DictLedger, Keys
 
-Picture = tuple[str, str, str | None]
+Image = tuple[str, str, str | None]
 
 
-def write_pictures(root: Path, pictures: Sequence[Picture]) -> None:
-    lines = [f"{path} {image} {mask or '-'}" for path, image, mask in sorted(pictures)]
-    (root / "pictures").write_text("\n".join(lines))
+def write_images(root: Path, images: Sequence[Image]) -> None:
+    lines = [f"{path} {image} {mask or '-'}" for path, image, mask in sorted(images)]
+    (root / "images").write_text("\n".join(lines))
 
 
 def parse(version: str) -> pl.DataFrame:
@@ -52,21 +52,21 @@ def ids_of(root: Path, version: str) -> set[str]:
     return {part for line in version.splitlines() for part in line.split()[1:]}
 
 
-pictures = Source(
-    "pictures",
+images = Source(
+    "images",
     "toy",
-    "Pictures.",
-    lambda root: (root / "pictures").read_text(),
+    "Images.",
+    lambda root: (root / "images").read_text(),
     lambda _, version: parse(version),
-    version_at=lambda text_of: text_of("pictures"),
+    version_at=lambda text_of: text_of("images"),
     ids=ids_of,
     rows=rows_of,
 )
 
 
 @asset(room="toy")
-def table(pictures: pl.DataFrame) -> pl.DataFrame:
-    return pictures.unique("image_id", keep="first", maintain_order=True)
+def table(images: pl.DataFrame) -> pl.DataFrame:
+    return images.unique("image_id", keep="first", maintain_order=True)
 
 
 def measure(records: list[dict[str, Any]], *, scale: int) -> list[dict[str, Any]]:
@@ -100,7 +100,7 @@ def predicted(table: pl.DataFrame, model: Files, *, context: AssetContext) -> pl
 ASSETS = [table, measured, model, predicted]
 
 
-class PicturesToy:
+class ImagesToy:
     """The graph in a folder."""
 
     def __init__(self, root: Path) -> None:
@@ -109,22 +109,22 @@ class PicturesToy:
         self.ledger = DictLedger()
         self.set(scale=1, seed=0)
         workspace = Workspace(root, read, settings_at=lambda text_of: read_text(text_of("toy")))
-        self.project = Project(Graph(ASSETS, [pictures]), workspace, self.keys)
+        self.project = Project(Graph(ASSETS, [images]), workspace, self.keys)
 
     def set(self, *, scale: int, seed: int) -> None:
         (self.root / "toy").write_text(f"{scale} {seed}")
 
-    def write(self, *pictures: Picture) -> None:
-        write_pictures(self.root, pictures)
+    def write(self, *images: Image) -> None:
+        write_images(self.root, images)
 
     def plan(self) -> dict[str, Planned]:
-        self.ledger.observe("pictures", pictures.observe(self.root))
+        self.ledger.observe("images", images.observe(self.root))
         states = find_states(self.project, self.ledger)
         return {one.asset: one for one in make_plan(self.project, self.ledger, states, states)}
 
     def refresh(self) -> dict[str, Outcome]:
         """Performs every asset; gives those that were due."""
-        self.ledger.observe("pictures", pictures.observe(self.root))
+        self.ledger.observe("images", images.observe(self.root))
         due = [name for name, one in find_states(self.project, self.ledger).items() if one.due]
         return {name: self.perform(name) for name in due}
 
