@@ -20,6 +20,9 @@ from iip_assets_tests.audit.looking import (
     misled_segmenter,
     seeing_segmenter,
 )
+from iip_assets_tests.audit.looking import (
+    image as eye_image,
+)
 
 
 def predictor(
