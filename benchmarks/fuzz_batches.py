@@ -127,7 +127,7 @@ def through_dvc(batches: int, seed: int) -> Tally:
 
 def make_workspace(root: Path) -> None:
     """A workspace whose data holds the images that rows of the batches name by id."""
-    init_workspace(root, say=lambda _: None)
+    init_workspace(root, log=lambda _: None)
     for path, data in OLD_FILES.items():
         (root / "data" / path).parent.mkdir(parents=True, exist_ok=True)
         (root / "data" / path).write_bytes(data)
@@ -157,7 +157,7 @@ def speeds(images: int, width: int, height: int) -> dict[str, float]:
 
         def check() -> None:
             found = check_batch(
-                folder, "b", listing.files, present=present, rules=rules, threads=THREADS, say=print
+                folder, "b", listing.files, present=present, rules=rules, threads=THREADS, log=print
             )
             if found.problems or len(found.images) != images:
                 raise SystemExit(f"the check is wrong: {found.problems[:3]}")

@@ -12,7 +12,7 @@ Without a workspace that was computed, rendered eyes of 320×240 make one. Three
 - how many images a second the segmenter learns from, beside the bare passes of its network on
   tensors that are there.
 
-No speed depends on what the weights are: the models timed are built anew by the settings. With
+No speed depends on what the weights are: the models timed are built again by the settings. With
 `--processor` the seconds are those that processors worked, of all threads together: on a machine
 that has other work to do, only these can be compared.
 """
@@ -110,7 +110,7 @@ def segmenter_files(ready: Ready) -> dict[str, bytes]:
         "mean": list(frame.mean),
         "std": list(frame.std),
         # Of noise it always sees some eye, so the second look is always taken.
-        "looks_twice": recipe.looks_twice and bool(eye_classes(classes)),
+        "two_pass": recipe.two_pass and bool(eye_classes(classes)),
     }
     blank = np.zeros((frame.height, frame.width), np.uint8)
     return {
@@ -266,7 +266,7 @@ def training(ready: Ready, *, images: int, threads: int, clock: Clock) -> Rows:
         weights=[1.0] * len(rows),
         seed=schedule.seed,
         threads=threads,
-        eye=eye_classes(recipe.classes) if recipe.looks_twice else (),
+        eye=eye_classes(recipe.classes) if recipe.two_pass else (),
     )
     batches = list(EpochOrder(len(rows), batch_size=schedule.batch_size, seed=schedule.seed))
     tensors = [

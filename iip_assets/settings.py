@@ -198,7 +198,7 @@ class SegmenterSettings(Section):
     decoder_channels: tuple[int, ...] = Field(default=(64, 48, 32, 24), min_length=4, max_length=5)
     width: int = Field(default=192, ge=32, multiple_of=32)
     height: int = Field(default=128, ge=32, multiple_of=32)
-    looks_twice: bool = True
+    two_pass: bool = True
     epochs: int = Field(default=22, ge=1)
     patience: int = Field(default=8, ge=1)
     learning_rate: float = Field(default=0.003, gt=0)

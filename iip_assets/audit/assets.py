@@ -42,7 +42,7 @@ def batch_trials(
     It is trained on the cached embeddings, from several seeds, and asked about the validation
     images.
     """
-    from iip_assets.audit.batch_trials import newest_batches, try_batches, why_no_trials
+    from iip_assets.audit.batch_trials import newest_batches, reason_for_no_trials, try_batches
     from iip_assets.models.examples import weights_of
     from iip_assets.models.filter import head_schedule
     from iip_assets.training.around import machine_of
@@ -50,7 +50,7 @@ def batch_trials(
     images = filter_examples.join(
         raw_dataset["images"].select("image_id", "batch"), on="image_id", maintain_order="left"
     )
-    reason = why_no_trials(images)
+    reason = reason_for_no_trials(images)
     if reason is not None:
         return Skipped(reason)
     return try_batches(

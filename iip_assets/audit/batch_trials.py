@@ -1,6 +1,6 @@
 """The filter's head trained with each batch and without it, on the same embeddings.
 
-What it says of the validation images is kept, so that judging it anew trains nothing. The test
+What it says of the validation images is kept, so that judging it again trains nothing. The test
 images stay out of it: who keeps or drops batches by what they do on the test images has no
 number left to believe.
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from iip_assets.metrics.calibration import softmax
 from iip_assets.metrics.constants import FILTER_CLASSES
-from iip_assets.models.filter import examples_of, why_not
+from iip_assets.models.filter import examples_of, reason_not_to_train
 from iip_assets.models.filter_head import Examples, head_logits, train_head
 from iip_assets.training.trainer import Around, Machine, Schedule
 
@@ -40,13 +40,13 @@ class Progress(Protocol):
         ...
 
 
-def why_no_trials(images: pl.DataFrame) -> str | None:
+def reason_for_no_trials(images: pl.DataFrame) -> str | None:
     """Why no batch can be judged by these images, or None if one can.
 
     Args:
         images: `labelled_images` with the column `batch`.
     """
-    reason = why_not(images)
+    reason = reason_not_to_train(images)
     if reason is not None:
         return reason
     train = images.filter(pl.col("split") == "train")
@@ -101,7 +101,7 @@ def try_batches(
     trainable |= {
         batch: keep
         for batch, keep in kept.items()
-        if not keep.all() and why_not(train.filter(pl.Series(keep))) is None
+        if not keep.all() and reason_not_to_train(train.filter(pl.Series(keep))) is None
     }
     plan = [(batch, schedule.seed + place) for batch in trainable for place in range(seeds)]
     said = []

@@ -1,7 +1,7 @@
 """Did a batch help: what the filter's head says when it is trained with it and without it.
 
 A difference counts only where its interval leaves out 0. The interval holds both kinds of luck:
-which subjects stand in the validation set, and which seed the training had, so both are drawn anew
+which subjects stand in the validation set, and which seed the training had, so both are drawn again
 (a bootstrap of two levels; Bouthillier et al. 2021 show how much seeds matter).
 """
 
@@ -140,7 +140,7 @@ def _rows(
 
 
 def _difference(with_batch: Floats, without_batch: Floats, intervals: Intervals) -> Estimate:
-    """The mean over seeds of with minus without; seeds are drawn anew as subjects are.
+    """The mean over seeds of with minus without; seeds are drawn again as subjects are.
 
     Args:
         with_batch: (S, 1 + R) a row a seed, the columns as of `bootstrap_weights`.

@@ -35,7 +35,7 @@ SCHEMA = {
 def measures(explained: pl.DataFrame, intervals: Intervals, *, min_images: int) -> pl.DataFrame:
     """For each model, metric and kind of prediction the mean over the sampled images.
 
-    Subjects are drawn anew for the intervals, the same ones for right and wrong predictions.
+    Subjects are drawn again for the intervals, the same ones for right and wrong predictions.
 
     Args:
         explained: `model`, `image_id`, `group_id`, `right`, `sampled` and the numbers of
@@ -80,7 +80,7 @@ def _by_kind(
         if not n_images:
             continue
         found = estimate(drawn, confidence=intervals.confidence)
-        # Drawn anew, one subject is always itself.
+        # Drawn again, one subject is always itself.
         ends = (found.low, found.high) if n_subjects > 1 else (None, None)
         enough = n_images >= min_images and n_subjects >= LEAST_SUBJECTS
         rows.append((kind, found.value, *ends, n_images, n_subjects, enough))

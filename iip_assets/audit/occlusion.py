@@ -6,7 +6,7 @@ loses by it. Of captum's methods it is the one that fits here:
 
 - It asks the very ONNX file that is deployed, be it a head behind a backbone or a whole network, of
   any architecture; and it means the same for a segmenter, whose answer is an image.
-- It reaches no code of training, so that nothing is explained anew because a training changed.
+- It reaches no code of training, so that nothing is explained again because a training changed.
 - It says more that is true: on 24 held-out images of real eyes `deletion` gained 0.22 over chance
   by occlusion, 0.14 by Grad-CAM at the last maps and 0.13 by integrated gradients in 16 steps.
 

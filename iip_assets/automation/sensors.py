@@ -172,7 +172,7 @@ def _alarm_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
             left = deliver(
                 box,
                 sinks_of(settings.alarms.webhook, log=context.log.warning),
-                say=context.log.warning,
+                log=context.log.warning,
             )
         return dg.SkipReason(f"{new} new alarms; {left} wait for delivery")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iip_assets.engine.noop_cache import Settled, read_settled, settle
+from iip_assets.engine.noop_cache import NoopCache, read_noop_cache, write_noop_cache
 from iip_assets.where import WATCHED_FILES, find_workspace
 
 if TYPE_CHECKING:
@@ -30,28 +30,28 @@ def open_refresher() -> Refresher:
     return Refresher(
         project,
         lambda: open_instance(project.workspace),
-        say,
+        log,
         tags=lambda states, ledger, due: refresh_tags(project, ledger, states, due),
     )
 
 
-def look_again(*, for_people: bool) -> Settled | None:
+def look_again(*, for_people: bool) -> NoopCache | None:
     """The last look at this workspace, if it found nothing due and still holds.
 
     Args:
         for_people: Only a look that kept the headline numbers will do.
     """
-    settled = read_settled(find_workspace())
-    return settled if settled and (not for_people or "headline" in settled.notes) else None
+    cached = read_noop_cache(find_workspace())
+    return cached if cached and (not for_people or "headline" in cached.notes) else None
 
 
 def keep_look(refresher: Refresher, *, headline: Sequence[Sequence[str]] | None) -> None:
     """Keeps a look at the graph for `look_again`, if nothing is due in it."""
     notes = {} if headline is None else {"headline": headline}
-    settle(refresher, watched=WATCHED_FILES, notes=notes)
+    write_noop_cache(refresher, watched=WATCHED_FILES, notes=notes)
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Words for the person at the terminal."""
     typer.echo(text, err=True)
 

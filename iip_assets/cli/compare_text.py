@@ -145,7 +145,7 @@ def _about(found: Comparison) -> list[str]:
             f"{model}: tested on {before or 0} images before and {after or 0} after; {shared}."
         )
     for side in (found.before, found.after):
-        lines += [f"{side.name}: {why}" for why in side.absent.values()]
+        lines += [f"{side.name}: {reason}" for reason in side.absent.values()]
     if found.common:
         lines.append(
             "The verdict goes by the paired bootstrap over subjects on the common images, judged "

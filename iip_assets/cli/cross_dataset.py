@@ -81,7 +81,7 @@ def check_on(
     folders: Sequence[Path],
     *,
     split: Split,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> list[Tested]:
     """The version on each of these workspaces, judged by the settings of its own one.
 
@@ -91,7 +91,7 @@ def check_on(
         version: A registered version.
         folders: Other workspaces, or this one.
         split: Their test images, or all.
-        say: Where words for people go.
+        log: Where words for people go.
 
     Raises:
         NoWorkspaceError: A folder is none.
@@ -102,7 +102,7 @@ def check_on(
     own = read_settings(root)
     learned = learned_by(project, ledger, version)
     return [
-        _on_one(version, folder, name, learned, own, project=project, split=split, say=say)
+        _on_one(version, folder, name, learned, own, project=project, split=split, log=log)
         for folder, name in zip(folders, _names(folders), strict=True)
     ]
 
@@ -129,7 +129,7 @@ def _on_one(
     *,
     project: Project,
     split: Split,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Tested:
     files = version.files()
     (one,) = contenders_of(version.model, RegistryState((version,)), Skipped(""))
@@ -146,7 +146,7 @@ def _on_one(
     asking = Asking(
         ImageStore.open(root),
         settings.dataset.max_megapixels,
-        AssetContext(project.workspace.root, project.code_keys, project.workspace.state, say).fill,
+        AssetContext(project.workspace.root, project.code_keys, project.workspace.state, log).fill,
         core_count(own.compute.threads),
         _CHUNK,
     )
@@ -284,7 +284,7 @@ def _nothing_left(version: Version, found: Unseen, split: Split) -> str:
 
 def left_out_words(left_out: Mapping[str, int]) -> str:
     """How many images were left out and why; empty where none was."""
-    return ", ".join(f"{count} {LEFT_OUT[why]}" for why, count in left_out.items() if count)
+    return ", ".join(f"{count} {LEFT_OUT[reason]}" for reason, count in left_out.items() if count)
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`iip doctor`: what could be wrong with a workspace, and how to mend it."""
+"""`iip doctor`: what could be wrong with a workspace, and how to fix it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class Finding:
         what: What was looked at.
         healthy: Whether it is as it should be.
         found: What was found.
-        mend: What to do, if anything.
+        fix: What to do, if anything.
     """
 
     what: str
     healthy: bool
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
-def examine(root: Path, *, say: Callable[[str], None]) -> list[Finding]:
+def examine(root: Path, *, log: Callable[[str], None]) -> list[Finding]:
     """Looks at settings, git, data, inbox, libraries and Dagster's home, in this order."""
     findings = [_settings(root), _git(root)]
-    findings += _data(root, say)
+    findings += _data(root, log)
     findings += _inbox(root)
     findings.append(_string_selections())
     findings.append(_dagster_home(root))
@@ -40,7 +40,7 @@ def examine(root: Path, *, say: Callable[[str], None]) -> list[Finding]:
 
 
 def print_findings(findings: list[Finding], *, as_json: bool) -> None:
-    """Prints findings, the unhealthy ones with how to mend them."""
+    """Prints findings, the unhealthy ones with how to fix them."""
     if as_json:
         print(json.dumps({"findings": [asdict(finding) for finding in findings]}))  # noqa: T201 - the result
         return
@@ -51,8 +51,8 @@ def print_findings(findings: list[Finding], *, as_json: bool) -> None:
     for finding in findings:
         mark = "[green]ok     [/]" if finding.healthy else "[red]problem[/]"
         console.print(f"{mark}  [bold]{finding.what}[/]: {escape(finding.found)}", highlight=False)
-        if finding.mend:
-            console.print(f"         → {escape(finding.mend)}", highlight=False)
+        if finding.fix:
+            console.print(f"         → {escape(finding.fix)}", highlight=False)
 
 
 def _settings(root: Path) -> Finding:
@@ -84,7 +84,7 @@ def _git(root: Path) -> Finding:
     return Finding("git", True, "data.dvc and iip.toml are committed")
 
 
-def _data(root: Path, say: Callable[[str], None]) -> Iterator[Finding]:
+def _data(root: Path, log: Callable[[str], None]) -> Iterator[Finding]:
     from iip_assets.dataset.folder_check import compare_folder
     from iip_assets.images.dvc_objects import MissingData
     from iip_assets.images.manifest import BadManifest, read_manifest
@@ -103,7 +103,7 @@ def _data(root: Path, say: Callable[[str], None]) -> Iterator[Finding]:
         )
         yield Finding("folder", True, text)
         return
-    say(f"comparing {pointer.path}/ with what DVC tracks")
+    log(f"comparing {pointer.path}/ with what DVC tracks")
     difference = compare_folder(root, manifest, folder=pointer.path)
     for word, paths in (
         ("edited but not added", difference.modified),
@@ -112,11 +112,11 @@ def _data(root: Path, say: Callable[[str], None]) -> Iterator[Finding]:
     ):
         if paths:
             names = _some([f"{pointer.path}/{path}" for path in paths])
-            mend = (
+            fix = (
                 f"`dvc add {pointer.path}` takes the folder as it is now; "
                 "`dvc checkout` brings back what is tracked"
             )
-            yield Finding("folder", False, f"{len(paths)} {word}: {names}", mend)
+            yield Finding("folder", False, f"{len(paths)} {word}: {names}", fix)
     if difference.clean:
         yield Finding("folder", True, f"{pointer.path}/ is just what DVC tracks")
 
@@ -127,13 +127,13 @@ def _inbox(root: Path) -> Iterator[Finding]:
 
     waiting = [batch.name for batch in waiting_batches(root)]
     if waiting:
-        mend = "`iip ingest inbox/<batch>` takes one; the sensors of `iip ui` do so by themselves"
-        yield Finding("inbox", True, f"waiting: {_some(waiting)}", mend)
+        fix = "`iip ingest inbox/<batch>` takes one; the sensors of `iip ui` do so by themselves"
+        yield Finding("inbox", True, f"waiting: {_some(waiting)}", fix)
     rejected = root / REJECTED_FOLDER
     names = [entry.name for entry in rejected.iterdir()] if rejected.is_dir() else []
     if names:
-        mend = "errors.csv in each tells what to mend; then `iip ingest` it again, or delete it"
-        yield Finding("rejected", True, _some(sorted(names)), mend)
+        fix = "errors.csv in each tells what to fix; then `iip ingest` it again, or delete it"
+        yield Finding("rejected", True, _some(sorted(names)), fix)
     left = leftovers(root)
     if left:
         text = f"{len(left)} in .iip/ingest, of an ingest at work or of one that was killed"
@@ -150,9 +150,9 @@ def _string_selections() -> Finding:
     version = metadata.version("antlr4-python3-runtime")
     if tuple(int(part) for part in version.split(".")[:2]) >= (4, 13):
         return Finding("libraries", True, f"antlr4-python3-runtime {version} suits Dagster")
-    mend = 'pip install "hydra-core>=1.4.0rc3" "omegaconf>=2.4.1rc1" "antlr4-python3-runtime>=4.13"'
+    fix = 'pip install "hydra-core>=1.4.0rc3" "omegaconf>=2.4.1rc1" "antlr4-python3-runtime>=4.13"'
     return Finding(
-        "libraries", False, f"antlr4-python3-runtime {version} breaks Dagster's selections", mend
+        "libraries", False, f"antlr4-python3-runtime {version} breaks Dagster's selections", fix
     )
 
 
@@ -166,8 +166,8 @@ def _dagster_home(root: Path) -> Finding:
         written = yaml.safe_load(config.read_text())
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
-        mend = "correct it, or delete it to have it written anew"
-        return Finding("Dagster", False, f"{config} is no YAML: {reason}", mend)
+        fix = "correct it, or delete it to have it written again"
+        return Finding("Dagster", False, f"{config} is no YAML: {reason}", fix)
     telemetry = written.get("telemetry") if isinstance(written, dict) else None
     if not isinstance(telemetry, dict) or telemetry.get("enabled", True):
         return Finding(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from iip_assets.cli.common import open_refresher, say
+from iip_assets.cli.common import log, open_refresher
 
 _MOST_NAMED = 10
 
@@ -35,8 +35,8 @@ def export(
     raw = project.load("raw_dataset", present_ledger(project))
     state = refresher.states()["raw_dataset"]
     if state.state != "fresh":
-        say(
-            f"raw_dataset is {state.state} ({'; '.join(state.why)}): written is what the last "
+        log(
+            f"raw_dataset is {state.state} ({'; '.join(state.reasons)}): written is what the last "
             "refresh saw; for what data/ holds now, run `iip refresh raw_dataset` and export again"
         )
     dataset = read_settings(root).dataset
@@ -47,13 +47,13 @@ def export(
         store=ImageStore.open(root),
         mask_classes=dataset.mask_classes,
         max_megapixels=dataset.max_megapixels,
-        say=say,
+        log=log,
     )
     for words in done.left_out[:_MOST_NAMED]:
-        say(f"left out: {words}")
+        log(f"left out: {words}")
     if len(done.left_out) > _MOST_NAMED:
-        say(f"left out: {len(done.left_out) - _MOST_NAMED} more")
+        log(f"left out: {len(done.left_out) - _MOST_NAMED} more")
     annotations = annotations_left(raw["label_rows"], batch=batch)
     if annotations:
-        say(f"left out: {annotations} rows of annotations.csv, which would come back as labels")
+        log(f"left out: {annotations} rows of annotations.csv, which would come back as labels")
     typer.echo(f"{done.images} images and {done.masks} masks are in {out}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iip_assets.cli.common import AsJson, open_refresher, say
+from iip_assets.cli.common import AsJson, log, open_refresher
 
 if TYPE_CHECKING:
     from iip_assets.engine.garbage import Garbage
@@ -36,13 +36,13 @@ def gc(
         _show(garbage, as_json=as_json)
         if dry_run or garbage.empty or not typer.confirm("Free it?", err=True):
             return
-    with workspace_lock(project.workspace.state, say=say):
-        # Anew: what was looked at before may be needed by now.
+    with workspace_lock(project.workspace.state, log=log):
+        # Again: what was looked at before may be needed by now.
         garbage = find_garbage(project, present_ledger(project))
         sweep(project, garbage)
     if yes:
         _show(garbage, as_json=as_json)
-    say("done")
+    log("done")
 
 
 def _show(garbage: Garbage, *, as_json: bool) -> None:

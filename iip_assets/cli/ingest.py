@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from iip_assets.cli.common import AsJson, say, stdout_kept_clean
+from iip_assets.cli.common import AsJson, log, stdout_kept_clean
 
 
 def ingest(
@@ -32,7 +32,7 @@ def ingest(
     root = find_workspace()
     with stdout_kept_clean():
         result = ingest_folder(
-            root, folder, form=form, allow_jump=allow_jump, dry_run=dry_run, say=say
+            root, folder, form=form, allow_jump=allow_jump, dry_run=dry_run, log=log
         )
     print_ingested(root, result, as_json=as_json)
     if result.verdict == "rejected":

@@ -37,7 +37,7 @@ def print_ingested(root: Path, result: Ingested, *, as_json: bool) -> None:
         _print_errors(console, result)
     if result.rejected_to is not None:
         place = _below(root, result.rejected_to)
-        words = f"All of them: {place}/{ERRORS_FILE}. Mend them, then `iip ingest` the folder again"
+        words = f"All of them: {place}/{ERRORS_FILE}. Fix them, then `iip ingest` the folder again"
         console.print(escape(words), highlight=False)
     if result.verdict == "taken":
         commit = f", commit {result.commit[:10]}" if result.commit else ""

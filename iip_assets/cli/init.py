@@ -36,7 +36,7 @@ class InitError(LookupError):
     """git or DVC refused."""
 
 
-def init_workspace(folder: Path, *, say: Callable[[str], None]) -> None:
+def init_workspace(folder: Path, *, log: Callable[[str], None]) -> None:
     """Makes a workspace in a new or empty folder.
 
     Raises:
@@ -51,13 +51,13 @@ def init_workspace(folder: Path, *, say: Callable[[str], None]) -> None:
         target = folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((_TEMPLATES / template).read_bytes())
-    say("git init")
+    log("git init")
     _run(folder, "git", "init", "--quiet")
-    say("dvc init")
+    log("dvc init")
     _dvc(folder, "init", "--quiet")
     _dvc(folder, "config", "core.analytics", "false")
     _dvc(folder, "config", "core.check_update", "false")
-    say("dvc add data")
+    log("dvc add data")
     _dvc(folder, "add", "--quiet", "data")
     _run(folder, "git", "add", "--all")
 

@@ -49,7 +49,7 @@ app.add_typer(sweep, name="sweep")
 
 
 def main() -> None:
-    """Runs the command line; an error that a person can mend ends in one line, no traceback."""
+    """Runs the command line; an error that a person can fix ends in one line, no traceback."""
     from iip_assets.errors import words_for
 
     try:

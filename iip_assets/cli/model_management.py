@@ -84,7 +84,7 @@ def promote(
     number: int,
     *,
     alias: str,
-    why: str,
+    reason: str,
     override: str | None = None,
 ) -> Move:
     """Moves an alias to a version; a champion must pass the gate, or be let past it by name.
@@ -98,7 +98,7 @@ def promote(
     registry = Registry(root)
     registry.version(model, number)
     refused = None
-    champion = registry.settled().holder(model, alias) if alias == "champion" else None
+    champion = registry.cached().holder(model, alias) if alias == "champion" else None
     if champion is not None and champion.number != number:
         _refresh(refresher, ["model_versions"])
         tables = refresher.project.load("model_versions", refresher.ledger())
@@ -107,7 +107,9 @@ def promote(
             raise GateRefusesError(
                 f"{refused}. Not promoted. If it must be, say why: --override REASON"
             )
-    return registry.move(model, alias, number, why=why, override=override if refused else None)
+    return registry.move(
+        model, alias, number, reason=reason, override=override if refused else None
+    )
 
 
 def teach(project: Project, model: str, number: int) -> list[Change]:
@@ -121,7 +123,7 @@ def teach(project: Project, model: str, number: int) -> list[Change]:
     if project.workspace.kept(MODEL_ASSETS[model], data_version) is None:
         raise RegistryError(
             f"{version.name} cannot teach: its artifact is no longer in this workspace, as after "
-            "`make clean`. Compute it anew (`iip models list --json` has its commit) and register"
+            "`make clean`. Compute it again (`iip models list --json` has its commit) and register"
         )
     values = {f"{model}.teacher": data_version}
     if model == "filter":
@@ -130,7 +132,7 @@ def teach(project: Project, model: str, number: int) -> list[Change]:
 
 
 def compare(
-    project: Project, ledger: Ledger, before: Version, after: Version, *, say: Any
+    project: Project, ledger: Ledger, before: Version, after: Version, *, log: Any
 ) -> pl.DataFrame:
     """Two versions on the same test images: the gate's rows, the first being the champion.
 
@@ -160,12 +162,12 @@ def compare(
         ),
         rules_of(settings.release, settings.evaluation),
         classes=settings.dataset.mask_classes,
-        fill=_work(project, say).fill,
+        fill=_work(project, log).fill,
         threads=core_count(settings.compute.threads),
         chunk=128,
     )
     if not found.gate:
-        reasons = "; ".join(f"{row['version']}: {row['why']}" for row in found.left_out)
+        reasons = "; ".join(f"{row['version']}: {row['reason']}" for row in found.left_out)
         raise RegistryError(
             reasons or "there is no test image that neither was trained or chosen on"
         )
@@ -239,5 +241,5 @@ def _refresh(refresher: Refresher, names: Sequence[str]) -> None:
             raise RegistryError(f"{name} must not run: {result.blocked[name]}. Nothing was changed")
 
 
-def _work(project: Project, say: Any) -> AssetContext:
-    return AssetContext(project.workspace.root, project.code_keys, project.workspace.state, say)
+def _work(project: Project, log: Any) -> AssetContext:
+    return AssetContext(project.workspace.root, project.code_keys, project.workspace.state, log)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from iip_assets.cli.common import AsJson, open_refresher, say, stdout_kept_clean
+from iip_assets.cli.common import AsJson, log, open_refresher, stdout_kept_clean
 
 Model = Literal["filter", "segmenter"]
 Alias = Literal["champion", "challenger"]
@@ -37,7 +37,7 @@ def register_model(
         typer.echo(json.dumps(version_rows(made)))
         return
     for one in made:
-        say(f"{one.name} is registered; its card: {one.folder / 'model_card.html'}")
+        log(f"{one.name} is registered; its card: {one.folder / 'model_card.html'}")
 
 
 @models.command("list")
@@ -60,7 +60,7 @@ def list_models(
     from iip_assets.cli.models_text import print_moves, print_versions
 
     if not rows:
-        say(
+        log(
             "No alias was moved yet."
             if history
             else "Nothing is registered yet: iip models register"
@@ -85,7 +85,7 @@ def compare_models(
     root = refresher.project.workspace.root
     versions = [Registry(root).version(model, number) for number in (before, after)]
     with stdout_kept_clean():
-        table = compare(refresher.project, refresher.ledger(), *versions, say=say)
+        table = compare(refresher.project, refresher.ledger(), *versions, log=log)
     differs = compared(*versions)
     if as_json:
         typer.echo(json.dumps({"slices": table.to_dicts(), "differs": differs}))
@@ -125,13 +125,13 @@ def check_model_elsewhere(
     known = Registry(project.workspace.root).version(model, version)
     with stdout_kept_clean():
         tests = cross_dataset.check_on(
-            project, present_ledger(project), known, on, split=split, say=say
+            project, present_ledger(project), known, on, split=split, log=log
         )
     if to is not None:
         from iip_assets.engine.atomic import write_text_whole
 
         write_text_whole(to, cross_dataset.metrics_of_all(tests).write_csv())
-        say(f"all metrics are in {to}")
+        log(f"all metrics are in {to}")
     if as_json:
         typer.echo(json.dumps(cross_dataset.as_json(known, tests, split=split)))
         return
@@ -145,7 +145,7 @@ def promote_model(
     model: Model,
     version: int,
     alias: As = "champion",
-    why: Why = "",
+    reason: Why = "",
     override: Annotated[
         str | None,
         typer.Option(
@@ -159,17 +159,17 @@ def promote_model(
 
     refresher = open_refresher()
     with stdout_kept_clean():
-        move = promote(refresher, model, version, alias=alias, why=why, override=override)
+        move = promote(refresher, model, version, alias=alias, reason=reason, override=override)
     _say_moved(move)
 
 
 @models.command("rollback")
-def roll_back_model(model: Model, alias: As = "champion", why: Why = "") -> None:
+def roll_back_model(model: Model, alias: As = "champion", reason: Why = "") -> None:
     """Give an alias back to the version that had it before."""
     from iip_assets.registry.registry import Registry
     from iip_assets.where import find_workspace
 
-    _say_moved(Registry(find_workspace()).roll_back(model, alias, why=why))
+    _say_moved(Registry(find_workspace()).roll_back(model, alias, reason=reason))
 
 
 @models.command("distill")
@@ -186,12 +186,12 @@ def distill_model(
     from iip_assets.graph import build_project
 
     for line in in_words(teach(build_project(), model, version)):
-        say(line)
+        log(line)
     small = {
         "filter": "network (a timm model), width and height",
         "segmenter": "encoder, decoder_channels, width and height",
     }
-    say(
+    log(
         f"{model} {version} is the teacher now. How small the student is: [{model}] {small[model]} "
         "in iip.toml. Then iip refresh, and iip models register"
     )
@@ -200,4 +200,4 @@ def distill_model(
 def _say_moved(move: Any) -> None:
     was = "nobody" if move.before is None else f"version {move.before}"
     past = f"; let past the gate: {move.override}" if move.override else ""
-    say(f"the {move.alias} {move.model} is version {move.after} now, it was {was}{past}")
+    log(f"the {move.alias} {move.model} is version {move.after} now, it was {was}{past}")

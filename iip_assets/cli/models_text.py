@@ -32,9 +32,9 @@ def print_versions(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def print_moves(rows: Sequence[Mapping[str, Any]]) -> None:
     """A line a move, the oldest first."""
-    table = _table("when", "who", "model", "alias", "from", "to", "why")
+    table = _table("when", "who", "model", "alias", "from", "to", "reason")
     for row in rows:
-        words = [row["why"]] if row["why"] else []
+        words = [row["reason"]] if row["reason"] else []
         if row["back"]:
             words.insert(0, "rolled back")
         if row["override"]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from iip_assets.cli.common import AsJson, say, stdout_kept_clean
+from iip_assets.cli.common import AsJson, log, stdout_kept_clean
 
 
 def predict(
@@ -47,7 +47,7 @@ def predict(
             found,
             predictor,
             out,
-            progress=lambda items, total, label: track(items, total=total, label=label, say=say),
+            progress=lambda items, total, label: track(items, total=total, label=label, log=log),
         )
         if sheet > 0:
             from iip_assets.cli.predicting import write_sheet
@@ -59,5 +59,5 @@ def predict(
         return
     by = predictor.by
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    say(f"{table.height} images: {words} ({by['filter_model']}, {by['segmenter_model']})")
-    say(f"{out / TABLE}, masks in {out / 'masks'}" + (", contact_sheet.png" if sheet > 0 else ""))
+    log(f"{table.height} images: {words} ({by['filter_model']}, {by['segmenter_model']})")
+    log(f"{out / TABLE}, masks in {out / 'masks'}" + (", contact_sheet.png" if sheet > 0 else ""))

@@ -19,7 +19,7 @@ from iip_assets.cli.common import (
 from iip_assets.where import find_workspace
 
 if TYPE_CHECKING:
-    from iip_assets.engine.noop_cache import Settled
+    from iip_assets.engine.noop_cache import NoopCache
 
 
 def refresh(
@@ -34,7 +34,7 @@ def refresh(
         list[str] | None,
         typer.Option(
             metavar="ASSET",
-            help="Compute this anew, every image of it, though its result is recorded; may be "
+            help="Compute this again, every image of it, though its result is recorded; may be "
             "repeated.",
         ),
     ] = None,
@@ -46,18 +46,18 @@ def refresh(
     """Bring every asset up to date, computing only what is stale, down to the single image."""
     started = time.monotonic()
     whole = not assets and not force and metrics is None
-    if whole and (settled := look_again(for_people=not as_json)):
+    if whole and (cached := look_again(for_people=not as_json)):
         if dry_run:
             _print_plan([], as_json)
         else:
-            _print_settled(settled, time.monotonic() - started, as_json)
+            _print_settled(cached, time.monotonic() - started, as_json)
         return
     refresher = open_refresher()
     if dry_run:
-        _print_plan(refresher.plan(assets or (), anew=force or ()), as_json)
+        _print_plan(refresher.plan(assets or (), force=force or ()), as_json)
         return
     with stdout_kept_clean():
-        result = refresher.refresh(assets or (), anew=force or ())
+        result = refresher.refresh(assets or (), force=force or ())
     if metrics is not None:
         from iip_assets.cli.dvc_outputs import write_dvc_outputs
 
@@ -77,7 +77,7 @@ def refresh(
 
 def status(
     as_json: AsJson = False,
-    why: Annotated[
+    reasons: Annotated[
         str | None,
         typer.Option(
             metavar="ASSET",
@@ -86,8 +86,8 @@ def status(
     ] = None,
 ) -> None:
     """Show how every asset stands and, where it is stale, why."""
-    if why is not None:
-        explanation = open_refresher().explain(why)
+    if reasons is not None:
+        explanation = open_refresher().explain(reasons)
         if as_json:
             typer.echo(json.dumps(explanation.as_json()))
             return
@@ -95,9 +95,9 @@ def status(
 
         print_explanation(explanation)
         return
-    settled = look_again(for_people=False)
-    if settled:
-        rooms, states = settled.rooms, settled.states()
+    cached = look_again(for_people=False)
+    if cached:
+        rooms, states = cached.rooms, cached.states()
     else:
         refresher = open_refresher()
         graph, states = refresher.project.graph, refresher.states()
@@ -107,7 +107,7 @@ def status(
         shown = {
             name: {
                 "state": state.state,
-                "why": list(state.why),
+                "reasons": list(state.reasons),
                 "data_version": state.data_version,
                 "skipped": state.skipped,
             }
@@ -140,16 +140,16 @@ def show(
     print_asset(project, asset, as_json=as_json)
 
 
-def _print_settled(settled: Settled, seconds: float, as_json: bool) -> None:
+def _print_settled(cached: NoopCache, seconds: float, as_json: bool) -> None:
     from iip_assets.engine.dagster.refresh import summarise
 
-    result = summarise(settled.states(), {}, {}, seconds, None)
+    result = summarise(cached.states(), {}, {}, seconds, None)
     if as_json:
         typer.echo(json.dumps(result.as_json()))
         return
     from iip_assets.cli.summary import print_refreshed
 
-    print_refreshed(find_workspace(), result, settled.notes["headline"])
+    print_refreshed(find_workspace(), result, cached.notes["headline"])
 
 
 def _print_plan(planned: list[Any], as_json: bool) -> None:

@@ -71,19 +71,19 @@ def _print_outcome(console: Console, result: Refreshed) -> None:
             f"{', '.join(result.described)}.",
             highlight=False,
         )
-    for name, same in result.anew.items():
+    for name, same in result.forced.items():
         text = "came out equal" if same else "came out different, and replaces what was recorded"
-        console.print(f"  {name}, computed anew, {text}", highlight=False)
+        console.print(f"  {name}, computed again, {text}", highlight=False)
     for name, counts in result.images.items():
         if counts["computed"]:
             text = f"  {name}: {counts['computed']} images computed, {counts['reused']} reused"
             console.print(text, highlight=False)
-    for word, why in (
+    for word, reasons in (
         ("failed", result.failed),
         ("blocked", result.blocked),
         ("skipped", result.skipped),
     ):
-        for name, reason in why.items():
+        for name, reason in reasons.items():
             console.print(f"  [bold]{name}[/] {word}: {escape(reason)}", highlight=False)
 
 
@@ -115,11 +115,11 @@ def headline_of(project: Project) -> Headline:
 def print_states(rooms: Mapping[str, str], states: Mapping[str, State]) -> None:
     """Every asset with its room, its state and the reasons in words."""
     console = Console()
-    table = Table("asset", "room", "state", "why", title_justify="left")
+    table = Table("asset", "room", "state", "reasons", title_justify="left")
     for name, state in states.items():
         colour = _COLOURS[state.state]
-        why = _briefly(state.why) or (f"skipped: {state.skipped}" if state.skipped else "")
-        table.add_row(name, rooms[name], f"[{colour}]{state.state}[/]", escape(why))
+        reasons = _briefly(state.reasons) or (f"skipped: {state.skipped}" if state.skipped else "")
+        table.add_row(name, rooms[name], f"[{colour}]{state.state}[/]", escape(reasons))
     console.print(table)
     due = sum(state.due for state in states.values())
     blocked = sum(state.state == "blocked" for state in states.values())
@@ -128,14 +128,14 @@ def print_states(rooms: Mapping[str, str], states: Mapping[str, State]) -> None:
     elif not blocked:
         console.print("Everything is up to date.")
     if blocked:
-        console.print(f"{blocked} blocked: mend what the check above them found.")
+        console.print(f"{blocked} blocked: fix what the check above them found.")
 
 
-def _briefly(why: Sequence[str]) -> str:
+def _briefly(reasons: Sequence[str]) -> str:
     """The reasons; of what stands above, the first and a number, as `--why` tells them all."""
-    above = [reason for reason in why if stands_above(reason)]
+    above = [reason for reason in reasons if stands_above(reason)]
     more = f" and {len(above) - 1} more" if len(above) > 1 else ""
-    own = [reason for reason in why if reason not in above]
+    own = [reason for reason in reasons if reason not in above]
     return "; ".join([*own, *above[:1]]) + more
 
 
@@ -177,14 +177,14 @@ def print_plan(planned: list[Planned]) -> None:
     if not planned:
         console.print("Nothing is due.")
         return
-    table = Table("asset", "why")
+    table = Table("asset", "reasons")
     table.add_column("images", justify="right")
     table.add_column("about, s", justify="right")
     for one in planned:
-        why = _briefly(one.why)
+        reasons = _briefly(one.reasons)
         if one.known:
-            why += "; the value stands" if one.parts else "; was computed before"
-        table.add_row(one.asset, escape(why), _images(one), _seconds(one.seconds))
+            reasons += "; the value stands" if one.parts else "; was computed before"
+        table.add_row(one.asset, escape(reasons), _images(one), _seconds(one.seconds))
     console.print(table)
     known = [one.seconds for one in planned if one.seconds is not None]
     images = [one.images for one in planned if one.images is not None]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from iip_assets.cli.common import AsJson, say, stdout_kept_clean
+from iip_assets.cli.common import AsJson, log, stdout_kept_clean
 
 Name = Annotated[str, typer.Argument(help="A sweep's name: that of its file, without .toml.")]
 
@@ -35,8 +35,8 @@ def run_sweep(
     trials: Annotated[
         int | None, typer.Option(min=1, help="So many trials, whatever the file says.")
     ] = None,
-    anew: Annotated[
-        bool, typer.Option("--anew", help="Forget the trials of a sweep of this name.")
+    force: Annotated[
+        bool, typer.Option("--again", help="Forget the trials of a sweep of this name.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -50,12 +50,12 @@ def run_sweep(
 
     project = build_project()
     with stdout_kept_clean():
-        plan, done, page = sweeping.run(project, file, trials=trials, anew=anew, say=say)
+        plan, done, page = sweeping.run(project, file, trials=trials, force=force, log=log)
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in done]))
         return
     print_trials(plan, done, {})
-    say(f"Look at it: {page}\nTake up the best: iip sweep apply {plan.name}")
+    log(f"Look at it: {page}\nTake up the best: iip sweep apply {plan.name}")
 
 
 @sweep.command("list")
@@ -71,7 +71,7 @@ def list_sweeps(as_json: AsJson = False) -> None:
     elif rows:
         print_sweeps(rows)
     else:
-        say("There is no sweep yet: iip sweep example > FILE.toml, then iip sweep run FILE.toml")
+        log("There is no sweep yet: iip sweep example > FILE.toml, then iip sweep run FILE.toml")
 
 
 @sweep.command("show")
@@ -104,9 +104,9 @@ def apply_sweep(
     workspace = build_project().workspace
     changed = sweeping.take_up(workspace.root, workspace.state, name, trial)
     for line in in_words(changed):
-        say(line)
+        log(line)
     plan, _, _ = sweeping.trials_of(workspace.state, name)
-    say(
+    log(
         f"{len(changed)} settings of iip.toml changed. Next: iip refresh, "
         f"then iip models register {plan.model}"
     )

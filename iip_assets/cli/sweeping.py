@@ -21,8 +21,8 @@ def run(
     file: Path,
     *,
     trials: int | None,
-    anew: bool,
-    say: Callable[[str], None],
+    force: bool,
+    log: Callable[[str], None],
 ) -> tuple[Plan, list[Done], Path]:
     """Runs what is left of the sweep in a file; gives plan, trials and the page about them.
 
@@ -39,7 +39,7 @@ def run(
     def write_page(study: Study) -> None:
         write_text_whole(page, sweep_page(plan, study.done(), study.importances()))
 
-    done = run_sweep(project, plan, settings, anew=anew, say=say, after=write_page)
+    done = run_sweep(project, plan, settings, force=force, log=log, after=write_page)
     return plan, done, page
 
 

@@ -126,11 +126,11 @@ def _add_commits(tree: Tree, data: Record) -> None:
 
 
 def _add_facts(tree: Tree, image: Record) -> None:
-    unsaid = ("image_id", "path", "tags")
+    silent = ("image_id", "path", "tags")
     known = {name: value for name, value in image.items() if value is not None}
     facts = tree.add("what is known of it")
     for name, value in known.items():
-        if name not in unsaid:
+        if name not in silent:
             facts.add(escape(f"{name}: {value}"))
 
 
@@ -142,7 +142,9 @@ def _add_place(tree: Tree, trace: Record) -> None:
         cell = training["cell"] or "not known"
         tree.add(escape(f"training set: weight {training['weight']:.3g}; cell {cell}"))
     for row in trace["quarantine"]:
-        tree.add(escape(f"quarantined {row['what']}: {row['why']}; {row['mend']}"), style="yellow")
+        tree.add(
+            escape(f"quarantined {row['what']}: {row['reason']}; {row['fix']}"), style="yellow"
+        )
 
 
 def _add_models(tree: Tree, models: list[dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from iip_assets.cli.common import AsJson, open_refresher, say
+from iip_assets.cli.common import AsJson, log, open_refresher
 
 
 def init(
@@ -18,7 +18,7 @@ def init(
     """Make a workspace of your own: git, DVC, iip.toml, dvc.yaml, workspace.yaml and an inbox."""
     from iip_assets.cli.init import NEXT_STEPS, init_workspace
 
-    init_workspace(folder, say=say)
+    init_workspace(folder, log=log)
     typer.echo(NEXT_STEPS.format(folder=folder))
 
 
@@ -27,7 +27,7 @@ def doctor(as_json: AsJson = False) -> None:
     from iip_assets.cli.doctor import examine, print_findings
     from iip_assets.where import find_workspace
 
-    findings = examine(find_workspace(), say=say)
+    findings = examine(find_workspace(), log=log)
     print_findings(findings, as_json=as_json)
     if any(not finding.healthy for finding in findings):
         raise typer.Exit(1)
@@ -72,7 +72,7 @@ def synthesize(  # noqa: PLR0917 - typer reads parameters as options
             # Below this many, starting processes costs more than they save.
             processes=(os.cpu_count() or 1) if images >= 500 else 1,
         )
-    say(f"{images} images in {batches} batches are in {out}")
+    log(f"{images} images in {batches} batches are in {out}")
 
 
 def ui(
@@ -87,5 +87,5 @@ def ui(
     prepare_dagster_home(project.workspace)
     os.chdir(project.workspace.root)
     command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(port)]
-    say(f"Dagster will be at http://127.0.0.1:{port} (stop it with Ctrl+C)")
+    log(f"Dagster will be at http://127.0.0.1:{port} (stop it with Ctrl+C)")
     os.execv(sys.executable, command)  # noqa: S606 - becomes Dagster, so that Ctrl+C reaches it

@@ -80,7 +80,7 @@ def _read_row(
         try:
             return parse(text)
         except BadCell as bad:
-            faults.append(Fault(record.row, column, text, bad.why, bad.mend))
+            faults.append(Fault(record.row, column, text, bad.reason, bad.fix))
             return None
 
     def file_of(text: str, *, image: bool) -> tuple[str | None, str]:
@@ -92,8 +92,8 @@ def _read_row(
     mask = read("mask", lambda text: file_of(text, image=False))
     labeled_at = read("labeled_at", parse_time)
     if not faults and label is None and mask is None:
-        why, mend = "neither a label nor a mask", "write what the labeler said, or delete the row"
-        faults.append(Fault(record.row, "label", "", why, mend))
+        reason, fix = "neither a label nor a mask", "write what the labeler said, or delete the row"
+        faults.append(Fault(record.row, "label", "", reason, fix))
     if faults:
         return faults
     mask_path, mask_id = mask or (None, None)

@@ -146,7 +146,7 @@ def undecodable_share(
 def quarantine(
     raw_dataset: dict[str, pl.DataFrame], image_fingerprints: pl.DataFrame
 ) -> pl.DataFrame:
-    """Images, masks and label rows that are not used, each with why and how to mend it."""
+    """Images, masks and label rows that are not used, each with why and how to fix it."""
     from iip_assets.dataset.quarantine import quarantine_table
 
     return quarantine_table(raw_dataset["images"], raw_dataset["problems"], image_fingerprints)

@@ -129,7 +129,7 @@ def parse_labels(data: bytes, *, batch: str, file: str, listing: Listing) -> Lab
 def problem_of(fault: Fault, batch: str, file: str) -> Problem:
     """The fault of a batch's file, as people read it."""
     value = None if fault.value is None else shown(fault.value)
-    return Problem(batch, file, fault.row, fault.column, value, fault.why, fault.mend)
+    return Problem(batch, file, fault.row, fault.column, value, fault.reason, fault.fix)
 
 
 def _meant(name: str) -> str | None:
@@ -155,7 +155,7 @@ def _read_row(
         try:
             values[column] = parse(text)
         except BadCell as bad:
-            faults.append(Fault(record.row, column, text, bad.why, bad.mend))
+            faults.append(Fault(record.row, column, text, bad.reason, bad.fix))
 
     read("image", lambda text: named_file(text, listing, by_folded, image=True))
     if record.cells.get("mask"):

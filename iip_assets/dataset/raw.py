@@ -26,7 +26,7 @@ class RawDataset:
     Attributes:
         images: One row per image id.
         label_rows: One row per image, batch, file and labeler.
-        problems: What could not be used, and how to mend it.
+        problems: What could not be used, and how to fix it.
         tags: Further columns by batch, with the known column that each may have been meant to be.
     """
 

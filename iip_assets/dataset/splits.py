@@ -60,7 +60,7 @@ def deal_splits(
         label_rows: image_id, batch and subject_id.
         fingerprints: image_id, mask_id, phash, problem, mask_problem.
         shares: Share of each split.
-        salt: Another salt deals anew.
+        salt: Another salt deals again.
         near_duplicate_bits: Greatest distance of two near duplicates' hashes.
     """
     import polars as pl

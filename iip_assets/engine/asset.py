@@ -214,17 +214,17 @@ def _part(name: str, function: Callable[..., Any]) -> Part:
     settings: dict[str, str] = {}
     context: str | None = None
     accepts: set[str] = set()
-    hints = get_type_hints(function, localns=_Known(function), include_extras=True)
+    recommendations = get_type_hints(function, localns=_Known(function), include_extras=True)
     for parameter in inspect.signature(function).parameters.values():
-        hint = hints.get(parameter.name)
+        recommendation = recommendations.get(parameter.name)
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             inputs.append(parameter.name)
-            if Skipped in get_args(hint):
+            if Skipped in get_args(recommendation):
                 accepts.add(parameter.name)
-        elif hint is AssetContext:
+        elif recommendation is AssetContext:
             context = parameter.name
         else:
-            settings[parameter.name] = _setting_of(function, parameter.name, hint).path
+            settings[parameter.name] = _setting_of(function, parameter.name, recommendation).path
     return Part(
         name,
         function,
@@ -236,10 +236,10 @@ def _part(name: str, function: Callable[..., Any]) -> Part:
     )
 
 
-def _setting_of(function: Callable[..., Any], name: str, hint: Any) -> Setting:
+def _setting_of(function: Callable[..., Any], name: str, recommendation: Any) -> Setting:
     """The mark in a `Annotated[type, Setting(path)]`."""
-    if get_origin(hint) is Annotated:
-        for mark in get_args(hint)[1:]:
+    if get_origin(recommendation) is Annotated:
+        for mark in get_args(recommendation)[1:]:
             if isinstance(mark, Setting):
                 return mark
     raise TypeError(

@@ -131,7 +131,7 @@ class CodeKeys:
 
 
 def _stats(folder: Path) -> frozenset[tuple[str, int, int]]:
-    """Path, time of change and size of every Python file; when they move, keys are formed anew."""
+    """Path, time of change and size of every Python file; when they move, keys are formed again."""
     found = []
     for path in source_files(folder):
         stat = path.stat()

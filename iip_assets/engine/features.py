@@ -84,16 +84,17 @@ class FeatureTable:
         tools: Mapping[str, Any],
         chunk: int,
         progress: Progress,
-        unmoved: Callable[[], None] = lambda: None,
-        anew: bool = False,
-        say: Callable[[str], None] = lambda _: None,
+        refuse_other_code: Callable[[], None] = lambda: None,
+        force: bool = False,
+        log: Callable[[str], None] = lambda _: None,
     ) -> Filled:
         """See `AssetContext.fill`.
 
-        `unmoved` is called before rows enter the table and raises where the code on disk, to which
-        `code_key` belongs, may not be the code that ran: such rows would be wrong for ever.
+        `refuse_other_code` is called before rows enter the table and raises where the code on disk,
+        to which `code_key` belongs, may not be the code that ran: such rows would be wrong for
+        ever.
         Of two processes that fill one table, one waits, so that no row is computed twice.
-        `anew` computes rows that are there as well and replaces them.
+        `again` computes rows that are there as well and replaces them.
 
         Raises:
             ValueError: `compute` returned another number of records than it was given.
@@ -105,14 +106,14 @@ class FeatureTable:
         variant = self.variant(code_key=code_key, given=given)
         table = LanceTable(self._folder, variant)
         found, computed = None, 0
-        wanted = keyed if anew else _without(keyed, table)
+        wanted = keyed if force else _without(keyed, table)
         if wanted.is_empty():
             found = _joined(keyed, table)
             wanted = keyed.filter(found[_STORED].is_null())  # what `_without` overlooked
         if not wanted.is_empty():
-            with exclusive_lock(self._folder.with_name("locks") / f"{variant}.lock", say=say):
+            with exclusive_lock(self._folder.with_name("locks") / f"{variant}.lock", log=log):
                 table = LanceTable(self._folder, variant)
-                if not anew:
+                if not force:
                     # What another process added while this one waited is there now.
                     there = table.keys()
                     wanted = wanted.join(there, on=KEY, how="anti", maintain_order="left")
@@ -123,8 +124,8 @@ class FeatureTable:
                     for start in progress(starts, total=len(starts), label=label):
                         part = missing.slice(start, chunk)
                         packed = self._computed(part, partial(compute, **given, **tools))
-                        unmoved()
-                        table.add(packed, replace=anew)
+                        refuse_other_code()
+                        table.add(packed, replace=force)
                         table.compact_if_many()
                     computed += missing.height
                     found = _joined(keyed, table)

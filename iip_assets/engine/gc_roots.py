@@ -15,7 +15,7 @@ from iip_assets.engine.revisions import Revision, UnknownRevisionError, point_at
 
 
 @dataclass(frozen=True)
-class Needed:
+class GcRoots:
     """What must stay.
 
     Attributes:
@@ -31,7 +31,7 @@ class Needed:
     revisions: int
 
 
-def find_needed(project: Project, ledger: Ledger) -> Needed:
+def find_gc_roots(project: Project, ledger: Ledger) -> GcRoots:
     """What must stay so that nothing is computed again: now, or at any revision of any ref.
 
     A revision needs what a refresh would find there with the present code, and what was computed
@@ -67,7 +67,7 @@ def find_needed(project: Project, ledger: Ledger) -> Needed:
         if name in project.graph.sources
     }
     parts = frozenset(_parts(project, ledger, found.values()))
-    return Needed(found, parts, frozenset(versions), len(revisions))
+    return GcRoots(found, parts, frozenset(versions), len(revisions))
 
 
 def _parts(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # Each chunk is a file of its own that every later chunk and every reader looks into. A compaction
-# writes the table anew, so it waits until the new files are many and hold a fair part of the rows,
+# writes the table again, so it waits until the new files are many and hold a fair part of the rows,
 # or are very many.
 _MANY_FILES = 50
 _FAIR_PART = 0.25
@@ -85,7 +85,7 @@ class LanceTable:
     def retain(self, keys: pl.Series) -> None:
         """Keeps the rows of these keys alone; what the others held leaves the disk at once.
 
-        The rows that stay are written anew, in one step; only ever under the workspace's lock. Who
+        The rows that stay are written again, in one step; only ever under the workspace's lock. Who
         reads an older version at that moment must open the table again.
         """
         import pyarrow as pa

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def workspace_lock(
-    state: Path, *, say: Callable[[str], None], shared: bool = False
+    state: Path, *, log: Callable[[str], None], shared: bool = False
 ) -> Iterator[None]:
     """Keeps what computes and what cleans up apart: many of the first at once, or one of the other.
 
     Args:
         state: The workspace's state folder.
-        say: Told once, before waiting.
+        log: Told once, before waiting.
         shared: Whether others may compute at the same time; nobody cleans up meanwhile.
     """
     file = state / "lock"
@@ -33,7 +33,7 @@ def workspace_lock(
         try:
             fcntl.flock(opened, how | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"waiting for {_holder(file)}, which is at work in this workspace")
+            log(f"waiting for {_holder(file)}, which is at work in this workspace")
             fcntl.flock(opened, how)
         _name_holder(file)
         yield
@@ -41,11 +41,11 @@ def workspace_lock(
 
 @contextmanager
 def action_lock(
-    state: Path, asset: str, action_key: str, *, say: Callable[[str], None]
+    state: Path, asset: str, action_key: str, *, log: Callable[[str], None]
 ) -> Iterator[None]:
     """One process at a time does an action; another one waits and then finds it done."""
     file = _action_file(state, asset, action_key)
-    with exclusive_lock(file, say=say):
+    with exclusive_lock(file, log=log):
         yield
         # Who waits for it holds the file that is gone here, and finds the action done.
         file.unlink(missing_ok=True)
@@ -71,28 +71,28 @@ def _action_file(state: Path, asset: str, action_key: str) -> Path:
 
 
 @contextmanager
-def exclusive_lock(file: Path, *, say: Callable[[str], None]) -> Iterator[None]:
+def exclusive_lock(file: Path, *, log: Callable[[str], None]) -> Iterator[None]:
     """One holder at a time, threads of one process included; says who it is waiting for.
 
     Args:
         file: The lock file, made where it is missing.
-        say: Told once, before waiting.
+        log: Told once, before waiting.
     """
     from filelock import FileLock
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _held(FileLock(file, thread_local=False), file, say):
+    with _held(FileLock(file, thread_local=False), file, log):
         yield
 
 
 @contextmanager
-def _held(lock: BaseFileLock, file: Path, say: Callable[[str], None]) -> Iterator[None]:
+def _held(lock: BaseFileLock, file: Path, log: Callable[[str], None]) -> Iterator[None]:
     from filelock import Timeout
 
     try:
         lock.acquire(timeout=0.05)
     except Timeout:
-        say(f"waiting for {_holder(file)}, which is at work in this workspace")
+        log(f"waiting for {_holder(file)}, which is at work in this workspace")
         lock.acquire()
     try:
         if lock.lock_counter == 1:

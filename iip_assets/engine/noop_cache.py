@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from iip_assets.engine.dagster.refresh import Refresher
     from iip_assets.engine.staleness import State
 
-Footing = dict[str, Any]
+Dependencies = dict[str, Any]
 # Variables over the settings begin so.
 _VARIABLES = "IIP_"
 
 
 @dataclass(frozen=True)
-class Settled:
+class NoopCache:
     """A graph in which nothing is due.
 
     Attributes:
@@ -53,26 +53,28 @@ class Settled:
 
         return {
             name: State(
-                asset["state"], tuple(asset["why"]), asset["data_version"], asset["skipped"]
+                asset["state"], tuple(asset["reasons"]), asset["data_version"], asset["skipped"]
             )
             for name, asset in self.assets.items()
         }
 
 
-def read_settled(root: Path) -> Settled | None:
+def read_noop_cache(root: Path) -> NoopCache | None:
     """The last look at the workspace, if it found nothing due and still holds."""
     try:
         kept = json.loads(_file(root).read_text())
-        holds = kept["footing"] == _footing(root, kept["files"], kept["package"]) and all(
+        holds = kept["dependencies"] == _dependencies(root, kept["files"], kept["package"]) and all(
             _stat(path) == seen for path, seen in kept["present"].items()
         )
-        return Settled(kept["assets"], kept["notes"]) if holds else None
+        return NoopCache(kept["assets"], kept["notes"]) if holds else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # no look, or a damaged one: the long way
 
 
-def settle(refresher: Refresher, *, watched: Iterable[str], notes: Mapping[str, Any]) -> None:
-    """Looks at the graph and, if nothing is due, keeps that for `read_settled`.
+def write_noop_cache(
+    refresher: Refresher, *, watched: Iterable[str], notes: Mapping[str, Any]
+) -> None:
+    """Looks at the graph and, if nothing is due, keeps that for `read_noop_cache`.
 
     Args:
         refresher: Of the project.
@@ -82,7 +84,7 @@ def settle(refresher: Refresher, *, watched: Iterable[str], notes: Mapping[str, 
     project = refresher.project
     root, store = project.workspace.root, project.workspace.artifacts
     files, package = sorted(watched), str(project.code_keys.folder)
-    before = _footing(root, files, package)
+    before = _dependencies(root, files, package)
     # Whether a remote artifact is still there only its store can say.
     if before["event_log"] is None or store.url is not None:
         return
@@ -102,14 +104,14 @@ def settle(refresher: Refresher, *, watched: Iterable[str], notes: Mapping[str, 
         for part in project.parts(name, ledger).values()
     ]
     present = {path: _stat(path) for path in paths}
-    moved = _footing(root, files, package) != before
+    moved = _dependencies(root, files, package) != before
     if moved or None in present.values() or any(state.due for state in states.values()):
         return
     assets = {
         name: {
             "room": project.graph.assets[name].room,
             "state": state.state,
-            "why": list(state.why),
+            "reasons": list(state.reasons),
             "data_version": state.data_version,
             "skipped": state.skipped,
         }
@@ -118,7 +120,7 @@ def settle(refresher: Refresher, *, watched: Iterable[str], notes: Mapping[str, 
     kept = {
         "files": files,
         "package": package,
-        "footing": before,
+        "dependencies": before,
         "present": present,
         "assets": assets,
         "notes": dict(notes),
@@ -127,10 +129,10 @@ def settle(refresher: Refresher, *, watched: Iterable[str], notes: Mapping[str, 
 
 
 def _file(root: Path) -> Path:
-    return root / ".iip" / "settled.json"
+    return root / ".iip" / "noop.json"
 
 
-def _footing(root: Path, files: Iterable[str], package: str) -> Footing:
+def _dependencies(root: Path, files: Iterable[str], package: str) -> Dependencies:
     """What a look depends on, but for what the event log names."""
     variables = sorted(item for item in os.environ.items() if item[0].startswith(_VARIABLES))
     installed = [folder for folder in sys.path if folder.endswith("-packages")]

@@ -12,7 +12,7 @@ from iip_assets.engine.project import Materialized, Project
 
 
 @dataclass(frozen=True)
-class _Aside:
+class _TrialLedger:
     """A ledger of one performance, which nobody else sees."""
 
     materializations: dict[str, Materialized] = field(default_factory=dict)
@@ -28,13 +28,13 @@ class _Aside:
         self.observations[source] = data_version
 
 
-def perform_aside(
+def run_trial(
     project: Project,
     asset: str,
     settings: Any,
     *,
     loaded: Mapping[str, object],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> ActionRecord:
     """Brings an asset and what it needs up to date as if the settings were these.
 
@@ -46,15 +46,15 @@ def perform_aside(
         asset: Its name.
         settings: Anything with attributes, like the workspace's own settings.
         loaded: What `Project.code_of` gave for each asset when this process loaded the code.
-        say: Where words for people go.
+        log: Where words for people go.
 
     Raises:
         MovedMeanwhileError: Code is not what was loaded, or inputs moved.
         BlockedError: Something above failed a blocking check.
     """
     workspace = replace(project.workspace, read_settings=lambda _: settings)
-    ledger = _Aside()
-    performer = Performer(replace(project, workspace=workspace), ledger, say, aside=True)
+    ledger = _TrialLedger()
+    performer = Performer(replace(project, workspace=workspace), ledger, log, trial=True)
     needed = project.graph.above([asset])
     record = None
     for name, one in project.graph.assets.items():

@@ -298,7 +298,7 @@ def filter_beats_baseline(model_evaluation: dict[str, pl.DataFrame]) -> CheckRes
     from iip_assets.evaluation.evaluation import beats_baseline
 
     verdict = beats_baseline(model_evaluation["metrics"], "filter")
-    return CheckResult(passed=verdict.beats, description=verdict.why)
+    return CheckResult(passed=verdict.beats, description=verdict.reason)
 
 
 @asset_check(model_evaluation)
@@ -307,4 +307,4 @@ def segmenter_beats_baseline(model_evaluation: dict[str, pl.DataFrame]) -> Check
     from iip_assets.evaluation.evaluation import beats_baseline
 
     verdict = beats_baseline(model_evaluation["metrics"], "segmenter")
-    return CheckResult(passed=verdict.beats, description=verdict.why)
+    return CheckResult(passed=verdict.beats, description=verdict.reason)

@@ -70,11 +70,11 @@ class Verdict:
 
     Attributes:
         beats: Whether it does; also where there is no such model, which breaks no promise.
-        why: The numbers, in words.
+        reason: The numbers, in words.
     """
 
     beats: bool
-    why: str
+    reason: str
 
 
 def evaluate(
@@ -135,15 +135,15 @@ def beats_baseline(metrics: pl.DataFrame, model: str) -> Verdict:
     """
     own, baseline = headline(metrics, model), headline(metrics, f"{model}_baseline")
     if own is None or baseline is None or own["value"] is None:
-        return Verdict(beats=True, why=f"there is no {model} to judge on the test images")
+        return Verdict(beats=True, reason=f"there is no {model} to judge on the test images")
     many = (own["n_subjects"] or 0) >= ENOUGH_SUBJECTS and own["low"] is not None
     counted = own["low"] if many else own["value"]
     bar = baseline["value"] or 0.0
     interval = f" ({own['low']:.3f} to {own['high']:.3f})" if own["low"] is not None else ""
     return Verdict(
         beats=counted is not None and counted > bar,
-        why=f"{HEADLINES[model]} {own['value']:.3f}{interval} against {bar:.3f} without looking, "
-        f"on {own['n_images']} images of {own['n_subjects']} subjects"
+        reason=f"{HEADLINES[model]} {own['value']:.3f}{interval} against {bar:.3f} "
+        f"without looking, on {own['n_images']} images of {own['n_subjects']} subjects"
         + ("" if many else f"; fewer than {ENOUGH_SUBJECTS} subjects, so the value alone decides"),
     )
 

@@ -58,7 +58,7 @@ def cost_curve(
         scores: (N,) the filter's probability of that.
         groups: (N,) the subject of each.
         costs: What errors cost.
-        resamples: How many times subjects are drawn anew for the interval of the cost.
+        resamples: How many times subjects are drawn again for the interval of the cost.
         confidence: Of the interval.
         seed: Of the draws.
     """

@@ -41,7 +41,7 @@ def filter_verdicts_tables(
         examples: From `examples.labelled_images`.
         usable: Words that the segmenter can do something with.
         costs: What errors cost.
-        resamples: How many times subjects are drawn anew.
+        resamples: How many times subjects are drawn again.
         confidence: Of intervals.
         seed: Of the draws.
     """

@@ -14,7 +14,7 @@ _CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)", re.MULTILINE)
 
 
 class BadPointer(ValueError):
-    """`data.dvc` is missing or does not name one folder; the message says how to mend it."""
+    """`data.dvc` is missing or does not name one folder; the message says how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def parse_pointer(text: str, file: str) -> DataPointer:
 
 
 def _mend(file: str, what: str, how: str) -> BadPointer:
-    return BadPointer(f"{file} {what}. To mend it: {how}")
+    return BadPointer(f"{file} {what}. To fix it: {how}")
 
 
 def _parse(file: str, text: str) -> Any:

@@ -34,7 +34,7 @@ class Segmenter:
     Attributes:
         classes: The names of its classes.
         frame: Its input.
-        looks_twice: Whether it looks at the eye once more, closely.
+        two_pass: Whether it looks at the eye once more, closely.
     """
 
     def __init__(self, files: Mapping[str, bytes], *, threads: int) -> None:
@@ -42,7 +42,7 @@ class Segmenter:
         card = json.loads(files["card.json"])
         self.classes: tuple[str, ...] = tuple(card["classes"])
         self.frame = Frame.of_card(card)
-        self.looks_twice = bool(card.get("looks_twice"))
+        self.two_pass = bool(card.get("two_pass"))
         self._eye = eye_classes(self.classes)
         self._prior = np.asarray(Image.open(io.BytesIO(files["prior.png"])), dtype=np.uint8)
         self._session = open_session(files["segmenter.onnx"], threads=threads)
@@ -55,7 +55,7 @@ class Segmenter:
             self.frame.classes_of(one, height=image.shape[0], width=image.shape[1])
             for one, image in zip(self._logits(images), images, strict=True)
         ]
-        return self._closely(images, found) if self.looks_twice else found
+        return self._closely(images, found) if self.two_pass else found
 
     def _logits(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(B, K, h, w) of whole images."""

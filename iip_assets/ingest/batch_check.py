@@ -76,7 +76,7 @@ class _Examined:
 
     md5: str
     size: tuple[int, int] | None = None
-    why: str | None = None
+    reason: str | None = None
 
 
 def check_batch(
@@ -87,7 +87,7 @@ def check_batch(
     present: PresentData,
     rules: ImageRules,
     threads: int = 2,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> CheckedBatch:
     """Reads every file of a batch's folder and says all that is wrong.
 
@@ -98,14 +98,14 @@ def check_batch(
         present: What is in the data already, which rows may name by id.
         rules: What an image and a mask may be.
         threads: Files read and decoded at once.
-        say: Told how far it is, now and then.
+        log: Told how far it is, now and then.
 
     Raises:
         MissingData: A row's mask belongs to an image of the data that cannot be had.
     """
     with ThreadPoolExecutor(max_workers=threads) as pool:
         found = pool.map(lambda file: _examine(folder, file, rules), files)
-        watched = track(found, total=len(files), label=f"Checking {batch}", say=say)
+        watched = track(found, total=len(files), label=f"Checking {batch}", log=log)
         examined = {file.path: one for file, one in zip(files, watched, strict=True)}
         md5s = {path: one.md5 for path, one in examined.items()}
         layout = sort_out({f"{BATCHES_FOLDER}/{batch}/{path}": md5 for path, md5 in md5s.items()})
@@ -144,12 +144,12 @@ def _examine(folder: Path, file: BatchFile, rules: ImageRules) -> _Examined:
     path = folder / file.path
     image = is_image_path(file.path)
     if not image or file.size > rules.largest_bytes:
-        return _Examined(file_md5(path), why=_too_large(file.size) if image else None)
+        return _Examined(file_md5(path), reason=_too_large(file.size) if image else None)
     data = path.read_bytes()
     try:
         height, width, _ = decode_image(data, max_megapixels=rules.max_megapixels).shape
     except Undecodable as reason:
-        return _Examined(content_md5(data), why=str(reason))
+        return _Examined(content_md5(data), reason=str(reason))
     return _Examined(content_md5(data), size=(height, width))
 
 
@@ -162,9 +162,9 @@ def _read_rows(folder: Path, batch: str, name: str, listing: Listing) -> LabelFi
         return _NO_LABELS
     file = folder / name
     if file.stat().st_size > _LARGEST_LABELS_BYTES:
-        why = f"the file has more than {_LARGEST_LABELS_BYTES // 10**6} MB"
-        mend = "split it into several batches"
-        return replace(_NO_LABELS, problems=(Problem(batch, name, None, None, None, why, mend),))
+        reason = f"the file has more than {_LARGEST_LABELS_BYTES // 10**6} MB"
+        fix = "split it into several batches"
+        return replace(_NO_LABELS, problems=(Problem(batch, name, None, None, None, reason, fix),))
     parse = parse_labels if name == LABELS_FILE else parse_annotations
     return parse(file.read_bytes(), batch=batch, file=name, listing=listing)
 
@@ -217,9 +217,9 @@ def _mask_problem(
     value = shown(row.mask_path or row.mask_id or "")
     try:
         size = sizes.of(row.image_id)
-    except Undecodable as reason:
-        why, mend = f"its image in the data cannot be decoded: {reason}", "leave the mask out"
-        return Problem(batch, name, row.row, "mask", value, why, mend)
+    except Undecodable as error:
+        reason, fix = f"its image in the data cannot be decoded: {error}", "leave the mask out"
+        return Problem(batch, name, row.row, "mask", value, reason, fix)
     if size is None:
         return None
     height, width = size
@@ -227,19 +227,19 @@ def _mask_problem(
         data = sizes.read(folder, row)
         decode_mask(data, height=height, width=width, n_classes=len(sizes.rules.mask_classes))
     except Undecodable as reason:
-        mend = "mend the mask as said, or empty the cell"
-        return Problem(batch, name, row.row, "mask", value, str(reason), mend)
+        fix = "fix the mask as said, or empty the cell"
+        return Problem(batch, name, row.row, "mask", value, str(reason), fix)
     return None
 
 
 def _undecodable(
     batch: str, examined: Mapping[str, _Examined], images: Mapping[str, str]
 ) -> list[Problem]:
-    mend = "replace the file by a sound copy, or take it and its row out of the batch"
+    fix = "replace the file by a sound copy, or take it and its row out of the batch"
     return [
-        Problem(batch, shown(path), None, None, None, why, mend)
+        Problem(batch, shown(path), None, None, None, reason, fix)
         for path in images
-        if (why := examined[path].why) is not None
+        if (reason := examined[path].reason) is not None
     ]
 
 
@@ -248,16 +248,16 @@ def _unnamed_masks(batch: str, md5s: Mapping[str, str], named: set[str]) -> list
 
     Where rows could not be read it is not known what they name: then this is not asked.
     """
-    why, mend = (
+    reason, fix = (
         "no row of labels.csv or annotations.csv names it",
         "name it in the mask column, or delete it",
     )
     return [
-        Problem(batch, shown(path), None, None, None, why, mend)
+        Problem(batch, shown(path), None, None, None, reason, fix)
         for path in md5s
         if MASKS_FOLDER in path.split("/")[:-1] and path not in named
     ]
 
 
 def _order(problem: Problem) -> tuple[str, int, str, str]:
-    return problem.file, problem.row or 0, problem.column or "", problem.why
+    return problem.file, problem.row or 0, problem.column or "", problem.reason

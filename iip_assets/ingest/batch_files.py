@@ -167,7 +167,7 @@ def _is_litter(name: str) -> bool:
 
 
 def _fault(entry: _Entry) -> tuple[str, str] | None:
-    """Why an entry cannot be taken and how to mend it, None where it can."""
+    """Why an entry cannot be taken and how to fix it, None where it can."""
     status = entry.status
     if status is None:
         return "it cannot be read", "make it readable for whoever ingests, or delete it"

@@ -45,7 +45,7 @@ def convert_coco(
     *,
     mask_classes: Sequence[str],
     max_megapixels: float = 50.0,
-    say: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> tuple[Problem, ...]:
     """Write the native batch `out` from a COCO export.
 
@@ -54,7 +54,7 @@ def convert_coco(
         out: The batch's folder; it must not exist. It is made only when there is no problem.
         mask_classes: Names of the classes 0, 1, 2…; categories are matched whatever their case.
         max_megapixels: Larger images are refused.
-        say: Takes the lines of progress where there is no terminal.
+        log: Takes the lines of progress where there is no terminal.
 
     Returns:
         All that is wrong with the export.
@@ -76,7 +76,7 @@ def convert_coco(
             raise BadEntry("images", None, "no image is named", "export the images' labels again")
         if not findings:
             write_native(
-                rows, images, out, findings=findings, max_megapixels=max_megapixels, say=say
+                rows, images, out, findings=findings, max_megapixels=max_megapixels, log=log
             )
     return findings.problems()
 
@@ -167,7 +167,7 @@ class _Reader:
         try:
             parts = parse_path(name).split("/")
         except BadCell as bad:
-            raise BadEntry(column, name, bad.why, bad.mend) from bad
+            raise BadEntry(column, name, bad.reason, bad.fix) from bad
         found = self._images.find([subset, *parts], column, whole=True)
         found = found or self._images.find(parts, column, whole=True)
         if found is not None:
@@ -212,15 +212,15 @@ class _Reader:
         try:
             image.labels.setdefault(parse_word(as_text(label, column).strip(), LABELS), row)
         except BadCell as bad:
-            raise BadEntry(column, label, bad.why, bad.mend) from bad
+            raise BadEntry(column, label, bad.reason, bad.fix) from bad
 
 
 def _new_id(entry: Mapping[str, Any], known: dict[int | str, Any], place: str) -> int | str:
     """The entry's id, from here on known to be of a bad entry, unless it turns out to be good."""
     key = as_id(entry.get("id"), f"{place}.id")
     if key in known:
-        why = "an entry before it has the same id"
-        raise BadEntry(f"{place}.id", key, why, "export the labels again")
+        reason = "an entry before it has the same id"
+        raise BadEntry(f"{place}.id", key, reason, "export the labels again")
     known[key] = None
     return key
 

@@ -21,7 +21,7 @@ class DvcRefusedError(UserError, RuntimeError):
     """DVC cannot add the folder, for a reason that does not lie in the folder."""
 
 
-def add_folder(root: Path, folder: Path, *, say: Callable[[str], None]) -> str:
+def add_folder(root: Path, folder: Path, *, log: Callable[[str], None]) -> str:
     """Brings a folder below the data folder into DVC's cache and into `data.dvc`.
 
     Only the entries of that folder change in `data.dvc`: the rest of the data need not be there,
@@ -30,7 +30,7 @@ def add_folder(root: Path, folder: Path, *, say: Callable[[str], None]) -> str:
     Args:
         root: The workspace.
         folder: The folder.
-        say: Told when another DVC process must be waited for.
+        log: Told when another DVC process must be waited for.
 
     Returns:
         The new data version.
@@ -54,7 +54,7 @@ def add_folder(root: Path, folder: Path, *, say: Callable[[str], None]) -> str:
             if time.monotonic() > patience_ends:
                 raise DvcRefusedError(f"DVC is busy: {_words(error)}") from error
             if not told:
-                say("waiting for another DVC process, which is at work in this repository")
+                log("waiting for another DVC process, which is at work in this repository")
             told = True
             time.sleep(_PAUSE_S)
         except (DvcException, ObjectDBError) as error:

@@ -43,7 +43,7 @@ def convert_labelstudio(
     *,
     mask_classes: Sequence[str],
     max_megapixels: float = 50.0,
-    say: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> tuple[Problem, ...]:
     """Write the native batch `out` from a Label Studio export.
 
@@ -52,7 +52,7 @@ def convert_labelstudio(
         out: The batch's folder; it must not exist. It is made only when there is no problem.
         mask_classes: Names of the classes 0, 1, 2…; labels are matched whatever their case.
         max_megapixels: Larger images are refused.
-        say: Takes the lines of progress where there is no terminal.
+        log: Takes the lines of progress where there is no terminal.
 
     Returns:
         All that is wrong with the export.
@@ -73,7 +73,7 @@ def convert_labelstudio(
             raise BadEntry(None, None, "no task is in the export", "export the tasks again")
         if not findings:
             write_native(
-                rows, images, out, findings=findings, max_megapixels=max_megapixels, say=say
+                rows, images, out, findings=findings, max_megapixels=max_megapixels, log=log
             )
     return findings.problems()
 

@@ -44,15 +44,15 @@ class TaskImages:
             readings += [[stored] for stored in sorted(self._stored.get(name, ()))]
         for parts in readings:
             if ".." in parts:
-                mend = "name a file in the folder"
-                raise BadEntry(column, url, "a path that leaves its folder", mend)
+                fix = "name a file in the folder"
+                raise BadEntry(column, url, "a path that leaves its folder", fix)
             found = self._images.find(parts, column, whole=False)
             if found is not None:
                 return found
         if self._images.is_link([name]):
             raise BadEntry(column, url, "a link, not a file", "put the file itself there")
-        mend = f"put {name} beside the JSON file"
-        raise BadEntry(column, url, "no such image in the folder", mend)
+        fix = f"put {name} beside the JSON file"
+        raise BadEntry(column, url, "no such image in the folder", fix)
 
 
 def _path_of(url: str) -> list[str]:

@@ -89,16 +89,16 @@ def read_results(
         if kind in _ANSWERS:
             name, answer = _answer(result, value, kind, question)
             if answers.setdefault(name, answer) != answer:
-                why = f"a second answer to {name}"
-                raise BadEntry(f"{_RESULT}.{kind}", answer, why, "keep one of the two")
+                reason = f"a second answer to {name}"
+                raise BadEntry(f"{_RESULT}.{kind}", answer, reason, "keep one of the two")
         elif kind in REGIONS:
             regions.append(_region(value, kind, values, row))
             sizes.add(_size(result))
         else:
             raise _unread(kind)
     if len(sizes) > 1:
-        why = "the regions of one annotation are of images of several sizes"
-        raise BadEntry(f"{_RESULT}.original_width", None, why, "label the image again")
+        reason = "the regions of one annotation are of images of several sizes"
+        raise BadEntry(f"{_RESULT}.original_width", None, reason, "label the image again")
     size = next(iter(sizes), (None, None))
     return Said(cells_of(answers, _RESULT), tuple(regions), size)
 
@@ -157,8 +157,8 @@ def _answer(
     try:
         return "label", parse_word(as_text(answer, column).strip(), LABELS)
     except BadCell as bad:
-        mend = f"call the choices {', '.join(LABELS)} in the labeling tool"
-        raise BadEntry(column, answer, bad.why, mend) from bad
+        fix = f"call the choices {', '.join(LABELS)} in the labeling tool"
+        raise BadEntry(column, answer, bad.reason, fix) from bad
 
 
 def _region(value: Mapping[str, Any], kind: str, values: Mapping[str, int], row: int) -> Region:
@@ -173,8 +173,8 @@ def _region(value: Mapping[str, Any], kind: str, values: Mapping[str, int], row:
         return Region(values[name.lower()], partial(_brush_pixels, value["rle"]), row)
     if "points" in value:
         return Region(values[name.lower()], partial(_polygon_pixels, value["points"]), row)
-    why = "neither brush stroke nor polygon"
-    raise BadEntry(column, name, why, "draw it with one of the two")
+    reason = "neither brush stroke nor polygon"
+    raise BadEntry(column, name, reason, "draw it with one of the two")
 
 
 def _unread(kind: str) -> BadEntry:

@@ -88,7 +88,7 @@ def write_native(
     *,
     findings: Findings,
     max_megapixels: float,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> None:
     """Write `out`: labels.csv, images and masks; nothing is left when `findings` has a problem.
 
@@ -100,7 +100,7 @@ def write_native(
         out: The folder to make; it does not exist yet.
         findings: Takes what is found to be bad while painting.
         max_megapixels: Larger images are refused before any memory is taken.
-        say: Takes the lines of progress where there is no terminal.
+        log: Takes the lines of progress where there is no terminal.
 
     Raises:
         FileExistsError: `out` is there already.
@@ -113,7 +113,7 @@ def write_native(
         making.mkdir()
         names = _Names()
         told: list[dict[str, str]] = []
-        for row in track(rows, total=len(rows), label="Reading", say=say):
+        for row in track(rows, total=len(rows), label="Reading", log=log):
             with findings.catching(row.file, row.row):
                 mask = _painted(row, images, max_megapixels)
                 told.append(_written(row, mask, images, making, names))
@@ -131,7 +131,7 @@ def _cell(text: str, column: str) -> str:
     try:
         return parse_text(text)
     except BadCell as bad:
-        raise BadEntry(column, text, bad.why, bad.mend) from bad
+        raise BadEntry(column, text, bad.reason, bad.fix) from bad
 
 
 def _as_text(value: Any, column: str) -> str:

@@ -90,19 +90,19 @@ def polygon_pixels(
     Raises:
         BadEntry: Fewer than three points, no numbers, or far outside of the image.
     """
-    mend = "draw the region again"
+    fix = "draw the region again"
     if len(coordinates) < _FEWEST_POINTS:
-        raise BadEntry(column, None, f"a polygon of {len(coordinates)} points", mend)
+        raise BadEntry(column, None, f"a polygon of {len(coordinates)} points", fix)
     pairs = [as_list(pair, column) for pair in coordinates]
     if any(len(pair) != 2 for pair in pairs):
-        raise BadEntry(column, None, "a point that is not a pair of x and y", mend)
+        raise BadEntry(column, None, "a point that is not a pair of x and y", fix)
     points = np.array([[as_number(one, column) for one in pair] for pair in pairs]) * scale
     beyond = np.maximum(-points, points - (width, height)) > (_OUTSIDE * width, _OUTSIDE * height)
     if beyond.any():
         x, y = points[np.flatnonzero(beyond.any(axis=1))[0]]
-        why = f"the point {x:.0f}, {y:.0f} lies outside of the image of {width}×{height} pixels"
-        raise BadEntry(column, None, why, mend)
+        reason = f"the point {x:.0f}, {y:.0f} lies outside of the image of {width}×{height} pixels"
+        raise BadEntry(column, None, reason, fix)
     try:
         return fill_polygon(points, height=height, width=width)
     except TooTangled as error:
-        raise BadEntry(column, None, f"a polygon that nobody drew: {error}", mend) from error
+        raise BadEntry(column, None, f"a polygon that nobody drew: {error}", fix) from error

@@ -59,7 +59,7 @@ def labeler_agreement(
         _CHUNK,
     )
     drawn = labelers.drawn_masks(words, masks)
-    unusable: list[Any] = drawn.drop_nulls("why").head(_SHOWN).to_dicts()
+    unusable: list[Any] = drawn.drop_nulls("reason").head(_SHOWN).to_dicts()
     return Noted(
         {
             "words": words,

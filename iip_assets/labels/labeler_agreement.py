@@ -52,7 +52,7 @@ def drawn_masks(words: pl.DataFrame, masks: Masks) -> pl.DataFrame:
     """
     drawn = words.filter(pl.col("mask_id").is_not_null()).select("image_id", "labeler", "mask_id")
     if drawn.is_empty():
-        return drawn.with_columns(why=pl.lit(None, dtype=pl.String))
+        return drawn.with_columns(reason=pl.lit(None, dtype=pl.String))
     looked = masks.context.fill(
         "image_fingerprints",
         drawn.select("image_id", "mask_id"),
@@ -61,8 +61,8 @@ def drawn_masks(words: pl.DataFrame, masks: Masks) -> pl.DataFrame:
         tools={"store": masks.store},
         chunk=masks.chunk,
     ).frame
-    why = pl.coalesce("mask_problem", "problem").cast(pl.String)
-    return drawn.with_columns(looked.select(why=why))
+    reason = pl.coalesce("mask_problem", "problem").cast(pl.String)
+    return drawn.with_columns(looked.select(reason=reason))
 
 
 def compared_masks(drawn: pl.DataFrame, masks: Masks) -> pl.DataFrame:
@@ -131,7 +131,7 @@ def segmented_images(drawn: pl.DataFrame, model: Files | Skipped, masks: Masks) 
 
 def _of_several(drawn: pl.DataFrame) -> pl.DataFrame:
     """The usable masks of images that have two or more of them."""
-    usable = drawn.filter(pl.col("why").is_null())
+    usable = drawn.filter(pl.col("reason").is_null())
     return usable.filter(pl.len().over("image_id") > 1)
 
 

@@ -38,7 +38,7 @@ def bootstrap_weights(groups: Sequence[str], *, resamples: int, seed: int) -> Fl
 
     Args:
         groups: The group of each of the N images.
-        resamples: How many times groups are drawn anew.
+        resamples: How many times groups are drawn again.
         seed: Of the draws. They depend on the groups' names and not on the images' order.
     """
     names, places = np.unique(np.asarray(groups, dtype=str), return_inverse=True)

@@ -31,7 +31,7 @@ def score_difference(
         before: One model's word on the images.
         after: Another's, on the same images in the same order.
         places: Which of the images count.
-        resamples: How many times subjects are drawn anew.
+        resamples: How many times subjects are drawn again.
         confidence: Of the intervals.
         seed: Of the draws.
     """

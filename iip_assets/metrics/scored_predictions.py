@@ -110,7 +110,7 @@ def score(
     """Metrics with intervals of the images at `places`; of one subject's there is no interval."""
     groups = [judged.groups[place] for place in places]
     n_subjects = len(set(groups))
-    # Drawn anew, one subject is always itself: that would claim to be certain.
+    # Drawn again, one subject is always itself: that would claim to be certain.
     resamples = resamples if n_subjects > 1 else 0
     weights = bootstrap_weights(groups, resamples=resamples, seed=seed)
     values = judged.score(places, weights)
@@ -134,7 +134,7 @@ def by_slice(
     Args:
         judged: The images.
         slices: `image_id`, `axis`, `slice`.
-        resamples: How many times groups are drawn anew.
+        resamples: How many times groups are drawn again.
         confidence: Of the intervals.
         seed: Of the draws.
     """

@@ -92,12 +92,12 @@ def iris_filter_model(
     """
     from iip_assets.images.image_reader import image_reader
     from iip_assets.models.examples import weights_of
-    from iip_assets.models.filter import build_filter, recipe_of, why_not
+    from iip_assets.models.filter import build_filter, reason_not_to_train, recipe_of
     from iip_assets.models.teacher import teacher_files
     from iip_assets.models.tracking import log_filter, tracked_training
     from iip_assets.training.around import machine_of
 
-    reason = why_not(filter_examples)
+    reason = reason_not_to_train(filter_examples)
     if reason is not None:
         return Skipped(reason)
     load = image_reader(context.root, filter_examples["image_id"], max_megapixels)
@@ -163,13 +163,13 @@ def segmentation_model(
     """The segmenter: names the class of every pixel; a U-Net trained on the training masks."""
     from iip_assets.images.store import ImageStore
     from iip_assets.models.examples import weights_of
-    from iip_assets.models.segmentation_model import build_segmenter, recipe_of, why_not
+    from iip_assets.models.segmentation_model import build_segmenter, reason_not_to_train, recipe_of
     from iip_assets.models.teacher import teacher_files
     from iip_assets.models.tracking import log_segmenter, tracked_training
     from iip_assets.training.around import machine_of
 
     rows = segmenter_examples
-    reason = why_not(rows, classes)
+    reason = reason_not_to_train(rows, classes)
     if reason is not None:
         return Skipped(reason)
     store = ImageStore.open(context.root)

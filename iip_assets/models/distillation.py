@@ -16,7 +16,7 @@ _TEMPERATURE = 2.0
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Distillation:
     """What a segmenter learns from its teacher.
 
     Attributes:

@@ -93,7 +93,7 @@ def network_schedule(settings: FilterSettings) -> Schedule:
     )
 
 
-def why_not(images: pl.DataFrame) -> str | None:
+def reason_not_to_train(images: pl.DataFrame) -> str | None:
     """Why these images train no filter, or None if they do."""
     labels = images.filter(pl.col("split") == "train")["label"]
     if labels.is_empty():
@@ -141,7 +141,7 @@ def build_filter(
     )
     facts = _backbone_facts(backbone)
     counts = _counts(images)
-    tell_absent(counts, FILTER_CLASSES, say=around.say)
+    tell_absent(counts, FILTER_CLASSES, log=around.log)
     if recipe.train == "head":
         built = _head((training, validation), backbone, recipe, around=around)
     else:

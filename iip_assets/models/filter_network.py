@@ -56,7 +56,7 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
             frame: The network's input.
             seed: Of the augmentation.
             threads: How many to decode at a time.
-            augmented: Whether to change images anew in every epoch.
+            augmented: Whether to change images again in every epoch.
         """
         self._frame = frame
         self._truth = torch.from_numpy(truth)

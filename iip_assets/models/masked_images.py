@@ -17,7 +17,7 @@ from iip_assets.models.augment import augment
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
-# Beyond this, images are decoded anew in every epoch.
+# Beyond this, images are decoded again in every epoch.
 _MEMORY_BYTES = 1024 * 1024 * 1024
 
 

@@ -23,7 +23,7 @@ from iip_assets.inference.segmentation import eye_classes, prior_png
 from iip_assets.models.losses import segmentation_loss
 from iip_assets.models.masked_images import MaskedImages
 from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter
-from iip_assets.models.segmenter_teacher import lesson_of
+from iip_assets.models.segmenter_teacher import distillation_of
 from iip_assets.settings import SegmenterSettings, TrainingSettings
 from iip_assets.training.preflight import Checks, is_wanted, look_at_start, tell_absent
 from iip_assets.training.trainer import Around, Schedule
@@ -43,7 +43,7 @@ class SegmenterRecipe:
     decoder_channels: tuple[int, ...]
     width: int
     height: int
-    looks_twice: bool
+    two_pass: bool
     schedule: Schedule
     teacher_share: float
     checks: Checks
@@ -64,7 +64,7 @@ def recipe_of(
         decoder_channels=settings.decoder_channels,
         width=settings.width,
         height=settings.height,
-        looks_twice=settings.looks_twice and bool(eye_classes(classes)),
+        two_pass=settings.two_pass and bool(eye_classes(classes)),
         schedule=Schedule(
             epochs=settings.epochs,
             patience=settings.patience,
@@ -79,7 +79,7 @@ def recipe_of(
     )
 
 
-def why_not(rows: pl.DataFrame, classes: Sequence[str]) -> str | None:
+def reason_not_to_train(rows: pl.DataFrame, classes: Sequence[str]) -> str | None:
     """Why these images train no segmenter, or None if they do."""
     if len(classes) < 2:
         return f"dataset.mask_classes names {len(classes)} class; a segmenter needs two at least"
@@ -122,7 +122,7 @@ def build_segmenter(
     classes = len(recipe.classes)
     threads = around.machine.threads
 
-    eye = eye_classes(recipe.classes) if recipe.looks_twice else ()
+    eye = eye_classes(recipe.classes) if recipe.two_pass else ()
 
     def examples_of(split: str, frame: Frame = frame) -> MaskedImages:
         part = rows.filter(pl.col("split") == split).to_dicts()
@@ -141,7 +141,7 @@ def build_segmenter(
         split: images_by_class(part.fitted_masks(), recipe.classes)
         for split, part in (("train", examples), ("validation", held_out), ("test", test))
     }
-    tell_absent(counts, recipe.classes, say=around.say)
+    tell_absent(counts, recipe.classes, log=around.log)
     pretrained = has_packaged_weights(recipe.encoder)
     network = build_network(
         recipe.encoder,
@@ -151,16 +151,16 @@ def build_segmenter(
         seed=recipe.schedule.seed,
     )
     start = _start(network, examples, recipe, threads=threads)
-    lesson = None
+    distillation = None
     if teacher is not None:
-        lesson = lesson_of(teacher, frame, recipe.classes, share=recipe.teacher_share)
+        distillation = distillation_of(teacher, frame, recipe.classes, share=recipe.teacher_share)
     trained = train_segmenter(
         network,
-        examples_of("train", lesson.frame) if lesson else examples,
+        examples_of("train", distillation.frame) if distillation else examples,
         held_out,
         recipe.schedule,
         around=around,
-        lesson=lesson,
+        distillation=distillation,
     )
     card = {
         "classes": list(recipe.classes),
@@ -169,7 +169,7 @@ def build_segmenter(
         "decoder_channels": list(recipe.decoder_channels),
         "input_width": recipe.width,
         "input_height": recipe.height,
-        "looks_twice": recipe.looks_twice,
+        "two_pass": recipe.two_pass,
         "mean": list(frame.mean),
         "std": list(frame.std),
     }

@@ -47,10 +47,10 @@ def tracked_training(
         run_id=f"{name}-{context.provenance.get('action_key', '')[:12]}",
         config={**config, **context.provenance},
         group=tracking.group or None,
-        say=context.say,
+        log=context.log,
     ) as logger:
         yield Around(
-            machine, context.progress, scratch=context.scratch, logger=logger, say=context.say
+            machine, context.progress, scratch=context.scratch, logger=logger, log=context.log
         )
 
 

@@ -94,9 +94,9 @@ def _lost(
 ) -> dict[str, str]:
     """Roots whose artifact is gone."""
     store = project.workspace.artifacts
-    mend = "run `iip refresh`" if name == NOW else f"to compute it: {how_to_compute(name)}"
+    fix = "run `iip refresh`" if name == NOW else f"to compute it: {how_to_compute(name)}"
     return {
-        root: f"the artifact of {root} is gone; {mend}"
+        root: f"the artifact of {root} is gone; {fix}"
         for root, records in lineages.items()
         if not store.has(records[root].artifact)
     }

@@ -105,7 +105,7 @@ def unseen(model: str, other: OtherSet, learned: Learned, *, split: Split) -> Un
     copies = _copies(everyone, learned.hashes, within_bits=other.near_duplicate_bits)
     copied = pl.col("image_id").is_in(copies)
     groups = everyone.filter(seen | copied)["group_id"].unique().to_list()
-    why = (
+    reason = (
         pl.when(seen)
         .then(pl.lit("learned"))
         .when(copied)
@@ -113,11 +113,11 @@ def unseen(model: str, other: OtherSet, learned: Learned, *, split: Split) -> Un
         .when(pl.col("group_id").is_in(groups))
         .then(pl.lit("related"))
     )
-    asked = with_truth(model, everyone.with_columns(why=why))
+    asked = with_truth(model, everyone.with_columns(reason=reason))
     if split == "test":
         asked = asked.filter(pl.col("split") == "test")
-    counts = dict(asked["why"].value_counts().iter_rows())
-    images = asked.filter(pl.col("why").is_null()).drop("why")
+    counts = dict(asked["reason"].value_counts().iter_rows())
+    images = asked.filter(pl.col("reason").is_null()).drop("reason")
     return Unseen(
         images,
         {reason: counts.get(reason, 0) for reason in LEFT_OUT},

@@ -1,6 +1,6 @@
 """The promotion gate: a candidate must not be worse than the champion on any protected slice.
 
-On each slice both say their word on the same test images, subjects are drawn anew for both at
+On each slice both say their word on the same test images, subjects are drawn again for both at
 once, and the question is whether the candidate is worse by more than the margin. Asked of many
 slices, some answer yes by chance, so the answers are held to Holm's step-down rule (1979): the
 chance that any slice is wrongly called worse is at most alpha.
@@ -54,7 +54,7 @@ class Rules:
         margin: How much worse is still not worse, in the metric's own unit.
         alpha: The chance of calling any slice worse that is not.
         min_images: A slice with fewer test images is not judged.
-        resamples: How many times subjects are drawn anew, at least.
+        resamples: How many times subjects are drawn again, at least.
         confidence: Of the intervals that are shown.
         seed: Of the draws.
     """

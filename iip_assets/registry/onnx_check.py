@@ -46,7 +46,7 @@ def largest_difference(model: str, files: Mapping[str, bytes]) -> float:
     if not apart <= TOLERANCE:
         raise OnnxDiffersError(
             f"the {model}'s ONNX file and its weights differ by {apart:.2g} of the output's range, "
-            f"more than {TOLERANCE:g}: the files do not belong together; train it anew"
+            f"more than {TOLERANCE:g}: the files do not belong together; train it again"
         )
     return apart
 

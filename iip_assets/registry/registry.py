@@ -86,7 +86,7 @@ class Registry:
             )
             return self.version(model, int(made.version))
 
-    def settled(self) -> RegistryState:
+    def cached(self) -> RegistryState:
         """What the registry holds, after the last move was ended if its mover was killed."""
         with self._written():
             return read_registry(self._root)
@@ -110,7 +110,7 @@ class Registry:
         alias: str,
         after: int | None,
         *,
-        why: str,
+        reason: str,
         override: str | None = None,
         who: str | None = None,
         back: bool = False,
@@ -121,7 +121,7 @@ class Registry:
             model: `filter` or `segmenter`.
             alias: `champion` or `challenger`.
             after: The version that shall have it, or None.
-            why: In the mover's words.
+            reason: In the mover's words.
             override: Why the gate's word is not heeded.
             who: The mover; whoever is logged in unless given.
             back: Whether this goes back to whoever had it before.
@@ -146,7 +146,7 @@ class Registry:
                 alias=alias,
                 before=before,
                 after=after,
-                why=why,
+                reason=reason,
                 override=override,
                 back=back,
             )
@@ -155,7 +155,7 @@ class Registry:
             _set_alias(client, move)
             return move
 
-    def roll_back(self, model: str, alias: str, *, why: str, who: str | None = None) -> Move:
+    def roll_back(self, model: str, alias: str, *, reason: str, who: str | None = None) -> Move:
         """Gives an alias back to the version that had it before.
 
         Rolled back twice, it goes back two steps, and does not return to where it was.
@@ -168,7 +168,7 @@ class Registry:
             raise RegistryError(
                 f"no other {model} was {alias} before this one; there is nothing to go back to"
             )
-        return self.move(model, alias, held[-2], why=why, who=who, back=True)
+        return self.move(model, alias, held[-2], reason=reason, who=who, back=True)
 
     @contextmanager
     def _written(self) -> Iterator[MlflowClient]:

@@ -67,7 +67,7 @@ class Move:
         alias: Which.
         before: The version that had it, or None.
         after: The version that has it since, or None where it was taken away.
-        why: In the mover's words.
+        reason: In the mover's words.
         override: Why the gate's word was not heeded, or None where it agreed.
         back: Whether it went back to whoever had it before.
     """
@@ -78,7 +78,7 @@ class Move:
     alias: str
     before: int | None
     after: int | None
-    why: str
+    reason: str
     override: str | None
     back: bool
 
@@ -168,7 +168,7 @@ def move_json(move: Move) -> str:
             "alias": move.alias,
             "before": move.before,
             "after": move.after,
-            "why": move.why,
+            "reason": move.reason,
             "override": move.override,
             "back": move.back,
         }

@@ -89,8 +89,8 @@ def compare_model(
         if known == wanted:
             able.append(one)
         else:
-            why = f"it tells {known} apart, now it is {wanted}"
-            left_out.append({"model": model, "version": one.version, "why": why})
+            reason = f"it tells {known} apart, now it is {wanted}"
+            left_out.append({"model": model, "version": one.version, "reason": reason})
     test = common_test_images(with_truth(model, images.held_out), able)
     if test.is_empty() or not able:
         return SideBySide([], [], left_out)

@@ -16,7 +16,7 @@ from iip_assets.report.explanation_content import explanation_content
 from iip_assets.report.failures import surest_errors, worst_segmentations
 from iip_assets.report.metrics import rounded
 from iip_assets.report.recommendations import next_steps
-from iip_assets.report.reference_points import yardsticks
+from iip_assets.report.reference_points import reference_points
 
 T = TypeVar("T")
 Record = dict[str, Any]
@@ -136,7 +136,7 @@ def _add_models(content: Record, inputs: Inputs) -> None:
     if evaluation is not None:
         metrics = evaluation["metrics"]
         history = None if versions is None else versions["history"]
-        content["yardsticks"] = yardsticks(metrics, history)
+        content["reference_points"] = reference_points(metrics, history)
         content["classes"] = model_content.class_rows(evaluation["classes"])
         content["headlines"] = model_content.headlines(metrics)
         content["metrics"] = model_content.metric_table(metrics)

@@ -60,9 +60,9 @@ def batch_table(images: pl.DataFrame) -> list[Record]:
 
 
 def quarantine_content(quarantine: pl.DataFrame) -> dict[str, Any]:
-    """How much could not be used, and the first cases with how to mend them."""
+    """How much could not be used, and the first cases with how to fix them."""
     shown = quarantine.sort(quarantine.columns, nulls_last=True).head(MOST_QUARANTINE_ROWS)
-    columns = ["what", "path", "batch", "row", "column", "value", "why", "mend"]
+    columns = ["what", "path", "batch", "row", "column", "value", "reason", "fix"]
     return {
         "total": quarantine.height,
         "rows": shown.select([name for name in columns if name in shown.columns]).to_dicts(),

@@ -11,7 +11,7 @@ from iip_assets.metrics.display_names import spelled
 from iip_assets.report.content import Inputs, made, report_content
 from iip_assets.report.figures import EmbeddedFigure, embed_figure, forest_figure, robustness_figure
 from iip_assets.report.page import render_page
-from iip_assets.report.reference_points_figure import yardstick_figure
+from iip_assets.report.reference_points_figure import reference_points_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -205,9 +205,9 @@ def _data_plots(inputs: Inputs, tolerance: float) -> dict[str, EmbeddedFigure]:
 
 def _model_plots(inputs: Inputs, content: Mapping[str, Any]) -> dict[str, EmbeddedFigure]:
     plots: dict[str, EmbeddedFigure] = {}
-    for model, rows in (content.get("yardsticks") or {}).items():
+    for model, rows in (content.get("reference_points") or {}).items():
         alt = f"{spelled(rows[0]['metric'])} of the {model} beside what it is held against"
-        plots[f"yardsticks_{model}"] = embed_figure(yardstick_figure(rows), alt)
+        plots[f"yardsticks_{model}"] = embed_figure(reference_points_figure(rows), alt)
     overall = {row["model"]: row for row in content["headlines"]}
     for model, rows in content["slices"].items():
         alt = f"{spelled(rows[0]['metric'])} of the {model} by slice, with intervals"

@@ -23,7 +23,7 @@ def next_steps(content: Record) -> list[Record]:
     Returns:
         Records of title and text, and the id of the section with the evidence.
     """
-    hints = [
+    recommendations = [
         *_weak_slices(content),
         *_rare_classes(content),
         *_looks_elsewhere(content),
@@ -34,8 +34,8 @@ def next_steps(content: Record) -> list[Record]:
         *_files(content),
         *_small_slices(content),
     ]
-    if not hints:
-        hints.append(
+    if not recommendations:
+        recommendations.append(
             {
                 "title": "Nothing stands out",
                 "text": "No slice, coverage gap or moved feature is clear enough to act on. More "
@@ -43,7 +43,7 @@ def next_steps(content: Record) -> list[Record]:
                 "section": "slices",
             }
         )
-    return hints
+    return recommendations
 
 
 def _weak_slices(content: Record) -> list[Record]:
@@ -206,7 +206,7 @@ def _files(content: Record) -> list[Record]:
     return [
         {
             "title": "Files and rows that could not be used",
-            "text": f"In quarantine: {total}, each with how to mend it.",
+            "text": f"In quarantine: {total}, each with how to fix it.",
             "section": "quarantine",
         }
     ]

@@ -31,7 +31,9 @@ OF_SEVERAL = "images of several labelers"
 OF_NO_VERSION = "images that no version learned from"
 
 
-def yardsticks(metrics: pl.DataFrame, history: pl.DataFrame | None) -> dict[str, list[Record]]:
+def reference_points(
+    metrics: pl.DataFrame, history: pl.DataFrame | None
+) -> dict[str, list[Record]]:
     """By model that was judged: its main metric and that of whatever it is held against.
 
     Args:

@@ -24,11 +24,11 @@ _LOOKS = {
 _ROW_IN = 0.3
 
 
-def yardstick_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
+def reference_points_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """A line each with its interval and its number; groups of the same images stand together.
 
     Args:
-        rows: Records of `yardsticks`, of one model.
+        rows: Records of `reference points`, of one model.
     """
     groups = list(dict.fromkeys(row["on"] for row in rows))
     figure = new_figure(8.0, 0.7 + _ROW_IN * (len(rows) + len(groups)))

@@ -73,10 +73,10 @@ TABLES: dict[str, Table] = {
         ),
     ),
     "quarantine": Table(
-        "What could not be used, why, and how to mend it",
+        "What could not be used, why, and how to fix it",
         tuple(
             _of(name, name)
-            for name in ("what", "path", "batch", "row", "column", "value", "why", "mend")
+            for name in ("what", "path", "batch", "row", "column", "value", "reason", "fix")
         ),
     ),
     "coverage": Table(
@@ -111,7 +111,7 @@ TABLES: dict[str, Table] = {
             _of("baseline", "baseline", number),
         ),
     ),
-    "yardsticks": Table(
+    "reference_points": Table(
         "On the same images, the present model and what it is held against",
         (
             Column("who", called),

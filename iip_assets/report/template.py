@@ -1,7 +1,7 @@
 """The report's markup, a Jinja template.
 
 It stands in a module and not beside one, so that a change of it is a change of code, after which
-the report is drawn anew. Jinja escapes everything that comes from the data.
+the report is drawn again. Jinja escapes everything that comes from the data.
 """
 
 MACROS = """
@@ -164,10 +164,10 @@ image.</p>
 MODELS = """
 {% if c.metrics %}
 <section aria-labelledby="metrics"><h2 id="metrics">Models</h2>
-{% for model, rows in c.yardsticks.items() %}
+{% for model, rows in c.reference points.items() %}
 <h3>The {{ model }} and what it is held against</h3>
 {{ plot(images["yardsticks_" + model]) }}
-{{ table("yardsticks", rows, model) }}
+{{ table("reference points", rows, model) }}
 {% if "people" in rows | map(attribute="who") %}
 <p class="soft">People: each labeler judged by the other labelers' words on the same image; beside
 them the present model, judged by those very words.</p>

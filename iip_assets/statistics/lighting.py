@@ -13,7 +13,7 @@ def lighting_table(
     """The lighting of every image: dark, bright, else uneven, else normal; null where not measured.
 
     Darkness comes first: what little light a dark image has is often uneven too, and more light
-    mends both.
+    fixes both.
 
     Args:
         statistics: `image_id`, `brightness` (0 to 255) and `unevenness` (0 to 1).

@@ -72,7 +72,7 @@ def _keep_freed_memory() -> None:
 
     glibc gives freed memory back to the system above a limit, which grows to twice the largest
     block that was ever freed. Under the first limit of 128 KiB every part pays for its memory
-    anew: a fifth of the time, in page faults. The block is never touched, so it costs nothing.
+    force: a fifth of the time, in page faults. The block is never touched, so it costs nothing.
     """
     np.empty(16 << 20, np.uint8)
 

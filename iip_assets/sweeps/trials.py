@@ -12,7 +12,7 @@ from iip_assets.engine.asset import Asset
 from iip_assets.engine.lock import exclusive_lock
 from iip_assets.engine.perform import BlockedError, MovedMeanwhileError
 from iip_assets.engine.project import Project
-from iip_assets.engine.trial_run import perform_aside
+from iip_assets.engine.trial_run import run_trial
 from iip_assets.engine.values import Files, Operation
 from iip_assets.engine.workspace import flat_settings, keyed_settings
 from iip_assets.metrics.scores import HEADLINES
@@ -42,8 +42,8 @@ def run_sweep(
     plan: Plan,
     settings: Settings,
     *,
-    anew: bool,
-    say: Say,
+    force: bool,
+    log: Say,
     after: Callable[[Study], None],
 ) -> list[Done]:
     """Runs what is left of a sweep.
@@ -52,8 +52,8 @@ def run_sweep(
         project: The project; what its workspace holds stays as it is.
         plan: The sweep.
         settings: What is not chosen.
-        anew: Forget what was tried before.
-        say: Where words for people go.
+        force: Forget what was tried before.
+        log: Where words for people go.
         after: Called with what was found before, if anything was, and after each trial.
 
     Returns:
@@ -69,26 +69,26 @@ def run_sweep(
     # Code that is edited while the sweep goes on is not what its trials run.
     loaded = {name: project.code_of(one) for name, one in project.graph.assets.items()}
     folder = sweep_folder(project.workspace.state)
-    with exclusive_lock(folder / f"{plan.name}.lock", say=say):
-        study = Study.open(folder, plan, _made_of(project, asset, plan, settings), anew=anew)
+    with exclusive_lock(folder / f"{plan.name}.lock", log=log):
+        study = Study.open(folder, plan, _made_of(project, asset, plan, settings), force=force)
         if study.done():
             # A kill may have come between the last trial and what is made of it.
             after(study)
         while (trial := study.next()) is not None:
             chosen = suggest(trial, plan.space)
-            say(f"trial {trial.number} ({trial.number + 1} of {study.size}): {in_words(chosen)}")
+            log(f"trial {trial.number} ({trial.number + 1} of {study.size}): {in_words(chosen)}")
             try:
                 under = _settings_of(plan, settings, chosen)
-                record = perform_aside(project, asset, under, loaded=loaded, say=say)
+                record = run_trial(project, asset, under, loaded=loaded, log=log)
                 facts = _facts(project, plan, record, under)
             except (MovedMeanwhileError, BlockedError, LookupError, OSError):
                 raise  # no fault of the trial's, which is gone on with next time
             except Exception as error:
                 study.failed(trial, f"{type(error).__name__}: {error}")
-                say(f"  failed: {error}")
+                log(f"  failed: {error}")
             else:
                 study.succeeded(trial, **facts)
-                say(
+                log(
                     f"  {HEADLINES[plan.model]} {facts['quality']:.3f} "
                     f"({facts['low']:.3f} to {facts['high']:.3f}), {facts['latency_ms']:.1f} ms "
                     f"an image, {facts['seconds']:.0f} s"

@@ -116,20 +116,20 @@ def write_dataset(
     with _mapping(processes) as run:
         for batch, name in enumerate(names):
             members = [i for i in range(images) if dataset.batch_of(i) == batch]
-            aside = out / f".{name}.partial"
-            if aside.exists():  # left by a run that was stopped
-                shutil.rmtree(aside)
-            (aside / "images").mkdir(parents=True)
-            (aside / "masks").mkdir()
-            save = partial(_save, aside, dataset, width, height)
+            trial = out / f".{name}.partial"
+            if trial.exists():  # left by a run that was stopped
+                shutil.rmtree(trial)
+            (trial / "images").mkdir(parents=True)
+            (trial / "masks").mkdir()
+            save = partial(_save, trial, dataset, width, height)
             rows: list[Row] = []
             for label, true in run(save, members):
                 rows.append(label)
                 truths.append(true)
                 if progress is not None:
                     progress(1)
-            _write_text(aside / "labels.csv", csv_text(LABEL_COLUMNS, rows))
-            aside.rename(out / name)
+            _write_text(trial / "labels.csv", csv_text(LABEL_COLUMNS, rows))
+            trial.rename(out / name)
             (out / name / READY).touch()
     _replace_text(labeling or out / "LABELING.md", LABELING)
     _replace_text(truth or out / "truth.csv", csv_text(list(truths[0]), truths))
@@ -160,6 +160,6 @@ def _write_text(path: Path, text: str) -> None:
 
 def _replace_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial")
-    _write_text(aside, text)
-    aside.replace(path)
+    trial = path.with_name(f".{path.name}.partial")
+    _write_text(trial, text)
+    trial.replace(path)

@@ -98,8 +98,8 @@ def look_at_start(
 
 
 def tell_absent(
-    counts: Mapping[str, Mapping[str, int]], classes: Sequence[str], *, say: Callable[[str], None]
+    counts: Mapping[str, Mapping[str, int]], classes: Sequence[str], *, log: Callable[[str], None]
 ) -> None:
     """Says before a training which classes it will not learn, or nobody will be judged on."""
     if (words := absent_in_words(counts, classes)) is not None:
-        say(words)
+        log(words)

@@ -36,7 +36,7 @@ def tracked(
     run_id: str,
     config: Mapping[str, Any],
     group: str | None = None,
-    say: Callable[[str], None] = _logger.warning,
+    log: Callable[[str], None] = _logger.warning,
 ) -> Iterator[WandbLogger | None]:
     """A run that is finished at the end, as failed if it ends by an error; None where it is off.
 
@@ -49,7 +49,7 @@ def tracked(
         run_id: Of the run: a training that goes on after a kill goes on in its run.
         config: What went in.
         group: The runs that belong together, such as a sweep.
-        say: Told where the run stays here because the server did not take it.
+        log: Told where the run stays here because the server did not take it.
     """
     # Whatever goes wrong here is nobody's business elsewhere.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -93,7 +93,7 @@ def tracked(
         run = start(mode="offline", id=f"{run_id}-offline")
         kept = run.settings.sync_dir
         reason = " ".join(str(error).split())
-        say(f"W&B did not take the run ({reason}). It is kept; `wandb sync {kept}` sends it later")
+        log(f"W&B did not take the run ({reason}). It is kept; `wandb sync {kept}` sends it later")
     code = 1
     try:
         yield WandbLogger(experiment=run)

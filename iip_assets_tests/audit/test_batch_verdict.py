@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from iip_assets.audit.batch_trials import newest_batches, try_batches, why_no_trials
+from iip_assets.audit.batch_trials import newest_batches, reason_for_no_trials, try_batches
 from iip_assets.audit.batch_verdict import judge_batches
 from iip_assets.audit.figures import batches_figure
 from iip_assets.audit.summaries import verdict_rows
@@ -24,7 +24,7 @@ SIZES = {"2026-01-first": 60, SOUND: 60, SHUFFLED: 180, TINY: 0}
 
 
 def blobs(*, subjects=40, seed=1):
-    """Three overlapping classes in 24 dimensions; one batch's labels are dealt anew."""
+    """Three overlapping classes in 24 dimensions; one batch's labels are dealt again."""
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(3, 24))
     rows = []
@@ -162,8 +162,8 @@ def test_the_newest_batches_that_train_are_judged():
 
 def test_without_a_second_batch_or_labelled_validation_images_the_reason_is_told():
     images = blobs()
-    assert why_no_trials(images) is None
+    assert reason_for_no_trials(images) is None
     one = images.filter((pl.col("batch") == SOUND) | (pl.col("split") == "validation"))
-    assert "no second batch" in why_no_trials(one)
-    assert "no validation image" in why_no_trials(images.filter(pl.col("split") == "train"))
-    assert "no training image" in why_no_trials(images.filter(pl.col("split") != "train"))
+    assert "no second batch" in reason_for_no_trials(one)
+    assert "no validation image" in reason_for_no_trials(images.filter(pl.col("split") == "train"))
+    assert "no training image" in reason_for_no_trials(images.filter(pl.col("split") != "train"))

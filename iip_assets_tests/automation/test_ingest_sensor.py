@@ -76,7 +76,7 @@ def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inbox]:
 
 
 def done_with(verdict: Any, inbox: Inbox) -> Callable[..., Ingested]:
-    def ingest_folder(root: Path, folder: Path, *, say: Callable[[str], None]) -> Ingested:
+    def ingest_folder(root: Path, folder: Path, *, log: Callable[[str], None]) -> Ingested:
         inbox.ingested.append(folder.name)
         rejected = verdict == "rejected"
         place = root / ("rejected" if rejected else "data") / folder.name
@@ -147,7 +147,7 @@ def test_the_scan_finds_a_rejected_batch_whose_run_was_killed_before_its_alarm(
     def sent() -> list[str]:
         return [alarm.subject for alarm in AlarmBox.of(inbox.root / ".iip").sent()]
 
-    done_with("rejected", inbox)(inbox.root, inbox.drop("a"), say=print)
+    done_with("rejected", inbox)(inbox.root, inbox.drop("a"), log=print)
     look_for_alarms()
     look_for_alarms()
     assert sent() == ["a"]

@@ -20,7 +20,7 @@ def root(tmp_path: Path) -> Path:
     for word in ("one", "two"):
         facts = {"data_version": word}
         Registry(tmp_path).register("segmenter", {"card.json": b"{}"}, digest=word * 8, facts=facts)
-    Registry(tmp_path).move("segmenter", "champion", 1, why="the first")
+    Registry(tmp_path).move("segmenter", "champion", 1, reason="the first")
     return tmp_path
 
 
@@ -31,7 +31,7 @@ def test_a_gate_that_must_not_run_lets_nobody_pass(root: Path) -> None:
         refresh=lambda names: SimpleNamespace(failed=(), blocked=blocked, asked=names),
     )
     with pytest.raises(RegistryError, match="must not run: the check masks_fit"):
-        promote(refresher, "segmenter", 2, alias="champion", why="new", override="hurry")
+        promote(refresher, "segmenter", 2, alias="champion", reason="new", override="hurry")
     holder = read_registry(root).holder("segmenter", "champion")
     assert holder is not None
     assert holder.number == 1

@@ -186,7 +186,7 @@ def test_hostile_files_and_rows_are_listed_and_the_rest_goes_on(hostile):
     labels = table.filter(pl.col("what") == "label")
     assert labels["row"].to_list() == [3, 4, 5, 6, 7, 8]
     assert labels["column"].to_list() == ["age_years", *["image"] * 4, "label"]
-    assert table["why"].null_count() == table["mend"].null_count() == 0
+    assert table["reason"].null_count() == table["fix"].null_count() == 0
     splits = results["data_splits"].value
     assert splits.height == 2 + 5
     assert not splits["has_mask"].any()

@@ -41,7 +41,7 @@ class PlainWork:
         self.provenance = {}
         self.given = {}
         self.said = []
-        self.say = self.said.append
+        self.log = self.said.append
 
     def fill(self, table, rows, compute, *, given, tools, chunk=64):
         self.given[table] = given

@@ -28,7 +28,7 @@ def toy(tmp_path: Path) -> Toy:
 
 def hold_for_ever(refresher: Any) -> None:
     state = refresher.project.workspace.state
-    with workspace_lock(state, say=lambda _: None):
+    with workspace_lock(state, log=lambda _: None):
         (state / "held").touch()
         time.sleep(600)
 

@@ -25,7 +25,7 @@ def toy(tmp_path: Path) -> ImagesToy:
     return made
 
 
-def why(toy: ImagesToy, name: str) -> Explanation:
+def reasons(toy: ImagesToy, name: str) -> Explanation:
     toy.ledger.observe("images", images.observe(toy.root))
     return explain(toy.project, toy.ledger, find_states(toy.project, toy.ledger), name)
 
@@ -40,14 +40,14 @@ def chain_of(explanation: Explanation) -> list[str]:
 
 
 def test_what_is_fresh_has_no_cause(toy: ImagesToy) -> None:
-    explanation = why(toy, "predicted")
+    explanation = reasons(toy, "predicted")
     assert explanation.chain.state == "fresh"
     assert explanation.causes == ()
 
 
 def test_the_chain_ends_where_the_data_moved_and_tells_how(toy: ImagesToy) -> None:
     toy.write(*SOME[:2])
-    explanation = why(toy, "model")
+    explanation = reasons(toy, "model")
     assert chain_of(explanation) == ["model", "measured", "table"]
     (cause,) = explanation.causes
     assert cause.asset == "table"
@@ -59,7 +59,7 @@ def test_the_chain_ends_where_the_data_moved_and_tells_how(toy: ImagesToy) -> No
 def test_each_cause_says_how_many_wait_for_it_and_for_it_alone(toy: ImagesToy) -> None:
     toy.set(scale=2, seed=5)
     toy.keys.code["predicted"] = "second"
-    causes = {cause.reason: cause for cause in why(toy, "predicted").causes}
+    causes = {cause.reason: cause for cause in reasons(toy, "predicted").causes}
     assert set(causes) == {
         "setting toy.scale changed: 1 → 2",
         "setting toy.seed changed: 0 → 5",
@@ -75,15 +75,15 @@ def test_an_input_that_was_refreshed_alone_is_told_by_what_moved_then(toy: Image
     toy.set(scale=2, seed=0)
     performed = toy.perform("measured")
     assert not performed.reused
-    (cause,) = why(toy, "predicted").causes
-    assert (cause.asset, cause.reason) == ("model", "input measured was made anew")
+    (cause,) = reasons(toy, "predicted").causes
+    assert (cause.asset, cause.reason) == ("model", "input measured was made again")
     assert cause.details == ("measured: setting toy.scale changed: 1 → 2",)
 
 
 def test_what_was_never_made_says_so(tmp_path: Path) -> None:
     toy = ImagesToy(tmp_path)
     toy.write(*SOME)
-    causes = why(toy, "measured").causes
+    causes = reasons(toy, "measured").causes
     assert [(cause.asset, cause.reason) for cause in causes] == [
         ("table", "never materialized"),
         ("measured", "never materialized"),

@@ -59,7 +59,7 @@ def fill(
     add: int = 0,
     code: str = "c",
     compute: Any = measure,
-    say: Any = print,
+    log: Any = print,
 ) -> tuple[Filled, list[str]]:
     seen: list[str] = []
     filled = FeatureTable(folder, "lengths").fill(
@@ -70,7 +70,7 @@ def fill(
         tools={"seen": seen},
         chunk=2,
         progress=quiet,
-        say=say,
+        log=log,
     )
     return filled, seen
 
@@ -252,7 +252,7 @@ def test_of_two_writers_of_one_table_the_second_waits_and_computes_nothing_twice
     with ThreadPoolExecutor() as pool:
         first = pool.submit(fill, tmp_path, rows("a", "b"), compute=late)
         assert begun.wait(60)
-        second = pool.submit(fill, tmp_path, rows("a", "b", "c"), say=lambda _: waits.set())
+        second = pool.submit(fill, tmp_path, rows("a", "b", "c"), log=lambda _: waits.set())
         assert first.result()[1] == ["a", "b"]
         assert second.result()[1] == ["c"]
     assert second.result()[0].frame["image_id"].to_list() == ["a", "b", "c"]

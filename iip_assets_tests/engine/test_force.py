@@ -28,7 +28,7 @@ def toy(tmp_path: Path) -> Toy:
 def refresh_anew(*names: str, only: tuple[str, ...] = ()) -> Any:
     def act(refresher: Any) -> Any:
         return {
-            **refresher.refresh(only, anew=names).as_json(),
+            **refresher.refresh(only, force=names).as_json(),
             "states": states(refresher),
         }
 
@@ -54,7 +54,7 @@ def forge(name: str, value: int) -> Any:
 def test_what_comes_out_equal_runs_nothing_below(toy: Toy) -> None:
     result = toy.run(refresh_anew("b"))
     assert result["computed"] == ["b"]
-    assert result["anew"] == {"b": "equal"}
+    assert result["forced"] == {"b": "equal"}
     assert {state for state, _ in result["states"].values()} == {"fresh"}
 
 
@@ -62,7 +62,7 @@ def test_what_comes_out_different_replaces_the_record_and_runs_what_reads_it(toy
     toy.run(forge("b", 1000))
     toy.run(refresh)  # all below now rests on the forged value
     result = toy.run(refresh_anew("b"))
-    assert result["anew"] == {"b": "changed"}
+    assert result["forced"] == {"b": "changed"}
     assert result["computed"] == ["b"]  # what lies below was computed of the true value before
     assert toy.run(refresh)["values"]["d"] == toy.run(refresh)["values"]["b"] + 26
 
@@ -116,7 +116,7 @@ def test_each_image_is_computed_again_and_its_row_replaced(tmp_path: Path) -> No
     performed = Performed(tmp_path)
     performed.perform(total, lengths)
     assert performed.perform(lengths).reused
-    outcome = performed.perform(lengths, anew=["lengths"])
+    outcome = performed.perform(lengths, force=["lengths"])
     assert (outcome.record.images_computed, outcome.record.images_reused) == (3, 0)
     assert outcome.same is True
     (table,) = outcome.record.features

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from iip_assets.engine.noop_cache import read_settled
+from iip_assets.engine.noop_cache import read_noop_cache
 from iip_assets_tests.engine.toy import Pieces, Toy, press_materialize, refresh
 
 # Loaded once here, so that each forked process has it.
@@ -20,7 +20,7 @@ with dg.DagsterInstance.local_temp():
 
 
 @pytest.fixture(scope="module")
-def settled(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+def cached(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     """A toy in which nothing is due."""
     made = Toy(tmp_path_factory.mktemp("toy"))
     made.write(Pieces())
@@ -29,19 +29,19 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 
 
 @pytest.fixture
-def toy(settled: Toy) -> Toy:
+def toy(cached: Toy) -> Toy:
     """The same, and looked at since whatever the test before did to it."""
-    settled.write(Pieces())
-    settled.run(refresh)
-    return settled
+    cached.write(Pieces())
+    cached.run(refresh)
+    return cached
 
 
 def is_settled(refresher: Any) -> bool:
-    return read_settled(refresher.project.workspace.root) is not None
+    return read_noop_cache(refresher.project.workspace.root) is not None
 
 
 def shown(refresher: Any) -> Any:
-    found = read_settled(refresher.project.workspace.root)
+    found = read_noop_cache(refresher.project.workspace.root)
     assert found is not None
     return {name: state.state for name, state in found.states().items()}, found.rooms
 
@@ -71,12 +71,12 @@ def truncate_record(toy: Toy) -> None:
 
 
 def cut_the_look(toy: Toy) -> None:
-    file = toy.root / ".iip" / "settled.json"
+    file = toy.root / ".iip" / "noop.json"
     file.write_text(file.read_text()[:-20])
 
 
 def empty_the_look(toy: Toy) -> None:
-    (toy.root / ".iip" / "settled.json").write_text(json.dumps([]))
+    (toy.root / ".iip" / "noop.json").write_text(json.dumps([]))
 
 
 SURPRISES: dict[str, Callable[[Toy], object]] = {

@@ -71,8 +71,8 @@ class Toy:
     def write(self, text: str) -> None:
         (self.root / "numbers").write_text(text)
 
-    def perform(self, *assets: Any, loaded: object = None, anew: Sequence[str] = ()) -> Outcome:
-        performer = Performer(self.project, self.ledger, lambda _: None, anew=anew)
+    def perform(self, *assets: Any, loaded: object = None, force: Sequence[str] = ()) -> Outcome:
+        performer = Performer(self.project, self.ledger, lambda _: None, force=force)
         for one in assets:
             code = loaded or self.project.code_of(one)
             outcome = performer.perform(one, loaded=code)

@@ -13,7 +13,7 @@ from iip_assets.engine.context import AssetContext
 from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.perform import MovedMeanwhileError, Performer
 from iip_assets.engine.project import Project
-from iip_assets.engine.trial_run import perform_aside
+from iip_assets.engine.trial_run import run_trial
 from iip_assets.engine.values import Setting
 from iip_assets.engine.workspace import Workspace
 from iip_assets_tests.engine.stand_ins import DictLedger, Keys
@@ -70,8 +70,8 @@ class Toy:
         found: dict[str, Any] = self.project.load("model", self.ledger)
         return found
 
-    def aside(self, rate: int) -> Any:
-        record = perform_aside(self.project, "model", settings(rate), loaded=self.loaded, say=print)
+    def trial(self, rate: int) -> Any:
+        record = run_trial(self.project, "model", settings(rate), loaded=self.loaded, log=print)
         return self.project.workspace.artifacts.get(record.artifact)
 
 
@@ -87,8 +87,8 @@ def toy(tmp_path: Path) -> Toy:
 def test_what_is_tried_leaves_what_is_held_and_is_taken_up_by_its_settings(toy: Toy) -> None:
     assert toy.refresh() == {"value": 12}
     held = dict(toy.ledger.made)
-    assert toy.aside(5) == {"value": 30}
-    assert toy.aside(5) == {"value": 30}
+    assert toy.trial(5) == {"value": 30}
+    assert toy.trial(5) == {"value": 30}
     assert toy.ledger.made == held
     # Its input had not moved, and the second time nothing was left to do.
     assert CALLS == ["total", "model", "model"]
@@ -98,30 +98,30 @@ def test_what_is_tried_leaves_what_is_held_and_is_taken_up_by_its_settings(toy: 
 
 
 def test_what_it_needs_is_computed_where_it_never_was(toy: Toy) -> None:
-    assert toy.aside(3) == {"value": 18}
+    assert toy.trial(3) == {"value": 18}
     assert CALLS == ["total", "model"]
 
 
 def test_code_that_was_edited_since_it_was_loaded_is_not_recorded_as_what_ran(toy: Toy) -> None:
-    toy.aside(3)
+    toy.trial(3)
     keys: Any = toy.project.code_keys
     keys.code["model"] = "edited"
     with pytest.raises(MovedMeanwhileError, match="changed since this process loaded it"):
-        toy.aside(4)
+        toy.trial(4)
     assert CALLS == ["total", "model"]
 
 
 def test_a_failure_aside_is_no_failure_of_the_asset(toy: Toy) -> None:
     toy.refresh()
     with pytest.raises(ValueError, match="no such rate"):
-        toy.aside(-1)
+        toy.trial(-1)
     assert not list((toy.project.workspace.state / "failures").glob("*"))
 
 
 def test_what_a_killed_run_left_is_not_swept_away_by_a_trial(toy: Toy) -> None:
     left = toy.project.workspace.state / "scratch" / "model" / "0123456789abcdef"
     left.mkdir(parents=True)
-    toy.aside(3)
+    toy.trial(3)
     assert left.is_dir()
     toy.refresh()
     assert not left.exists()
@@ -135,4 +135,4 @@ def test_a_value_is_had_by_its_data_version_while_it_is_kept(toy: Toy) -> None:
     toy.refresh()
     assert performer._recorded("model", version) == {"value": 12}
     with pytest.raises(LookupError, match="no value of total of the data version '\\?' is kept"):
-        toy.aside(13)
+        toy.trial(13)

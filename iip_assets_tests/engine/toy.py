@@ -1,7 +1,7 @@
 """A toy package whose every piece can be edited, and a process that runs it as a user would.
 
 Its assets use what real ones use: lazy imports, helpers in the same file, constants, base classes,
-decorators. Each run happens in a forked process, so that code is loaded anew and a kill is a kill.
+decorators. Each run happens in a forked process, so that code is loaded again and a kill is a kill.
 """
 
 from __future__ import annotations
@@ -312,16 +312,16 @@ def refresh(refresher: Any) -> dict[str, Any]:
 
     Whatever happened before: where the short look says that nothing is due, nothing is.
     """
-    from iip_assets.engine.noop_cache import read_settled, settle
+    from iip_assets.engine.noop_cache import read_noop_cache, write_noop_cache
 
-    settled = read_settled(refresher.project.workspace.root)
+    cached = read_noop_cache(refresher.project.workspace.root)
     result = refresher.refresh().as_json()
-    if settled is not None:
+    if cached is not None:
         assert result["run_id"] is None, f"the short look missed that {result} was due"
         assert {
-            name: [state.state, list(state.why)] for name, state in settled.states().items()
+            name: [state.state, list(state.reasons)] for name, state in cached.states().items()
         } == (states(refresher))
-    settle(refresher, watched=WATCHED, notes={})
+    write_noop_cache(refresher, watched=WATCHED, notes={})
     return {**result, "values": values(refresher), "states": states(refresher)}
 
 
@@ -341,7 +341,7 @@ def values(refresher: Any) -> dict[str, Any]:
 
 def states(refresher: Any) -> dict[str, Any]:
     """The state of each asset."""
-    return {name: [state.state, list(state.why)] for name, state in refresher.states().items()}
+    return {name: [state.state, list(state.reasons)] for name, state in refresher.states().items()}
 
 
 def press_materialize(names: list[str]) -> Callable[[Any], dict[str, Any]]:

@@ -260,7 +260,7 @@ def test_a_segmenter_alone_is_predicted_with_and_judged(eyes, context):
     assert told["masks"] == told["images"] * 3
     unusable = told["unusable_masks"].records
     assert {row["labeler"] for row in unusable} == {"zoe"}
-    assert all("80×55 pixels, its image 80×56" in row["why"] for row in unusable)
+    assert all("80×55 pixels, its image 80×56" in row["reason"] for row in unusable)
     metrics = judge(eyes, predictions, context, agreement.value)["metrics"]
     by_model = {
         model: metrics.filter(model=model, metric="iou_iris", axis="overall").row(0, named=True)

@@ -141,7 +141,7 @@ def test_a_good_filter_beats_the_baseline_and_a_useless_one_does_not():
     assert beats_baseline(evaluated(predicted())["metrics"], "filter").beats
     verdict = beats_baseline(evaluated(predicted(right=0.0))["metrics"], "filter")
     assert not verdict.beats
-    assert "f1_macro 0.000" in verdict.why
+    assert "f1_macro 0.000" in verdict.reason
 
 
 def test_with_few_subjects_the_value_alone_decides():
@@ -150,7 +150,7 @@ def test_with_few_subjects_the_value_alone_decides():
     assert row["low"] < bar["value"] < row["value"]
     verdict = beats_baseline(metrics, "filter")
     assert verdict.beats
-    assert "value alone" in verdict.why
+    assert "value alone" in verdict.reason
 
 
 def test_a_class_that_does_not_occur_is_in_no_average():

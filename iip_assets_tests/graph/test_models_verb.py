@@ -95,7 +95,7 @@ def test_champions_are_promoted_compared_and_rolled_back_and_all_of_it_is_kept(
         (1, 2, False),
         (2, 1, True),
     ]
-    assert moves[2]["why"] == "looked worse by eye"
+    assert moves[2]["reason"] == "looked worse by eye"
     assert [row["override"] for row in moves] == [None, "nobody else to ask", None]
     refused = team.iip("models", "rollback", "segmenter", check=False)
     assert refused.returncode == 1

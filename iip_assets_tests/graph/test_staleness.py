@@ -53,7 +53,7 @@ def test_three_changed_pixels_are_one_image_and_going_back_is_none(team: Team) -
     change_pixels(first(team, "*/images/*.jpg"))
     team.dvc("add", "--quiet", "data")
     stale = team.status()
-    assert stale["raw_dataset"]["why"] == ["input dvc_data changed"]
+    assert stale["raw_dataset"]["reasons"] == ["input dvc_data changed"]
     assert stale["pipeline_report"]["state"] == "stale"
     found = team.refresh()
     assert found["images"]["image_statistics"] == {"computed": 1, "reused": 79}
@@ -218,8 +218,8 @@ def test_of_a_section_of_settings_the_one_that_changed_is_named(team: Team) -> N
     team.refresh()
     changed = QUICK.replace("min_slice_images = 5", "min_slice_images = 6")
     (team.root / "iip.toml").write_text(changed)
-    why = {name: state["why"] for name, state in team.status().items()}
-    assert why["model_evaluation"] == ["setting evaluation.min_slice_images changed: 5 → 6"]
+    reasons = {name: state["reasons"] for name, state in team.status().items()}
+    assert reasons["model_evaluation"] == ["setting evaluation.min_slice_images changed: 5 → 6"]
 
 
 def test_an_edit_in_place_is_recorded_under_no_wrong_id_and_the_doctor_names_it(team: Team) -> None:

@@ -1,7 +1,7 @@
 """`iip` in processes of its own that have loaded the libraries already.
 
 They are forked from a server which has imported what takes long, and nothing of the package itself:
-each loads its code anew, as at a terminal, without the half minute that the libraries take.
+each loads its code again, as at a terminal, without the half minute that the libraries take.
 """
 
 from __future__ import annotations

@@ -86,17 +86,17 @@ def main(root: Path, names: Sequence[str]) -> None:
     state = root / ".iip" / "watched"
     store = ArtifactStore(str(state / "artifacts"))
     watch = Watch(root)
-    settings, aside = root / "iip.toml", root.parent / "iip.toml.aside"
+    settings, trial = root / "iip.toml", root.parent / "iip.toml.aside"
     told: dict[str, Any] = {}
 
     def watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*inputs: Any, **keywords: Any) -> Any:
-            settings.rename(aside)
+            settings.rename(trial)
             try:
                 with watch.on() as touched:
                     result = function(*inputs, **keywords)
             finally:
-                aside.rename(settings)
+                trial.rename(settings)
             told[name] = {kind: sorted(found) for kind, found in touched.items()}
             return result
 
@@ -108,7 +108,7 @@ def main(root: Path, names: Sequence[str]) -> None:
         if part.context:
             scratch = state / "scratch" / asset.name
             keywords[part.context] = AssetContext(
-                root, project.code_keys, state, say, scratch=scratch
+                root, project.code_keys, state, log, scratch=scratch
             )
         inputs = [project.load(name, ledger) for name in asset.inputs]
         result = watched(asset.name, asset.function)(*inputs, **keywords)
@@ -123,7 +123,7 @@ def main(root: Path, names: Sequence[str]) -> None:
     sys.stdout.write(json.dumps(told) + "\n")
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Words for whoever watches; stdout holds the result alone."""
     sys.stderr.write(f"{text}\n")
 

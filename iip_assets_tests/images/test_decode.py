@@ -151,7 +151,7 @@ def test_bytes_after_the_end_of_a_jpeg_do_no_harm():
 
 
 @pytest.mark.parametrize(
-    ("data", "why"),
+    ("data", "reason"),
     [
         (b"", "empty"),
         ("Größe, kein Bild\n".encode(), "text file"),
@@ -168,8 +168,8 @@ def test_bytes_after_the_end_of_a_jpeg_do_no_harm():
         (bytes(range(200, 256)), "begins with c8 c9"),
     ],
 )
-def test_what_is_no_image_is_named(data, why):
-    with pytest.raises(Undecodable, match=why):
+def test_what_is_no_image_is_named(data, reason):
+    with pytest.raises(Undecodable, match=reason):
         decode(data)
 
 
@@ -283,7 +283,7 @@ def test_a_mask_of_few_bits_keeps_its_indices(bits):
 
 
 @pytest.mark.parametrize(
-    ("data", "why"),
+    ("data", "reason"),
     [
         (encoded(MASK, "JPEG"), "mask is a JPEG"),
         (encoded(MASK[:40], "PNG"), "64×40 pixels, its image 64×48"),
@@ -296,8 +296,8 @@ def test_a_mask_of_few_bits_keeps_its_indices(bits):
         (png_header(30_000, 30_000), "30000×30000"),
     ],
 )
-def test_a_mask_that_cannot_be_used_says_why(data, why):
-    with pytest.raises(Undecodable, match=why):
+def test_a_mask_that_cannot_be_used_says_why(data, reason):
+    with pytest.raises(Undecodable, match=reason):
         decode_mask(data, height=48, width=64, n_classes=4)
 
 

@@ -18,7 +18,7 @@ def test_a_pointer_names_folder_and_version(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "reason"),
     [
         (None, "run `dvc add data`"),
         ("", "exactly one tracked folder"),
@@ -36,10 +36,10 @@ def test_a_pointer_names_folder_and_version(tmp_path):
         ("!!python/object/apply:os.system ['true']", "is not YAML"),
     ],
 )
-def test_a_pointer_that_cannot_be_used_says_how_to_mend_it(tmp_path, text, why):
+def test_a_pointer_that_cannot_be_used_says_how_to_mend_it(tmp_path, text, reason):
     if text is not None:
         (tmp_path / "data.dvc").write_text(text)
-    with pytest.raises(BadPointer, match=why):
+    with pytest.raises(BadPointer, match=reason):
         read_pointer(tmp_path)
 
 

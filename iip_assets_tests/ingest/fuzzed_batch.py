@@ -24,11 +24,11 @@ class Fault:
 
     Attributes:
         name: What was done, for the table.
-        why: Words of which the reason must hold one.
+        reason: Words of which the reason must hold one.
     """
 
     name: str
-    why: tuple[str, ...]
+    reason: tuple[str, ...]
 
 
 @dataclass

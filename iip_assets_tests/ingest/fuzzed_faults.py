@@ -19,9 +19,9 @@ Putter = Callable[[st.DrawFn, Fuzzed, Sheet | None], Fault | None]
 
 def _put_broken_image(draw: st.DrawFn, batch: Fuzzed, _: Sheet | None) -> Fault:
     name = draw(st.sampled_from(sorted(broken_images())))
-    data, why = broken_images()[name]
+    data, reason = broken_images()[name]
     batch.files[f"images/broken{draw(st.sampled_from(['.jpg', '.PNG', '.tif']))}"] = data
-    return Fault(name, (why,))
+    return Fault(name, (reason,))
 
 
 def _put_random_bytes(draw: st.DrawFn, batch: Fuzzed, _: Sheet | None) -> Fault:
@@ -107,11 +107,11 @@ def _put_bad_mask(draw: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Fault 
         "a mask that is text": (b"0 0 1 1", "a text file"),
     }
     name = draw(st.sampled_from(sorted(bad)))
-    data, why = bad[name]
+    data, reason = bad[name]
     batch.files["images/masked.png"] = image.data
     batch.files["masks/bad.png"] = data
     _add_row(sheet, {"image": "images/masked.png", "mask": "masks/bad.png"})
-    return Fault(name, (why,))
+    return Fault(name, (reason,))
 
 
 # Name of the fault, a cell or two, and words of the reason.
@@ -148,13 +148,13 @@ _BAD_CELLS: tuple[tuple[dict[str, str], str], ...] = (
 def _put_bad_cell(draw: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Fault | None:
     if sheet is None:
         return None
-    cells, why = draw(st.sampled_from(_BAD_CELLS))
+    cells, reason = draw(st.sampled_from(_BAD_CELLS))
     batch.files["extra.txt"] = b"x"
     batch.files["images/extra.jpg"] = sound_images()[2].data
     if sound_images()[2].md5 in batch.images:
         return None
     _add_row(sheet, {"image": "images/extra.jpg", **cells}, draw)
-    return Fault(f"a bad cell: {next(iter(cells))}", (why,))
+    return Fault(f"a bad cell: {next(iter(cells))}", (reason,))
 
 
 def _put_mask_as_image(_: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Fault | None:
@@ -192,7 +192,7 @@ def _put_broken_row(draw: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Faul
     if sheet is None:
         return None
     cells = len(sheet.columns)
-    row, why = draw(
+    row, reason = draw(
         st.sampled_from(
             [
                 (",".join(["x"] * (cells + 3)), f"the row has {cells + 3} cells"),
@@ -203,7 +203,7 @@ def _put_broken_row(draw: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Faul
         )
     )
     batch.files["labels.csv"] = sheet.data() + row.encode()
-    return Fault("a row that is no row", (why,))
+    return Fault("a row that is no row", (reason,))
 
 
 def _put_broken_file(draw: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Fault | None:
@@ -222,9 +222,9 @@ def _put_broken_file(draw: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Fau
         "random bytes as labels.csv": (b"\xff" + draw(st.binary(max_size=40)), "UTF-"),
     }
     name = draw(st.sampled_from(sorted(files)))
-    data, why = files[name]
+    data, reason = files[name]
     batch.files["labels.csv"] = data
-    return Fault(name, (why,))
+    return Fault(name, (reason,))
 
 
 def _put_bad_name(draw: st.DrawFn, batch: Fuzzed, _: Sheet | None) -> Fault:

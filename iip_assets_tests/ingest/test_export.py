@@ -70,7 +70,7 @@ def export(files: dict[str, bytes], out: Path, form: str, *, batch: str | None =
         store=store,
         mask_classes=MASK_CLASSES,
         max_megapixels=1.0,
-        say=print,
+        log=print,
     )
 
 
@@ -252,7 +252,7 @@ def test_an_export_that_breaks_leaves_nothing(tmp_path):
             store=store,
             mask_classes=MASK_CLASSES,
             max_megapixels=1.0,
-            say=print,
+            log=print,
         )
     assert list(tmp_path.iterdir()) == []
     assert set(store.fetched) == {content_md5(data) for data in (*IMAGES[:2], MASK)}

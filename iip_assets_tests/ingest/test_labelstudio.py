@@ -210,7 +210,7 @@ def test_more_of_the_path_goes_before_less(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("url", "why"),
+    ("url", "reason"),
     [
         (UPLOAD, "several images could be meant: b1/a.png, b2/a.png"),
         ("/data/local-files/?d=../../etc/passwd", "leaves its folder"),
@@ -221,12 +221,12 @@ def test_more_of_the_path_goes_before_less(tmp_path):
         (5, "expected a text"),
     ],
 )
-def test_a_image_that_is_not_one_file_of_the_folder_is_a_problem(tmp_path, url, why):
+def test_a_image_that_is_not_one_file_of_the_folder_is_a_problem(tmp_path, url, reason):
     write_image(tmp_path / "export", "b1/a.png", seed=1)
     write_image(tmp_path / "export", "b2/a.png", seed=2)
     (tmp_path / "export" / "link.png").symlink_to(write_image(tmp_path, "secret.png"))
     found = only(convert(tmp_path, studio_task(1, url)))
-    assert why in found.why
+    assert reason in found.reason
     assert (found.row, found.column) == (1, "data.image")
     assert not (tmp_path / "out").exists()
 
@@ -235,14 +235,14 @@ def test_two_tasks_of_one_image_are_a_problem(tmp_path):
     write_image(tmp_path / "export", "a.png")
     found = only(convert(tmp_path, studio_task(1, UPLOAD), studio_task(2, "a.png")))
     assert (found.row, found.column) == (2, "data.image")
-    assert "the first is task 1" in found.why
+    assert "the first is task 1" in found.reason
 
 
 ELLIPSE = studio_region("ellipselabels", "iris", x=5, y=5, radiusX=3, radiusY=3)
 
 
 @pytest.mark.parametrize(
-    ("result", "why"),
+    ("result", "reason"),
     [
         (studio_choice("blurred"), "not a word that is known here"),
         ({**studio_choice("full"), "value": {"choices": ["full", "none"]}}, "2 answers"),
@@ -260,10 +260,10 @@ ELLIPSE = studio_region("ellipselabels", "iris", x=5, y=5, radiusX=3, radiusY=3)
         (5, "expected an object"),
     ],
 )
-def test_a_result_that_cannot_be_read_is_a_problem(tmp_path, result, why):
+def test_a_result_that_cannot_be_read_is_a_problem(tmp_path, result, reason):
     write_image(tmp_path / "export", "a.png")
     found = only(convert(tmp_path, studio_task(1, UPLOAD, studio_annotation(result))))
-    assert why in found.why
+    assert reason in found.reason
     assert found.row == 1
     assert not (tmp_path / "out").exists()
 
@@ -272,8 +272,8 @@ def test_an_unknown_class_is_refused_with_the_known_ones(tmp_path):
     write_image(tmp_path / "export", "a.png")
     annotation = studio_annotation(brush("lens"))
     found = only(convert(tmp_path, studio_task(1, UPLOAD, annotation)))
-    assert "background, sclera, iris, pupil" in found.why
-    assert "'lens'" in found.mend
+    assert "background, sclera, iris, pupil" in found.reason
+    assert "'lens'" in found.fix
 
 
 FULL = [

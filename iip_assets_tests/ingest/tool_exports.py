@@ -203,7 +203,7 @@ def assert_taken_or_refused(out: Path, problems: tuple[Problem, ...]) -> None:
     if problems:
         assert made == ["export"]
         assert problem_frame(problems).write_csv().encode()
-        assert all(problem.why and problem.mend for problem in problems)
+        assert all(problem.reason and problem.fix for problem in problems)
     else:
         assert made == ["export", out.name]
         assert all(

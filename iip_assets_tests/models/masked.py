@@ -39,7 +39,7 @@ RECIPE = SegmenterRecipe(
     decoder_channels=(16, 16, 8, 8, 8),
     width=64,
     height=64,
-    looks_twice=False,
+    two_pass=False,
     schedule=Schedule(
         epochs=14, patience=14, learning_rate=0.005, weight_decay=0.01, batch_size=8, seed=0
     ),

@@ -21,7 +21,7 @@ from iip_assets.models.filter_onnx import head_onnx
 from iip_assets.models.filter_teacher import softened_truth
 from iip_assets.models.losses import distillation_loss
 from iip_assets.models.segmentation_model import build_segmenter
-from iip_assets.models.segmenter_teacher import lesson_of
+from iip_assets.models.segmenter_teacher import distillation_of
 from iip_assets.models.teacher import UnfitTeacherError
 from iip_assets.training.trainer import Around, Machine
 from iip_assets_tests.embeddings.stand_ins import MemoryStore
@@ -58,14 +58,14 @@ def teacher() -> dict[str, bytes]:
 def test_a_teacher_sees_images_in_its_own_frame_and_speaks_at_the_students_size(
     teacher: dict[str, bytes],
 ) -> None:
-    lesson = lesson_of(teacher, Frame(32, 32), CLASSES, share=0.5)
-    assert (lesson.frame.width, lesson.shrink) == (64, 2)
+    distillation = distillation_of(teacher, Frame(32, 32), CLASSES, share=0.5)
+    assert (distillation.frame.width, distillation.shrink) == (64, 2)
     images = torch.randn(2, 3, 64, 64)
     masks = torch.arange(64).expand(2, 64, 64)
-    said = lesson.hear(images)
+    said = distillation.hear(images)
     assert said.shape == (2, 4, 32, 32)
     torch.testing.assert_close(said.sum(1), torch.ones(2, 32, 32))
-    small, small_masks = lesson.shrunk(images, masks)
+    small, small_masks = distillation.shrunk(images, masks)
     assert small.shape == (2, 3, 32, 32)
     assert small_masks[0, 0].tolist() == list(range(1, 64, 2))
     # What is learned goes into the student alone.
@@ -118,7 +118,7 @@ def test_a_teacher_that_cannot_teach_says_why(
     teacher: dict[str, bytes], frame: Frame, classes: tuple[str, ...], said: str
 ) -> None:
     with pytest.raises(UnfitTeacherError, match=said):
-        lesson_of(teacher, frame, classes, share=0.5)
+        distillation_of(teacher, frame, classes, share=0.5)
 
 
 BACKBONE = {"weights_sha256": "b", "input_width": 128, "input_height": 96}

@@ -8,7 +8,7 @@ from safetensors.numpy import load
 
 from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.models.examples import labelled_images
-from iip_assets.models.filter import FilterRecipe, build_filter, why_not
+from iip_assets.models.filter import FilterRecipe, build_filter, reason_not_to_train
 from iip_assets.models.filter_head import Examples, class_balanced
 from iip_assets.training.trainer import Around, Machine, Schedule
 
@@ -143,7 +143,7 @@ def test_labels_that_cannot_teach_are_a_reason_to_skip(labelled, words, reason):
     images, splits, embeddings = labelled
     images = images.with_columns(label=pl.Series(words, dtype=pl.String))
     splits = splits.with_columns(split=pl.lit("train"))
-    assert reason in why_not(labelled_images(images, splits, embeddings))
+    assert reason in reason_not_to_train(labelled_images(images, splits, embeddings))
 
 
 def test_a_filter_is_trained_where_there_is_nothing_to_validate_on(labelled, tiny_backbone):

@@ -79,7 +79,7 @@ def segmenter(
 ) -> Noted[Files]:
     store, images, splits = masked_eyes(30)
     monkeypatch.setattr(ImageStore, "open", lambda root: store)
-    fields = ("encoder", "decoder_channels", "width", "height", "looks_twice")
+    fields = ("encoder", "decoder_channels", "width", "height", "two_pass")
     trained = segmentation_model.function(
         segmenter_examples.function({"images": images}, splits, NO_BALANCE),
         classes=CLASSES,

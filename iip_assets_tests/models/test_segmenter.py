@@ -13,7 +13,7 @@ from iip_assets.inference.segment_rows import read_pair, segment_chunk
 from iip_assets.inference.segmentation import Segmenter, prior_png
 from iip_assets.models.examples import masked_rows
 from iip_assets.models.masked_images import MaskedImages
-from iip_assets.models.segmentation_model import build_segmenter, why_not
+from iip_assets.models.segmentation_model import build_segmenter, reason_not_to_train
 from iip_assets.models.segmenter import build_network, train_segmenter
 from iip_assets.training.trainer import Around, Machine
 from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
@@ -91,7 +91,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(eyes):
 def test_the_card_says_what_the_network_expects_and_the_notes_how_it_was_trained(built, eyes):
     card, notes = json.loads(built.value.parts["card.json"]), built.notes
     assert card.keys() == {
-        *("classes", "encoder", "encoder_pretrained", "decoder_channels", "looks_twice"),
+        *("classes", "encoder", "encoder_pretrained", "decoder_channels", "two_pass"),
         *("input_width", "input_height", "mean", "std"),
     }
     assert tuple(card["classes"]) == CLASSES
@@ -150,10 +150,12 @@ def test_the_prior_is_the_commonest_class_at_each_place():
 def test_too_few_masks_are_a_reason_to_skip(eyes):
     _, images, splits = eyes
     rows = masked_rows(images, splits)
-    assert why_not(rows, CLASSES) is None
-    assert "two at least" in why_not(rows, ("iris",))
-    assert "only 3" in why_not(rows.filter(pl.col("split") == "train").head(3), CLASSES)
-    assert "no training image" in why_not(rows.filter(pl.col("split") == "test"), CLASSES)
+    assert reason_not_to_train(rows, CLASSES) is None
+    assert "two at least" in reason_not_to_train(rows, ("iris",))
+    assert "only 3" in reason_not_to_train(rows.filter(pl.col("split") == "train").head(3), CLASSES)
+    assert "no training image" in reason_not_to_train(
+        rows.filter(pl.col("split") == "test"), CLASSES
+    )
 
 
 def test_invalid_masks_are_left_out(eyes):

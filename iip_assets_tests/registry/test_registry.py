@@ -65,7 +65,7 @@ def test_mlflow_sees_what_we_see(root):
     from iip_assets.registry.registry import _client
 
     client = _client(root)
-    Registry(root).move("segmenter", "challenger", 2, why="try")
+    Registry(root).move("segmenter", "challenger", 2, reason="try")
     by_mlflow = client.get_model_version_by_alias("segmenter", "challenger")
     ours = read_registry(root).holder("segmenter", "challenger")
     assert ours is not None
@@ -79,11 +79,11 @@ def test_moves_are_kept_with_who_when_and_why_and_can_be_taken_back(root):
     registry = Registry(root)
     before = datetime.now(UTC)
     for number in (1, 2, 3):
-        registry.move("segmenter", "champion", number, why=f"try {number}", who="ada")
-    assert registry.roll_back("segmenter", "champion", why="worse", who="bob").after == 2
-    assert registry.roll_back("segmenter", "champion", why="still", who="bob").after == 1
+        registry.move("segmenter", "champion", number, reason=f"try {number}", who="ada")
+    assert registry.roll_back("segmenter", "champion", reason="worse", who="bob").after == 2
+    assert registry.roll_back("segmenter", "champion", reason="still", who="bob").after == 1
     with pytest.raises(RegistryError, match="nothing to go back to"):
-        registry.roll_back("segmenter", "champion", why="", who="bob")
+        registry.roll_back("segmenter", "champion", reason="", who="bob")
     moves = [one for one in read_registry(root).moves if one.alias == "champion"]
     assert [(one.before, one.after, one.back) for one in moves] == [
         (None, 1, False),
@@ -106,15 +106,15 @@ def test_moves_are_kept_with_who_when_and_why_and_can_be_taken_back(root):
 def test_what_cannot_be_moved_is_told(root, number, alias, words):
     registry = Registry(root)
     if read_registry(root).holder("segmenter", "champion") is None:
-        registry.move("segmenter", "champion", 1, why="")
+        registry.move("segmenter", "champion", 1, reason="")
     with pytest.raises(RegistryError, match=words):
-        registry.move("segmenter", alias, number, why="")
+        registry.move("segmenter", alias, number, reason="")
 
 
 def test_a_move_that_was_killed_halfway_is_ended_by_the_next_who_writes(tmp_path):
     for word in ("one", "two"):
         register(tmp_path, word)
-    Registry(tmp_path).move("segmenter", "champion", 1, why="first")
+    Registry(tmp_path).move("segmenter", "champion", 1, reason="first")
     code = (
         "import os, signal, sys; from pathlib import Path\n"
         "from iip_assets.registry import registry\n"
@@ -146,7 +146,7 @@ def test_the_source_moves_with_versions_and_aliases_and_with_nothing_else(tmp_pa
     assert first != empty
     register(tmp_path, "one")
     assert observe_registry(tmp_path) == first
-    Registry(tmp_path).move("segmenter", "champion", 1, why="")
+    Registry(tmp_path).move("segmenter", "champion", 1, reason="")
     deployed = observe_registry(tmp_path)
     assert deployed != first
     assert load_registry(tmp_path, deployed).of("segmenter")[0].aliases == ("champion",)

@@ -299,8 +299,8 @@ def sample_inputs(**changes):
                 "row": [3],
                 "column": [None],
                 "value": [None],
-                "why": ["cut short"],
-                "mend": ["copy the file again"],
+                "reason": ["cut short"],
+                "fix": ["copy the file again"],
             }
         ),
         "data_splits": splits,

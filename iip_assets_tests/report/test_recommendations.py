@@ -17,7 +17,7 @@ from iip_assets_tests.report.samples import (
 
 def titles(**changes):
     content = report_content(sample_inputs(**changes), edge_share=0.05)
-    return [hint["title"] for hint in content["next_steps"]]
+    return [recommendation["title"] for recommendation in content["next_steps"]]
 
 
 def evaluation(metrics):
@@ -49,9 +49,13 @@ def test_rare_classes_are_named_and_whether_they_can_be_judged():
         sample_inputs(model_evaluation=sample_inputs().model_evaluation | {"classes": classes}),
         edge_share=0.05,
     )
-    rare = [hint for hint in content["next_steps"] if hint["title"].endswith("rare")]
+    rare = [
+        recommendation
+        for recommendation in content["next_steps"]
+        if recommendation["title"].endswith("rare")
+    ]
     assert len(rare) == 2
-    assert all("no test image has it" in hint["text"] for hint in rare)
+    assert all("no test image has it" in recommendation["text"] for recommendation in rare)
 
 
 def test_only_gaps_below_a_target_are_coverage_hints():

@@ -9,8 +9,8 @@ from iip_assets.engine.figures import figure_png
 from iip_assets.engine.values import Skipped
 from iip_assets.report.content import report_content
 from iip_assets.report.pipeline_report import pipeline_page
-from iip_assets.report.reference_points import yardsticks
-from iip_assets.report.reference_points_figure import yardstick_figure
+from iip_assets.report.reference_points import reference_points
+from iip_assets.report.reference_points_figure import reference_points_figure
 from iip_assets.report.tables import TABLES
 from iip_assets_tests.report.samples import (
     image_bytes,
@@ -27,7 +27,7 @@ def stand(rows):
 
 
 def test_each_stands_beside_the_present_model_on_the_same_images():
-    found = yardsticks(metrics_table(), version_tables()["history"])
+    found = reference_points(metrics_table(), version_tables()["history"])
     assert stand(found["filter"]) == [
         ("present model", ALL, 0.9, 90),
         ("trivial baseline", ALL, 0.3, 90),
@@ -44,7 +44,7 @@ def test_each_stands_beside_the_present_model_on_the_same_images():
 
 def test_where_versions_are_judged_on_fewer_images_the_present_model_is_too():
     history = version_tables()["history"].with_columns(n_images=pl.lit(40, pl.Int64))
-    found = yardsticks(metrics_table(), history)["segmenter"]
+    found = reference_points(metrics_table(), history)["segmenter"]
     unseen = "images that no version learned from"
     assert stand(found)[2:4] == [
         ("present model", unseen, 0.7, 40),
@@ -55,21 +55,21 @@ def test_where_versions_are_judged_on_fewer_images_the_present_model_is_too():
 def test_without_a_registry_or_a_champion_there_is_no_champion():
     challenged = version_tables()["history"].with_columns(aliases=pl.lit("challenger"))
     for history in (None, challenged, challenged.clear()):
-        found = yardsticks(metrics_table(), history)
+        found = reference_points(metrics_table(), history)
         assert "champion" not in {row["who"] for rows in found.values() for row in rows}
 
 
 def test_a_model_that_was_not_judged_is_held_against_nothing():
     people_alone = metrics_table().filter(pl.col("model").str.starts_with("segmenter_"))
-    assert yardsticks(people_alone, None).keys() == set()
+    assert reference_points(people_alone, None).keys() == set()
 
 
 @pytest.mark.parametrize("model", ["filter", "segmenter"])
 def test_the_plot_names_everyone_and_says_how_many_images(model):
-    rows = yardsticks(metrics_table(), version_tables()["history"])[model]
+    rows = reference_points(metrics_table(), version_tables()["history"])[model]
     rows[0] = {**rows[0], "low": None, "high": None}
     rows.append({**rows[0], "value": None})
-    figure = yardstick_figure(rows)
+    figure = reference_points_figure(rows)
     (axes,) = figure.axes
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names[:2] == ["present model", "trivial baseline"]

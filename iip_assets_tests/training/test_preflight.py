@@ -65,8 +65,8 @@ def test_classes_that_a_split_lacks_are_named():
         ("test", "pupil"),
     ]
     told = []
-    tell_absent(counts, ("iris", "pupil"), say=told.append)
+    tell_absent(counts, ("iris", "pupil"), log=told.append)
     assert told == ["no image has: pupil in validation, iris in test, pupil in test"]
     whole = {split: {"iris": 1} for split in ("train", "validation", "test")}
-    tell_absent(whole, ("iris",), say=told.append)
+    tell_absent(whole, ("iris",), log=told.append)
     assert len(told) == 1

@@ -38,7 +38,7 @@ def a_key_and_no_server(monkeypatch):
 
 def tracked_mode(state, said, mode="auto"):
     with tracked(
-        state, mode, project="p", name="n", run_id="r", config={}, say=said.append
+        state, mode, project="p", name="n", run_id="r", config={}, log=said.append
     ) as logger:
         return logger and logger.experiment.settings.mode
 

@@ -52,7 +52,7 @@ def build_dagster_definitions(
     *,
     outcomes: dict[str, Outcome] | None = None,
     loaded: Mapping[str, object] | None = None,
-    anew: Collection[str] = (),
+    force: Collection[str] = (),
     resources: Mapping[str, Any] | None = None,
 ) -> dg.Definitions:
     """Everything that Dagster loads for a project.
@@ -62,7 +62,7 @@ def build_dagster_definitions(
         outcomes: Filled, by asset, with what this process performed.
         loaded: What `Project.code_of` gave for each asset when this process loaded the code;
             that is now unless given.
-        anew: Assets that are computed though their result is recorded.
+        force: Assets that are computed though their result is recorded.
         resources: Passed through to Dagster.
     """
     performed = {} if outcomes is None else outcomes
@@ -71,7 +71,7 @@ def build_dagster_definitions(
         # here.
         warnings.simplefilter("ignore", dg.BetaWarning)
         assets = [
-            _asset(project, one, performed, loaded, anew) for one in project.graph.assets.values()
+            _asset(project, one, performed, loaded, force) for one in project.graph.assets.values()
         ]
         sources = [_source(project, one) for one in project.graph.sources.values()]
         everything = dg.AssetSelection.all(include_sources=True)
@@ -114,7 +114,7 @@ def _asset(
     asset: Asset[..., Any],
     outcomes: dict[str, Outcome],
     loaded: Mapping[str, object] | None,
-    anew: Collection[str],
+    force: Collection[str],
 ) -> dg.AssetsDefinition:
     code_key = project.code_keys.of(asset.function).key
     loaded_code = loaded[asset.name] if loaded else project.code_of(asset)
@@ -125,7 +125,7 @@ def _asset(
     ) -> Iterator[dg.MaterializeResult[Any]]:
         hold_run_lock(project.workspace.state, context.run.run_id)
         ledger = DagsterLedger(context.instance)
-        forced = [asset.name] if config.force else anew
+        forced = [asset.name] if config.force else force
         performer = Performer(project, ledger, context.log.info, outcomes, forced)
         outcome = performer.perform(asset, loaded=loaded_code)
         record = outcome.record

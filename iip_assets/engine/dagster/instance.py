@@ -99,5 +99,5 @@ def open_instance(workspace: Workspace) -> dg.DagsterInstance:
         reason = " ".join(str(error).split())[:500]
         raise BadInstanceError(
             f"Dagster cannot use {workspace.dagster_home / 'dagster.yaml'} ({reason}); correct "
-            "it, or delete it to have it written anew"
+            "it, or delete it to have it written again"
         ) from error

@@ -39,7 +39,7 @@ class Refreshed:
         skipped: Asset to the reason why it cannot be made from this data.
         seconds: How long it took.
         run_id: Dagster's run, if there was one.
-        anew: Assets that were computed though their result was recorded, and whether they came out
+        forced: Assets that were computed though their result was recorded, and whether they came out
             equal.
     """
 
@@ -52,7 +52,7 @@ class Refreshed:
     skipped: Mapping[str, str]
     seconds: float
     run_id: str | None
-    anew: Mapping[str, bool] = field(default_factory=dict)
+    forced: Mapping[str, bool] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The result as `iip refresh --json` prints it."""
@@ -66,7 +66,7 @@ class Refreshed:
             "skipped": dict(self.skipped),
             "seconds": round(self.seconds, 3),
             "run_id": self.run_id,
-            "anew": {name: "equal" if same else "changed" for name, same in self.anew.items()},
+            "forced": {name: "equal" if same else "changed" for name, same in self.forced.items()},
         }
 
 
@@ -86,13 +86,13 @@ class Refresher:
     Attributes:
         project: The project.
         open_instance: Opens Dagster's instance; called only when something is to be done.
-        say: Where words for people go.
+        log: Where words for people go.
         tags: Tags of a run, from the states, the ledger and what is due.
     """
 
     project: Project
     open_instance: Callable[[], dg.DagsterInstance]
-    say: Callable[[str], None]
+    log: Callable[[str], None]
     tags: Tags = field(default=lambda states, ledger, due: {})
     _instance: dg.DagsterInstance | None = field(default=None)
 
@@ -100,15 +100,15 @@ class Refresher:
         """The state of every asset now; records what the sources hold."""
         return find_states(self.project, self._observed_ledger())
 
-    def plan(self, only: Collection[str] = (), *, anew: Collection[str] = ()) -> list[Planned]:
+    def plan(self, only: Collection[str] = (), *, force: Collection[str] = ()) -> list[Planned]:
         """What `refresh` would run, in order.
 
         Raises:
             KeyError: An asset of that name does not exist.
         """
-        self._refuse_unknown([*only, *anew])
+        self._refuse_unknown([*only, *force])
         states = self.states()
-        return make_plan(self.project, self.ledger(), states, self._due(states, only), anew)
+        return make_plan(self.project, self.ledger(), states, self._due(states, only), force)
 
     def explain(self, asset: str) -> Explanation:
         """Why an asset is as it is, down to the causes.
@@ -120,31 +120,31 @@ class Refresher:
         states = self.states()
         return explain(self.project, self.ledger(), states, asset)
 
-    def refresh(self, only: Collection[str] = (), *, anew: Collection[str] = ()) -> Refreshed:
+    def refresh(self, only: Collection[str] = (), *, force: Collection[str] = ()) -> Refreshed:
         """Runs what is stale and what lies below it, in this process.
 
         Args:
             only: Bring just these assets up to date, with what they need; all when empty.
-            anew: Compute these though a result is recorded, which the new one replaces. What lies
+            force: Compute these though a result is recorded, which the new one replaces. What lies
                 below runs only where it came out different.
 
         Raises:
             KeyError: An asset of that name does not exist.
         """
         started = time.monotonic()
-        self._refuse_unknown([*only, *anew])
+        self._refuse_unknown([*only, *force])
         # Before waiting for another refresh: code that is edited meanwhile is not what was loaded.
         assets = self.project.graph.assets
         loaded = {name: self.project.code_of(asset) for name, asset in assets.items()}
-        with workspace_lock(self.project.workspace.state, say=self.say, shared=True):
+        with workspace_lock(self.project.workspace.state, log=self.log, shared=True):
             states = self.states()
-            if anew or self._due(states, only) or self._instance is not None:
+            if force or self._due(states, only) or self._instance is not None:
                 self._clear_up()
             done = _Done()
-            if anew:
-                above = self._due(states, anew)
-                chosen = [name for name in states if name in anew or name in above]
-                self._run(chosen, loaded, states, done, anew)
+            if force:
+                above = self._due(states, force)
+                chosen = [name for name in states if name in force or name in above]
+                self._run(chosen, loaded, states, done, force)
                 states = self.states()
             # What has just failed is not tried once more.
             stopped = self.project.graph.below(done.errors)
@@ -154,7 +154,7 @@ class Refresher:
             if done.run_id:
                 states = self.states()
                 write_cached_ledger(self.project.workspace.state, self.project.graph, self.ledger())
-        wanted = {*self._wanted(states, only), *anew}
+        wanted = {*self._wanted(states, only), *force}
         seen = {name: state for name, state in states.items() if name in wanted}
         took = time.monotonic() - started
         return summarise(seen, done.outcomes, done.errors, took, done.run_id)
@@ -186,7 +186,7 @@ class Refresher:
         loaded: Mapping[str, object],
         states: Mapping[str, State],
         done: _Done,
-        anew: Collection[str] = (),
+        force: Collection[str] = (),
     ) -> None:
         import dagster as dg
 
@@ -194,9 +194,9 @@ class Refresher:
         from iip_assets.engine.run_lock import hold_run_lock
 
         graph, state = self.project.graph, self.project.workspace.state
-        self.say(f"{len(due)} of {len(graph.assets)} assets are due: {', '.join(due)}")
+        self.log(f"{len(due)} of {len(graph.assets)} assets are due: {', '.join(due)}")
         definitions = build_dagster_definitions(
-            self.project, outcomes=done.outcomes, loaded=loaded, anew=anew
+            self.project, outcomes=done.outcomes, loaded=loaded, force=force
         )
         done.run_id = str(uuid.uuid4())
         # Before Dagster knows of the run: killed at once, it is known to be dead.
@@ -225,7 +225,7 @@ class Refresher:
             project.workspace.state,
             jobs=[REFRESH_JOB],
             assets=project.graph.assets,
-            say=self.say,
+            log=self.log,
         )
 
     def ledger(self) -> Ledger:
@@ -282,10 +282,10 @@ def summarise(
         if name in outcomes and outcomes[name].reused and outcomes[name].parts_made
     )
     failed = {
-        name: "; ".join(state.why) for name, state in states.items() if state.state == "failed"
+        name: "; ".join(state.reasons) for name, state in states.items() if state.state == "failed"
     }
     blocked = {
-        name: "; ".join(state.why) for name, state in states.items() if state.state == "blocked"
+        name: "; ".join(state.reasons) for name, state in states.items() if state.state == "blocked"
     }
     # A step also fails where code moved under it, or Dagster could not take its result; and
     # where its blocking check failed, which is a verdict and leaves the asset fresh.
@@ -294,7 +294,7 @@ def summarise(
         for name, error in errors.items()
         if name in states
         and name not in failed | blocked
-        # One that was to be computed anew keeps its old result and has no outcome.
+        # One that was to be computed again keeps its old result and has no outcome.
         and (states[name].due or name not in outcomes)
     }
     reused = tuple(
@@ -312,7 +312,9 @@ def summarise(
         skipped={name: state.skipped for name, state in states.items() if state.skipped},
         seconds=seconds,
         run_id=run_id,
-        anew={name: outcome.same for name, outcome in outcomes.items() if outcome.same is not None},
+        forced={
+            name: outcome.same for name, outcome in outcomes.items() if outcome.same is not None
+        },
     )
 
 

@@ -28,7 +28,7 @@ def runs_under_way(
     *,
     jobs: Collection[str],
     assets: Collection[str],
-    say: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> list[dg.DagsterRun]:
     """The workspace's runs that are queued or in progress.
 
@@ -40,11 +40,11 @@ def runs_under_way(
         state: The workspace's state folder.
         jobs: Names of the workspace's jobs.
         assets: Names of the graph's assets; a run over some of them counts whatever its job is.
-        say: Told of runs that are marked.
+        log: Told of runs that are marked.
     """
     alive, dead = _sort_out(instance, state, jobs, assets)
     for run in dead:
-        say(f"run {run.run_id[:8]} is marked as failed: its process is gone")
+        log(f"run {run.run_id[:8]} is marked as failed: its process is gone")
         instance.report_run_failed(
             run, "The process of this run is gone: it was killed, or the machine went down."
         )
