@@ -39,8 +39,8 @@ class Refreshed:
         skipped: Asset to the reason why it cannot be made from this data.
         seconds: How long it took.
         run_id: Dagster's run, if there was one.
-        forced: Assets that were computed though their result was recorded, and whether they came out
-            equal.
+        forced: Assets that were computed though their result was recorded, and whether that came
+            out equal.
     """
 
     computed: tuple[str, ...]
