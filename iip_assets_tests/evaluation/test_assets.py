@@ -12,6 +12,7 @@ from iip_assets.evaluation import assets as evaluation_assets
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.segment_rows import segment_chunk
 from iip_assets.inference.segmentation import Segmenter
+from iip_assets.labels import assets as label_assets
 from iip_assets.metrics.calibration import softmax
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import judge_filter, judge_segmenter, score
@@ -149,7 +150,7 @@ def agree(eyes, context, segmenter=None, label_rows=None):
     _, _, splits = eyes
     if label_rows is None:
         label_rows = pl.DataFrame(schema=label_rows_schema())
-    return evaluation_assets.labeler_agreement.function(
+    return label_assets.labeler_agreement.function(
         {"label_rows": label_rows},
         splits,
         Skipped("no masks") if segmenter is None else segmenter,
@@ -255,7 +256,7 @@ def test_a_segmenter_alone_is_predicted_with_and_judged(eyes, context):
 
     # The masks of which zoe's cut the last row off are no use, and are told.
     agreement = agree(eyes, context, trained.value, opinions(eyes))
-    told = evaluation_assets.describe_labeler_agreement(agreement.value, agreement.notes)
+    told = label_assets.describe_labeler_agreement(agreement.value, agreement.notes)
     assert told["labelers"] == 4
     assert told["masks"] == told["images"] * 3
     unusable = told["unusable_masks"].records
