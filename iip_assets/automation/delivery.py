@@ -6,13 +6,8 @@ under the same id.
 
 from __future__ import annotations
 
-import http.client
-import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
@@ -97,43 +92,45 @@ def in_words(alarm: Alarm) -> str:
 def post(url: str, alarm: Alarm) -> None:
     """Sends the alarm as JSON to an http or https address; any answer of 2xx means that it arrived.
 
+    Certificates are held against those of certifi, or of the file that REQUESTS_CA_BUNDLE names.
+
     Raises:
         SinkDownError: Nobody answers there, or it is no such address.
         AlarmRefusedError: The answer is another.
     """
+    import requests
+    from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
+    from urllib3.exceptions import LocationParseError
+
     host = _host(url)  # the rest of the address may hold a key
-    body = json.dumps(alarm.as_json()).encode()
-    headers = {"Content-Type": "application/json", "User-Agent": "iip"}
-    request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310 - see _host
     try:
-        with _OPENER.open(request, timeout=_ANSWER_WITHIN_S):
-            return
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise AlarmRefusedError(f"the webhook at {host} answered {error.code}") from None
-    except (http.client.InvalidURL, UnicodeError):
+        # A redirected POST becomes a GET without the alarm, and would count as delivered. What else
+        # the answer says is not read.
+        with requests.post(
+            url,
+            json=alarm.as_json(),
+            headers={"User-Agent": "iip"},
+            auth=lambda request: request,  # else a password of ~/.netrc would be sent
+            timeout=_ANSWER_WITHIN_S,
+            allow_redirects=False,
+            stream=True,
+        ) as answer:
+            status = answer.status_code
+    except (InvalidSchema, InvalidURL, MissingSchema, LocationParseError):
         raise SinkDownError(_WRONG_WEBHOOK) from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        kind = type(reason).__name__ if isinstance(reason, BaseException) else reason
+    except (requests.RequestException, ValueError) as error:
+        reason = getattr(error.args[0] if error.args else error, "reason", None) or error
+        kind = type(reason).__name__
         raise SinkDownError(f"the webhook at {host} cannot be reached ({kind})") from None
+    if not 200 <= status < 300:
+        raise AlarmRefusedError(f"the webhook at {host} answered {status}")
 
 
 def _host(url: str) -> str:
     try:
         parts = urlsplit(url)
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+        if parts.hostname and parts.username is None and parts.port != 0 and url.isascii():
             return parts.hostname
     except ValueError:
         pass  # brackets or a port that are none
     raise SinkDownError(_WRONG_WEBHOOK)
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirected POST becomes a GET without the alarm, and would count as delivered."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
-_OPENER = urllib.request.build_opener(_NoRedirect)
