@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import polars as pl
+
+from iip_assets.statistics.interval import wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 DEMOGRAPHICS = ("gender", "ethnicity", "geography", "device", "eye")
 MEASURES = ("brightness", "contrast", "sharpness", "saturation", "iris_visibility")
-# z of a two-sided 95% interval
-Z = 1.959964
 
 
 def summarize_clusters(
@@ -101,16 +100,8 @@ def over_represented(members: pl.DataFrame, everyone: pl.DataFrame, axes: Sequen
             if not n:
                 continue
             base = n_all / known.len()
-            lift = wilson_low(n, inside.len()) / base
+            lift = wilson_interval(n / inside.len(), inside.len())[0] / base
             if lift > best[0]:
                 share = round(100 * n / inside.len())
                 best = (lift, f"{axis} {value} {share}% ({round(100 * base)}% of all)")
     return best[1]
-
-
-def wilson_low(hits: int, n: int) -> float:
-    """Lower end of the 95% Wilson interval of `hits` out of `n`, n > 0."""
-    share = hits / n
-    middle = share + Z * Z / (2 * n)
-    spread = Z * math.sqrt((share * (1 - share) + Z * Z / (4 * n)) / n)
-    return max(0.0, (middle - spread) / (1 + Z * Z / n))

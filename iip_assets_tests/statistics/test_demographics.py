@@ -176,3 +176,5 @@ def test_the_interval_is_wilsons():
     # 10 of 20 by the formula: centre 1/2, half-width z·sqrt(n/4 + z²/4)/(n + z²).
     assert wilson_interval(0.5, 20) == pytest.approx((0.29930, 0.70070), abs=1e-5)
     assert wilson_interval(0.0, 10) == pytest.approx((0.0, 0.27753), abs=1e-5)
+    assert wilson_interval(0.5, 10) == pytest.approx((0.23659, 0.76341), abs=1e-5)
+    assert wilson_interval(1.0, 10) == pytest.approx((0.72247, 1.0), abs=1e-5)
