@@ -134,12 +134,9 @@ def judge_candidate(
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Adjusted p-values (N,), each to be held against alpha (Holm 1979)."""
-    order = np.argsort(p_values, kind="stable")
-    count = len(p_values)
-    raised = np.maximum.accumulate(p_values[order] * (count - np.arange(count)))
-    adjusted = np.empty(count)
-    adjusted[order] = np.minimum(raised, 1)
-    return adjusted
+    from statsmodels.stats.multitest import multipletests
+
+    return np.asarray(multipletests(p_values, method="holm")[1])
 
 
 def refusal(gate: pl.DataFrame, model: str, candidate: str, champion: str) -> str | None:
