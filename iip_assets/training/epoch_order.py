@@ -7,13 +7,16 @@ each batch that one would have had.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import BatchSampler
+from torch.utils.data.distributed import DistributedSampler
+from typing_extensions import override
 
 
-class EpochOrder(Sampler[list[tuple[int, int]]]):
+class EpochOrder(BatchSampler):
     """Batches of (epoch, place): every place once an epoch, in an order of the epoch's own.
 
     A last batch that is not full is left out, unless it is the only one: it would count as much
@@ -31,37 +34,30 @@ class EpochOrder(Sampler[list[tuple[int, int]]]):
         Raises:
             ValueError: The batches cannot be shared evenly among the processes.
         """
-        self._count = count
-        self._seed = seed
-        self._epoch = 0
-        self._size = min(batch_size, count)
         grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
-        self._rank = torch.distributed.get_rank() if grouped else 0
-        self._processes = torch.distributed.get_world_size() if grouped else 1
-        if self._size % self._processes:
+        rank = torch.distributed.get_rank() if grouped else 0
+        processes = torch.distributed.get_world_size() if grouped else 1
+        size = min(batch_size, count)
+        if size % processes:
             raise ValueError(
-                f"{self._processes} processes cannot share batches of {self._size} evenly; choose "
+                f"{processes} processes cannot share batches of {size} evenly; choose "
                 "a batch_size that is a multiple of training.processes"
             )
+        places: Any = range(count)  # all that the sampler asks of a data set is its length
+        sampler = _Places(places, processes, rank, seed=seed, drop_last=True)
+        super().__init__(sampler, size // processes, drop_last=True)
 
-    @property
-    def sampler(self) -> EpochOrder:
-        """Itself: Lightning tells the epoch to what a sampler of batches samples from."""
-        return self
 
-    def set_epoch(self, epoch: int) -> None:
-        """Which epoch comes next; Lightning calls it."""
-        self._epoch = epoch
+class _Places(DistributedSampler[Any]):
+    """(epoch, place) of this process's share of each batch; Lightning sets the epoch."""
 
-    def __len__(self) -> int:
-        return self._count // self._size
+    dataset: Any
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = np.random.default_rng([self._seed, self._epoch]).permutation(self._count)
-        share = self._size // self._processes
-        for batch in range(len(self)):
-            first = batch * self._size + self._rank * share
-            yield [(self._epoch, int(place)) for place in order[first : first + share]]
+    @override
+    def __iter__(self) -> Iterator[Any]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.dataset))
+        for place in order[self.rank : self.total_size : self.num_replicas]:
+            yield self.epoch, int(place)
 
 
 def in_order(count: int, size: int) -> list[list[tuple[int, int]]]:

@@ -192,7 +192,7 @@ def test_every_place_comes_once_an_epoch_in_an_order_of_its_own():
     order = EpochOrder(10, batch_size=5, seed=3)
     seen = []
     for epoch in (0, 1, 0):
-        order.set_epoch(epoch)
+        order.sampler.set_epoch(epoch)
         batches = list(order)
         assert len(batches) == len(order) == 2
         assert sorted(place for batch in batches for _, place in batch) == list(range(10))
