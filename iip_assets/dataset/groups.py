@@ -70,26 +70,19 @@ def group_anchors(members: Iterable[Member], near: Iterable[tuple[str, str]]) ->
     Returns:
         Image id to the name of its group's anchor.
     """
+    from scipy.cluster.hierarchy import DisjointSet
+
     by_id = {member.image_id: member for member in members}
-    parent = {image_id: image_id for image_id in by_id}
-
-    def root(image_id: str) -> str:
-        while parent[image_id] != image_id:
-            parent[image_id] = parent[parent[image_id]]
-            image_id = parent[image_id]
-        return image_id
-
+    joined = DisjointSet(by_id)
     of_subject: dict[str, str] = {}
     for member in by_id.values():
         if member.subject is not None:
-            parent[root(member.image_id)] = root(
-                of_subject.setdefault(member.subject, member.image_id)
-            )
+            joined.merge(member.image_id, of_subject.setdefault(member.subject, member.image_id))
     for one, other in near:
-        if one in parent and other in parent:
-            parent[root(one)] = root(other)
-    anchors: dict[str, tuple[str, str]] = {}
-    for image_id, member in by_id.items():
-        top = root(image_id)
-        anchors[top] = min(anchors.get(top, member.anchor), member.anchor)
-    return {image_id: anchors[root(image_id)][1] for image_id in by_id}
+        if one in by_id and other in by_id:
+            joined.merge(one, other)
+    anchors: dict[str, str] = {}
+    for group in joined.subsets():
+        anchor = min(by_id[image_id].anchor for image_id in group)[1]
+        anchors |= dict.fromkeys(group, anchor)
+    return anchors

@@ -55,20 +55,11 @@ def spanning_pairs(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
     Where the two images of some pair stand in two splits, so do those of a pair that is kept.
     """
-    parent: dict[str, str] = {}
+    from scipy.cluster.hierarchy import DisjointSet
 
-    def root(image_id: str) -> str:
-        while (above := parent.setdefault(image_id, image_id)) != image_id:
-            parent[image_id] = parent[above]
-            image_id = above
-        return image_id
-
-    kept = []
-    for one, other in pairs:
-        if root(one) != root(other):
-            parent[root(one)] = root(other)
-            kept.append((one, other))
-    return kept
+    asked = list(pairs)
+    joined = DisjointSet({image_id for pair in asked for image_id in pair})
+    return [pair for pair in asked if joined.merge(*pair)]
 
 
 def _as_words(hashes: Sequence[str]) -> NDArray[np.uint64]:
