@@ -23,7 +23,6 @@ from iip_assets.images.reading import Reader
 from iip_assets.inference.filter_pixels import FilterFromPixels
 from iip_assets.inference.preprocess import Frame
 from iip_assets.inference.segmentation import BACKGROUND, Segmenter
-from iip_assets.metrics.calibration import softmax
 from iip_assets.metrics.constants import FILTER_CLASSES
 
 # Of numbers that are kept: the last bits of a sum differ with the number of threads.
@@ -123,6 +122,8 @@ def explain_segmenter_chunk(
         Of each what `_explained` gives, and the class's `said_outline` and `true_outline`. Where
         the class is lost in the input, which is coarser than the image, there is no attribution.
     """
+    from scipy.special import softmax
+
     del model
     results = []
     for record in records:
@@ -143,7 +144,7 @@ def explain_segmenter_chunk(
             images: Image, place: int = place, region: NDArray[np.bool_] = region
         ) -> NDArray[np.float64]:
             logits = segmenter.logits_fitted(images).astype(np.float64)
-            return np.asarray(softmax(logits)[:, place, region].mean(1))
+            return np.asarray(softmax(logits, axis=1)[:, place, region].mean(1))
 
         eye = eye_of(truth, segmenter.classes)
         explained = (

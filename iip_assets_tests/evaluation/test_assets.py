@@ -5,6 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 from safetensors.torch import load
+from scipy.special import softmax
 
 from iip_assets.dataset.schema import label_rows_schema
 from iip_assets.engine.values import Files, Skipped
@@ -13,7 +14,6 @@ from iip_assets.images.store import ImageStore
 from iip_assets.inference.segment_rows import segment_chunk
 from iip_assets.inference.segmentation import Segmenter
 from iip_assets.labels import assets as label_assets
-from iip_assets.metrics.calibration import softmax
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import judge_filter, judge_segmenter, score
 from iip_assets.models import assets
@@ -307,7 +307,7 @@ def judged_by_torch(examples, files):
     logits = head_logits(head.eval(), vectors).astype(np.float64)
     actual = np.array([FILTER_CLASSES.index(label) for label in held_out["label"]])
     ids, groups = held_out["image_id"].to_list(), held_out["group_id"].to_list()
-    return judge_filter(ids, groups, actual, softmax(logits / temperature), FILTER_CLASSES)
+    return judge_filter(ids, groups, actual, softmax(logits / temperature, axis=1), FILTER_CLASSES)
 
 
 def judged_by_segmenting(examples, store, files):
