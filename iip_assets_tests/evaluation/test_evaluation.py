@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import polars as pl
 import pytest
@@ -190,3 +192,28 @@ def test_plots_are_drawn_whatever_there_is(table):
         slices_figure(tables["metrics"]),
     ):
         assert figure_png(figure).startswith(b"\x89PNG")
+
+
+def test_the_numbers_of_each_slice_are_those_of_fairlearn():
+    """Its MetricFrame splits by group as well; no image of a class leaves its recall unknown."""
+    from fairlearn.metrics import MetricFrame
+    from sklearn.metrics import accuracy_score, recall_score
+
+    table = predicted(right=0.7)
+    metrics = evaluated(table)["metrics"].filter(pl.col("axis") == "device")
+    test = table.filter(pl.col("split") == "test")
+    scores = {"accuracy": accuracy_score}
+    for name in FILTER_CLASSES:
+        scores[f"recall_{name}"] = partial(
+            recall_score, labels=[name], average="macro", zero_division=np.nan
+        )
+    frame = MetricFrame(
+        metrics=scores,
+        y_true=test["label"].to_numpy(),
+        y_pred=test["predicted"].to_numpy(),
+        sensitive_features=parts(test)[1]["slice"].to_numpy(),
+    )
+    for device, wanted in frame.by_group.to_dict("index").items():
+        for metric, value in wanted.items():
+            found = one(metrics, model="filter", slice=device, metric=metric)["value"]
+            assert found == (None if np.isnan(value) else pytest.approx(value, abs=1e-12))
