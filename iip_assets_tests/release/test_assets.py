@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import polars as pl
 import pytest
 
 from iip_assets.dataset.store import ImageStore
-from iip_assets.engine.values import Skipped
-from iip_assets.release.assets import describe_pipeline_report, pipeline_report
-from iip_assets_tests.release.samples import picture_bytes, sample_inputs
+from iip_assets.engine.values import Markdown, Skipped
+from iip_assets.release.assets import (
+    describe_model_versions,
+    describe_pipeline_report,
+    model_versions,
+    no_worse_than_before,
+    pipeline_report,
+)
+from iip_assets_tests.release.samples import picture_bytes, sample_inputs, version_tables
 
 MAY_BE_SKIPPED = pipeline_report.compute.accepts_skipped
 
@@ -61,3 +68,20 @@ def test_what_was_skipped_stands_in_the_metadata(monkeypatch):
     assert list(describe_pipeline_report(report)["skipped"].records) == [
         {"asset": "predictions", "reason": "no labels"}
     ]
+
+
+def test_the_versions_are_described_and_a_worse_present_model_is_a_warning():
+    tables = version_tables()
+    left_out = [{"model": "filter", "version": "1", "why": "it tells others apart"}]
+    told = describe_model_versions(tables, {"left_out": left_out})
+    assert (told["rows"], told["left_out"].records) == (tables["history"].height, left_out)
+    assert isinstance(told["history_plot"], Markdown)
+    assert [(one.name, one.blocking) for one in model_versions.checks] == [
+        ("no_worse_than_before", False)
+    ]
+    for since_high, passed in ((-0.1, False), (None, True)):
+        history = tables["history"].with_columns(since_high=pl.lit(since_high, dtype=pl.Float64))
+        check = no_worse_than_before(
+            {**tables, "history": history.with_columns(since=-0.2, since_low=-0.3)}
+        )
+        assert (check.passed, check.severity) == (passed, "warning")
