@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pictures import rendered
+from images import rendered
 from turns import CACHE, options_of, run_process, show
 
 BACKBONE = CACHE / "backbone"
@@ -31,7 +31,7 @@ class FolderStore:
     """The bytes of a folder's files by md5."""
 
     def __init__(self, folder: Path) -> None:
-        from iip_assets.dataset.store import content_md5
+        from iip_assets.images.store import content_md5
 
         self.paths = {content_md5(path.read_bytes()): path for path in folder.rglob("*.jpg")}
 
@@ -75,7 +75,7 @@ def fill(what: str, folder: Path, state: Path) -> None:
 
 
 def embed_all(folder: Path, out: Path) -> None:
-    """The DVC stage: embeds every picture of a folder."""
+    """The DVC stage: embeds every image of a folder."""
     import numpy as np
 
     store = FolderStore(folder)
@@ -97,14 +97,14 @@ def embedding_work(store: FolderStore) -> tuple[Any, dict[str, Any], dict[str, A
 
 
 def flat_copy(images: int, folder: Path) -> None:
-    """That many rendered pictures in one folder."""
+    """That many rendered images in one folder."""
     folder.mkdir(parents=True)
     for number, path in enumerate(sorted(rendered(160, 120, images).rglob("*.jpg"))):
         shutil.copy(path, folder / f"{number:06}.jpg")
 
 
 def change_one_in_a_hundred(folder: Path) -> int:
-    """Writes a comment into every hundredth JPEG: other bytes, the same picture."""
+    """Writes a comment into every hundredth JPEG: other bytes, the same image."""
     paths = sorted(folder.iterdir())[::100]
     for path in paths:
         data = path.read_bytes()

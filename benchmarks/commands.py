@@ -19,7 +19,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-IIP = "from iip_assets.cli import main; main()"
+IIP = "from iip_assets.cli.main import main; main()"
 
 
 @dataclass(frozen=True)

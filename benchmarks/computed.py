@@ -10,13 +10,12 @@ from functools import partial
 from pathlib import Path
 
 import polars as pl
+from images import rendered
 from noop import DVC, IIP
-from pictures import rendered
 from turns import CACHE, in_turn, run_process
 
 import iip_assets
-from iip_assets.dataset.store import ImageStore
-from iip_assets.metrics.intervals import Intervals
+from iip_assets.images.store import ImageStore
 from iip_assets.settings import Settings, read_settings
 
 NEEDED = ("filter_examples", "segmenter_examples", "embedding_backbone")
@@ -54,11 +53,6 @@ class Ready:
     @property
     def megapixels(self) -> float:
         return self.settings.dataset.max_megapixels
-
-    @property
-    def intervals(self) -> Intervals:
-        judged = self.settings.evaluation
-        return Intervals(judged.resamples, judged.confidence, judged.seed)
 
 
 def make_workspace(images: int) -> Path:

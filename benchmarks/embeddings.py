@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from images import SIZES, rendered, stored
 from numpy.typing import NDArray
-from pictures import SIZES, rendered, stored
 from turns import in_turn, options_of, show
 
 from iip_assets.embeddings.backbone import build_backbone, restore_backbone

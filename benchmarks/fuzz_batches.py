@@ -2,7 +2,7 @@
 
     python benchmarks/fuzz_batches.py [--batches N] [--through-dvc N] [--seed N] [--json FILE]
 
-Draws batches with a known truth (columns, encodings, paths, types, picture bytes, masks, links) and
+Draws batches with a known truth (columns, encodings, paths, types, image bytes, masks, links) and
 puts faults into some. All go through the check of a batch; some more through a whole `iip ingest`
 in a workspace under git and DVC. Counts verdicts and faults, and every case in which the verdict,
 the reason or the data afterwards is not what it must be. Then it measures the check of a sound
@@ -27,13 +27,13 @@ from pathlib import Path
 import hypothesis
 from hypothesis import HealthCheck, Phase, given
 
-from iip_assets.dataset.decode import decode_image, decode_mask
-from iip_assets.ingest.batch_check import PictureRules, check_batch
+from iip_assets.cli.init import init_workspace
+from iip_assets.images.decode import decode_image, decode_mask
+from iip_assets.ingest.batch_check import ImageRules, check_batch
 from iip_assets.ingest.batch_files import list_batch
 from iip_assets.ingest.ingested import Ingested
 from iip_assets.ingest.present_data import present_data
 from iip_assets.synthetic.write import write_dataset
-from iip_assets.workspace.init import init_workspace
 from iip_assets_tests.ingest.fuzz_oracle import (
     OLD_FILES,
     complaints,
@@ -126,8 +126,8 @@ def through_dvc(batches: int, seed: int) -> Tally:
 
 
 def make_workspace(root: Path) -> None:
-    """A workspace whose data holds the pictures that rows of the batches name by id."""
-    init_workspace(root, say=lambda _: None)
+    """A workspace whose data holds the images that rows of the batches name by id."""
+    init_workspace(root, log=lambda _: None)
     for path, data in OLD_FILES.items():
         (root / "data" / path).parent.mkdir(parents=True, exist_ok=True)
         (root / "data" / path).write_bytes(data)
@@ -152,12 +152,12 @@ def speeds(images: int, width: int, height: int) -> dict[str, float]:
         )
         (folder,) = (entry for entry in out.iterdir() if entry.is_dir())
         listing = list_batch(folder, "b")
-        rules = PictureRules(MEGAPIXELS, ("background", "sclera", "iris", "pupil"))
+        rules = ImageRules(MEGAPIXELS, ("background", "sclera", "iris", "pupil"))
         present = present_data({}, read=lambda _: b"")
 
         def check() -> None:
             found = check_batch(
-                folder, "b", listing.files, present=present, rules=rules, threads=THREADS, say=print
+                folder, "b", listing.files, present=present, rules=rules, threads=THREADS, log=print
             )
             if found.problems or len(found.images) != images:
                 raise SystemExit(f"the check is wrong: {found.problems[:3]}")

@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pictures import SIZES, rendered, stored
+from images import SIZES, rendered, stored
 from turns import PEERS, in_turn, options_of, peer_python, run_process, show
 
-from iip_assets.dataset.decode import decode_image, decode_mask
-from iip_assets.dataset.store import ImageStore
+from iip_assets.images.decode import decode_image, decode_mask
+from iip_assets.images.store import ImageStore
 from iip_assets.statistics.measure import measure_images
 
 CLASSES = ("background", "sclera", "iris", "pupil")

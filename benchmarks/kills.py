@@ -61,11 +61,11 @@ class Moments:
 
 
 def kill_refreshes(folder: Path, count: int, seed: int) -> list[Kill]:
-    """Kills refreshes of everything, and refreshes after some pictures and a label changed."""
+    """Kills refreshes of everything, and refreshes after some images and a label changed."""
     first = make_workspace(folder / "first")
     whole = killed_refresh.refresh_undisturbed(first.root, folder / "whole", ("refresh",))
     changed = copy_workspace(folder / "whole", folder / "changed")
-    killed_refresh.change_data(changed, pictures=4)
+    killed_refresh.change_data(changed, images=4)
     part = killed_refresh.refresh_undisturbed(changed.root, folder / "part", ("refresh",))
     kills = []
     for undisturbed, share in ((whole, count // 3), (part, count - count // 3)):

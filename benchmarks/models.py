@@ -1,18 +1,18 @@
-"""The two models: a picture's cost in each, retraining after new labels, training beside its floor.
+"""The two models: an image's cost in each, retraining after new labels, training beside its floor.
 
     python benchmarks/models.py [--workspace DIR] [--images N] [--runs N] [--threads N]
         [--epochs N] [--processor] [--json FILE]
 
 Without a workspace that was computed, rendered eyes of 320×240 make one. Three questions:
 
-- what the filter costs beside the segmenter, from a picture's array to its verdict or mask, one at
+- what the filter costs beside the segmenter, from an image's array to its verdict or mask, one at
   a time and sixteen at once, each beside the bare forward pass of its network and beside decoding;
-- what a retrained filter costs after 1% of the labels, or of the pictures, are new, beside
+- what a retrained filter costs after 1% of the labels, or of the images, are new, beside
   embedding all of them first, and beside training the whole network for `--epochs`;
-- how many pictures a second the segmenter learns from, beside the bare passes of its network on
+- how many images a second the segmenter learns from, beside the bare passes of its network on
   tensors that are there.
 
-No speed depends on what the weights are: the models timed are built anew by the settings. With
+No speed depends on what the weights are: the models timed are built again by the settings. With
 `--processor` the seconds are those that processors worked, of all threads together: on a machine
 that has other work to do, only these can be compared.
 """
@@ -35,24 +35,24 @@ from computed import Clock, Ready, Works, make_workspace, timed
 from numpy.typing import NDArray
 from turns import show
 
-from iip_assets.dataset.decode import NOT_LABELLED, decode_image
 from iip_assets.embeddings.embed import embed_chunk
 from iip_assets.embeddings.embedder import open_embedder
 from iip_assets.embeddings.onnx_export import export_onnx
 from iip_assets.embeddings.onnx_session import open_session, run
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.images.decode import NOT_LABELLED, decode_image
+from iip_assets.images.image_reader import image_reader
+from iip_assets.inference.filter_pixels import FilterFromPixels
+from iip_assets.inference.preprocess import Frame
+from iip_assets.inference.segmentation import Segmenter, eye_classes, prior_png
+from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.examples import weights_of
 from iip_assets.models.filter import build_filter, network_schedule
 from iip_assets.models.filter import recipe_of as filter_recipe
 from iip_assets.models.filter_head import FilterHead
 from iip_assets.models.filter_network import build_classifier, network_onnx
 from iip_assets.models.filter_onnx import filter_onnx, head_onnx
-from iip_assets.models.filter_pixels import FilterFromPixels
 from iip_assets.models.losses import segmentation_loss
-from iip_assets.models.masked_pictures import MaskedPictures
-from iip_assets.models.pictures import picture_reader
-from iip_assets.models.preprocess import Frame
-from iip_assets.models.segmentation import Segmenter, eye_classes, prior_png
+from iip_assets.models.masked_images import MaskedImages
 from iip_assets.models.segmentation_model import Pairs
 from iip_assets.models.segmentation_model import recipe_of as segmenter_recipe
 from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter
@@ -110,7 +110,7 @@ def segmenter_files(ready: Ready) -> dict[str, bytes]:
         "mean": list(frame.mean),
         "std": list(frame.std),
         # Of noise it always sees some eye, so the second look is always taken.
-        "looks_twice": recipe.looks_twice and bool(eye_classes(classes)),
+        "two_pass": recipe.two_pass and bool(eye_classes(classes)),
     }
     blank = np.zeros((frame.height, frame.width), np.uint8)
     return {
@@ -144,7 +144,7 @@ def in_batches(call: Callable[[Images], object], images: Images, size: int) -> N
 
 
 def costs(ready: Ready, *, images: int, threads: int, clock: Clock) -> Rows:
-    """What a picture costs in each model, beside the network alone, and beside decoding."""
+    """What an image costs in each model, beside the network alone, and beside decoding."""
     ids = ready.labelled["image_id"].head(images).to_list()
     files = [ready.store.read(image_id) for image_id in ids]
     decode = partial(decode_image, max_megapixels=ready.megapixels)
@@ -175,7 +175,7 @@ def costs(ready: Ready, *, images: int, threads: int, clock: Clock) -> Rows:
         {
             "what": "decoding the files",
             "ms": 1000 * seconds["decoding"],
-            "pictures/s": 1 / seconds["decoding"],
+            "images/s": 1 / seconds["decoding"],
         }
     ]
     for name, words in sizes.items():
@@ -186,7 +186,7 @@ def costs(ready: Ready, *, images: int, threads: int, clock: Clock) -> Rows:
                     "what": words,
                     "at once": size,
                     "ms": 1000 * took,
-                    "pictures/s": 1 / took,
+                    "images/s": 1 / took,
                     "bare ms": 1000 * bare,
                     "of bare speed": bare / took,
                     "times cheaper than the segmenter": seconds[f"segmenter|{size}"] / took,
@@ -197,28 +197,26 @@ def costs(ready: Ready, *, images: int, threads: int, clock: Clock) -> Rows:
 
 def retraining(ready: Ready, *, epochs: int, threads: int, clock: Clock) -> Rows:
     """A retrained filter, from what little is new and from everything."""
-    pictures = ready.labelled
-    new = max(1, pictures.height // 100)
-    flipped = pictures.with_row_index().with_columns(
+    images = ready.labelled
+    new = max(1, images.height // 100)
+    flipped = images.with_row_index().with_columns(
         label=pl.when(pl.col("index") < new).then(pl.col("label").reverse()).otherwise("label")
     )
     around = Around(Machine("cpu", threads))
     settings = ready.settings.filter
-    head = filter_recipe(
-        settings.model_copy(update={"train": "head"}), ready.settings.training, ready.intervals
-    )
+    head = filter_recipe(settings.model_copy(update={"train": "head"}), ready.settings.training)
     network = replace(
         head, train="network", schedule=replace(network_schedule(settings), epochs=epochs)
     )
     embedder = open_embedder(
         ready.backbone, device="cpu", batch_size=ready.settings.embeddings.batch_size
     )
-    load = picture_reader(ready.root, pictures["image_id"], ready.megapixels)
+    load = image_reader(ready.root, images["image_id"], ready.megapixels)
 
     def train(recipe: Any) -> None:
         build_filter(
             flipped.drop("index"),
-            weights_of(pictures),
+            weights_of(images),
             ready.backbone,
             recipe,
             load=load,
@@ -227,7 +225,7 @@ def retraining(ready: Ready, *, epochs: int, threads: int, clock: Clock) -> Rows
 
     def embed_and_train(count: int) -> None:
         embed_chunk(
-            pictures.select("image_id").head(count).to_dicts(),
+            images.select("image_id").head(count).to_dicts(),
             backbone="",
             backend="",
             max_megapixels=ready.megapixels,
@@ -237,11 +235,11 @@ def retraining(ready: Ready, *, epochs: int, threads: int, clock: Clock) -> Rows
         )
         train(head)
 
-    total = pictures.height
+    total = images.height
     works: Works = {
         f"head, {new} labels of {total} new": partial(train, head),
-        f"head, {new} pictures of {total} new": partial(embed_and_train, new),
-        f"head, all {total} pictures embedded": partial(embed_and_train, total),
+        f"head, {new} images of {total} new": partial(embed_and_train, new),
+        f"head, all {total} images embedded": partial(embed_and_train, total),
         f"network, {epochs} epochs on all": partial(train, network),
     }
     seconds = clock(works)
@@ -257,19 +255,18 @@ def training(ready: Ready, *, images: int, threads: int, clock: Clock) -> Rows:
     recipe = segmenter_recipe(
         ready.settings.segmenter,
         ready.settings.training,
-        ready.intervals,
         classes=ready.settings.dataset.mask_classes,
         max_megapixels=ready.megapixels,
     )
     schedule = replace(recipe.schedule, epochs=1)
     rows = ready.masked.filter(pl.col("split") == "train").head(images).to_dicts()
-    examples = MaskedPictures(
+    examples = MaskedImages(
         Pairs(ready.store, rows, len(recipe.classes), recipe.max_megapixels),
         frame=Frame(recipe.width, recipe.height),
         weights=[1.0] * len(rows),
         seed=schedule.seed,
         threads=threads,
-        eye=eye_classes(recipe.classes) if recipe.looks_twice else (),
+        eye=eye_classes(recipe.classes) if recipe.two_pass else (),
     )
     batches = list(EpochOrder(len(rows), batch_size=schedule.batch_size, seed=schedule.seed))
     tensors = [
@@ -285,8 +282,8 @@ def training(ready: Ready, *, images: int, threads: int, clock: Clock) -> Rows:
 
     def bare(*, whole_step: bool) -> None:
         with seeded(0, threads=threads):
-            for pictures, masks, weights in tensors:
-                logits = network(pictures.contiguous(memory_format=torch.channels_last))
+            for inputs, masks, weights in tensors:
+                logits = network(inputs.contiguous(memory_format=torch.channels_last))
                 if whole_step:
                     loss = segmentation_loss(logits, masks, weights, ignored=NOT_LABELLED)
                 else:
@@ -305,14 +302,14 @@ def training(ready: Ready, *, images: int, threads: int, clock: Clock) -> Rows:
         "bare forward and backward": partial(bare, whole_step=False),
         "with loss and optimizer": partial(bare, whole_step=True),
         "our training": learn,
-        "its pictures alone, changed and standardised": examples_alone,
+        "its inputs alone, changed and standardised": examples_alone,
     }
     seconds = clock(works)
     floor = seconds["bare forward and backward"]
     return [
         {
             "what": f"segmenter {recipe.width}×{recipe.height}: {name}",
-            "pictures/s": sum(map(len, batches)) / took,
+            "images/s": sum(map(len, batches)) / took,
             "of bare speed": floor / took,
         }
         for name, took in seconds.items()

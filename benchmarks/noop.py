@@ -18,10 +18,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from pictures import rendered
+from images import rendered
 from turns import CACHE, PEERS, in_turn, options_of, run_process, show
 
-IIP = [sys.executable, "-c", "from iip_assets.cli import main; main()"]
+IIP = [sys.executable, "-c", "from iip_assets.cli.main import main; main()"]
 DVC = [sys.executable, "-m", "dvc"]
 # Of timm, for its own tests: a third of a million weights.
 SMALL_MODEL = "test_efficientnet"

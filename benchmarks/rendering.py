@@ -13,7 +13,7 @@ from pathlib import Path
 
 from iip_assets.synthetic.effects import SAMPLE
 from iip_assets.synthetic.plan import Dataset
-from iip_assets.synthetic.write import make_picture, write_dataset
+from iip_assets.synthetic.write import make_image, write_dataset
 
 
 def made_per_second(images: int) -> float:
@@ -21,7 +21,7 @@ def made_per_second(images: int) -> float:
     dataset = Dataset(images=images, seed=1, batches=4, effects=SAMPLE)
     started = time.perf_counter()
     for index in range(images):
-        make_picture(dataset, index, width=160, height=120)
+        make_image(dataset, index, width=160, height=120)
     return images / (time.perf_counter() - started)
 
 

@@ -1,6 +1,6 @@
 """Images computed per image changed, for what people do to their data.
 
-The ratio is 1.00 where pictures changed and 0 where they only moved, came twice or came back.
+The ratio is 1.00 where images changed and 0 where they only moved, came twice or came back.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["load"]
 
-# Pictures of eyes are biometric data: no library phones home, and nothing needs the network after
+# Images of eyes are biometric data: no library phones home, and nothing needs the network after
 # the install. Whoever wants otherwise sets the variable.
 for _variable in (
     "DAGSTER_DISABLE_TELEMETRY",

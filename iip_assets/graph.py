@@ -13,13 +13,16 @@ from iip_assets.dataset import assets as dataset
 from iip_assets.drift import assets as drift
 from iip_assets.edge_cases import assets as edge_cases
 from iip_assets.embeddings import assets as embeddings
-from iip_assets.engine.asset import Asset, Graph
+from iip_assets.engine.asset import Asset
 from iip_assets.engine.code_key import CodeKeys
+from iip_assets.engine.graph import Graph
 from iip_assets.engine.project import Project
 from iip_assets.engine.workspace import Workspace
 from iip_assets.evaluation import assets as evaluation
+from iip_assets.labels import assets as labels
 from iip_assets.models import assets as models
-from iip_assets.release import assets as release
+from iip_assets.registry import assets as registry
+from iip_assets.report import assets as report
 from iip_assets.robustness import assets as robustness
 from iip_assets.settings import read_settings, settings_at
 from iip_assets.statistics import assets as statistics
@@ -42,24 +45,34 @@ ASSETS: tuple[Asset[..., Any], ...] = (
     training_set.rebalanced_training_set,
     models.filter_examples,
     models.segmenter_examples,
-    evaluation.held_out_pictures,
+    evaluation.held_out_images,
     models.iris_filter_model,
     evaluation.filter_verdicts,
     models.segmentation_model,
     evaluation.predictions,
-    evaluation.labeler_agreement,
+    evaluation.validation_card,
+    labels.labeler_agreement,
     evaluation.model_evaluation,
+    audit.batch_trials,
     audit.batch_verdict,
     audit.model_explanations,
     robustness.robustness_benchmark,
     drift.drift_report,
-    release.model_versions,
-    release.pipeline_report,
+    registry.model_versions,
+    report.pipeline_report,
 )
-SOURCES = (dataset.dvc_data, release.model_registry)
+SOURCES = (dataset.dvc_data, registry.model_registry)
 
-# They carry values and move them about; what is computed from the values is the rooms' code.
-FRAMEWORK = ("iip_assets.engine", "iip_assets.settings")
+# Code keys do not follow these. They carry values and move them about, bytes that are checked
+# against their md5 among them, or watch a training without a bearing on it.
+FRAMEWORK = (
+    "iip_assets.engine",
+    "iip_assets.settings",
+    "iip_assets.images.store",
+    "iip_assets.training.preflight",
+    "iip_assets.training.tracking",
+    "iip_assets.models.tracking",
+)
 
 
 def build_project(root: Path | None = None) -> Project:

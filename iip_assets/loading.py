@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from iip_assets.engine.event_cache import read_cached_ledger
+from iip_assets.engine.event_cache import present_ledger
 from iip_assets.engine.history import records_at
-from iip_assets.engine.instance import open_instance
-from iip_assets.engine.project import Ledger, Project
+from iip_assets.engine.project import Project
 from iip_assets.engine.revisions import find_revision, point_at
 from iip_assets.graph import build_project
 
@@ -45,24 +44,11 @@ def _load_at(project: Project, name: str, at: str) -> Any:
         return project.graph.sources[name].load(project.workspace.root, point.sources[name])
     record = records_at(project, point, [name]).get(name)
     if record is None or not project.workspace.artifacts.has(record.artifact):
+        from iip_assets.provenance.sides import how_to_compute
+
         raise LookupError(
             f"{name} was never computed with the data and settings of {at} "
             f"({revision.commit[:12]}), or its artifact is gone. "
             f"To compute it: {how_to_compute(at)}"
         )
     return project.workspace.artifacts.get(record.artifact)
-
-
-def how_to_compute(at: str) -> str:
-    """The commands that compute the values of a revision."""
-    return f"`git checkout {at} && dvc checkout && iip refresh`, then go back the same way"
-
-
-def present_ledger(project: Project) -> Ledger:
-    """Who materialized what: the copy beside the event log where it holds, else Dagster's own."""
-    cached = read_cached_ledger(project.workspace.state, project.graph)
-    if cached is not None:
-        return cached
-    from iip_assets.engine.dagster_ledger import DagsterLedger
-
-    return DagsterLedger(open_instance(project.workspace))

@@ -30,7 +30,7 @@ class Section(BaseModel):
 
 
 class DatasetSettings(Section):
-    """What a picture and a mask may be."""
+    """What an image and a mask may be."""
 
     mask_classes: tuple[str, ...] = ("background", "sclera", "iris", "pupil")
     max_megapixels: float = Field(default=50.0, gt=0)
@@ -97,7 +97,7 @@ class StatisticsSettings(Section):
 
     dark_below: float = 70.0
     bright_above: float = 185.0
-    # 0.6: one corner of the picture has four times the light of the opposite one.
+    # 0.6: one corner of the image has four times the light of the opposite one.
     uneven_above: float = 0.6
     # Shares of the border region that are edges.
     plain_background_below: float = 0.08
@@ -182,7 +182,7 @@ class FilterSettings(Section):
 
 
 class ThresholdSettings(Section):
-    """From what score on a picture goes to the segmenter."""
+    """From what score on an image goes to the segmenter."""
 
     usable: tuple[Literal["full", "partial", "none"], ...] = Field(
         default=("full",), min_length=1, max_length=2
@@ -198,7 +198,7 @@ class SegmenterSettings(Section):
     decoder_channels: tuple[int, ...] = Field(default=(64, 48, 32, 24), min_length=4, max_length=5)
     width: int = Field(default=192, ge=32, multiple_of=32)
     height: int = Field(default=128, ge=32, multiple_of=32)
-    looks_twice: bool = True
+    two_pass: bool = True
     epochs: int = Field(default=22, ge=1)
     patience: int = Field(default=8, ge=1)
     learning_rate: float = Field(default=0.003, gt=0)
@@ -249,7 +249,7 @@ class ExplanationSettings(Section):
 
 
 class RobustnessSettings(Section):
-    """Which corruptions, and on how many held-out pictures."""
+    """Which corruptions, and on how many held-out images."""
 
     corruptions: tuple[str, ...] = ("blur", "rotation", "colour_filter", "noise", "jpeg")
     max_images: int = Field(default=60, ge=1)

@@ -104,7 +104,7 @@ def test_modules_are_imported_not_packages() -> None:
 
 
 def test_the_settings_file_that_ships_explains_every_setting() -> None:
-    template = PACKAGE / "workspace" / "templates" / "iip.toml"
+    template = PACKAGE / "cli" / "templates" / "iip.toml"
     written = tomllib.loads(template.read_text())
     settings = Settings.model_validate(written)
     assert settings == Settings()
@@ -117,7 +117,7 @@ def test_our_own_settings_file_has_the_same_settings_in_the_same_order() -> None
     root = PACKAGE.parent / "iip.toml"
     ours, template = (
         tomllib.loads(file.read_text())
-        for file in (root, PACKAGE / "workspace" / "templates" / "iip.toml")
+        for file in (root, PACKAGE / "cli" / "templates" / "iip.toml")
     )
     assert list(ours) == list(template)
     for section in template:

@@ -4,143 +4,166 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from iip_assets.engine.asset import AssetContext, asset
-from iip_assets.engine.values import CheckSpec, Files, Result, Rows, Setting, Skipped
+from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
+from iip_assets.engine.values import CheckResult, Files, MetadataValue, Rows, Setting, Skipped
 from iip_assets.settings import (
+    AgeBands,
     BatchVerdictSettings,
-    ComputeSettings,
-    EvaluationSettings,
+    Compute,
+    Evaluation,
     ExplanationSettings,
     FilterSettings,
+    MaskClasses,
+    MaxMegapixels,
+    SliceAxes,
+    Threads,
     TrainingSettings,
 )
 
 if TYPE_CHECKING:
     import polars as pl
 
-# Pictures that a killed run may have to explain again.
+# Images that a killed run may have to explain again.
 _CHUNK = 4
 
 
 @asset(room="audit", kinds={"pytorch", "polars"})
+def batch_trials(
+    raw_dataset: dict[str, pl.DataFrame],
+    filter_examples: pl.DataFrame,
+    *,
+    tried: Annotated[BatchVerdictSettings, Setting("batch_verdict")],
+    recipe: Annotated[FilterSettings, Setting("filter")],
+    compute: Compute,
+    context: AssetContext,
+) -> dict[str, pl.DataFrame] | Skipped:
+    """What the filter's head says when it is trained with and without each of the newest batches.
+
+    It is trained on the cached embeddings, from several seeds, and asked about the validation
+    images.
+    """
+    from iip_assets.audit.batch_trials import newest_batches, reason_for_no_trials, try_batches
+    from iip_assets.models.examples import weights_of
+    from iip_assets.models.filter import head_schedule
+    from iip_assets.training.around import machine_of
+
+    images = filter_examples.join(
+        raw_dataset["images"].select("image_id", "batch"), on="image_id", maintain_order="left"
+    )
+    reason = reason_for_no_trials(images)
+    if reason is not None:
+        return Skipped(reason)
+    return try_batches(
+        images,
+        weights_of(filter_examples),
+        newest_batches(images, tried.batches),
+        head_schedule(recipe),
+        seeds=tried.seeds,
+        # A head is done in seconds, in one process.
+        machine=machine_of(compute, TrainingSettings()),
+        progress=context.progress,
+    )
+
+
+@describe(batch_trials)
+def describe_batch_trials(batch_trials: dict[str, pl.DataFrame]) -> dict[str, MetadataValue]:
+    """Which batches were left out, and how often the head was trained."""
+    probabilities = batch_trials["probabilities"]
+    return {
+        "rows": probabilities.height,
+        "batches": Rows(batch_trials["batches"].to_dicts()),
+        "trainings": probabilities.select("batch", "seed").n_unique(),
+    }
+
+
+@asset(room="audit", kinds={"polars"})
 def batch_verdict(
+    batch_trials: dict[str, pl.DataFrame],
     raw_dataset: dict[str, pl.DataFrame],
     filter_examples: pl.DataFrame,
     lighting_stats: pl.DataFrame,
     background_stats: pl.DataFrame,
     *,
-    judged: Annotated[BatchVerdictSettings, Setting("batch_verdict")],
-    recipe: Annotated[FilterSettings, Setting("filter")],
-    judgement: Annotated[EvaluationSettings, Setting("evaluation")],
-    age_bands: Annotated[tuple[int, ...], Setting("slices.age_bands")],
-    axes: Annotated[tuple[str, ...], Setting("slices.axes")],
-    compute: Annotated[ComputeSettings, Setting("compute")],
-    work: AssetContext,
-) -> Result[pl.DataFrame] | Result[Skipped]:
+    judgement: Evaluation,
+    age_bands: AgeBands,
+    axes: SliceAxes,
+) -> pl.DataFrame:
     """Did each of the newest batches help or hurt the filter, and on which slice.
 
-    The filter's head is trained with and without the batch on the cached embeddings, and both are
-    judged on the validation pictures.
+    The filter's head was trained with and without the batch on the cached embeddings, and both are
+    judged on the validation images.
     """
-    from iip_assets.audit.batch_verdict import (
-        Recipe,
-        judge_batches,
-        newest_batches,
-        why_no_verdict,
+    from iip_assets.audit.batch_verdict import judge_batches
+    from iip_assets.dataset.slices import slice_table
+    from iip_assets.metrics.intervals import Intervals
+
+    slices = slice_table(
+        raw_dataset["images"],
+        age_bands=age_bands,
+        axes=axes,
+        extra=[lighting_stats, background_stats],
     )
+    return judge_batches(
+        batch_trials,
+        filter_examples,
+        slices,
+        Intervals(judgement.resamples, judgement.confidence, judgement.seed),
+        min_images=judgement.min_slice_images,
+    )
+
+
+@describe(batch_verdict)
+def describe_batch_verdict(batch_verdict: pl.DataFrame) -> dict[str, MetadataValue]:
+    """A line a batch, the newest first, and the change that each made."""
     from iip_assets.audit.figures import batches_figure
     from iip_assets.audit.summaries import verdict_rows
-    from iip_assets.dataset.slices import slice_table
     from iip_assets.engine.figures import figure_markdown
-    from iip_assets.models.examples import weights_of
-    from iip_assets.models.filter import head_schedule
-    from iip_assets.training.around import machine_of
 
-    images = raw_dataset["images"]
-    pictures = filter_examples.join(
-        images.select("image_id", "batch"), on="image_id", maintain_order="left"
-    )
-    reason = why_no_verdict(pictures)
-    if reason is not None:
-        return Result(Skipped(reason))
-    verdicts = judge_batches(
-        pictures,
-        weights_of(filter_examples),
-        slice_table(
-            images, age_bands=age_bands, axes=axes, extra=[lighting_stats, background_stats]
+    return {
+        "rows": batch_verdict.height,
+        "batches": Rows(verdict_rows(batch_verdict)),
+        "plot": figure_markdown(
+            batches_figure(batch_verdict), "change of the filter's F1 by batch, with intervals"
         ),
-        newest_batches(pictures, judged.batches),
-        Recipe(
-            schedule=head_schedule(recipe),
-            seeds=judged.seeds,
-            resamples=judgement.resamples,
-            confidence=judgement.confidence,
-            interval_seed=judgement.seed,
-            min_images=judgement.min_slice_images,
-        ),
-        # A head is done in seconds, in one process.
-        machine=machine_of(compute, TrainingSettings()),
-        progress=work.progress,
-    )
-    return Result(
-        verdicts,
-        metadata={
-            "rows": verdicts.height,
-            "batches": Rows(verdict_rows(verdicts)),
-            "plot": figure_markdown(
-                batches_figure(verdicts), "change of the filter's F1 by batch, with intervals"
-            ),
-        },
-    )
+    }
 
 
-@asset(
-    room="audit",
-    kinds={"captum", "onnx"},
-    checks=[
-        CheckSpec(
-            "explanations_are_faithful",
-            "Hiding what counted the most lowers a model's score sooner than hiding any part.",
-        ),
-    ],
-)
+@asset(room="audit", kinds={"captum", "onnx"})
 def model_explanations(
     predictions: pl.DataFrame,
-    held_out_pictures: pl.DataFrame,
+    held_out_images: pl.DataFrame,
     data_splits: pl.DataFrame,
     iris_filter_model: Files | Skipped,
     segmentation_model: Files | Skipped,
     *,
     options: Annotated[ExplanationSettings, Setting("explanation")],
-    judgement: Annotated[EvaluationSettings, Setting("evaluation")],
-    classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
-    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
-    threads: Annotated[int, Setting("compute.threads")],
-    work: AssetContext,
-) -> Result[dict[str, pl.DataFrame]] | Result[Skipped]:
-    """Where both models looked: on the pictures that they got most wrong, and on a sample.
+    judgement: Evaluation,
+    classes: MaskClasses,
+    max_megapixels: MaxMegapixels,
+    threads: Threads,
+    context: AssetContext,
+) -> dict[str, pl.DataFrame] | Skipped:
+    """Where both models looked: on the images that they got most wrong, and on a sample.
 
-    Parts of a picture are hidden one after another, and what the model's word loses by each is what
+    Parts of an image are hidden one after another, and what the model's word loses by each is what
     that part counted. For the sample it is told how much of it lies on the eye, for right and for
     wrong predictions, and whether hiding what counted matters more than hiding any part.
     """
     import polars as pl
 
-    from iip_assets.audit.explained_measures import faithful_check, measure_rows, measures
-    from iip_assets.audit.explained_sheets import explained_sheets
+    from iip_assets.audit.explained_measures import measures
     from iip_assets.audit.explaining import Explainer
-    from iip_assets.dataset.store import ImageStore
     from iip_assets.embeddings.device import core_count
+    from iip_assets.images.store import ImageStore
     from iip_assets.metrics.intervals import Intervals
 
-    about = held_out_pictures.select("image_id", "mask_id").join(
+    about = held_out_images.select("image_id", "mask_id").join(
         data_splits.select("image_id", "group_id"), on="image_id"
     )
-    store = ImageStore.open(work.root)
     explainer = Explainer(
         options,
-        store,
-        work.fill,
+        ImageStore.open(context.root),
+        context.fill,
         max_megapixels=max_megapixels,
         threads=core_count(threads),
         chunk=_CHUNK,
@@ -152,15 +175,37 @@ def model_explanations(
         parts.append(explainer.of_segmenter(segmentation_model, predictions, about))
     explained = pl.concat(parts)
     if explained.is_empty():
-        return Result(Skipped("no held-out picture has a label or a mask to be wrong about"))
+        return Skipped("no held-out image has a label or a mask to be wrong about")
     intervals = Intervals(judgement.resamples, judgement.confidence, judgement.seed)
     found = measures(explained, intervals, min_images=judgement.min_slice_images)
-    return Result(
-        {"explained": explained, "measures": found},
-        metadata={
-            "rows": explained.height,
-            "measures": Rows(measure_rows(found)),
-            **explained_sheets(explained, read=store.read, max_megapixels=max_megapixels),
-        },
-        checks=[faithful_check(found)],
-    )
+    return {"explained": explained, "measures": found}
+
+
+@describe(model_explanations)
+def describe_model_explanations(
+    model_explanations: dict[str, pl.DataFrame],
+    *,
+    max_megapixels: MaxMegapixels,
+    context: AssetContext,
+) -> dict[str, MetadataValue]:
+    """What the sample says, and each model's hardest images with what counted."""
+    from iip_assets.audit.explained_measures import measure_rows
+    from iip_assets.audit.explained_sheets import explained_sheets
+    from iip_assets.images.store import ImageStore
+
+    explained = model_explanations["explained"]
+    store = ImageStore.open(context.root)
+    store.fetch(explained.drop_nulls("rank")["image_id"].to_list())
+    return {
+        "rows": explained.height,
+        "measures": Rows(measure_rows(model_explanations["measures"])),
+        **explained_sheets(explained, read=store.read, max_megapixels=max_megapixels),
+    }
+
+
+@asset_check(model_explanations)
+def explanations_are_faithful(model_explanations: dict[str, pl.DataFrame]) -> CheckResult:
+    """Hiding what counted the most lowers a model's score sooner than hiding any part."""
+    from iip_assets.audit.explained_measures import faithful_check
+
+    return faithful_check(model_explanations["measures"])

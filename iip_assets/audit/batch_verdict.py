@@ -1,32 +1,23 @@
-"""Did a batch help: the filter's head trained with it and without it, on the same embeddings.
+"""Did a batch help: what the filter's head says when it is trained with it and without it.
 
-Both are judged on the validation pictures. The test pictures stay out of it: who keeps or drops
-batches by what they do on the test pictures has no number left to believe.
-
-A batch's pictures are those whose counting label came with it; the others keep their weights. A
-difference counts only where its interval leaves out 0. The interval holds both kinds of luck: which
-subjects stand in the validation set, and which seed the training had, so both are drawn anew
+A difference counts only where its interval leaves out 0. The interval holds both kinds of luck:
+which subjects stand in the validation set, and which seed the training had, so both are drawn again
 (a bootstrap of two levels; Bouthillier et al. 2021 show how much seeds matter).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.metrics.calibration import softmax
-from iip_assets.metrics.intervals import Estimate, bootstrap_weights, estimate
+from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.intervals import Estimate, Intervals, bootstrap_weights, estimate
 from iip_assets.metrics.paired import LEAST_SUBJECTS
 from iip_assets.metrics.scores import FILTER_HEADLINE, filter_scores
-from iip_assets.metrics.words import FILTER_CLASSES
-from iip_assets.models.filter import examples_of, why_not
-from iip_assets.models.filter_head import Examples, head_logits, train_head
-from iip_assets.training.trainer import Around, Machine, Schedule
 
 Floats = NDArray[np.float64]
 Verdict = Literal["helps", "hurts", "no clear effect", "too small to judge"]
@@ -47,145 +38,67 @@ _SCHEMA = {
 }
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How heads are trained and differences judged.
-
-    Attributes:
-        schedule: How long and how fast; its seed is the first, others follow it.
-        seeds: How many of them.
-        resamples: Draws behind each interval.
-        confidence: Of the intervals.
-        interval_seed: Of the draws.
-        min_images: A slice with fewer validation pictures is not judged.
-    """
-
-    schedule: Schedule
-    seeds: int
-    resamples: int
-    confidence: float
-    interval_seed: int
-    min_images: int
-
-
-class Progress(Protocol):
-    """Passes items through and shows how far it is, as `AssetContext.progress` does."""
-
-    def __call__(self, items: Iterable[Any], *, total: int | None, label: str) -> Iterable[Any]:
-        """The same items."""
-        ...
-
-
-def why_no_verdict(pictures: pl.DataFrame) -> str | None:
-    """Why no batch can be judged by these pictures, or None.
-
-    Args:
-        pictures: `labelled_pictures` with the column `batch`.
-    """
-    reason = why_not(pictures)
-    if reason is not None:
-        return reason
-    train = pictures.filter(pl.col("split") == "train")
-    if train["batch"].n_unique() < 2:
-        return "no second batch to compare with: all labelled training pictures are of one batch"
-    if not (pictures["split"] == "validation").any():
-        return "no validation picture has a label of full, partial or none"
-    return None
-
-
-def newest_batches(pictures: pl.DataFrame, count: int) -> list[str]:
-    """The last `count` batches that have labelled training pictures, in the order of names."""
-    train = pictures.filter(pl.col("split") == "train")
-    return sorted(train["batch"].drop_nulls().unique())[-count:]
-
-
 def judge_batches(
-    pictures: pl.DataFrame,
-    weights: Mapping[str, float],
+    trials: Mapping[str, pl.DataFrame],
+    examples: pl.DataFrame,
     slices: pl.DataFrame,
-    batches: Sequence[str],
-    recipe: Recipe,
+    intervals: Intervals,
     *,
-    machine: Machine,
-    progress: Progress,
+    min_images: int,
 ) -> pl.DataFrame:
     """For each batch and slice: the filter's F1 with it and without it, and a verdict.
 
     Args:
-        pictures: `labelled_pictures` with the column `batch`.
-        weights: What a training picture counts, by image id; 1 where it is not named.
+        trials: The tables of `batch_trials.try_batches`.
+        examples: `image_id`, `split`, `group_id` and `label` of the validation images among
+            others.
         slices: `image_id`, `axis`, `slice`.
-        batches: Which batches to judge.
-        recipe: How.
-        machine: Where to train.
-        progress: Shows how far it is, in trainings.
+        intervals: How they are drawn.
+        min_images: A slice with fewer validation images is not judged.
 
     Returns:
-        For each batch the row of all validation pictures (axis `overall`) first, then one a slice.
+        For each batch the row of all validation images (axis `overall`) first, then one a slice.
         `with_batch` and `without_batch` are means over seeds; `difference` is the first minus the
         second: above 0 the batch helps.
     """
-    train = pictures.filter(pl.col("split") == "train")
-    held_out = pictures.filter(pl.col("split") == "validation")
-    dimensions = len(pictures["embedding"][0])
-    everything = examples_of(train, weights, dimensions)
-    validation = examples_of(held_out, {}, dimensions)
-    batch_of = train["batch"].fill_null("").to_numpy()
-    kept = {batch: batch_of != batch for batch in batches}
-    # Without a batch that brought no training picture nothing changes; without the largest one
-    # there may be too little left.
-    trainable = {"": np.ones(len(everything), dtype=bool)} | {
-        batch: keep
-        for batch, keep in kept.items()
-        if not keep.all() and why_not(train.filter(pl.Series(keep))) is None
-    }
-    schedules = [
-        replace(recipe.schedule, seed=recipe.schedule.seed + k) for k in range(recipe.seeds)
-    ]
-    plan = [(name, schedule) for name in trainable for schedule in schedules]
-    said: dict[str, list[Floats]] = {}
-    for name, schedule in progress(
-        plan, total=len(plan), label="training with and without each batch"
-    ):
-        head, _ = train_head(
-            _part(everything, trainable[name]),
-            validation,
-            schedule,
-            classes=len(FILTER_CLASSES),
-            around=Around(machine),
-        )
-        logits = head_logits(head, validation.embeddings).astype(np.float64)
-        said.setdefault(name, []).append(softmax(logits))
+    held_out = examples.filter(pl.col("split") == "validation")
+    said = _said_by(trials["probabilities"], held_out)
     rows: list[dict[str, Any]] = []
-    for batch in batches:
-        size = int((~kept[batch]).sum())
+    for batch, size in trials["batches"].select("batch", "training_images").iter_rows():
         rows += [
             {"batch": batch, "training_images": size, **row}
             for row in _rows(
                 held_out,
-                validation.classes,
                 slices,
-                with_batch=said[""],
+                with_batch=said[None],
                 without_batch=said.get(batch),
-                recipe=recipe,
+                intervals=intervals,
+                min_images=min_images,
             )
         ]
     return pl.DataFrame(rows, schema=_SCHEMA)
 
 
-def _part(examples: Examples, keep: NDArray[np.bool_]) -> Examples:
-    return Examples(examples.embeddings[keep], examples.classes[keep], examples.weights[keep])
+def _said_by(said: pl.DataFrame, held_out: pl.DataFrame) -> dict[str | None, list[Floats]]:
+    """By the batch that was left out, for each seed the (N, K) in the order of the images."""
+    found: dict[str | None, list[Floats]] = {}
+    for (batch, _), part in said.group_by("batch", "seed", maintain_order=True):
+        ordered = held_out.select("image_id").join(part, on="image_id", maintain_order="left")
+        shares = ordered.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
+        found.setdefault(batch, []).append(shares)
+    return found
 
 
 def _rows(
     held_out: pl.DataFrame,
-    actual: NDArray[np.int64],
     slices: pl.DataFrame,
     *,
     with_batch: Sequence[Floats],
     without_batch: Sequence[Floats] | None,
-    recipe: Recipe,
+    intervals: Intervals,
+    min_images: int,
 ) -> Iterable[dict[str, Any]]:
+    actual = np.array([FILTER_CLASSES.index(label) for label in held_out["label"]], dtype=np.int64)
     place_of = {image_id: place for place, image_id in enumerate(held_out["image_id"])}
     groups = held_out["group_id"].to_numpy()
     members: dict[tuple[str, str], list[int]] = {("overall", "all"): list(range(len(actual)))}
@@ -200,7 +113,7 @@ def _rows(
             yield {**row, "verdict": "too small to judge"}
             continue
         weights = bootstrap_weights(
-            groups[places].tolist(), resamples=recipe.resamples, seed=recipe.interval_seed
+            groups[places].tolist(), resamples=intervals.resamples, seed=intervals.seed
         )
         scored = [
             np.stack(
@@ -213,8 +126,8 @@ def _rows(
             )
             for said in (with_batch, without_batch)
         ]
-        difference = _difference(scored[0], scored[1], recipe)
-        enough = n_subjects >= LEAST_SUBJECTS and len(places) >= recipe.min_images
+        difference = _difference(scored[0], scored[1], intervals)
+        enough = n_subjects >= LEAST_SUBJECTS and len(places) >= min_images
         yield {
             **row,
             "verdict": _verdict(difference) if enough else "too small to judge",
@@ -226,22 +139,22 @@ def _rows(
         }
 
 
-def _difference(with_batch: Floats, without_batch: Floats, recipe: Recipe) -> Estimate:
-    """The mean over seeds of with minus without; seeds are drawn anew as subjects are.
+def _difference(with_batch: Floats, without_batch: Floats, intervals: Intervals) -> Estimate:
+    """The mean over seeds of with minus without; seeds are drawn again as subjects are.
 
     Args:
         with_batch: (S, 1 + R) a row a seed, the columns as of `bootstrap_weights`.
-        without_batch: Likewise. Equal seeds do not pair: on other pictures they draw otherwise.
-        recipe: How many draws, and how sure.
+        without_batch: Likewise. Equal seeds do not pair: on other images they draw otherwise.
+        intervals: How they are drawn.
     """
-    rng = np.random.default_rng(recipe.interval_seed)
+    rng = np.random.default_rng(intervals.seed)
     means = []
     for scores in (with_batch, without_batch):
         seeds, draws = len(scores), scores.shape[1] - 1
         drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws)
         shares = np.concatenate([np.ones((1, seeds)), drawn]) / seeds
         means.append((shares.T * scores).sum(0))
-    return estimate(means[0] - means[1], confidence=recipe.confidence)
+    return estimate(means[0] - means[1], confidence=intervals.confidence)
 
 
 def _verdict(difference: Estimate) -> Verdict:

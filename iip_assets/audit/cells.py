@@ -1,4 +1,4 @@
-"""A picture cut into cells that can be hidden: what occlusion and deletion are made of."""
+"""An image cut into cells that can be hidden: what occlusion and deletion are made of."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.embeddings.letterbox import Letterbox
+from iip_assets.images.letterbox import Letterbox
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -22,7 +22,7 @@ _BLUR_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Cells:
-    """The borders of cells inside the part of a network's input that the picture covers.
+    """The borders of cells inside the part of a network's input that the image covers.
 
     Attributes:
         tops: Row at which each line of cells begins, and the last one ends; (rows + 1,).
@@ -34,7 +34,7 @@ class Cells:
 
     @classmethod
     def of(cls, place: Letterbox, along: int) -> Cells:
-        """About square cells, `along` of them on the picture's longer side, one pixel at least."""
+        """About square cells, `along` of them on the image's longer side, one pixel at least."""
         side_px = max(place.width, place.height) / along
         rows = min(place.height, max(1, round(place.height / side_px)))
         columns = min(place.width, max(1, round(place.width / side_px)))
@@ -69,32 +69,32 @@ class Cells:
         return np.outer(np.diff(self.tops), np.diff(self.lefts)).astype(np.float64)
 
     def shown(self, fitted: Image, instead: Image, seen: Flags) -> Image:
-        """Pictures in which the cells that are not `seen` show something else.
+        """Images in which the cells that are not `seen` show something else.
 
         Args:
-            fitted: The picture in the network's input, (H, W, 3).
+            fitted: The image in the network's input, (H, W, 3).
             instead: What a hidden cell shows, (H, W, 3).
             seen: (B, rows, columns).
 
         Returns:
             (B, H, W, 3).
         """
-        pictures = np.repeat(fitted[None], len(seen), axis=0)
+        images = np.repeat(fitted[None], len(seen), axis=0)
         there, other = (self.inside(one) for one in (fitted, instead))
-        for picture, cells in zip(pictures, seen, strict=True):
-            self.inside(picture)[:] = np.where(self.spread(cells)[:, :, None], there, other)
-        return pictures
+        for image, cells in zip(images, seen, strict=True):
+            self.inside(image)[:] = np.where(self.spread(cells)[:, :, None], there, other)
+        return images
 
 
 def blurred(fitted: Image, cells: Cells) -> Image:
-    """The picture with all detail gone, mirrored at its borders: light and skin colour remain."""
+    """The image with all detail gone, mirrored at its borders: light and skin colour remain."""
     part = np.ascontiguousarray(cells.inside(fitted))
     sigma = _BLUR_SHARE * max(part.shape[:2])
     return _with_part(fitted, cells, cv2.GaussianBlur(part, (0, 0), sigma))
 
 
 def evened(fitted: Image, cells: Cells) -> Image:
-    """The picture with everything in its mean colour."""
+    """The image with everything in its mean colour."""
     part = cells.inside(fitted)
     return _with_part(fitted, cells, np.round(part.mean((0, 1))))
 

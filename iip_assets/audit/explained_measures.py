@@ -9,14 +9,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.audit.explained_words import APART, RIGHT, WRONG
-from iip_assets.engine.values import Check
+from iip_assets.engine.values import CheckResult
 from iip_assets.metrics.intervals import Intervals, bootstrap_weights, estimate
 from iip_assets.metrics.paired import LEAST_SUBJECTS
 
 Floats = NDArray[np.float64]
 
 METRICS = ("share_on_eye", "chance_share", "share_gain", "deletion_gain")
-"""Means over pictures of what the attribution has on the eye, of what one by chance has, of what it
+"""Means over images of what the attribution has on the eye, of what one by chance has, of what it
 has more, and of how much smaller the area under its deletion curve is than that by chance."""
 
 SCHEMA = {
@@ -33,15 +33,15 @@ SCHEMA = {
 
 
 def measures(explained: pl.DataFrame, intervals: Intervals, *, min_images: int) -> pl.DataFrame:
-    """For each model, metric and kind of prediction the mean over the sampled pictures.
+    """For each model, metric and kind of prediction the mean over the sampled images.
 
-    Subjects are drawn anew for the intervals, the same ones for right and wrong predictions.
+    Subjects are drawn again for the intervals, the same ones for right and wrong predictions.
 
     Args:
         explained: `model`, `image_id`, `group_id`, `right`, `sampled` and the numbers of
             `explained_rows`.
         intervals: How they are drawn.
-        min_images: Of fewer pictures, or of fewer than `LEAST_SUBJECTS` subjects, a measure is
+        min_images: Of fewer images, or of fewer than `LEAST_SUBJECTS` subjects, a measure is
             shown, and is marked as not `enough`.
     """
     numbers = explained.filter("sampled").with_columns(
@@ -80,7 +80,7 @@ def _by_kind(
         if not n_images:
             continue
         found = estimate(drawn, confidence=intervals.confidence)
-        # Drawn anew, one subject is always itself.
+        # Drawn again, one subject is always itself.
         ends = (found.low, found.high) if n_subjects > 1 else (None, None)
         enough = n_images >= min_images and n_subjects >= LEAST_SUBJECTS
         rows.append((kind, found.value, *ends, n_images, n_subjects, enough))
@@ -99,10 +99,10 @@ def measure_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
     return table.with_columns(pl.col("value", "low", "high").round(4)).to_dicts()
 
 
-def faithful_check(table: pl.DataFrame) -> Check:
+def faithful_check(table: pl.DataFrame) -> CheckResult:
     """Whether every model's score falls sooner by what counted than by chance.
 
-    What has too few pictures or subjects decides nothing.
+    What has too few images or subjects decides nothing.
 
     Args:
         table: Of `measures`.
@@ -114,10 +114,9 @@ def faithful_check(table: pl.DataFrame) -> Check:
         f"{row['high']:+.3f}, n = {row['n_images']} of {row['n_subjects']} subjects)"
         for row in judged.iter_rows(named=True)
     ]
-    return Check(
-        "explanations_are_faithful",
+    return CheckResult(
         passed=bool((judged["low"] > 0).all()),
         severity="warning",
         description="area under the curve by chance minus that by what counted; "
-        + ("; ".join(words) or "too few pictures to tell"),
+        + ("; ".join(words) or "too few images to tell"),
     )

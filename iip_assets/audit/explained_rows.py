@@ -1,8 +1,8 @@
-"""Explains a chunk of pictures: where a model looked, and whether that is so.
+"""Explains a chunk of images: where a model looked, and whether that is so.
 
-The model is asked about a picture of which some cells are hidden. For the attribution these are
-blurred: light and colour of the place remain, and no edge appears that no picture has. For the
-deletion check they are in the picture's mean colour, so that the attribution is not measured by
+The model is asked about an image of which some cells are hidden. For the attribution these are
+blurred: light and colour of the place remain, and no edge appears that no image has. For the
+deletion check they are in the image's mean colour, so that the attribution is not measured by
 what made it.
 """
 
@@ -18,23 +18,23 @@ from numpy.typing import NDArray
 from iip_assets.audit.cells import Cells, blurred, evened
 from iip_assets.audit.occlusion import deletion, occlude
 from iip_assets.audit.outlines import outline_of
-from iip_assets.dataset.decode import NOT_LABELLED, decode_image, decode_mask
-from iip_assets.dataset.reading import Reader
+from iip_assets.images.decode import NOT_LABELLED, decode_image, decode_mask
+from iip_assets.images.reading import Reader
+from iip_assets.inference.filter_pixels import FilterFromPixels
+from iip_assets.inference.preprocess import Frame
+from iip_assets.inference.segmentation import BACKGROUND, Segmenter
 from iip_assets.metrics.calibration import softmax
-from iip_assets.metrics.words import FILTER_CLASSES
-from iip_assets.models.filter_pixels import FilterFromPixels
-from iip_assets.models.preprocess import Frame
-from iip_assets.models.segmentation import BACKGROUND, Segmenter
+from iip_assets.metrics.constants import FILTER_CLASSES
 
 # Of numbers that are kept: the last bits of a sum differ with the number of threads.
 _DIGITS = 6
 
 Image = NDArray[np.uint8]
 Record = dict[str, Any]
-# Pictures (B, H, W, 3) in a network's input to scores (B,).
-ScorePictures = Callable[[Image], NDArray[np.float64]]
+# Images (B, H, W, 3) in a network's input to scores (B,).
+ScoreImages = Callable[[Image], NDArray[np.float64]]
 
-# Of a picture that has nothing to explain.
+# Of an image that has nothing to explain.
 _NOTHING: Record = dict.fromkeys(
     (
         "rows",
@@ -65,12 +65,12 @@ def explain_filter_chunk(
     Args:
         records: Each with an `image_id`, a `mask_id` or None, and what is `said` of it.
         model: The filter's data version, which only enters the row's key.
-        cells: On a picture's longer side.
+        cells: On an image's longer side.
         seed: Of the order by chance in the deletion check.
         classes: Names of the mask's classes.
-        max_megapixels: The largest picture that is decoded.
+        max_megapixels: The largest image that is decoded.
         filter_model: The filter, opened.
-        store: Where the pictures are.
+        store: Where the images are.
 
     Returns:
         Of each what `_explained` gives, `true_outline`, that of the eye, and no `said_outline`.
@@ -83,8 +83,8 @@ def explain_filter_chunk(
         )
         word = FILTER_CLASSES.index(record["said"])
 
-        def score(pictures: Image, word: int = word) -> NDArray[np.float64]:
-            return filter_model.probabilities(list(pictures))[:, word].astype(np.float64)
+        def score(images: Image, word: int = word) -> NDArray[np.float64]:
+            return filter_model.probabilities(list(images))[:, word].astype(np.float64)
 
         eye = eye_of(truth, classes)
         found = _explained(score, fitted, grid, eye, _rng(seed, record["image_id"]))
@@ -108,20 +108,20 @@ def explain_segmenter_chunk(
     The mean runs over the pixels that are called so and those that are so. A cell above 0 made the
     segmenter see the class, rightly or not; a cell below 0 kept it from seeing it. What counts and
     lies beside the class is context. Of a segmenter that looks twice it is the first look, which
-    sees the whole picture.
+    sees the whole image.
 
     Args:
         records: Each with an `image_id`, a `mask_id`, and the class, such as iris, as `said`.
         model: The segmenter's data version, which only enters the row's key.
-        cells: On a picture's longer side.
+        cells: On an image's longer side.
         seed: Of the order by chance in the deletion check.
-        max_megapixels: The largest picture that is decoded.
+        max_megapixels: The largest image that is decoded.
         segmenter: The segmenter, opened.
-        store: Where the pictures are.
+        store: Where the images are.
 
     Returns:
         Of each what `_explained` gives, and the class's `said_outline` and `true_outline`. Where
-        the class is lost in the input, which is coarser than the picture, there is no attribution.
+        the class is lost in the input, which is coarser than the image, there is no attribution.
     """
     del model
     results = []
@@ -140,9 +140,9 @@ def explain_segmenter_chunk(
         region = (said & (truth != NOT_LABELLED)) | (truth == place)
 
         def score(
-            pictures: Image, place: int = place, region: NDArray[np.bool_] = region
+            images: Image, place: int = place, region: NDArray[np.bool_] = region
         ) -> NDArray[np.float64]:
-            logits = segmenter.logits_fitted(pictures).astype(np.float64)
+            logits = segmenter.logits_fitted(images).astype(np.float64)
             return np.asarray(softmax(logits)[:, place, region].mean(1))
 
         eye = eye_of(truth, segmenter.classes)
@@ -168,7 +168,7 @@ def eye_of(truth: Image, classes: Sequence[str]) -> NDArray[np.bool_]:
 
 
 def _explained(
-    score: ScorePictures,
+    score: ScoreImages,
     fitted: Image,
     grid: Cells,
     eye: NDArray[np.bool_],
@@ -177,16 +177,16 @@ def _explained(
     """The attribution and how good it is.
 
     Args:
-        score: What the model says of pictures.
-        fitted: The picture in the network's input, (H, W, 3).
+        score: What the model says of images.
+        fitted: The image in the network's input, (H, W, 3).
         grid: Its cells.
         eye: Where the eye is, (H, W); nowhere if it is not known.
         rng: Of the order by chance.
 
     Returns:
         `rows`, `columns` and `attribution` of the cells, line by line; the `score` of the whole
-        picture; `deletion_area` beside `chance_area`; `share_on_eye`, which is the eye's share of
-        what is above 0, beside `chance_share`, its share of the picture.
+        image; `deletion_area` beside `chance_area`; `share_on_eye`, which is the eye's share of
+        what is above 0, beside `chance_share`, its share of the image.
     """
     rows, columns = grid.shape
     blur, even = blurred(fitted, grid), evened(fitted, grid)
@@ -221,7 +221,7 @@ def _fitted(
     cells: int,
     max_megapixels: float,
 ) -> tuple[Image, Image, Cells]:
-    """Picture and mask in the network's input, and the picture's cells; no mask, no label."""
+    """Image and mask in the network's input, and the image's cells; no mask, no label."""
     image = decode_image(store.read(record["image_id"]), max_megapixels=max_megapixels)
     height, width = image.shape[:2]
     grid = Cells.of(frame.place(height, width), cells)
@@ -235,7 +235,7 @@ def _fitted(
 
 
 def _rng(seed: int, image_id: str) -> np.random.Generator:
-    """Draws that depend on the picture and not on those beside it."""
+    """Draws that depend on the image and not on those beside it."""
     return np.random.default_rng(list(hashlib.sha256(f"{seed}:{image_id}".encode()).digest()))
 
 

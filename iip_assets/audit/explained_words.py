@@ -19,7 +19,7 @@ def explained_caption(row: Mapping[str, Any]) -> str:
     """What was said, what is true, how sure, and how much of what counted lies on the eye.
 
     Args:
-        row: Of the table of explained pictures.
+        row: Of the table of explained images.
     """
     if row["model"] == "filter":
         words = f"said {row['said']} ({row['confidence']:.0%} sure), labelled {row['label']}"
@@ -29,5 +29,5 @@ def explained_caption(row: Mapping[str, Any]) -> str:
         return words
     return (
         f"{words}; {row['share_on_eye']:.0%} of what counted lies on the eye, "
-        f"which is {row['chance_share']:.0%} of the picture"
+        f"which is {row['chance_share']:.0%} of the image"
     )

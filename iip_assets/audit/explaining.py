@@ -1,4 +1,4 @@
-"""From a model and what it predicted to a table of explained pictures."""
+"""From a model and what it predicted to a table of explained images."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from iip_assets.audit.explained_pictures import CHOSEN, filter_pictures, segmenter_pictures
+from iip_assets.audit.explained_images import CHOSEN, filter_images, segmenter_images
 from iip_assets.audit.explained_rows import explain_filter_chunk, explain_segmenter_chunk
-from iip_assets.dataset.store import ImageStore
 from iip_assets.engine.values import Files
-from iip_assets.models.filter_pixels import FilterFromPixels
-from iip_assets.models.segmentation import Segmenter
-from iip_assets.models.summaries import model_digest
+from iip_assets.images.store import ImageStore
+from iip_assets.inference.filter_pixels import FilterFromPixels
+from iip_assets.inference.segmentation import Segmenter
 from iip_assets.settings import ExplanationSettings
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ EXPLAINED = {
     "said_outline": pl.String(),
     "true_outline": pl.String(),
 }
-"""The table of explained pictures: who was asked, what was chosen, what was found."""
+"""The table of explained images: who was asked, what was chosen, what was found."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,12 @@ class Explainer:
     """What both models are explained with.
 
     Attributes:
-        options: How many pictures, and how finely.
-        store: Where the pictures are.
+        options: How many images, and how finely.
+        store: Where the images are.
         fill: `AssetContext.fill`.
-        max_megapixels: The largest picture that is decoded.
+        max_megapixels: The largest image that is decoded.
         threads: On the processor.
-        chunk: Pictures that a killed run may lose.
+        chunk: Images that a killed run may lose.
     """
 
     options: ExplanationSettings
@@ -64,16 +63,16 @@ class Explainer:
 
         Args:
             model: The filter.
-            predictions: What it said of the held-out pictures.
+            predictions: What it said of the held-out images.
             about: `image_id`, `mask_id`, `group_id` of them.
             classes: Names of the mask's classes.
         """
-        chosen = filter_pictures(predictions, about, **self._choice())
+        chosen = filter_images(predictions, about, **self._choice())
         return self._explained(
             "filter",
             chosen,
             explain_filter_chunk,
-            given={"model": model_digest(model), "classes": list(classes)},
+            given={"model": model.digest, "classes": list(classes)},
             tools={"filter_model": FilterFromPixels(model.parts, threads=self.threads)},
         )
 
@@ -81,12 +80,12 @@ class Explainer:
         self, model: Files, predictions: pl.DataFrame, about: pl.DataFrame
     ) -> pl.DataFrame:
         """The segmenter's classes, explained; for the arguments see `of_filter`."""
-        chosen = segmenter_pictures(predictions, about, **self._choice())
+        chosen = segmenter_images(predictions, about, **self._choice())
         return self._explained(
             "segmenter",
             chosen,
             explain_segmenter_chunk,
-            given={"model": model_digest(model)},
+            given={"model": model.digest},
             tools={"segmenter": Segmenter(model.parts, threads=self.threads)},
         )
 

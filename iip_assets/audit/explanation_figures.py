@@ -1,4 +1,4 @@
-"""Explained pictures as people see them: the picture, and over it what counted for the model."""
+"""Explained images as people see them: the image, and over it what counted for the model."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from numpy.typing import NDArray
 
-from iip_assets.edge_cases.contact_sheet import GAP_PX
 from iip_assets.engine.figures import new_figure
+from iip_assets.images.contact_sheet import GAP_PX
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,19 +30,19 @@ TILE_WIDTH, TILE_HEIGHT = 240, 180
 _TRUE, _SAID, _HALO = (255, 255, 255), (213, 94, 0), (0, 0, 0)
 _COLUMNS = 2
 LEGEND = (
-    "White line: what is true. Orange line: what the segmenter said. Colours are on each picture's "
+    "White line: what is true. Orange line: what the segmenter said. Colours are on each image's "
     "own scale."
 )
 
 
 def explained_tile(image: Image, row: Mapping[str, Any]) -> Image:
-    """The picture beside itself in grey with its attribution, (height, width, 3).
+    """The image beside itself in grey with its attribution, (height, width, 3).
 
     Args:
         image: (H, W, 3).
         row: `rows`, `columns`, `attribution`, and `true_outline` and `said_outline`, if any.
     """
-    # Small pictures are enlarged, so that lines stay thin.
+    # Small images are enlarged, so that lines stay thin.
     scale = min(TILE_WIDTH / image.shape[1], TILE_HEIGHT / image.shape[0])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -57,7 +57,7 @@ def explained_tile(image: Image, row: Mapping[str, Any]) -> Image:
 
 
 def overlay(image: Image, values: NDArray[np.float32]) -> Image:
-    """The picture (H, W, 3) in grey under the colours of its cells' values, (rows, columns).
+    """The image (H, W, 3) in grey under the colours of its cells' values, (rows, columns).
 
     Blue is the most that is below 0, yellow the most that is above, on one scale for both.
     """
@@ -71,19 +71,19 @@ def overlay(image: Image, values: NDArray[np.float32]) -> Image:
 
 
 def draw_outline(
-    picture: NDArray[np.uint8],
+    image: NDArray[np.uint8],
     outline: str | None,
     colour: Sequence[int],
     *,
     thickness: int,
 ) -> None:
-    """Draws an outline of `outlines.outline_of` into the picture (H, W, 3)."""
+    """Draws an outline of `outlines.outline_of` into the image (H, W, 3)."""
     if outline is None:
         return
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     for polygon in json.loads(outline):
         points = np.round(np.array(polygon) * (width, height) - 0.5).astype(np.int32)
-        cv2.polylines(picture, [points], True, tuple(colour), thickness, cv2.LINE_AA)
+        cv2.polylines(image, [points], True, tuple(colour), thickness, cv2.LINE_AA)
 
 
 def explained_figure(tiles: Sequence[Image], captions: Sequence[str], score: str) -> Figure:

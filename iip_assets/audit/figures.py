@@ -23,7 +23,7 @@ _LOOKS = {
 
 
 def batches_figure(verdicts: pl.DataFrame) -> Figure:
-    """What each batch did to the filter's F1 on all validation pictures, with its interval.
+    """What each batch did to the filter's F1 on all validation images, with its interval.
 
     Args:
         verdicts: The table of `judge_batches`.

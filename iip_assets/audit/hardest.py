@@ -1,10 +1,10 @@
-"""Which held-out pictures are hardest: the segmenter's worst, the filter's surest errors."""
+"""Which held-out images are hardest: the segmenter's worst, the filter's surest errors."""
 
 from __future__ import annotations
 
 import polars as pl
 
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.metrics.constants import FILTER_CLASSES
 
 
 def held_out(predictions: pl.DataFrame) -> pl.DataFrame:

@@ -1,13 +1,13 @@
-"""Where a model looks: what hiding a part of the picture does to its word, and whether that is so.
+"""Where a model looks: what hiding a part of the image does to its word, and whether that is so.
 
 The attribution is occlusion (Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional
-Networks"): windows of the picture are hidden one after another, and a window counts what the score
+Networks"): windows of the image are hidden one after another, and a window counts what the score
 loses by it. Of captum's methods it is the one that fits here:
 
 - It asks the very ONNX file that is deployed, be it a head behind a backbone or a whole network, of
-  any architecture; and it means the same for a segmenter, whose answer is a picture.
-- It reaches no code of training, so that nothing is explained anew because a training changed.
-- It says more that is true: on 24 held-out pictures of real eyes `deletion` gained 0.22 over chance
+  any architecture; and it means the same for a segmenter, whose answer is an image.
+- It reaches no code of training, so that nothing is explained again because a training changed.
+- It says more that is true: on 24 held-out images of real eyes `deletion` gained 0.22 over chance
   by occlusion, 0.14 by Grad-CAM at the last maps and 0.13 by integrated gradients in 16 steps.
 
 Its limits: it is as coarse as its windows, and what shows in several places counts little in each.
@@ -33,7 +33,7 @@ Score = Callable[[Flags], Floats]
 _WINDOW = 2
 # Steps in which all cells are hidden.
 _STEPS = 6
-# Pictures that a network sees at a time.
+# Images that a network sees at a time.
 _BATCH = 16
 
 
@@ -44,7 +44,7 @@ def occlude(score: Score, shape: tuple[int, int]) -> Floats:
     else a cell there would lie under fewer of them, and count all that its neighbour does.
 
     Args:
-        score: Of pictures of which some cells are hidden.
+        score: Of images of which some cells are hidden.
         shape: Rows and columns.
     """
     over = _WINDOW - 1
@@ -68,7 +68,7 @@ class Deletion:
     """The mean of the score while more and more cells are hidden, from none to all.
 
     Attributes:
-        whole: The score of the whole picture.
+        whole: The score of the whole image.
         attributed: The most attributed cells first.
         at_random: In an order by chance.
     """
@@ -85,7 +85,7 @@ def deletion(score: Score, attribution: Floats, rng: np.random.Generator) -> Del
     are hidden, and not pixels, so that both orders leave equally many edges.
 
     Args:
-        score: Of pictures of which some cells are hidden, in a way that the attribution was not
+        score: Of images of which some cells are hidden, in a way that the attribution was not
             made with: else it would be measured by itself.
         attribution: (rows, columns).
         rng: Draws the order by chance.

@@ -48,7 +48,7 @@ def failed_assets(states: Mapping[str, State], action_keys: Mapping[str, str]) -
         action_keys: Action key of each failed asset.
     """
     for name, key in action_keys.items():
-        error = "; ".join(states[name].why)
+        error = "; ".join(states[name].reasons)
         yield make_alarm(
             "asset_failure",
             name,
@@ -82,12 +82,12 @@ def rejected_batch(folder: Path, problems: Iterable[Problem] = ()) -> Alarm | No
     for number, problem in enumerate(list(problems)[:_PROBLEMS_NAMED], start=1):
         row = "" if problem.row is None else f", row {problem.row}"
         column = "" if problem.column is None else f", {problem.column}"
-        details[f"problem_{number}"] = f"{problem.file}{row}{column}: {problem.why}"
+        details[f"problem_{number}"] = f"{problem.file}{row}{column}: {problem.reason}"
     return make_alarm(
         "batch_rejected",
         folder.name,
         f"the batch {folder.name} was rejected; nothing of it was taken. "
-        f"rejected/{folder.name}/errors.csv tells what to mend; then drop it again",
+        f"rejected/{folder.name}/errors.csv tells what to fix; then drop it again",
         # Dropped and rejected again, it is another time, and another alarm.
         version=str(written.st_mtime_ns),
         details=details,
@@ -100,7 +100,7 @@ def broken_ingest(batch: str, fingerprint: str, attempts: int) -> Alarm:
         "ingest_broken",
         batch,
         f"the batch {batch} was tried {attempts} times and still lies in inbox/. The runs of the "
-        "job `ingest` tell why; when that is mended, drop it again or run "
+        "job `ingest` tell why; when that is fixed, drop it again or run "
         f"`iip ingest inbox/{batch}`",
         version=fingerprint,
         details={"attempts": attempts},

@@ -39,23 +39,23 @@ class AlarmRefusedError(RuntimeError):
     """A sink is there and did not take this alarm."""
 
 
-def deliver(box: AlarmBox, sinks: Mapping[str, Sink], *, say: Callable[[str], None]) -> int:
+def deliver(box: AlarmBox, sinks: Mapping[str, Sink], *, log: Callable[[str], None]) -> int:
     """Tells the sinks of every alarm that waits; gives the number that still do.
 
     Args:
         box: The alarms.
         sinks: By name.
-        say: Told why an alarm still waits.
+        log: Told why an alarm still waits.
     """
     box.folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(box.folder / "lock", timeout=0):
-            return _deliver(box, sinks, say)
+            return _deliver(box, sinks, log)
     except Timeout:
         return len(box.pending())  # another process is at it
 
 
-def _deliver(box: AlarmBox, sinks: Mapping[str, Sink], say: Callable[[str], None]) -> int:
+def _deliver(box: AlarmBox, sinks: Mapping[str, Sink], log: Callable[[str], None]) -> int:
     until = time.monotonic() + _DELIVER_WITHIN_S
     down: set[str] = set()
     left = 0
@@ -67,10 +67,10 @@ def _deliver(box: AlarmBox, sinks: Mapping[str, Sink], say: Callable[[str], None
             try:
                 sink(alarm)
             except AlarmRefusedError as error:
-                say(f"alarm {alarm.id} waits: {error}")
+                log(f"alarm {alarm.id} waits: {error}")
             except SinkDownError as error:
                 down.add(name)
-                say(f"alarms wait: {error}")
+                log(f"alarms wait: {error}")
             else:
                 alarm = told(alarm, name)
                 box.keep(alarm)

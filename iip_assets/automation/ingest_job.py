@@ -59,7 +59,7 @@ def build_ingest_job(project: Project) -> dg.JobDefinition:
         if not found:
             context.log.info(f"no whole batch {config.batch!r} waits in inbox/ (any more)")
             return
-        done = ingest_folder(workspace.root, found[0].folder, say=context.log.info)
+        done = ingest_folder(workspace.root, found[0].folder, log=context.log.info)
         if done.rejected_to and (alarm := rejected_batch(done.rejected_to, done.problems)):
             AlarmBox.of(workspace.state).add(alarm)
         for problem in done.problems[:_ROWS_SHOWN]:
@@ -93,7 +93,7 @@ def build_ingest_job(project: Project) -> dg.JobDefinition:
 def _in_words(problem: Problem) -> str:
     row = "" if problem.row is None else f", row {problem.row}"
     column = "" if problem.column is None else f", {problem.column}"
-    return f"{problem.file}{row}{column}: {problem.why}; {problem.mend}"
+    return f"{problem.file}{row}{column}: {problem.reason}; {problem.fix}"
 
 
 def _table(problems: Iterable[Problem]) -> dg.TableMetadataValue:
@@ -104,8 +104,8 @@ def _table(problems: Iterable[Problem]) -> dg.TableMetadataValue:
                 "row": one.row,
                 "column": one.column,
                 "value": one.value,
-                "why": one.why,
-                "mend": one.mend,
+                "reason": one.reason,
+                "fix": one.fix,
             }
         )
         for one in list(problems)[:_ROWS_SHOWN]

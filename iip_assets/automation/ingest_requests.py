@@ -11,7 +11,7 @@ Outcome = Literal["under way", "succeeded", "failed", "canceled"]
 
 @dataclass(frozen=True)
 class Drop:
-    """A whole batch in the inbox: its name, and a fingerprint that every new drop has anew."""
+    """A whole batch in the inbox: its name, and a fingerprint that every new drop has again."""
 
     batch: str
     fingerprint: str

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from iip_assets.engine.dagster_ledger import DagsterLedger
+from iip_assets.engine.dagster.ledger import DagsterLedger
 from iip_assets.engine.event_cache import read_cached_ledger, write_cached_ledger
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.staleness import State, find_states

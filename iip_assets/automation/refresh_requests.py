@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from iip_assets.engine.asset import Graph
+from iip_assets.engine.graph import Graph
 from iip_assets.engine.hashing import digest_json
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.staleness import State

@@ -39,7 +39,12 @@ def moved_batches(project: Project, ledger: Ledger) -> tuple[str, ...]:
 
 def reasons(states: Mapping[str, State], due: Collection[str]) -> str:
     """Why assets are due, those that follow from another one's left out."""
-    whys = [f"{name}: {why}" for name in due for why in states[name].why if not stands_above(why)]
+    whys = [
+        f"{name}: {reasons}"
+        for name in due
+        for reasons in states[name].reasons
+        if not stands_above(reasons)
+    ]
     return listed(whys, separator="; ")
 
 

@@ -28,10 +28,10 @@ from iip_assets.automation.refresh_requests import (
     world_key,
 )
 from iip_assets.automation.run_tags import refresh_tags
-from iip_assets.engine.dagster_graph import REFRESH_JOB
-from iip_assets.engine.dagster_runs import UNDER_WAY, runs_under_way
+from iip_assets.engine.dagster.graph import REFRESH_JOB
+from iip_assets.engine.dagster.refresh import root_cause
+from iip_assets.engine.dagster.runs import UNDER_WAY, runs_under_way
 from iip_assets.engine.project import Project
-from iip_assets.engine.refresh import root_cause
 from iip_assets.engine.workspace import Workspace
 from iip_assets.ingest.inbox import waiting_batches
 from iip_assets.settings import AutomationSettings, SettingsError, read_settings
@@ -172,7 +172,7 @@ def _alarm_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
             left = deliver(
                 box,
                 sinks_of(settings.alarms.webhook, log=context.log.warning),
-                say=context.log.warning,
+                log=context.log.warning,
             )
         return dg.SkipReason(f"{new} new alarms; {left} wait for delivery")
 

@@ -1,1 +1,1 @@
-"""The pictures and what is said about them: manifest, batches, duplicates, splits, slices."""
+"""The images and what is said about them: manifest, batches, duplicates, splits, slices."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from iip_assets.dataset.constants import LABELS
 from iip_assets.dataset.csv_file import Fault, Record, read_csv
 from iip_assets.dataset.labels import (
     LabelFile,
@@ -26,7 +27,6 @@ from iip_assets.dataset.validation import (
     parse_time,
     parse_word,
 )
-from iip_assets.dataset.words import LABELS
 
 _SAID = ("label", "mask_id")
 
@@ -80,20 +80,20 @@ def _read_row(
         try:
             return parse(text)
         except BadCell as bad:
-            faults.append(Fault(record.row, column, text, bad.why, bad.mend))
+            faults.append(Fault(record.row, column, text, bad.reason, bad.fix))
             return None
 
-    def file_of(text: str, *, picture: bool) -> tuple[str | None, str]:
-        return named_file(text, listing, by_folded, picture=picture)
+    def file_of(text: str, *, image: bool) -> tuple[str | None, str]:
+        return named_file(text, listing, by_folded, image=image)
 
-    image = read("image", lambda text: file_of(text, picture=True), always=True)
+    image = read("image", lambda text: file_of(text, image=True), always=True)
     labeler = read("labeler", _labeler, always=True)
     label = read("label", lambda text: parse_word(text, LABELS))
-    mask = read("mask", lambda text: file_of(text, picture=False))
+    mask = read("mask", lambda text: file_of(text, image=False))
     labeled_at = read("labeled_at", parse_time)
     if not faults and label is None and mask is None:
-        why, mend = "neither a label nor a mask", "write what the labeler said, or delete the row"
-        faults.append(Fault(record.row, "label", "", why, mend))
+        reason, fix = "neither a label nor a mask", "write what the labeler said, or delete the row"
+        faults.append(Fault(record.row, "label", "", reason, fix))
     if faults:
         return faults
     mask_path, mask_id = mask or (None, None)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from iip_assets.dataset.manifest import data_version_at, load_data, observe_data
 from iip_assets.dataset.versions import data_ids, data_rows, describe_change
-from iip_assets.engine.asset import AssetContext, Source, asset, asset_check, describe
+from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
+from iip_assets.engine.graph import Source
 from iip_assets.engine.values import CheckResult, MetadataValue, Noted, Rows, Setting
+from iip_assets.images.manifest import data_version_at, load_data, observe_data
 from iip_assets.settings import MaskClasses, MaxMegapixels, SplitSettings
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def raw_dataset(dvc_data: pl.DataFrame, *, context: AssetContext) -> Noted[dict[
     that cannot be used is listed under `problems` and left out.
     """
     from iip_assets.dataset.raw import files_to_read, join_labels
-    from iip_assets.dataset.store import ImageStore
+    from iip_assets.images.store import ImageStore
 
     store = ImageStore.open(context.root)
     manifest = dict(dvc_data.select("path", "md5").iter_rows())
@@ -93,7 +94,7 @@ def image_fingerprints(
 ) -> pl.DataFrame:
     """Of every image: can it be decoded, how large, a hash of its looks, is its mask valid."""
     from iip_assets.dataset.fingerprints import fingerprint_images, fingerprint_table
-    from iip_assets.dataset.store import ImageStore
+    from iip_assets.images.store import ImageStore
 
     filled = context.fill(
         "image_fingerprints",
@@ -145,7 +146,7 @@ def undecodable_share(
 def quarantine(
     raw_dataset: dict[str, pl.DataFrame], image_fingerprints: pl.DataFrame
 ) -> pl.DataFrame:
-    """Images, masks and label rows that are not used, each with why and how to mend it."""
+    """Images, masks and label rows that are not used, each with why and how to fix it."""
     from iip_assets.dataset.quarantine import quarantine_table
 
     return quarantine_table(raw_dataset["images"], raw_dataset["problems"], image_fingerprints)
@@ -174,8 +175,8 @@ def data_splits(
 ) -> Noted[pl.DataFrame]:
     """Training, validation or test for every image that can be decoded.
 
-    All pictures of one subject and all near duplicates stand on one side, and a new batch moves no
-    picture unless it joins two groups.
+    All images of one subject and all near duplicates stand on one side, and a new batch moves no
+    image unless it joins two groups.
     """
     from iip_assets.dataset.near_duplicates import spanning_pairs
     from iip_assets.dataset.splits import deal_splits
@@ -203,7 +204,7 @@ def data_splits(
 def describe_data_splits(
     data_splits: pl.DataFrame, raw_dataset: dict[str, pl.DataFrame], notes: Mapping[str, Any]
 ) -> dict[str, MetadataValue]:
-    """What stands in each split, and which pictures the newest batch moved."""
+    """What stands in each split, and which images the newest batch moved."""
     from iip_assets.dataset.figures import splits_figure
     from iip_assets.dataset.summaries import split_table
     from iip_assets.engine.figures import figure_markdown

@@ -20,8 +20,8 @@ class Fault:
     row: int | None
     column: str | None
     value: str | None
-    why: str
-    mend: str
+    reason: str
+    fix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,8 @@ def read_csv(data: bytes, *, required: Sequence[str]) -> CsvFile:
     return CsvFile(columns, tuple(records), tuple(faults))
 
 
-def _file_fault(why: str, mend: str, value: str | None = None) -> Fault:
-    return Fault(row=None, column=None, value=value, why=why, mend=mend)
+def _file_fault(reason: str, fix: str, value: str | None = None) -> Fault:
+    return Fault(row=None, column=None, value=value, reason=reason, fix=fix)
 
 
 def _decode(data: bytes) -> str | Fault:
@@ -135,17 +135,15 @@ def _read_rows(
         if not any(cells):
             continue
         if len(cells) < len(columns) or any(cells[len(columns) :]):
-            why = f"the row has {len(cells)} cells, the header {len(columns)}"
-            mend = "give every column a cell, empty when not known; put quotes around commas"
-            faults.append(Fault(row, None, ",".join(cells), why, mend))
+            reason = f"the row has {len(cells)} cells, the header {len(columns)}"
+            fix = "give every column a cell, empty when not known; put quotes around commas"
+            faults.append(Fault(row, None, ",".join(cells), reason, fix))
             continue
         records.append(Record(row, dict(zip(columns, cells, strict=False))))
 
 
 def _broken_row(row: int, error: csv.Error) -> Fault:
     if "unexpected end of data" in str(error):
-        why = "a quotation mark is never closed, so this row and all below it were not read"
-        return Fault(row, None, None, why, "close the quotation mark, or double those in a cell")
-    return Fault(
-        row, None, None, f"the row cannot be read ({error})", f"mend the row, or {_EXPORT}"
-    )
+        reason = "a quotation mark is never closed, so this row and all below it were not read"
+        return Fault(row, None, None, reason, "close the quotation mark, or double those in a cell")
+    return Fault(row, None, None, f"the row cannot be read ({error})", f"fix the row, or {_EXPORT}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from iip_assets.dataset.constants import LABELS
 from iip_assets.dataset.summaries import NO_LABEL
-from iip_assets.dataset.words import LABELS
 from iip_assets.engine.figures import PALETTE, new_figure
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from iip_assets.dataset.decode import Undecodable, decode_image, decode_mask
-from iip_assets.dataset.perceptual_hash import perceptual_hash
-from iip_assets.dataset.reading import Store
+from iip_assets.images.decode import Undecodable, decode_image, decode_mask
+from iip_assets.images.perceptual_hash import perceptual_hash
+from iip_assets.images.reading import Store
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,7 +26,7 @@ def fingerprint_images(
 
     Args:
         records: image_id and mask_id (or None) of each.
-        max_megapixels: Larger pictures are refused.
+        max_megapixels: Larger images are refused.
         n_classes: Classes that a mask may hold.
         store: Where the bytes come from.
         threads: Images decoded at once.

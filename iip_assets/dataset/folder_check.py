@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iip_assets.dataset.dvc_objects import open_repository
+from iip_assets.images.dvc_objects import open_repository
 
 if TYPE_CHECKING:
     import polars as pl

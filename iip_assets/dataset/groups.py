@@ -1,7 +1,7 @@
-"""Groups of pictures that must stand on one side: one subject's, and near duplicates.
+"""Groups of images that must stand on one side: one subject's, and near duplicates.
 
-A group is named by its anchor: what was known, when they came, of the pictures that came first. So
-what joins a group later, a new picture of the subject or a subject's name found out, does not
+A group is named by its anchor: what was known, when they came, of the images that came first. So
+what joins a group later, a new image of the subject or a subject's name found out, does not
 rename it.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """That a batch named a picture's subject (None: the batch had the picture, and named none)."""
+    """That a batch named an image's subject (None: the batch had the image, and named none)."""
 
     batch: str
     subject: str | None
@@ -21,10 +21,10 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A picture as grouping sees it.
+    """An image as grouping sees it.
 
     Attributes:
-        image_id: The picture.
+        image_id: The image.
         subject: Its subject as known now.
         anchor: Batch and name by which it may stand for its group; the smallest of a group does.
     """
@@ -35,14 +35,14 @@ class Member:
 
 
 def member_of(image_id: str, told: Sequence[Told]) -> Member:
-    """Reads a picture's history.
+    """Reads an image's history.
 
-    A picture whose subject was not known when it came stands for itself, even after the subject is
+    An image whose subject was not known when it came stands for itself, even after the subject is
     known. One whose subject was corrected stands for the new subject, from the correction on.
 
     Args:
-        image_id: The picture.
-        told: At least one entry: what each batch that has the picture said.
+        image_id: The image.
+        told: At least one entry: what each batch that has the image said.
     """
     history = sorted(told, key=lambda one: (one.batch, one.subject or ""))
     named = [one for one in history if one.subject is not None]
@@ -60,11 +60,11 @@ def member_of(image_id: str, told: Sequence[Told]) -> Member:
 
 
 def group_anchors(members: Iterable[Member], near: Iterable[tuple[str, str]]) -> Mapping[str, str]:
-    """The anchor of each picture's group.
+    """The anchor of each image's group.
 
     Args:
-        members: The pictures.
-        near: Pairs of near duplicates by image id; pairs with a picture that is no member are left
+        members: The images.
+        near: Pairs of near duplicates by image id; pairs with an image that is no member are left
             out.
 
     Returns:

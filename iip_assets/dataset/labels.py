@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
+from iip_assets.dataset.constants import EYES, IMAGE_SUFFIXES, LABELS
 from iip_assets.dataset.csv_file import Fault, Record, read_csv
 from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem, shown
@@ -27,7 +28,6 @@ from iip_assets.dataset.validation import (
     parse_time,
     parse_word,
 )
-from iip_assets.dataset.words import EYES, IMAGE_SUFFIXES, LABELS
 
 _ID = re.compile(r"[0-9a-fA-F]{32}")
 
@@ -129,7 +129,7 @@ def parse_labels(data: bytes, *, batch: str, file: str, listing: Listing) -> Lab
 def problem_of(fault: Fault, batch: str, file: str) -> Problem:
     """The fault of a batch's file, as people read it."""
     value = None if fault.value is None else shown(fault.value)
-    return Problem(batch, file, fault.row, fault.column, value, fault.why, fault.mend)
+    return Problem(batch, file, fault.row, fault.column, value, fault.reason, fault.fix)
 
 
 def _meant(name: str) -> str | None:
@@ -155,14 +155,14 @@ def _read_row(
         try:
             values[column] = parse(text)
         except BadCell as bad:
-            faults.append(Fault(record.row, column, text, bad.why, bad.mend))
+            faults.append(Fault(record.row, column, text, bad.reason, bad.fix))
 
-    read("image", lambda text: named_file(text, listing, by_folded, picture=True))
+    read("image", lambda text: named_file(text, listing, by_folded, image=True))
     if record.cells.get("mask"):
-        read("mask", lambda text: named_file(text, listing, by_folded, picture=False))
+        read("mask", lambda text: named_file(text, listing, by_folded, image=False))
     for column, parse in _FACTS.items():
         text = record.cells.get(column, "")
-        # `unknown` is no label: a picture is unlabelled, or it is unclear.
+        # `unknown` is no label: an image is unlabelled, or it is unclear.
         if text and not (column != "label" and is_unknown(text)):
             read(column, parse)
     for column in record.cells.keys() - set(COLUMNS):
@@ -177,7 +177,7 @@ def _read_row(
 
 
 def named_file(
-    text: str, listing: Listing, by_folded: Mapping[str, str], *, picture: bool
+    text: str, listing: Listing, by_folded: Mapping[str, str], *, image: bool
 ) -> tuple[str | None, str]:
     """Path within the batch (None for an id) and md5 of what the cell names.
 
@@ -185,7 +185,7 @@ def named_file(
         text: The cell.
         listing: The files that it may name.
         by_folded: Their paths, by what `folded` makes of them.
-        picture: Whether it must be an image; a mask otherwise.
+        image: Whether it must be an image; a mask otherwise.
 
     Raises:
         BadCell: It names none of them.
@@ -204,9 +204,9 @@ def named_file(
     if found is None:
         put = f"did you mean {near}?" if near else f"put {path} into the batch, or delete the row"
         raise BadCell("no such file in the batch", put)
-    if picture and not found.lower().endswith(IMAGE_SUFFIXES):
+    if image and not found.lower().endswith(IMAGE_SUFFIXES):
         raise BadCell("not an image's file name", f"name a file of {', '.join(IMAGE_SUFFIXES)}")
-    if picture and not is_image_path(found):
+    if image and not is_image_path(found):
         raise BadCell("a hidden file or a mask, which is no image", "move it to images/")
     return found, listing.files[found]
 

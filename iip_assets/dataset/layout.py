@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from iip_assets.dataset.problems import Problem
-from iip_assets.dataset.words import (
+from iip_assets.dataset.constants import (
     ANNOTATIONS_FILE,
     BATCHES_FOLDER,
     IMAGE_SUFFIXES,
@@ -14,6 +13,7 @@ from iip_assets.dataset.words import (
     LABELS_FILE,
     MASKS_FOLDER,
 )
+from iip_assets.dataset.problems import Problem
 
 _IMAGES_FOLDER = "images"
 

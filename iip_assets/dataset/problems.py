@@ -1,4 +1,4 @@
-"""What is wrong with the data, in the words of whoever has to mend it."""
+"""What is wrong with the data, in the words of whoever has to fix it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST_VALUE = 120
 
 @dataclass(frozen=True, order=True, slots=True)
 class Problem:
-    """One thing that was not used, why, and how to mend it.
+    """One thing that was not used, why, and how to fix it.
 
     Attributes:
         batch: The batch's folder name; None for files outside `batches/`.
@@ -23,8 +23,8 @@ class Problem:
             meant.
         column: The column, if one is to blame.
         value: What stood there, shortened, control characters spelled out.
-        why: What is wrong.
-        mend: What to do.
+        reason: What is wrong.
+        fix: What to do.
     """
 
     batch: str | None
@@ -32,8 +32,8 @@ class Problem:
     row: int | None
     column: str | None
     value: str | None
-    why: str
-    mend: str
+    reason: str
+    fix: str
 
 
 def shown(value: str) -> str:
@@ -46,7 +46,7 @@ def problem_frame(problems: Iterable[Problem]) -> pl.DataFrame:
     """The problems as a table, sorted by batch, file, row and column.
 
     Returns:
-        Columns batch, file, row (Int64), column, value, why, mend.
+        Columns batch, file, row (Int64), column, value, why, fix.
     """
     import polars as pl
 
@@ -58,8 +58,8 @@ def problem_frame(problems: Iterable[Problem]) -> pl.DataFrame:
             row,
             problem.column or "",
             problem.value or "",
-            problem.why,
-            problem.mend,
+            problem.reason,
+            problem.fix,
         )
 
     schema = {
@@ -68,8 +68,8 @@ def problem_frame(problems: Iterable[Problem]) -> pl.DataFrame:
         "row": pl.Int64,
         "column": pl.Utf8,
         "value": pl.Utf8,
-        "why": pl.Utf8,
-        "mend": pl.Utf8,
+        "reason": pl.Utf8,
+        "fix": pl.Utf8,
     }
     rows = [astuple(problem) for problem in sorted(set(problems), key=order)]
     return pl.DataFrame(rows, schema=schema, orient="row")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from iip_assets.dataset.constants import EYES, LABELS
 from iip_assets.dataset.validation import OLDEST_YEARS
-from iip_assets.dataset.words import EYES, LABELS
 
 if TYPE_CHECKING:
     import polars as pl

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from iip_assets.dataset.constants import SPLITS
 from iip_assets.dataset.groups import Member, Told, group_anchors, member_of
 from iip_assets.dataset.layout import batch_of
 from iip_assets.dataset.near_duplicates import near_pairs
-from iip_assets.dataset.words import SPLITS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,7 +24,7 @@ class Splits:
 
     Attributes:
         table: image_id, group_id, split, has_mask; sorted by image_id.
-        moved: image_id, before, after: pictures that stood elsewhere without the newest batch.
+        moved: image_id, before, after: images that stood elsewhere without the newest batch.
         newest_batch: That batch; None where there is none to compare with.
         near: Pairs of near duplicates.
     """
@@ -52,15 +52,15 @@ def deal_splits(
 ) -> Splits:
     """Deal every image that can be decoded to a split, whole groups at a time.
 
-    Batches come in the order of their names. A new batch moves no picture unless it joins two
-    groups or takes a picture from one subject to another; the pictures that it moved are listed.
+    Batches come in the order of their names. A new batch moves no image unless it joins two
+    groups or takes an image from one subject to another; the images that it moved are listed.
 
     Args:
         images: image_id and path of raw_dataset.
         label_rows: image_id, batch and subject_id.
         fingerprints: image_id, mask_id, phash, problem, mask_problem.
         shares: Share of each split.
-        salt: Another salt deals anew.
+        salt: Another salt deals again.
         near_duplicate_bits: Greatest distance of two near duplicates' hashes.
     """
     import polars as pl
@@ -146,7 +146,7 @@ def leaks(splits: pl.DataFrame, images: pl.DataFrame, *, near: NearIds) -> list[
 def _histories(
     images: pl.DataFrame, label_rows: pl.DataFrame, usable: frozenset[str]
 ) -> dict[str, list[Told]]:
-    """What each batch said of each picture's subject, its folder's batch included."""
+    """What each batch said of each image's subject, its folder's batch included."""
     histories = {
         # Files outside batches/ were there before any batch.
         image_id: [Told(batch_of(path) or "", None)]

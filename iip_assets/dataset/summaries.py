@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from iip_assets.dataset.words import LABELS, SPLITS
+from iip_assets.dataset.constants import LABELS, SPLITS
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from iip_assets.dataset.words import UNKNOWN
+from iip_assets.dataset.constants import UNKNOWN
 
 OLDEST_YEARS = 120.0
 """No one is known to have been older than 122; above this an age is taken for a slip."""
@@ -23,14 +23,14 @@ class BadCell(ValueError):
     """A cell that says nothing usable.
 
     Attributes:
-        why: What is wrong.
-        mend: What to write instead.
+        reason: What is wrong.
+        fix: What to write instead.
     """
 
-    def __init__(self, why: str, mend: str) -> None:
-        super().__init__(why)
-        self.why = why
-        self.mend = mend
+    def __init__(self, reason: str, fix: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.fix = fix
 
 
 def parse_word(text: str, words: Sequence[str]) -> str:
@@ -58,26 +58,26 @@ def parse_lower_text(text: str) -> str:
 
 def parse_age(text: str) -> float:
     """An age in years, 0 to 120."""
-    mend = "write the age in years as a number such as 34 or 0.5, or nothing when not known"
+    fix = "write the age in years as a number such as 34 or 0.5, or nothing when not known"
     if not _NUMBER.fullmatch(text):
-        raise BadCell("not a number", mend)
+        raise BadCell("not a number", fix)
     age = float(text)
     if not math.isfinite(age) or not 0 <= age <= OLDEST_YEARS:
-        raise BadCell(f"not an age between 0 and {OLDEST_YEARS:g} years", mend)
+        raise BadCell(f"not an age between 0 and {OLDEST_YEARS:g} years", fix)
     return age + 0.0  # "-0" is 0
 
 
 def parse_time(text: str) -> datetime:
     """An ISO 8601 date or date and time; a time with a zone is brought to UTC."""
-    mend = "write it as 2026-11-23 or 2026-11-23T14:05:00, or nothing when not known"
+    fix = "write it as 2026-11-23 or 2026-11-23T14:05:00, or nothing when not known"
     if not _DATE.fullmatch(text):
-        raise BadCell("not a date of the form year-month-day", mend)
+        raise BadCell("not a date of the form year-month-day", fix)
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is not None:
             moment = moment.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError) as error:
-        raise BadCell(f"no such day or time ({error})", mend) from error
+        raise BadCell(f"no such day or time ({error})", fix) from error
     return moment
 
 

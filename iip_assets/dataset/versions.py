@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iip_assets.dataset.dvc_objects import MissingData
+from iip_assets.dataset.constants import MASKS_FOLDER
 from iip_assets.dataset.layout import batch_of, is_image_path
-from iip_assets.dataset.manifest import read_manifest
-from iip_assets.dataset.words import MASKS_FOLDER
+from iip_assets.images.dvc_objects import MissingData
+from iip_assets.images.manifest import read_manifest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,7 +27,7 @@ def data_rows(root: Path, md5: str) -> pl.DataFrame | None:
     They are what `raw_dataset` will have: masks are found in the batches' rows.
     """
     from iip_assets.dataset.raw import files_to_read, join_labels
-    from iip_assets.dataset.store import ImageStore
+    from iip_assets.images.store import ImageStore
 
     manifest = _manifest(root, md5)
     if manifest is None:

@@ -60,7 +60,7 @@ def distance_by_chance(
     """The distance that two samples of these sizes reach in 1 of 100 draws when nothing has moved.
 
     A permutation test (Good 2005) that shuffles subjects rather than images: a batch of ten people
-    with ten pictures each says about ten things about gender, not a hundred.
+    with ten images each says about ten things about gender, not a hundred.
 
     Args:
         distance: Of two samples.

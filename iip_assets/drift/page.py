@@ -38,7 +38,7 @@ class FeatureDrift(DataDriftPreset):
     """Evidently's preset without its first line, a verdict on the whole batch.
 
     How many features may move is for the asset's check to say: a page that said it too would be
-    made anew with every other `drift.max_share`.
+    made again with every other `drift.max_share`.
     """
 
     def render(self, *args: Any, **options: Any) -> list[Any]:

@@ -85,13 +85,13 @@ def describe_edge_case_clusters(
     max_megapixels: MaxMegapixels,
     context: AssetContext,
 ) -> dict[str, MetadataValue]:
-    """The map by cluster, what each cluster has in common, and the pictures themselves."""
-    from iip_assets.dataset.store import ImageStore
+    """The map by cluster, what each cluster has in common, and the images themselves."""
     from iip_assets.edge_cases.figures import map_figure
     from iip_assets.edge_cases.selection import exemplars_by_cluster, strongest_outliers
     from iip_assets.edge_cases.sheet_text import cluster_sheets, outlier_sheet
     from iip_assets.edge_cases.summary import summarize_clusters
     from iip_assets.engine.figures import figure_markdown
+    from iip_assets.images.store import ImageStore
 
     clusters = edge_case_clusters
     summary = summarize_clusters(

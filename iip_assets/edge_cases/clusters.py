@@ -3,10 +3,10 @@
 Two spaces serve two questions, as measured on photographed and rendered eyes:
 
 - *Groups* are sought in ten UMAP dimensions. Density clustering of principal components leaves 60
-  to 80% of the pictures in no group, in UMAP's space 0 to 3%. The two-dimensional map is for the
+  to 80% of the images in no group, in UMAP's space 0 to 3%. The two-dimensional map is for the
   eye only: it tears groups apart to fit them into the plane.
-- *Outlier scores* (GLOSH) are taken in 50 principal components. UMAP pulls stray pictures towards
-  their nearest group, so pictures of another source planted among others were found there with an
+- *Outlier scores* (GLOSH) are taken in 50 principal components. UMAP pulls stray images towards
+  their nearest group, so images of another source planted among others were found there with an
   AUROC of 0.2 to 0.8, against 0.97 to 1.0 in principal components.
 """
 
@@ -82,7 +82,7 @@ def outlier_scores(
 
     Args:
         components: Shape (N, P), N > min_cluster_size.
-        min_cluster_size: Also the smoothing, so that a handful of odd pictures which resemble each
+        min_cluster_size: Also the smoothing, so that a handful of odd images which resemble each
             other still count as outliers.
 
     Returns:

@@ -1,6 +1,6 @@
 """Fewer dimensions for embeddings: principal components, and UMAP on top of them.
 
-Nothing here knows of pictures or tables. Both projections give the same bits for the same input:
+Nothing here knows of images or tables. Both projections give the same bits for the same input:
 BLAS is held to one thread, signs are fixed, and UMAP runs single-threaded from a seed and a start
 of its own.
 """

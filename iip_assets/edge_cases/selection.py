@@ -1,4 +1,4 @@
-"""Which pictures stand on the contact sheets."""
+"""Which images stand on the contact sheets."""
 
 from __future__ import annotations
 

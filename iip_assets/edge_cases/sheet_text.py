@@ -1,11 +1,11 @@
-"""The contact sheets as Markdown: a strip of pictures for each group, with words beside it."""
+"""The contact sheets as Markdown: a strip of images for each group, with words beside it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iip_assets.edge_cases.contact_sheet import jpeg_data_uri, read_thumbnails, sheet
 from iip_assets.engine.values import Markdown
+from iip_assets.images.contact_sheet import jpeg_data_uri, read_thumbnails, sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,13 +23,13 @@ def cluster_sheets(
     read: Callable[[str], bytes],
     max_megapixels: float,
 ) -> Markdown:
-    """A strip of typical pictures for each group, in the order given.
+    """A strip of typical images for each group, in the order given.
 
     Args:
         chosen: Group to image ids.
         summary: Of `summarize_clusters`.
         read: Gives an image's bytes by its id.
-        max_megapixels: Pictures larger than this are not decoded.
+        max_megapixels: Images larger than this are not decoded.
     """
     if not chosen:
         return Markdown("No group of similar images was found.")
@@ -49,7 +49,7 @@ def cluster_sheets(
 def outlier_sheet(
     ids: Sequence[str], *, read: Callable[[str], bytes], max_megapixels: float
 ) -> Markdown:
-    """The pictures that stand farthest from all others, the farthest first."""
+    """The images that stand farthest from all others, the farthest first."""
     if not ids:
         return Markdown("Too few images to tell outliers.")
     tiles = read_thumbnails(read, ids, max_megapixels=max_megapixels, width=80, height=60)

@@ -85,7 +85,7 @@ def over_represented(members: pl.DataFrame, everyone: pl.DataFrame, axes: Sequen
     """The value that is most certainly over-represented among the members, in words.
 
     Certainly means by the lower end of the Wilson interval of its share (Wilson 1927) against its
-    share among everyone, each among images where the axis is known: two lucky pictures do not win.
+    share among everyone, each among images where the axis is known: two lucky images do not win.
     Intervals take images as independent, so read it as a hint.
 
     Returns:

@@ -31,8 +31,8 @@ class ImageMap:
 def map_images(embeddings: pl.DataFrame, *, neighbors: int, min_dist: float, seed: int) -> ImageMap:
     """Lays images out in the plane so that similar ones lie together.
 
-    Embeddings are first reduced to 50 principal components, which keeps 10,000 pictures of 1,280
-    numbers to some seconds. With no more distinct pictures than `neighbors` there is no
+    Embeddings are first reduced to 50 principal components, which keeps 10,000 images of 1,280
+    numbers to some seconds. With no more distinct images than `neighbors` there is no
     neighbourhood to speak of, and the first two principal components are the map.
 
     Args:

@@ -1,1 +1,1 @@
-"""The backbone, and one embedding a picture."""
+"""The backbone, and one embedding an image."""

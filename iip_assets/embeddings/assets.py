@@ -1,4 +1,4 @@
-"""The backbone and the pictures' embeddings, as assets."""
+"""The backbone and the images' embeddings, as assets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from iip_assets.settings import Compute, MaxMegapixels
 if TYPE_CHECKING:
     import polars as pl
 
-# Pictures that a killed run may have to embed again.
+# Images that a killed run may have to embed again.
 _CHUNK = 256
 
 
@@ -26,7 +26,7 @@ def embedding_backbone(
     height: Annotated[int, Setting("embeddings.height")],
     context: AssetContext,
 ) -> Files:
-    """The network that turns a picture into numbers, exported to ONNX and checked against torch.
+    """The network that turns an image into numbers, exported to ONNX and checked against torch.
 
     Its weights come from a Python package or from a file of the workspace; nothing is downloaded.
     """
@@ -62,15 +62,15 @@ def image_embeddings(
     compute: Compute,
     context: AssetContext,
 ) -> Noted[pl.DataFrame]:
-    """What each picture looks like, as numbers, for the map, the clusters and the filter.
+    """What each image looks like, as numbers, for the map, the clusters and the filter.
 
-    A picture is embedded once: the row's key is its bytes and the backbone.
+    An image is embedded once: the row's key is its bytes and the backbone.
     """
-    from iip_assets.dataset.store import ImageStore
     from iip_assets.embeddings.device import core_count, resolve_device
     from iip_assets.embeddings.embed import embed_chunk
     from iip_assets.embeddings.embedder import open_embedder
     from iip_assets.embeddings.table import backbone_digest, decodable_images, embedding_table
+    from iip_assets.images.store import ImageStore
 
     device = resolve_device(compute.device)
     rows = decodable_images(image_fingerprints)
@@ -101,18 +101,18 @@ def image_embeddings(
 def describe_image_embeddings(
     image_embeddings: pl.DataFrame, notes: Mapping[str, Any]
 ) -> dict[str, MetadataValue]:
-    """How many pictures have an embedding, and on which device they were computed."""
+    """How many images have an embedding, and on which device they were computed."""
     return {"rows": image_embeddings.height, "device": notes["device"]}
 
 
 @asset_check(image_embeddings)
 def all_embedded(image_embeddings: pl.DataFrame, image_fingerprints: pl.DataFrame) -> CheckResult:
-    """Every picture that could be decoded has an embedding."""
+    """Every image that could be decoded has an embedding."""
     from iip_assets.embeddings.table import decodable_images
 
     wanted, found = decodable_images(image_fingerprints).height, image_embeddings.height
     return CheckResult(
         passed=found == wanted,
         severity="warning",
-        description=f"{wanted - found} of {wanted} pictures have none",
+        description=f"{wanted - found} of {wanted} images have none",
     )

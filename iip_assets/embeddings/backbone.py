@@ -94,7 +94,7 @@ def build_backbone(
     fixed = timm.models.get_pretrained_cfg(model).fixed_input_size
     if fixed and (height, width) != (own_height, own_width):
         raise ValueError(
-            f"{model} takes pictures of {own_width}×{own_height} alone, not of {width}×{height}; "
+            f"{model} takes images of {own_width}×{own_height} alone, not of {width}×{height}; "
             "set embeddings.width and embeddings.height to 0"
         )
     onnx_file = export_onnx(

@@ -1,4 +1,4 @@
-"""The embeddings of a chunk of pictures: each thread takes a batch from its bytes to its numbers.
+"""The embeddings of a chunk of images: each thread takes a batch from its bytes to its numbers.
 
 So no thread waits for another: where one decoded for a network that used all cores, these stood
 idle whenever either was ahead.
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import Undecodable, decode_image
-from iip_assets.dataset.reading import Reader
 from iip_assets.embeddings.embedder import Embedder, prepare
+from iip_assets.images.decode import Undecodable, decode_image
+from iip_assets.images.reading import Reader
 
 
 def embed_chunk(
@@ -28,26 +28,24 @@ def embed_chunk(
     store: Reader,
     threads: int,
 ) -> list[dict[str, Any]]:
-    """One record `{"embedding": (D,) float32 | None}` per picture; None where it cannot be decoded.
+    """One record `{"embedding": (D,) float32 | None}` per image; None where it cannot be decoded.
 
     Args:
         records: Each with an `image_id`.
         backbone: The backbone's data version; with `backend` it says which numbers these are.
         backend: What runs the backbone.
-        max_megapixels: Larger pictures are not decoded.
+        max_megapixels: Larger images are not decoded.
         embedder: The backbone, opened.
-        store: Where the pictures are.
+        store: Where the images are.
         threads: Batches worked on at a time.
     """
     del backbone, backend  # they only enter the row's key
 
     def embed_part(part: Sequence[dict[str, Any]]) -> list[NDArray[np.float32] | None]:
-        pictures = [
-            _picture(record["image_id"], max_megapixels, embedder, store) for record in part
-        ]
-        there = [picture for picture in pictures if picture is not None]
+        images = [_image(record["image_id"], max_megapixels, embedder, store) for record in part]
+        there = [image for image in images if image is not None]
         vectors = iter(embedder.embed(np.stack(there)) if there else ())
-        return [None if picture is None else next(vectors) for picture in pictures]
+        return [None if image is None else next(vectors) for image in images]
 
     size = embedder.batch_size
     parts = [records[start : start + size] for start in range(0, len(records), size)]
@@ -55,7 +53,7 @@ def embed_chunk(
         return [{"embedding": one} for part in pool.map(embed_part, parts) for one in part]
 
 
-def _picture(
+def _image(
     image_id: str, max_megapixels: float, embedder: Embedder, store: Reader
 ) -> NDArray[np.uint8] | None:
     try:

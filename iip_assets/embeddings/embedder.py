@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.embeddings.device import Device
-from iip_assets.embeddings.letterbox import letterbox_image
 from iip_assets.embeddings.onnx_session import open_session, run
+from iip_assets.images.letterbox import letterbox_image
 
-# Pictures that go through the network at once on a CPU: more are no faster, and each thread holds
+# Images that go through the network at once on a CPU: more are no faster, and each thread holds
 # what lies between the layers for all of them.
 _RUN = 4
 
 
 class Embedder(Protocol):
-    """Gives (B, D) float32 embeddings of a (B, H, W, 3) uint8 batch of prepared pictures.
+    """Gives (B, D) float32 embeddings of a (B, H, W, 3) uint8 batch of prepared images.
 
     It may be called from several threads.
     """
@@ -30,8 +30,8 @@ class Embedder(Protocol):
     input_height: int
     batch_size: int
 
-    def embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embeddings of at most `batch_size` pictures."""
+    def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embeddings of at most `batch_size` images."""
         ...
 
 
@@ -44,12 +44,12 @@ def open_embedder(files: Mapping[str, bytes], *, device: Device, batch_size: int
 
 
 def prepare(image: NDArray[np.uint8], embedder: Embedder) -> NDArray[np.uint8]:
-    """The (H, W, 3) picture fitted, undistorted, into the backbone's input."""
+    """The (H, W, 3) image fitted, undistorted, into the backbone's input."""
     return letterbox_image(image, embedder.input_width, embedder.input_height)
 
 
 class OnnxEmbedder:
-    """On the CPU. A picture's bits do not depend on its batch.
+    """On the CPU. An image's bits do not depend on its batch.
 
     Each call works in the thread that makes it; several threads may call at a time.
     """
@@ -65,9 +65,9 @@ class OnnxEmbedder:
         self._shift = (-np.array(card["mean"]) / np.array(card["std"])).astype(np.float32)
         self._session = open_session(files["backbone.onnx"], threads=1)
 
-    def embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(B, H, W, 3) to (B, D)."""
-        runs = [pictures[start : start + _RUN] for start in range(0, len(pictures), _RUN)]
+        runs = [images[start : start + _RUN] for start in range(0, len(images), _RUN)]
         return np.concatenate(
             [run(self._session, standardise(one, self._scale, self._shift)) for one in runs]
         )
@@ -93,28 +93,28 @@ class TorchEmbedder:
         self._mean = torch.tensor(card["mean"], device="cuda").view(1, 3, 1, 1) * 255
         self._std = torch.tensor(card["std"], device="cuda").view(1, 3, 1, 1) * 255
 
-    def embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(B, H, W, 3) to (B, D)."""
         torch = self._torch
-        # Kernels are chosen by shape: with one shape for all, a picture's bits stay the same.
-        full = np.zeros((self.batch_size, *pictures.shape[1:]), np.uint8)
-        full[: len(pictures)] = pictures
+        # Kernels are chosen by shape: with one shape for all, an image's bits stay the same.
+        full = np.zeros((self.batch_size, *images.shape[1:]), np.uint8)
+        full[: len(images)] = images
         with self._lock, torch.inference_mode(), torch.autocast("cuda", dtype=torch.float16):
             pixels = torch.from_numpy(full).to("cuda").permute(0, 3, 1, 2).float()
             inputs = (pixels - self._mean) / self._std
             outputs = self._network(inputs.contiguous(memory_format=torch.channels_last))
-        return np.asarray(outputs.float().cpu().numpy()[: len(pictures)])
+        return np.asarray(outputs.float().cpu().numpy()[: len(images)])
 
 
 def standardise(
-    pictures: NDArray[np.uint8], scale: NDArray[np.float32], shift: NDArray[np.float32]
+    images: NDArray[np.uint8], scale: NDArray[np.float32], shift: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """(B, H, W, 3) uint8 to (B, 3, H, W) float32, `x · scale + shift` in each channel."""
-    floats = np.empty((len(pictures), 3, *pictures.shape[1:3]), np.float32)
-    for picture, planes in zip(pictures, floats, strict=True):
+    floats = np.empty((len(images), 3, *images.shape[1:3]), np.float32)
+    for image, planes in zip(images, floats, strict=True):
         # Channels are parted while they are bytes, a quarter of the floats' traffic.
         for channel, plane, factor, offset in zip(
-            cv2.split(picture), planes, scale, shift, strict=True
+            cv2.split(image), planes, scale, shift, strict=True
         ):
             np.multiply(channel, factor, out=plane)
             np.add(plane, offset, out=plane)

@@ -1,4 +1,4 @@
-"""The tables around embeddings: which pictures get one, theirs, and which backbone made them."""
+"""The tables around embeddings: which images get one, theirs, and which backbone made them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from iip_assets.engine.values import Files
 
 
 def decodable_images(fingerprints: pl.DataFrame) -> pl.DataFrame:
-    """`image_id` of every picture that can be decoded, once each, sorted.
+    """`image_id` of every image that can be decoded, once each, sorted.
 
     Args:
         fingerprints: `image_id`, `problem`.
@@ -20,7 +20,7 @@ def decodable_images(fingerprints: pl.DataFrame) -> pl.DataFrame:
 
 
 def embedding_table(frame: pl.DataFrame) -> pl.DataFrame:
-    """`image_id` and `embedding` (List(Float32)), sorted, of the pictures that have one."""
+    """`image_id` and `embedding` (List(Float32)), sorted, of the images that have one."""
     if "embedding" not in frame.columns:
         frame = frame.with_columns(pl.lit(None).alias("embedding"))
     return (

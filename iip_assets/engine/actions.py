@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -72,7 +72,6 @@ class ActionRecord:
         settings: The settings it read, as far as they enter the key.
         inputs: Input asset to data version.
         artifact: Where the value lies; its content hash is the data version.
-        notes: Where what `Noted` kept lies, if anything.
         images_computed: Rows that feature tables had to compute.
         images_reused: Rows that feature tables already had.
         seconds: How long it took.
@@ -80,6 +79,7 @@ class ActionRecord:
         made_at: When it was done, UTC in ISO 8601.
         features: The feature tables that it read and filled, by the names of their variants.
         skipped: Why the asset could not be made from this data, if so.
+        notes: Where what `Noted` kept lies, if anything.
         rows: How many rows the value's table, or its first one, has, if it is of tables.
         columns: Column to type, after the table's name where there are several.
         machine: What it ran on, and the settings that say how work is done: equal keys mean equal
@@ -94,17 +94,17 @@ class ActionRecord:
     settings: Mapping[str, Any]
     inputs: Mapping[str, str]
     artifact: Artifact
-    notes: Artifact | None
     images_computed: int
     images_reused: int
     seconds: float
     git_commit: str
-    made_at: str
-    features: tuple[str, ...]
-    skipped: str | None
-    rows: int | None
-    columns: Mapping[str, str]
-    machine: Mapping[str, Any]
+    made_at: str = ""
+    features: tuple[str, ...] = ()
+    skipped: str | None = None
+    notes: Artifact | None = None
+    rows: int | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def data_version(self) -> str:

@@ -20,6 +20,7 @@ from iip_assets.engine.hashing import (
     digest_tables,
 )
 from iip_assets.engine.values import Files, Report, Skipped
+from iip_assets.errors import UserError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,7 +32,7 @@ _FOLDER_LETTERS = 2
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-class DamagedArtifactError(RuntimeError):
+class DamagedArtifactError(UserError, RuntimeError):
     """An artifact is there but cannot be read."""
 
 

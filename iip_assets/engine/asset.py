@@ -1,4 +1,4 @@
-"""The decorators that make an asset of plain functions, and the graph of assets.
+"""The decorators that make an asset of plain functions.
 
 An asset has up to three kinds of functions, each with a key of its own: one computes the value, one
 describes it for people, others check it. Nothing here knows Dagster: the graph is data, so that a
@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import builtins
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import (
-    TYPE_CHECKING,
     Annotated,
     Any,
     Generic,
@@ -27,17 +25,11 @@ from typing import (
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.values import Setting, Skipped
 
-if TYPE_CHECKING:
-    import polars as pl
-
-__all__ = ["Asset", "AssetContext", "Graph", "Part", "Source", "asset", "asset_check", "describe"]
+__all__ = ["Asset", "AssetContext", "Part", "asset", "asset_check", "describe"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
-
-# The text of one of the workspace's files at a git revision, by its path.
-TextOf = Callable[[str], str]
 
 _OPTIONS = frozenset(
     {
@@ -134,41 +126,6 @@ class Asset(Generic[P, R]):
         return (*self.describing, *(check.part for check in self.checks))
 
 
-@dataclass(frozen=True)
-class Source:
-    """Data that is made outside the graph and observed by it.
-
-    Attributes:
-        name: Its name in the graph.
-        room: The room, which is its Dagster group.
-        description: Shown in the UI.
-        observe: Gives the present data version; it must be cheap, since every look at the graph
-            calls it.
-        load: Gives the value of a data version.
-        kinds: The tools behind it.
-        version_at: Gives the data version at a git revision, from a function that gives the text of
-            the workspace's files there by their paths; None where it is not kept in git.
-        actions: Gives the actions, by asset and key, whose records and artifacts it needs.
-        ids: Gives all ids of items that a data version holds, None where it is nowhere any more.
-            What was computed of an item that no version holds which is needed can be deleted.
-        rows: Gives the items of a data version as feature tables name them, a column for each
-            identity, all words; None where it is nowhere any more.
-        describe_change: Says in words in what two data versions differ.
-    """
-
-    name: str
-    room: str
-    description: str
-    observe: Callable[[Path], str]
-    load: Callable[[Path, str], Any]
-    kinds: frozenset[str] = frozenset()
-    version_at: Callable[[TextOf], str] | None = None
-    actions: Callable[[Path], Collection[tuple[str, str]]] | None = None
-    ids: Callable[[Path, str], Collection[str] | None] | None = None
-    rows: Callable[[Path, str], pl.DataFrame | None] | None = None
-    describe_change: Callable[[Path, str, str], Sequence[str]] | None = None
-
-
 def asset(*, room: str, **options: Any) -> Callable[[Callable[P, R]], Asset[P, R]]:
     """Makes an asset of a function whose signature says all that it reads.
 
@@ -220,20 +177,23 @@ def describe(asset: Asset[..., Any]) -> Callable[[F], F]:
     return keep
 
 
-def asset_check(asset: Asset[..., Any], *, blocking: bool = False) -> Callable[[F], F]:
-    """Makes a function a check of an asset's stored value, named and described as the function is.
+def asset_check(
+    asset: Asset[..., Any], *, name: str = "", blocking: bool = False
+) -> Callable[[F], F]:
+    """Makes a function a check of an asset's stored value, described as the function is.
 
-    Its parameters are those of `describe`; it returns a `CheckResult`. Where `blocking`, nothing
-    below the asset runs while the check fails with the severity `error`.
+    The check is called `name`, or as the function is. Its parameters are those of `describe`; it
+    returns a `CheckResult`. Where `blocking`, nothing below the asset runs while the check fails
+    with the severity `error`.
 
     Raises:
         TypeError: A parameter is none of these.
     """
 
     def keep(function: F) -> F:
-        name, text = function.__name__, inspect.getdoc(function) or ""
-        part = _part_of(asset, f"{asset.name}.{name}", function)
-        asset.checks.append(AssetCheck(name, text, blocking, part))
+        called, text = name or function.__name__, inspect.getdoc(function) or ""
+        part = _part_of(asset, f"{asset.name}.{called}", function)
+        asset.checks.append(AssetCheck(called, text, blocking, part))
         return function
 
     return keep
@@ -254,17 +214,17 @@ def _part(name: str, function: Callable[..., Any]) -> Part:
     settings: dict[str, str] = {}
     context: str | None = None
     accepts: set[str] = set()
-    hints = get_type_hints(function, localns=_Known(function), include_extras=True)
+    recommendations = get_type_hints(function, localns=_Known(function), include_extras=True)
     for parameter in inspect.signature(function).parameters.values():
-        hint = hints.get(parameter.name)
+        recommendation = recommendations.get(parameter.name)
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             inputs.append(parameter.name)
-            if Skipped in get_args(hint):
+            if Skipped in get_args(recommendation):
                 accepts.add(parameter.name)
-        elif hint is AssetContext:
+        elif recommendation is AssetContext:
             context = parameter.name
         else:
-            settings[parameter.name] = _setting_of(function, parameter.name, hint).path
+            settings[parameter.name] = _setting_of(function, parameter.name, recommendation).path
     return Part(
         name,
         function,
@@ -276,10 +236,10 @@ def _part(name: str, function: Callable[..., Any]) -> Part:
     )
 
 
-def _setting_of(function: Callable[..., Any], name: str, hint: Any) -> Setting:
+def _setting_of(function: Callable[..., Any], name: str, recommendation: Any) -> Setting:
     """The mark in a `Annotated[type, Setting(path)]`."""
-    if get_origin(hint) is Annotated:
-        for mark in get_args(hint)[1:]:
+    if get_origin(recommendation) is Annotated:
+        for mark in get_args(recommendation)[1:]:
             if isinstance(mark, Setting):
                 return mark
     raise TypeError(
@@ -307,56 +267,3 @@ class _Known(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         return _NotLoaded
-
-
-class Graph:
-    """Assets and sources, in the order of the data."""
-
-    def __init__(self, assets: Iterable[Asset[..., Any]], sources: Iterable[Source] = ()) -> None:
-        """Checks that names are unique and inputs exist, and sorts.
-
-        Raises:
-            ValueError: Two have one name, an input is missing, or inputs run in a circle.
-        """
-        given = list(assets)
-        self.sources = {source.name: source for source in sources}
-        by_name = {one.name: one for one in given}
-        if len(by_name) + len(self.sources) != len(given) + len(list(self.sources)) or (
-            by_name.keys() & self.sources.keys()
-        ):
-            raise ValueError("two assets have the same name")
-        self.assets: dict[str, Asset[..., Any]] = {}
-        waiting = dict(by_name)
-        while waiting:
-            ready = [
-                one
-                for one in waiting.values()
-                if all(self._known(name, by_name, one) for name in one.inputs)
-            ]
-            if not ready:
-                raise ValueError(f"the inputs of {sorted(waiting)} run in a circle")
-            for one in ready:
-                self.assets[one.name] = waiting.pop(one.name)
-
-    def _known(
-        self, name: str, by_name: Mapping[str, Asset[..., Any]], reader: Asset[..., Any]
-    ) -> bool:
-        if name not in by_name and name not in self.sources:
-            raise ValueError(f"{reader.name} reads {name!r}, which is no asset of this graph")
-        return name in self.sources or name in self.assets
-
-    def below(self, names: Iterable[str]) -> set[str]:
-        """The named ones and every asset that reads them, directly or not."""
-        found = set(names)
-        for one in self.assets.values():
-            if found & set(one.inputs):
-                found.add(one.name)
-        return found
-
-    def above(self, names: Iterable[str]) -> set[str]:
-        """The named ones and every asset and source that they read, directly or not."""
-        found = set(names)
-        for one in reversed(self.assets.values()):
-            if one.name in found:
-                found |= set(one.inputs)
-        return found

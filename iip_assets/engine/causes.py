@@ -1,4 +1,4 @@
-"""Why an asset is as it is: the chain of reasons down to what a person can mend."""
+"""Why an asset is as it is: the chain of reasons down to what a person can fix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from iip_assets.engine.staleness import State, differences, own_differences
 
 @dataclass(frozen=True)
 class Cause:
-    """Something at the root of it that a person did or can mend.
+    """Something at the root of it that a person did or can fix.
 
     Attributes:
         asset: Where it bears first.
@@ -92,7 +92,7 @@ def explain(
     return Explanation(finder.chain(name, set()), tuple(causes))
 
 
-# An asset and a reason; no asset where one mend serves every asset with that reason.
+# An asset and a reason; no asset where one fix serves every asset with that reason.
 _Root = tuple[str, str]
 _SHARED = ("code of ", "package ", "setting ", "input ")
 
@@ -152,10 +152,10 @@ class _Finder:
         if state.state == "fresh":
             return []
         if state.parts:
-            return list(state.why)
+            return list(state.reasons)
         record = self.project.record(name, self.ledger)
         if not self._above(name):
-            reasons = [] if state.state == "stale" and record else list(state.why)
+            reasons = [] if state.state == "stale" and record else list(state.reasons)
         elif record is None and self.ledger.materialized(name) is None:
             reasons = ["never materialized"]
         else:
@@ -173,7 +173,7 @@ class _Finder:
             for one, version in record.inputs.items():
                 reasons += self._input_reasons(name, one, version)
         if not reasons and not self._above(name):
-            reasons = list(state.why)
+            reasons = list(state.reasons)
         return list(dict.fromkeys(reasons))
 
     def _input_reasons(self, name: str, one: str, version: str) -> list[str]:
@@ -195,7 +195,7 @@ class _Finder:
             return []
         # It was brought up to date, and what reads it was not: told by what it was made of then.
         before = self.records.with_version(one, version)
-        reason = f"input {one} was made anew"
+        reason = f"input {one} was made again"
         self.details[_root(name, reason)] = self._since(before, latest) if before else ()
         return [reason]
 

@@ -1,10 +1,10 @@
 """Code keys: the hash of all code of a package that a function can reach, and of nothing else.
 
-A function reaches itself, the names of its file that it uses, and every module that those import,
-directly or through others. What counts is the syntax tree without docstrings, so that comments,
-formatting and documentation rerun nothing. Third-party packages count by their major and minor
-version. Modules of the framework (the engine, the settings' classes) do not count: they carry
-values, they do not compute them.
+A function reaches itself and, in every module, the names that it uses, directly or through others;
+and of each module that is loaded with them, what acts when it is loaded. What counts is the syntax
+tree without docstrings, so that comments, formatting and documentation rerun nothing. Third-party
+packages count by their major and minor version. Modules of the framework (the engine, the settings'
+classes) and their decorators do not count: they carry values, they do not compute them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import Any
 
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.hashing import digest_json
-from iip_assets.engine.source_tree import SourceTree, source_files
+from iip_assets.engine.package_source import source_files
+from iip_assets.engine.source_tree import SourceTree
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class CodeKey:
 
     Attributes:
         key: The hash.
-        modules: Module name to the hash of its syntax tree; the function's own part of its file
-            stands under `module:function`.
+        modules: Module name to the hash of those of its statements that count; those of the
+            function's own file stand under `module:function`.
         packages: Third-party distribution to its major.minor version.
     """
 
@@ -130,7 +131,7 @@ class CodeKeys:
 
 
 def _stats(folder: Path) -> frozenset[tuple[str, int, int]]:
-    """Path, time of change and size of every Python file; when they move, keys are formed anew."""
+    """Path, time of change and size of every Python file; when they move, keys are formed again."""
     found = []
     for path in source_files(folder):
         stat = path.stat()

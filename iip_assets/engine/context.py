@@ -25,9 +25,9 @@ class AssetContext:
         root: The workspace's folder.
         code_keys: Code keys of the package's functions.
         state: The workspace's state folder.
-        say: Where words for people go.
-        unmoved: Raises where the asset's code is no more what it was when the run began.
-        anew: Whether rows that were computed before are computed again and replaced.
+        log: Where words for people go.
+        refuse_other_code: Raises where the asset's code is no more what it was when the run began.
+        force: Whether rows that were computed before are computed again and replaced.
         scratch: A folder of this action alone, made by whoever uses it. A run that is killed
             leaves it to the next one, which can go on from there; it is gone with success. None:
             nobody is to go on.
@@ -43,9 +43,9 @@ class AssetContext:
     root: Path
     code_keys: CodeKeys
     state: Path
-    say: Callable[[str], None]
-    unmoved: Callable[[], None] = field(default=lambda: None)
-    anew: bool = field(default=False)
+    log: Callable[[str], None]
+    refuse_other_code: Callable[[], None] = field(default=lambda: None)
+    force: bool = field(default=False)
     scratch: Path | None = field(default=None)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     recorded: Callable[[str, str], Any] = field(default=lambda asset, data_version: None)
@@ -89,8 +89,9 @@ class AssetContext:
             tools=dict(tools or {}),
             chunk=chunk,
             progress=self.progress,
-            unmoved=self.unmoved,
-            anew=self.anew,
+            refuse_other_code=self.refuse_other_code,
+            force=self.force,
+            log=self.log,
         )
         self.features.append(features.variant(code_key=code_key, given=values))
         self.images_computed += filled.computed
@@ -105,8 +106,4 @@ class AssetContext:
 
         if total is None and isinstance(items, Sequence):
             total = len(items)
-        return track(items, total=total, label=label, say=self.say)
-
-    def log(self, text: str) -> None:
-        """Says something to whoever watches the run."""
-        self.say(text)
+        return track(items, total=total, label=label, log=self.log)

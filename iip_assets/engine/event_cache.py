@@ -10,10 +10,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from iip_assets.engine.asset import Graph
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.event_mark import event_log_mark
-from iip_assets.engine.project import Ledger, Materialized
+from iip_assets.engine.graph import Graph
+from iip_assets.engine.project import Ledger, Materialized, Project
 
 
 class NeedsDagsterError(RuntimeError):
@@ -53,6 +53,17 @@ def read_cached_ledger(state: Path, graph: Graph) -> CachedLedger | None:
         return CachedLedger(made, kept["observed"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def present_ledger(project: Project) -> Ledger:
+    """Who materialized what: the copy beside the event log where it holds, else Dagster's own."""
+    cached = read_cached_ledger(project.workspace.state, project.graph)
+    if cached is not None:
+        return cached
+    from iip_assets.engine.dagster.instance import open_instance
+    from iip_assets.engine.dagster.ledger import DagsterLedger
+
+    return DagsterLedger(open_instance(project.workspace))
 
 
 def write_cached_ledger(state: Path, graph: Graph, ledger: Ledger) -> CachedLedger:

@@ -1,4 +1,4 @@
-"""Feature tables: one row per picture for one feature, kept in LanceDB and computed only once.
+"""Feature tables: one row per image for one feature, kept in LanceDB and computed only once.
 
 A row's key is all that was read for it, as readable text. The code of the function and the settings
 given choose the Lance table: a variant. Rows enter by key in chunks, so two writers never double a
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from iip_assets.engine.feature_columns import KEY, identities, pack, row_keys, unpack
 from iip_assets.engine.hashing import digest_json
 from iip_assets.engine.lance_table import LanceTable
+from iip_assets.engine.lock import exclusive_lock
 
 if TYPE_CHECKING:
     import polars as pl
@@ -83,43 +84,54 @@ class FeatureTable:
         tools: Mapping[str, Any],
         chunk: int,
         progress: Progress,
-        unmoved: Callable[[], None] = lambda: None,
-        anew: bool = False,
+        refuse_other_code: Callable[[], None] = lambda: None,
+        force: bool = False,
+        log: Callable[[str], None] = lambda _: None,
     ) -> Filled:
         """See `AssetContext.fill`.
 
-        `unmoved` is called before rows enter the table and raises where the code on disk, to which
-        `code_key` belongs, may not be the code that ran: such rows would be wrong for ever.
-        `anew` computes rows that are there as well and replaces them.
+        `refuse_other_code` is called before rows enter the table and raises where the code on disk,
+        to which `code_key` belongs, may not be the code that ran: such rows would be wrong for
+        ever.
+        Of two processes that fill one table, one waits, so that no row is computed twice.
+        `again` computes rows that are there as well and replaces them.
 
         Raises:
             ValueError: `compute` returned another number of records than it was given.
         """
         if rows.is_empty():
             return Filled(rows, 0, 0)
-        import polars as pl
 
         keyed = rows.with_columns(row_keys(rows))
-        table = LanceTable(self._folder, self.variant(code_key=code_key, given=given))
-        wanted = keyed if anew else _without(keyed, table)
-        computed = 0
-        while True:
-            missing = wanted.unique(KEY, maintain_order=True)
-            starts = range(0, missing.height, chunk)
-            label = f"{self._name}, {missing.height} to compute"
-            for start in progress(starts, total=len(starts), label=label):
-                part = missing.slice(start, chunk)
-                packed = self._computed(part, partial(compute, **given, **tools))
-                unmoved()
-                table.add(packed, replace=anew)
-                table.compact_if_many()
-            computed += missing.height
-            stored = table.rows().with_columns(pl.lit(True).alias(_STORED))
-            found = keyed.join(stored, on=KEY, how="left", maintain_order="left")
-            # What `_without` overlooked.
-            wanted = keyed.filter(found[_STORED].is_null())
-            if wanted.is_empty():
-                break
+        variant = self.variant(code_key=code_key, given=given)
+        table = LanceTable(self._folder, variant)
+        found, computed = None, 0
+        wanted = keyed if force else _without(keyed, table)
+        if wanted.is_empty():
+            found = _joined(keyed, table)
+            wanted = keyed.filter(found[_STORED].is_null())  # what `_without` overlooked
+        if not wanted.is_empty():
+            with exclusive_lock(self._folder.with_name("locks") / f"{variant}.lock", log=log):
+                table = LanceTable(self._folder, variant)
+                if not force:
+                    # What another process added while this one waited is there now.
+                    there = table.keys()
+                    wanted = wanted.join(there, on=KEY, how="anti", maintain_order="left")
+                while not wanted.is_empty():
+                    missing = wanted.unique(KEY, maintain_order=True)
+                    starts = range(0, missing.height, chunk)
+                    label = f"{self._name}, {missing.height} to compute"
+                    for start in progress(starts, total=len(starts), label=label):
+                        part = missing.slice(start, chunk)
+                        packed = self._computed(part, partial(compute, **given, **tools))
+                        refuse_other_code()
+                        table.add(packed, replace=force)
+                        table.compact_if_many()
+                    computed += missing.height
+                    found = _joined(keyed, table)
+                    wanted = keyed.filter(found[_STORED].is_null())
+        if found is None:
+            found = _joined(keyed, table)
         distinct = keyed[KEY].n_unique()
         return Filled(unpack(found.drop(_STORED), rows.columns), computed, distinct - computed)
 
@@ -147,6 +159,14 @@ def known_rows(folder: Path, variant: str) -> pl.DataFrame:
         return pl.DataFrame()
     keys = LanceTable(folder, variant).keys()[KEY]
     return identities(keys)
+
+
+def _joined(keyed: pl.DataFrame, table: LanceTable) -> pl.DataFrame:
+    """The rows with what the table holds of them, and whether it holds it."""
+    import polars as pl
+
+    stored = table.rows().with_columns(pl.lit(True).alias(_STORED))
+    return keyed.join(stored, on=KEY, how="left", maintain_order="left")
 
 
 def _without(keyed: pl.DataFrame, table: LanceTable) -> pl.DataFrame:

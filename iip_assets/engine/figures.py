@@ -30,10 +30,10 @@ def figure_png(figure: Figure) -> bytes:
 
 
 def png_markdown(png: bytes, alt: str) -> Markdown:
-    """A Markdown picture with the PNG inside, which Dagster's UI shows in place."""
+    """A Markdown image with the PNG inside, which Dagster's UI shows in place."""
     return Markdown(f"![{alt}](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
 def figure_markdown(figure: Figure, alt: str) -> Markdown:
-    """The figure as a Markdown picture; `alt` says in words what it shows."""
+    """The figure as a Markdown image; `alt` says in words what it shows."""
     return png_markdown(figure_png(figure), alt)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from iip_assets.engine.feature_columns import KEY
 from iip_assets.engine.features import known_rows
+from iip_assets.engine.gc_roots import GcRoots, find_gc_roots
 from iip_assets.engine.lance_table import LanceTable
-from iip_assets.engine.needed import Needed, find_needed
 from iip_assets.engine.perform import report_page
 from iip_assets.engine.project import Ledger, Project
 
@@ -78,7 +78,7 @@ class Garbage:
 def find_garbage(project: Project, ledger: Ledger) -> Garbage:
     """All that neither what is materialized, nor the working tree, nor a git revision needs."""
     workspace = project.workspace
-    needed = find_needed(project, ledger)
+    needed = find_gc_roots(project, ledger)
     artifacts = {
         artifact.name
         for record in needed.records.values()
@@ -162,7 +162,7 @@ def sweep(project: Project, garbage: Garbage) -> None:
         project.workspace.artifacts.delete(name)
 
 
-def _needed_ids(project: Project, needed: Needed) -> tuple[frozenset[str] | None, tuple[str, ...]]:
+def _needed_ids(project: Project, needed: GcRoots) -> tuple[frozenset[str] | None, tuple[str, ...]]:
     """Ids of all items that are needed, None where that cannot be known; versions that are gone."""
     found: set[str] = set()
     unknown = []

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iip_assets.engine.feature_columns import KEY
+from iip_assets.errors import UserError
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
 # Each chunk is a file of its own that every later chunk and every reader looks into. A compaction
-# writes the table anew, so it waits until the new files are many and hold a fair part of the rows,
+# writes the table again, so it waits until the new files are many and hold a fair part of the rows,
 # or are very many.
 _MANY_FILES = 50
 _FAIR_PART = 0.25
@@ -28,12 +29,12 @@ _BATCH_ROWS = 65_536
 _GRACE = timedelta(minutes=10)
 
 
-class DamagedFeaturesError(RuntimeError):
+class DamagedFeaturesError(UserError, RuntimeError):
     """A feature table cannot be read or written."""
 
 
 class LanceTable:
-    """Rows by key; written only under the workspace's lock, read by anyone at any time."""
+    """Rows by key; one writer at a time, read by anyone at any time."""
 
     def __init__(self, folder: Path, name: str) -> None:
         import lancedb
@@ -72,7 +73,7 @@ class LanceTable:
             merge.when_not_matched_insert_all().execute(pa.table(columns, schema=schema))
 
     def compact_if_many(self) -> None:
-        """Joins the files of many chunks; only ever under the workspace's lock."""
+        """Joins the files of many chunks."""
         with self._readable():
             stats = self._table.stats()
             files, rows = stats["fragment_stats"]["num_fragments"], stats["num_rows"]
@@ -84,7 +85,7 @@ class LanceTable:
     def retain(self, keys: pl.Series) -> None:
         """Keeps the rows of these keys alone; what the others held leaves the disk at once.
 
-        The rows that stay are written anew, in one step; only ever under the workspace's lock. Who
+        The rows that stay are written again, in one step; only ever under the workspace's lock. Who
         reads an older version at that moment must open the table again.
         """
         import pyarrow as pa

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
@@ -15,54 +16,95 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def workspace_lock(state: Path, *, say: Callable[[str], None]) -> Iterator[None]:
-    """One refresh at a time: where another process has the lock, says who and waits.
-
-    It can be taken again by the process that holds it, in any of its threads.
+def workspace_lock(
+    state: Path, *, log: Callable[[str], None], shared: bool = False
+) -> Iterator[None]:
+    """Keeps what computes and what cleans up apart: many of the first at once, or one of the other.
 
     Args:
         state: The workspace's state folder.
-        say: Told once, before waiting.
+        log: Told once, before waiting.
+        shared: Whether others may compute at the same time; nobody cleans up meanwhile.
     """
-    from filelock import FileLock
-
     file = state / "lock"
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _held(FileLock(file, is_singleton=True, thread_local=False), file, say):
+    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    with file.open("a") as opened:
+        try:
+            fcntl.flock(opened, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log(f"waiting for {_holder(file)}, which is at work in this workspace")
+            fcntl.flock(opened, how)
+        _name_holder(file)
         yield
 
 
 @contextmanager
-def exclusive_lock(file: Path, *, say: Callable[[str], None]) -> Iterator[None]:
+def action_lock(
+    state: Path, asset: str, action_key: str, *, log: Callable[[str], None]
+) -> Iterator[None]:
+    """One process at a time does an action; another one waits and then finds it done."""
+    file = _action_file(state, asset, action_key)
+    with exclusive_lock(file, log=log):
+        yield
+        # Who waits for it holds the file that is gone here, and finds the action done.
+        file.unlink(missing_ok=True)
+        _holder_file(file).unlink(missing_ok=True)
+
+
+def is_under_way(state: Path, asset: str, action_key: str) -> bool:
+    """Whether a process does an action of which the key begins so."""
+    from filelock import FileLock, Timeout
+
+    file = _action_file(state, asset, action_key)
+    if not file.exists():
+        return False
+    try:
+        with FileLock(file, timeout=0, thread_local=False):
+            return False
+    except Timeout:
+        return True
+
+
+def _action_file(state: Path, asset: str, action_key: str) -> Path:
+    return state / "locks" / asset / f"{action_key[:16]}.lock"
+
+
+@contextmanager
+def exclusive_lock(file: Path, *, log: Callable[[str], None]) -> Iterator[None]:
     """One holder at a time, threads of one process included; says who it is waiting for.
 
     Args:
         file: The lock file, made where it is missing.
-        say: Told once, before waiting.
+        log: Told once, before waiting.
     """
     from filelock import FileLock
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _held(FileLock(file, thread_local=False), file, say):
+    with _held(FileLock(file, thread_local=False), file, log):
         yield
 
 
 @contextmanager
-def _held(lock: BaseFileLock, file: Path, say: Callable[[str], None]) -> Iterator[None]:
+def _held(lock: BaseFileLock, file: Path, log: Callable[[str], None]) -> Iterator[None]:
     from filelock import Timeout
 
     try:
         lock.acquire(timeout=0.05)
     except Timeout:
-        say(f"waiting for {_holder(file)}, which is at work in this workspace")
+        log(f"waiting for {_holder(file)}, which is at work in this workspace")
         lock.acquire()
     try:
         if lock.lock_counter == 1:
-            command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200]
-            _holder_file(file).write_text(json.dumps({"pid": os.getpid(), "command": command}))
+            _name_holder(file)
         yield
     finally:
         lock.release()
+
+
+def _name_holder(file: Path) -> None:
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200]
+    _holder_file(file).write_text(json.dumps({"pid": os.getpid(), "command": command}))
 
 
 def _holder_file(file: Path) -> Path:

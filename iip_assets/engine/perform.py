@@ -25,7 +25,7 @@ from iip_assets.engine.artifacts import table_shape
 from iip_assets.engine.asset import NOTES, Asset, Part
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.context import AssetContext
-from iip_assets.engine.lock import workspace_lock
+from iip_assets.engine.lock import action_lock, is_under_way, workspace_lock
 from iip_assets.engine.part_results import broken_blocking_checks
 from iip_assets.engine.project import Ledger, Materialized, Project
 from iip_assets.engine.values import CheckResult, Noted, Skipped
@@ -48,7 +48,7 @@ class Outcome:
         record: How its value was computed.
         reused: Whether that was there already.
         seconds: How long it took.
-        same: Where it was done anew: whether it gave what was recorded before.
+        same: Where it was done again: whether it gave what was recorded before.
         parts: What describes and checks it, by part.
         parts_made: The parts that were not there already.
     """
@@ -69,25 +69,25 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Performer:
-    """Performs assets of one project, one at a time in the whole workspace.
+    """Performs assets of one project; two processes never do the same action at once.
 
     Attributes:
         project: The project.
         ledger: Who materialized what.
-        say: Where words for people go.
+        log: Where words for people go.
         outcomes: What was performed so far, by asset.
-        anew: Assets that are computed though their result is recorded, and each image of them; the
+        force: Assets that are computed though their result is recorded, and each image of them; the
             new result takes the place of the old one.
-        aside: Whether what comes of it is not what the workspace holds: the pages of reports, the
+        trial: Whether what comes of it is not what the workspace holds: the pages of reports, the
             failures and what killed runs left behind stay as they are.
     """
 
     project: Project
     ledger: Ledger
-    say: Callable[[str], None]
+    log: Callable[[str], None]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    anew: Collection[str] = ()
-    aside: bool = False
+    force: Collection[str] = ()
+    trial: bool = False
 
     def perform(self, asset: Asset[..., Any], *, loaded: object) -> Outcome:
         """Brings the asset up to what its code, settings and inputs say now.
@@ -100,9 +100,8 @@ class Performer:
             MovedMeanwhileError: Code, settings or inputs are not what they were at the start.
             BlockedError: Something above failed a blocking check.
         """
-        workspace = self.project.workspace
-        with workspace_lock(workspace.state, say=self.say):
-            started = time.monotonic()
+        state, started = self.project.workspace.state, time.monotonic()
+        with workspace_lock(state, log=self.log, shared=True):
             self._refuse_blocked(asset)
             action = self._action(asset)
             if self.project.code_of(asset) != loaded:
@@ -110,27 +109,28 @@ class Performer:
                     f"the code of {asset.name} changed since this process loaded it; "
                     "reload the code location, or run again"
                 )
-            known = workspace.actions.find(asset.name, action.key)
-            anew = asset.name in self.anew
-            reused = known is not None and not anew and workspace.holds(known)
-            if known is not None and reused:
-                record = known
-            else:
-                record = self._compute(asset, action, started)
-            parts, made = self._parts(asset, record)
-            self._succeeded(asset.name)
-            outcome = Outcome(
-                record,
-                reused=reused,
-                seconds=time.monotonic() - started if reused else record.seconds,
-                same=known.data_version == record.data_version if known and anew else None,
-                parts=parts,
-                parts_made=made,
-            )
-            if not self.aside:
-                self._publish(outcome.record)
+            with action_lock(state, asset.name, action.key, log=self.log):
+                outcome = self._perform(asset, action, started)
+                if not self.trial:
+                    self._publish(outcome.record)
             self.outcomes[asset.name] = outcome
             return outcome
+
+    def _perform(self, asset: Asset[..., Any], action: Action, started: float) -> Outcome:
+        known = self.project.workspace.actions.find(asset.name, action.key)
+        force = asset.name in self.force
+        reused = known is not None and not force and self.project.workspace.holds(known)
+        record = known if known is not None and reused else self._compute(asset, action, started)
+        parts, made = self._parts(asset, record)
+        self._succeeded(asset.name)
+        return Outcome(
+            record,
+            reused=reused,
+            seconds=time.monotonic() - started if reused else record.seconds,
+            same=known.data_version == record.data_version if known and force else None,
+            parts=parts,
+            parts_made=made,
+        )
 
     def _publish(self, record: ActionRecord) -> None:
         """Puts a report's page where people find it, and takes away one that holds no more."""
@@ -148,9 +148,9 @@ class Performer:
             workspace.root,
             self.project.code_keys,
             workspace.state,
-            self.say,
+            self.log,
             lambda: self._refuse_other_code(asset.compute, action),
-            anew=asset.name in self.anew,
+            force=asset.name in self.force,
             scratch=self._scratch(asset, action),
             provenance={
                 "asset": asset.name,
@@ -207,10 +207,10 @@ class Performer:
         """What describes and checks a value, and which of it was not there already."""
         found, made = {}, []
         for part, action in self.project.part_actions(asset, record):
-            if self.aside and part.name not in asset.blocking_parts:
+            if self.trial and part.name not in asset.blocking_parts:
                 continue
             known = self.project.workspace.parts.find(part.name, action.key)
-            if known is None or asset.name in self.anew:
+            if known is None or asset.name in self.force:
                 known = self._make_part(part, action, record)
                 made.append(part.name)
             self._succeeded(part.name)
@@ -219,7 +219,7 @@ class Performer:
 
     def _make_part(self, part: Part, action: Action, record: ActionRecord) -> PartRecord:
         workspace, started = self.project.workspace, time.monotonic()
-        context = AssetContext(workspace.root, self.project.code_keys, workspace.state, self.say)
+        context = AssetContext(workspace.root, self.project.code_keys, workspace.state, self.log)
         with self._remembering_failure(action):
             result = self._call(part, context, action, record)
             if isinstance(result, CheckResult):
@@ -253,22 +253,25 @@ class Performer:
         except MovedMeanwhileError:
             raise
         except Exception as error:
-            if not self.aside:
+            if not self.trial:
                 text = f"{type(error).__name__}: {error}"
                 self.project.workspace.failures.add(action.asset, action.key, text)
             raise
 
     def _scratch(self, asset: Asset[..., Any], action: Action) -> Path:
         """The folder in which a killed run of this action left off; other actions' go."""
-        workshop = self.project.workspace.state / "scratch" / asset.name
-        own = workshop / action.key[:16]
-        for folder in workshop.glob("*"):
-            if asset.name in self.anew or (folder != own and not self.aside):
+        scratch = self.project.workspace.state / "scratch" / asset.name
+        own = scratch / action.key[:16]
+        for folder in scratch.glob("*"):
+            others = folder != own and not self.trial
+            if (asset.name in self.force and folder == own) or (
+                others and not is_under_way(self.project.workspace.state, asset.name, folder.name)
+            ):
                 shutil.rmtree(folder)
         return own
 
     def _succeeded(self, name: str) -> None:
-        if not self.aside:
+        if not self.trial:
             self.project.workspace.failures.clear(name)
 
     def _refuse_other_code(self, part: Part, action: Action) -> None:
@@ -339,7 +342,7 @@ class Performer:
         return self.project.action(asset, self._version)
 
     def _version(self, name: str) -> str:
-        """The present data version of an input; a source is looked at anew."""
+        """The present data version of an input; a source is looked at again."""
         source = self.project.graph.sources.get(name)
         if source is not None:
             present = source.observe(self.project.workspace.root)
@@ -360,7 +363,7 @@ class Performer:
             if broken:
                 raise BlockedError(
                     f"{asset.name} is blocked: the check {broken[0]} of {name} failed; "
-                    "mend the data or the check, then run `iip refresh`"
+                    "fix the data or the check, then run `iip refresh`"
                 )
 
     def _checks_of(self, asset: Asset[..., Any]) -> Iterable[PartRecord]:

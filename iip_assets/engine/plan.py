@@ -25,7 +25,7 @@ class Planned:
 
     Attributes:
         asset: Its name.
-        why: The reasons in words.
+        reasons: The reasons in words.
         known: Whether the result was computed before and will only be taken up again.
         images: How many images it would compute; None where it does not work image by image.
         exact: Whether that is the number; otherwise it is the most that is to be expected.
@@ -34,7 +34,7 @@ class Planned:
     """
 
     asset: str
-    why: tuple[str, ...]
+    reasons: tuple[str, ...]
     known: bool
     images: int | None
     exact: bool
@@ -45,7 +45,7 @@ class Planned:
         """The entry as `iip refresh --dry-run --json` prints it."""
         return {
             "asset": self.asset,
-            "why": list(self.why),
+            "reasons": list(self.reasons),
             "known": self.known,
             "images": self.images,
             "exact": self.exact,
@@ -59,7 +59,7 @@ def make_plan(
     ledger: Ledger,
     states: Mapping[str, State],
     wanted: Collection[str],
-    anew: Collection[str] = (),
+    force: Collection[str] = (),
 ) -> list[Planned]:
     """What a refresh of the wanted assets would run, in order.
 
@@ -68,13 +68,13 @@ def make_plan(
         ledger: Who materialized what; sources as just observed.
         states: How every asset stands.
         wanted: The assets to bring up to date.
-        anew: Assets to compute though their result is recorded.
+        force: Assets to compute though their result is recorded.
     """
     planner = _Planner(project, ledger, states)
     return [
-        planner.plan(name, anew=name in anew)
+        planner.plan(name, force=name in force)
         for name, state in states.items()
-        if name in anew or (name in wanted and state.due)
+        if name in force or (name in wanted and state.due)
     ]
 
 
@@ -101,27 +101,27 @@ class _Planner:
         self.records = Records(self.project.workspace.actions)
         self._rows: dict[tuple[str, str], pl.DataFrame | None] = {}
 
-    def plan(self, name: str, *, anew: bool) -> Planned:
+    def plan(self, name: str, *, force: bool) -> Planned:
         asset, state = self.project.graph.assets[name], self.states[name]
-        why = state.why or ("asked for",)
-        if state.parts and not anew:
+        reasons = state.reasons or ("asked for",)
+        if state.parts and not force:
             self.versions[name] = state.data_version
             took = [one.seconds for part in state.parts for one in self._last(part)]
             seconds = sum(took) if len(took) == len(state.parts) else None
-            return Planned(name, why, True, None, True, seconds, parts=state.parts)
-        if not anew and (found := self._known(asset)):
+            return Planned(name, reasons, True, None, True, seconds, parts=state.parts)
+        if not force and (found := self._known(asset)):
             self.versions[name] = found.data_version
             images = 0 if _works_by_image(asset) else None
-            return Planned(name, why, known=True, images=images, exact=True, seconds=0.0)
+            return Planned(name, reasons, known=True, images=images, exact=True, seconds=0.0)
         before = self.project.record(name, self.ledger) or next(
             reversed(self.records.of(name)), None
         )
-        if not anew:
+        if not force:
             self.versions[name] = None
             self.by_data_alone[name] = self._only_data_moved(asset, before)
-        images, exact = self._images(asset, before, anew=anew)
+        images, exact = self._images(asset, before, force=force)
         seconds = estimate_seconds(self.records.of(name), images)
-        return Planned(name, why, known=False, images=images, exact=exact, seconds=seconds)
+        return Planned(name, reasons, known=False, images=images, exact=exact, seconds=seconds)
 
     def _last(self, part: str) -> list[PartRecord]:
         """The newest record of a part, if there is one."""
@@ -149,7 +149,7 @@ class _Planner:
         return all(self.by_data_alone.get(name, True) for name in asset.inputs)
 
     def _images(
-        self, asset: Asset[..., Any], before: ActionRecord | None, *, anew: bool
+        self, asset: Asset[..., Any], before: ActionRecord | None, *, force: bool
     ) -> tuple[int | None, bool]:
         """How many images the asset would compute, and whether that is the number."""
         if not _works_by_image(asset):
@@ -159,10 +159,10 @@ class _Planner:
             return sum(rows.height for rows in present.values()), False
         past = self._past_rows(before)
         done = before.images_computed + before.images_reused
-        if anew or not present or self._read_as_a_whole(asset, before):
+        if force or not present or self._read_as_a_whole(asset, before):
             grown = sum(rows.height for rows in present.values())
             was = sum(rows.height for rows in past.values())
-            return round(done * grown / was) if was else done, anew
+            return round(done * grown / was) if was else done, force
         new = reads = 0
         for table in before.features:
             known = known_rows(self.project.workspace.state / "features", table)
@@ -174,7 +174,7 @@ class _Planner:
                 for other in (known, old):
                     fresh = fresh.join(other, on=columns, how="anti", nulls_equal=True)
                 new += fresh.height
-        # An asset may leave pictures out, such as those that it trains on.
+        # An asset may leave images out, such as those that it trains on.
         share = min(1.0, done / reads) if reads else 1.0
         exact = share == 1.0 and self.by_data_alone.get(asset.name, True)
         return round(new * share), exact

@@ -14,7 +14,7 @@ _LINE_EVERY_S = 15.0
 
 
 def track(
-    items: Iterable[T], *, total: int | None, label: str, say: Callable[[str], None]
+    items: Iterable[T], *, total: int | None, label: str, log: Callable[[str], None]
 ) -> Iterator[T]:
     """Passes the items through while showing how far it is.
 
@@ -22,7 +22,7 @@ def track(
         items: What is worked through.
         total: How many there are, if known.
         label: What is being done, in words.
-        say: Takes the lines where standard error is no terminal.
+        log: Takes the lines where standard error is no terminal.
     """
     if sys.stderr.isatty():
         from rich.console import Console
@@ -38,5 +38,5 @@ def track(
         if now - said >= _LINE_EVERY_S:
             said = now
             rate = count / (now - started)
-            say(f"{label}: {count}{f' of {total}' if total else ''} ({rate:.1f}/s)")
+            log(f"{label}: {count}{f' of {total}' if total else ''} ({rate:.1f}/s)")
         yield item

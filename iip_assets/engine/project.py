@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from iip_assets.engine.actions import Action, ActionRecord, PartRecord
-from iip_assets.engine.asset import Asset, Graph, Part
+from iip_assets.engine.asset import Asset, Part
 from iip_assets.engine.code_key import CodeKeys
+from iip_assets.engine.graph import Graph
 from iip_assets.engine.workspace import Workspace, keyed_settings
 
 # Ends the name of an input that is no data: the code which reads a source.

@@ -30,14 +30,14 @@ class State:
         state: `fresh`; `stale` (something that it reads moved); `missing` (never made, or its
             artifact is gone); `failed` (the present action failed when last tried); `blocked` (a
             blocking check above failed).
-        why: The reasons in words; empty when fresh.
+        reasons: The reasons in words; empty when fresh.
         data_version: What it holds, if anything.
         skipped: Why it could not be made from this data, if so.
         parts: What is due of its description and checks, where the value itself stands.
     """
 
     state: StateName
-    why: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
     data_version: str | None = None
     skipped: str | None = None
     parts: tuple[str, ...] = ()
@@ -101,9 +101,9 @@ def _state(
     if unobserved:
         return State("missing", (*reason, f"{unobserved[0]} was never observed"), version, skipped)
     action = project.action(asset, lambda name: _version(project, ledger, name))
-    present, why = _compare(project, asset, record, action, reason)
+    present, reasons = _compare(project, asset, record, action, reason)
     if present != "fresh" or record is None or latest is None:
-        return State(present, why, version, skipped)
+        return State(present, reasons, version, skipped)
     return _with_parts(project, asset, record, latest, State("fresh", (), version, skipped))
 
 
@@ -147,7 +147,7 @@ def _with_parts(
     """The state of an asset whose value stands, by what describes and checks it."""
     workspace = project.workspace
     due: list[str] = []
-    why: list[str] = []
+    reasons: list[str] = []
     failed = False
     for part, action in project.part_actions(asset, record):
         key = latest.parts.get(part.name, "")
@@ -158,15 +158,15 @@ def _with_parts(
         label = _label(asset, part.name)
         if failure := workspace.failures.find(part.name, action.key):
             failed = True
-            why.append(f"{label} failed: {failure}")
+            reasons.append(f"{label} failed: {failure}")
         elif known is None:
-            why.append(f"{label} {'was never made' if not key else 'is gone'}")
+            reasons.append(f"{label} {'was never made' if not key else 'is gone'}")
         else:
-            why += [f"{label}: {reason}" for reason in differences(known, action)]
+            reasons += [f"{label}: {reason}" for reason in differences(known, action)]
     if not due:
         return fresh
     state: StateName = "failed" if failed else "stale"
-    return State(state, tuple(why), fresh.data_version, fresh.skipped, tuple(due))
+    return State(state, tuple(reasons), fresh.data_version, fresh.skipped, tuple(due))
 
 
 def _label(asset: Asset[..., Any], part: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ class AsBefore:
 
 @dataclass(frozen=True)
 class Markdown:
-    """Text that Dagster and the report show as Markdown; pictures go in as data URIs."""
+    """Text that Dagster and the report show as Markdown; images go in as data URIs."""
 
     text: str
 
@@ -108,6 +109,15 @@ class Files:
 
     parts: Mapping[str, bytes]
     version_of: Sequence[str] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all that the data version covers."""
+        hasher = hashlib.sha256()
+        for name in sorted(self.version_of or self.parts):
+            hasher.update(f"{name} {len(self.parts[name])} ".encode())
+            hasher.update(self.parts[name])
+        return hasher.hexdigest()
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name}: {len(part)} bytes" for name, part in self.parts.items())

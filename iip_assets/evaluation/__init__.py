@@ -1,1 +1,1 @@
-"""What the models say of pictures, and how good that is: by class, by slice, beside people."""
+"""What the models say of images, and how good that is: by class, by slice, beside people."""

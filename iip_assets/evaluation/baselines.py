@@ -1,4 +1,4 @@
-"""Models that never look at a picture: what a real one must beat."""
+"""Models that never look at an image: what a real one must beat."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 def class_shares(labels: Sequence[str], classes: Sequence[str]) -> NDArray[np.float64]:
     """How common each class is among the labels, (K,); equal shares where there are none.
 
-    As a filter that gives every picture these probabilities, it always says the commonest class.
+    As a filter that gives every image these probabilities, it always says the commonest class.
     """
     counts = np.array([labels.count(name) for name in classes], dtype=np.float64)
     if not counts.sum():

@@ -1,4 +1,4 @@
-"""How good the models are on test pictures: overall, by slice, beside a baseline and people."""
+"""How good the models are on test images: overall, by slice, beside a baseline and people."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.evaluation.baselines import class_shares
-from iip_assets.evaluation.human_level import judge_labelers
+from iip_assets.labels.human_level import judge_labelers
+from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.functional import confusion
-from iip_assets.metrics.judged import (
+from iip_assets.metrics.scored_predictions import (
     Judged,
     Passing,
     by_slice,
@@ -20,7 +21,6 @@ from iip_assets.metrics.judged import (
     judge_segmenter,
 )
 from iip_assets.metrics.scores import HEADLINES, Gate
-from iip_assets.metrics.words import FILTER_CLASSES
 from iip_assets.settings import ThresholdSettings
 
 ENOUGH_SUBJECTS = 20
@@ -70,11 +70,11 @@ class Verdict:
 
     Attributes:
         beats: Whether it does; also where there is no such model, which breaks no promise.
-        why: The numbers, in words.
+        reason: The numbers, in words.
     """
 
     beats: bool
-    why: str
+    reason: str
 
 
 def evaluate(
@@ -88,11 +88,11 @@ def evaluate(
     gate: Gate,
     agreement: Mapping[str, pl.DataFrame] | None = None,
 ) -> dict[str, pl.DataFrame]:
-    """The tables `metrics` and `confusion`, of the test pictures.
+    """The tables `metrics` and `confusion`, of the test images.
 
     Args:
-        predictions: The table of predictions; only its test pictures are looked at.
-        train_labels: Labels of the training pictures, from which the filter's baseline comes.
+        predictions: The table of predictions; only its test images are looked at.
+        train_labels: Labels of the training images, from which the filter's baseline comes.
         groups: `image_id`, `group_id`.
         slices: `image_id`, `axis`, `slice`.
         mask_classes: Names of the mask's classes.
@@ -117,7 +117,7 @@ def evaluate(
 
 
 def headline(metrics: pl.DataFrame, model: str) -> dict[str, float | int | None] | None:
-    """The headline metric on all test pictures of a model, or of who is judged beside it.
+    """The headline metric on all test images of a model, or of who is judged beside it.
 
     None if it was not judged.
     """
@@ -129,21 +129,21 @@ def headline(metrics: pl.DataFrame, model: str) -> dict[str, float | int | None]
 
 
 def beats_baseline(metrics: pl.DataFrame, model: str) -> Verdict:
-    """Whether the model's headline metric is above the baseline's value on the test pictures.
+    """Whether the model's headline metric is above the baseline's value on the test images.
 
     The lower end of the interval counts where there are `ENOUGH_SUBJECTS`, else the value alone.
     """
     own, baseline = headline(metrics, model), headline(metrics, f"{model}_baseline")
     if own is None or baseline is None or own["value"] is None:
-        return Verdict(beats=True, why=f"there is no {model} to judge on the test pictures")
+        return Verdict(beats=True, reason=f"there is no {model} to judge on the test images")
     many = (own["n_subjects"] or 0) >= ENOUGH_SUBJECTS and own["low"] is not None
     counted = own["low"] if many else own["value"]
     bar = baseline["value"] or 0.0
     interval = f" ({own['low']:.3f} to {own['high']:.3f})" if own["low"] is not None else ""
     return Verdict(
         beats=counted is not None and counted > bar,
-        why=f"{HEADLINES[model]} {own['value']:.3f}{interval} against {bar:.3f} without looking, "
-        f"on {own['n_images']} pictures of {own['n_subjects']} subjects"
+        reason=f"{HEADLINES[model]} {own['value']:.3f}{interval} against {bar:.3f} "
+        f"without looking, on {own['n_images']} images of {own['n_subjects']} subjects"
         + ("" if many else f"; fewer than {ENOUGH_SUBJECTS} subjects, so the value alone decides"),
     )
 
@@ -151,39 +151,67 @@ def beats_baseline(metrics: pl.DataFrame, model: str) -> Verdict:
 def _judged(
     test: pl.DataFrame, train_labels: Sequence[str], mask_classes: Sequence[str], gate: Gate
 ) -> dict[str, Judged]:
-    """The models that said something about test pictures of known truth, and their baselines."""
+    """The models that said something about test images of known truth, and their baselines."""
     judged: dict[str, Judged] = {}
     named = _with_truth_for_filter(test)
     if named.height:
-        ids, groups = named["image_id"].to_list(), named["group_id"].to_list()
-        actual = _places(named["label"])
-        said = named.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
         blind = np.tile(class_shares(train_labels, FILTER_CLASSES), (named.height, 1))
         passing = Passing(named["usable_score"].to_numpy(), named["passes"].to_numpy(), gate)
-        judged["filter"] = judge_filter(
-            ids, groups, actual, said.astype(np.float64), FILTER_CLASSES, passing=passing
-        )
+        judged["filter"] = judged_filter(named, passing)
         judged["filter_baseline"] = judge_filter(
-            ids, groups, actual, blind, FILTER_CLASSES, passing=_blind_passing(blind, gate)
+            named["image_id"].to_list(),
+            named["group_id"].to_list(),
+            _places(named["label"]),
+            blind,
+            FILTER_CLASSES,
+            passing=_blind_passing(blind, gate),
         )
     masked = test.filter(pl.col("confusion").is_not_null())
     if masked.height:
-        ids, groups = masked["image_id"].to_list(), masked["group_id"].to_list()
-        size = len(mask_classes)
-        borders = np.array(masked["boundary"].to_list(), dtype=np.float64).reshape(-1, size, 4)
-        for model, column, boundary in (
-            ("segmenter", "confusion", borders),
-            ("segmenter_baseline", "confusion_baseline", None),
-        ):
-            counts = np.array(masked[column].to_list(), dtype=np.float64)
-            judged[model] = judge_segmenter(
-                ids, groups, counts.reshape(-1, size, size), mask_classes, boundary=boundary
-            )
+        judged["segmenter"] = judged_segmenter(masked, mask_classes)
+        judged["segmenter_baseline"] = judge_segmenter(
+            masked["image_id"].to_list(),
+            masked["group_id"].to_list(),
+            _counts(masked["confusion_baseline"], len(mask_classes)),
+            mask_classes,
+        )
     return judged
 
 
+def judged_filter(known: pl.DataFrame, passing: Passing | None = None) -> Judged:
+    """The filter's word on images of known truth: image_id, group_id, label, prob_<class>."""
+    said = known.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
+    return judge_filter(
+        known["image_id"].to_list(),
+        known["group_id"].to_list(),
+        _places(known["label"]),
+        said.astype(np.float64),
+        FILTER_CLASSES,
+        passing=passing,
+    )
+
+
+def judged_segmenter(known: pl.DataFrame, classes: Sequence[str]) -> Judged:
+    """The segmenter's word on masked images: image_id, group_id, and lists of counts.
+
+    Those are `confusion` (K, K) and `boundary` (K, 4).
+    """
+    borders = np.array(known["boundary"].to_list(), dtype=np.float64)
+    return judge_segmenter(
+        known["image_id"].to_list(),
+        known["group_id"].to_list(),
+        _counts(known["confusion"], len(classes)),
+        classes,
+        boundary=borders.reshape(-1, len(classes), 4),
+    )
+
+
+def _counts(confusion: pl.Series, size: int) -> NDArray[np.float64]:
+    return np.array(confusion.to_list(), dtype=np.float64).reshape(-1, size, size)
+
+
 def _blind_passing(shares: NDArray[np.float64], gate: Gate) -> Passing:
-    """What a filter lets pass that never looks: all pictures or none, whichever costs less."""
+    """What a filter lets pass that never looks: all images or none, whichever costs less."""
     usable = shares[:, [FILTER_CLASSES.index(name) for name in gate.usable]].sum(1)
     lets_pass = usable * gate.lost_iris >= (1 - usable) * gate.failed_segmentation
     return Passing(usable, lets_pass, gate)
@@ -192,11 +220,11 @@ def _blind_passing(shares: NDArray[np.float64], gate: Gate) -> Passing:
 def metric_rows(
     model: str, judged: Judged, slices: pl.DataFrame, judgement: Judgement
 ) -> list[tuple[object, ...]]:
-    """Rows of `METRICS_SCHEMA`: every metric on all of the pictures, then on each slice.
+    """Rows of `METRICS_SCHEMA`: every metric on all of the images, then on each slice.
 
     Args:
         model: What the rows call the model.
-        judged: Its word on the pictures.
+        judged: Its word on the images.
         slices: `image_id`, `axis`, `slice`.
         judgement: How to judge.
     """

@@ -9,14 +9,14 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.figures import PALETTE, new_figure
+from iip_assets.metrics.display_names import spelled
 from iip_assets.metrics.scores import HEADLINES
-from iip_assets.metrics.spelling import spelled
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
-# Dots without enough pictures behind them are drawn in this.
+# Dots without enough images behind them are drawn in this.
 _FAINT = "#9A9A9A"
 _ROW_IN = 0.24
 
@@ -26,7 +26,7 @@ def confusion_figure(confusion: pl.DataFrame, metrics: pl.DataFrame) -> Figure:
 
     Args:
         confusion: The table `confusion` of an evaluation.
-        metrics: Its table `metrics`, which says how many pictures there are.
+        metrics: Its table `metrics`, which says how many images there are.
     """
     models = confusion["model"].unique(maintain_order=True).to_list()
     figure = new_figure(4.2 * max(1, len(models)), 3.8)
@@ -55,13 +55,13 @@ def confusion_figure(confusion: pl.DataFrame, metrics: pl.DataFrame) -> Figure:
         axes.set_yticks(range(len(classes)), classes, fontsize=8)
         axes.set_xlabel("predicted")
         axes.set_ylabel("actual")
-        unit = "pictures" if model == "filter" else "pixels"
-        axes.set_title(f"{model}, {unit} of {_pictures(metrics, model)} test pictures", fontsize=9)
+        unit = "images" if model == "filter" else "pixels"
+        axes.set_title(f"{model}, {unit} of {_images(metrics, model)} test images", fontsize=9)
     return figure
 
 
 def slices_figure(metrics: pl.DataFrame) -> Figure:
-    """Each model's headline metric by slice with its interval; grey where pictures are too few."""
+    """Each model's headline metric by slice with its interval; grey where images are too few."""
     models = [model for model in HEADLINES if (metrics["model"] == model).any()]
     parts = {
         model: metrics.filter(
@@ -79,7 +79,7 @@ def slices_figure(metrics: pl.DataFrame) -> Figure:
         bar = _baseline(metrics, model)
         if bar is not None:
             axes.axvline(bar, color=PALETTE[5], linestyle="--", linewidth=1, label="baseline")
-        axes.set_title(f"{model} on test pictures", fontsize=9)
+        axes.set_title(f"{model} on test images", fontsize=9)
     named: dict[str, Artist] = {}
     for axes in figure.axes:
         handles, labels = axes.get_legend_handles_labels()
@@ -90,7 +90,7 @@ def slices_figure(metrics: pl.DataFrame) -> Figure:
 
 
 def threshold_figure(curve: pl.DataFrame, chosen: Mapping[str, Any]) -> Figure:
-    """Cost and errors of the filter by threshold, on validation pictures.
+    """Cost and errors of the filter by threshold, on validation images.
 
     Args:
         curve: From `threshold.cost_curve`.
@@ -99,7 +99,7 @@ def threshold_figure(curve: pl.DataFrame, chosen: Mapping[str, Any]) -> Figure:
     figure = new_figure(7.2, 3.4)
     axes = figure.add_subplot()
     places = curve["threshold"].to_numpy()
-    axes.plot(places, curve["cost"].to_numpy(), color=PALETTE[0], label="cost of a picture")
+    axes.plot(places, curve["cost"].to_numpy(), color=PALETTE[0], label="cost of an image")
     axes.fill_between(
         places,
         curve["low"].fill_null(float("nan")).to_numpy(),
@@ -108,18 +108,18 @@ def threshold_figure(curve: pl.DataFrame, chosen: Mapping[str, Any]) -> Figure:
         alpha=0.2,
     )
     for name, words, colour, dashes in (
-        ("lost", "usable pictures lost", PALETTE[1], (4, 2)),
-        ("failed", "unusable pictures passed", PALETTE[2], (1, 1.5)),
+        ("lost", "usable images lost", PALETTE[1], (4, 2)),
+        ("failed", "unusable images passed", PALETTE[2], (1, 1.5)),
     ):
         shares = curve[name].fill_null(float("nan")).to_numpy()
         axes.plot(places, shares, color=colour, dashes=dashes, label=words)
     axes.axvline(chosen["threshold"], color="black", linewidth=1)
     axes.annotate(f" threshold {chosen['threshold']:.2f}", (chosen["threshold"], 0.97), fontsize=8)
     axes.set_ylim(0, max(1.02, float(curve["cost"].to_numpy().max(initial=0)) * 1.05))
-    axes.set_xlabel("threshold on the probability that a picture is usable")
+    axes.set_xlabel("threshold on the probability that an image is usable")
     axes.set_ylabel("share, or cost")
     axes.set_title(
-        f"{chosen['usable']} usable and {chosen['unusable']} unusable validation pictures of "
+        f"{chosen['usable']} usable and {chosen['unusable']} unusable validation images of "
         f"{chosen['subjects']} subjects",
         fontsize=9,
     )
@@ -141,7 +141,7 @@ def _forest(axes: object, part: pl.DataFrame, metric: str) -> None:
     axes.scatter(values[shown], places[shown], color=PALETTE[0], s=18, zorder=3, label="value")
     if not shown.all():
         axes.scatter(
-            values[~shown], places[~shown], color=_FAINT, s=18, zorder=3, label="too few pictures"
+            values[~shown], places[~shown], color=_FAINT, s=18, zorder=3, label="too few images"
         )
     names = [
         f"{'all' if axis == 'overall' else f'{axis}: {name}'} (n={count})"
@@ -164,7 +164,7 @@ def _baseline(metrics: pl.DataFrame, model: str) -> float | None:
     return None if found.is_empty() else found[0]
 
 
-def _pictures(metrics: pl.DataFrame, model: str) -> int:
+def _images(metrics: pl.DataFrame, model: str) -> int:
     overall = metrics.filter((pl.col("model") == model) & (pl.col("axis") == "overall"))
     return int(overall["n_images"][0]) if overall.height else 0
 

@@ -1,4 +1,4 @@
-"""What the models say of held-out pictures, as one table."""
+"""What the models say of held-out images, as one table."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from iip_assets.inference.filter_scores import score_columns
 from iip_assets.metrics.functional import iou
-from iip_assets.models.filter_scores import score_columns
 
 
 def held_out_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
-    """`image_id`, `split`, `label` and (if valid) `mask_id` of validation and test pictures."""
+    """`image_id`, `split`, `label` and (if valid) `mask_id` of validation and test images."""
     return (
         splits.filter(pl.col("split") != "train")
         .select("image_id", "split", "has_mask")
@@ -25,7 +25,7 @@ def held_out_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def filter_columns(pictures: pl.DataFrame, verdicts: pl.DataFrame | None) -> pl.DataFrame:
+def filter_columns(images: pl.DataFrame, verdicts: pl.DataFrame | None) -> pl.DataFrame:
     """`image_id`, `prob_<class>`, `predicted`, `usable_score`, `passes`; null without a word."""
     schema = {
         **score_columns(),
@@ -35,7 +35,7 @@ def filter_columns(pictures: pl.DataFrame, verdicts: pl.DataFrame | None) -> pl.
     }
     if verdicts is None:
         return pl.DataFrame(schema=schema)
-    return pictures.select("image_id").join(verdicts.select(*schema), on="image_id")
+    return images.select("image_id").join(verdicts.select(*schema), on="image_id")
 
 
 def segmenter_columns(segmented: pl.DataFrame | None, classes: Sequence[str]) -> pl.DataFrame:
@@ -72,11 +72,11 @@ def segmenter_columns(segmented: pl.DataFrame | None, classes: Sequence[str]) ->
 
 
 def predictions_table(
-    pictures: pl.DataFrame, filtered: pl.DataFrame, segmented: pl.DataFrame
+    images: pl.DataFrame, filtered: pl.DataFrame, segmented: pl.DataFrame
 ) -> pl.DataFrame:
-    """One row a held-out picture, sorted by image id; null where a model said nothing."""
+    """One row a held-out image, sorted by image id; null where a model said nothing."""
     return (
-        pictures.drop("mask_id")
+        images.drop("mask_id")
         .join(filtered, on="image_id", how="left")
         .join(segmented, on="image_id", how="left")
         .sort("image_id")

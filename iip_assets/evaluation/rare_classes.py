@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from iip_assets.evaluation.evaluation import ENOUGH_SUBJECTS
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.metrics.constants import FILTER_CLASSES
 
 CLASSES = {
     "model": pl.String(),
@@ -34,12 +34,12 @@ _METRIC = {"filter": "f1", "segmenter": "iou"}
 
 @dataclass(frozen=True)
 class Rarity:
-    """When a class is rare: in few of the training pictures, or in those of few subjects.
+    """When a class is rare: in few of the training images, or in those of few subjects.
 
     Attributes:
-        min_share: Least share of the training pictures of a class that is not rare.
+        min_share: Least share of the training images of a class that is not rare.
         min_subjects: Likewise, of subjects. Liu et al. (2019, arXiv:1904.05160) call a class with
-            fewer than 20 training pictures few-shot; here it is subjects, as pictures of one person
+            fewer than 20 training images few-shot; here it is subjects, as images of one person
             resemble each other.
     """
 
@@ -50,16 +50,16 @@ class Rarity:
 def classes_to_learn(
     training: pl.DataFrame, masked: pl.DataFrame, pixels: pl.DataFrame, classes: Sequence[str]
 ) -> dict[str, pl.DataFrame]:
-    """By model: which classes stand in the training pictures.
+    """By model: which classes stand in the training images.
 
     Args:
-        training: `image_id`, `group_id`, `label` of the training pictures.
+        training: `image_id`, `group_id`, `label` of the training images.
         masked: `image_id`, `group_id`, `mask_id` of those with a valid mask.
         pixels: `mask_id`, and what `count_pixels` gives.
         classes: Names of the mask's K classes.
 
     Returns:
-        image_id, group_id, class, pixels (null for the filter): one row a picture and class.
+        image_id, group_id, class, pixels (null for the filter): one row an image and class.
     """
     counts: dict[str, list[int]] = (
         {
@@ -78,7 +78,7 @@ def classes_to_learn(
 def classes_to_judge(
     predictions: pl.DataFrame, groups: pl.DataFrame, classes: Sequence[str]
 ) -> dict[str, pl.DataFrame]:
-    """By model: which classes stand in the test pictures of which it said something.
+    """By model: which classes stand in the test images of which it said something.
 
     Args:
         predictions: The table of predictions.
@@ -98,17 +98,17 @@ def classes_to_judge(
     }
 
 
-def _labelled(pictures: pl.DataFrame) -> pl.DataFrame:
-    return pictures.filter(pl.col("label").is_in(FILTER_CLASSES)).select(
+def _labelled(images: pl.DataFrame) -> pl.DataFrame:
+    return images.filter(pl.col("label").is_in(FILTER_CLASSES)).select(
         "image_id", "group_id", pl.col("label").alias("class"), pixels=pl.lit(None, pl.Int64)
     )
 
 
 def _in_masks(
-    pictures: pl.DataFrame, counts: Sequence[Sequence[int]], classes: Sequence[str]
+    images: pl.DataFrame, counts: Sequence[Sequence[int]], classes: Sequence[str]
 ) -> pl.DataFrame:
-    """The classes of which each picture's mask has pixels, by (N, K) counts."""
-    names = pictures.select("image_id", "group_id").rows()
+    """The classes of which each image's mask has pixels, by (N, K) counts."""
+    names = images.select("image_id", "group_id").rows()
     rows = [
         (*name, one, count)
         for name, row in zip(names, counts, strict=True)
@@ -130,17 +130,17 @@ def class_table(
     """One row a class of each model that was judged, with the metric's interval over subjects.
 
     A class is `enough` to be judged from `ENOUGH_SUBJECTS` test subjects on. One that stands in no
-    test picture has no value.
+    test image has no value.
 
     Args:
         metrics: The table `metrics` of the evaluation.
-        trained: By model: which classes stand in which training pictures.
-        tested: By model: in which test pictures.
+        trained: By model: which classes stand in which training images.
+        tested: By model: in which test images.
         mask_classes: Names of the mask's classes.
         rarity: When a class is rare.
 
     Returns:
-        Columns as in `CLASSES`. train_share is of the training pictures that have any class of the
+        Columns as in `CLASSES`. train_share is of the training images that have any class of the
         model, train_pixel_share of their labelled pixels.
     """
     overall = {
@@ -172,11 +172,11 @@ def class_table(
 
 def _learned(trained: pl.DataFrame, name: str) -> dict[str, Any]:
     has = trained.filter(pl.col("class") == name)
-    pictures, pixels = trained["image_id"].n_unique(), int(trained["pixels"].sum())
+    images, pixels = trained["image_id"].n_unique(), int(trained["pixels"].sum())
     return {
         "train_images": has.height,
         "train_subjects": has["group_id"].n_unique(),
-        "train_share": has.height / pictures if pictures else 0.0,
+        "train_share": has.height / images if images else 0.0,
         "train_pixel_share": int(has["pixels"].sum()) / pixels if pixels else None,
     }
 

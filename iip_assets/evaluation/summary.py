@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from iip_assets.evaluation.evaluation import headline
+from iip_assets.metrics.constants import BESIDE_HUMAN, HUMAN
 from iip_assets.metrics.scores import HEADLINES
-from iip_assets.metrics.words import BESIDE_HUMAN, HUMAN
 
 
 def headline_rows(metrics: pl.DataFrame) -> list[Mapping[str, float | int | str | None]]:
@@ -21,6 +21,11 @@ def headline_rows(metrics: pl.DataFrame) -> list[Mapping[str, float | int | str 
             numbers = {end: _rounded(found[end]) for end in ("value", "low", "high")}
             rows.append({**found, **numbers})
     return rows
+
+
+def validation_rows(table: pl.DataFrame) -> Sequence[Mapping[str, float | int | str | None]]:
+    """The table of the validation card, rounded."""
+    return table.with_columns(pl.col("value", "low", "high").round(4)).to_dicts()
 
 
 def class_rows(classes: pl.DataFrame) -> Sequence[Mapping[str, float | int | str | None]]:

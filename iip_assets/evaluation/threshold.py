@@ -1,4 +1,4 @@
-"""From what score on a picture goes to the segmenter: where lost irises and failures cost least."""
+"""From what score on an image goes to the segmenter: where lost irises and failures cost least."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 _STEPS = 101
 
 LEAST_OF_EACH = 5
-"""With fewer usable or fewer unusable validation pictures the curve is luck."""
+"""With fewer usable or fewer unusable validation images the curve is luck."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Costs:
     """What a wrong word of the filter costs, in any one unit.
 
     Attributes:
-        lost_iris: A usable picture that is rejected: somebody must be photographed again.
-        failed_segmentation: An unusable picture that passes: the segmenter's time, and a mask
+        lost_iris: A usable image that is rejected: somebody must be photographed again.
+        failed_segmentation: An unusable image that passes: the segmenter's time, and a mask
             that nothing good can come of.
     """
 
@@ -50,15 +50,15 @@ def cost_curve(
 ) -> pl.DataFrame:
     """For thresholds from 0 to 1: `threshold`, `lost`, `failed`, `cost`, and its `low` and `high`.
 
-    `lost` and `failed` are shares of usable and of unusable pictures, null where there are none;
-    `cost` is that of a picture on average.
+    `lost` and `failed` are shares of usable and of unusable images, null where there are none;
+    `cost` is that of an image on average.
 
     Args:
-        usable: (N,) whether the segmenter can do something with the picture.
+        usable: (N,) whether the segmenter can do something with the image.
         scores: (N,) the filter's probability of that.
         groups: (N,) the subject of each.
         costs: What errors cost.
-        resamples: How many times subjects are drawn anew for the interval of the cost.
+        resamples: How many times subjects are drawn again for the interval of the cost.
         confidence: Of the interval.
         seed: Of the draws.
     """
@@ -88,8 +88,8 @@ def cost_curve(
 def choose_threshold(curve: pl.DataFrame, costs: Costs, *, usable: int, unusable: int) -> float:
     """The cheapest threshold; of several equally cheap ones that nearest to breaking even.
 
-    With fewer than `LEAST_OF_EACH` usable or unusable pictures it is where costs break even, which
-    needs calibrated probabilities and no further pictures.
+    With fewer than `LEAST_OF_EACH` usable or unusable images it is where costs break even, which
+    needs calibrated probabilities and no further images.
     """
     if min(usable, unusable) < LEAST_OF_EACH:
         return costs.break_even

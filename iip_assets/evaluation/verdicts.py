@@ -1,4 +1,4 @@
-"""What the filter says of every picture, and which of them it lets pass."""
+"""What the filter says of every image, and which of them it lets pass."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from iip_assets.evaluation.threshold import Costs, choose_threshold, cost_curve
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.metrics.constants import FILTER_CLASSES
 
 _SUMMARY = {
     "threshold": pl.Float64(),
@@ -33,15 +33,15 @@ def filter_verdicts_tables(
 ) -> dict[str, pl.DataFrame]:
     """The tables `verdicts`, `curve` and `threshold`.
 
-    The threshold is chosen on the validation pictures. `verdicts` has a row a picture: `image_id`,
+    The threshold is chosen on the validation images. `verdicts` has a row an image: `image_id`,
     `prob_<class>`, `predicted`, `usable_score` and `passes`.
 
     Args:
-        scores: `image_id` and `prob_<class>` of every picture.
-        examples: From `examples.labelled_pictures`.
+        scores: `image_id` and `prob_<class>` of every image.
+        examples: From `examples.labelled_images`.
         usable: Words that the segmenter can do something with.
         costs: What errors cost.
-        resamples: How many times subjects are drawn anew.
+        resamples: How many times subjects are drawn again.
         confidence: Of intervals.
         seed: Of the draws.
     """
@@ -89,12 +89,12 @@ def filter_verdicts_tables(
 def to_label_next(
     verdicts: pl.DataFrame, images: pl.DataFrame, *, threshold: float
 ) -> pl.DataFrame:
-    """The rejected pictures that nobody has labelled, the least sure ones first.
+    """The rejected images that nobody has labelled, the least sure ones first.
 
     Args:
         verdicts: As `filter_verdicts_tables` gives them.
         images: `image_id` and `label`; `unclear` is a label too.
-        threshold: From what score on a picture passes.
+        threshold: From what score on an image passes.
     """
     apart = (pl.col("usable_score") - threshold).abs()
     unlabelled = images.filter(pl.col("label").is_null()).select("image_id")
@@ -103,6 +103,6 @@ def to_label_next(
 
 
 def counted(verdicts: pl.DataFrame) -> dict[str, int]:
-    """How many pictures pass and how many are rejected."""
+    """How many images pass and how many are rejected."""
     passed = int(verdicts["passes"].sum())
     return {"passed": passed, "rejected": verdicts.height - passed}

@@ -1,6 +1,6 @@
-"""Is a batch sound? Every picture and mask is decoded, every row read, and every fault told.
+"""Is a batch sound? Every image and mask is decoded, every row read, and every fault told.
 
-A picture or row that would only be quarantined inside the data sends the whole batch back here:
+An image or row that would only be quarantined inside the data sends the whole batch back here:
 whoever made it is still at hand.
 """
 
@@ -12,39 +12,39 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from iip_assets.dataset.annotations import parse_annotations
-from iip_assets.dataset.decode import Undecodable, decode_image, decode_mask
-from iip_assets.dataset.labels import LabelFile, LabelRow, Listing, parse_labels
-from iip_assets.dataset.layout import is_image_path, sort_out
-from iip_assets.dataset.problems import Problem, shown
-from iip_assets.dataset.store import content_md5
-from iip_assets.dataset.words import (
+from iip_assets.dataset.constants import (
     ANNOTATIONS_FILE,
     BATCHES_FOLDER,
     LABELS_FILE,
     MASKS_FOLDER,
 )
+from iip_assets.dataset.labels import LabelFile, LabelRow, Listing, parse_labels
+from iip_assets.dataset.layout import is_image_path, sort_out
+from iip_assets.dataset.problems import Problem, shown
 from iip_assets.engine.progress import track
+from iip_assets.images.decode import Undecodable, decode_image, decode_mask
+from iip_assets.images.store import content_md5
 from iip_assets.ingest.batch_files import BatchFile, file_md5
 from iip_assets.ingest.present_data import PresentData
 
 # A million rows of every column are less than this.
 _LARGEST_LABELS_BYTES = 256_000_000
-# Of a pixel in the most generous picture format: four channels of 16 bits, and as much again.
+# Of a pixel in the most generous image format: four channels of 16 bits, and as much again.
 _MOST_BYTES_A_PIXEL = 16
 _SMALL_FILE_BYTES = 16_000_000
 _NO_LABELS = LabelFile((), (), {})
 
 
 @dataclass(frozen=True)
-class PictureRules:
-    """What a picture and a mask may be; see the settings of the same names."""
+class ImageRules:
+    """What an image and a mask may be; see the settings of the same names."""
 
     max_megapixels: float
     mask_classes: Sequence[str]
 
     @property
     def largest_bytes(self) -> float:
-        """No sound picture is a larger file."""
+        """No sound image is a larger file."""
         return _SMALL_FILE_BYTES + self.max_megapixels * 1e6 * _MOST_BYTES_A_PIXEL
 
 
@@ -53,7 +53,7 @@ class CheckedBatch:
     """What a batch holds and what is wrong with it.
 
     Attributes:
-        images: Path to image id of every picture; masks are none.
+        images: Path to image id of every image; masks are none.
         rows: How many rows of labels.csv and annotations.csv count.
         problems: Why it cannot be taken; none when it is sound.
         tags: Further columns of labels.csv, with the known column that each may be meant to be.
@@ -72,11 +72,11 @@ class CheckedBatch:
 
 @dataclass(frozen=True)
 class _Examined:
-    """One file: its md5, and of a picture its height and width in pixels or why it has none."""
+    """One file: its md5, and of an image its height and width in pixels or why it has none."""
 
     md5: str
     size: tuple[int, int] | None = None
-    why: str | None = None
+    reason: str | None = None
 
 
 def check_batch(
@@ -85,9 +85,9 @@ def check_batch(
     files: Sequence[BatchFile],
     *,
     present: PresentData,
-    rules: PictureRules,
+    rules: ImageRules,
     threads: int = 2,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> CheckedBatch:
     """Reads every file of a batch's folder and says all that is wrong.
 
@@ -96,22 +96,22 @@ def check_batch(
         batch: The batch's name.
         files: The files in it, from `list_batch`.
         present: What is in the data already, which rows may name by id.
-        rules: What a picture and a mask may be.
+        rules: What an image and a mask may be.
         threads: Files read and decoded at once.
-        say: Told how far it is, now and then.
+        log: Told how far it is, now and then.
 
     Raises:
-        MissingData: A row's mask belongs to a picture of the data that cannot be had.
+        MissingData: A row's mask belongs to an image of the data that cannot be had.
     """
     with ThreadPoolExecutor(max_workers=threads) as pool:
         found = pool.map(lambda file: _examine(folder, file, rules), files)
-        watched = track(found, total=len(files), label=f"Checking {batch}", say=say)
+        watched = track(found, total=len(files), label=f"Checking {batch}", log=log)
         examined = {file.path: one for file, one in zip(files, watched, strict=True)}
         md5s = {path: one.md5 for path, one in examined.items()}
         layout = sort_out({f"{BATCHES_FOLDER}/{batch}/{path}": md5 for path, md5 in md5s.items()})
         within = len(f"{BATCHES_FOLDER}/{batch}/")
-        pictures = {path[within:]: md5 for path, md5 in layout.images.items()}
-        listing = Listing(md5s, frozenset({*pictures.values(), *present.images}))
+        listed = {path[within:]: md5 for path, md5 in layout.images.items()}
+        listing = Listing(md5s, frozenset({*listed.values(), *present.images}))
         labels, annotations = (
             _read_rows(folder, batch, name, listing) for name in (LABELS_FILE, ANNOTATIONS_FILE)
         )
@@ -122,8 +122,8 @@ def check_batch(
         ]
         named = {row.mask_path for _, row in rows if row.mask_path is not None}
         told = {row.image_id for _, row in rows}
-        # As in the data: what a row calls a mask is no picture, wherever it lies, unless labelled.
-        images = {path: md5 for path, md5 in pictures.items() if path not in named or md5 in told}
+        # As in the data: what a row calls a mask is no image, wherever it lies, unless labelled.
+        images = {path: md5 for path, md5 in listed.items() if path not in named or md5 in told}
         strays = [replace(stray, file=stray.file[within:]) for stray in layout.strays]
         sizes = _Sizes(examined, images, present, rules)
         masked = [(name, row) for name, row in rows if row.mask_id is not None]
@@ -140,21 +140,21 @@ def check_batch(
     return CheckedBatch(images, len(rows), in_order, labels.tags)
 
 
-def _examine(folder: Path, file: BatchFile, rules: PictureRules) -> _Examined:
+def _examine(folder: Path, file: BatchFile, rules: ImageRules) -> _Examined:
     path = folder / file.path
-    picture = is_image_path(file.path)
-    if not picture or file.size > rules.largest_bytes:
-        return _Examined(file_md5(path), why=_too_large(file.size) if picture else None)
+    image = is_image_path(file.path)
+    if not image or file.size > rules.largest_bytes:
+        return _Examined(file_md5(path), reason=_too_large(file.size) if image else None)
     data = path.read_bytes()
     try:
         height, width, _ = decode_image(data, max_megapixels=rules.max_megapixels).shape
     except Undecodable as reason:
-        return _Examined(content_md5(data), why=str(reason))
+        return _Examined(content_md5(data), reason=str(reason))
     return _Examined(content_md5(data), size=(height, width))
 
 
 def _too_large(size: int) -> str:
-    return f"{size / 1e6:,.0f} MB, more than a picture of the allowed size can need"
+    return f"{size / 1e6:,.0f} MB, more than an image of the allowed size can need"
 
 
 def _read_rows(folder: Path, batch: str, name: str, listing: Listing) -> LabelFile:
@@ -162,22 +162,22 @@ def _read_rows(folder: Path, batch: str, name: str, listing: Listing) -> LabelFi
         return _NO_LABELS
     file = folder / name
     if file.stat().st_size > _LARGEST_LABELS_BYTES:
-        why = f"the file has more than {_LARGEST_LABELS_BYTES // 10**6} MB"
-        mend = "split it into several batches"
-        return replace(_NO_LABELS, problems=(Problem(batch, name, None, None, None, why, mend),))
+        reason = f"the file has more than {_LARGEST_LABELS_BYTES // 10**6} MB"
+        fix = "split it into several batches"
+        return replace(_NO_LABELS, problems=(Problem(batch, name, None, None, None, reason, fix),))
     parse = parse_labels if name == LABELS_FILE else parse_annotations
     return parse(file.read_bytes(), batch=batch, file=name, listing=listing)
 
 
 class _Sizes:
-    """Height and width of the picture with an id, in the batch or in the data."""
+    """Height and width of the image with an id, in the batch or in the data."""
 
     def __init__(
         self,
         examined: Mapping[str, _Examined],
         images: Mapping[str, str],
         present: PresentData,
-        rules: PictureRules,
+        rules: ImageRules,
     ) -> None:
         self._of_batch = {md5: examined[path].size for path, md5 in images.items()}
         self._paths = {one.md5: path for path, one in examined.items()}
@@ -185,10 +185,10 @@ class _Sizes:
         self.rules = rules
 
     def of(self, image_id: str) -> tuple[int, int] | None:
-        """None for a picture of the batch that cannot be decoded, which is a problem of its own.
+        """None for an image of the batch that cannot be decoded, which is a problem of its own.
 
         Raises:
-            Undecodable: A picture of the data cannot be decoded.
+            Undecodable: An image of the data cannot be decoded.
         """
         if image_id in self._of_batch:
             return self._of_batch[image_id]
@@ -217,9 +217,9 @@ def _mask_problem(
     value = shown(row.mask_path or row.mask_id or "")
     try:
         size = sizes.of(row.image_id)
-    except Undecodable as reason:
-        why, mend = f"its picture in the data cannot be decoded: {reason}", "leave the mask out"
-        return Problem(batch, name, row.row, "mask", value, why, mend)
+    except Undecodable as error:
+        reason, fix = f"its image in the data cannot be decoded: {error}", "leave the mask out"
+        return Problem(batch, name, row.row, "mask", value, reason, fix)
     if size is None:
         return None
     height, width = size
@@ -227,19 +227,19 @@ def _mask_problem(
         data = sizes.read(folder, row)
         decode_mask(data, height=height, width=width, n_classes=len(sizes.rules.mask_classes))
     except Undecodable as reason:
-        mend = "mend the mask as said, or empty the cell"
-        return Problem(batch, name, row.row, "mask", value, str(reason), mend)
+        fix = "fix the mask as said, or empty the cell"
+        return Problem(batch, name, row.row, "mask", value, str(reason), fix)
     return None
 
 
 def _undecodable(
     batch: str, examined: Mapping[str, _Examined], images: Mapping[str, str]
 ) -> list[Problem]:
-    mend = "replace the file by a sound copy, or take it and its row out of the batch"
+    fix = "replace the file by a sound copy, or take it and its row out of the batch"
     return [
-        Problem(batch, shown(path), None, None, None, why, mend)
+        Problem(batch, shown(path), None, None, None, reason, fix)
         for path in images
-        if (why := examined[path].why) is not None
+        if (reason := examined[path].reason) is not None
     ]
 
 
@@ -248,16 +248,16 @@ def _unnamed_masks(batch: str, md5s: Mapping[str, str], named: set[str]) -> list
 
     Where rows could not be read it is not known what they name: then this is not asked.
     """
-    why, mend = (
+    reason, fix = (
         "no row of labels.csv or annotations.csv names it",
         "name it in the mask column, or delete it",
     )
     return [
-        Problem(batch, shown(path), None, None, None, why, mend)
+        Problem(batch, shown(path), None, None, None, reason, fix)
         for path in md5s
         if MASKS_FOLDER in path.split("/")[:-1] and path not in named
     ]
 
 
 def _order(problem: Problem) -> tuple[str, int, str, str]:
-    return problem.file, problem.row or 0, problem.column or "", problem.why
+    return problem.file, problem.row or 0, problem.column or "", problem.reason

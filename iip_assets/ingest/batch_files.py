@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from iip_assets.dataset.constants import IMAGE_SUFFIXES
 from iip_assets.dataset.problems import Problem, shown
-from iip_assets.dataset.words import IMAGE_SUFFIXES
 
 READY_FILE = "READY"
 """Put into a batch of the inbox last: it is whole."""
@@ -61,7 +61,7 @@ def list_batch(folder: Path, batch: str) -> BatchListing:
     """The files of a batch's folder, by name, size and time; none is opened.
 
     READY, our own errors.csv and litter (hidden files, Thumbs.db) are no part of a batch. A hidden
-    picture is a problem, since nobody would miss it.
+    image is a problem, since nobody would miss it.
 
     Args:
         folder: The folder.
@@ -162,12 +162,12 @@ def _is_litter(name: str) -> bool:
     if name in _LITTER:
         return True
     # macOS leaves ._a.jpg beside a.jpg on every foreign disk.
-    hidden_picture = name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("._")
-    return name.startswith(".") and not hidden_picture
+    hidden_image = name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("._")
+    return name.startswith(".") and not hidden_image
 
 
 def _fault(entry: _Entry) -> tuple[str, str] | None:
-    """Why an entry cannot be taken and how to mend it, None where it can."""
+    """Why an entry cannot be taken and how to fix it, None where it can."""
     status = entry.status
     if status is None:
         return "it cannot be read", "make it readable for whoever ingests, or delete it"
@@ -189,5 +189,5 @@ def _name_fault(entry: _Entry) -> tuple[str, str] | None:
         what = "a backslash" if not odd else "characters that are no text"
         return f"its name holds {what}, so that no row can name it", "rename the file"
     if entry.name.startswith("."):
-        return "a hidden picture", "take the dot off its name, or delete it"
+        return "a hidden image", "take the dot off its name, or delete it"
     return None

@@ -1,4 +1,4 @@
-"""Label Studio's brush strokes: a picture of four channels, packed bit by bit; alpha is the mask.
+"""Label Studio's brush strokes: an image of four channels, packed bit by bit; alpha is the mask.
 
 The packing is that of thi.ng/rle-pack: 32 bits of how many values, 5 of the word size less one,
 four times 4 bits of how wide a length may be, less one. Then runs: one bit (1: a value repeated,
@@ -55,7 +55,7 @@ def decode_brush(rle: Sequence[object], *, height: int, width: int) -> NDArray[n
     size = _take(data, 0, 32)
     if size != height * width * _CHANNELS:
         raise BadRuns(
-            f"the brush stroke has {size} values, the picture {height * width} pixels of four"
+            f"the brush stroke has {size} values, the image {height * width} pixels of four"
         )
     if _take(data, 32, 5) + 1 != _WORD_BITS:
         raise BadRuns(f"the brush stroke has words of {_take(data, 32, 5) + 1} bits, expected 8")

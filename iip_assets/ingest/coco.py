@@ -1,9 +1,9 @@
 """COCO JSON, as CVAT exports it ("COCO 1.0"), to a native batch.
 
 Masks are annotations whose category is one of the mask classes; how they overlap is told in
-`regions`. CVAT leaves its tags out of COCO, so the label of a whole picture is taken from where it
-can stand: the picture's `attributes`, the attribute `label` of any annotation, or the category of
-one (a box called `partial`). The other columns of labels.csv are read from the picture's
+`regions`. CVAT leaves its tags out of COCO, so the label of a whole image is taken from where it
+can stand: the image's `attributes`, the attribute `label` of any annotation, or the category of
+one (a box called `partial`). The other columns of labels.csv are read from the image's
 `attributes`, where `iip export` writes them.
 """
 
@@ -15,11 +15,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
+from iip_assets.dataset.constants import LABELS
 from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.validation import BadCell, parse_path, parse_word
-from iip_assets.dataset.words import LABELS
 from iip_assets.ingest.coco_segmentation import segmentation_pixels
 from iip_assets.ingest.export_folder import open_export
+from iip_assets.ingest.image_files import ImageFiles, list_images
 from iip_assets.ingest.json_file import (
     BadEntry,
     Findings,
@@ -31,7 +32,6 @@ from iip_assets.ingest.json_file import (
     read_json,
 )
 from iip_assets.ingest.native_batch import NativeRow, cells_of, write_native
-from iip_assets.ingest.picture_files import PictureFiles, list_pictures
 from iip_assets.ingest.regions import Region, class_values, unknown_class
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def convert_coco(
     *,
     mask_classes: Sequence[str],
     max_megapixels: float = 50.0,
-    say: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> tuple[Problem, ...]:
     """Write the native batch `out` from a COCO export.
 
@@ -53,8 +53,8 @@ def convert_coco(
         source: The export's folder, or the JSON file in it.
         out: The batch's folder; it must not exist. It is made only when there is no problem.
         mask_classes: Names of the classes 0, 1, 2…; categories are matched whatever their case.
-        max_megapixels: Larger pictures are refused.
-        say: Takes the lines of progress where there is no terminal.
+        max_megapixels: Larger images are refused.
+        log: Takes the lines of progress where there is no terminal.
 
     Returns:
         All that is wrong with the export.
@@ -66,8 +66,8 @@ def convert_coco(
     rows: list[NativeRow] = []
     with findings.catching(source.name):
         export = open_export(source, patterns=_PATTERNS)
-        pictures = list_pictures(export.root)
-        reader = _Reader(pictures, class_values(mask_classes), findings)
+        images = list_images(export.root)
+        reader = _Reader(images, class_values(mask_classes), findings)
         for file in export.files:
             with findings.catching(export.named(file)):
                 document = as_object(read_json(file), "the file")
@@ -76,7 +76,7 @@ def convert_coco(
             raise BadEntry("images", None, "no image is named", "export the images' labels again")
         if not findings:
             write_native(
-                rows, pictures, out, findings=findings, max_megapixels=max_megapixels, say=say
+                rows, images, out, findings=findings, max_megapixels=max_megapixels, log=log
             )
     return findings.problems()
 
@@ -86,7 +86,7 @@ class _Image:
     """An entry of `images` with what its annotations say."""
 
     row: int
-    picture: str
+    image: str
     size: tuple[int | None, int | None]
     cells: dict[str, str]
     labels: dict[str, int] = field(default_factory=dict)
@@ -105,10 +105,8 @@ class _Known:
 class _Reader:
     """Reads the files of one export; every entry that is bad becomes a problem."""
 
-    def __init__(
-        self, pictures: PictureFiles, values: Mapping[str, int], findings: Findings
-    ) -> None:
-        self._pictures = pictures
+    def __init__(self, images: ImageFiles, values: Mapping[str, int], findings: Findings) -> None:
+        self._images = images
         self._values = values
         self._findings = findings
         self._told: dict[str, str] = {}
@@ -133,7 +131,7 @@ class _Reader:
         if image.labels:
             with self._findings.catching(name, image.row):
                 cells |= {"label": _one_label(image)}
-        return NativeRow(image.picture, name, image.row, cells, tuple(image.regions), image.size)
+        return NativeRow(image.image, name, image.row, cells, tuple(image.regions), image.size)
 
     def _read_category(self, entry: Any, known: _Known) -> None:
         category = as_object(entry, "categories")
@@ -146,18 +144,18 @@ class _Reader:
         attributes = image.get("attributes")
         told = {} if attributes is None else as_object(attributes, "images.attributes")
         column = "images.file_name"
-        picture = self._find(as_text(image.get("file_name"), column), column, _subset(name))
-        if picture in self._told:
+        file = self._find(as_text(image.get("file_name"), column), column, _subset(name))
+        if file in self._told:
             raise BadEntry(
                 column,
                 image["file_name"],
-                f"a second entry of {picture}; the first is {self._told[picture]}",
+                f"a second entry of {file}; the first is {self._told[file]}",
                 "keep one of the two",
             )
-        self._told[picture] = f"entry {row} of {name}"
+        self._told[file] = f"entry {row} of {name}"
         known.images[key] = _Image(
             row,
-            picture,
+            file,
             (
                 as_side(image.get("height"), "images.height"),
                 as_side(image.get("width"), "images.width"),
@@ -169,17 +167,17 @@ class _Reader:
         try:
             parts = parse_path(name).split("/")
         except BadCell as bad:
-            raise BadEntry(column, name, bad.why, bad.mend) from bad
-        found = self._pictures.find([subset, *parts], column, whole=True)
-        found = found or self._pictures.find(parts, column, whole=True)
+            raise BadEntry(column, name, bad.reason, bad.fix) from bad
+        found = self._images.find([subset, *parts], column, whole=True)
+        found = found or self._images.find(parts, column, whole=True)
         if found is not None:
             return found
-        if self._pictures.is_link(parts):
+        if self._images.is_link(parts):
             raise BadEntry(column, name, "a link, not a file", "put the file itself there")
         raise BadEntry(
             column,
             name,
-            "no such picture in the folder",
+            "no such image in the folder",
             f"put it at images/{'/'.join(parts)}, or export again with the images",
         )
 
@@ -214,15 +212,15 @@ class _Reader:
         try:
             image.labels.setdefault(parse_word(as_text(label, column).strip(), LABELS), row)
         except BadCell as bad:
-            raise BadEntry(column, label, bad.why, bad.mend) from bad
+            raise BadEntry(column, label, bad.reason, bad.fix) from bad
 
 
 def _new_id(entry: Mapping[str, Any], known: dict[int | str, Any], place: str) -> int | str:
     """The entry's id, from here on known to be of a bad entry, unless it turns out to be good."""
     key = as_id(entry.get("id"), f"{place}.id")
     if key in known:
-        why = "an entry before it has the same id"
-        raise BadEntry(f"{place}.id", key, why, "export the labels again")
+        reason = "an entry before it has the same id"
+        raise BadEntry(f"{place}.id", key, reason, "export the labels again")
     known[key] = None
     return key
 
@@ -236,7 +234,7 @@ def _named(annotation: Mapping[str, Any], key: str, known: Mapping[int | str, T]
 
 
 def _subset(name: str) -> str:
-    """CVAT puts the pictures of instances_default.json into images/default/."""
+    """CVAT puts the images of instances_default.json into images/default/."""
     return PurePosixPath(name).stem.rpartition("_")[2]
 
 
@@ -249,7 +247,7 @@ def _one_label(image: _Image) -> str:
         raise BadEntry(
             "images.attributes.label" if own else "annotations.category_id",
             ", ".join(sorted(told)),
-            f"{image.picture} has more than one label",
+            f"{image.image} has more than one label",
             "keep the label that is right",
         )
     return next(iter(told))

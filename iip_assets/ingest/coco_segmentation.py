@@ -19,7 +19,7 @@ def segmentation_pixels(segmentation: Any, height: int, width: int) -> NDArray[n
     """The pixels (H, W) of a segmentation.
 
     Raises:
-        BadEntry: It is neither of the two, or not of a picture of this size.
+        BadEntry: It is neither of the two, or not of an image of this size.
     """
     if isinstance(segmentation, dict):
         return _run_pixels(segmentation, height, width)
@@ -47,8 +47,8 @@ def _run_pixels(runs: Mapping[str, Any], height: int, width: int) -> NDArray[np.
         raise BadEntry(
             f"{_COLUMN}.size",
             size,
-            f"the mask is not of the picture's size, [{height}, {width}]",
-            "put the picture there that was labelled",
+            f"the mask is not of the image's size, [{height}, {width}]",
+            "put the image there that was labelled",
         )
     column = f"{_COLUMN}.counts"
     try:

@@ -18,7 +18,7 @@ def convert_export(
     *,
     mask_classes: Sequence[str],
     max_megapixels: float,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> tuple[Problem, ...]:
     """Writes a native batch at `out`, and says what in the export cannot be used.
 
@@ -27,8 +27,8 @@ def convert_export(
         source: The export's folder.
         out: The folder to make.
         mask_classes: Class names; a mask's values are their places.
-        max_megapixels: Larger pictures are refused.
-        say: Takes the lines of progress where there is no terminal.
+        max_megapixels: Larger images are refused.
+        log: Takes the lines of progress where there is no terminal.
     """
     if form == "coco":
         from iip_assets.ingest.coco import convert_coco
@@ -38,4 +38,4 @@ def convert_export(
         from iip_assets.ingest.labelstudio import convert_labelstudio
 
         convert = convert_labelstudio
-    return convert(source, out, mask_classes=mask_classes, max_megapixels=max_megapixels, say=say)
+    return convert(source, out, mask_classes=mask_classes, max_megapixels=max_megapixels, log=log)

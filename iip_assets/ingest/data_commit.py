@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from iip_assets.dataset.pointer import POINTER_FILE
+from iip_assets.images.pointer import POINTER_FILE
 from iip_assets.ingest.git_command import run_git
 from iip_assets.ingest.git_index import commit_index, stage_pointer
 
@@ -18,7 +18,7 @@ _STRANGER = {
 
 
 def commit_pointer(
-    root: Path, message: str, *, place: Path, say: Callable[[str], None]
+    root: Path, message: str, *, place: Path, log: Callable[[str], None]
 ) -> str | None:
     """Commits `data.dvc` alone; what else is staged stays staged.
 
@@ -28,13 +28,13 @@ def commit_pointer(
         root: The workspace.
         message: The commit's message.
         place: A private folder.
-        say: Told why nothing was committed, if so.
+        log: Told why nothing was committed, if so.
 
     Returns:
         The commit; None where there is none.
     """
     if not _is_in_git(root):
-        say(f"{root} is not under git, so {POINTER_FILE} was not committed")
+        log(f"{root} is not under git, so {POINTER_FILE} was not committed")
         return None
     known = run_git(root, "var", "GIT_COMMITTER_IDENT").returncode == 0
     environment = commit_index(root, place) | ({} if known else _STRANGER)
@@ -44,14 +44,14 @@ def commit_pointer(
     done = run_git(root, "commit", "--quiet", f"--message={message}", environment=environment)
     if done.returncode:
         reason = " ".join((done.stderr or done.stdout).split())[-300:]
-        say(
+        log(
             f"git did not commit {POINTER_FILE} ({reason}). The batch is in the data all the same; "
             f"commit with `git commit {POINTER_FILE}`"
         )
         return None
     commit = run_git(root, "rev-parse", "HEAD").stdout.strip()
     if not stage_pointer(root, place):
-        say(
+        log(
             f"{POINTER_FILE} is committed, but git's index is locked and still has the old one: "
             f"run `git reset -- {POINTER_FILE}` when git is free"
         )

@@ -7,20 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from iip_assets.dataset.dvc_objects import open_repository
-from iip_assets.dataset.pointer import POINTER_FILE, read_pointer
 from iip_assets.engine.atomic import write_text_whole
+from iip_assets.errors import UserError
+from iip_assets.images.dvc_objects import open_repository
+from iip_assets.images.pointer import POINTER_FILE, read_pointer
 
 # How long another DVC process may hold its lock, such as a `dvc pull` of everything.
 _PATIENCE_S = 600.0
 _PAUSE_S = 0.5
 
 
-class DvcRefusedError(RuntimeError):
+class DvcRefusedError(UserError, RuntimeError):
     """DVC cannot add the folder, for a reason that does not lie in the folder."""
 
 
-def add_folder(root: Path, folder: Path, *, say: Callable[[str], None]) -> str:
+def add_folder(root: Path, folder: Path, *, log: Callable[[str], None]) -> str:
     """Brings a folder below the data folder into DVC's cache and into `data.dvc`.
 
     Only the entries of that folder change in `data.dvc`: the rest of the data need not be there,
@@ -29,7 +30,7 @@ def add_folder(root: Path, folder: Path, *, say: Callable[[str], None]) -> str:
     Args:
         root: The workspace.
         folder: The folder.
-        say: Told when another DVC process must be waited for.
+        log: Told when another DVC process must be waited for.
 
     Returns:
         The new data version.
@@ -53,7 +54,7 @@ def add_folder(root: Path, folder: Path, *, say: Callable[[str], None]) -> str:
             if time.monotonic() > patience_ends:
                 raise DvcRefusedError(f"DVC is busy: {_words(error)}") from error
             if not told:
-                say("waiting for another DVC process, which is at work in this repository")
+                log("waiting for another DVC process, which is at work in this repository")
             told = True
             time.sleep(_PAUSE_S)
         except (DvcException, ObjectDBError) as error:

@@ -17,9 +17,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import Undecodable, decode_image, decode_mask
-from iip_assets.dataset.store import ImageStore
 from iip_assets.engine.progress import track
+from iip_assets.images.decode import Undecodable, decode_image, decode_mask
+from iip_assets.images.store import ImageStore
 from iip_assets.ingest.export_rows import ExportImage
 from iip_assets.ingest.export_writers import CocoWriter, LabelStudioWriter, Masks, Writer
 
@@ -49,11 +49,11 @@ def write_export(
     store: ImageStore,
     mask_classes: Sequence[str],
     max_megapixels: float,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Exported:
     """Write images, labels and masks into a new folder.
 
-    A picture or mask that cannot be decoded is left out, and named.
+    An image or mask that cannot be decoded is left out, and named.
 
     Args:
         out: The folder, which must be empty or not exist.
@@ -61,12 +61,12 @@ def write_export(
         form: The form of the labels.
         store: Where the bytes are.
         mask_classes: Names of the classes 0, 1, 2…
-        max_megapixels: Larger pictures are left out.
-        say: Takes the lines of progress where there is no terminal.
+        max_megapixels: Larger images are left out.
+        log: Takes the lines of progress where there is no terminal.
 
     Raises:
         ValueError: The folder is not empty.
-        MissingData: Neither the cache nor the remote has a picture.
+        MissingData: Neither the cache nor the remote has an image.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is not empty: name a new folder, so that nothing is overwritten")
@@ -78,15 +78,15 @@ def write_export(
     try:
         making.mkdir()
         with closing(_writer(form)(making, mask_classes)) as writer:
-            for image in track(images, total=len(images), label="Exporting", say=say):
+            for image in track(images, total=len(images), label="Exporting", log=log):
                 data = store.read(image.image_id)
                 try:
                     height, width = decode_image(data, max_megapixels=max_megapixels).shape[:2]
                 except Undecodable as error:
                     left_out.append(f"{image.name}: {error}")
                     continue
-                masks, why = _masks(image, store, (height, width), len(mask_classes))
-                left_out += why
+                masks, reason = _masks(image, store, (height, width), len(mask_classes))
+                left_out += reason
                 writer.add(image, masks, height=height, width=width)
                 target = making / writer.images_folder / image.name
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def _masks(
 ) -> tuple[Masks, list[str]]:
     """The image's masks by id, and in words those that cannot be used."""
     masks: dict[str, NDArray[np.uint8]] = {}
-    why: list[str] = []
+    reason: list[str] = []
     for mask_id in dict.fromkeys(opinion.mask_id for opinion in image.opinions):
         if mask_id is None:
             continue
@@ -122,8 +122,8 @@ def _masks(
                 store.read(mask_id), height=size[0], width=size[1], n_classes=n_classes
             )
         except Undecodable as error:
-            why.append(f"the mask of {image.name}: {error}")
-    return masks, why
+            reason.append(f"the mask of {image.name}: {error}")
+    return masks, reason
 
 
 def _unheard(images: Sequence[ExportImage], form: Form) -> list[str]:

@@ -1,4 +1,4 @@
-"""The folder of an export from a labeling tool: which JSON is in it, and where its pictures are."""
+"""The folder of an export from a labeling tool: which JSON is in it, and where its images are."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from iip_assets.ingest.image_files import is_plain_file
 from iip_assets.ingest.json_file import BadEntry
-from iip_assets.ingest.picture_files import is_plain_file
 
 _ANNOTATIONS_FOLDER = "annotations"
 
@@ -17,7 +17,7 @@ class ExportFolder:
     """An export.
 
     Attributes:
-        root: The folder below which its pictures are.
+        root: The folder below which its images are.
         files: Its JSON files.
     """
 

@@ -15,8 +15,8 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import NOT_LABELLED
-from iip_assets.dataset.words import LABELS
+from iip_assets.dataset.constants import LABELS
+from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.ingest.brush_rle import encode_brush
 from iip_assets.ingest.export_rows import ExportImage, Opinion
 from iip_assets.ingest.regions import NOT_LABELLED_WORD
@@ -30,7 +30,7 @@ class Writer(Protocol):
     """Takes images one by one.
 
     Attributes:
-        images_folder: Where in the export the picture files go.
+        images_folder: Where in the export the image files go.
     """
 
     images_folder: str
@@ -117,7 +117,7 @@ class CocoWriter:
 class LabelStudioWriter:
     """Label Studio's JSON: a task an image, an annotation a labeler; and the labeling interface.
 
-    Pictures are named as local storage names them, with the export's folder as its root.
+    Images are named as local storage names them, with the export's folder as its root.
     """
 
     images_folder = "images"

@@ -31,5 +31,5 @@ def run_git(
     except FileNotFoundError:
         return subprocess.CompletedProcess(command, 127, "", "git is not installed")
     except subprocess.TimeoutExpired:
-        why = f"git did not end within {_PATIENCE_S} s"
-        return subprocess.CompletedProcess(command, 124, "", why)
+        reason = f"git did not end within {_PATIENCE_S} s"
+        return subprocess.CompletedProcess(command, 124, "", reason)

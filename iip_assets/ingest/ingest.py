@@ -15,14 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from iip_assets.dataset.dvc_objects import MissingData
+from iip_assets.dataset.constants import BATCHES_FOLDER
 from iip_assets.dataset.layout import is_image_path
-from iip_assets.dataset.manifest import BadManifest
-from iip_assets.dataset.pointer import POINTER_FILE, BadPointer, parse_pointer, read_pointer
 from iip_assets.dataset.problems import Problem
-from iip_assets.dataset.words import BATCHES_FOLDER
 from iip_assets.engine.atomic import sweep_writes_of
 from iip_assets.engine.lock import exclusive_lock
+from iip_assets.images.dvc_objects import MissingData
+from iip_assets.images.manifest import BadManifest
+from iip_assets.images.pointer import POINTER_FILE, BadPointer, parse_pointer, read_pointer
 from iip_assets.ingest.batch_files import READY_FILE, BatchListing, copy_batch, list_batch
 from iip_assets.ingest.conversion import Form, convert_export
 from iip_assets.ingest.data_commit import commit_pointer, committed_pointer, settle_index
@@ -53,7 +53,7 @@ class _Job:
     form: Form
     allow_jump: bool
     settings: Settings
-    say: Callable[[str], None]
+    log: Callable[[str], None]
 
     @property
     def batch(self) -> str:
@@ -84,7 +84,7 @@ def ingest_folder(
     form: Form = "native",
     allow_jump: bool = False,
     dry_run: bool = False,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Ingested:
     """Takes a folder into the data, or sends it back with the reasons.
 
@@ -96,7 +96,7 @@ def ingest_folder(
         form: How it is written: as `inbox/README.md` says, or as another tool exports it.
         allow_jump: Take a batch that multiplies the data.
         dry_run: Say what would happen and change nothing.
-        say: Told what is worth knowing on the way.
+        log: Told what is worth knowing on the way.
 
     Raises:
         FileNotFoundError: There is no such folder.
@@ -110,11 +110,11 @@ def ingest_folder(
     root = root.resolve()
     data = root / read_pointer(root).path
     settings = read_settings(root)
-    job = _Job(root, _batch_folder(root, data, folder), data, form, allow_jump, settings, say)
+    job = _Job(root, _batch_folder(root, data, folder), data, form, allow_jump, settings, log)
     if dry_run:
         with tempfile.TemporaryDirectory(prefix="iip-ingest-") as scratch:
             return _try_out(job, Path(scratch))
-    with exclusive_lock(root / ".iip" / "ingest.lock", say=say):
+    with exclusive_lock(root / ".iip" / "ingest.lock", log=log):
         if leftovers(root):
             free_locks(root, leftovers(root))
             sweep_writes_of(root / POINTER_FILE)
@@ -198,7 +198,7 @@ def _staged(job: _Job, listing: BatchListing, place: Path) -> tuple[Path, tuple[
         native,
         mask_classes=job.settings.dataset.mask_classes,
         max_megapixels=job.settings.dataset.max_megapixels,
-        say=job.say,
+        log=job.log,
     )
     native.mkdir(exist_ok=True)
     return native, (*listing.problems, *problems)
@@ -224,17 +224,17 @@ def _judged(
         present=read_present(job.root),
         settings=job.settings,
         threads=job.settings.compute.threads or os.cpu_count() or 1,
-        say=job.say,
+        log=job.log,
     )
 
 
 def _ignored(job: _Job, listing: BatchListing) -> list[Problem]:
     """Files that DVC would leave out of the data without a word."""
     places = {job.target / path: path for path in listing.paths}
-    why = "a .dvcignore of the workspace names it, so DVC would leave it out"
-    mend = "rename it, or change .dvcignore"
+    reason = "a .dvcignore of the workspace names it, so DVC would leave it out"
+    fix = "rename it, or change .dvcignore"
     return [
-        Problem(job.batch, places[path], None, None, None, why, mend)
+        Problem(job.batch, places[path], None, None, None, reason, fix)
         for path in ignored_by_dvc(job.root, list(places))
     ]
 
@@ -245,13 +245,13 @@ def _reject(job: _Job, problems: tuple[Problem, ...]) -> Path:
         send_back(job.folder, place, problems)
     else:
         tell_errors(place, problems)
-        job.say(f"{job.folder} was left as it is")
+        job.log(f"{job.folder} was left as it is")
     return place
 
 
 def _take(job: _Job, folder: Path, listing: BatchListing, place: Path) -> None:
     move_into_data(folder, place, job.target)
-    add_folder(job.root, job.target, say=job.say)
+    add_folder(job.root, job.target, log=job.log)
     tracked = read_present(job.root).batches.get(job.batch, {})
     if tracked.keys() != set(listing.paths):
         missing = ", ".join(sorted(set(listing.paths) - tracked.keys())[:5])
@@ -271,7 +271,7 @@ def _commit(job: _Job, judged: Ingested, place: Path) -> str | None:
     others = ", ".join(sorted(batches - {job.batch}))
     if others:
         message += f"\n\n{POINTER_FILE} also held, not yet committed: {others}"
-    return commit_pointer(job.root, message, place=place, say=job.say)
+    return commit_pointer(job.root, message, place=place, log=job.log)
 
 
 def _uncommitted_batches(job: _Job) -> set[str]:
@@ -295,7 +295,7 @@ def _leave_inbox(job: _Job, found: BatchListing, place: Path) -> None:
     if not job.is_ours:
         return
     if list_batch(job.folder, job.batch) != found:
-        job.say(f"{job.folder} was left: it changed after it was read")
+        job.log(f"{job.folder} was left: it changed after it was read")
         return
     # On the disk elsewhere, before it is gone here.
     os.sync()

@@ -28,16 +28,16 @@ class BadEntry(ValueError):
     Attributes:
         column: Where in the entry, such as `annotations.segmentation`.
         value: What stands there; None where that would not help.
-        why: What is wrong.
-        mend: What to do.
+        reason: What is wrong.
+        fix: What to do.
     """
 
-    def __init__(self, column: str | None, value: Any, why: str, mend: str) -> None:
-        super().__init__(why)
+    def __init__(self, column: str | None, value: Any, reason: str, fix: str) -> None:
+        super().__init__(reason)
         self.column = column
         self.value = value
-        self.why = why
-        self.mend = mend
+        self.reason = reason
+        self.fix = fix
 
 
 @dataclass
@@ -64,8 +64,8 @@ class Findings:
                 row,
                 None if bad.column is None else shown(bad.column),
                 None if bad.value is None else excerpt(bad.value),
-                _spelled_out(bad.why),
-                _spelled_out(bad.mend),
+                _spelled_out(bad.reason),
+                _spelled_out(bad.fix),
             )
         )
 
@@ -85,9 +85,9 @@ class Findings:
         found = tuple(dict.fromkeys(self._found))
         if not self._left_out:
             return found
-        why = f"{self._left_out} more problems are not listed"
-        mend = "mend those that are listed, then read the export again"
-        return (*found, Problem(self.batch, found[0].file, None, None, None, why, mend))
+        reason = f"{self._left_out} more problems are not listed"
+        fix = "fix those that are listed, then read the export again"
+        return (*found, Problem(self.batch, found[0].file, None, None, None, reason, fix))
 
 
 def read_json(file: Path) -> Any:
@@ -172,7 +172,7 @@ def as_number(value: Any, column: str) -> float:
 
 
 def as_side(value: Any, column: str) -> int | None:
-    """The side of a picture in pixels; None where a tool wrote nothing or 0."""
+    """The side of an image in pixels; None where a tool wrote nothing or 0."""
     if value is None or value == 0:
         return None
     side = as_number(value, column)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem, shown
-from iip_assets.ingest.batch_check import PictureRules, check_batch
+from iip_assets.ingest.batch_check import ImageRules, check_batch
 from iip_assets.ingest.batch_files import BatchListing, file_md5, list_batch
 from iip_assets.ingest.ingested import Ingested, KnownImage, Verdict
 from iip_assets.ingest.present_data import PresentData
@@ -48,7 +48,7 @@ def judge(
     present: PresentData,
     settings: Settings,
     threads: int,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Ingested:
     """Is the batch `sound`, `rejected`, or `present`? Changes nothing.
 
@@ -57,17 +57,17 @@ def judge(
         present: What the data holds.
         settings: The workspace's settings.
         threads: Files read at once.
-        say: Told of what is no problem and yet may not be meant.
+        log: Told of what is no problem and yet may not be meant.
 
     Raises:
-        MissingData: A row's mask belongs to a picture of the data that cannot be had.
+        MissingData: A row's mask belongs to an image of the data that cannot be had.
     """
     batch = candidate.batch
     tracked = present.batches.get(batch)
     if tracked is not None and not candidate.problems and _holds(candidate, tracked):
         images = {md5 for path, md5 in tracked.items() if is_image_path(path)}
         return _verdict(batch, "present", images=len(images))
-    rules = PictureRules(settings.dataset.max_megapixels, settings.dataset.mask_classes)
+    rules = ImageRules(settings.dataset.max_megapixels, settings.dataset.mask_classes)
     checked = check_batch(
         candidate.folder,
         batch,
@@ -75,7 +75,7 @@ def judge(
         present=present,
         rules=rules,
         threads=threads,
-        say=say,
+        log=log,
     )
     new = checked.image_ids - present.images.keys()
     problems = [
@@ -87,7 +87,7 @@ def judge(
     if not (problems or checked.images or checked.rows):
         problems.append(_empty(batch))
     if not problems:
-        _tell(candidate, present, checked.tags, say)
+        _tell(candidate, present, checked.tags, log)
     return replace(
         _verdict(batch, "rejected" if problems else "sound", images=len(checked.image_ids)),
         new_images=len(new),
@@ -114,16 +114,18 @@ def _holds(candidate: Candidate, tracked: Mapping[str, str]) -> bool:
 def _name_problems(candidate: Candidate, tracked: Mapping[str, str] | None) -> list[Problem]:
     batch = candidate.batch
     if not _NAME.fullmatch(batch):
-        why = "a batch's name is of letters, digits, '.', '_' and '-', begins with no dot, and has "
-        return [_of_folder(batch, f"{why}at most 100 of them", "rename the folder")]
+        reason = (
+            "a batch's name is of letters, digits, '.', '_' and '-', begins with no dot, and has "
+        )
+        return [_of_folder(batch, f"{reason}at most 100 of them", "rename the folder")]
     if tracked is not None:
-        why = "the data has a batch of this name, with other files"
-        mend = "give it another name; a batch with a later name may correct an earlier one"
-        return [_of_folder(batch, why, mend)]
+        reason = "the data has a batch of this name, with other files"
+        fix = "give it another name; a batch with a later name may correct an earlier one"
+        return [_of_folder(batch, reason, fix)]
     if os.path.lexists(candidate.target) and not _same_files(candidate):
-        why = f"{candidate.target} is there, with other files, and DVC does not track it"
-        mend = "`dvc add` that folder or move it away, or give this batch another name"
-        return [_of_folder(batch, why, mend)]
+        reason = f"{candidate.target} is there, with other files, and DVC does not track it"
+        fix = "`dvc add` that folder or move it away, or give this batch another name"
+        return [_of_folder(batch, reason, fix)]
     return []
 
 
@@ -140,35 +142,35 @@ def _same_files(candidate: Candidate) -> bool:
 def _jump_problems(candidate: Candidate, new: int, present: int, max_jump: float) -> list[Problem]:
     if not present or candidate.allow_jump or new <= max_jump * present:
         return []
-    why = (
+    reason = (
         f"it brings {new} new images to the {present} in the data, more than {max_jump:g} times "
         "as many (ingest.max_jump)"
     )
-    mend = f"if that is meant: `{candidate.again}`"
-    return [_of_folder(candidate.batch, why, mend)]
+    fix = f"if that is meant: `{candidate.again}`"
+    return [_of_folder(candidate.batch, reason, fix)]
 
 
 def _empty(batch: str) -> Problem:
-    mend = "put pictures into its images/, or rows about pictures of the data into labels.csv"
-    return _of_folder(batch, "the batch has neither pictures nor rows", mend)
+    fix = "put images into its images/, or rows about images of the data into labels.csv"
+    return _of_folder(batch, "the batch has neither images nor rows", fix)
 
 
 def _tell(
     candidate: Candidate,
     present: PresentData,
     tags: Mapping[str, str | None],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> None:
     newest = max(present.batches, default="")
     if newest > candidate.batch:
-        say(
+        log(
             f"{candidate.batch} sorts before {newest}, so where both speak of the same image "
             f"{newest} counts; begin names with a date"
         )
     for column, meant in tags.items():
         if meant is not None:
-            say(f"the column {shown(column)} is kept as a tag; was {meant} meant?")
+            log(f"the column {shown(column)} is kept as a tag; was {meant} meant?")
 
 
-def _of_folder(batch: str, why: str, mend: str) -> Problem:
-    return Problem(batch, shown(batch), None, None, None, why, mend)
+def _of_folder(batch: str, reason: str, fix: str) -> Problem:
+    return Problem(batch, shown(batch), None, None, None, reason, fix)

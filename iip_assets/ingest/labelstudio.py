@@ -1,6 +1,6 @@
 """Label Studio's JSON export, whole or JSON-MIN, to a native batch.
 
-A task is a picture, an annotation one labeler's word on it: it becomes a row with the label that
+A task is an image, an annotation one labeler's word on it: it becomes a row with the label that
 was chosen, the answers to other questions, and a mask painted from brush strokes and polygons
 (overlaps: see `regions`). Of several annotations by one labeler the newest counts; those that were
 cancelled and predictions do not. What a task's `data` says is in every row, unless the labeler said
@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from iip_assets.dataset.constants import IMAGE_SUFFIXES
 from iip_assets.dataset.problems import Problem
-from iip_assets.dataset.words import IMAGE_SUFFIXES
 from iip_assets.ingest.export_folder import open_export
+from iip_assets.ingest.image_files import list_images
 from iip_assets.ingest.json_file import (
     BadEntry,
     Findings,
@@ -28,10 +29,9 @@ from iip_assets.ingest.json_file import (
     read_json,
 )
 from iip_assets.ingest.labelstudio_min import is_minimal, whole_tasks
-from iip_assets.ingest.labelstudio_names import TaskPictures
+from iip_assets.ingest.labelstudio_names import TaskImages
 from iip_assets.ingest.labelstudio_results import Said, label_question, read_results
 from iip_assets.ingest.native_batch import NativeRow, cells_of, write_native
-from iip_assets.ingest.picture_files import list_pictures
 from iip_assets.ingest.regions import class_values
 
 _IMAGE = "image"
@@ -43,16 +43,16 @@ def convert_labelstudio(
     *,
     mask_classes: Sequence[str],
     max_megapixels: float = 50.0,
-    say: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> tuple[Problem, ...]:
     """Write the native batch `out` from a Label Studio export.
 
     Args:
-        source: The folder with the JSON export and the pictures, or the JSON file in it.
+        source: The folder with the JSON export and the images, or the JSON file in it.
         out: The batch's folder; it must not exist. It is made only when there is no problem.
         mask_classes: Names of the classes 0, 1, 2…; labels are matched whatever their case.
-        max_megapixels: Larger pictures are refused.
-        say: Takes the lines of progress where there is no terminal.
+        max_megapixels: Larger images are refused.
+        log: Takes the lines of progress where there is no terminal.
 
     Returns:
         All that is wrong with the export.
@@ -64,8 +64,8 @@ def convert_labelstudio(
     rows: list[NativeRow] = []
     with findings.catching(source.name):
         export = open_export(source, patterns=("*.json",))
-        pictures = list_pictures(export.root)
-        reader = _Reader(TaskPictures(pictures), class_values(mask_classes), findings)
+        images = list_images(export.root)
+        reader = _Reader(TaskImages(images), class_values(mask_classes), findings)
         for file in export.files:
             with findings.catching(export.named(file)):
                 rows += reader.rows(read_json(file), export.named(file))
@@ -73,14 +73,14 @@ def convert_labelstudio(
             raise BadEntry(None, None, "no task is in the export", "export the tasks again")
         if not findings:
             write_native(
-                rows, pictures, out, findings=findings, max_megapixels=max_megapixels, say=say
+                rows, images, out, findings=findings, max_megapixels=max_megapixels, log=log
             )
     return findings.problems()
 
 
 @dataclass(frozen=True)
 class _Annotation:
-    """One labeler's word on a picture, and when it was changed last (empty when not told)."""
+    """One labeler's word on an image, and when it was changed last (empty when not told)."""
 
     labeler: Mapping[str, str]
     at: str
@@ -90,10 +90,8 @@ class _Annotation:
 class _Reader:
     """Reads the files of one export; every task that is bad becomes a problem."""
 
-    def __init__(
-        self, pictures: TaskPictures, values: Mapping[str, int], findings: Findings
-    ) -> None:
-        self._pictures = pictures
+    def __init__(self, images: TaskImages, values: Mapping[str, int], findings: Findings) -> None:
+        self._images = images
         self._values = values
         self._findings = findings
         self._told: dict[str, str] = {}
@@ -115,15 +113,15 @@ class _Reader:
     ) -> list[NativeRow]:
         data = as_object(task.get("data"), "data")
         key = _image_key(data)
-        picture = self._pictures.find(as_text(data[key], f"data.{key}"), f"data.{key}")
-        if picture in self._told:
+        image = self._images.find(as_text(data[key], f"data.{key}"), f"data.{key}")
+        if image in self._told:
             raise BadEntry(
                 f"data.{key}",
                 data[key],
-                f"a second task of {picture}; the first is {self._told[picture]}",
-                "keep one of the two tasks, or name their pictures differently",
+                f"a second task of {image}; the first is {self._told[image]}",
+                "keep one of the two tasks, or name their images differently",
             )
-        self._told[picture] = f"task {row} of {name}"
+        self._told[image] = f"task {row} of {name}"
         facts = cells_of({other: data[other] for other in data if other != key}, "data")
         kept: dict[str, _Annotation] = {}
         for _, entry in entries(task, "annotations"):
@@ -137,7 +135,7 @@ class _Reader:
                 kept[key] = read
         return [
             NativeRow(
-                picture,
+                image,
                 name,
                 row,
                 {**facts, **one.labeler, **one.said.cells},
@@ -149,19 +147,19 @@ class _Reader:
 
 
 def _image_key(data: Mapping[str, Any]) -> str:
-    """The key under which a task names its picture: `image`, or the only one that may be."""
+    """The key under which a task names its image: `image`, or the only one that may be."""
     if _IMAGE in data:
         return _IMAGE
-    named = [key for key, value in data.items() if isinstance(value, str) and _names_picture(value)]
+    named = [key for key, value in data.items() if isinstance(value, str) and _names_image(value)]
     if len(named) != 1:
         raise BadEntry(
-            "data", data, "it does not tell which picture is meant", "name the picture as `image`"
+            "data", data, "it does not tell which image is meant", "name the image as `image`"
         )
     return named[0]
 
 
-def _names_picture(value: str) -> bool:
-    """Whether the text may name a picture: before the query of a URL, or (local storage) in it."""
+def _names_image(value: str) -> bool:
+    """Whether the text may name an image: before the query of a URL, or (local storage) in it."""
     ends = (value.lower(), value.lower().partition("?")[0])
     return any(end.endswith(IMAGE_SUFFIXES) for end in ends)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from iip_assets.dataset.words import LABELS
+from iip_assets.dataset.constants import LABELS
 from iip_assets.ingest.labelstudio_results import LABEL_QUESTIONS, REGIONS
 
 _ABOUT = {"created_at": "created_at", "updated_at": "updated_at", "annotator": "completed_by"}
@@ -40,7 +40,7 @@ def whole_tasks(tasks: Numbered) -> list[tuple[int, Any]]:
         if key in whole and whole[key][1]["data"] == task["data"]:
             whole[key][1]["annotations"] += task["annotations"]
         else:
-            # Tasks of one id that differ in their data are told apart: they name other pictures.
+            # Tasks of one id that differ in their data are told apart: they name other images.
             whole[key if key not in whole else ("differs", row)] = (row, task)
     return list(whole.values())
 

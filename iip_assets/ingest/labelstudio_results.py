@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iip_assets.dataset.constants import LABELS
 from iip_assets.dataset.labels import COLUMNS
 from iip_assets.dataset.validation import BadCell, parse_word
-from iip_assets.dataset.words import LABELS
 from iip_assets.ingest.brush_rle import decode_brush
 from iip_assets.ingest.json_file import (
     BadEntry,
@@ -34,7 +34,7 @@ REGIONS = ("brushlabels", "polygonlabels", "labels")
 """The kinds of region that are read; the kind is also the key that names the classes."""
 
 _RESULT = "annotations.result"
-# Results that answer a question about the whole picture, and where the answer stands in them.
+# Results that answer a question about the whole image, and where the answer stands in them.
 _ANSWERS = {
     "choices": "choices",
     "textarea": "text",
@@ -53,7 +53,7 @@ class Said:
     Attributes:
         cells: The label and other answers, as cells of labels.csv.
         regions: What was drawn.
-        size: Height and width of the picture that was drawn on, where told.
+        size: Height and width of the image that was drawn on, where told.
     """
 
     cells: Mapping[str, str]
@@ -82,23 +82,23 @@ def read_results(
     for _, entry in entries(annotation, "result"):
         result = as_object(entry, _RESULT)
         kind = as_text(result.get("type"), f"{_RESULT}.type")
-        # A relation is between two regions: it says nothing of the picture.
+        # A relation is between two regions: it says nothing of the image.
         if kind == "relation" or (kind in _DRAWN and result.get("id") in classed):
             continue
         value = as_object(result.get("value"), f"{_RESULT}.value")
         if kind in _ANSWERS:
             name, answer = _answer(result, value, kind, question)
             if answers.setdefault(name, answer) != answer:
-                why = f"a second answer to {name}"
-                raise BadEntry(f"{_RESULT}.{kind}", answer, why, "keep one of the two")
+                reason = f"a second answer to {name}"
+                raise BadEntry(f"{_RESULT}.{kind}", answer, reason, "keep one of the two")
         elif kind in REGIONS:
             regions.append(_region(value, kind, values, row))
             sizes.add(_size(result))
         else:
             raise _unread(kind)
     if len(sizes) > 1:
-        why = "the regions of one annotation are of pictures of several sizes"
-        raise BadEntry(f"{_RESULT}.original_width", None, why, "label the picture again")
+        reason = "the regions of one annotation are of images of several sizes"
+        raise BadEntry(f"{_RESULT}.original_width", None, reason, "label the image again")
     size = next(iter(sizes), (None, None))
     return Said(cells_of(answers, _RESULT), tuple(regions), size)
 
@@ -157,8 +157,8 @@ def _answer(
     try:
         return "label", parse_word(as_text(answer, column).strip(), LABELS)
     except BadCell as bad:
-        mend = f"call the choices {', '.join(LABELS)} in the labeling tool"
-        raise BadEntry(column, answer, bad.why, mend) from bad
+        fix = f"call the choices {', '.join(LABELS)} in the labeling tool"
+        raise BadEntry(column, answer, bad.reason, fix) from bad
 
 
 def _region(value: Mapping[str, Any], kind: str, values: Mapping[str, int], row: int) -> Region:
@@ -173,8 +173,8 @@ def _region(value: Mapping[str, Any], kind: str, values: Mapping[str, int], row:
         return Region(values[name.lower()], partial(_brush_pixels, value["rle"]), row)
     if "points" in value:
         return Region(values[name.lower()], partial(_polygon_pixels, value["points"]), row)
-    why = "neither brush stroke nor polygon"
-    raise BadEntry(column, name, why, "draw it with one of the two")
+    reason = "neither brush stroke nor polygon"
+    raise BadEntry(column, name, reason, "draw it with one of the two")
 
 
 def _unread(kind: str) -> BadEntry:
@@ -192,8 +192,8 @@ def _size(result: Mapping[str, Any]) -> tuple[int | None, int | None]:
         raise BadEntry(
             f"{_RESULT}.image_rotation",
             excerpt(turned),
-            "the region was drawn on a picture that was turned",
-            "turn the picture back in the labeling tool and draw the region again",
+            "the region was drawn on an image that was turned",
+            "turn the image back in the labeling tool and draw the region again",
         )
     return (
         as_side(result.get("original_height"), f"{_RESULT}.original_height"),
@@ -210,7 +210,7 @@ def _brush_pixels(rle: Any, height: int, width: int) -> NDArray[np.bool_]:
 
 
 def _polygon_pixels(points: Any, height: int, width: int) -> NDArray[np.bool_]:
-    """The pixels inside a polygon, whose points are percentages of the picture's sides."""
+    """The pixels inside a polygon, whose points are percentages of the image's sides."""
     column = f"{_RESULT}.value.points"
     coordinates: Sequence[Any] = as_list(points, column)
     scale = (width / 100, height / 100)

@@ -21,13 +21,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import Undecodable, decode_image
+from iip_assets.dataset.constants import LABELING_FILE, LABELS_FILE, MASKS_FOLDER
 from iip_assets.dataset.labels import COLUMNS
 from iip_assets.dataset.validation import BadCell, parse_text
-from iip_assets.dataset.words import LABELING_FILE, LABELS_FILE, MASKS_FOLDER
 from iip_assets.engine.progress import track
+from iip_assets.images.decode import Undecodable, decode_image
+from iip_assets.ingest.image_files import ImageFiles, is_plain_file
 from iip_assets.ingest.json_file import BadEntry, Findings
-from iip_assets.ingest.picture_files import PictureFiles, is_plain_file
 from iip_assets.ingest.regions import Region, paint
 
 _IMAGES_FOLDER = "images"
@@ -39,15 +39,15 @@ class NativeRow:
     """A row of labels.csv in the making.
 
     Attributes:
-        picture: The picture's path in the export's folder.
+        image: The image's path in the export's folder.
         file: The file of the export that names it.
         row: The entry of that file.
         cells: Column to text; neither image nor mask.
         regions: What the mask is painted from; without any, the row has no mask.
-        size: Height and width that the export gives the picture, where it does.
+        size: Height and width that the export gives the image, where it does.
     """
 
-    picture: str
+    image: str
     file: str
     row: int
     cells: Mapping[str, str] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class NativeRow:
 
 
 def cells_of(told: Mapping[str, Any], column: str) -> dict[str, str]:
-    """Further facts of a picture as cells of labels.csv; column names are in lower case.
+    """Further facts of an image as cells of labels.csv; column names are in lower case.
 
     Args:
         told: Name to a text, number, true, false or null.
@@ -83,24 +83,24 @@ def cells_of(told: Mapping[str, Any], column: str) -> dict[str, str]:
 
 def write_native(
     rows: Sequence[NativeRow],
-    pictures: PictureFiles,
+    images: ImageFiles,
     out: Path,
     *,
     findings: Findings,
     max_megapixels: float,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> None:
     """Write `out`: labels.csv, images and masks; nothing is left when `findings` has a problem.
 
-    Pictures that no row names stay behind.
+    Images that no row names stay behind.
 
     Args:
-        rows: What to write; a picture that several labelers judged has several rows.
-        pictures: Where the pictures are.
+        rows: What to write; an image that several labelers judged has several rows.
+        images: Where the images are.
         out: The folder to make; it does not exist yet.
         findings: Takes what is found to be bad while painting.
-        max_megapixels: Larger pictures are refused before any memory is taken.
-        say: Takes the lines of progress where there is no terminal.
+        max_megapixels: Larger images are refused before any memory is taken.
+        log: Takes the lines of progress where there is no terminal.
 
     Raises:
         FileExistsError: `out` is there already.
@@ -113,13 +113,13 @@ def write_native(
         making.mkdir()
         names = _Names()
         told: list[dict[str, str]] = []
-        for row in track(rows, total=len(rows), label="Reading", say=say):
+        for row in track(rows, total=len(rows), label="Reading", log=log):
             with findings.catching(row.file, row.row):
-                mask = _painted(row, pictures, max_megapixels)
-                told.append(_written(row, mask, pictures, making, names))
+                mask = _painted(row, images, max_megapixels)
+                told.append(_written(row, mask, images, making, names))
         # The instructions that the labelers had, where they lie beside their work.
-        if is_plain_file(pictures.root / LABELING_FILE):
-            _copy(LABELING_FILE, pictures, making / LABELING_FILE)
+        if is_plain_file(images.root / LABELING_FILE):
+            _copy(LABELING_FILE, images, making / LABELING_FILE)
         (making / LABELS_FILE).write_text(_as_csv(told), encoding="utf-8", newline="")
         if not findings:
             making.rename(out)
@@ -131,7 +131,7 @@ def _cell(text: str, column: str) -> str:
     try:
         return parse_text(text)
     except BadCell as bad:
-        raise BadEntry(column, text, bad.why, bad.mend) from bad
+        raise BadEntry(column, text, bad.reason, bad.fix) from bad
 
 
 def _as_text(value: Any, column: str) -> str:
@@ -150,26 +150,26 @@ def _as_text(value: Any, column: str) -> str:
 
 
 class _Names:
-    """File names in the batch: each picture has one, whatever folder of the export it is from."""
+    """File names in the batch: each image has one, whatever folder of the export it is from."""
 
     def __init__(self) -> None:
-        self._of_picture: dict[str, str] = {}
+        self._of_image: dict[str, str] = {}
         self._taken: set[str] = set()
 
-    def picture(self, path: str) -> tuple[str, bool]:
-        """The picture's path in the batch, and whether it is asked for the first time."""
-        if path in self._of_picture:
-            return self._of_picture[path], False
+    def image(self, path: str) -> tuple[str, bool]:
+        """The image's path in the batch, and whether it is asked for the first time."""
+        if path in self._of_image:
+            return self._of_image[path], False
         name = path if path.startswith(f"{_IMAGES_FOLDER}/") else f"{_IMAGES_FOLDER}/{path}"
         while name in self._taken:
             name = f"{_IMAGES_FOLDER}/{name}"
         self._taken.add(name)
-        self._of_picture[path] = name
+        self._of_image[path] = name
         return name, True
 
-    def mask(self, picture: str) -> str:
-        """A new path for a mask of the picture at this path in the batch."""
-        stem = PurePosixPath(picture).relative_to(_IMAGES_FOLDER).with_suffix("")
+    def mask(self, image: str) -> str:
+        """A new path for a mask of the image at this path in the batch."""
+        stem = PurePosixPath(image).relative_to(_IMAGES_FOLDER).with_suffix("")
         name, count = f"{MASKS_FOLDER}/{stem}.png", 1
         while name in self._taken:
             count += 1
@@ -178,61 +178,59 @@ class _Names:
         return name
 
 
-def _painted(
-    row: NativeRow, pictures: PictureFiles, max_megapixels: float
-) -> NDArray[np.uint8] | None:
+def _painted(row: NativeRow, images: ImageFiles, max_megapixels: float) -> NDArray[np.uint8] | None:
     if not row.regions and row.size == (None, None):
         return None
     try:
-        data = _read(row.picture, pictures, max_megapixels)
+        data = _read(row.image, images, max_megapixels)
         image = decode_image(data, max_megapixels=max_megapixels)
     except Undecodable as error:
-        raise BadEntry("image", row.picture, str(error), "replace the file") from error
+        raise BadEntry("image", row.image, str(error), "replace the file") from error
     height, width = image.shape[:2]
     told_height, told_width = row.size
     if told_height not in (None, height) or told_width not in (None, width):
         raise BadEntry(
             "image",
-            row.picture,
-            f"the labels are of a picture of {told_width}×{told_height} pixels, the file has "
+            row.image,
+            f"the labels are of an image of {told_width}×{told_height} pixels, the file has "
             f"{width}×{height}",
             "put the file there that was labelled",
         )
     return paint(row.regions, height=height, width=width) if row.regions else None
 
 
-def _read(picture: str, pictures: PictureFiles, max_megapixels: float) -> bytes:
+def _read(image: str, images: ImageFiles, max_megapixels: float) -> bytes:
     # Eight bytes a pixel are 16 bits of four channels, not compressed.
     most = int(max_megapixels * 1e6) * 8 + (1 << 20)
-    with pictures.stream(picture) as stream:
+    with images.stream(image) as stream:
         data = stream.read(most + 1)
     if len(data) > most:
-        raise BadEntry("image", picture, "the file is too large for a picture", "replace the file")
+        raise BadEntry("image", image, "the file is too large for an image", "replace the file")
     return data
 
 
 def _written(
     row: NativeRow,
     mask: NDArray[np.uint8] | None,
-    pictures: PictureFiles,
+    images: ImageFiles,
     making: Path,
     names: _Names,
 ) -> dict[str, str]:
-    picture, first = names.picture(row.picture)
+    image, first = names.image(row.image)
     if first:
-        _copy(row.picture, pictures, making / picture)
-    cells = {"image": picture, **row.cells}
+        _copy(row.image, images, making / image)
+    cells = {"image": image, **row.cells}
     if mask is not None:
-        cells["mask"] = names.mask(picture)
+        cells["mask"] = names.mask(image)
         target = making / cells["mask"]
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(cv2.imencode(".png", mask)[1].tobytes())
     return cells
 
 
-def _copy(path: str, pictures: PictureFiles, target: Path) -> None:
+def _copy(path: str, images: ImageFiles, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with pictures.stream(path) as source, target.open("wb") as copy:
+    with images.stream(path) as source, target.open("wb") as copy:
         shutil.copyfileobj(source, copy)
 
 

@@ -16,12 +16,12 @@ class TooTangled(ValueError):
 
 
 def fill_polygon(points: NDArray[np.float64], *, height: int, width: int) -> NDArray[np.bool_]:
-    """Fill one closed polygon; what lies outside the picture is cut off.
+    """Fill one closed polygon; what lies outside the image is cut off.
 
     Args:
         points: (N, 2) x and y in pixels; (0, 0) is the corner of the first pixel, not its centre.
-        height: Height of the picture in pixels.
-        width: Width of the picture in pixels.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
 
     Returns:
         (H, W), True inside.

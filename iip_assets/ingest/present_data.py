@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iip_assets.dataset.layout import sort_out
-from iip_assets.dataset.manifest import read_manifest
-from iip_assets.dataset.pointer import DataPointer, read_pointer
-from iip_assets.dataset.store import ImageStore
+from iip_assets.images.manifest import read_manifest
+from iip_assets.images.pointer import DataPointer, read_pointer
+from iip_assets.images.store import ImageStore
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import NOT_LABELLED
-from iip_assets.dataset.words import LABELS
+from iip_assets.dataset.constants import LABELS
+from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.ingest.json_file import BadEntry, as_list, as_number
 from iip_assets.ingest.polygons import TooTangled, fill_polygon
 
@@ -22,7 +22,7 @@ NOT_LABELLED_WORD = "not_labelled"
 """The class that marks pixels which nobody judged; they are 255 in a mask."""
 
 _FEWEST_POINTS = 3
-# Hands slip over the picture's edge, by no more than this share of its side.
+# Hands slip over the image's edge, by no more than this share of its side.
 _OUTSIDE = 0.1
 
 Fill = Callable[[int, int], NDArray[np.bool_]]
@@ -58,7 +58,7 @@ def unknown_class(name: str, values: Iterable[str], column: str) -> BadEntry:
         name,
         f"not a class that is known here; known are {', '.join(values)}",
         f"rename it in the labeling tool, or add {name.lower()!r} to dataset.mask_classes in "
-        f"iip.toml; whole pictures are labelled {', '.join(LABELS)}",
+        f"iip.toml; whole images are labelled {', '.join(LABELS)}",
     )
 
 
@@ -83,26 +83,26 @@ def polygon_pixels(
     Args:
         coordinates: Pairs of x and y.
         column: Where they stand, for the problem.
-        height: Height of the picture in pixels.
-        width: Width of the picture in pixels.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
         scale: What x and y are multiplied by to be pixels.
 
     Raises:
-        BadEntry: Fewer than three points, no numbers, or far outside of the picture.
+        BadEntry: Fewer than three points, no numbers, or far outside of the image.
     """
-    mend = "draw the region again"
+    fix = "draw the region again"
     if len(coordinates) < _FEWEST_POINTS:
-        raise BadEntry(column, None, f"a polygon of {len(coordinates)} points", mend)
+        raise BadEntry(column, None, f"a polygon of {len(coordinates)} points", fix)
     pairs = [as_list(pair, column) for pair in coordinates]
     if any(len(pair) != 2 for pair in pairs):
-        raise BadEntry(column, None, "a point that is not a pair of x and y", mend)
+        raise BadEntry(column, None, "a point that is not a pair of x and y", fix)
     points = np.array([[as_number(one, column) for one in pair] for pair in pairs]) * scale
     beyond = np.maximum(-points, points - (width, height)) > (_OUTSIDE * width, _OUTSIDE * height)
     if beyond.any():
         x, y = points[np.flatnonzero(beyond.any(axis=1))[0]]
-        why = f"the point {x:.0f}, {y:.0f} lies outside of the picture of {width}×{height} pixels"
-        raise BadEntry(column, None, why, mend)
+        reason = f"the point {x:.0f}, {y:.0f} lies outside of the image of {width}×{height} pixels"
+        raise BadEntry(column, None, reason, fix)
     try:
         return fill_polygon(points, height=height, width=width)
     except TooTangled as error:
-        raise BadEntry(column, None, f"a polygon that nobody drew: {error}", mend) from error
+        raise BadEntry(column, None, f"a polygon that nobody drew: {error}", fix) from error

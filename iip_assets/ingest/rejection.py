@@ -1,4 +1,4 @@
-"""Sending a batch back: its folder goes to `rejected/`, with errors.csv that says what to mend."""
+"""Sending a batch back: its folder goes to `rejected/`, with errors.csv that says what to fix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from iip_assets.engine.atomic import write_text_whole
 from iip_assets.ingest.batch_files import ERRORS_FILE, READY_FILE
 from iip_assets.ingest.inbox import REJECTED_FOLDER
 
-_COLUMNS = ("file", "row", "column", "value", "why", "mend")
+_COLUMNS = ("file", "row", "column", "value", "reason", "fix")
 
 
 def errors_csv(problems: Iterable[Problem]) -> str:

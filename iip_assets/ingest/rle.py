@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-# Five bits a character: more than seven characters make a count beyond any picture.
+# Five bits a character: more than seven characters make a count beyond any image.
 _MOST_BITS = 35
 
 
@@ -39,9 +39,7 @@ def decode_counts(counts: Sequence[object], *, height: int, width: int) -> NDArr
             raise BadRuns("a run length is not a whole number from 0 on")
         runs.append(count)
     if sum(runs) != height * width:
-        raise BadRuns(
-            f"the run lengths sum to {sum(runs)}, the picture has {height * width} pixels"
-        )
+        raise BadRuns(f"the run lengths sum to {sum(runs)}, the image has {height * width} pixels")
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape((height, width), order="F")
 

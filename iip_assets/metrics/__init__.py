@@ -1,1 +1,1 @@
-"""How good a model is, in numbers with intervals: functions that know no picture and no group."""
+"""How good a model is, in numbers with intervals: functions that know no image and no group."""

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import NOT_LABELLED
+from iip_assets.images.decode import NOT_LABELLED
 
 TOLERANCE = 0.0075
-"""Of the picture's diagonal: how far apart two borders may lie (Csurka et al. 2013)."""
+"""Of the image's diagonal: how far apart two borders may lie (Csurka et al. 2013)."""
 
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
@@ -51,6 +51,6 @@ def boundary_counts(
 
 
 def _border(inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """The pixels of a region that touch another; the picture's edge is no border."""
+    """The pixels of a region that touch another; the image's edge is no border."""
     region = inside.astype(np.uint8)
     return np.asarray(region - cv2.erode(region, _CROSS), np.uint8)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-# With fewer pictures the temperature would be noise.
-_LEAST_PICTURES = 20
+# With fewer images the temperature would be noise.
+_LEAST_IMAGES = 20
 # A temperature outside of this says that something else is wrong.
 _LOWEST, _HIGHEST = 0.2, 10.0
 _STEPS = 60
 
 
 def fit_temperature(logits: NDArray[np.float32], classes: NDArray[np.int64]) -> float:
-    """The number by which (N, K) logits are divided so that held-out pictures are likeliest.
+    """The number by which (N, K) logits are divided so that held-out images are likeliest.
 
-    1 where there are too few pictures to tell.
+    1 where there are too few images to tell.
     """
-    if len(classes) < _LEAST_PICTURES:
+    if len(classes) < _LEAST_IMAGES:
         return 1.0
     # The loss is convex in 1 / temperature: thirds of the range can be dropped.
     low, high = 1 / _HIGHEST, 1 / _LOWEST

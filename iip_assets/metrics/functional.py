@@ -1,6 +1,6 @@
 """Metrics of classification and segmentation: `f(truth, prediction)`, knowing no groups.
 
-Each takes weights of shape (R, N), R weightings of the same N pictures, and gives R values at
+Each takes weights of shape (R, N), R weightings of the same N images, and gives R values at
 once: a bootstrap is one call. A metric that a weighting leaves undefined, such as the recall of a
 class that does not occur, is NaN there.
 """
@@ -29,7 +29,7 @@ def confusion(actual: Indices, predicted: Indices, classes: int, weights: Floats
 
 
 def accuracy(counts: Floats) -> Floats:
-    """Share of pictures, or pixels, that were told right, from counts (R, K, K)."""
+    """Share of images, or pixels, that were told right, from counts (R, K, K)."""
     return _ratio(np.einsum("rkk->r", counts), counts.sum((1, 2)))
 
 
@@ -87,7 +87,7 @@ def roc_auc(positive: NDArray[np.bool_], scores: Floats, weights: Floats) -> Flo
     Ties count half (Hanley and McNeil 1982).
 
     Args:
-        positive: (N,) whether the picture is of the class.
+        positive: (N,) whether the image is of the class.
         scores: (N,) higher is surer.
         weights: (R, N).
     """
@@ -104,7 +104,7 @@ def average_precision(positive: NDArray[np.bool_], scores: Floats, weights: Floa
     Precision at each recall step, weighted by the step (Zhu 2004).
 
     Args:
-        positive: (N,) whether the picture is of the class.
+        positive: (N,) whether the image is of the class.
         scores: (N,) higher is surer.
         weights: (R, N).
     """
@@ -119,7 +119,7 @@ def calibration_error(
 ) -> Floats:
     """How far confidence and share of right answers lie apart on average, (R,).
 
-    The expected calibration error of Guo et al. (2017), over bins of equal width. Few pictures
+    The expected calibration error of Guo et al. (2017), over bins of equal width. Few images
     raise it: of 100, well calibrated ones too show about 0.05.
 
     Args:

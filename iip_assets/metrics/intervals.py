@@ -1,6 +1,6 @@
-"""Intervals by the percentile bootstrap over groups of pictures.
+"""Intervals by the percentile bootstrap over groups of images.
 
-Pictures of one person resemble each other: drawing single pictures would make an interval too
+Images of one person resemble each other: drawing single images would make an interval too
 narrow, so whole groups are drawn (Field and Welsh 2007, cluster bootstrap).
 """
 
@@ -34,12 +34,12 @@ class Estimate:
 
 
 def bootstrap_weights(groups: Sequence[str], *, resamples: int, seed: int) -> Floats:
-    """How often each picture is drawn: (1 + resamples, N); the first row is the data itself.
+    """How often each image is drawn: (1 + resamples, N); the first row is the data itself.
 
     Args:
-        groups: The group of each of the N pictures.
-        resamples: How many times groups are drawn anew.
-        seed: Of the draws. They depend on the groups' names and not on the pictures' order.
+        groups: The group of each of the N images.
+        resamples: How many times groups are drawn again.
+        seed: Of the draws. They depend on the groups' names and not on the images' order.
     """
     names, places = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     if not len(names):

@@ -1,4 +1,4 @@
-"""Two models on the same pictures: the difference of their metrics, with paired intervals.
+"""Two models on the same images: the difference of their metrics, with paired intervals.
 
 Both are scored under the same draws of subjects, so what a hard subject costs both of them cancels
 out, and the interval is that of the difference.
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.metrics.intervals import bootstrap_weights, estimate
-from iip_assets.metrics.judged import Judged, Scored
+from iip_assets.metrics.scored_predictions import Judged, Scored
 
 LEAST_SUBJECTS = 10
 """An interval from fewer subjects is shown, and nothing is decided by it: it is too narrow."""
@@ -25,13 +25,13 @@ def score_difference(
     confidence: float,
     seed: int,
 ) -> Scored:
-    """`after` − `before` of every metric; of one subject's pictures there is no interval.
+    """`after` − `before` of every metric; of one subject's images there is no interval.
 
     Args:
-        before: One model's word on the pictures.
-        after: Another's, on the same pictures in the same order.
-        places: Which of the pictures count.
-        resamples: How many times subjects are drawn anew.
+        before: One model's word on the images.
+        after: Another's, on the same images in the same order.
+        places: Which of the images count.
+        resamples: How many times subjects are drawn again.
         confidence: Of the intervals.
         seed: Of the draws.
     """
@@ -58,7 +58,7 @@ def draws_of_both(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A metric of either under the same draws of subjects, (1 + resamples,) each; the data first.
 
-    Of one subject's pictures there is the data's own value alone.
+    Of one subject's images there is the data's own value alone.
     """
     weights = _same_draws(before, after, places, resamples=resamples, seed=seed)
     return before.score(places, weights)[metric], after.score(places, weights)[metric]

@@ -1,4 +1,4 @@
-"""All metrics of each model at once, by name, under many weightings of the same pictures."""
+"""All metrics of each model at once, by name, under many weightings of the same images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Gate:
 
     Attributes:
         usable: The classes that the segmenter can do something with.
-        lost_iris: What a usable picture costs that is rejected.
+        lost_iris: What a usable image costs that is rejected.
         failed_segmentation: What an unusable one costs that passes.
     """
 
@@ -51,10 +51,10 @@ def gate_scores(
     weights: Floats,
     gate: Gate,
 ) -> dict[str, Floats]:
-    """How well usable pictures are let pass: metric name to its (R,) values.
+    """How well usable images are let pass: metric name to its (R,) values.
 
     Args:
-        usable: (N,) whether the segmenter can do something with the picture.
+        usable: (N,) whether the segmenter can do something with the image.
         scores: (N,) the filter's probability of that.
         passes: (N,) whether that reaches the threshold.
         weights: (R, N).
@@ -77,7 +77,7 @@ def filter_scores(
 ) -> dict[str, Floats]:
     """Metric name to its (R,) values.
 
-    Macro averages run over the classes that occur among these pictures, so that a model and its
+    Macro averages run over the classes that occur among these images, so that a model and its
     baseline are averaged over the same classes, whatever they predict.
 
     Args:
@@ -112,13 +112,13 @@ def segmenter_scores(
     classes: Sequence[str],
     boundary: Floats | None = None,
 ) -> dict[str, Floats]:
-    """Metric name to its (R,) values, from the pixels of all pictures together.
+    """Metric name to its (R,) values, from the pixels of all images together.
 
     The mean runs over the classes that occur in the masks. `image_iou_<class>` is the mean of the
-    IoU of single pictures whose mask has the class: small irises count as much as large ones.
+    IoU of single images whose mask has the class: small irises count as much as large ones.
 
     Args:
-        pixel_counts: (N, K, K) confusion counts of each picture.
+        pixel_counts: (N, K, K) confusion counts of each image.
         weights: (R, N).
         classes: The K names.
         boundary: (N, K, 4) from `boundary_counts`.
@@ -137,7 +137,7 @@ def segmenter_scores(
 
 
 def _mean_image_iou(pixel_counts: Floats, weights: Floats) -> Floats:
-    """Mean IoU of single pictures, (R, K), over those whose mask has the class."""
+    """Mean IoU of single images, (R, K), over those whose mask has the class."""
     has = pixel_counts.sum(2) > 0
     single = np.where(has, iou(pixel_counts), 0)
     drawn = weights @ has

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
-from iip_assets.engine.asset import AssetContext, asset
-from iip_assets.engine.values import CheckSpec, Files, Result, Setting, Skipped
+from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
+from iip_assets.engine.values import CheckResult, Files, MetadataValue, Noted, Setting, Skipped
 from iip_assets.settings import (
-    ComputeSettings,
+    Compute,
     FilterSettings,
+    MaskClasses,
+    MaxMegapixels,
     SegmenterSettings,
-    TrackingSettings,
+    Tracking,
     TrainingSettings,
 )
 
 if TYPE_CHECKING:
     import polars as pl
 
-# Pictures that a killed run may have to look at again.
-_CHUNK = 128
-STARTS_SOUND = CheckSpec(
-    "training_starts_sound",
-    "A network that knows nothing has a loss near ln(classes), and learns one batch.",
-)
-
-# Rows of a table that people read.
-_SHOWN = 50
+STARTS_SOUND = "training_starts_sound"
+"""The check that both models have."""
 
 
 @asset(room="models", kinds={"polars"})
@@ -34,19 +30,25 @@ def filter_examples(
     data_splits: pl.DataFrame,
     image_embeddings: pl.DataFrame,
     rebalanced_training_set: pl.DataFrame | Skipped,
-) -> Result[pl.DataFrame]:
-    """What the filter learns from: embedding, label, split and weight of the labelled pictures.
+) -> pl.DataFrame:
+    """What the filter learns from: embedding, label, split and weight of the labelled images.
 
     While this table stands, the filter is not trained again.
     """
-    from iip_assets.models.examples import labelled_pictures, with_weights
-    from iip_assets.models.summaries import counts_by_split
+    from iip_assets.models.examples import labelled_images, with_weights
 
-    table = with_weights(
-        labelled_pictures(raw_dataset["images"], data_splits, image_embeddings),
+    return with_weights(
+        labelled_images(raw_dataset["images"], data_splits, image_embeddings),
         rebalanced_training_set,
     )
-    return Result(table, metadata={"rows": table.height, "splits": counts_by_split(table)})
+
+
+@describe(filter_examples)
+def describe_filter_examples(filter_examples: pl.DataFrame) -> dict[str, MetadataValue]:
+    """How many images the filter learns from, by split."""
+    from iip_assets.models.summaries import counts_by_split
+
+    return {"rows": filter_examples.height, "splits": counts_by_split(filter_examples)}
 
 
 @asset(room="models", kinds={"polars"})
@@ -54,145 +56,167 @@ def segmenter_examples(
     raw_dataset: dict[str, pl.DataFrame],
     data_splits: pl.DataFrame,
     rebalanced_training_set: pl.DataFrame | Skipped,
-) -> Result[pl.DataFrame]:
-    """What the segmenter learns from: mask, split and weight of the pictures with a valid mask.
+) -> pl.DataFrame:
+    """What the segmenter learns from: mask, split and weight of the images with a valid mask.
 
     While this table stands, the segmenter is not trained again.
     """
     from iip_assets.models.examples import masked_rows, with_weights
+
+    return with_weights(masked_rows(raw_dataset["images"], data_splits), rebalanced_training_set)
+
+
+@describe(segmenter_examples)
+def describe_segmenter_examples(segmenter_examples: pl.DataFrame) -> dict[str, MetadataValue]:
+    """How many images the segmenter learns from, by split."""
     from iip_assets.models.summaries import counts_by_split
 
-    rows = masked_rows(raw_dataset["images"], data_splits)
-    table = with_weights(rows, rebalanced_training_set)
-    return Result(table, metadata={"rows": table.height, "splits": counts_by_split(table)})
+    return {"rows": segmenter_examples.height, "splits": counts_by_split(segmenter_examples)}
 
 
-@asset(
-    room="models",
-    kinds={"pytorch", "onnx"},
-    checks=[
-        CheckSpec("filter_classes_in_splits", "Every split has pictures of every class."),
-        STARTS_SOUND,
-    ],
-)
+@asset(room="models", kinds={"pytorch", "onnx"})
 def iris_filter_model(
     filter_examples: pl.DataFrame,
     embedding_backbone: Files,
     *,
     recipe: Annotated[FilterSettings, Setting("filter")],
     training: Annotated[TrainingSettings, Setting("training")],
-    resamples: Annotated[int, Setting("evaluation.resamples")],
-    confidence: Annotated[float, Setting("evaluation.confidence")],
-    interval_seed: Annotated[int, Setting("evaluation.seed")],
-    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
-    compute: Annotated[ComputeSettings, Setting("compute")],
-    tracking: Annotated[TrackingSettings, Setting("tracking", keyed=False)],
-    work: AssetContext,
-) -> Result[Files] | Result[Skipped]:
-    """The filter: tells full, partial and none apart, from a picture's embedding or its pixels.
+    max_megapixels: MaxMegapixels,
+    compute: Compute,
+    tracking: Tracking,
+    context: AssetContext,
+) -> Noted[Files] | Skipped:
+    """The filter: tells full, partial and none apart, from an image's embedding or its pixels.
 
-    Trained on the rebalanced training pictures, calibrated and stopped on the validation pictures.
+    Trained on the rebalanced training images, calibrated and stopped on the validation images.
     """
-    from iip_assets.engine.figures import figure_markdown
-    from iip_assets.metrics.intervals import Intervals
+    from iip_assets.images.image_reader import image_reader
     from iip_assets.models.examples import weights_of
-    from iip_assets.models.figures import history_figure
-    from iip_assets.models.filter import build_filter, recipe_of, why_not
-    from iip_assets.models.pictures import picture_reader
-    from iip_assets.models.summaries import card_facts, card_summary, filter_checks
+    from iip_assets.models.filter import build_filter, reason_not_to_train, recipe_of
     from iip_assets.models.teacher import teacher_files
-    from iip_assets.training.around import machine_of, tracked_training
+    from iip_assets.models.tracking import log_filter, tracked_training
+    from iip_assets.training.around import machine_of
 
-    reason = why_not(filter_examples)
+    reason = reason_not_to_train(filter_examples)
     if reason is not None:
-        return Result(Skipped(reason))
+        return Skipped(reason)
+    load = image_reader(context.root, filter_examples["image_id"], max_megapixels)
     machine = machine_of(compute, training)
     with tracked_training(
-        work, machine, tracking, name="filter", config=recipe.model_dump()
+        context, machine, tracking, name="filter", config=recipe.model_dump()
     ) as around:
-        parts = build_filter(
+        built = build_filter(
             filter_examples,
             weights_of(filter_examples),
             embedding_backbone.parts,
-            recipe_of(recipe, training, Intervals(resamples, confidence, interval_seed)),
-            load=picture_reader(work.root, filter_examples["image_id"], max_megapixels),
+            recipe_of(recipe, training),
+            load=load,
             around=around,
-            teacher=teacher_files(work, "iris_filter_model", recipe.teacher),
+            teacher=teacher_files(context, "iris_filter_model", recipe.teacher),
         )
-    card = card_facts(parts["card.json"])
-    return Result(
-        Files(parts, version_of=("filter.safetensors", "card.json")),
-        metadata={
-            **card_summary(card),
-            "history_plot": figure_markdown(history_figure(card), "loss of the filter by epoch"),
-        },
-        checks=filter_checks(card),
-    )
+        log_filter(around, built.value.parts, filter_examples, load=load)
+    return built
 
 
-@asset(
-    room="models",
-    kinds={"pytorch", "onnx"},
-    checks=[
-        CheckSpec("mask_classes_in_splits", "Every split has pictures of every mask class."),
-        STARTS_SOUND,
-    ],
-)
+@describe(iris_filter_model)
+def describe_iris_filter_model(
+    iris_filter_model: Files, notes: Mapping[str, Any]
+) -> dict[str, MetadataValue]:
+    """What the filter is and how its training went."""
+    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.models.figures import history_figure
+    from iip_assets.models.summaries import model_summary
+
+    plot = figure_markdown(history_figure(notes), "loss of the filter by epoch")
+    return {**model_summary(iris_filter_model, notes), "history_plot": plot}
+
+
+@asset_check(iris_filter_model)
+def filter_classes_in_splits(iris_filter_model: Files, notes: Mapping[str, Any]) -> CheckResult:
+    """Every split has images of every class."""
+    from iip_assets.models.summaries import card_facts, classes_check
+
+    return classes_check(notes["images"], card_facts(iris_filter_model)["classes"])
+
+
+@asset_check(iris_filter_model, name=STARTS_SOUND)
+def filter_training_starts_sound(iris_filter_model: Files, notes: Mapping[str, Any]) -> CheckResult:
+    """A network that knows nothing has a loss near ln(classes), and learns one batch."""
+    from iip_assets.models.summaries import start_check
+
+    del iris_filter_model
+    return start_check(notes["start"])
+
+
+@asset(room="models", kinds={"pytorch", "onnx"})
 def segmentation_model(
     segmenter_examples: pl.DataFrame,
     *,
-    classes: Annotated[tuple[str, ...], Setting("dataset.mask_classes")],
-    max_megapixels: Annotated[float, Setting("dataset.max_megapixels")],
+    classes: MaskClasses,
+    max_megapixels: MaxMegapixels,
     recipe: Annotated[SegmenterSettings, Setting("segmenter")],
     training: Annotated[TrainingSettings, Setting("training")],
-    resamples: Annotated[int, Setting("evaluation.resamples")],
-    confidence: Annotated[float, Setting("evaluation.confidence")],
-    interval_seed: Annotated[int, Setting("evaluation.seed")],
-    compute: Annotated[ComputeSettings, Setting("compute")],
-    tracking: Annotated[TrackingSettings, Setting("tracking", keyed=False)],
-    work: AssetContext,
-) -> Result[Files] | Result[Skipped]:
+    compute: Compute,
+    tracking: Tracking,
+    context: AssetContext,
+) -> Noted[Files] | Skipped:
     """The segmenter: names the class of every pixel; a U-Net trained on the training masks."""
-    from iip_assets.dataset.store import ImageStore
-    from iip_assets.engine.figures import figure_markdown
-    from iip_assets.metrics.intervals import Intervals
+    from iip_assets.images.store import ImageStore
     from iip_assets.models.examples import weights_of
-    from iip_assets.models.figures import history_figure
-    from iip_assets.models.segmentation_model import build_segmenter, recipe_of, why_not
-    from iip_assets.models.summaries import card_facts, card_summary, segmenter_checks
+    from iip_assets.models.segmentation_model import build_segmenter, reason_not_to_train, recipe_of
     from iip_assets.models.teacher import teacher_files
-    from iip_assets.training.around import machine_of, tracked_training
+    from iip_assets.models.tracking import log_segmenter, tracked_training
+    from iip_assets.training.around import machine_of
 
     rows = segmenter_examples
-    reason = why_not(rows, classes)
+    reason = reason_not_to_train(rows, classes)
     if reason is not None:
-        return Result(Skipped(reason))
-    store = ImageStore.open(work.root)
+        return Skipped(reason)
+    store = ImageStore.open(context.root)
     store.fetch([*rows["image_id"], *rows["mask_id"]])
     machine = machine_of(compute, training)
     with tracked_training(
-        work, machine, tracking, name="segmenter", config=recipe.model_dump()
+        context, machine, tracking, name="segmenter", config=recipe.model_dump()
     ) as around:
-        parts = build_segmenter(
+        built = build_segmenter(
             rows,
             weights_of(rows),
             store,
-            recipe_of(
-                recipe,
-                training,
-                Intervals(resamples, confidence, interval_seed),
-                classes=classes,
-                max_megapixels=max_megapixels,
-            ),
+            recipe_of(recipe, training, classes=classes, max_megapixels=max_megapixels),
             around=around,
-            teacher=teacher_files(work, "segmentation_model", recipe.teacher),
+            teacher=teacher_files(context, "segmentation_model", recipe.teacher),
         )
-    card = card_facts(parts["card.json"])
-    return Result(
-        Files(parts, version_of=("segmenter.safetensors", "prior.png", "card.json")),
-        metadata={
-            **card_summary(card),
-            "history_plot": figure_markdown(history_figure(card), "the segmenter by epoch"),
-        },
-        checks=segmenter_checks(card),
-    )
+        log_segmenter(around, built.value.parts, rows, store, max_megapixels=max_megapixels)
+    return built
+
+
+@describe(segmentation_model)
+def describe_segmentation_model(
+    segmentation_model: Files, notes: Mapping[str, Any]
+) -> dict[str, MetadataValue]:
+    """What the segmenter is and how its training went."""
+    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.models.figures import history_figure
+    from iip_assets.models.summaries import model_summary
+
+    plot = figure_markdown(history_figure(notes), "the segmenter by epoch")
+    return {**model_summary(segmentation_model, notes), "history_plot": plot}
+
+
+@asset_check(segmentation_model)
+def mask_classes_in_splits(segmentation_model: Files, notes: Mapping[str, Any]) -> CheckResult:
+    """Every split has images of every mask class."""
+    from iip_assets.models.summaries import card_facts, classes_check
+
+    return classes_check(notes["images_by_class"], card_facts(segmentation_model)["classes"])
+
+
+@asset_check(segmentation_model, name=STARTS_SOUND)
+def segmenter_training_starts_sound(
+    segmentation_model: Files, notes: Mapping[str, Any]
+) -> CheckResult:
+    """A network that knows nothing has a loss near ln(classes), and learns one batch."""
+    from iip_assets.models.summaries import start_check
+
+    del segmentation_model
+    return start_check(notes["start"])

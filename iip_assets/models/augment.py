@@ -1,7 +1,7 @@
-"""What may differ between two pictures of one eye, as changes to a training picture and its mask.
+"""What may differ between two images of one eye, as changes to a training image and its mask.
 
 A change is here because cameras and people make it, and says so in `reason`; the report shows each
-beside the picture that it was made of.
+beside the image that it was made of.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import NOT_LABELLED
+from iip_assets.images.decode import NOT_LABELLED
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
 
-# What comes in from outside the picture; the networks see it as 0.
+# What comes in from outside the image; the networks see it as 0.
 _GREY = 127
 
 
 @dataclass(frozen=True)
 class Warp:
-    """A change of geometry, which the mask undergoes with the picture.
+    """A change of geometry, which the mask undergoes with the image.
 
     Attributes:
         name: In a word or two.
         reason: What makes it outside of the training set.
-        share: Of the pictures that undergo it.
+        share: Of the images that undergo it.
         matrix: Width, height and a generator to the (3, 3) matrix from old places to new ones.
     """
 
@@ -48,8 +48,8 @@ class Look:
     Attributes:
         name: In a word or two.
         reason: What makes it outside of the training set.
-        share: Of the pictures that undergo it.
-        change: A picture (H, W, 3) and a generator to the changed picture.
+        share: Of the images that undergo it.
+        change: An image (H, W, 3) and a generator to the changed image.
     """
 
     name: str
@@ -59,9 +59,9 @@ class Look:
 
 
 def augment(image: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image, Mask]:
-    """A changed copy of picture (H, W, 3) and mask (H, W): each change in its share of cases.
+    """A changed copy of image (H, W, 3) and mask (H, W): each change in its share of cases.
 
-    All warps are one interpolation. What comes in from outside the picture is not labelled.
+    All warps are one interpolation. What comes in from outside the image is not labelled.
     """
     height, width = mask.shape
     matrix = np.eye(3)
@@ -76,7 +76,7 @@ def augment(image: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image, 
 
 
 def warped(image: Image, mask: Mask, matrix: Matrix) -> tuple[Image, Mask]:
-    """Picture (H, W, 3) and mask (H, W) under one matrix (3, 3), at their own size."""
+    """Image (H, W, 3) and mask (H, W) under one matrix (3, 3), at their own size."""
     size = (image.shape[1], image.shape[0])
     grey: Any = (_GREY, _GREY, _GREY)
     moved = cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_LINEAR, borderValue=grey)
@@ -150,7 +150,7 @@ def _uneven_light(image: Image, rng: np.random.Generator) -> Image:
 
 
 def _defocus(image: Image, rng: np.random.Generator) -> Image:
-    # Of the picture's width, so that it is the same blur at every input size.
+    # Of the image's width, so that it is the same blur at every input size.
     sigma = max(0.5, image.shape[1] * rng.uniform(0.002, 0.009))
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
 
@@ -190,7 +190,7 @@ def _glare(image: Image, rng: np.random.Generator) -> Image:
 
 
 def _levels(image: Image, levels: NDArray[Any]) -> Image:
-    """The picture with each level replaced, from (256, 1) or (256, 3) new ones."""
+    """The image with each level replaced, from (256, 1) or (256, 3) new ones."""
     table = np.clip(levels, 0, 255).astype(np.uint8)
     return np.asarray(cv2.LUT(image, np.broadcast_to(table[None], (1, 256, 3)).copy()), np.uint8)
 
@@ -206,10 +206,10 @@ LOOKS = (
     Look("exposure", "rooms are dark, flashes strong, sensors differ in gamma", 0.25, _exposure),
     Look("contrast", "haze on a lens and tone mapping flatten or stretch levels", 0.2, _contrast),
     Look("white balance", "lamps and sensors differ in colour", 0.25, _white_balance),
-    Look("less colour", "infra-red and night pictures have little or no colour", 0.08, _colourless),
+    Look("less colour", "infra-red and night images have little or no colour", 0.08, _colourless),
     Look("glare", "lamps, windows and glasses are mirrored in the eye", 0.08, _glare),
     Look("defocus", "the eye is nearer or farther than the focus", 0.1, _defocus),
     Look("motion", "people and hands move during the exposure", 0.05, _motion),
     Look("noise", "small sensors in little light are grainy", 0.12, _noise),
-    Look("compression", "pictures are stored and sent as JPEG", 0.1, _jpeg),
+    Look("compression", "images are stored and sent as JPEG", 0.1, _jpeg),
 )

@@ -1,4 +1,4 @@
-"""Each change of a training picture beside the picture, with the mask's borders drawn in."""
+"""Each change of a training image beside the image, with the mask's borders drawn in."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import NOT_LABELLED
 from iip_assets.engine.figures import new_figure
+from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.models.augment import LOOKS, WARPS, warped
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ _BORDER = (255, 255, 255)
 
 
 def augmentation_figure(image: NDArray[np.uint8], mask: NDArray[np.uint8], *, seed: int) -> Figure:
-    """A tile for the picture (H, W, 3) and one for each change; where a warp moves, so do borders.
+    """A tile for the image (H, W, 3) and one for each change; where a warp moves, so do borders.
 
     Args:
-        image: A training picture.
+        image: A training image.
         mask: Its mask (H, W).
         seed: Of what the changes draw.
     """
@@ -53,7 +53,7 @@ def augmentation_figure(image: NDArray[np.uint8], mask: NDArray[np.uint8], *, se
 
 
 def _outlined(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture with the borders between labelled classes in white."""
+    """The image with the borders between labelled classes in white."""
     shown = image.copy()
     known = np.where(mask == NOT_LABELLED, 0, mask).astype(np.uint8)
     edges = cv2.morphologyEx(known, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)) > 0

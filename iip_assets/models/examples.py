@@ -1,4 +1,4 @@
-"""What each model learns from and is judged on, and nothing else that is known of the pictures.
+"""What each model learns from and is judged on, and nothing else that is known of the images.
 
 Narrow on purpose: a corrected age or a batch without labels leaves these tables as they are, and
 then no model is trained again.
@@ -9,10 +9,10 @@ from __future__ import annotations
 import polars as pl
 
 from iip_assets.engine.values import Skipped
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.metrics.constants import FILTER_CLASSES
 
 
-def labelled_pictures(
+def labelled_images(
     images: pl.DataFrame, splits: pl.DataFrame, embeddings: pl.DataFrame
 ) -> pl.DataFrame:
     """`image_id`, `split`, `group_id`, `label`, `embedding` of what the filter can learn from."""
@@ -26,9 +26,9 @@ def labelled_pictures(
 
 
 def masked_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
-    """`image_id`, `mask_id`, `split`, `group_id` of the pictures with a valid mask.
+    """`image_id`, `mask_id`, `split`, `group_id` of the images with a valid mask.
 
-    A picture labelled `unclear` trains nothing and chooses nothing, mask or not.
+    An image labelled `unclear` trains nothing and chooses nothing, mask or not.
     """
     return (
         splits.filter("has_mask")
@@ -40,19 +40,19 @@ def masked_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def with_weights(pictures: pl.DataFrame, training_set: pl.DataFrame | Skipped) -> pl.DataFrame:
-    """The pictures with `weight`, what each counts in training; 1 where nothing was balanced.
+def with_weights(images: pl.DataFrame, training_set: pl.DataFrame | Skipped) -> pl.DataFrame:
+    """The images with `weight`, what each counts in training; 1 where nothing was balanced.
 
-    A training picture that counts nothing, since it is too old, is left out.
+    A training image that counts nothing, since it is too old, is left out.
     """
     if isinstance(training_set, Skipped):
-        return pictures.with_columns(weight=pl.lit(1.0))
-    weighted = pictures.join(
+        return images.with_columns(weight=pl.lit(1.0))
+    weighted = images.join(
         training_set.select("image_id", "weight"), on="image_id", how="left", maintain_order="left"
     ).with_columns(pl.col("weight").fill_null(1.0))
     return weighted.filter((pl.col("split") != "train") | (pl.col("weight") > 0))
 
 
 def weights_of(examples: pl.DataFrame) -> dict[str, float]:
-    """What each picture counts in training, by image id."""
+    """What each image counts in training, by image id."""
     return dict(examples.select("image_id", "weight").iter_rows())

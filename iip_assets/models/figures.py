@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from iip_assets.engine.figures import PALETTE, new_figure
-from iip_assets.metrics.spelling import spelled
+from iip_assets.metrics.display_names import spelled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def history_figure(card: Mapping[str, Any]) -> Figure:
-    """The numbers of a training by epoch, and which epoch was kept."""
-    history = card["history"]
+def history_figure(notes: Mapping[str, Any]) -> Figure:
+    """The numbers of a training by epoch, and which epoch was kept: `history`, `best_epoch`."""
+    history = notes["history"]
     figure = new_figure(7.2, 3.0)
     names = [name for name in (history[0] if history else {}) if name != "epoch"]
     losses = [name for name in names if name.endswith("loss")]
@@ -33,7 +33,7 @@ def history_figure(card: Mapping[str, Any]) -> Figure:
                 markersize=3,
                 label=spelled(name),
             )
-        axes.axvline(card["best_epoch"] + 1, color="black", linewidth=0.8, linestyle=":")
+        axes.axvline(notes["best_epoch"] + 1, color="black", linewidth=0.8, linestyle=":")
         axes.set_xlabel("epoch (dotted: the one that was kept)")
         axes.legend(fontsize=8)
     return figure

@@ -1,9 +1,9 @@
-"""The filter as an artifact: trained, calibrated, scored on validation pictures, exported."""
+"""The filter as an artifact: trained, calibrated, exported."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from iip_assets.dataset.decode import NOT_LABELLED
 from iip_assets.embeddings.onnx_export import check_equal
+from iip_assets.engine.values import Files, Noted
+from iip_assets.images.decode import NOT_LABELLED
+from iip_assets.inference.preprocess import Frame
 from iip_assets.metrics.calibration import fit_temperature, softmax
-from iip_assets.metrics.intervals import Intervals
-from iip_assets.metrics.judged import judge_filter, score
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.filter_head import (
     Examples,
     class_balanced,
@@ -27,7 +27,7 @@ from iip_assets.models.filter_head import (
     weighted_loss,
 )
 from iip_assets.models.filter_network import (
-    LabelledPictures,
+    LabelledImages,
     build_classifier,
     network_logits,
     network_onnx,
@@ -35,22 +35,19 @@ from iip_assets.models.filter_network import (
 )
 from iip_assets.models.filter_onnx import filter_onnx, head_onnx
 from iip_assets.models.filter_teacher import softened_truth
-from iip_assets.models.preprocess import Frame
 from iip_assets.settings import FilterSettings, TrainingSettings
-from iip_assets.training.preflight import Checks, is_wanted, look_at_start
-from iip_assets.training.preflight_words import Start, tell_absent
-from iip_assets.training.tracking import log_validation
+from iip_assets.training.preflight import Checks, is_wanted, look_at_start, tell_absent
 from iip_assets.training.trainer import Around, Schedule, Trained
 
-LEAST_PICTURES = 10
-"""Fewer labelled training pictures than this train no filter."""
+LEAST_IMAGES = 10
+"""Fewer labelled training images than this train no filter."""
 
-LoadPicture = Callable[[str], NDArray[np.uint8]]
+LoadImage = Callable[[str], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
 class FilterRecipe:
-    """How the filter is trained and judged."""
+    """How the filter is trained."""
 
     train: Literal["head", "network"]
     network: str
@@ -59,14 +56,9 @@ class FilterRecipe:
     height: int
     schedule: Schedule
     checks: Checks
-    resamples: int
-    confidence: float
-    interval_seed: int
 
 
-def recipe_of(
-    settings: FilterSettings, training: TrainingSettings, intervals: Intervals
-) -> FilterRecipe:
+def recipe_of(settings: FilterSettings, training: TrainingSettings) -> FilterRecipe:
     """The recipe that the settings mean."""
     schedules = {"head": head_schedule, "network": network_schedule}
     return FilterRecipe(
@@ -77,9 +69,6 @@ def recipe_of(
         height=settings.height,
         schedule=schedules[settings.train](settings),
         checks=training.checks,
-        resamples=intervals.resamples,
-        confidence=intervals.confidence,
-        interval_seed=intervals.seed,
     )
 
 
@@ -104,42 +93,40 @@ def network_schedule(settings: FilterSettings) -> Schedule:
     )
 
 
-def why_not(pictures: pl.DataFrame) -> str | None:
-    """Why these pictures train no filter, or None if they do."""
-    labels = pictures.filter(pl.col("split") == "train")["label"]
+def reason_not_to_train(images: pl.DataFrame) -> str | None:
+    """Why these images train no filter, or None if they do."""
+    labels = images.filter(pl.col("split") == "train")["label"]
     if labels.is_empty():
-        return "no training picture has a label of full, partial or none"
+        return "no training image has a label of full, partial or none"
     if labels.n_unique() < 2:
-        return (
-            f"all {labels.len()} labelled training pictures are {labels[0]!r}; two words at least"
-        )
-    if labels.len() < LEAST_PICTURES:
-        return f"only {labels.len()} training pictures have a label; {LEAST_PICTURES} at least"
+        return f"all {labels.len()} labelled training images are {labels[0]!r}; two words at least"
+    if labels.len() < LEAST_IMAGES:
+        return f"only {labels.len()} training images have a label; {LEAST_IMAGES} at least"
     return None
 
 
 def build_filter(
-    pictures: pl.DataFrame,
+    images: pl.DataFrame,
     weights: Mapping[str, float],
     backbone: Mapping[str, bytes],
     recipe: FilterRecipe,
     *,
-    load: LoadPicture,
+    load: LoadImage,
     around: Around,
     teacher: Mapping[str, bytes] | None = None,
-) -> dict[str, bytes]:
-    """The filter's files.
+) -> Noted[Files]:
+    """The filter's files, and how its training went.
 
-    `filter.onnx` goes from standardised pictures to probabilities, `filter_head.onnx` (of a trained
+    `filter.onnx` goes from standardised images to probabilities, `filter_head.onnx` (of a trained
     head alone) from embeddings to probabilities, `filter.safetensors` holds the weights that were
-    trained, `card.json` says what it is.
+    trained, `card.json` says what whoever runs it must know, and nothing that was measured.
 
     Args:
-        pictures: From `examples.labelled_pictures`.
-        weights: What a training picture counts, by image id; 1 where it is not named.
+        images: From `examples.labelled_images`.
+        weights: What a training image counts, by image id; 1 where it is not named.
         backbone: The backbone's files.
-        recipe: How to train and judge.
-        load: Reads a picture (H, W, 3) by its id; asked only where a whole network is trained.
+        recipe: How to train.
+        load: Reads an image (H, W, 3) by its id; asked only where a whole network is trained.
         around: Where to train, watched by whom.
         teacher: The files of a filter that a whole network learns from beside the labels.
 
@@ -147,15 +134,14 @@ def build_filter(
         CannotLearnError: A check before a long training failed.
         UnfitTeacherError: The teacher cannot teach it.
     """
-    dimensions = len(pictures["embedding"][0])
-    held_out = pictures.filter(pl.col("split") == "validation")
+    dimensions = len(images["embedding"][0])
     training, validation = (
-        examples_of(pictures.filter(pl.col("split") == split), weights, dimensions)
+        examples_of(images.filter(pl.col("split") == split), weights, dimensions)
         for split in ("train", "validation")
     )
     facts = _backbone_facts(backbone)
-    counts = _counts(pictures)
-    tell_absent(counts, FILTER_CLASSES, say=around.say)
+    counts = _counts(images)
+    tell_absent(counts, FILTER_CLASSES, log=around.log)
     if recipe.train == "head":
         built = _head((training, validation), backbone, recipe, around=around)
     else:
@@ -163,7 +149,7 @@ def build_filter(
         if recipe.network not in ("", facts["backbone"]):
             facts |= {"backbone": recipe.network, "weights_sha256": ""}
         built = _network(
-            pictures,
+            images,
             (training, validation),
             backbone,
             recipe,
@@ -171,26 +157,16 @@ def build_filter(
             around=around,
             teacher=teacher,
         )
-    card = {
-        **facts,
-        "classes": list(FILTER_CLASSES),
-        "temperature": built.temperature,
-        "pictures": counts,
+    card = {**facts, "classes": list(FILTER_CLASSES), "temperature": built.temperature}
+    parts = built.files | {"card.json": json.dumps(card, indent=2, sort_keys=True).encode()}
+    notes: dict[str, Any] = {
+        "images": counts,
         "settings": _facts(recipe),
-        "start": asdict(built.start) if built.start else None,
+        "start": built.start,
         "history": list(built.trained.history),
         "best_epoch": built.trained.best_epoch,
-        "validation": _validation(
-            held_out["image_id"].to_list(),
-            held_out["group_id"].to_list(),
-            validation,
-            softmax(built.logits.astype(np.float64) / built.temperature),
-            recipe,
-        ),
     }
-    if around.logger is not None:
-        log_validation(around.logger, card["validation"])
-    return built.files | {"card.json": json.dumps(card, indent=2, sort_keys=True).encode()}
+    return Noted(Files(parts, version_of=("filter.safetensors", "card.json")), notes)
 
 
 @dataclass(frozen=True)
@@ -199,17 +175,15 @@ class _Built:
 
     Attributes:
         files: Its files, without the card.
-        logits: (N, K) of the validation pictures.
-        temperature: By which they are divided.
+        temperature: By which logits are divided.
         trained: How the training went.
         start: What was seen before it, if somebody looked.
     """
 
     files: dict[str, bytes]
-    logits: NDArray[np.float32]
     temperature: float
     trained: Trained
-    start: Start | None = None
+    start: dict[str, float] | None = None
 
 
 def _head(
@@ -240,16 +214,16 @@ def _head(
         "filter_head.onnx": head_file,
         "filter.safetensors": _saved(state, temperature),
     }
-    return _Built(files, logits, temperature, trained)
+    return _Built(files, temperature, trained)
 
 
 def _network(
-    pictures: pl.DataFrame,
+    images: pl.DataFrame,
     examples: tuple[Examples, Examples],
     backbone: Mapping[str, bytes],
     recipe: FilterRecipe,
     *,
-    load: LoadPicture,
+    load: LoadImage,
     around: Around,
     teacher: Mapping[str, bytes] | None,
 ) -> _Built:
@@ -259,8 +233,8 @@ def _network(
     card = json.loads(backbone["card.json"])
     frame = Frame.of_card({**card, "input_width": recipe.width, "input_height": recipe.height})
 
-    def part(split: str, examples: Examples) -> LabelledPictures:
-        rows = pictures.filter(pl.col("split") == split)
+    def part(split: str, examples: Examples) -> LabelledImages:
+        rows = images.filter(pl.col("split") == split)
         ids = rows["image_id"].to_list()
         truth: NDArray[np.int64] | NDArray[np.float32] = examples.classes
         if teacher is not None and split == "train":
@@ -269,11 +243,11 @@ def _network(
                 examples.classes,
                 teacher,
                 backbone=card,
-                load_picture=load,
+                load_image=load,
                 share=recipe.teacher_share,
                 threads=around.machine.threads,
             )
-        return LabelledPictures(
+        return LabelledImages(
             lambda place: load(ids[place]),
             truth,
             class_balanced(examples, classes),
@@ -288,10 +262,10 @@ def _network(
     start = None
     if is_wanted(recipe.checks, recipe.schedule, len(learned)):
         batch = [learned[0, place] for place in range(min(8, len(learned)))]
-        images, _, counted = (torch.stack(parts) for parts in zip(*batch, strict=True))
-        start = look_at_start(
+        batch_images, _, counted = (torch.stack(parts) for parts in zip(*batch, strict=True))
+        found = look_at_start(
             network,
-            images,
+            batch_images,
             # Labels, also where a teacher softens them: only these can be learned by heart.
             torch.from_numpy(training.classes[: len(batch)]),
             classes=classes,
@@ -302,6 +276,7 @@ def _network(
             threads=around.machine.threads,
             what="filter",
         )
+        start = asdict(found)
     trained = train_network(
         network,
         learned,
@@ -318,17 +293,17 @@ def _network(
         "filter.onnx": network_onnx(network, temperature, frame),
         "filter.safetensors": _saved(state, temperature),
     }
-    return _Built(files, logits, temperature, trained, start)
+    return _Built(files, temperature, trained, start)
 
 
-def examples_of(pictures: pl.DataFrame, weights: Mapping[str, float], dimensions: int) -> Examples:
-    """What the head is trained on, of `labelled_pictures`; a picture not in `weights` counts 1."""
+def examples_of(images: pl.DataFrame, weights: Mapping[str, float], dimensions: int) -> Examples:
+    """What the head is trained on, of `labelled_images`; an image not in `weights` counts 1."""
     place = {name: index for index, name in enumerate(FILTER_CLASSES)}
-    vectors = pictures["embedding"].to_list()
+    vectors = images["embedding"].to_list()
     return Examples(
         embeddings=np.array(vectors, dtype=np.float32).reshape(len(vectors), dimensions),
-        classes=np.array([place[label] for label in pictures["label"]], dtype=np.int64),
-        weights=np.array([weights.get(one, 1.0) for one in pictures["image_id"]], dtype=np.float64),
+        classes=np.array([place[label] for label in images["label"]], dtype=np.int64),
+        weights=np.array([weights.get(one, 1.0) for one in images["image_id"]], dtype=np.float64),
     )
 
 
@@ -336,40 +311,15 @@ def _saved(state: Mapping[str, torch.Tensor], temperature: float) -> bytes:
     return save({**state, "temperature": torch.tensor(temperature, dtype=torch.float64)})
 
 
-def _validation(
-    image_ids: Sequence[str],
-    groups: Sequence[str],
-    validation: Examples,
-    probabilities: np.ndarray[Any, np.dtype[np.float64]],
-    recipe: FilterRecipe,
-) -> dict[str, Any]:
-    """Metrics with intervals on the validation pictures, for the card."""
-    if not image_ids:
-        return {}
-    judged = judge_filter(image_ids, groups, validation.classes, probabilities, FILTER_CLASSES)
-    scored = score(
-        judged,
-        np.arange(len(image_ids)),
-        resamples=recipe.resamples,
-        confidence=recipe.confidence,
-        seed=recipe.interval_seed,
-    )
-    return {
-        "n_images": scored.n_images,
-        "n_subjects": scored.n_subjects,
-        "metrics": {name: vars(one) for name, one in scored.estimates.items()},
-    }
-
-
 def _backbone_facts(backbone: Mapping[str, bytes]) -> dict[str, Any]:
-    """What whoever feeds pictures to `filter.onnx` must know."""
+    """What whoever feeds images to `filter.onnx` must know."""
     card = json.loads(backbone["card.json"])
     names = ("model", "weights_sha256", "input_width", "input_height", "mean", "std")
     return {name if name != "model" else "backbone": card[name] for name in names}
 
 
-def _counts(pictures: pl.DataFrame) -> dict[str, dict[str, int]]:
-    counts = pictures.group_by("split", "label").len().sort("split", "label")
+def _counts(images: pl.DataFrame) -> dict[str, dict[str, int]]:
+    counts = images.group_by("split", "label").len().sort("split", "label")
     table: dict[str, dict[str, int]] = {}
     for split, label, count in counts.iter_rows():
         table.setdefault(split, {})[label] = count

@@ -24,7 +24,7 @@ _DROPOUT = 0.3
 
 
 class FilterHead(torch.nn.Module):
-    """(B, D) embeddings, standardised as the training pictures' were, to (B, K) logits."""
+    """(B, D) embeddings, standardised as the training images' were, to (B, K) logits."""
 
     mean: Tensor
     spread: Tensor
@@ -51,7 +51,7 @@ class Examples:
     Attributes:
         embeddings: (N, D).
         classes: (N,) class indices.
-        weights: (N,) what each picture counts.
+        weights: (N,) what each image counts.
     """
 
     embeddings: NDArray[np.float32]
@@ -65,7 +65,7 @@ class Examples:
 def class_balanced(examples: Examples, classes: int) -> NDArray[np.float64]:
     """Weights, mean 1, under which each class that occurs counts the same in sum.
 
-    Pictures keep their weights relative to others of their class.
+    Images keep their weights relative to others of their class.
     """
     sums = np.bincount(examples.classes, weights=examples.weights, minlength=classes)
     balanced = examples.weights / sums[examples.classes]
@@ -80,7 +80,7 @@ def train_head(
     classes: int,
     around: Around,
 ) -> tuple[FilterHead, Trained]:
-    """The head with the lowest loss on the validation pictures; the last one if there are none."""
+    """The head with the lowest loss on the validation images; the last one if there are none."""
     with seeded(schedule.seed, threads=around.machine.threads):
         head = FilterHead(training.embeddings.shape[1], classes)
         head.mean.copy_(torch.from_numpy(training.embeddings.mean(0)))
@@ -123,7 +123,7 @@ def head_logits(head: FilterHead, embeddings: NDArray[np.float32]) -> NDArray[np
 
 
 class ClassifierTask(Task):
-    """A step of a network from inputs to (B, K) logits, under the pictures' weights."""
+    """A step of a network from inputs to (B, K) logits, under the images' weights."""
 
     def __init__(self, network: torch.nn.Module, schedule: Schedule) -> None:
         super().__init__(network)

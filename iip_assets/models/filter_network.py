@@ -14,11 +14,11 @@ from safetensors.torch import load
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from iip_assets.embeddings.letterbox import letterbox_image
 from iip_assets.embeddings.onnx_export import export_onnx
+from iip_assets.images.letterbox import letterbox_image
+from iip_assets.inference.preprocess import Frame
 from iip_assets.models.augment import augment
 from iip_assets.models.filter_head import ClassifierTask
-from iip_assets.models.preprocess import Frame
 from iip_assets.training.epoch_order import EpochOrder, in_order
 from iip_assets.training.trainer import (
     Around,
@@ -33,8 +33,8 @@ from iip_assets.training.trainer import (
 _BATCH = 16
 
 
-class LabelledPictures(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Examples: picture (3, H, W), class index or shares of classes (K,), what it counts."""
+class LabelledImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Examples: image (3, H, W), class index or shares of classes (K,), what it counts."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class LabelledPictures(Dataset[tuple[Tensor, Tensor, Tensor]]):
         threads: int,
         augmented: bool,
     ) -> None:
-        """Examples from `load`, which gives a picture (H, W, 3) by place.
+        """Examples from `load`, which gives an image (H, W, 3) by place.
 
         Args:
             load: Reads one; called from several threads.
@@ -56,7 +56,7 @@ class LabelledPictures(Dataset[tuple[Tensor, Tensor, Tensor]]):
             frame: The network's input.
             seed: Of the augmentation.
             threads: How many to decode at a time.
-            augmented: Whether to change pictures anew in every epoch.
+            augmented: Whether to change images again in every epoch.
         """
         self._frame = frame
         self._truth = torch.from_numpy(truth)
@@ -109,8 +109,8 @@ def build_classifier(
 
 def train_network(
     network: torch.nn.Module,
-    training: LabelledPictures,
-    validation: LabelledPictures | None,
+    training: LabelledImages,
+    validation: LabelledImages | None,
     schedule: Schedule,
     *,
     around: Around,
@@ -129,20 +129,20 @@ def train_network(
 
 
 def network_logits(
-    network: torch.nn.Module, pictures: LabelledPictures, *, threads: int
+    network: torch.nn.Module, images: LabelledImages, *, threads: int
 ) -> NDArray[np.float32]:
-    """(N, K) logits of pictures that are not augmented."""
+    """(N, K) logits of images that are not augmented."""
     found = []
     with seeded(0, threads=threads), torch.inference_mode():
-        for first in range(0, len(pictures), _BATCH):
-            places = range(first, min(first + _BATCH, len(pictures)))
-            batch = torch.stack([pictures[0, place][0] for place in places])
+        for first in range(0, len(images), _BATCH):
+            places = range(first, min(first + _BATCH, len(images)))
+            batch = torch.stack([images[0, place][0] for place in places])
             found.append(network.eval()(batch).numpy())
     return np.concatenate(found) if found else np.zeros((0, 0), np.float32)
 
 
 def network_onnx(network: torch.nn.Module, temperature: float, frame: Frame) -> bytes:
-    """(B, 3, H, W) standardised pictures to (B, K) probabilities, checked against torch."""
+    """(B, 3, H, W) standardised images to (B, K) probabilities, checked against torch."""
     return export_onnx(
         _Calibrated(network, temperature),
         (3, frame.height, frame.width),
@@ -163,8 +163,8 @@ class _Calibrated(torch.nn.Module):
 
 def _train(
     network: torch.nn.Module,
-    training: LabelledPictures,
-    validation: LabelledPictures | None,
+    training: LabelledImages,
+    validation: LabelledImages | None,
     schedule: Schedule,
     *,
     around: Around,

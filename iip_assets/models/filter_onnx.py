@@ -47,7 +47,7 @@ def head_onnx(state: Mapping[str, NDArray[np.float32]], temperature: float) -> b
 
 
 def filter_onnx(backbone: bytes, head: bytes) -> bytes:
-    """(B, 3, H, W) standardised pictures to (B, K) probabilities."""
+    """(B, 3, H, W) standardised images to (B, K) probabilities."""
     first, second = onnx.load_from_string(backbone), onnx.load_from_string(head)
     first.ir_version = second.ir_version
     first = compose.add_prefix(first, "backbone/")

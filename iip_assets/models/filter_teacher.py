@@ -10,32 +10,31 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.metrics.words import FILTER_CLASSES
-from iip_assets.models.filter_pixels import FilterFromPixels
-from iip_assets.models.filter_scores import has_head, head_scores
+from iip_assets.inference.filter_scores import has_head, probabilities_of
+from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.teacher import UnfitTeacherError
 
 _MAKES_EMBEDDINGS = ("weights_sha256", "input_width", "input_height")
 
 
 def softened_truth(
-    pictures: pl.DataFrame,
+    images: pl.DataFrame,
     classes: NDArray[np.int64],
     teacher: Mapping[str, bytes],
     *,
     backbone: Mapping[str, Any],
-    load_picture: Callable[[str], NDArray[np.uint8]],
+    load_image: Callable[[str], NDArray[np.uint8]],
     share: float,
     threads: int,
 ) -> NDArray[np.float32]:
     """(N, K) shares of classes: the labels', and the word of a trained filter.
 
     Args:
-        pictures: (N) `image_id` and `embedding`.
+        images: (N) `image_id` and `embedding`.
         classes: (N,) the labels.
         teacher: The filter's files.
         backbone: Facts of the backbone that made the embeddings: weights and input size.
-        load_picture: Reads a picture (H, W, 3) by its id.
+        load_image: Reads an image (H, W, 3) by its id.
         share: That the teacher's word has.
         threads: On the processor.
 
@@ -52,14 +51,5 @@ def softened_truth(
                 "the teacher is a head on other embeddings: of another backbone, or of another "
                 "embeddings.width or height; choose another filter.teacher"
             )
-        scores = head_scores(pictures.select("image_id", "embedding"), teacher)
-        ordered = pictures.select("image_id").join(
-            scores, on="image_id", how="left", maintain_order="left"
-        )
-        said = ordered.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
-    else:
-        network = FilterFromPixels(teacher, threads=threads)
-        said = np.concatenate(
-            [network.probabilities([load_picture(one)]) for one in pictures["image_id"]]
-        )
+    said = probabilities_of(images, teacher, load_image=load_image, threads=threads)
     return ((1 - share) * told + share * said).astype(np.float32)

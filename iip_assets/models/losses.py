@@ -15,7 +15,7 @@ def segmentation_loss(logits: Tensor, masks: Tensor, weights: Tensor, *, ignored
     Args:
         logits: (B, K, H, W).
         masks: (B, H, W) class indices.
-        weights: (B,) what each picture counts.
+        weights: (B,) what each image counts.
         ignored: The index of pixels that do not count.
     """
     known = masks != ignored
@@ -43,7 +43,7 @@ def distillation_loss(
     Args:
         logits: (B, K, H, W) of the student.
         said: (B, K, H, W) the teacher's probabilities at that temperature.
-        weights: (B,) what each picture counts.
+        weights: (B,) what each image counts.
         temperature: By which logits were divided.
     """
     words = (logits / temperature).log_softmax(1)
@@ -59,7 +59,7 @@ def dice_loss(
 ) -> Tensor:
     """One minus the soft Dice coefficient, mean over the classes that occur in the batch.
 
-    Milletari, Navab and Ahmadi (2016), with sums over the whole batch, so that a picture without a
+    Milletari, Navab and Ahmadi (2016), with sums over the whole batch, so that an image without a
     class does not ask for a Dice of nothing.
 
     Args:

@@ -1,4 +1,4 @@
-"""The segmenter as an artifact: trained, exported, scored on validation pictures."""
+"""The segmenter as an artifact: trained and exported."""
 
 from __future__ import annotations
 
@@ -13,55 +13,46 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from iip_assets.dataset.decode import NOT_LABELLED
-from iip_assets.dataset.reading import Reader
 from iip_assets.embeddings.onnx_export import export_onnx
-from iip_assets.metrics.intervals import Intervals
-from iip_assets.metrics.judged import judge_segmenter, score
+from iip_assets.engine.values import Files, Noted
+from iip_assets.images.decode import NOT_LABELLED
+from iip_assets.images.reading import Reader
+from iip_assets.inference.preprocess import Frame
+from iip_assets.inference.segment_rows import read_pair
+from iip_assets.inference.segmentation import eye_classes, prior_png
 from iip_assets.models.losses import segmentation_loss
-from iip_assets.models.masked_pictures import MaskedPictures
-from iip_assets.models.preprocess import Frame
-from iip_assets.models.segment_rows import read_pair, segment_chunk
-from iip_assets.models.segmentation import Segmenter, eye_classes, prior_png
+from iip_assets.models.masked_images import MaskedImages
 from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter
-from iip_assets.models.segmenter_teacher import lesson_of
+from iip_assets.models.segmenter_teacher import distillation_of
 from iip_assets.settings import SegmenterSettings, TrainingSettings
-from iip_assets.training.preflight import Checks, is_wanted, look_at_start
-from iip_assets.training.preflight_words import Start, tell_absent
-from iip_assets.training.tracking import Shown, log_segmentations, log_validation
+from iip_assets.training.preflight import Checks, is_wanted, look_at_start, tell_absent
 from iip_assets.training.trainer import Around, Schedule
 
 _WEIGHT_DECAY = 0.01
-# Predictions that a run's page shows.
-_SHOWN = 8
 
-LEAST_PICTURES = 8
-"""Fewer masked training pictures than this train no segmenter."""
+LEAST_IMAGES = 8
+"""Fewer masked training images than this train no segmenter."""
 
 
 @dataclass(frozen=True)
 class SegmenterRecipe:
-    """How the segmenter is built, trained and judged."""
+    """How the segmenter is built and trained."""
 
     classes: tuple[str, ...]
     encoder: str
     decoder_channels: tuple[int, ...]
     width: int
     height: int
-    looks_twice: bool
+    two_pass: bool
     schedule: Schedule
     teacher_share: float
     checks: Checks
     max_megapixels: float
-    resamples: int
-    confidence: float
-    interval_seed: int
 
 
 def recipe_of(
     settings: SegmenterSettings,
     training: TrainingSettings,
-    intervals: Intervals,
     *,
     classes: Sequence[str],
     max_megapixels: float,
@@ -73,7 +64,7 @@ def recipe_of(
         decoder_channels=settings.decoder_channels,
         width=settings.width,
         height=settings.height,
-        looks_twice=settings.looks_twice and bool(eye_classes(classes)),
+        two_pass=settings.two_pass and bool(eye_classes(classes)),
         schedule=Schedule(
             epochs=settings.epochs,
             patience=settings.patience,
@@ -85,21 +76,18 @@ def recipe_of(
         teacher_share=settings.teacher_share,
         checks=training.checks,
         max_megapixels=max_megapixels,
-        resamples=intervals.resamples,
-        confidence=intervals.confidence,
-        interval_seed=intervals.seed,
     )
 
 
-def why_not(rows: pl.DataFrame, classes: Sequence[str]) -> str | None:
-    """Why these pictures train no segmenter, or None if they do."""
+def reason_not_to_train(rows: pl.DataFrame, classes: Sequence[str]) -> str | None:
+    """Why these images train no segmenter, or None if they do."""
     if len(classes) < 2:
         return f"dataset.mask_classes names {len(classes)} class; a segmenter needs two at least"
     count = rows.filter(pl.col("split") == "train").height
     if not count:
-        return "no training picture has a mask"
-    if count < LEAST_PICTURES:
-        return f"only {count} training pictures have a mask; {LEAST_PICTURES} at least"
+        return "no training image has a mask"
+    if count < LEAST_IMAGES:
+        return f"only {count} training images have a mask; {LEAST_IMAGES} at least"
     return None
 
 
@@ -111,17 +99,18 @@ def build_segmenter(
     *,
     around: Around,
     teacher: Mapping[str, bytes] | None = None,
-) -> dict[str, bytes]:
-    """The segmenter's files.
+) -> Noted[Files]:
+    """The segmenter's files, and how its training went.
 
-    `segmenter.onnx` goes from standardised pictures in the frame to logits, `segmenter.safetensors`
-    holds the weights, `prior.png` the commonest class by place, `card.json` says what it is.
+    `segmenter.onnx` goes from standardised images in the frame to logits, `segmenter.safetensors`
+    holds the weights, `prior.png` the commonest class by place, `card.json` says what whoever runs
+    it must know, and nothing that was measured.
 
     Args:
         rows: From `examples.masked_rows`.
-        weights: What a training picture counts, by image id; 1 where it is not named.
-        store: Where the pictures are.
-        recipe: How to build, train and judge.
+        weights: What a training image counts, by image id; 1 where it is not named.
+        store: Where the images are.
+        recipe: How to build and train.
         around: Where to train, watched by whom.
         teacher: The files of a segmenter that this one learns from beside the masks.
 
@@ -133,11 +122,11 @@ def build_segmenter(
     classes = len(recipe.classes)
     threads = around.machine.threads
 
-    eye = eye_classes(recipe.classes) if recipe.looks_twice else ()
+    eye = eye_classes(recipe.classes) if recipe.two_pass else ()
 
-    def examples_of(split: str, frame: Frame = frame) -> MaskedPictures:
+    def examples_of(split: str, frame: Frame = frame) -> MaskedImages:
         part = rows.filter(pl.col("split") == split).to_dicts()
-        return MaskedPictures(
+        return MaskedImages(
             Pairs(store, part, classes, recipe.max_megapixels),
             frame=frame,
             weights=[weights.get(row["image_id"], 1.0) for row in part],
@@ -149,10 +138,10 @@ def build_segmenter(
 
     examples, held_out, test = (examples_of(split) for split in ("train", "validation", "test"))
     counts = {
-        split: pictures_by_class(part.fitted_masks(), recipe.classes)
+        split: images_by_class(part.fitted_masks(), recipe.classes)
         for split, part in (("train", examples), ("validation", held_out), ("test", test))
     }
-    tell_absent(counts, recipe.classes, say=around.say)
+    tell_absent(counts, recipe.classes, log=around.log)
     pretrained = has_packaged_weights(recipe.encoder)
     network = build_network(
         recipe.encoder,
@@ -162,57 +151,56 @@ def build_segmenter(
         seed=recipe.schedule.seed,
     )
     start = _start(network, examples, recipe, threads=threads)
-    lesson = None
+    distillation = None
     if teacher is not None:
-        lesson = lesson_of(teacher, frame, recipe.classes, share=recipe.teacher_share)
+        distillation = distillation_of(teacher, frame, recipe.classes, share=recipe.teacher_share)
     trained = train_segmenter(
         network,
-        examples_of("train", lesson.frame) if lesson else examples,
+        examples_of("train", distillation.frame) if distillation else examples,
         held_out,
         recipe.schedule,
         around=around,
-        lesson=lesson,
+        distillation=distillation,
     )
-    card: dict[str, Any] = {
+    card = {
         "classes": list(recipe.classes),
         "encoder": recipe.encoder,
         "encoder_pretrained": pretrained,
         "decoder_channels": list(recipe.decoder_channels),
         "input_width": recipe.width,
         "input_height": recipe.height,
-        "looks_twice": recipe.looks_twice,
+        "two_pass": recipe.two_pass,
         "mean": list(frame.mean),
         "std": list(frame.std),
-        "pictures": dict(rows.group_by("split").len().sort("split").iter_rows()),
-        "pictures_by_class": counts,
-        "settings": asdict(recipe.schedule),
-        "start": asdict(start) if start else None,
-        "history": list(trained.history),
-        "best_epoch": trained.best_epoch,
     }
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    files = {
+    parts = {
         "segmenter.onnx": export_onnx(
             network,
             (3, recipe.height, recipe.width),
             input_name="image",
             output_name="logits",
         ),
-        "segmenter.safetensors": save(state),
+        "segmenter.safetensors": save(
+            {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+        ),
         "prior.png": prior_png(examples.fitted_masks(), classes),
-        "card.json": json.dumps(card).encode(),
+        "card.json": json.dumps(card, indent=2, sort_keys=True).encode(),
     }
-    card["validation"] = _validation(rows, files, store, recipe, threads=threads)
-    if around.logger is not None:
-        log_validation(around.logger, card["validation"])
-        shown = _shown(rows, files, store, recipe, threads=threads)
-        log_segmentations(around.logger, shown, recipe.classes)
-    return files | {"card.json": json.dumps(card, indent=2, sort_keys=True).encode()}
+    notes: dict[str, Any] = {
+        "images": dict(rows.group_by("split").len().sort("split").iter_rows()),
+        "images_by_class": counts,
+        "settings": asdict(recipe.schedule),
+        "start": start,
+        "history": list(trained.history),
+        "best_epoch": trained.best_epoch,
+    }
+    version_of = ("segmenter.safetensors", "prior.png", "card.json")
+    return Noted(Files(parts, version_of=version_of), notes)
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Picture (H, W, 3) and mask (H, W) by place; survives pickling, for other processes."""
+    """Image (H, W, 3) and mask (H, W) by place; survives pickling, for other processes."""
 
     store: Reader
     rows: Sequence[dict[str, Any]]
@@ -233,7 +221,7 @@ class Pairs:
         )
 
 
-def pictures_by_class(masks: Iterable[NDArray[np.uint8]], classes: Sequence[str]) -> dict[str, int]:
+def images_by_class(masks: Iterable[NDArray[np.uint8]], classes: Sequence[str]) -> dict[str, int]:
     """In how many masks (H, W) each class occurs."""
     counts = np.zeros(256, np.int64)
     for mask in masks:
@@ -242,15 +230,15 @@ def pictures_by_class(masks: Iterable[NDArray[np.uint8]], classes: Sequence[str]
 
 
 def _start(
-    network: torch.nn.Module, examples: MaskedPictures, recipe: SegmenterRecipe, *, threads: int
-) -> Start | None:
+    network: torch.nn.Module, examples: MaskedImages, recipe: SegmenterRecipe, *, threads: int
+) -> dict[str, float] | None:
     """What was seen before the training, if it is long enough to look."""
     schedule = recipe.schedule
     if not is_wanted(recipe.checks, schedule, len(examples)):
         return None
     batch = [examples[0, place] for place in range(min(8, len(examples)))]
     images, masks, weights = (torch.stack(parts) for parts in zip(*batch, strict=True))
-    return look_at_start(
+    found = look_at_start(
         network,
         images,
         masks,
@@ -264,63 +252,4 @@ def _start(
         threads=threads,
         what="segmenter",
     )
-
-
-def _shown(
-    rows: pl.DataFrame,
-    files: Mapping[str, bytes],
-    store: Reader,
-    recipe: SegmenterRecipe,
-    *,
-    threads: int,
-) -> list[Shown]:
-    """A few validation pictures with their masks and the predicted ones."""
-    held_out = rows.filter(pl.col("split") == "validation").head(_SHOWN).to_dicts()
-    pairs = Pairs(store, held_out, len(recipe.classes), recipe.max_megapixels)
-    known = [pairs(place) for place in range(len(held_out))]
-    said = Segmenter(files, threads=threads).segment([image for image, _ in known])
-    return [(image, mask, found) for (image, mask), found in zip(known, said, strict=True)]
-
-
-def _validation(
-    rows: pl.DataFrame,
-    files: Mapping[str, bytes],
-    store: Reader,
-    recipe: SegmenterRecipe,
-    *,
-    threads: int,
-) -> dict[str, Any]:
-    """Metrics with intervals on the validation pictures, for the card."""
-    held_out = rows.filter(pl.col("split") == "validation")
-    if held_out.is_empty():
-        return {}
-    found = segment_chunk(
-        held_out.to_dicts(),
-        model="",
-        max_megapixels=recipe.max_megapixels,
-        segmenter=Segmenter(files, threads=threads),
-        store=store,
-        threads=threads,
-    )
-    size = len(recipe.classes)
-    counts = np.array([json.loads(one["confusion"]) for one in found], dtype=np.float64)
-    borders = np.array([json.loads(one["boundary"]) for one in found], dtype=np.float64)
-    judged = judge_segmenter(
-        held_out["image_id"].to_list(),
-        held_out["group_id"].to_list(),
-        counts.reshape(-1, size, size),
-        recipe.classes,
-        boundary=borders.reshape(-1, size, 4),
-    )
-    scored = score(
-        judged,
-        np.arange(held_out.height),
-        resamples=recipe.resamples,
-        confidence=recipe.confidence,
-        seed=recipe.interval_seed,
-    )
-    return {
-        "n_images": scored.n_images,
-        "n_subjects": scored.n_subjects,
-        "metrics": {name: vars(one) for name, one in scored.estimates.items()},
-    }
+    return asdict(found)

@@ -1,4 +1,4 @@
-"""The segmenter: a U-Net on a timm encoder, from masked pictures to weights."""
+"""The segmenter: a U-Net on a timm encoder, from masked images to weights."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
-from iip_assets.dataset.decode import NOT_LABELLED
 from iip_assets.embeddings.weights import PACKAGED_MODEL, packaged_weights
-from iip_assets.models.lesson import Lesson
+from iip_assets.images.decode import NOT_LABELLED
+from iip_assets.models.distillation import Distillation
 from iip_assets.models.losses import segmentation_loss
-from iip_assets.models.masked_pictures import MaskedPictures
+from iip_assets.models.masked_images import MaskedImages
 from iip_assets.training.epoch_order import EpochOrder, in_order
 from iip_assets.training.shared_norm import shared_norm
 from iip_assets.training.trainer import (
@@ -76,23 +76,23 @@ def has_packaged_weights(encoder: str) -> bool:
 
 def train_segmenter(
     network: torch.nn.Module,
-    examples: MaskedPictures,
-    validation: MaskedPictures | None,
+    examples: MaskedImages,
+    validation: MaskedImages | None,
     schedule: Schedule,
     *,
     around: Around,
-    lesson: Lesson | None = None,
+    distillation: Distillation | None = None,
 ) -> Trained:
     """Trains the network in place, on one cycle of the learning rate (Smith and Topin 2018).
 
     Args:
         network: From `build_network`.
-        examples: Pictures to learn from.
-        validation: Pictures, not augmented, by whose mean IoU the best epoch is told; without them
+        examples: Images to learn from.
+        validation: Images, not augmented, by whose mean IoU the best epoch is told; without them
             the last one counts.
         schedule: How long and how fast.
         around: Where, watched by whom.
-        lesson: Of a teacher, whose frame `examples` are then in.
+        distillation: Of a teacher, whose frame `examples` are then in.
     """
     return run_training(
         _train,
@@ -100,18 +100,18 @@ def train_segmenter(
         examples=examples,
         validation=validation,
         schedule=schedule,
-        lesson=lesson,
+        distillation=distillation,
         around=around,
     )
 
 
 def _train(
     network: torch.nn.Module,
-    examples: MaskedPictures,
-    validation: MaskedPictures | None,
+    examples: MaskedImages,
+    validation: MaskedImages | None,
     *,
     schedule: Schedule,
-    lesson: Lesson | None,
+    distillation: Distillation | None,
     around: Around,
 ) -> Trained:
     with seeded(schedule.seed, threads=around.machine.threads):
@@ -121,7 +121,9 @@ def _train(
             batches = in_order(len(validation), _VALIDATION_BATCH)
             held_out = DataLoader(validation, batch_sampler=batches)
         return train(
-            SegmenterTask(network, schedule, steps=schedule.epochs * len(order), lesson=lesson),
+            SegmenterTask(
+                network, schedule, steps=schedule.epochs * len(order), distillation=distillation
+            ),
             DataLoader(examples, batch_sampler=order),
             epochs=schedule.epochs,
             seed=schedule.seed,
@@ -141,28 +143,28 @@ class SegmenterTask(Task):
         schedule: Schedule,
         *,
         steps: int,
-        lesson: Lesson | None = None,
+        distillation: Distillation | None = None,
     ) -> None:
         # Convolutions run faster on a CPU, too, with a pixel's channels beside one another.
         super().__init__(network.to(memory_format=torch.channels_last))
         self._schedule = schedule
         self._steps = steps
-        self._lesson = lesson
+        self._lesson = distillation
         self._counts: Tensor | None = None
 
     @override
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
         images, masks, weights = batch
         images = images.contiguous(memory_format=torch.channels_last)
-        lesson = self._lesson
-        said = lesson.hear(images) if lesson else None
-        if lesson:
-            images, masks = lesson.shrunk(images, masks)
+        distillation = self._lesson
+        said = distillation.hear(images) if distillation else None
+        if distillation:
+            images, masks = distillation.shrunk(images, masks)
         with shared_norm():
             logits = self.network(images).float()
         loss = segmentation_loss(logits, masks, weights, ignored=NOT_LABELLED)
-        if lesson and said is not None:
-            loss = lesson.loss(logits, said, weights, loss)
+        if distillation and said is not None:
+            loss = distillation.loss(logits, said, weights, loss)
         self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(masks))
         return loss
 

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 
 from safetensors.torch import load
 
-from iip_assets.models.lesson import Lesson
-from iip_assets.models.preprocess import Frame
+from iip_assets.inference.preprocess import Frame
+from iip_assets.models.distillation import Distillation
 from iip_assets.models.segmenter import build_network
 from iip_assets.models.teacher import UnfitTeacherError
 
 
-def lesson_of(
+def distillation_of(
     teacher: Mapping[str, bytes], student: Frame, classes: Sequence[str], *, share: float
-) -> Lesson:
+) -> Distillation:
     """The lesson of a trained segmenter.
 
     Args:
@@ -51,4 +51,4 @@ def lesson_of(
         seed=0,
     )
     network.load_state_dict(load(teacher["segmenter.safetensors"]))
-    return Lesson(network.eval(), frame, shrink, share)
+    return Distillation(network.eval(), frame, shrink, share)

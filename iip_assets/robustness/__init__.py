@@ -1,1 +1,1 @@
-"""How far the models hold when pictures get worse."""
+"""How far the models hold when images get worse."""

@@ -19,7 +19,7 @@ from iip_assets.settings import (
 if TYPE_CHECKING:
     import polars as pl
 
-# Pictures that a killed run may have to corrupt again.
+# Images that a killed run may have to corrupt again.
 _CHUNK = 8
 
 
@@ -40,15 +40,15 @@ def robustness_benchmark(
     threads: Threads,
     context: AssetContext,
 ) -> Noted[pl.DataFrame] | Skipped:
-    """Both models on test pictures that are blurred, turned, tinted, noisy and compressed.
+    """Both models on test images that are blurred, turned, tinted, noisy and compressed.
 
     Five severities each, overall and by group.
     """
     from iip_assets.dataset.slices import slice_table
-    from iip_assets.dataset.store import ImageStore
     from iip_assets.embeddings.device import core_count
     from iip_assets.evaluation.evaluation import Judgement
-    from iip_assets.robustness.benchmark import benchmark_pictures, benchmark_table
+    from iip_assets.images.store import ImageStore
+    from iip_assets.robustness.benchmark import benchmark_images, benchmark_table
     from iip_assets.robustness.corrupted_rows import corrupted_chunk, open_models
     from iip_assets.robustness.corruptions import check_names
 
@@ -57,15 +57,15 @@ def robustness_benchmark(
         reasons = f"{iris_filter_model.reason}; {segmentation_model.reason}"
         return Skipped(f"there is no model: {reasons}")
     images = raw_dataset["images"]
-    pictures = benchmark_pictures(images, data_splits, most=options.max_images, seed=options.seed)
-    if pictures.is_empty():
-        return Skipped("no test picture has a label or a mask")
+    chosen = benchmark_images(images, data_splits, most=options.max_images, seed=options.seed)
+    if chosen.is_empty():
+        return Skipped("no test image has a label or a mask")
     store = ImageStore.open(context.root)
-    store.fetch([*pictures["image_id"], *pictures["mask_id"].drop_nulls()])
+    store.fetch([*chosen["image_id"], *chosen["mask_id"].drop_nulls()])
     models = open_models(iris_filter_model, segmentation_model, threads=core_count(threads))
     filled = context.fill(
         "robustness",
-        pictures.select("image_id", "mask_id"),
+        chosen.select("image_id", "mask_id"),
         corrupted_chunk,
         given={
             "filter_model": models.filter_digest,
@@ -78,7 +78,7 @@ def robustness_benchmark(
         chunk=_CHUNK,
     )
     table = benchmark_table(
-        pictures.join(filled.frame.drop("mask_id"), on="image_id").sort("image_id"),
+        chosen.join(filled.frame.drop("mask_id"), on="image_id").sort("image_id"),
         slice_table(
             images,
             age_bands=age_bands,
@@ -89,7 +89,7 @@ def robustness_benchmark(
         mask_classes=classes,
         judgement=Judgement(**judgement.model_dump()),
     )
-    return Noted(table, notes={"pictures": pictures.height})
+    return Noted(table, notes={"images": chosen.height})
 
 
 @describe(robustness_benchmark)
@@ -103,7 +103,7 @@ def describe_robustness_benchmark(
 
     return {
         "rows": robustness_benchmark.height,
-        "pictures": notes["pictures"],
+        "images": notes["images"],
         "worst": Rows(worst_rows(robustness_benchmark)),
         "plot": figure_markdown(
             robustness_figure(robustness_benchmark),

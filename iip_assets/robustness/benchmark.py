@@ -10,8 +10,14 @@ import numpy as np
 import polars as pl
 
 from iip_assets.evaluation.evaluation import Judgement
-from iip_assets.metrics.judged import Judged, Scored, by_slice, judge_filter, judge_segmenter
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.scored_predictions import (
+    Judged,
+    Scored,
+    by_slice,
+    judge_filter,
+    judge_segmenter,
+)
 from iip_assets.robustness.corrupted_rows import variants
 
 METRICS = {"filter": ("accuracy", "f1_macro"), "segmenter": ("mean_iou",)}
@@ -34,16 +40,16 @@ _SCHEMA = {
 _KEY = ("model", "corruption", "axis", "slice", "metric", "severity")
 
 
-def benchmark_pictures(
+def benchmark_images(
     images: pl.DataFrame, splits: pl.DataFrame, *, most: int, seed: int
 ) -> pl.DataFrame:
-    """`image_id`, `mask_id`, `label`, `group_id` of at most so many test pictures.
+    """`image_id`, `mask_id`, `label`, `group_id` of at most so many test chosen.
 
-    Pictures with both a label and a mask come first; among equals a salted hash decides, so that
+    Images with both a label and a mask come first; among equals a salted hash decides, so that
     a new batch moves few of them.
     """
     usable = pl.col("label").is_in(FILTER_CLASSES).fill_null(value=False)
-    pictures = (
+    chosen = (
         splits.filter(pl.col("split") == "test")
         .select("image_id", "group_id", "has_mask")
         .join(images.select("image_id", "label", "mask_id"), on="image_id")
@@ -52,9 +58,9 @@ def benchmark_pictures(
         )
     )
     known = pl.col("label").is_not_null().cast(pl.Int8) + pl.col("mask_id").is_not_null()
-    order = [hashlib.sha256(f"{seed}:{one}".encode()).hexdigest() for one in pictures["image_id"]]
+    order = [hashlib.sha256(f"{seed}:{one}".encode()).hexdigest() for one in chosen["image_id"]]
     return (
-        pictures.with_columns(known=known, order=pl.Series(order, dtype=pl.String))
+        chosen.with_columns(known=known, order=pl.Series(order, dtype=pl.String))
         .filter(pl.col("known") > 0)
         .sort(["known", "order"], descending=[True, False])
         .head(most)
@@ -64,7 +70,7 @@ def benchmark_pictures(
 
 
 def benchmark_table(
-    pictures: pl.DataFrame,
+    images: pl.DataFrame,
     slices: pl.DataFrame,
     *,
     corruptions: Sequence[str],
@@ -73,11 +79,11 @@ def benchmark_table(
 ) -> pl.DataFrame:
     """One row for each model, corruption, severity, slice and metric, sorted by these.
 
-    Severity 0 is the clean picture, told under each corruption; `relative_drop` is what was lost
+    Severity 0 is the clean image, told under each corruption; `relative_drop` is what was lost
     of the clean value.
 
     Args:
-        pictures: `image_id`, `label`, `group_id`, and `probabilities` and `confusions` as
+        images: `image_id`, `label`, `group_id`, and `probabilities` and `confusions` as
             `corrupted_chunk` gives them.
         slices: `image_id`, `axis`, `slice`.
         corruptions: Names, as given to `corrupted_chunk`.
@@ -95,7 +101,7 @@ def benchmark_table(
                 confidence=judgement.confidence,
                 seed=judgement.seed,
             )
-            for judged in _judged(model, pictures, len(order), mask_classes)
+            for judged in _judged(model, images, len(order), mask_classes)
         ]
         if not scored:
             continue
@@ -125,11 +131,11 @@ def _numbers(
 
 
 def _judged(
-    model: str, pictures: pl.DataFrame, count: int, mask_classes: Sequence[str]
+    model: str, images: pl.DataFrame, count: int, mask_classes: Sequence[str]
 ) -> list[Judged]:
     """What the model said under each variant; nothing where there is no such model or truth."""
     column = "probabilities" if model == "filter" else "confusions"
-    known = pictures.filter(pl.col(column).cast(pl.String).is_not_null())
+    known = images.filter(pl.col(column).cast(pl.String).is_not_null())
     if model == "filter":
         known = known.filter(pl.col("label").is_not_null())
     if known.is_empty():

@@ -1,4 +1,4 @@
-"""What both models say of a chunk of pictures under every corruption."""
+"""What both models say of a chunk of images under every corruption."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import decode_image, decode_mask
-from iip_assets.dataset.reading import Reader
 from iip_assets.engine.values import Files, Skipped
-from iip_assets.models.filter_pixels import FilterFromPixels
-from iip_assets.models.preprocess import mask_confusion
-from iip_assets.models.segmentation import Segmenter
-from iip_assets.models.summaries import model_digest
+from iip_assets.images.decode import decode_image, decode_mask
+from iip_assets.images.reading import Reader
+from iip_assets.inference.filter_pixels import FilterFromPixels
+from iip_assets.inference.preprocess import mask_confusion
+from iip_assets.inference.segmentation import Segmenter
 from iip_assets.robustness.corruptions import SEVERITIES, corrupt
 
-# Larger pictures are shrunk first: corruptions are defined at about this size.
+# Larger images are shrunk first: corruptions are defined at about this size.
 _LONGEST_PX = 320
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
@@ -43,10 +42,10 @@ def open_models(
     the_filter = filter_digest = segmenter = segmenter_digest = None
     if not isinstance(filter_model, Skipped):
         the_filter = FilterFromPixels(filter_model.parts, threads=threads)
-        filter_digest = model_digest(filter_model)
+        filter_digest = filter_model.digest
     if not isinstance(segmenter_model, Skipped):
         segmenter = Segmenter(segmenter_model.parts, threads=threads)
-        segmenter_digest = model_digest(segmenter_model)
+        segmenter_digest = segmenter_model.digest
     return Models(the_filter, filter_digest, segmenter, segmenter_digest)
 
 
@@ -66,9 +65,9 @@ def corrupted_chunk(
     models: Models,
     store: Reader,
 ) -> list[dict[str, Any]]:
-    """`probabilities` and `confusions` per picture, one for each of `variants`, as JSON text.
+    """`probabilities` and `confusions` per image, one for each of `variants`, as JSON text.
 
-    Pixel counts are those of the picture, shrunk; they are null without a mask or a segmenter.
+    Pixel counts are those of the image, shrunk; they are null without a mask or a segmenter.
 
     Args:
         records: Each with an `image_id` and a `mask_id` or None.
@@ -76,9 +75,9 @@ def corrupted_chunk(
         segmenter_model: The segmenter's, likewise.
         corruptions: Names of the corruptions.
         seed: Of what they draw.
-        max_megapixels: The largest picture that is decoded.
+        max_megapixels: The largest image that is decoded.
         models: The models, opened.
-        store: Where the pictures are.
+        store: Where the images are.
     """
     del filter_model, segmenter_model
     results = []

@@ -1,9 +1,9 @@
-"""What can go wrong with a picture of an eye, in five severities.
+"""What can go wrong with an image of an eye, in five severities.
 
-Each corruption is a function of a picture (H, W, 3), its mask (H, W) or None, a severity from 1 to
-5 and a generator, and gives both back. Strengths were chosen by eye on pictures 160 to 320 px wide:
+Each corruption is a function of an image (H, W, 3), its mask (H, W) or None, a severity from 1 to
+5 and a generator, and gives both back. Strengths were chosen by eye on images 160 to 320 px wide:
 severity 1 is hardly seen, 3 is plainly bad, and at 5 a person still finds the iris. Lengths grow
-with the picture, so that a severity means the same at any size.
+with the image, so that a severity means the same at any size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.decode import NOT_LABELLED
+from iip_assets.images.decode import NOT_LABELLED
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.uint8] | None
@@ -45,9 +45,9 @@ def blur(image: Image, mask: Mask, severity: int, rng: np.random.Generator) -> t
 def rotation(
     image: Image, mask: Mask, severity: int, rng: np.random.Generator
 ) -> tuple[Image, Mask]:
-    """The camera held askew, to either side; the mask turns with the picture.
+    """The camera held askew, to either side; the mask turns with the image.
 
-    The picture is mirrored at its border, so that corners hold no black wedge, which would be a
+    The image is mirrored at its border, so that corners hold no black wedge, which would be a
     corruption of its own; the mask is not labelled there.
     """
     angle = _TURN_DEG[severity - 1] * (1 if rng.random() < 0.5 else -1)
@@ -99,7 +99,7 @@ CORRUPTIONS: Mapping[str, Corruption] = {
 def corrupt(
     name: str, image: Image, mask: Mask, *, severity: int, image_id: str, seed: int
 ) -> tuple[Image, Mask]:
-    """The picture and its mask under a corruption, always the same for one image id and seed.
+    """The image and its mask under a corruption, always the same for one image id and seed.
 
     What is drawn (a hue, a side, the grain) stays the same over all severities of one corruption,
     so that a curve over severities shows nothing but strength.
@@ -109,7 +109,7 @@ def corrupt(
         image: (H, W, 3).
         mask: (H, W), or None.
         severity: 1 to 5.
-        image_id: Of the picture.
+        image_id: Of the image.
         seed: Of the benchmark.
 
     Raises:

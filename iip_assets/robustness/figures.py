@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.engine.figures import PALETTE, new_figure
-from iip_assets.metrics.spelling import spelled
+from iip_assets.metrics.display_names import spelled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ _MOST_GROUPS = 7
 
 
 def robustness_figure(table: pl.DataFrame) -> Figure:
-    """One panel for each model and corruption: all pictures with their interval, and each group."""
+    """One panel for each model and corruption: all images with their interval, and each group."""
     shown = {
         m: table.filter((pl.col("model") == m) & (pl.col("metric") == _SHOWN[m])) for m in _SHOWN
     }

@@ -10,7 +10,7 @@ from iip_assets.robustness.corruptions import SEVERITIES
 
 
 def worst_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
-    """For each model, metric and corruption over all pictures: the value at the last severity."""
+    """For each model, metric and corruption over all images: the value at the last severity."""
     shown = table.filter(
         (pl.col("axis") == "overall") & (pl.col("severity") == SEVERITIES[-1])
     ).sort(["model", "metric", "relative_drop"], descending=[False, False, True])

@@ -21,7 +21,7 @@ def image_statistics(
     context: AssetContext,
 ) -> pl.DataFrame:
     """Light, colour, detail, noise and background of every image; the eye where masked."""
-    from iip_assets.dataset.store import ImageStore
+    from iip_assets.images.store import ImageStore
     from iip_assets.statistics.measure import measure_images
     from iip_assets.statistics.tables import statistics_table
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from iip_assets.dataset.decode import NOT_LABELLED
+from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.statistics.planes import NORMAL_SIDE_PX, U8, Planes
 
 BORDER_MEASURES = (
@@ -18,13 +18,13 @@ BORDER_MEASURES = (
     "background_yellow_blue",
 )
 
-# Width of the frame, as a share of the picture's shorter side.
+# Width of the frame, as a share of the image's shorter side.
 _FRAME = 0.15
-# Lids and lashes around the marked eye, as a share of the picture's longer side.
+# Lids and lashes around the marked eye, as a share of the image's longer side.
 _LIDS = 1 / 16
-# A frame with less left of it than this share of the picture says nothing about the background.
+# A frame with less left of it than this share of the image says nothing about the background.
 _LEAST = 0.02
-# A local range of luma above this share of the region's mean is an edge: a dark picture has weaker
+# A local range of luma above this share of the region's mean is an edge: a dark image has weaker
 # edges …
 _EDGE_SHARE = 0.15
 # … but nothing below this many grey levels is, since noise and JPEG blocks reach it.
@@ -32,7 +32,7 @@ _EDGE_LEAST = 10.0
 
 
 def border_measures(planes: Planes, regions: Sequence[U8]) -> Iterator[dict[str, float | None]]:
-    """Measures of each picture's background, named `BORDER_MEASURES`.
+    """Measures of each image's background, named `BORDER_MEASURES`.
 
     They are null where the eye fills the frame.
 
@@ -42,7 +42,7 @@ def border_measures(planes: Planes, regions: Sequence[U8]) -> Iterator[dict[str,
       and b*.
 
     Args:
-        planes: The pictures.
+        planes: The images.
         regions: For each its `background_region`.
     """
     tall = planes.padded.reshape(-1, planes.padded.shape[2])
@@ -77,7 +77,7 @@ _NEIGHBOURS = np.ones((3, 3), np.uint8)
 def background_region(
     shape: tuple[int, int], mask: U8 | None, *, mask_classes: Sequence[str]
 ) -> U8:
-    """(h, w): 255 where a picture of this normal size shows what surrounds the eye.
+    """(h, w): 255 where an image of this normal size shows what surrounds the eye.
 
     The region is a frame along the border; with a mask, less the marked eye, its lids and lashes,
     and what is not labelled. It is the same frame with and without a mask because the two must
@@ -87,7 +87,7 @@ def background_region(
 
     Args:
         shape: The normal size.
-        mask: (H, W) class index per pixel of the picture in any size, or None.
+        mask: (H, W) class index per pixel of the image in any size, or None.
         mask_classes: The classes' names, by index.
     """
     frame = frame_region(*shape)

@@ -1,4 +1,4 @@
-"""Fits the full circle of an iris or a pupil of which lids and the picture's edge leave a part."""
+"""Fits the full circle of an iris or a pupil of which lids and the image's edge leave a part."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Disc:
 def fit_disc(region: U8, *, beside: U8, frame: tuple[int, int, int, int]) -> Disc | None:
     """The full disc of which `region` is the visible part.
 
-    The outline has true rim, lid, and cuts by the picture's edge. Cuts are left out. Candidates
+    The outline has true rim, lid, and cuts by the image's edge. Cuts are left out. Candidates
     through three points each (Fischler and Bolles, 1981, with fixed triples instead of drawn ones,
     so that equal masks give equal discs) are judged by how many points lie on them, points that
     touch `beside` counting threefold. Against them count points outside (a lid cuts a disc, but
@@ -76,7 +76,7 @@ def fit_disc(region: U8, *, beside: U8, frame: tuple[int, int, int, int]) -> Dis
     Args:
         region: (h, w), nonzero where the disc is seen.
         beside: (h, w), nonzero on what begins at the true rim: the sclera for an iris.
-        frame: Left, top, right and bottom coordinate of the picture's outermost pixels.
+        frame: Left, top, right and bottom coordinate of the image's outermost pixels.
 
     Returns:
         The disc in coordinates of `region`, or None where too little is seen to fit one.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from iip_assets.dataset.words import UNKNOWN
+from iip_assets.dataset.constants import UNKNOWN
 from iip_assets.engine.figures import PALETTE, new_figure
 from iip_assets.statistics.demographics import DEMOGRAPHIC_AXES, natural_key
 

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import polars as pl
 
-from iip_assets.dataset.words import UNKNOWN
+from iip_assets.dataset.constants import UNKNOWN
 from iip_assets.statistics.coverage import images_needed
 from iip_assets.statistics.interval import wilson_interval
 
@@ -46,7 +46,7 @@ def demographic_table(
     Columns: `axis`, `value`; `n` images and `n_subjects` (an image of an unknown subject counts as
         a subject
     of its own); `share` of all images; `known_share` of the images whose value is known (null for
-    unknown) with its 95% interval `low`, `high` (Wilson; pictures of one subject are no independent
+    unknown) with its 95% interval `low`, `high` (Wilson; images of one subject are no independent
     draws, so the interval is that of as many draws as there are subjects); `target` share of the
     known, `gap` = known_share - target; `needed`, images of this value to add, with nothing else,
     until it is at target (null where no number reaches it); `enough`, whether n reaches

@@ -12,8 +12,8 @@ def lighting_table(
 ) -> pl.DataFrame:
     """The lighting of every image: dark, bright, else uneven, else normal; null where not measured.
 
-    Darkness comes first: what little light a dark picture has is often uneven too, and more light
-    mends both.
+    Darkness comes first: what little light a dark image has is often uneven too, and more light
+    fixes both.
 
     Args:
         statistics: `image_id`, `brightness` (0 to 255) and `unevenness` (0 to 1).

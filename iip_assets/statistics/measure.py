@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from iip_assets.dataset.decode import Undecodable, decode_image, decode_mask
-from iip_assets.dataset.reading import Store
+from iip_assets.images.decode import Undecodable, decode_image, decode_mask
+from iip_assets.images.reading import Store
 from iip_assets.statistics.border import BORDER_MEASURES, background_region, border_measures
 from iip_assets.statistics.eye_quality import EYE_MEASURES, eye_measures
 from iip_assets.statistics.pixels import PIXEL_MEASURES, pixel_measures
-from iip_assets.statistics.planes import U8, Reduced, luma_of, reduce_picture, stack_planes
+from iip_assets.statistics.planes import U8, Reduced, luma_of, reduce_image, stack_planes
 
 MEASURES = (*PIXEL_MEASURES, *BORDER_MEASURES, *EYE_MEASURES)
 
@@ -62,7 +62,7 @@ def measure_images(
 
 
 def measure(rgb: U8, mask: U8 | None, *, mask_classes: Sequence[str]) -> Measured:
-    """All measures of a decoded picture (H, W, 3) and its mask (H, W), if it has one."""
+    """All measures of a decoded image (H, W, 3) and its mask (H, W), if it has one."""
     (found,) = _all_measures([_Looked.at(rgb, mask, mask_classes=mask_classes)])
     return found
 
@@ -72,17 +72,17 @@ def _keep_freed_memory() -> None:
 
     glibc gives freed memory back to the system above a limit, which grows to twice the largest
     block that was ever freed. Under the first limit of 128 KiB every part pays for its memory
-    anew: a fifth of the time, in page faults. The block is never touched, so it costs nothing.
+    force: a fifth of the time, in page faults. The block is never touched, so it costs nothing.
     """
     np.empty(16 << 20, np.uint8)
 
 
 @dataclass(frozen=True)
 class _Looked:
-    """What one look at a picture in full size leaves: its eye's measures, and the rest made small.
+    """What one look at an image in full size leaves: its eye's measures, and the rest made small.
 
     Attributes:
-        reduced: The picture.
+        reduced: The image.
         region: Its background, in the normal size.
         eye: Its eye's measures.
     """
@@ -93,9 +93,9 @@ class _Looked:
 
     @classmethod
     def at(cls, rgb: U8, mask: U8 | None, *, mask_classes: Sequence[str]) -> _Looked:
-        """Looks at a picture (H, W, 3) and its mask (H, W)."""
+        """Looks at an image (H, W, 3) and its mask (H, W)."""
         luma = luma_of(rgb)
-        reduced = reduce_picture(rgb, luma)
+        reduced = reduce_image(rgb, luma)
         height, width = reduced.normal.shape
         return cls(
             reduced,
@@ -104,13 +104,13 @@ class _Looked:
         )
 
 
-def _all_measures(pictures: Sequence[_Looked]) -> list[Measured]:
-    """All measures of pictures of one shape."""
-    planes = stack_planes([picture.reduced for picture in pictures])
-    borders = border_measures(planes, [picture.region for picture in pictures])
+def _all_measures(images: Sequence[_Looked]) -> list[Measured]:
+    """All measures of images of one shape."""
+    planes = stack_planes([image.reduced for image in images])
+    borders = border_measures(planes, [image.region for image in images])
     return [
-        {**pixel, **border, **picture.eye}
-        for pixel, border, picture in zip(pixel_measures(planes), borders, pictures, strict=True)
+        {**pixel, **border, **image.eye}
+        for pixel, border, image in zip(pixel_measures(planes), borders, images, strict=True)
     ]
 
 
@@ -131,8 +131,8 @@ def _measure_part(
         mask = _mask(record["mask_id"], rgb, mask_classes, store)
         looked = _Looked.at(rgb, mask, mask_classes=mask_classes)
         of_shape.setdefault(looked.reduced.shapes, {})[place] = looked
-    for pictures in of_shape.values():
-        for place, measures in zip(pictures, _all_measures([*pictures.values()]), strict=True):
+    for images in of_shape.values():
+        for place, measures in zip(images, _all_measures([*images.values()]), strict=True):
             found[place] = measures
     return found
 

@@ -1,4 +1,4 @@
-"""Measures of light, colour and detail of whole pictures, whatever they show."""
+"""Measures of light, colour and detail of whole images, whatever they show."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _GRID = 8
 
 
 def pixel_measures(planes: Planes) -> Iterator[dict[str, float | None]]:
-    """Measures of each whole picture, by the names in `PIXEL_MEASURES`.
+    """Measures of each whole image, by the names in `PIXEL_MEASURES`.
 
-    Brightness, contrast and clipping are of luma at normal size, so that a picture and its copy at
+    Brightness, contrast and clipping are of luma at normal size, so that an image and its copy at
     another resolution compare.
 
     - `brightness`: mean luma, 0 to 255. `contrast`: its standard deviation (RMS contrast).
     - `colour_cast`: distance of the mean colour from grey in CIELAB; `cast_red_green` and
       `cast_yellow_blue` are the mean a* and b* (red and yellow positive). Skin alone is reddish, so
-      that a cast is to be compared among pictures, not with zero.
+      that a cast is to be compared among images, not with zero.
     - `saturation`: mean HSV saturation, 0 to 1.
     - `clipped_shadows`, `clipped_highlights`: share of pixels at the ends of the scale.
     - `unevenness`, `sharpness`, `noise`: see the functions of that name.
@@ -73,11 +73,11 @@ def sharpness(padded: U8) -> list[float]:
     """Variance of the Laplacian of luma at normal size (Pech-Pacheco et al., 2000).
 
     Taken at one size, it says how much detail the frame holds, not how many pixels the camera has:
-    a sharp picture keeps its value when it is made smaller down to the normal size. A picture below
-    that size is interpolated and counts as the soft picture that it is. Noise counts as detail.
+    a sharp image keeps its value when it is made smaller down to the normal size. An image below
+    that size is interpolated and counts as the soft image that it is. Noise counts as detail.
 
     Args:
-        padded: (K, h + 2, w) luma of K pictures, as in `Planes`.
+        padded: (K, h + 2, w) luma of K images, as in `Planes`.
     """
     tall = cv2.Laplacian(padded.reshape(-1, padded.shape[2]), cv2.CV_16S)
     responses = tall.reshape(padded.shape)[:, 1:-1]
@@ -95,14 +95,14 @@ def noise_sigma(triples: U8) -> list[float | None]:
     it.
 
     Args:
-        triples: (K, 3, R, W) luma of K pictures, as in `Planes`.
+        triples: (K, 3, R, W) luma of K images, as in `Planes`.
 
     Returns:
-        Sigma, or None where the pictures are less than 3 pixels wide or high.
+        Sigma, or None where the images are less than 3 pixels wide or high.
     """
-    pictures, _, rows, width = triples.shape
+    images, _, rows, width = triples.shape
     if rows == 0 or width < 3:
-        return [None] * pictures
+        return [None] * images
     # The mask is the outer product of (1, -2, 1) with itself: first down the columns, then along
     # the rows.
     above, centre, below = triples.astype(np.int16).swapaxes(0, 1)
@@ -133,7 +133,7 @@ _PLANE = _plane_fit()
 
 
 def unevenness(normal: U8) -> float:
-    """How much light falls off over the picture (h, w), 0 to 1.
+    """How much light falls off over the image (h, w), 0 to 1.
 
     0.5 means that one corner has three times the light of the opposite one, 0.6 four times.
 

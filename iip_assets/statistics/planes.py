@@ -1,8 +1,8 @@
-"""The reductions of pictures that every measure is taken from, each made once.
+"""The reductions of images that every measure is taken from, each made once.
 
-Reading a full-size picture costs more than any measure does, so it is read three times: for its
+Reading a full-size image costs more than any measure does, so it is read three times: for its
 luma, for a sparse sample of its colours, and for the rows that show its noise. What is left is
-small, and pictures of one shape are measured together: a call costs as much as the work in it.
+small, and images of one shape are measured together: a call costs as much as the work in it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 U8 = NDArray[np.uint8]
 
-# Long side of the picture that measures of detail are taken on, whatever the camera's resolution.
+# Long side of the image that measures of detail are taken on, whatever the camera's resolution.
 NORMAL_SIDE_PX = 160
 # Long side, at most, of the sample that colours are measured on: means over 1,700 points are exact
 # enough.
@@ -27,7 +27,7 @@ _NOISE_ROWS = 32
 
 @dataclass(frozen=True)
 class Reduced:
-    """What is kept of one picture.
+    """What is kept of one image.
 
     Attributes:
         normal: (h, w) luma (ITU-R BT.601) whose long side is `NORMAL_SIDE_PX`.
@@ -42,18 +42,18 @@ class Reduced:
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Pictures whose shapes are equal can be stacked."""
+        """Images whose shapes are equal can be stacked."""
         return self.normal.shape, self.colours.shape, self.triples.shape
 
 
 @dataclass(frozen=True)
 class Planes:
-    """K pictures of one shape as the measures want them.
+    """K images of one shape as the measures want them.
 
     Attributes:
         normal: (K, h, w), see `Reduced`.
         padded: (K, h + 2, w), the same with the second row before the first and so at the end, as
-            OpenCV's filters mirror a picture at its edge: all may be filtered as one tall picture.
+            OpenCV's filters mirror an image at its edge: all may be filtered as one tall image.
         lab: (K, h', w', 3) colours in CIELAB, in OpenCV's 8-bit coding (a*, b* offset by 128).
         hsv: (K, h', w', 3) colours as hue, saturation, value.
         triples: (K, 3, R, W), see `Reduced`.
@@ -72,8 +72,8 @@ def luma_of(rgb: U8) -> U8:
     return luma
 
 
-def reduce_picture(rgb: U8, luma: U8) -> Reduced:
-    """What is kept of a picture (H, W, 3) and its luma (H, W)."""
+def reduce_image(rgb: U8, luma: U8) -> Reduced:
+    """What is kept of an image (H, W, 3) and its luma (H, W)."""
     return Reduced(
         normal=to_normal_size(luma),
         colours=_sample(rgb, COLOUR_SIDE_PX),
@@ -81,17 +81,17 @@ def reduce_picture(rgb: U8, luma: U8) -> Reduced:
     )
 
 
-def stack_planes(pictures: Sequence[Reduced]) -> Planes:
-    """The planes of pictures of one shape."""
-    normal = np.stack([picture.normal for picture in pictures])
-    colours = np.stack([picture.colours for picture in pictures])
+def stack_planes(images: Sequence[Reduced]) -> Planes:
+    """The planes of images of one shape."""
+    normal = np.stack([image.normal for image in images])
+    colours = np.stack([image.colours for image in images])
     tall = colours.reshape(-1, *colours.shape[2:])
     return Planes(
         normal=normal,
         padded=np.pad(normal, ((0, 0), (1, 1), (0, 0)), mode="reflect"),
         lab=cv2.cvtColor(tall, cv2.COLOR_RGB2LAB).reshape(colours.shape),
         hsv=cv2.cvtColor(tall, cv2.COLOR_RGB2HSV).reshape(colours.shape),
-        triples=np.stack([picture.triples for picture in pictures]),
+        triples=np.stack([image.triples for image in images]),
     )
 
 

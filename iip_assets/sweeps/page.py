@@ -8,9 +8,9 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from iip_assets.engine.figures import PALETTE, figure_png, new_figure
+from iip_assets.metrics.display_names import spelled
 from iip_assets.metrics.scores import HEADLINES
-from iip_assets.metrics.spelling import spelled
-from iip_assets.release.style import CSS
+from iip_assets.report.style import CSS
 from iip_assets.sweeps.plan import Plan
 from iip_assets.sweeps.study import Done
 
@@ -28,7 +28,7 @@ def sweep_page(plan: Plan, done: Sequence[Done], importances: Mapping[str, float
         importances: From `study.importances`.
     """
     metric = spelled(HEADLINES[plan.model])
-    picture = base64.b64encode(figure_png(sweep_figure(plan, done))).decode()
+    image = base64.b64encode(figure_png(sweep_figure(plan, done))).decode()
     failed = [one for one in done if one.reason]
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Sweep {escape(plan.name)}</title>
@@ -36,8 +36,8 @@ def sweep_page(plan: Plan, done: Sequence[Done], importances: Mapping[str, float
 <body><main style="max-width:72rem;margin:auto">
 <h1>Sweep {escape(plan.name)}</h1>
 <p>{len(done)} trials of the {plan.model} with {plan.sampler}; {len(failed)} failed. Quality is
-{metric} on the validation pictures: test pictures were not looked at. Best are marked.</p>
-<img alt="{metric} by trial and by latency" src="data:image/png;base64,{picture}"
+{metric} on the validation images: test images were not looked at. Best are marked.</p>
+<img alt="{metric} by trial and by latency" src="data:image/png;base64,{image}"
 style="max-width:100%">
 {_trials(plan, done)}
 {_what_mattered(importances)}
@@ -80,7 +80,7 @@ def sweep_figure(plan: Plan, done: Sequence[Done]) -> Figure:
     by_trial.step([one.number for one in known], best_so_far, where="post", color="0.5", lw=1)
     by_trial.set_xlabel("trial")
     by_trial.set_ylabel(metric)
-    by_latency.set_xlabel("milliseconds a picture")
+    by_latency.set_xlabel("milliseconds an image")
     by_latency.set_ylabel(metric)
     by_trial.set_title("grey: the best so far; bars: intervals", fontsize=9)
     by_latency.set_title("numbers: trials; stars: best", fontsize=9)
@@ -95,7 +95,7 @@ def _mark(axes: Axes, place: float, one: Done) -> None:
 
 def _trials(plan: Plan, done: Sequence[Done]) -> str:
     metric = spelled(HEADLINES[plan.model])
-    heads = ("trial", *plan.space, metric, "interval", "ms a picture", "s", "")
+    heads = ("trial", *plan.space, metric, "interval", "ms an image", "s", "")
     rows = []
     for one in done:
         settings = [_short(one.values.get(path)) for path in plan.space]

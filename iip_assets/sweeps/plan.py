@@ -25,7 +25,7 @@ model = "filter"
 sampler = "tpe"                # "grid", "random", "tpe", "cmaes" (numbers alone) or "nsga2"
 trials = 12
 seed = 0
-objectives = ["quality"]       # F1 macro on the validation pictures; also "latency": ms a picture
+objectives = ["quality"]       # F1 macro on the validation images; also "latency": ms an image
 
 [space]                        # settings of iip.toml: a list of values, or a range
 "filter.learning_rate" = {{ low = 0.0001, high = 0.01, log = true }}
@@ -41,7 +41,7 @@ model = "segmenter"
 sampler = "nsga2"              # "grid", "random", "tpe", "cmaes" (numbers alone) or "nsga2"
 trials = 12
 seed = 0
-objectives = ["quality", "latency"]  # mean IoU on the validation pictures; ms a picture
+objectives = ["quality", "latency"]  # mean IoU on the validation images; ms an image
 
 [space]                        # settings of iip.toml: a list of values, or a range
 "segmenter.learning_rate" = {{ low = 0.0005, high = 0.01, log = true }}

@@ -34,10 +34,10 @@ class Done:
     Attributes:
         number: From 0.
         values: Of the settings that were chosen.
-        quality: On the validation pictures; None where the training failed.
+        quality: On the validation images; None where the training failed.
         low: Lower end of its interval.
         high: Upper end.
-        latency_ms: Of one picture.
+        latency_ms: Of one image.
         seconds: That it took.
         action_key: Of the action that trained it.
         reason: Why it failed, if it did.
@@ -64,21 +64,21 @@ class Study:
         self.plan = plan
 
     @classmethod
-    def open(cls, folder: Path, plan: Plan, made_of: Mapping[str, Any], *, anew: bool) -> Study:
+    def open(cls, folder: Path, plan: Plan, made_of: Mapping[str, Any], *, force: bool) -> Study:
         """The sweep's study, begun if there is none.
 
         Args:
             folder: That holds the database.
             plan: The sweep.
             made_of: What its trainings are made of besides the choices, by name.
-            anew: Forget what was tried before.
+            force: Forget what was tried before.
 
         Raises:
             PlanError: It was begun with another plan, data, code or settings.
         """
         storage = _storage(folder)
         names = optuna.get_all_study_names(storage)
-        if anew and plan.name in names:
+        if force and plan.name in names:
             optuna.delete_study(study_name=plan.name, storage=storage)
             names.remove(plan.name)
         begun = plan.name not in names
@@ -224,7 +224,7 @@ def _refuse_other(name: str, study: optuna.Study, told: Mapping[str, Mapping[str
             raise PlanError(
                 f"the sweep {name} was begun with another {' and another '.join(moved)}, and its "
                 "trials are compared with one another; give the file another name, or forget them "
-                "with --anew"
+                "with --again"
             )
 
 

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from iip_assets.embeddings.device import core_count
 from iip_assets.engine.actions import ActionRecord
-from iip_assets.engine.aside import perform_aside
+from iip_assets.engine.asset import Asset
 from iip_assets.engine.lock import exclusive_lock
 from iip_assets.engine.perform import BlockedError, MovedMeanwhileError
 from iip_assets.engine.project import Project
-from iip_assets.engine.values import Files
-from iip_assets.engine.workspace import flat_settings, setting_json, setting_value
+from iip_assets.engine.trial_run import run_trial
+from iip_assets.engine.values import Files, Operation
+from iip_assets.engine.workspace import flat_settings, keyed_settings
 from iip_assets.metrics.scores import HEADLINES
-from iip_assets.release.registering import MODEL_ASSETS
+from iip_assets.registry.registering import EXAMPLES, MODEL_ASSETS
 from iip_assets.settings import Settings
 from iip_assets.sweeps.latency import latency_ms
 from iip_assets.sweeps.plan import Plan, PlanError, settings_with
+from iip_assets.sweeps.quality import quality_of
 from iip_assets.sweeps.space import suggest
 from iip_assets.sweeps.study import Done, Study, failures_in_a_row
 
 # After so many trainings in a row that failed, something else is wrong than their settings.
 _GIVE_UP = 3
+# What the interval of a trial's quality hangs on.
+_INTERVALS = ("evaluation.resamples", "evaluation.confidence", "evaluation.seed")
 
 Say = Callable[[str], None]
 
@@ -39,8 +42,8 @@ def run_sweep(
     plan: Plan,
     settings: Settings,
     *,
-    anew: bool,
-    say: Say,
+    force: bool,
+    log: Say,
     after: Callable[[Study], None],
 ) -> list[Done]:
     """Runs what is left of a sweep.
@@ -49,8 +52,8 @@ def run_sweep(
         project: The project; what its workspace holds stays as it is.
         plan: The sweep.
         settings: What is not chosen.
-        anew: Forget what was tried before.
-        say: Where words for people go.
+        force: Forget what was tried before.
+        log: Where words for people go.
         after: Called with what was found before, if anything was, and after each trial.
 
     Returns:
@@ -66,29 +69,29 @@ def run_sweep(
     # Code that is edited while the sweep goes on is not what its trials run.
     loaded = {name: project.code_of(one) for name, one in project.graph.assets.items()}
     folder = sweep_folder(project.workspace.state)
-    with exclusive_lock(folder / f"{plan.name}.lock", say=say):
-        study = Study.open(folder, plan, _made_of(project, asset, plan, settings), anew=anew)
+    with exclusive_lock(folder / f"{plan.name}.lock", log=log):
+        study = Study.open(folder, plan, _made_of(project, asset, plan, settings), force=force)
         if study.done():
             # A kill may have come between the last trial and what is made of it.
             after(study)
         while (trial := study.next()) is not None:
             chosen = suggest(trial, plan.space)
-            say(f"trial {trial.number} ({trial.number + 1} of {study.size}): {in_words(chosen)}")
+            log(f"trial {trial.number} ({trial.number + 1} of {study.size}): {in_words(chosen)}")
             try:
                 under = _settings_of(plan, settings, chosen)
-                record = perform_aside(project, asset, under, loaded=loaded, say=say)
-                facts = _facts(project, plan, record, threads=core_count(under.compute.threads))
+                record = run_trial(project, asset, under, loaded=loaded, log=log)
+                facts = _facts(project, plan, record, under)
             except (MovedMeanwhileError, BlockedError, LookupError, OSError):
                 raise  # no fault of the trial's, which is gone on with next time
             except Exception as error:
                 study.failed(trial, f"{type(error).__name__}: {error}")
-                say(f"  failed: {error}")
+                log(f"  failed: {error}")
             else:
                 study.succeeded(trial, **facts)
-                say(
+                log(
                     f"  {HEADLINES[plan.model]} {facts['quality']:.3f} "
                     f"({facts['low']:.3f} to {facts['high']:.3f}), {facts['latency_ms']:.1f} ms "
-                    f"a picture, {facts['seconds']:.0f} s"
+                    f"an image, {facts['seconds']:.0f} s"
                 )
             after(study)
             if failures_in_a_row(study.done()) >= _GIVE_UP:
@@ -112,22 +115,27 @@ def _settings_of(plan: Plan, settings: Settings, chosen: dict[str, Any]) -> Sett
     return settings_with(settings, {**plan.fixed, **chosen, **grouped})
 
 
-def _facts(project: Project, plan: Plan, record: ActionRecord, *, threads: int) -> dict[str, Any]:
-    """What came of a training."""
+def _facts(
+    project: Project, plan: Plan, record: ActionRecord, settings: Settings
+) -> dict[str, Any]:
+    """What came of a training under the trial's settings."""
     if record.skipped:
         raise LookupError(f"there is no {plan.model} to train: {record.skipped}")
-    files = project.workspace.artifacts.get(record.artifact)
+    workspace, examples = project.workspace, EXAMPLES[plan.model]
+    files = workspace.artifacts.get(record.artifact)
     assert isinstance(files, Files)  # a model is
-    metrics = json.loads(files.parts["card.json"])["validation"].get("metrics", {})
-    found = metrics.get(HEADLINES[plan.model])
-    if found is None or found["value"] is None:
-        raise LookupError(f"there are no validation pictures to judge the {plan.model} on")
+    learned = workspace.kept(examples, record.inputs[examples])
+    assert learned is not None  # the training loaded it
+    quality = quality_of(
+        plan.model,
+        files,
+        workspace.artifacts.get(learned.artifact),
+        root=workspace.root,
+        settings=settings,
+    )
     return {
-        "quality": found["value"],
-        # Of one subject alone there is no interval.
-        "low": found["value"] if found["low"] is None else found["low"],
-        "high": found["value"] if found["high"] is None else found["high"],
-        "latency_ms": latency_ms(files.parts, threads=threads),
+        **quality,
+        "latency_ms": latency_ms(files.parts, threads=core_count(settings.compute.threads)),
         "seconds": record.seconds,
         "action_key": record.action_key,
     }
@@ -143,28 +151,36 @@ def _made_of(project: Project, asset: str, plan: Plan, settings: Settings) -> di
         if name in above
     }
     assets = {name: one for name, one in project.graph.assets.items() if name in above}
-    codes = {f"code of {name}": project.code_of(one)[0] for name, one in assets.items()}
-    read = {
-        path: setting_json(setting_value(settings, path))
-        for one in assets.values()
-        for path in one.settings.values()
+    codes = {
+        f"code of {name}": project.code_keys.of(one.function).key for name, one in assets.items()
     }
+    codes["code of the quality"] = project.code_keys.of(quality_of).key
+    read = keyed_settings(settings, {*_read_by(assets), *_INTERVALS})
     chosen = plan.space.keys() | plan.fixed.keys()
     others = {path: value for path, value in flat_settings(read).items() if path not in chosen}
     return {**versions, **codes, **others}
 
 
+def _read_by(assets: Mapping[str, Asset[..., Any]]) -> set[str]:
+    """The settings that computing the assets takes."""
+    return {path for one in assets.values() for path in one.compute.settings.values()}
+
+
 def _refuse_idle(project: Project, asset: str, plan: Plan) -> None:
     """A setting that nothing above the model reads would train the same model again."""
     above = project.graph.above([asset])
-    read = [
-        path
-        for name, one in project.graph.assets.items()
-        if name in above
-        for path in one.settings.values()
-    ]
+    read = _read_by({name: one for name, one in project.graph.assets.items() if name in above})
     for path in plan.space:
-        if not any(path == one or path.startswith(f"{one}.") for one in read):
+        covered = any(path == one or path.startswith(f"{one}.") for one in read)
+        if not covered or _is_operation(path):
             raise PlanError(
                 f"the {plan.model} does not depend on {path}; take it out of the sweep's space"
             )
+
+
+def _is_operation(path: str) -> bool:
+    """Whether a setting says how work is done and not what comes of it."""
+    section, _, name = path.partition(".")
+    part = Settings.model_fields[section]
+    marks = [*part.metadata, *type(part.default).model_fields[name].metadata]
+    return any(isinstance(one, Operation) for one in marks)

@@ -11,7 +11,7 @@ import numpy as np
 from iip_assets.synthetic.geometry import Frame
 from iip_assets.synthetic.hair import strand_layer
 from iip_assets.synthetic.noise import patch
-from iip_assets.synthetic.paint import Picture, Plane, layer, mix, opacity, strokes, thickness_px
+from iip_assets.synthetic.paint import Plane, Planes, layer, mix, opacity, strokes, thickness_px
 from iip_assets.synthetic.parameters import EyeParameters, Rgb
 
 _FRAME_COLOURS: tuple[Rgb, ...] = (
@@ -25,23 +25,23 @@ _FRAME_COLOURS: tuple[Rgb, ...] = (
 
 
 def paint_scenery(
-    picture: Picture, frame: Frame, parameters: EyeParameters, rng: np.random.Generator
+    planes: Planes, frame: Frame, parameters: EyeParameters, rng: np.random.Generator
 ) -> Plane | None:
     """Adds the scenery in place; returns (H, W) opacity of what covers the eye, if anything."""
     if parameters.scenery == "strand":
         cover, brightness = strand_layer(frame, rng)
         hair = parameters.anatomy.hair_rgb
-        mix(picture, cover, np.stack([np.float32(c) * brightness for c in hair]))
+        mix(planes, cover, np.stack([np.float32(c) * brightness for c in hair]))
         return cover
     if parameters.scenery == "room":
-        return _room(picture, frame, parameters, rng)
+        return _room(planes, frame, parameters, rng)
     if parameters.scenery == "glasses":
-        return _glasses(picture, frame, rng)
+        return _glasses(planes, frame, rng)
     return None
 
 
 def _room(
-    picture: Picture, frame: Frame, parameters: EyeParameters, rng: np.random.Generator
+    planes: Planes, frame: Frame, parameters: EyeParameters, rng: np.random.Generator
 ) -> Plane:
     """A room out of focus beyond the temple, with the hairline at the edge of the face."""
     rows, columns = 5, 7
@@ -63,16 +63,16 @@ def _room(
         ragged = np.float32(rng.uniform(0.2, 0.5)) + np.float32(0.06) * texture
         hair = np.clip(beyond_px / np.float32(6) + ragged * np.float32(frame.unit_px / 6), 0, 1)
         lit = np.clip(1 + np.float32(0.45) * texture, 0.2, 3)
-        mix(picture, hair, np.stack([np.float32(c) * lit for c in parameters.anatomy.hair_rgb]))
+        mix(planes, hair, np.stack([np.float32(c) * lit for c in parameters.anatomy.hair_rgb]))
     else:
         shade = np.clip(1 + beyond_px / np.float32(0.35 * frame.unit_px), 0, 1)
-        picture *= 1 - np.float32(0.4) * shade
+        planes *= 1 - np.float32(0.4) * shade
     cover = np.clip(beyond_px / np.float32(2.5) + np.float32(0.5), 0, 1)
-    mix(picture, cover, np.clip(far.transpose(2, 0, 1), 0, 1))
+    mix(planes, cover, np.clip(far.transpose(2, 0, 1), 0, 1))
     return np.asarray(cover)
 
 
-def _glasses(picture: Picture, frame: Frame, rng: np.random.Generator) -> Plane:
+def _glasses(planes: Planes, frame: Frame, rng: np.random.Generator) -> Plane:
     """A rim around the eye, its shadow on the skin, the temple arm, a streak on the lens."""
     turn = np.linspace(0, 2 * np.pi, 49)
     power = rng.uniform(0.45, 1.0)
@@ -89,15 +89,15 @@ def _glasses(picture: Picture, frame: Frame, rng: np.random.Generator) -> Plane:
     arm = frame.to_pixels(np.array([0.1 + half_u, 3.2]), np.array([shift_v + 0.35, shift_v + 0.4]))
     strokes(drawn, np.stack([bridge, arm]), 255, thick)
     shadow = np.roll(cv2.GaussianBlur(drawn, (0, 0), 0.05 * frame.unit_px), 3, axis=0)
-    picture *= 1 - opacity(shadow, 0.4)
+    planes *= 1 - opacity(shadow, 0.4)
     lens = layer(frame.height, frame.width)
     left = rng.uniform(-1.2, 0.8)
     streak = frame.to_pixels(np.array([left, left + 0.5]), np.array([-0.7, 0.8]) + shift_v)
     strokes(lens, streak[None], 255, thickness_px(rng.uniform(0.1, 0.3) * frame.unit_px))
     soft = cv2.GaussianBlur(lens, (0, 0), 0.04 * frame.unit_px)
-    mix(picture, opacity(soft, rng.uniform(0.0, 0.28)), (0.9, 0.95, 1.0))
+    mix(planes, opacity(soft, rng.uniform(0.0, 0.28)), (0.9, 0.95, 1.0))
     colour = _FRAME_COLOURS[int(rng.integers(len(_FRAME_COLOURS)))]
     cover = opacity(drawn)
     lit = 1 + 0.5 * np.clip(opacity(drawn) - np.roll(opacity(drawn), 1, axis=0), 0, 1)
-    mix(picture, cover, np.stack([np.float32(c) * lit for c in colour]))
+    mix(planes, cover, np.stack([np.float32(c) * lit for c in colour]))
     return cover

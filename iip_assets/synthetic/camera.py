@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.synthetic.noise import REFERENCE_WIDTH, sensor_noise
-from iip_assets.synthetic.paint import Picture, Plane
+from iip_assets.synthetic.paint import Plane, Planes
 from iip_assets.synthetic.parameters import Camera, Light
 
 Image = NDArray[np.uint8]
@@ -26,18 +26,18 @@ def _grid(height: int, width: int) -> tuple[Plane, Plane, Plane]:
     return x, y, (x * x + y * y) * np.float32(0.5)
 
 
-def _illuminate(picture: Picture, light: Light, camera: Camera) -> None:
+def _illuminate(planes: Planes, light: Light, camera: Camera) -> None:
     """Light falls off across the frame and towards the corners."""
-    x, y, r2 = _grid(*picture.shape[1:])
+    x, y, r2 = _grid(*planes.shape[1:])
     towards = x * np.float32(np.cos(light.azimuth_rad)) + y * np.float32(np.sin(light.azimuth_rad))
     gain = 1 + np.float32(0.42 * light.falloff) * (towards - np.float32(0.3))
     gain *= 1 - np.float32(camera.vignette) * r2
-    picture *= gain * np.float32(light.exposure)
+    planes *= gain * np.float32(light.exposure)
 
 
-def _glare(picture: Picture, light: Light, rng: np.random.Generator) -> None:
+def _glare(planes: Planes, light: Light, rng: np.random.Generator) -> None:
     """A lamp mirrored in lens or tears: a blown-out patch, a streak, a veil over everything."""
-    x, y, _ = _grid(*picture.shape[1:])
+    x, y, _ = _grid(*planes.shape[1:])
     at_x, at_y = (float(value) for value in rng.uniform(-0.45, 0.45, 2))
     turn = float(rng.uniform(0, np.pi))
     dx, dy = x - np.float32(at_x), (y - np.float32(at_y)) * np.float32(0.75)
@@ -46,18 +46,18 @@ def _glare(picture: Picture, light: Light, rng: np.random.Generator) -> None:
     spot = np.exp(-(dx * dx + dy * dy) / np.float32(0.05 + 0.1 * light.glare))
     streak = np.exp(-(across * across) / np.float32(0.004) - along * along)
     veil = np.float32(0.3 * light.glare) + np.float32(1.3 * light.glare) * spot
-    picture += veil + np.float32(0.7 * light.glare) * streak
+    planes += veil + np.float32(0.7 * light.glare) * streak
 
 
-def _defocus(picture: Picture, camera: Camera) -> None:
+def _defocus(planes: Planes, camera: Camera) -> None:
     """Motion and defocus, in place."""
-    scale = picture.shape[2] / REFERENCE_WIDTH
+    scale = planes.shape[2] / REFERENCE_WIDTH
     if camera.motion_px > 0.5:
         kernel = _motion_kernel(camera.motion_px * scale, camera.motion_rad)
-        for plane in picture:
+        for plane in planes:
             plane[:] = cv2.filter2D(plane, -1, kernel, borderType=cv2.BORDER_REFLECT)
     if camera.blur_px > 0.15:
-        for plane in picture:
+        for plane in planes:
             cv2.GaussianBlur(plane, (0, 0), camera.blur_px * scale, dst=plane)
 
 
@@ -71,25 +71,25 @@ def _motion_kernel(length_px: float, angle_rad: float) -> NDArray[np.float32]:
     return np.asarray(kernel / kernel.sum(), dtype=np.float32)
 
 
-def _grade(picture: Picture, camera: Camera) -> None:
+def _grade(planes: Planes, camera: Camera) -> None:
     """Contrast around mid grey, then the cast, then to 0..255, in place.
 
     More contrast bends the curve so that shadows sink without being cut off; less lifts them.
     """
     more = camera.contrast - 1
     if more > 0:
-        picture *= np.float32(more / _MID_GREY) * picture + np.float32(1 - more)
+        planes *= np.float32(more / _MID_GREY) * planes + np.float32(1 - more)
     elif more < 0:
-        picture *= np.float32(camera.contrast)
-        picture -= np.float32(_MID_GREY * more)
-    picture *= np.array(camera.cast_rgb, np.float32)[:, None, None] * np.float32(255)
+        planes *= np.float32(camera.contrast)
+        planes -= np.float32(_MID_GREY * more)
+    planes *= np.array(camera.cast_rgb, np.float32)[:, None, None] * np.float32(255)
 
 
-def expose(picture: Picture, light: Light, camera: Camera, rng: np.random.Generator) -> Image:
+def expose(planes: Planes, light: Light, camera: Camera, rng: np.random.Generator) -> Image:
     """The photograph of a scene.
 
     Args:
-        picture: (3, H, W) float32 RGB; used up.
+        planes: (3, H, W) float32 RGB; used up.
         light: Exposure, fall-off and glare.
         camera: The device.
         rng: Where the glare lies and which noise falls.
@@ -97,25 +97,25 @@ def expose(picture: Picture, light: Light, camera: Camera, rng: np.random.Genera
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    _illuminate(picture, light, camera)
+    _illuminate(planes, light, camera)
     if light.glare > 0:
-        _glare(picture, light, rng)
+        _glare(planes, light, rng)
     if camera.monochrome or camera.saturation != 1:
-        grey = picture[0] * np.float32(0.4) + picture[1] * np.float32(0.4)
-        grey += picture[2] * np.float32(0.2)
-        picture -= grey
-        picture *= np.float32(0.0 if camera.monochrome else camera.saturation)
-        picture += grey
-    _defocus(picture, camera)
+        grey = planes[0] * np.float32(0.4) + planes[1] * np.float32(0.4)
+        grey += planes[2] * np.float32(0.2)
+        planes -= grey
+        planes *= np.float32(0.0 if camera.monochrome else camera.saturation)
+        planes += grey
+    _defocus(planes, camera)
     # Shot noise grows with the light, read noise does not.
-    level = np.sqrt(np.clip(picture[1], 0, 1) * np.float32(1.2) + np.float32(0.4))
+    level = np.sqrt(np.clip(planes[1], 0, 1) * np.float32(1.2) + np.float32(0.4))
     level *= np.float32(255 * camera.noise)
-    _grade(picture, camera)
-    noise = sensor_noise(rng, *picture.shape[1:])
+    _grade(planes, camera)
+    noise = sensor_noise(rng, *planes.shape[1:])
     for channel in range(3):
-        picture[channel] += noise[0 if camera.monochrome else channel] * level
-    np.clip(picture, 0, 255, out=picture)
-    return np.asarray(cv2.merge(list(picture.astype(np.uint8))), dtype=np.uint8)
+        planes[channel] += noise[0 if camera.monochrome else channel] * level
+    np.clip(planes, 0, 255, out=planes)
+    return np.asarray(cv2.merge(list(planes.astype(np.uint8))), dtype=np.uint8)
 
 
 def encode_jpeg(image: Image, quality: int) -> bytes:

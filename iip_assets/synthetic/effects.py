@@ -29,7 +29,7 @@ class PlantedEffects:
             camera.
         rare_group: An ethnicity that is made rarer and darker, "" for none.
         rare_group_share: Its share of subjects.
-        rare_group_dimming: How much less light its pictures have, 0 to under 1.
+        rare_group_dimming: How much less light its images have, 0 to under 1.
         drift: Strength of the last batch's drift (darker, blurrier, warmer, a new device);
             0 none, 1 strong.
         exact_duplicates: Share of images that are another image's bytes.

@@ -15,8 +15,8 @@ from iip_assets.synthetic.noise import (
     patch,
 )
 from iip_assets.synthetic.paint import (
-    Picture,
     Plane,
+    Planes,
     bump,
     coverage,
     layer,
@@ -30,10 +30,10 @@ CARUNCLE_END = -0.87  # the pink corner, no part of the sclera, reaches this far
 
 
 def paint_eyeball(
-    picture: Picture, eye: EyeGeometry, parameters: EyeParameters, rng: np.random.Generator
+    planes: Planes, eye: EyeGeometry, parameters: EyeParameters, rng: np.random.Generator
 ) -> None:
     """Everything between the lids, in place."""
-    part = picture[:, eye.box[0], eye.box[1]]
+    part = planes[:, eye.box[0], eye.box[1]]
     rows, columns = np.any(eye.opening > -1, axis=1), np.any(eye.opening > -1, axis=0)
     if not rows.any():
         return
@@ -49,7 +49,7 @@ def paint_eyeball(
 
 def _sclera(
     eye: EyeGeometry, window: tuple[slice, slice], anatomy: Anatomy, rng: np.random.Generator
-) -> Picture:
+) -> Planes:
     u, v = eye.u[window], eye.v[window]
     yellow, red = anatomy.sclera_yellow, anatomy.sclera_redness
     white = (0.92 - 0.03 * yellow, 0.88 - 0.04 * yellow - 0.05 * red, 0.855 - 0.2 * yellow)
@@ -68,7 +68,7 @@ def _sclera(
 
 
 def _iris(
-    ball: Picture,
+    ball: Planes,
     eye: EyeGeometry,
     window: tuple[slice, slice],
     parameters: EyeParameters,
@@ -98,7 +98,7 @@ def _iris(
 
 def _iris_colour(
     place: tuple[Plane, Plane, Plane], anatomy: Anatomy, pose: Pose, light: Light
-) -> Picture:
+) -> Planes:
     """Fibres from pupil to limbus, an inner ring, the limbal ring, light gathered across."""
     x, y, r = place
     depth = np.clip((r - pose.pupil_ratio) / np.float32(1 - pose.pupil_ratio), 0, 1)
@@ -126,7 +126,7 @@ def _iris_colour(
     return colour
 
 
-def _contact_lens(colour: Picture, x: Plane, y: Plane, r: Plane, anatomy: Anatomy) -> None:
+def _contact_lens(colour: Planes, x: Plane, y: Plane, r: Plane, anatomy: Anatomy) -> None:
     """A printed lens: a ring of dots in a strong colour with a black rim."""
     angle = np.arctan2(y, x)
     dots = np.sin(angle * 22 + r * 9) * np.sin(r * np.float32(31)) > -0.35
@@ -140,7 +140,7 @@ def _contact_lens(colour: Picture, x: Plane, y: Plane, r: Plane, anatomy: Anatom
 
 
 def _shade(
-    ball: Picture, eye: EyeGeometry, window: tuple[slice, slice], parameters: EyeParameters
+    ball: Planes, eye: EyeGeometry, window: tuple[slice, slice], parameters: EyeParameters
 ) -> None:
     """The ball darkens to its sides and under the lid and lashes; all of it in the face's light."""
     light, unit = parameters.light, eye.frame.unit_px
@@ -160,7 +160,7 @@ def _shade(
 
 
 def _reflections(
-    ball: Picture,
+    ball: Planes,
     eye: EyeGeometry,
     window: tuple[slice, slice],
     light: Light,

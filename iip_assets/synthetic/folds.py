@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 
 from iip_assets.synthetic.geometry import EyeGeometry
-from iip_assets.synthetic.paint import Picture, bump, coverage, layer, mix, opacity, strokes
+from iip_assets.synthetic.paint import Planes, bump, coverage, layer, mix, opacity, strokes
 from iip_assets.synthetic.parameters import Anatomy
 from iip_assets.synthetic.skin import skin_rgb
 
 
-def paint_crease(picture: Picture, eye: EyeGeometry, anatomy: Anatomy) -> None:
+def paint_crease(planes: Planes, eye: EyeGeometry, anatomy: Anatomy) -> None:
     """The fold over the upper lid: a dark line, a soft shadow in it, a lighter lid below."""
-    part = picture[:, eye.box[0], eye.box[1]]
+    part = planes[:, eye.box[0], eye.box[1]]
     unit = eye.frame.unit_px
     fade = np.clip((np.float32(1.18) - np.abs(eye.u)) * 4, 0, 1)
     line = bump(eye.over_crease, 0.022 * unit + 0.4) * np.float32(0.55)
@@ -26,9 +26,9 @@ def paint_crease(picture: Picture, eye: EyeGeometry, anatomy: Anatomy) -> None:
     part *= 1 + np.float32(0.05 * anatomy.crease_depth) * lid
 
 
-def paint_margins(picture: Picture, eye: EyeGeometry, anatomy: Anatomy) -> None:
+def paint_margins(planes: Planes, eye: EyeGeometry, anatomy: Anatomy) -> None:
     """The dark rim of the upper lid, the wet edge of the lower one, a shadow below it."""
-    part = picture[:, eye.box[0], eye.box[1]]
+    part = planes[:, eye.box[0], eye.box[1]]
     unit = eye.frame.unit_px
     ends = np.clip((np.float32(1.06) - np.abs(eye.u)) * 8, 0, 1)
     skin, hair = skin_rgb(anatomy), np.array(anatomy.hair_rgb)
@@ -48,7 +48,7 @@ def paint_margins(picture: Picture, eye: EyeGeometry, anatomy: Anatomy) -> None:
 
 
 def paint_wrinkles(
-    picture: Picture, eye: EyeGeometry, anatomy: Anatomy, rng: np.random.Generator
+    planes: Planes, eye: EyeGeometry, anatomy: Anatomy, rng: np.random.Generator
 ) -> None:
     """Crow's feet at the outer corner and lines under the eye, each with a lit lower edge."""
     if anatomy.wrinkles < 0.15:
@@ -78,5 +78,5 @@ def paint_wrinkles(
     strokes(drawn, lines[1], 130)
     soft = cv2.GaussianBlur(drawn, (0, 0), 0.55 + 0.008 * frame.unit_px)
     depth_of_line = opacity(soft, 0.3 + 0.4 * anatomy.wrinkles)
-    picture *= 1 - np.float32(0.75) * depth_of_line
-    picture[:, 1:] *= 1 + np.float32(0.3) * depth_of_line[:-1]
+    planes *= 1 - np.float32(0.75) * depth_of_line
+    planes[:, 1:] *= 1 + np.float32(0.3) * depth_of_line[:-1]

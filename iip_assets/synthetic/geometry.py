@@ -228,7 +228,7 @@ class EyeGeometry:
 
 
 def eye_geometry(parameters: EyeParameters, frame: Frame) -> EyeGeometry | None:
-    """The eye in its frame, or None where no part of eye or lids is in the picture."""
+    """The eye in its frame, or None where no part of eye or lids is in the image."""
     anatomy, pose = parameters.anatomy, parameters.pose
     box = frame.box((-1.5, 1.5), (-0.75, 1.0))
     if box is None or pose.hair_only:

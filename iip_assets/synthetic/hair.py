@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from iip_assets.synthetic.geometry import EyeGeometry, Frame
 from iip_assets.synthetic.noise import patch
-from iip_assets.synthetic.paint import Picture, Plane, layer, mix, opacity, strokes, thickness_px
+from iip_assets.synthetic.paint import Plane, Planes, layer, mix, opacity, strokes, thickness_px
 from iip_assets.synthetic.parameters import Anatomy, Pose, Rgb
 
 
@@ -29,7 +29,7 @@ def _lash_curves(
 
 
 def paint_lashes(
-    picture: Picture,
+    planes: Planes,
     eye: EyeGeometry,
     anatomy: Anatomy,
     pose: Pose,
@@ -71,13 +71,13 @@ def paint_lashes(
         thickness_px(frame.unit_px / 45),
     )
     mix(
-        picture,
+        planes,
         opacity(drawn, 0.62 + 0.3 * anatomy.liner),
         tuple(0.45 * c for c in anatomy.hair_rgb),
     )
 
 
-def paint_brow(picture: Picture, frame: Frame, anatomy: Anatomy, rng: np.random.Generator) -> None:
+def paint_brow(planes: Planes, frame: Frame, anatomy: Anatomy, rng: np.random.Generator) -> None:
     """A shadow of the brow and the hairs that grow outwards in it."""
     count = round(230 * anatomy.brow_thickness / 0.22)
     along = rng.uniform(0, 1, count)
@@ -101,7 +101,7 @@ def paint_brow(picture: Picture, frame: Frame, anatomy: Anatomy, rng: np.random.
     drawn = layer(frame.height, frame.width)
     strokes(drawn, points, 150)
     drawn = drawn[top:bottom, left:right]
-    part = picture[:, top:bottom, left:right]
+    part = planes[:, top:bottom, left:right]
     soft = cv2.GaussianBlur(drawn, (0, 0), sigma)
     mix(part, opacity(soft, 0.75), [0.7 * c for c in anatomy.hair_rgb])
     mix(part, opacity(drawn, 0.9), [0.55 * c for c in anatomy.hair_rgb])
@@ -124,18 +124,18 @@ def _fibres(height: int, width: int, angle_rad: float, rng: np.random.Generator)
     )
 
 
-def hair_picture(frame: Frame, colour: Rgb, rng: np.random.Generator) -> Picture:
+def hair_image(frame: Frame, colour: Rgb, rng: np.random.Generator) -> Planes:
     """A frame of nothing but hair, with a band of shine across it."""
     angle = float(rng.uniform(0.2, 2.9))
     texture = _fibres(frame.height, frame.width, angle, rng)
     waves = patch("mottle", rng, frame.height, frame.width)
     sheen = np.clip(1 + 0.35 * waves, 0.4, 2)
     brightness = np.clip(1.35 + 0.6 * texture, 0.2, 4) * sheen
-    picture = np.empty((3, frame.height, frame.width), np.float32)
+    planes = np.empty((3, frame.height, frame.width), np.float32)
     gloss = np.float32(0.05) * np.clip(texture, 0, 2) * sheen
     for channel in range(3):
-        picture[channel] = np.float32(colour[channel]) * brightness + gloss
-    return picture
+        planes[channel] = np.float32(colour[channel]) * brightness + gloss
+    return planes
 
 
 def strand_layer(frame: Frame, rng: np.random.Generator) -> tuple[Plane, Plane]:

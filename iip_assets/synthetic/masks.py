@@ -15,7 +15,7 @@ Label = Literal["full", "partial", "none"]
 Mask = NDArray[np.uint8]
 
 BACKGROUND, SCLERA, IRIS, PUPIL = range(4)
-NONE_BELOW_SHARE = 0.001  # of all pixels of the picture
+NONE_BELOW_SHARE = 0.001  # of all pixels of the image
 FULL_FROM_SHARE = 0.6  # of the whole iris disc
 
 
@@ -25,8 +25,8 @@ def eye_mask(eye: EyeGeometry | None, cover: Plane | None, height: int, width: i
     Args:
         eye: The geometry; None where no eye is in the frame.
         cover: (H, W) opacity of what stands before the eye, None for nothing.
-        height: Of the picture.
-        width: Of the picture.
+        height: Of the image.
+        width: Of the image.
 
     Returns:
         (height, width) uint8 of 0 background, 1 sclera, 2 iris, 3 pupil; the caruncle counts as

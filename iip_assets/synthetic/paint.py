@@ -1,6 +1,6 @@
 """Brushes: mixing a colour into planes, and drawing curves as soft layers.
 
-A picture is (3, H, W) float32 RGB in 0..1: planes, because numpy broadcasts over them fast.
+An image is (3, H, W) float32 RGB in 0..1: planes, because numpy broadcasts over them fast.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Plane = NDArray[np.float32]
-Picture = NDArray[np.float32]
+Planes = NDArray[np.float32]
 Colour = Sequence[float] | NDArray[np.floating]
 
 _SHIFT = 4  # sub-pixel bits of OpenCV's drawing calls
 
 
-def mix(picture: Picture, alpha: Plane | float, colour: Colour) -> None:
-    """Lays a colour, or a picture of the same size, over `picture` in place."""
+def mix(planes: Planes, alpha: Plane | float, colour: Colour) -> None:
+    """Lays a colour, or an image of the same size, over `image` in place."""
     for channel in range(3):
-        plane = picture[channel]
+        plane = planes[channel]
         plane += alpha * (np.float32(colour[channel]) - plane)
 
 

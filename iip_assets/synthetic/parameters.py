@@ -117,10 +117,10 @@ class Light:
         slant: 0 frontal to 1 grazing.
         ambient: Share of light without direction, 0 to 1.
         falloff: How much darker the far side of the frame is, 0 to 1.
-        exposure: Gain of the whole picture; 1 is well lit.
+        exposure: Gain of the whole image; 1 is well lit.
         glint: Size of the corneal reflection in iris radii.
         glint_kind: Its shape.
-        glare: A reflection that washes the picture out, 0 to 1.
+        glare: A reflection that washes the image out, 0 to 1.
     """
 
     azimuth_rad: float = 1.9

@@ -1,4 +1,4 @@
-"""Where batches come from: sites, their devices, and what a device does to a picture."""
+"""Where batches come from: sites, their devices, and what a device does to an image."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ _GREY: Rgb = (0.6, 0.59, 0.58)
 
 @dataclass(frozen=True)
 class Subject:
-    """A person. Empty text and None are what is not known; the picture shows the truth."""
+    """A person. Empty text and None are what is not known; the image shows the truth."""
 
     subject_id: str
     heritage: str

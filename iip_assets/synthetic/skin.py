@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from iip_assets.synthetic.geometry import Frame
 from iip_assets.synthetic.noise import patch
-from iip_assets.synthetic.paint import Picture, Plane
+from iip_assets.synthetic.paint import Plane, Planes
 from iip_assets.synthetic.parameters import Anatomy, Light
 
 # The ten skin tones of Monk (2022), sRGB, drawn towards the warmer hue that cameras see in skin.
@@ -83,7 +83,7 @@ def _shading(relief: Plane, frame: Frame, light: Light) -> tuple[Plane, Plane]:
     return diffuse.astype(np.float32), shine.astype(np.float32)
 
 
-def paint_skin(frame: Frame, anatomy: Anatomy, light: Light, rng: np.random.Generator) -> Picture:
+def paint_skin(frame: Frame, anatomy: Anatomy, light: Light, rng: np.random.Generator) -> Planes:
     """A frame of skin, (3, H, W), with the tints of the lids and the shade of the socket."""
     whole = (slice(0, frame.height), slice(0, frame.width))
     u, v = frame.eye_coordinates(whole, step=_STEP)
@@ -98,14 +98,14 @@ def paint_skin(frame: Frame, anatomy: Anatomy, light: Light, rng: np.random.Gene
     base = skin_rgb(anatomy)
     gloss = shine * np.float32(0.05 + 0.011 * anatomy.skin_tone)
     absorbs = ((0.75, 0.02), (1.1, -0.055), (0.95, -0.04))
-    picture = np.empty((3, frame.height, frame.width), np.float32)
+    planes = np.empty((3, frame.height, frame.width), np.float32)
     size = (u.shape[1] * _STEP, u.shape[0] * _STEP)
     for channel, (dark, red) in enumerate(absorbs):
         soft = base[channel] * shade * (1 - dark * dusk + red * 2 * flush) + gloss
         wide = cv2.resize(soft.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-        picture[channel] = wide[: frame.height, : frame.width]
+        planes[channel] = wide[: frame.height, : frame.width]
     pores = patch("pores", rng, frame.height, frame.width)
     grain = patch("grain", rng, frame.height, frame.width)
     rough = 1 + np.float32(0.012 + 0.016 * anatomy.wrinkles) * (pores + np.float32(0.8) * grain)
-    picture *= rough
-    return picture
+    planes *= rough
+    return planes

@@ -33,7 +33,7 @@ READY = "READY"
 
 
 @dataclass(frozen=True)
-class Picture:
+class Image:
     """One image as it will be written.
 
     Attributes:
@@ -49,7 +49,7 @@ class Picture:
     truth_row: Row
 
 
-def make_picture(dataset: Dataset, index: int, *, width: int, height: int) -> Picture:
+def make_image(dataset: Dataset, index: int, *, width: int, height: int) -> Image:
     """Plans, renders, mislabels and encodes one image."""
     planned: PlannedImage = plan_image(dataset, index)
     parameters = planned.shot.parameters
@@ -58,7 +58,7 @@ def make_picture(dataset: Dataset, index: int, *, width: int, height: int) -> Pi
     mask, error = rendered.mask, None
     if planned.mask_error and planned.masked:
         mask, error = spoiled_mask(mask, planned.mask_error, planned.error_seed)
-    return Picture(
+    return Image(
         jpeg=encode_jpeg(rendered.image, parameters.camera.jpeg_quality),
         png=encode_png(mask) if planned.masked else None,
         label_row=label_row(planned, label, masked=planned.masked),
@@ -89,8 +89,8 @@ def write_dataset(
         images: How many in all.
         seed: Of everything, from 0.
         batches: Into how many batches they go, in the order of time.
-        width: Of each picture, in pixels.
-        height: Of each picture, in pixels.
+        width: Of each image, in pixels.
+        height: Of each image, in pixels.
         effects: What is planted; nothing by default.
         truth: Where the known truth goes, `out/truth.csv` by default.
         labeling: Where the labeling instructions go, `out/LABELING.md` by default.
@@ -116,20 +116,20 @@ def write_dataset(
     with _mapping(processes) as run:
         for batch, name in enumerate(names):
             members = [i for i in range(images) if dataset.batch_of(i) == batch]
-            aside = out / f".{name}.partial"
-            if aside.exists():  # left by a run that was stopped
-                shutil.rmtree(aside)
-            (aside / "images").mkdir(parents=True)
-            (aside / "masks").mkdir()
-            save = partial(_save, aside, dataset, width, height)
+            trial = out / f".{name}.partial"
+            if trial.exists():  # left by a run that was stopped
+                shutil.rmtree(trial)
+            (trial / "images").mkdir(parents=True)
+            (trial / "masks").mkdir()
+            save = partial(_save, trial, dataset, width, height)
             rows: list[Row] = []
             for label, true in run(save, members):
                 rows.append(label)
                 truths.append(true)
                 if progress is not None:
                     progress(1)
-            _write_text(aside / "labels.csv", csv_text(LABEL_COLUMNS, rows))
-            aside.rename(out / name)
+            _write_text(trial / "labels.csv", csv_text(LABEL_COLUMNS, rows))
+            trial.rename(out / name)
             (out / name / READY).touch()
     _replace_text(labeling or out / "LABELING.md", LABELING)
     _replace_text(truth or out / "truth.csv", csv_text(list(truths[0]), truths))
@@ -147,11 +147,11 @@ def _mapping(processes: int) -> Iterator[Callable[..., Iterable[tuple[Row, Row]]
 
 
 def _save(folder: Path, dataset: Dataset, width: int, height: int, index: int) -> tuple[Row, Row]:
-    picture = make_picture(dataset, index, width=width, height=height)
-    (folder / image_path(index)).write_bytes(picture.jpeg)
-    if picture.png is not None:
-        (folder / mask_path(index)).write_bytes(picture.png)
-    return picture.label_row, picture.truth_row
+    image = make_image(dataset, index, width=width, height=height)
+    (folder / image_path(index)).write_bytes(image.jpeg)
+    if image.png is not None:
+        (folder / mask_path(index)).write_bytes(image.png)
+    return image.label_row, image.truth_row
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -160,6 +160,6 @@ def _write_text(path: Path, text: str) -> None:
 
 def _replace_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial")
-    _write_text(aside, text)
-    aside.replace(path)
+    trial = path.with_name(f".{path.name}.partial")
+    _write_text(trial, text)
+    trial.replace(path)

@@ -1,4 +1,4 @@
-"""The order in which pictures are learned from: a function of the seed and the epoch alone.
+"""The order in which images are learned from: a function of the seed and the epoch alone.
 
 So a run that was killed goes on with the batches it would have had, and several processes share
 each batch that one would have had.
@@ -17,7 +17,7 @@ class EpochOrder(Sampler[list[tuple[int, int]]]):
     """Batches of (epoch, place): every place once an epoch, in an order of the epoch's own.
 
     A last batch that is not full is left out, unless it is the only one: it would count as much
-    as a full one, and one picture alone has no statistics to normalise by.
+    as a full one, and one image alone has no statistics to normalise by.
     """
 
     def __init__(self, count: int, *, batch_size: int, seed: int) -> None:

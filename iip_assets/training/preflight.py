@@ -1,21 +1,22 @@
 """What is looked at before a long training, so that a mistake costs a minute and not a night.
 
 Karpathy's recipe (2019): the loss must start where a network starts that knows nothing, and a
-network that cannot learn one batch by heart will not learn many.
+network that cannot learn one batch by heart will not learn many. A look changes nothing about the
+training: it learns with a copy.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from iip_assets.training.preflight_words import Start
+from iip_assets.training.preflight_words import Start, absent_in_words
 from iip_assets.training.trainer import Schedule, seeded
 
 Checks = Literal["long", "always", "never"]
@@ -33,9 +34,9 @@ class CannotLearnError(RuntimeError):
     """The network does not learn a single batch; more of them would not help."""
 
 
-def is_wanted(checks: Checks, schedule: Schedule, pictures: int) -> bool:
-    """Whether a training of so many pictures is to be looked at before it begins."""
-    steps = schedule.epochs * (pictures // schedule.batch_size)
+def is_wanted(checks: Checks, schedule: Schedule, images: int) -> bool:
+    """Whether a training of so many images is to be looked at before it begins."""
+    steps = schedule.epochs * (images // schedule.batch_size)
     return checks == "always" or (checks == "long" and steps >= _LONG_STEPS)
 
 
@@ -88,9 +89,17 @@ def look_at_start(
     found = Start(start, math.log(classes), losses[0], min(losses))
     if not found.learned_to <= _LEARNED * found.learned_from:
         raise CannotLearnError(
-            f"the {what} cannot learn a single batch of {len(inputs)} pictures by heart: after "
+            f"the {what} cannot learn a single batch of {len(inputs)} images by heart: after "
             f"{_STEPS} steps its loss went from {found.learned_from:.3g} to {found.learned_to:.3g}"
-            ". Do labels and masks belong to their pictures? "
+            ". Do labels and masks belong to their images? "
             '`training.checks = "never"` trains all the same'
         )
     return found
+
+
+def tell_absent(
+    counts: Mapping[str, Mapping[str, int]], classes: Sequence[str], *, log: Callable[[str], None]
+) -> None:
+    """Says before a training which classes it will not learn, or nobody will be judged on."""
+    if (words := absent_in_words(counts, classes)) is not None:
+        log(words)

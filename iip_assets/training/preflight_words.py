@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 # How far from ln(classes) the loss may start, as a share of it.
@@ -34,7 +34,7 @@ class Start:
 def absent_classes(
     counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]
 ) -> list[tuple[str, str]]:
-    """Split and class where no picture of a split has a class, from counts by split and class."""
+    """Split and class where no image of a split has a class, from counts by split and class."""
     return [
         (split, name)
         for split in ("train", "validation", "test")
@@ -48,12 +48,4 @@ def absent_in_words(counts: Mapping[str, Mapping[str, int]], classes: Sequence[s
     absent = absent_classes(counts, classes)
     if not absent:
         return None
-    return "no picture has: " + ", ".join(f"{name} in {split}" for split, name in absent)
-
-
-def tell_absent(
-    counts: Mapping[str, Mapping[str, int]], classes: Sequence[str], *, say: Callable[[str], None]
-) -> None:
-    """Says before a training which classes it will not learn, or nobody will be judged on."""
-    if (words := absent_in_words(counts, classes)) is not None:
-        say(words)
+    return "no image has: " + ", ".join(f"{name} in {split}" for split, name in absent)

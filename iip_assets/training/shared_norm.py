@@ -1,4 +1,4 @@
-"""Batch normalization over the pictures of all processes, on any device.
+"""Batch normalization over the images of all processes, on any device.
 
 PyTorch's own works on GPUs alone, and its conversion takes from timm's layers the activation that
 they hold. Here the function that all such layers call is replaced while a training step runs, so

@@ -23,7 +23,7 @@ _logger = logging.getLogger(__name__)
 Mode = Literal["auto", "offline", "online", "off"]
 
 Shown = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
-"""A picture (H, W, 3), its mask and the predicted one, (H, W) each."""
+"""An image (H, W, 3), its mask and the predicted one, (H, W) each."""
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def tracked(
     run_id: str,
     config: Mapping[str, Any],
     group: str | None = None,
-    say: Callable[[str], None] = _logger.warning,
+    log: Callable[[str], None] = _logger.warning,
 ) -> Iterator[WandbLogger | None]:
     """A run that is finished at the end, as failed if it ends by an error; None where it is off.
 
@@ -49,7 +49,7 @@ def tracked(
         run_id: Of the run: a training that goes on after a kill goes on in its run.
         config: What went in.
         group: The runs that belong together, such as a sweep.
-        say: Told where the run stays here because the server did not take it.
+        log: Told where the run stays here because the server did not take it.
     """
     # Whatever goes wrong here is nobody's business elsewhere.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -93,7 +93,7 @@ def tracked(
         run = start(mode="offline", id=f"{run_id}-offline")
         kept = run.settings.sync_dir
         reason = " ".join(str(error).split())
-        say(f"W&B did not take the run ({reason}). It is kept; `wandb sync {kept}` sends it later")
+        log(f"W&B did not take the run ({reason}). It is kept; `wandb sync {kept}` sends it later")
     code = 1
     try:
         yield WandbLogger(experiment=run)
@@ -120,7 +120,7 @@ def _resolved(mode: Mode) -> Literal["offline", "online", "off"]:
 
 
 def log_segmentations(logger: Logger, shown: Sequence[Shown], classes: Sequence[str]) -> None:
-    """Pictures under their masks and under the predicted ones."""
+    """Images under their masks and under the predicted ones."""
     import wandb
 
     names = dict(enumerate(classes))
@@ -141,7 +141,7 @@ def log_segmentations(logger: Logger, shown: Sequence[Shown], classes: Sequence[
 
 
 def log_validation(logger: Logger, validation: Mapping[str, Any]) -> None:
-    """What a model's card says of its validation pictures, as the run's summary."""
+    """A model's metrics on its validation images, by name, as the run's summary."""
     logger.experiment.summary.update(
         {
             f"validation/{name}": one["value"]

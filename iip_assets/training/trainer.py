@@ -39,7 +39,7 @@ class Progress(Protocol):
         ...
 
 
-def unsaid(words: str) -> None:
+def silent(words: str) -> None:
     """Says nothing."""
     del words
 
@@ -79,14 +79,14 @@ class Around:
         scratch: A folder of this training alone, which takes a checkpoint after each epoch. What
             lies there is gone on with.
         logger: Takes the numbers as they come.
-        say: Takes words for people.
+        log: Takes words for people.
     """
 
     machine: Machine
     progress: Progress = no_progress
     scratch: Path | None = None
     logger: Logger | None = None
-    say: Callable[[str], None] = unsaid
+    log: Callable[[str], None] = silent
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,11 @@ class Schedule:
     """How long and how fast a network learns.
 
     Attributes:
-        epochs: The most passes over the pictures.
+        epochs: The most passes over the images.
         patience: Epochs without a better validation after which training ends.
         learning_rate: The highest.
         weight_decay: Of AdamW.
-        batch_size: Pictures a step, over all processes.
+        batch_size: Images a step, over all processes.
         seed: Of order, augmentation and whatever else is drawn.
     """
 
@@ -210,7 +210,7 @@ def train(
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            # Every process looks at all validation pictures; EpochOrder shares out the others.
+            # Every process looks at all validation images; EpochOrder shares out the others.
             use_distributed_sampler=False,
             callbacks=callbacks,
         )
@@ -242,7 +242,7 @@ def run_training(
     if around.machine.processes == 1:
         trained = run(network=network, around=around, **arguments)
     else:
-        unseen = replace(around, progress=no_progress, logger=None, say=unsaid)
+        unseen = replace(around, progress=no_progress, logger=None, log=silent)
         found = in_processes(
             _one_of_several,
             {"run": run, "arguments": {**arguments, "network": network, "around": unseen}},

@@ -1,6 +1,6 @@
-"""How far back training remembers: all pictures alike, newer ones more, or a window alone.
+"""How far back training remembers: all images alike, newer ones more, or a window alone.
 
-Where cameras and people drift, old pictures teach what no longer holds; where they do not, leaving
+Where cameras and people drift, old images teach what no longer holds; where they do not, leaving
 any out costs. Which it is, a drift report and two trainings tell (Gama et al., A Survey on Concept
 Drift Adaptation, 2014, section 3.2).
 """
@@ -17,9 +17,9 @@ Memory = Literal["all", "newer", "window"]
 
 
 def ages_days(images: pl.DataFrame) -> pl.Series:
-    """How many days before the newest picture each was taken; null where that is not known.
+    """How many days before the newest image each was taken; null where that is not known.
 
-    A picture without a date is as old as the newest one of its batch.
+    An image without a date is as old as the newest one of its batch.
 
     Args:
         images: `captured_at` (a date) and `batch`.
@@ -37,7 +37,7 @@ def ages_days(images: pl.DataFrame) -> pl.Series:
 def remembered(
     ages: pl.Series, memory: Memory, *, half_life_days: float, window_days: float
 ) -> NDArray[np.float64]:
-    """What each picture counts for its age, 0 to 1; one of unknown age counts whole.
+    """What each image counts for its age, 0 to 1; one of unknown age counts whole.
 
     Args:
         ages: From `ages_days`.
@@ -56,7 +56,7 @@ def remembered(
 def memory_table(
     images: pl.DataFrame, memory: Memory, *, half_life_days: float, window_days: float
 ) -> pl.DataFrame:
-    """`image_id` and `remembered`, what each picture counts for its age.
+    """`image_id` and `remembered`, what each image counts for its age.
 
     Args:
         images: `image_id`, `captured_at` and `batch`.

@@ -25,7 +25,7 @@ def rebalanced_table(
 
     Columns, sorted by `image_id`:
     `label` (null where only a mask trains), `has_mask`, `cell` (null where not known);
-    `remembered`: what the picture counts for its age, 0 to 1; `weight`: by cell and age, mean 1
+    `remembered`: what the image counts for its age, 0 to 1; `weight`: by cell and age, mean 1
     over the rows that are remembered at all, 0 for others, which train nothing.
 
     Args:
@@ -33,7 +33,7 @@ def rebalanced_table(
         splits: `image_id`, `split`, `has_mask`.
         slices: `image_id`, `axis`, `slice`.
         axes: The axes whose intersections are the cells.
-        max_weight: The largest weight of a cell's pictures; what age makes of it is not capped.
+        max_weight: The largest weight of a cell's images; what age makes of it is not capped.
         target: Wanted shares by axis and value; cells weigh alike without it.
         memory: `image_id` and `remembered`, 0 to 1, from `memory.memory_table`; all count alike
             without it.

@@ -10,9 +10,9 @@ from onnx import helper, numpy_helper
 
 from iip_assets.embeddings.onnx_export import OPSET
 from iip_assets.engine.values import Files
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.inference.segmentation import prior_png
+from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.filter_onnx import filter_onnx, head_onnx
-from iip_assets.models.segmentation import prior_png
 
 SIDE = 32
 # The corner that they look at: the first 8 rows and columns of the input.
@@ -99,7 +99,7 @@ def disc():
     return (rows - 19.5) ** 2 + (columns - 19.5) ** 2 < 30
 
 
-def picture(rng, *, bright=True):
+def image(rng, *, bright=True):
     """Grain, a blue disc, and a corner that is bright or dark."""
     image = rng.integers(90, 130, (SIDE, SIDE, 3), dtype=np.uint8)
     image[disc()] = (30, 60, 200)

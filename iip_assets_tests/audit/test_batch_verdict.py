@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import polars as pl
 import pytest
 
-from iip_assets.audit.batch_verdict import (
-    Recipe,
-    judge_batches,
-    newest_batches,
-    why_no_verdict,
-)
+from iip_assets.audit.batch_trials import newest_batches, reason_for_no_trials, try_batches
+from iip_assets.audit.batch_verdict import judge_batches
 from iip_assets.audit.figures import batches_figure
 from iip_assets.audit.summaries import verdict_rows
 from iip_assets.engine.figures import figure_png
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.intervals import Intervals
 from iip_assets.training.trainer import Machine, Schedule
 
-RECIPE = Recipe(
-    schedule=Schedule(
-        epochs=10, patience=8, learning_rate=0.01, weight_decay=0.01, batch_size=32, seed=0
-    ),
-    seeds=3,
-    resamples=100,
-    confidence=0.95,
-    interval_seed=0,
-    min_images=10,
+SCHEDULE = Schedule(
+    epochs=10, patience=8, learning_rate=0.01, weight_decay=0.01, batch_size=32, seed=0
 )
 SOUND, SHUFFLED, TINY = "2026-02-sound", "2026-03-shuffled", "2026-04-tiny"
+INTERVALS = Intervals(100, 0.95, 0)
 SIZES = {"2026-01-first": 60, SOUND: 60, SHUFFLED: 180, TINY: 0}
 
 
 def blobs(*, subjects=40, seed=1):
-    """Three overlapping classes in 24 dimensions; one batch's labels are dealt anew."""
+    """Three overlapping classes in 24 dimensions; one batch's labels are dealt again."""
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(3, 24))
     rows = []
@@ -55,24 +44,28 @@ def blobs(*, subjects=40, seed=1):
     return pl.DataFrame(rows, schema=names, orient="row")
 
 
-def slices_of(pictures):
-    """A slice with every other picture, and one of three."""
-    ids = pictures["image_id"].to_list()
-    held_out = pictures.filter(pl.col("split") == "validation")["image_id"].to_list()
+def slices_of(images):
+    """A slice with every other image, and one of three."""
+    ids = images["image_id"].to_list()
+    held_out = images.filter(pl.col("split") == "validation")["image_id"].to_list()
     words = ["few" if one in held_out[:3] else "even" if int(one) % 2 else "odd" for one in ids]
     return pl.DataFrame({"image_id": ids, "axis": ["side"] * len(ids), "slice": words})
 
 
-def judged(pictures, batches, recipe=RECIPE):
-    return judge_batches(
-        pictures,
+def tried(images, batches, seeds=3):
+    return try_batches(
+        images,
         {},
-        slices_of(pictures),
         batches,
-        recipe,
+        SCHEDULE,
+        seeds=seeds,
         machine=Machine("cpu", threads=1),
         progress=lambda items, total, label: items,
     )
+
+
+def judged(images, trials, intervals=INTERVALS):
+    return judge_batches(trials, images, slices_of(images), intervals, min_images=10)
 
 
 def overall(table):
@@ -81,8 +74,13 @@ def overall(table):
 
 
 @pytest.fixture(scope="module")
-def verdicts():
-    return judged(blobs(), [SOUND, SHUFFLED, TINY])
+def trials():
+    return tried(blobs(), [SOUND, SHUFFLED, TINY])
+
+
+@pytest.fixture(scope="module")
+def verdicts(trials):
+    return judged(blobs(), trials)
 
 
 def test_a_batch_with_shuffled_labels_hurts_and_a_sound_one_does_not(verdicts):
@@ -116,16 +114,42 @@ def test_a_batch_that_brought_nothing_to_train_on_is_not_judged(verdicts):
     assert row["training_images"] == 0
 
 
-def test_few_subjects_decide_nothing_however_many_their_pictures():
-    found = overall(judged(blobs(subjects=4), [SHUFFLED], replace(RECIPE, seeds=1)))
+def test_few_subjects_decide_nothing_however_many_their_images():
+    images = blobs(subjects=4)
+    found = overall(judged(images, tried(images, [SHUFFLED], seeds=1)))
     assert found[SHUFFLED]["n_images"] == 180
     assert found[SHUFFLED]["verdict"] == "too small to judge"
     assert found[SHUFFLED]["difference"] < 0
 
 
-def test_equal_pictures_and_seeds_give_equal_tables(verdicts):
-    again = judged(blobs(), [SOUND])
+def test_equal_images_and_seeds_give_equal_tables(verdicts):
+    again = judged(blobs(), tried(blobs(), [SOUND]))
     assert again.equals(verdicts.filter(pl.col("batch") == SOUND))
+
+
+def test_what_every_head_said_of_every_validation_image_is_kept(trials):
+    said = trials["probabilities"]
+    # Without the batch that brought no training image there is nothing to train otherwise.
+    trained = said.group_by("batch", "seed").len().sort("batch", "seed").rows()
+    assert trained == [(batch, seed, 180) for batch in (None, SOUND, SHUFFLED) for seed in range(3)]
+    assert trials["batches"].rows() == [(batch, SIZES[batch]) for batch in (SOUND, SHUFFLED, TINY)]
+    shares = said.select(f"prob_{name}" for name in FILTER_CLASSES)
+    assert shares.sum_horizontal().to_numpy() == pytest.approx(1)
+
+
+def test_the_order_in_which_images_were_kept_decides_nothing(trials, verdicts):
+    shuffled = trials["probabilities"].sort(
+        "image_id", "batch", "seed", descending=[True, False, False]
+    )
+    again = judged(blobs(), {**trials, "probabilities": shuffled})
+    assert again.equals(verdicts)
+
+
+def test_more_draws_change_the_intervals_and_train_nothing(trials, verdicts):
+    wider = judged(blobs(), trials, Intervals(400, 0.99, 1))
+    values = ["with_batch", "without_batch", "difference", "training_images"]
+    assert wider.select(values).equals(verdicts.select(values))
+    assert not wider["low"].equals(verdicts["low"])
 
 
 def test_the_plot_draws_every_verdict(verdicts):
@@ -136,10 +160,10 @@ def test_the_newest_batches_that_train_are_judged():
     assert newest_batches(blobs(), 2) == [SOUND, SHUFFLED]
 
 
-def test_without_a_second_batch_or_labelled_validation_pictures_the_reason_is_told():
-    pictures = blobs()
-    assert why_no_verdict(pictures) is None
-    one = pictures.filter((pl.col("batch") == SOUND) | (pl.col("split") == "validation"))
-    assert "no second batch" in why_no_verdict(one)
-    assert "no validation picture" in why_no_verdict(pictures.filter(pl.col("split") == "train"))
-    assert "no training picture" in why_no_verdict(pictures.filter(pl.col("split") != "train"))
+def test_without_a_second_batch_or_labelled_validation_images_the_reason_is_told():
+    images = blobs()
+    assert reason_for_no_trials(images) is None
+    one = images.filter((pl.col("batch") == SOUND) | (pl.col("split") == "validation"))
+    assert "no second batch" in reason_for_no_trials(one)
+    assert "no validation image" in reason_for_no_trials(images.filter(pl.col("split") == "train"))
+    assert "no training image" in reason_for_no_trials(images.filter(pl.col("split") != "train"))

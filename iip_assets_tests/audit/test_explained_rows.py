@@ -10,15 +10,15 @@ import pytest
 from iip_assets.audit.explained_rows import explain_filter_chunk, explain_segmenter_chunk
 from iip_assets.audit.explanation_figures import draw_outline
 from iip_assets.audit.outlines import outline_of
-from iip_assets.models.filter_pixels import FilterFromPixels
-from iip_assets.models.segmentation import Segmenter
+from iip_assets.inference.filter_pixels import FilterFromPixels
+from iip_assets.inference.segmentation import Segmenter
 from iip_assets_tests.audit.looking import (
     CLASSES,
     corner_filter,
     disc,
+    image,
     mask,
     misled_segmenter,
-    picture,
     seeing_segmenter,
 )
 from iip_assets_tests.embeddings.stand_ins import MemoryStore
@@ -33,11 +33,11 @@ def store():
 
 @pytest.fixture(scope="module")
 def records(store):
-    """A picture with a bright corner and one with a dark one, both with the same mask."""
+    """An image with a bright corner and one with a dark one, both with the same mask."""
     rng = np.random.default_rng(0)
     mask_id = store.add_png(mask())
     return [
-        {"image_id": store.add_png(picture(rng, bright=said == "full")), "mask_id": mask_id}
+        {"image_id": store.add_png(image(rng, bright=said == "full")), "mask_id": mask_id}
         | {"said": said}
         for said in ("full", "none")
     ]
@@ -151,9 +151,9 @@ def test_an_outline_drawn_again_is_the_border_of_its_region():
     region = np.zeros((40, 60), bool)
     region[10:30, 15:45] = True
     region[15:20, 20:30] = False
-    picture = np.zeros((40, 60, 3), np.uint8)
-    draw_outline(picture, outline_of(region), (255, 255, 255), thickness=1)
-    drawn = picture.max(2) > 127
+    image = np.zeros((40, 60, 3), np.uint8)
+    draw_outline(image, outline_of(region), (255, 255, 255), thickness=1)
+    drawn = image.max(2) > 127
     assert drawn[10, 15:45].all()
     assert drawn[10:30, 44].all()
     assert drawn[14:21, 20:30].any()

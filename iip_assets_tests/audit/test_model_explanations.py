@@ -9,19 +9,23 @@ import polars as pl
 import pytest
 
 import iip_assets
-from iip_assets.audit.assets import model_explanations
-from iip_assets.dataset.store import ImageStore
+from iip_assets.audit.assets import (
+    describe_model_explanations,
+    explanations_are_faithful,
+    model_explanations,
+)
 from iip_assets.engine.code_key import CodeKeys
 from iip_assets.engine.hashing import digest_tables
 from iip_assets.engine.values import Skipped
 from iip_assets.graph import FRAMEWORK
+from iip_assets.images.store import ImageStore
 from iip_assets.settings import EvaluationSettings, ExplanationSettings
 from iip_assets_tests.audit.looking import (
     CLASSES,
     corner_filter,
+    image,
     mask,
     misled_segmenter,
-    picture,
 )
 from iip_assets_tests.embeddings.stand_ins import MemoryStore, PlainWork
 
@@ -30,7 +34,7 @@ OPTIONS = ExplanationSettings(images=3, sample=5, cells=8)
 
 @pytest.fixture(scope="module")
 def data():
-    """Pictures with a bright or a dark corner, half of them labelled against the filter."""
+    """Images with a bright or a dark corner, half of them labelled against the filter."""
     rng = np.random.default_rng(0)
     store, rows = MemoryStore(), []
     mask_id = store.add_png(mask())
@@ -39,7 +43,7 @@ def data():
         said = "full" if bright else "none"
         label = said if place % 4 < 2 else "partial"
         found = (0.95, 0.04, 0.01) if bright else (0.01, 0.04, 0.95)
-        image_id = store.add_png(picture(rng, bright=bright))
+        image_id = store.add_png(image(rng, bright=bright))
         rows.append((image_id, mask_id, f"s{place}", label, said, *found, 0.7 if bright else 0.0))
     names = ["image_id", "mask_id", "group_id", "label", "predicted"]
     probabilities = ["prob_full", "prob_partial", "prob_none"]
@@ -51,8 +55,8 @@ def run(data, tmp_path, monkeypatch, *, models=None, table=None, options=OPTIONS
     store, everything = data
     table = everything if table is None else table
     monkeypatch.setattr(ImageStore, "open", lambda root: store)
-    work = PlainWork(tmp_path)
-    result = model_explanations.function(
+    context = PlainWork(tmp_path)
+    value = model_explanations.function(
         table.drop("mask_id", "group_id"),
         table.select("image_id", "mask_id", "label", "split"),
         table.select("image_id", "group_id", "split"),
@@ -62,49 +66,61 @@ def run(data, tmp_path, monkeypatch, *, models=None, table=None, options=OPTIONS
         classes=CLASSES,
         max_megapixels=1.0,
         threads=1,
-        work=work,
+        context=context,
     )
-    return result, work
+    return value, context
+
+
+def described(value, context):
+    return describe_model_explanations(value, max_megapixels=1.0, context=context)
 
 
 @pytest.fixture(scope="module")
-def result(data, tmp_path_factory):
+def explained(data, tmp_path_factory):
+    """The value and what describes it."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        return run(data, tmp_path_factory.mktemp("w"), monkeypatch)[0]
+        value, context = run(data, tmp_path_factory.mktemp("w"), monkeypatch)
+        return value, described(value, context)
 
 
-def test_the_hardest_of_both_models_are_explained_and_shown(result):
-    explained = result.value["explained"]
-    ranks = explained.filter(pl.col("rank").is_not_null()).group_by("model").len()
+def test_the_hardest_of_both_models_are_explained_and_shown(explained):
+    value, metadata = explained
+    ranks = value["explained"].filter(pl.col("rank").is_not_null()).group_by("model").len()
     assert dict(ranks.iter_rows()) == {"filter": 3, "segmenter": 3}
-    assert result.metadata["rows"] == explained.height
+    assert metadata["rows"] == value["explained"].height
     for model in ("filter", "segmenter"):
-        text = result.metadata[f"{model}_plot"].text
-        assert text.startswith(f"![the {model}'s 3 hardest pictures")
+        text = metadata[f"{model}_plot"].text
+        assert text.startswith(f"![the {model}'s 3 hardest images")
         assert "data:image/jpeg;base64," in text
         assert len(text) < 300_000
 
 
-def test_models_that_look_at_a_corner_are_said_to_look_beside_the_eye(result):
-    found = result.value["measures"]
+def test_models_that_look_at_a_corner_are_said_to_look_beside_the_eye(explained):
+    value, metadata = explained
+    found = value["measures"]
+    assert len(metadata["measures"].records) == found.height
     shares = found.filter(pl.col("metric") == "share_on_eye")
     assert shares.height
     # The blur of a filter's window reaches no eye; what is clipped away is not counted.
     assert (shares["value"].abs() < 0.01).all()
     assert set(found["model"]) == {"filter", "segmenter"}
-    assert [check.name for check in result.checks] == ["explanations_are_faithful"]
+    checked = explanations_are_faithful(value)
+    assert checked.severity == "warning"
+    assert checked.description.startswith("area under the curve by chance minus that")
+    assert [check.name for check in model_explanations.checks] == ["explanations_are_faithful"]
 
 
-def test_the_same_inputs_give_the_same_value(result, data, tmp_path, monkeypatch):
-    again, _ = run(data, tmp_path, monkeypatch)
-    assert digest_tables(again.value) == digest_tables(result.value)
-    assert again.metadata["filter_plot"] == result.metadata["filter_plot"]
+def test_the_same_inputs_give_the_same_value(explained, data, tmp_path, monkeypatch):
+    value, metadata = explained
+    again, context = run(data, tmp_path, monkeypatch)
+    assert digest_tables(again) == digest_tables(value)
+    assert described(again, context)["filter_plot"] == metadata["filter_plot"]
 
 
 def test_a_row_hangs_on_the_model_and_on_what_is_asked_of_it(data, tmp_path, monkeypatch):
-    _, work = run(data, tmp_path, monkeypatch)
-    assert work.given.keys() == {"filter_explanations", "segmenter_explanations"}
-    for given in work.given.values():
+    _, context = run(data, tmp_path, monkeypatch)
+    assert context.given.keys() == {"filter_explanations", "segmenter_explanations"}
+    for given in context.given.values():
         assert given["model"]
         assert (given["cells"], given["seed"], given["max_megapixels"]) == (8, 0, 1.0)
 
@@ -112,26 +128,27 @@ def test_a_row_hangs_on_the_model_and_on_what_is_asked_of_it(data, tmp_path, mon
 @pytest.mark.parametrize("kind", ["network", "head"])
 def test_a_filter_of_either_kind_is_explained_alone(kind, data, tmp_path, monkeypatch):
     models = (corner_filter(kind), Skipped("no masks"))
-    found, _ = run(data, tmp_path, monkeypatch, models=models)
-    assert set(found.value["explained"]["model"]) == {"filter"}
-    assert "segmenter_plot" not in found.metadata
+    found, context = run(data, tmp_path, monkeypatch, models=models)
+    assert set(found["explained"]["model"]) == {"filter"}
+    assert "segmenter_plot" not in described(found, context)
 
 
 def test_a_segmenter_is_explained_alone(data, tmp_path, monkeypatch):
     models = (Skipped("no labels"), misled_segmenter())
     found, _ = run(data, tmp_path, monkeypatch, models=models)
-    assert set(found.value["explained"]["model"]) == {"segmenter"}
+    assert set(found["explained"]["model"]) == {"segmenter"}
 
 
 def test_without_truth_there_is_nothing_to_explain(data, tmp_path, monkeypatch):
     bare = data[1].with_columns(label=pl.lit(None, pl.String), iou_iris=pl.lit(None, pl.Float64))
     found, _ = run(data, tmp_path, monkeypatch, table=bare)
-    assert isinstance(found.value, Skipped)
-    assert "held-out" in found.value.reason
+    assert isinstance(found, Skipped)
+    assert "held-out" in found.reason
 
 
 def test_where_predictions_are_skipped_explanations_are(data):
-    assert model_explanations.accepts_skipped == {"iris_filter_model", "segmentation_model"}
+    accepted = model_explanations.compute.accepts_skipped
+    assert accepted == {"iris_filter_model", "segmentation_model"}
 
 
 def test_explaining_reaches_no_code_of_training():

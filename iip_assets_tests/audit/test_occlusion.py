@@ -7,7 +7,7 @@ import pytest
 
 from iip_assets.audit.cells import Cells, blurred, evened
 from iip_assets.audit.occlusion import deletion, occlude
-from iip_assets.embeddings.letterbox import Letterbox
+from iip_assets.images.letterbox import Letterbox
 
 PLACE = Letterbox.of(120, 80, 64, 64)
 GRID = Cells.of(PLACE, 8)
@@ -34,7 +34,7 @@ def test_what_stands_beside_the_border_counts_no_more_there_than_inside():
     np.testing.assert_allclose(found[:3, :3], found[:3, :3][::-1, ::-1])
 
 
-def test_a_single_cell_is_the_whole_picture():
+def test_a_single_cell_is_the_whole_image():
     assert occlude(reads(0, 0, 0.3), (1, 1)) == pytest.approx(np.array([[0.3]]))
 
 
@@ -54,7 +54,7 @@ def test_a_true_attribution_beats_chance_and_one_upside_down_loses_to_it():
     assert np.mean([one.at_random for one in true]) == pytest.approx(0.4, abs=0.1)
 
 
-def test_cells_cover_the_picture_and_never_the_field_around_it():
+def test_cells_cover_the_image_and_never_the_field_around_it():
     assert GRID.shape == (5, 8)
     assert GRID.areas().sum() == PLACE.width * PLACE.height
     fitted = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
@@ -88,7 +88,7 @@ def test_the_share_of_each_cell_adds_up_to_the_region():
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 200), (200, 3), (5, 4)])
-def test_pictures_smaller_than_their_cells_have_cells_of_a_pixel(width, height):
+def test_images_smaller_than_their_cells_have_cells_of_a_pixel(width, height):
     place = Letterbox.of(width, height, 32, 32)
     grid = Cells.of(place, 64)
     assert (np.diff(grid.tops) >= 1).all()

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from iip_assets.automation.alarms import AlarmBox, make_alarm
-from iip_assets.cli import app
+from iip_assets.cli.main import app
 
 
 @pytest.fixture

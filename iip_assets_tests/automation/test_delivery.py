@@ -35,7 +35,7 @@ class Desk:
             self.box.add(make_alarm("run_failure", "a", f"number {number}", version=f"{number}"))
 
     def tick(self) -> int:
-        return deliver(self.box, sinks_of(self.url, log=self.log.append), say=self.said.append)
+        return deliver(self.box, sinks_of(self.url, log=self.log.append), log=self.said.append)
 
     @property
     def ids(self) -> list[str]:

@@ -15,8 +15,8 @@ from iip_assets.automation.alarms import AlarmBox
 from iip_assets.automation.ingest_job import build_ingest_job, ingest_config
 from iip_assets.automation.sensors import build_sensors
 from iip_assets.dataset.problems import Problem
-from iip_assets.engine.asset import Graph
 from iip_assets.engine.code_key import CodeKeys
+from iip_assets.engine.graph import Graph
 from iip_assets.engine.project import Project
 from iip_assets.engine.workspace import Workspace
 from iip_assets.ingest import ingest
@@ -76,7 +76,7 @@ def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inbox]:
 
 
 def done_with(verdict: Any, inbox: Inbox) -> Callable[..., Ingested]:
-    def ingest_folder(root: Path, folder: Path, *, say: Callable[[str], None]) -> Ingested:
+    def ingest_folder(root: Path, folder: Path, *, log: Callable[[str], None]) -> Ingested:
         inbox.ingested.append(folder.name)
         rejected = verdict == "rejected"
         place = root / ("rejected" if rejected else "data") / folder.name
@@ -147,7 +147,7 @@ def test_the_scan_finds_a_rejected_batch_whose_run_was_killed_before_its_alarm(
     def sent() -> list[str]:
         return [alarm.subject for alarm in AlarmBox.of(inbox.root / ".iip").sent()]
 
-    done_with("rejected", inbox)(inbox.root, inbox.drop("a"), say=print)
+    done_with("rejected", inbox)(inbox.root, inbox.drop("a"), log=print)
     look_for_alarms()
     look_for_alarms()
     assert sent() == ["a"]

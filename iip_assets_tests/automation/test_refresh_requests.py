@@ -13,7 +13,8 @@ from iip_assets.automation.refresh_requests import (
     decide_refresh,
     runnable,
 )
-from iip_assets.engine.asset import Graph, asset
+from iip_assets.engine.asset import asset
+from iip_assets.engine.graph import Graph
 from iip_assets.engine.staleness import State
 
 

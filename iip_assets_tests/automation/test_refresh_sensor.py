@@ -15,13 +15,13 @@ import pytest
 from iip_assets.automation.alarms import AlarmBox
 from iip_assets.automation.run_tags import WHY_TAG
 from iip_assets.automation.sensors import build_sensors
-from iip_assets.engine import dagster_graph
-from iip_assets.engine.dagster_graph import REFRESH_JOB, build_dagster_definitions
-from iip_assets.engine.dagster_ledger import DagsterLedger
+from iip_assets.engine.dagster import graph as dagster_graph
+from iip_assets.engine.dagster.graph import REFRESH_JOB, build_dagster_definitions
+from iip_assets.engine.dagster.ledger import DagsterLedger
+from iip_assets.engine.dagster.refresh import root_cause
 from iip_assets.engine.event_cache import read_cached_ledger
 from iip_assets.engine.lock import workspace_lock
 from iip_assets.engine.perform import Performer
-from iip_assets.engine.refresh import root_cause
 from iip_assets_tests.engine.toy import INPUTS, Pieces, Toy, press_materialize, refresh
 
 # Loaded once here, so that each forked process has it.
@@ -54,7 +54,7 @@ def ask(refresher: Any) -> dict[str, Any]:
     assets = sorted(key.to_user_string() for one in requests for key in one.asset_selection or ())
     tags = dict(requests[0].tags) if requests else {}
     skipped = result.skip_reason.skip_message if result.skip_reason else ""
-    return {"assets": assets, "why": tags.get(WHY_TAG), "skipped": skipped}
+    return {"assets": assets, "reason": tags.get(WHY_TAG), "skipped": skipped}
 
 
 def answer(*, succeeds: bool = True) -> Callable[[Any], dict[str, Any]]:
@@ -90,7 +90,7 @@ def alarms(refresher: Any) -> list[str]:
 def test_all_that_is_stale_is_one_run_and_then_there_is_none(toy: Toy) -> None:
     found = toy.run(ask)
     assert found["assets"] == ALL
-    assert "a: never materialized" in found["why"]
+    assert "a: never materialized" in found["reason"]
     assert toy.run(answer()) == {"success": True, "causes": []}
     assert toy.run(ask)["skipped"] == "nothing is due that may run by itself"
     assert toy.run(refresh)["computed"] == []
@@ -101,7 +101,7 @@ def test_an_edit_asks_for_what_it_reaches_and_says_why(toy: Toy) -> None:
     toy.write(Pieces(constant=7))
     found = toy.run(ask)
     assert found["assets"] == ["b", "d", "e", "f", "g", "h"]
-    assert found["why"] == "b: code changed: toy.assets:b"
+    assert found["reason"] == "b: code changed: toy.assets:b"
 
 
 def test_data_that_goes_there_and_back_is_asked_for_each_time(toy: Toy) -> None:
@@ -147,7 +147,7 @@ def test_a_refresh_in_progress_is_waited_for(toy: Toy) -> None:
 
     toy.run(refresh)
     toy.write(Pieces(numbers="7"))
-    with workspace_lock(toy.root / ".iip", say=lambda _: None):
+    with workspace_lock(toy.root / ".iip", log=lambda _: None):
         pressed = toy.start(press)
         toy.wait_for("waits", pressed)
         assert "waits for run" in toy.run(ask)["skipped"]

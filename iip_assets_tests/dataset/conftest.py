@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from iip_assets_tests.dataset.pictures import encoded, scene
+from iip_assets_tests.dataset.images import encoded, scene
 from iip_assets_tests.dataset.team_workspace import put_under_git
 
 LABELS = "image,label,subject_id\nimages/a.jpg,full,s1\nimages/b.png,none,s2\n"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from iip_assets.dataset.manifest import observe_data, read_manifest
-from iip_assets_tests.dataset.pictures import encoded, scene
+from iip_assets.images.manifest import observe_data, read_manifest
+from iip_assets_tests.dataset.images import encoded, scene
 
 _IGNORED = "/.iip/\n/data\n/inbox/*\n/rejected\n/.dvc/cache\n/.dvc/tmp\n"
 
@@ -39,7 +39,7 @@ def subjects(root: Path) -> list[str]:
 def drop(
     place: Path, name: str, *, seeds: tuple[int, ...] = (101, 102), labels: str | None = None
 ) -> Path:
-    """Puts a batch of small pictures into a folder, READY last."""
+    """Puts a batch of small images into a folder, READY last."""
     batch = place / name
     (batch / "images").mkdir(parents=True)
     for seed in seeds:

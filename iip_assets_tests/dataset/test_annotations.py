@@ -9,7 +9,7 @@ from iip_assets.dataset.annotations import parse_annotations
 from iip_assets.dataset.labels import LabelFile, Listing
 from iip_assets.dataset.raw import RawDataset, files_to_read, join_labels
 from iip_assets.dataset.schema import label_rows_schema
-from iip_assets.dataset.store import content_md5
+from iip_assets.images.store import content_md5
 
 A, M, N = "a" * 32, "c" * 32, "e" * 32
 OLD = "d" * 32
@@ -38,7 +38,7 @@ def test_every_column_is_read_and_more_columns_are_not():
 
 
 @pytest.mark.parametrize(
-    ("row", "column", "value", "why"),
+    ("row", "column", "value", "reason"),
     [
         ("images/x.jpg,ann,full,,", "image", "images/x.jpg", "no such file"),
         (f"{'9' * 32},ann,full,,", "image", "9" * 32, "no image in the data has this id"),
@@ -52,19 +52,19 @@ def test_every_column_is_read_and_more_columns_are_not():
         ("images/a.jpg,ann,full,,yesterday", "labeled_at", "yesterday", "not a date"),
     ],
 )
-def test_a_bad_row_is_told_by_row_column_value_and_mend(row, column, value, why):
+def test_a_bad_row_is_told_by_row_column_value_and_mend(row, column, value, reason):
     found = parse(f"{HEADER}images/a.jpg,zoe,full,,\n{row}\n")
     (problem,) = found.problems
     assert (problem.file, problem.row, problem.column) == ("annotations.csv", 2, column)
     assert problem.value == value
-    assert why in problem.why
-    assert problem.mend
+    assert reason in problem.reason
+    assert problem.fix
     assert [one.labeler for one in found.rows] == ["zoe"]
 
 
 def test_a_file_without_labelers_is_no_file_of_annotations():
     (problem,) = parse("image,label\nimages/a.jpg,full\n").problems
-    assert "lacks labeler" in problem.why
+    assert "lacks labeler" in problem.reason
 
 
 def test_a_labelers_newest_word_counts_whatever_the_order_of_rows():
@@ -87,7 +87,7 @@ def test_where_no_time_tells_which_is_newer_neither_is_used(times):
     )
     assert [row.labeler for row in found.rows] == ["bob"]
     assert [problem.row for problem in found.problems] == [1, 2]
-    assert all("differ in label" in problem.why for problem in found.problems)
+    assert all("differ in label" in problem.reason for problem in found.problems)
 
 
 def test_the_same_word_said_twice_is_one():
@@ -120,7 +120,7 @@ def test_a_newer_annotation_overrules_no_label_and_no_mask():
     opinions = {f"{B2}/annotations.csv": f"image,labeler,label,mask\n{ID_A},ann,none,drawn/a.png\n"}
     without, raw = dataset(IMAGES | labels), dataset(IMAGES | labels | opinions)
     told = without.images.filter(pl.col("image_id").is_in([ID_A, ID_B]))
-    # Only a mask that nobody calls one is taken for a picture.
+    # Only a mask that nobody calls one is taken for an image.
     assert raw.images.equals(told)
     assert raw.label_rows.schema == pl.Schema(label_rows_schema())
     rows = raw.label_rows.select("batch", "file", "labeler", "label", "mask_id", "current").rows()
@@ -158,7 +158,7 @@ def test_bad_annotations_are_problems_and_the_rest_is_used():
 
 def test_annotations_in_another_place_are_said_to_be_unread():
     raw = dataset({**IMAGES, f"{B1}/images/annotations.csv": "image,labeler\n"})
-    assert "only read from data/batches/<batch>/annotations.csv" in raw.problems["why"][0]
+    assert "only read from data/batches/<batch>/annotations.csv" in raw.problems["reason"][0]
 
 
 def test_all_files_with_rows_are_known_before_they_are_read():

@@ -10,11 +10,11 @@ import pytest
 
 from iip_assets.dataset import assets
 from iip_assets.dataset.fingerprints import fingerprint_images
-from iip_assets.dataset.manifest import load_data, observe_data
 from iip_assets.engine.values import CheckResult, Markdown
+from iip_assets.images.manifest import load_data, observe_data
 from iip_assets.settings import DatasetSettings, SplitSettings
 from iip_assets_tests.dataset.conftest import dvc
-from iip_assets_tests.dataset.pictures import encoded, png_header, scene
+from iip_assets_tests.dataset.images import encoded, png_header, scene
 
 DEFAULTS = DatasetSettings()
 
@@ -140,19 +140,19 @@ def hostile(workspace):
     batch = workspace / "data" / "batches" / "2026-02"
     (batch / "images").mkdir(parents=True)
     (batch / "masks").mkdir()
-    picture = scene(seed=7)
+    image = scene(seed=7)
     files = {
         "images/cut.jpg": encoded(scene(120, 160), "JPEG")[:2000],
         "images/nothing.jpg": b"",
-        "images/text.jpg": b"this is no picture\n",
+        "images/text.jpg": b"this is no image\n",
         "images/huge.png": png_header(30_000, 30_000),
-        "images/cmyk.jpg": encoded(picture, "JPEG", "CMYK"),
+        "images/cmyk.jpg": encoded(image, "JPEG", "CMYK"),
         "images/deep.png": encoded(scene(seed=8)[..., 0].astype("uint16") * 257, "PNG"),
         "images/good.png": encoded(scene(seed=9), "PNG"),
         "images/other.png": encoded(scene(seed=10), "PNG"),
         "images/twice.png": encoded(scene(seed=11), "PNG"),
-        "masks/small.png": encoded(picture[:9, :9, 0] * 0, "PNG"),
-        "masks/class.png": encoded(picture[..., 0] * 0 + 9, "PNG"),
+        "masks/small.png": encoded(image[:9, :9, 0] * 0, "PNG"),
+        "masks/class.png": encoded(image[..., 0] * 0 + 9, "PNG"),
     }
     for name, data in files.items():
         (batch / name).write_bytes(data)
@@ -186,7 +186,7 @@ def test_hostile_files_and_rows_are_listed_and_the_rest_goes_on(hostile):
     labels = table.filter(pl.col("what") == "label")
     assert labels["row"].to_list() == [3, 4, 5, 6, 7, 8]
     assert labels["column"].to_list() == ["age_years", *["image"] * 4, "label"]
-    assert table["why"].null_count() == table["mend"].null_count() == 0
+    assert table["reason"].null_count() == table["fix"].null_count() == 0
     splits = results["data_splits"].value
     assert splits.height == 2 + 5
     assert not splits["has_mask"].any()

@@ -50,11 +50,11 @@ def test_what_is_empty_or_unknown_is_not_known():
 def test_an_image_already_in_the_data_is_named_by_its_id():
     (row,) = parse(f"image,label\n{OLD.upper()},none\n").rows
     assert row.image_id == OLD
-    assert "no image in the data has this id" in only_problem(f"image\n{'9' * 32}\n").why
+    assert "no image in the data has this id" in only_problem(f"image\n{'9' * 32}\n").reason
 
 
 @pytest.mark.parametrize(
-    ("row", "column", "why"),
+    ("row", "column", "reason"),
     [
         ("images/x.jpg,,,,", "image", "no such file"),
         ("../../x.jpg,,,,", "image", "leaves the batch"),
@@ -81,13 +81,13 @@ def test_an_image_already_in_the_data_is_named_by_its_id():
         ("images/a.jpg,,,,0001-01-01T00:00:00+14:00", "captured_at", "no such day"),
     ],
 )
-def test_a_bad_cell_is_named_with_row_column_value_and_mend(row, column, why):
+def test_a_bad_cell_is_named_with_row_column_value_and_mend(row, column, reason):
     found = parse(f"image,label,mask,age_years,captured_at\nimages/b.jpg,full,,3,\n{row}\n")
     (problem,) = found.problems
     assert (problem.batch, problem.file, problem.row) == ("b1", "labels.csv", 2)
     assert problem.column == column
-    assert why in problem.why
-    assert problem.mend
+    assert reason in problem.reason
+    assert problem.fix
     assert [one.image_id for one in found.rows] == [B]
 
 
@@ -98,7 +98,7 @@ def test_a_row_with_two_bad_cells_names_both():
 
 
 @pytest.mark.parametrize(
-    ("data", "why"),
+    ("data", "reason"),
     [
         (b"", "empty"),
         (b"\xef\xbb\xbf \r\n", "empty"),
@@ -114,15 +114,15 @@ def test_a_row_with_two_bad_cells_names_both():
         (b'"image\n', "first line is broken"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_one_problem(data, why):
+def test_a_file_that_cannot_be_read_is_one_problem(data, reason):
     problem = only_problem(data)
-    assert why in problem.why
+    assert reason in problem.reason
     assert problem.row is None
-    assert problem.mend
+    assert problem.fix
 
 
 @pytest.mark.parametrize(
-    ("row", "why"),
+    ("row", "reason"),
     [
         ("images/a.jpg", "the row has 1 cells, the header 2"),
         ("images/a.jpg,full,3", "the row has 3 cells, the header 2"),
@@ -131,11 +131,11 @@ def test_a_file_that_cannot_be_read_is_one_problem(data, why):
         ('images/a.jpg,"' + "x" * 140_000 + '"', "cannot be read"),
     ],
 )
-def test_a_row_that_cannot_be_read_is_a_problem_of_its_own(row, why):
+def test_a_row_that_cannot_be_read_is_a_problem_of_its_own(row, reason):
     found = parse(f"image,label\nimages/b.jpg,full\n{row}\n")
     assert [one.image_id for one in found.rows] == [B]
     assert found.problems[0].row == 2
-    assert why in found.problems[0].why
+    assert reason in found.problems[0].reason
 
 
 def test_what_spreadsheets_do_is_fine():
@@ -155,14 +155,14 @@ def test_a_decomposed_accent_is_the_same_name():
 
 
 def test_a_name_of_another_case_is_suggested():
-    assert only_problem("image\nimages/A.JPG\n").mend == "did you mean images/a.jpg?"
+    assert only_problem("image\nimages/A.JPG\n").fix == "did you mean images/a.jpg?"
 
 
 def test_two_rows_with_two_labels_are_both_refused():
     found = parse("image,label\nimages/a.jpg,full\nimages/b.jpg,none\nimages/a.jpg,none\n")
     assert [row.image_id for row in found.rows] == [B]
     assert [problem.row for problem in found.problems] == [1, 3]
-    assert "rows 1, 3 name the same image and differ in label" in found.problems[0].why
+    assert "rows 1, 3 name the same image and differ in label" in found.problems[0].reason
 
 
 def test_copies_of_one_image_with_two_labels_are_refused():
@@ -203,7 +203,7 @@ def test_values_are_shown_short_and_printable():
 
 
 def test_a_long_value_of_free_text_is_refused():
-    assert "at most 200" in only_problem(f"image,device\nimages/a.jpg,{'x' * 201}\n").why
+    assert "at most 200" in only_problem(f"image,device\nimages/a.jpg,{'x' * 201}\n").reason
 
 
 CELLS = st.one_of(
@@ -249,7 +249,7 @@ def test_every_row_is_accepted_or_a_problem(header, rows):
 def test_no_bytes_make_it_raise(data):
     for prefix in (b"", b"image,label,age_years,captured_at\n", b"image\n"):
         found = parse(prefix + data)
-        assert all(problem.why and problem.mend for problem in found.problems)
+        assert all(problem.reason and problem.fix for problem in found.problems)
 
 
 @settings(max_examples=100, deadline=None)

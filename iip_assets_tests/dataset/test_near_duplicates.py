@@ -1,4 +1,4 @@
-"""Copies are found, every pair within the distance and no other; different pictures stay apart."""
+"""Copies are found, every pair within the distance and no other; different images stay apart."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iip_assets.dataset.near_duplicates import near_pairs
-from iip_assets.dataset.perceptual_hash import HASH_BITS, perceptual_hash
+from iip_assets.images.perceptual_hash import HASH_BITS, perceptual_hash
 from iip_assets.settings import DatasetSettings
 
 THRESHOLD = DatasetSettings().near_duplicate_bits
@@ -16,11 +16,11 @@ THRESHOLD = DatasetSettings().near_duplicate_bits
 def texture(seed: int) -> np.ndarray:
     """120×160 of detail at every scale, as photographs have it."""
     rng = np.random.default_rng(seed)
-    picture = np.zeros((120, 160, 3))
+    image = np.zeros((120, 160, 3))
     for cells in (3, 6, 12, 24, 48):
         layer = rng.normal(0, 60 / cells**0.5, (cells, cells, 3))
-        picture += cv2.resize(layer, (160, 120), interpolation=cv2.INTER_CUBIC)
-    return np.clip(120 + picture, 0, 255).astype(np.uint8)
+        image += cv2.resize(layer, (160, 120), interpolation=cv2.INTER_CUBIC)
+    return np.clip(120 + image, 0, 255).astype(np.uint8)
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> int:
@@ -49,17 +49,17 @@ COPIES = {
 @pytest.mark.parametrize("change", COPIES.values(), ids=COPIES.keys())
 def test_a_copy_is_near(change):
     for seed in range(10):
-        picture = texture(seed)
-        assert distance(picture, change(picture)) <= THRESHOLD
+        image = texture(seed)
+        assert distance(image, change(image)) <= THRESHOLD
 
 
-def test_other_pictures_are_far():
-    pictures = [texture(seed) for seed in range(30)]
-    distances = [distance(pictures[i], pictures[j]) for i in range(30) for j in range(i + 1, 30)]
+def test_other_images_are_far():
+    images = [texture(seed) for seed in range(30)]
+    distances = [distance(images[i], images[j]) for i in range(30) for j in range(i + 1, 30)]
     assert min(distances) > THRESHOLD
 
 
-def test_a_picture_with_nothing_on_it_has_no_hash():
+def test_a_image_with_nothing_on_it_has_no_hash():
     assert perceptual_hash(np.full((40, 64, 3), 7, np.uint8)) is None
     noise = np.random.default_rng(0).integers(100, 104, (400, 640, 3), dtype=np.uint8)
     assert perceptual_hash(noise) is None

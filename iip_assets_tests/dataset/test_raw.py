@@ -8,7 +8,7 @@ import polars as pl
 
 from iip_assets.dataset.raw import RawDataset, join_labels
 from iip_assets.dataset.schema import images_schema, label_rows_schema, schema_failures
-from iip_assets.dataset.store import content_md5
+from iip_assets.images.store import content_md5
 
 
 def dataset(files: dict[str, str | bytes]) -> RawDataset:

@@ -25,7 +25,7 @@ def look(number: int) -> str:
 
 
 def deal(rows: list[dict], bits: int = 10) -> Splits:
-    """Deals pictures given as image, batch (of its folder), look, and told: [(batch, subject)]."""
+    """Deals images given as image, batch (of its folder), look, and told: [(batch, subject)]."""
     images = pl.DataFrame(
         [
             (image(row["image"]), f"batches/{row['batch']}/images/{row['image']}.png", None)
@@ -82,7 +82,7 @@ BATCHES = ["b1", "b2", "b3", "b4"]
 
 @st.composite
 def data_sets(draw):
-    """Pictures in batches; subjects may be named late; some pictures look alike."""
+    """Images in batches; subjects may be named late; some images look alike."""
     rows = []
     for number in range(draw(st.integers(1, 16))):
         first = draw(st.integers(0, 3))
@@ -119,7 +119,7 @@ def test_nothing_of_one_person_and_no_copy_stands_on_two_sides(rows):
 
 @settings(max_examples=200, deadline=None)
 @given(data_sets())
-def test_a_new_batch_moves_only_pictures_whose_groups_it_joined(rows):
+def test_a_new_batch_moves_only_images_whose_groups_it_joined(rows):
     for old, new in pairwise(BATCHES):
         if not until(rows, old):
             continue
@@ -143,7 +143,7 @@ def test_the_order_of_rows_does_not_matter(rows, random):
     assert deal(rows).table.equals(deal(shuffled).table)
 
 
-def test_pictures_moved_by_a_join_are_listed_with_both_sides():
+def test_images_moved_by_a_join_are_listed_with_both_sides():
     anchors = {f"subject:s{n}": choose_split(f"subject:s{n}", "salt", SHARES) for n in range(40)}
     one = "subject:s0"
     other = next(name for name in anchors if name > one and anchors[name] != anchors[one])

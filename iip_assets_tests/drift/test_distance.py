@@ -59,7 +59,7 @@ def test_chance_gives_small_batches_larger_distances():
     assert chance(300, 10, 1) > 2 * chance(300, 300, 1)
 
 
-def test_ten_pictures_of_one_person_count_as_one_and_not_as_ten():
+def test_ten_images_of_one_person_count_as_one_and_not_as_ten():
     assert chance(300, 100, 10) > 1.8 * chance(300, 100, 1)
 
 

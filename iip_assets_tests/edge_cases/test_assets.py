@@ -1,4 +1,4 @@
-"""The room's assets, with a store of rendered pictures."""
+"""The room's assets, with a store of rendered images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from iip_assets.dataset.store import ImageStore
 from iip_assets.edge_cases.assets import (
     describe_edge_case_clusters,
     describe_embedding_map,
@@ -17,13 +16,14 @@ from iip_assets.edge_cases.assets import (
     embedding_map,
 )
 from iip_assets.engine.values import Markdown, Skipped
+from iip_assets.images.store import ImageStore
 from iip_assets_tests.edge_cases.blobs import blob_embeddings
 
 pytestmark = pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")
 
 
 class FakeStore:
-    """Gives a grey picture for what was fetched before, as the real store does after a fetch."""
+    """Gives a grey image for what was fetched before, as the real store does after a fetch."""
 
     def __init__(self):
         self.fetched = set()

@@ -69,7 +69,7 @@ def test_exact_copies_score_no_outlier_and_give_no_nan():
 
 
 def test_fewer_distinct_images_than_neighbours_still_group():
-    # Two pictures, each ten times: no neighbourhood for UMAP, but plainly two groups.
+    # Two images, each ten times: no neighbourhood for UMAP, but plainly two groups.
     two = blob_embeddings([1, 1])
     copies = pl.concat([two.with_columns(pl.col("image_id") + f"_{i}") for i in range(10)])
     table = make(copies)

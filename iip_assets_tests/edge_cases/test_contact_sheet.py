@@ -9,14 +9,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from iip_assets.edge_cases.contact_sheet import (
-    EMPTY,
-    GAP_PX,
-    jpeg_data_uri,
-    read_thumbnails,
-    sheet,
-    thumbnail,
-)
 from iip_assets.edge_cases.selection import exemplars_by_cluster, strongest_outliers
 from iip_assets.edge_cases.sheet_text import (
     MAX_BYTES,
@@ -24,18 +16,26 @@ from iip_assets.edge_cases.sheet_text import (
     describe,
     outlier_sheet,
 )
+from iip_assets.images.contact_sheet import (
+    EMPTY,
+    GAP_PX,
+    jpeg_data_uri,
+    read_thumbnails,
+    sheet,
+    thumbnail,
+)
 
 
 def png(colour, height=30, width=40):
-    picture = np.full((height, width, 3), colour, dtype=np.uint8)
-    return cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes()
+    image = np.full((height, width, 3), colour, dtype=np.uint8)
+    return cv2.imencode(".png", image[:, :, ::-1])[1].tobytes()
 
 
 def noise(seed, height=60, width=80):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def test_a_thumbnail_keeps_the_shape_of_the_picture_and_fills_with_grey():
+def test_a_thumbnail_keeps_the_shape_of_the_image_and_fills_with_grey():
     tile = thumbnail(np.zeros((10, 40, 3), dtype=np.uint8), width=20, height=20)
     assert tile.shape == (20, 20, 3)
     assert (tile[:7] == EMPTY).all()
@@ -48,13 +48,13 @@ def test_a_small_crop_is_enlarged():
     assert (tile == 0).all()
 
 
-def test_pictures_keep_their_colours():
+def test_images_keep_their_colours():
     (tile,) = read_thumbnails({"a": png((200, 10, 30))}.__getitem__, ["a"], max_megapixels=1)
     np.testing.assert_allclose(tile[36, 48], (200, 10, 30), atol=2)
 
 
 def test_what_cannot_be_decoded_is_a_crossed_tile_and_not_left_out():
-    tiles = read_thumbnails({"a": b"no picture"}.__getitem__, ["a"], max_megapixels=1)
+    tiles = read_thumbnails({"a": b"no image"}.__getitem__, ["a"], max_megapixels=1)
     assert len(tiles) == 1
     assert (tiles[0] == EMPTY).any()
     assert (tiles[0] < EMPTY).any()
@@ -126,10 +126,10 @@ def test_words_of_the_data_cannot_become_markup():
 
 
 def test_sheets_of_many_noisy_groups_stay_within_the_budget():
-    pictures = {f"{i}": cv2.imencode(".png", noise(i))[1].tobytes() for i in range(12)}
-    chosen = {cluster: list(pictures) for cluster in range(20)}
+    images = {f"{i}": cv2.imencode(".png", noise(i))[1].tobytes() for i in range(12)}
+    chosen = {cluster: list(images) for cluster in range(20)}
     summary = pl.DataFrame([summary_row(cluster) for cluster in range(23)])
-    text = cluster_sheets(chosen, summary, read=pictures.__getitem__, max_megapixels=1).text
+    text = cluster_sheets(chosen, summary, read=images.__getitem__, max_megapixels=1).text
     assert len(text) < MAX_BYTES + 20 * 200
     assert text.count("data:image/jpeg") == 20
     assert "3 larger clusters are not shown" in text

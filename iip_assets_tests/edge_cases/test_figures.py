@@ -1,4 +1,4 @@
-"""The map's pictures."""
+"""The map's images."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_labels_are_told_by_frequency_then_name():
     assert label_mix(pl.Series(["b", "a", "c", "c"])) == "c 50%, a 25%, b 25%"
 
 
-def test_one_lucky_picture_does_not_count_as_over_representation():
+def test_one_lucky_image_does_not_count_as_over_representation():
     everyone = pl.DataFrame({"device": ["rare"] + ["common"] * 9})
     assert over_represented(everyone.head(1), everyone, ["device"]).startswith("device rare")
     everyone = pl.DataFrame({"device": ["rare"] * 3 + ["common"] * 7})

@@ -41,7 +41,7 @@ class PlainWork:
         self.provenance = {}
         self.given = {}
         self.said = []
-        self.say = self.said.append
+        self.log = self.said.append
 
     def fill(self, table, rows, compute, *, given, tools, chunk=64):
         self.given[table] = given
@@ -65,7 +65,7 @@ def _plain(value):
 
 
 def eye(rng: np.random.Generator, width: int, height: int, kind: str = "full"):
-    """A picture and mask of a disc on a pale ellipse on skin, at a random place."""
+    """An image and mask of a disc on a pale ellipse on skin, at a random place."""
     image = np.full((height, width, 3), (205, 160, 135), np.uint8)
     mask = np.zeros((height, width), np.uint8)
     if kind != "none":

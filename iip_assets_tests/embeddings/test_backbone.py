@@ -12,23 +12,23 @@ import torch
 from safetensors.torch import save
 
 from iip_assets.embeddings.backbone import build_backbone, load_network, restore_backbone
-from iip_assets.embeddings.letterbox import letterbox_image
 from iip_assets.embeddings.onnx_export import ExportError, check_equal
 from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.embeddings.weights import PACKAGED_MODEL, packaged_weights
+from iip_assets.images.letterbox import letterbox_image
 
 MILITARY_UNIFORM = 652  # of ImageNet's thousand classes
 
 
 @pytest.fixture(scope="module")
 def officer():
-    """A rear admiral in uniform, (1, 3, 224, 224): a picture that matplotlib brings along."""
+    """A rear admiral in uniform, (1, 3, 224, 224): an image that matplotlib brings along."""
     path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
-    picture = letterbox_image(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB), 224, 224)
-    return torch.from_numpy(picture.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1)
+    image = letterbox_image(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB), 224, 224)
+    return torch.from_numpy(image.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1)
 
 
-def test_a_known_picture_gets_its_known_class(officer):
+def test_a_known_image_gets_its_known_class(officer):
     network = load_network(PACKAGED_MODEL, classifier=True)
     with torch.inference_mode():
         shares = network(officer).softmax(1)[0]
@@ -81,7 +81,7 @@ def test_the_card_says_what_the_network_expects(backbone):
     assert card["mean"] == card["std"] == [0.5, 0.5, 0.5]
 
 
-def test_pictures_can_be_fitted_into_a_smaller_input(backbone, tmp_path):
+def test_images_can_be_fitted_into_a_smaller_input(backbone, tmp_path):
     small = build_backbone(
         PACKAGED_MODEL,
         checkpoint="packaged",
@@ -105,7 +105,7 @@ def test_a_model_of_one_size_says_so(tmp_path):
     network = timm.create_model(name, pretrained=False)
     (tmp_path / "own.safetensors").write_bytes(save(network.state_dict()))
     digest = hashlib.sha256((tmp_path / "own.safetensors").read_bytes()).hexdigest()
-    with pytest.raises(ValueError, match=r"takes pictures of 160×160 alone, not of 128×96"):
+    with pytest.raises(ValueError, match=r"takes images of 160×160 alone, not of 128×96"):
         build_backbone(
             name,
             checkpoint="own.safetensors",

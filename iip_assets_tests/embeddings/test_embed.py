@@ -2,7 +2,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from iip_assets.dataset.store import ImageStore
 from iip_assets.embeddings.assets import (
     all_embedded,
     describe_embedding_backbone,
@@ -12,6 +11,7 @@ from iip_assets.embeddings.assets import (
 from iip_assets.embeddings.embed import embed_chunk
 from iip_assets.embeddings.embedder import open_embedder, standardise
 from iip_assets.engine.values import Files
+from iip_assets.images.store import ImageStore
 from iip_assets.settings import ComputeSettings
 from iip_assets_tests.embeddings.stand_ins import MemoryStore, PlainWork, eye
 
@@ -40,19 +40,19 @@ def embed(store, backbone, ids, *, batch_size=4, threads=1):
 
 
 @pytest.mark.parametrize(("batch_size", "threads"), [(1, 1), (2, 2), (3, 1)])
-def test_a_pictures_bits_depend_on_neither_batch_nor_threads(store, backbone, batch_size, threads):
+def test_a_images_bits_depend_on_neither_batch_nor_threads(store, backbone, batch_size, threads):
     ids = sorted(store.files)
     together = embed(store, backbone, ids, batch_size=5)
     again = embed(store, backbone, ids[::-1], batch_size=batch_size, threads=threads)[::-1]
     assert all((one == other).all() for one, other in zip(together, again, strict=True))
 
 
-def test_standardised_pictures_have_channels_first_and_the_cards_mean_and_spread():
-    pictures = np.random.default_rng(1).integers(0, 256, (3, 5, 7, 3), dtype=np.uint8)
+def test_standardised_images_have_channels_first_and_the_cards_mean_and_spread():
+    images = np.random.default_rng(1).integers(0, 256, (3, 5, 7, 3), dtype=np.uint8)
     scale, shift = np.array([0.1, 0.02, 1], np.float32), np.array([-1, 0.5, 2], np.float32)
-    found = standardise(pictures, scale, shift)
+    found = standardise(images, scale, shift)
     assert found.dtype == np.float32
-    expected = (pictures.astype(np.float32) * scale + shift).transpose(0, 3, 1, 2)
+    expected = (images.astype(np.float32) * scale + shift).transpose(0, 3, 1, 2)
     assert (found == expected).all()
 
 
@@ -60,7 +60,7 @@ def test_what_cannot_be_decoded_has_no_embedding_and_harms_no_other(store, backb
     ids = sorted(store.files)
     broken = MemoryStore()
     broken.files = dict(store.files)
-    bad = broken.add(b"no picture")
+    bad = broken.add(b"no image")
     found = embed(broken, backbone, [ids[0], bad, ids[1]], batch_size=2)
     alone = embed(store, backbone, ids[:2], batch_size=2)
     assert found[1] is None
@@ -68,12 +68,12 @@ def test_what_cannot_be_decoded_has_no_embedding_and_harms_no_other(store, backb
     assert (found[2] == alone[1]).all()
 
 
-def test_the_asset_has_one_sorted_row_for_each_picture_that_can_be_decoded(
+def test_the_asset_has_one_sorted_row_for_each_image_that_can_be_decoded(
     store, backbone, tmp_path, monkeypatch
 ):
     broken = MemoryStore()
     broken.files = dict(store.files)
-    bad, surprise = broken.add(b"no picture"), broken.add(b"neither")
+    bad, surprise = broken.add(b"no image"), broken.add(b"neither")
     monkeypatch.setattr(ImageStore, "open", lambda root: broken)
     ids = [*sorted(store.files, reverse=True), bad, surprise]
     fingerprints = pl.DataFrame(

@@ -28,7 +28,7 @@ def toy(tmp_path: Path) -> Toy:
 
 def hold_for_ever(refresher: Any) -> None:
     state = refresher.project.workspace.state
-    with workspace_lock(state, say=lambda _: None):
+    with workspace_lock(state, log=lambda _: None):
         (state / "held").touch()
         time.sleep(600)
 
@@ -71,3 +71,34 @@ def test_what_the_ui_does_while_a_refresh_keeps_its_copy_of_the_ledger_is_seen(t
     after = toy.run(refresh)
     assert {state for state, _ in after["states"].values()} == {"fresh"}
     assert after["values"]["a"] == 14
+
+
+def only(names: list[str], *, meet: bool = False) -> Any:
+    """A refresh of some assets; with `meet`, computing b waits until c is computed, and c for b."""
+
+    def act(refresher: Any) -> dict[str, Any]:
+        from iip_assets.engine.perform import Performer
+
+        call, root = Performer._call, refresher.project.workspace.root
+
+        def meeting(self: Any, part: Any, *rest: Any) -> Any:
+            if part.name in ("b", "c"):
+                (root / f"{part.name} began").touch()
+                wait_for(root / ("c began" if part.name == "b" else "b began"))
+            return call(self, part, *rest)
+
+        if meet:
+            Performer._call = meeting  # type: ignore[method-assign]
+        result: dict[str, Any] = refresher.refresh(names).as_json()
+        return result
+
+    return act
+
+
+def test_two_assets_that_do_not_depend_on_each_other_are_computed_at_once(toy: Toy) -> None:
+    """From two terminals: each is in the middle of its asset while the other one is, too."""
+    toy.run(only(["a"]))
+    started = [toy.start(only([name], meet=True)) for name in ("b", "c")]
+    assert [toy.wait(one)["computed"] for one in started] == [["b"], ["c"]]
+    after = toy.run(refresh)
+    assert set(after["computed"]).isdisjoint({"a", "b", "c"})

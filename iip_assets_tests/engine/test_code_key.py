@@ -54,8 +54,8 @@ def other():
     "constants": "NUMBER = 1\n",
     "wrap": "def wrapped(f):\n    return f\n",
     "types_only": "T = int\n",
-    "deep.lazy": "from ..deeper import base\nimport polars\n\n"
-    "def compute(x):\n    return base(x)\n",
+    "deep.lazy": "from ..deeper import base\nimport polars\nimport numpy\n\n"
+    "def compute(x):\n    return base(x) + polars.lit(1)\n",
     "deeper": "def base(x):\n    return x\n",
     "lonely": "x = 1\n",
 }
@@ -94,9 +94,9 @@ def edit(folder: Path, module: str, old: str, new: str) -> None:
         ("assets", "print  #", "repr  #"),
         ("constants", "1", "2"),
         ("wrap", "return f", "return [f][0]"),
-        ("deep.lazy", "base(x)\n", "base(x) * 2\n"),
+        ("deep.lazy", "base(x) +", "base(x) * 2 +"),
         ("deeper", "return x", "return x + 1"),
-        ("deep.__init__", "", "import os\n"),
+        ("deep.__init__", "", "import os\nos.environ['LEVEL'] = '1'\n"),
     ],
     ids=lambda value: str(value).strip().replace("\n", " ")[:24],
 )
@@ -174,23 +174,29 @@ def test_a_cache_that_cannot_be_written_is_done_without(demo: Path, tmp_path: Pa
     assert found == CodeKeys("demo", demo).of_name("demo.assets", "work")
 
 
-def test_what_a_module_reaches_is_what_grimp_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An independent reader of imports agrees, for every asset module of this very package."""
+def test_what_an_asset_reaches_is_within_what_grimp_says() -> None:
+    """An independent reader of imports agrees, for every asset of this very package."""
     import iip_assets
-    from iip_assets.graph import ASSETS
+    from iip_assets.graph import ASSETS, FRAMEWORK
 
-    folder = Path(iip_assets.__file__).parent
+    keys = CodeKeys("iip_assets", Path(iip_assets.__file__).parent, framework=FRAMEWORK)
     known = grimp.build_graph("iip_assets", exclude_type_checking_imports=True, cache_dir=None)
     for asset in ASSETS:
         module = asset.function.__module__
-        hashes, _ = SourceTree("iip_assets", folder, ()).reach(module, asset.name)
-        reached = {name for name in hashes if ":" not in name}
+        reached = {name for name in keys.of(asset.function).modules if ":" not in name}
         packages = {"iip_assets", *(name.rpartition(".")[0] for name in reached | {module})}
-        direct = {name for name in reached if name not in packages}
-        allowed = known.find_upstream_modules(module) | {module} | packages
-        assert reached <= allowed, asset.name
-        for name in direct:
-            assert known.find_upstream_modules(name) - packages <= reached, (asset.name, name)
+        assert reached <= known.find_upstream_modules(module) | packages, asset.name
+
+
+def test_a_cache_of_keys_that_were_formed_otherwise_is_not_believed(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "keys.json"
+    fresh = CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work")
+    cache.write_text(cache.read_text().replace('"polars"', '"numpy"'))
+    assert CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work") != fresh
+    monkeypatch.setattr("iip_assets.engine.source_tree._VERSION", 99)
+    assert CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work") == fresh
 
 
 def test_python_of_another_version_is_other_code(

@@ -9,8 +9,9 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from iip_assets.engine.asset import Graph, Source, asset, asset_check, describe
-from iip_assets.engine.dagster_graph import build_dagster_definitions
+from iip_assets.engine.asset import asset, asset_check, describe
+from iip_assets.engine.dagster.graph import build_dagster_definitions
+from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.perform import Outcome
 from iip_assets.engine.project import Project
 from iip_assets.engine.values import CheckResult

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from iip_assets.engine.asset import Graph, asset
+from iip_assets.engine.asset import asset
 from iip_assets.engine.event_cache import read_cached_ledger, write_cached_ledger
+from iip_assets.engine.graph import Graph
 from iip_assets.engine.project import Materialized
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import lancedb
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 from iip_assets.engine import features, lance_table
 from iip_assets.engine.feature_columns import identities, row_keys
 from iip_assets.engine.features import FeatureTable, Filled
-from iip_assets.engine.lance_table import DamagedFeaturesError, LanceTable
+from iip_assets.engine.lance_table import DamagedFeaturesError
 
 
 def measure(records: list[dict[str, Any]], *, add: int, seen: list[str]) -> list[dict[str, Any]]:
@@ -51,7 +53,13 @@ def rows(*ids: str, mask: str | None = None) -> pl.DataFrame:
 
 
 def fill(
-    folder: Path, frame: pl.DataFrame, *, add: int = 0, code: str = "c", compute: Any = measure
+    folder: Path,
+    frame: pl.DataFrame,
+    *,
+    add: int = 0,
+    code: str = "c",
+    compute: Any = measure,
+    log: Any = print,
 ) -> tuple[Filled, list[str]]:
     seen: list[str] = []
     filled = FeatureTable(folder, "lengths").fill(
@@ -62,6 +70,7 @@ def fill(
         tools={"seen": seen},
         chunk=2,
         progress=quiet,
+        log=log,
     )
     return filled, seen
 
@@ -96,7 +105,7 @@ def test_a_column_that_is_null_at_first_can_hold_words_later(tmp_path: Path) -> 
     assert fill(tmp_path, both)[0].frame["mask"].to_list() == [None, None, "m"]
 
 
-def test_the_same_picture_twice_is_computed_once(tmp_path: Path) -> None:
+def test_the_same_image_twice_is_computed_once(tmp_path: Path) -> None:
     filled, seen = fill(tmp_path, rows("a", "a", "b"))
     assert seen == ["a", "b"]
     assert filled.frame.height == 3
@@ -229,13 +238,21 @@ def test_keys_whose_hashes_are_equal_are_told_apart(
     assert filled.frame["length"].to_list() == [1.0, 2.0, 3.0, 2.0]
 
 
-def test_two_writers_do_not_double_a_row(tmp_path: Path) -> None:
-    """Without the lock that engine runs hold: both find the row missing, one of them adds it."""
+def test_of_two_writers_of_one_table_the_second_waits_and_computes_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    waits = Event()
 
     def late(records: list[dict[str, Any]], *, add: int, seen: list[str]) -> list[dict[str, Any]]:
-        fill(tmp_path, rows("a", "b"))
+        begun.set()
+        assert waits.wait(60)
         return measure(records, add=add, seen=seen)
 
-    frame = fill(tmp_path, rows("a", "b"), compute=late)[0].frame
-    assert frame["image_id"].to_list() == ["a", "b"]
-    assert LanceTable(tmp_path, next(tmp_path.iterdir()).stem).keys().height == 2
+    begun = Event()
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(fill, tmp_path, rows("a", "b"), compute=late)
+        assert begun.wait(60)
+        second = pool.submit(fill, tmp_path, rows("a", "b", "c"), log=lambda _: waits.set())
+        assert first.result()[1] == ["a", "b"]
+        assert second.result()[1] == ["c"]
+    assert second.result()[0].frame["image_id"].to_list() == ["a", "b", "c"]

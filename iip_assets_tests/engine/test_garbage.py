@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from iip_assets.engine.garbage import Garbage, find_garbage, sweep
-from iip_assets_tests.engine.pictures_toy import PicturesToy
+from iip_assets_tests.engine.images_toy import ImagesToy
 
 SOME = [(f"{n}.png", f"image{n}", f"mask{n}" if n % 2 else None) for n in range(4)]
 
@@ -26,23 +26,23 @@ def git(root: Path, *words: str) -> str:
     return done.stdout.decode().strip()
 
 
-def commit(toy: PicturesToy) -> str:
-    git(toy.root, "add", "pictures", "toy")
+def commit(toy: ImagesToy) -> str:
+    git(toy.root, "add", "images", "toy")
     git(toy.root, "commit", "--quiet", "--allow-empty", "--message", "state")
     return git(toy.root, "rev-parse", "HEAD")
 
 
-def checkout(toy: PicturesToy, revision: str) -> None:
+def checkout(toy: ImagesToy, revision: str) -> None:
     git(toy.root, "checkout", "--quiet", "--force", revision)
 
 
-def clean(toy: PicturesToy) -> Garbage:
+def clean(toy: ImagesToy) -> Garbage:
     garbage = find_garbage(toy.project, toy.ledger)
     sweep(toy.project, garbage)
     return garbage
 
 
-def computed(toy: PicturesToy) -> list[str]:
+def computed(toy: ImagesToy) -> list[str]:
     """What a refresh computes: assets that are not reused, and images one by one."""
     return [
         f"{name} {outcome.record.images_computed}"
@@ -51,21 +51,21 @@ def computed(toy: PicturesToy) -> list[str]:
     ]
 
 
-def start(root: Path) -> PicturesToy:
+def start(root: Path) -> ImagesToy:
     root.mkdir(exist_ok=True)
     git(root, "init", "--quiet")
-    toy = PicturesToy(root)
+    toy = ImagesToy(root)
     toy.write(*SOME)
     return toy
 
 
 @pytest.fixture
-def toy(tmp_path: Path) -> PicturesToy:
+def toy(tmp_path: Path) -> ImagesToy:
     return start(tmp_path)
 
 
 def test_what_only_an_uncommitted_state_needed_goes_and_the_committed_one_stays(
-    toy: PicturesToy,
+    toy: ImagesToy,
 ) -> None:
     toy.refresh()
     first = commit(toy)
@@ -82,7 +82,7 @@ def test_what_only_an_uncommitted_state_needed_goes_and_the_committed_one_stays(
 
 
 @pytest.mark.parametrize("keeps", ["a branch", "a tag", "a stash", "nothing"])
-def test_any_ref_keeps_its_state(keeps: str, toy: PicturesToy) -> None:
+def test_any_ref_keeps_its_state(keeps: str, toy: ImagesToy) -> None:
     toy.refresh()
     commit(toy)
     git(toy.root, "checkout", "--quiet", "-b", "side")
@@ -107,7 +107,7 @@ def test_any_ref_keeps_its_state(keeps: str, toy: PicturesToy) -> None:
     assert (computed(toy) == []) == (keeps != "nothing")
 
 
-def test_rows_of_a_picture_that_no_version_holds_leave_the_disk(toy: PicturesToy) -> None:
+def test_rows_of_a_image_that_no_version_holds_leave_the_disk(toy: ImagesToy) -> None:
     toy.write(*SOME, ("secret.png", "secretimage", None))
     toy.refresh()
     features = toy.project.workspace.state / "features"
@@ -127,16 +127,16 @@ def test_rows_of_a_picture_that_no_version_holds_leave_the_disk(toy: PicturesToy
 
 
 def test_rows_stay_where_a_needed_version_cannot_be_read(
-    toy: PicturesToy, monkeypatch: pytest.MonkeyPatch
+    toy: ImagesToy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toy.write(*SOME, ("other.png", "other", None))
     toy.refresh()
     toy.write(*SOME)
     toy.refresh()
-    source = toy.project.graph.sources["pictures"]
+    source = toy.project.graph.sources["images"]
     monkeypatch.setitem(
         toy.project.graph.sources,
-        "pictures",
+        "images",
         type(source)(**{**vars(source), "ids": lambda *_: None}),
     )
     garbage = clean(toy)
@@ -144,7 +144,7 @@ def test_rows_stay_where_a_needed_version_cannot_be_read(
     assert garbage.unknown_versions
 
 
-def test_the_rows_of_a_killed_run_are_kept_for_the_next_one(toy: PicturesToy) -> None:
+def test_the_rows_of_a_killed_run_are_kept_for_the_next_one(toy: ImagesToy) -> None:
     toy.refresh()
     shutil.rmtree(toy.project.workspace.state / "actions" / "predicted")
     (said,) = (toy.project.workspace.state / "features").glob("said-*.lance")
@@ -157,7 +157,7 @@ def test_the_rows_of_a_killed_run_are_kept_for_the_next_one(toy: PicturesToy) ->
 
 @pytest.mark.parametrize("step", range(6))
 def test_a_kill_on_the_way_takes_nothing_needed_and_the_next_one_ends_it(
-    step: int, toy: PicturesToy, monkeypatch: pytest.MonkeyPatch
+    step: int, toy: ImagesToy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toy.write(*SOME, ("gone.png", "gone", None))
     toy.refresh()
@@ -225,7 +225,7 @@ def test_no_revision_computes_more_than_without_cleaning_up(
         without = Path(folder) / "without"
         shutil.copytree(toy.root, without)
         clean(toy)
-        other = PicturesToy(without)
+        other = ImagesToy(without)
         other.keys = toy.keys
         other.project = type(other.project)(
             other.project.graph,

@@ -12,7 +12,8 @@ import pytest
 
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.artifacts import Artifact
-from iip_assets.engine.asset import Graph, Source, asset
+from iip_assets.engine.asset import asset
+from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.history import Point, records_at
 from iip_assets.engine.project import Project
 from iip_assets.engine.workspace import Workspace
@@ -140,8 +141,6 @@ def record(name: str, version: str, inputs: Mapping[str, str], **changes: Any) -
         settings={},
         inputs=inputs,
         artifact=Artifact("json", version, "x"),
-        metadata={},
-        checks=(),
         images_computed=0,
         images_reused=0,
         seconds=0.1,

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from iip_assets.engine.instance import BadInstanceError, open_instance, prepare_dagster_home
+from iip_assets.engine.dagster.instance import BadInstanceError, open_instance, prepare_dagster_home
 from iip_assets.engine.workspace import Workspace
 
 

@@ -52,7 +52,7 @@ def dying(act: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def refresh_saying(refresher: Any) -> list[str]:
     words: list[str] = []
-    refresher.say = words.append
+    refresher.log = words.append
     refresher.refresh()
     return words
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from iip_assets.engine.asset import Graph, Source, asset, asset_check, describe
+from iip_assets.engine.asset import asset, asset_check, describe
+from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.part_results import check_results, description
 from iip_assets.engine.perform import BlockedError, Outcome, Performer
 from iip_assets.engine.plan import make_plan
@@ -105,15 +106,15 @@ class Toy:
         return find_states(self.project, self.ledger)
 
     def due(self) -> dict[str, tuple[str, ...]]:
-        return {name: state.why for name, state in self.states().items() if state.due}
+        return {name: state.reasons for name, state in self.states().items() if state.due}
 
-    def refresh(self, anew: Sequence[str] = ()) -> dict[str, Outcome]:
+    def refresh(self, force: Sequence[str] = ()) -> dict[str, Outcome]:
         """Performs what is due; gives the outcomes."""
         done: dict[str, Outcome] = {}
         for name, state in self.states().items():
-            if state.due or name in anew:
+            if state.due or name in force:
                 one = self.project.graph.assets[name]
-                performer = Performer(self.project, self.ledger, lambda _: None, done, anew)
+                performer = Performer(self.project, self.ledger, lambda _: None, done, force)
                 outcome = performer.perform(one, loaded=self.project.code_of(one))
                 self.ledger.made[name] = outcome.materialized
         return done
@@ -143,7 +144,7 @@ def test_a_description_tells_of_the_value_its_inputs_and_its_notes(toy: Toy) -> 
 
 
 @pytest.mark.parametrize(
-    ("edit", "why"),
+    ("edit", "reasons"),
     [
         pytest.param(
             lambda toy: toy.keys.code.update(describe_total="second"),
@@ -157,10 +158,10 @@ def test_a_description_tells_of_the_value_its_inputs_and_its_notes(toy: Toy) -> 
         ),
     ],
 )
-def test_a_description_that_changed_is_made_again_alone(toy: Toy, edit: Any, why: str) -> None:
+def test_a_description_that_changed_is_made_again_alone(toy: Toy, edit: Any, reasons: str) -> None:
     before = dict(toy.ledger.made)
     edit(toy)
-    assert toy.due() == {"total": (why,)}
+    assert toy.due() == {"total": (reasons,)}
     assert toy.states()["total"].parts == ("total.describe",)
     done = toy.refresh()
     assert [(name, one.reused, one.parts_made) for name, one in done.items()] == [
@@ -211,7 +212,7 @@ def test_a_description_that_fails_costs_no_computation_and_is_named(
         toy.refresh()
     state = toy.states()["total"]
     assert state.state == "failed"
-    assert state.why == ("its description failed: ValueError: no such colour",)
+    assert state.reasons == ("its description failed: ValueError: no such colour",)
     monkeypatch.setitem(FAIL, "describe_total", False)
     outcome = toy.refresh()["total"]
     assert outcome.reused
@@ -246,13 +247,13 @@ def test_an_operation_enters_no_key_and_is_recorded(toy: Toy) -> None:
 
 
 def test_a_setting_that_was_added_later_makes_nothing_stale_until_it_is_used(toy: Toy) -> None:
-    assert toy.refresh(anew=["total"])["total"].record.settings == {"sum": {"times": 1}}
+    assert toy.refresh(force=["total"])["total"].record.settings == {"sum": {"times": 1}}
     toy.set(sum=SumSettings(added_later="new way"))
     assert toy.due()["total"] == ("setting sum.added_later changed: None → 'new way'",)
 
 
 def test_forced_a_value_is_described_and_checked_anew_too(toy: Toy) -> None:
-    outcome = toy.refresh(anew=["total"])["total"]
+    outcome = toy.refresh(force=["total"])["total"]
     assert (outcome.reused, outcome.same) == (False, True)
     assert set(outcome.parts_made) == {"total.describe", "total.small_enough"}
 

@@ -11,8 +11,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from iip_assets.engine.asset import Graph, Source, asset
+from iip_assets.engine.asset import asset
 from iip_assets.engine.context import AssetContext
+from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.perform import MovedMeanwhileError, Outcome, Performer, report_page
 from iip_assets.engine.project import Project
 from iip_assets.engine.staleness import find_states
@@ -70,8 +71,8 @@ class Toy:
     def write(self, text: str) -> None:
         (self.root / "numbers").write_text(text)
 
-    def perform(self, *assets: Any, loaded: object = None, anew: Sequence[str] = ()) -> Outcome:
-        performer = Performer(self.project, self.ledger, lambda _: None, anew=anew)
+    def perform(self, *assets: Any, loaded: object = None, force: Sequence[str] = ()) -> Outcome:
+        performer = Performer(self.project, self.ledger, lambda _: None, force=force)
         for one in assets:
             code = loaded or self.project.code_of(one)
             outcome = performer.perform(one, loaded=code)

@@ -15,14 +15,14 @@ from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.artifacts import Artifact
 from iip_assets.engine.duration import estimate_seconds
 from iip_assets.engine.perform import Outcome
-from iip_assets_tests.engine.pictures_toy import Picture, PicturesToy
+from iip_assets_tests.engine.images_toy import Image, ImagesToy
 
-TEN: list[Picture] = [(f"{n}.png", f"image{n}", f"mask{n}" if n % 2 else None) for n in range(10)]
+TEN: list[Image] = [(f"{n}.png", f"image{n}", f"mask{n}" if n % 2 else None) for n in range(10)]
 
 
 @pytest.fixture
-def toy(tmp_path: Path) -> PicturesToy:
-    made = PicturesToy(tmp_path)
+def toy(tmp_path: Path) -> ImagesToy:
+    made = ImagesToy(tmp_path)
     made.write(*TEN)
     made.refresh()
     return made
@@ -45,16 +45,14 @@ def computed(outcomes: dict[str, Outcome], name: str) -> int:
     ],
     ids=["one changed", "a tenth new", "a renamed file", "a duplicate", "a new mask", "one gone"],
 )
-def test_pictures_that_moved_are_counted(
-    edited: list[Picture], images: int, toy: PicturesToy
-) -> None:
+def test_images_that_moved_are_counted(edited: list[Image], images: int, toy: ImagesToy) -> None:
     toy.write(*edited)
     planned = toy.plan()["measured"]
     assert (planned.images, planned.exact) == (images, True)
     assert computed(toy.refresh(), "measured") == images
 
 
-def test_data_that_went_back_is_known_and_computes_nothing(toy: PicturesToy) -> None:
+def test_data_that_went_back_is_known_and_computes_nothing(toy: ImagesToy) -> None:
     toy.write(*TEN[:5])
     toy.refresh()
     toy.write(*TEN)
@@ -64,14 +62,14 @@ def test_data_that_went_back_is_known_and_computes_nothing(toy: PicturesToy) -> 
     assert {outcome.reused for outcome in toy.refresh().values()} == {True}
 
 
-def test_a_setting_of_the_measure_means_every_image(toy: PicturesToy) -> None:
+def test_a_setting_of_the_measure_means_every_image(toy: ImagesToy) -> None:
     toy.set(scale=2, seed=0)
     planned = toy.plan()
     assert planned["measured"].images == 10
     assert computed(toy.refresh(), "measured") == 10
 
 
-def test_another_model_means_every_image_below_it_and_none_beside_it(toy: PicturesToy) -> None:
+def test_another_model_means_every_image_below_it_and_none_beside_it(toy: ImagesToy) -> None:
     toy.set(scale=1, seed=1)
     planned = toy.plan()
     assert planned["predicted"].images == 10
@@ -80,18 +78,18 @@ def test_another_model_means_every_image_below_it_and_none_beside_it(toy: Pictur
     assert computed(toy.refresh(), "predicted") == 10
 
 
-def test_before_the_first_run_every_picture_is_expected(tmp_path: Path) -> None:
-    toy = PicturesToy(tmp_path)
+def test_before_the_first_run_every_image_is_expected(tmp_path: Path) -> None:
+    toy = ImagesToy(tmp_path)
     toy.write(*TEN)
     assert [one.images for one in toy.plan().values()] == [None, 10, None, 10]
 
 
-EDITS: list[Callable[[list[Picture], int], list[Picture]]] = [
-    lambda pictures, n: [*pictures, (f"new{n}.png", f"new{n}", None)],
-    lambda pictures, n: pictures[1:],
-    lambda pictures, n: [(f"moved{n}.png", *one[1:]) for one in pictures[:1]] + pictures[1:],
-    lambda pictures, n: [(pictures[0][0], f"edit{n}", None), *pictures[1:]] if pictures else [],
-    lambda pictures, n: [*TEN[: n % 10]],
+EDITS: list[Callable[[list[Image], int], list[Image]]] = [
+    lambda images, n: [*images, (f"new{n}.png", f"new{n}", None)],
+    lambda images, n: images[1:],
+    lambda images, n: [(f"moved{n}.png", *one[1:]) for one in images[:1]] + images[1:],
+    lambda images, n: [(images[0][0], f"edit{n}", None), *images[1:]] if images else [],
+    lambda images, n: [*TEN[: n % 10]],
 ]
 
 
@@ -103,7 +101,7 @@ EDITS: list[Callable[[list[Picture], int], list[Picture]]] = [
 )
 def test_whatever_was_edited_the_plan_is_kept(acts: list[tuple[int, int, bool]]) -> None:
     with TemporaryDirectory() as folder:
-        toy, present = PicturesToy(Path(folder)), list(TEN)
+        toy, present = ImagesToy(Path(folder)), list(TEN)
         toy.write(*present)
         for edit, number, refresh in acts:
             if edit < len(EDITS):
@@ -116,7 +114,7 @@ def test_whatever_was_edited_the_plan_is_kept(acts: list[tuple[int, int, bool]])
         _check(toy)
 
 
-def _check(toy: PicturesToy) -> None:
+def _check(toy: ImagesToy) -> None:
     planned = toy.plan()
     outcomes = toy.refresh()
     assert set(planned) == set(outcomes)
@@ -136,8 +134,6 @@ def run(images: int, seconds: float) -> ActionRecord:
         asset="a",
         code_key="",
         artifact=Artifact("table", "", ""),
-        metadata={},
-        checks=(),
         images_computed=images,
         images_reused=0,
         seconds=seconds,

@@ -36,7 +36,7 @@ def blur(x):
 def work(x):
     return OPS["blur"](x)
 """,
-        {"other": "OPS = 1\n"},
+        {"other": "from demo.table import Table\nOPS = Table()\n", "table": "class Table: ...\n"},
         "x + 1",
         "x + 2",
     ),

@@ -54,12 +54,12 @@ def test_code_edited_while_a_refresh_waits_for_another_is_not_taken_for_what_it_
     toy: Toy,
 ) -> None:
     def waiting_refresh(refresher: Any) -> Any:
-        refresher.say = lambda text: (toy.root / "waits").touch() if "waiting" in text else None
+        refresher.log = lambda text: (toy.root / "waits").touch() if "waiting" in text else None
         return refresh(refresher)
 
     toy.run(refresh)
     toy.write(Pieces(constant=3))
-    with workspace_lock(toy.root / ".iip", say=lambda _: None):
+    with workspace_lock(toy.root / ".iip", log=lambda _: None):
         second = toy.start(waiting_refresh)
         toy.wait_for("waits", second)
         toy.write(Pieces(constant=5))

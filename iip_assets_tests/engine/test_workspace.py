@@ -24,7 +24,7 @@ def test_asking_for_the_commit_takes_no_lock_that_a_kill_would_leave(tmp_path: P
     file.write_text("one")
     git(tmp_path, "add", "data.dvc")
     git(tmp_path, "commit", "--quiet", "--message", "One")
-    # A file that looks touched makes `git status` write its index anew, under index.lock.
+    # A file that looks touched makes `git status` write its index again, under index.lock.
     os.utime(file, (1, 1))
     index = (tmp_path / ".git" / "index").read_bytes()
     commit = Workspace(tmp_path, lambda _: SimpleNamespace()).git_commit()

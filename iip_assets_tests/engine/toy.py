@@ -1,7 +1,7 @@
 """A toy package whose every piece can be edited, and a process that runs it as a user would.
 
 Its assets use what real ones use: lazy imports, helpers in the same file, constants, base classes,
-decorators. Each run happens in a forked process, so that code is loaded anew and a kill is a kill.
+decorators. Each run happens in a forked process, so that code is loaded again and a kill is a kill.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ ASSETS = '''
 from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
-from iip_assets.engine.asset import Source, asset, asset_check, describe
+from iip_assets.engine.asset import asset, asset_check, describe
+from iip_assets.engine.graph import Source
 from iip_assets.engine.values import CheckResult, Setting
 from toy.base import Base
 from toy.decorators import plus
@@ -255,11 +256,11 @@ class Toy:
         return result
 
     def _refresher(self) -> Any:
-        from iip_assets.engine.asset import Graph
         from iip_assets.engine.code_key import CodeKeys
-        from iip_assets.engine.instance import open_instance
+        from iip_assets.engine.dagster.instance import open_instance
+        from iip_assets.engine.dagster.refresh import Refresher
+        from iip_assets.engine.graph import Graph
         from iip_assets.engine.project import Project
-        from iip_assets.engine.refresh import Refresher
         from iip_assets.engine.workspace import Workspace
 
         sys.dont_write_bytecode = True
@@ -311,22 +312,22 @@ def refresh(refresher: Any) -> dict[str, Any]:
 
     Whatever happened before: where the short look says that nothing is due, nothing is.
     """
-    from iip_assets.engine.settled import read_settled, settle
+    from iip_assets.engine.noop_cache import read_noop_cache, write_noop_cache
 
-    settled = read_settled(refresher.project.workspace.root)
+    cached = read_noop_cache(refresher.project.workspace.root)
     result = refresher.refresh().as_json()
-    if settled is not None:
+    if cached is not None:
         assert result["run_id"] is None, f"the short look missed that {result} was due"
         assert {
-            name: [state.state, list(state.why)] for name, state in settled.states().items()
+            name: [state.state, list(state.reasons)] for name, state in cached.states().items()
         } == (states(refresher))
-    settle(refresher, watched=WATCHED, notes={})
+    write_noop_cache(refresher, watched=WATCHED, notes={})
     return {**result, "values": values(refresher), "states": states(refresher)}
 
 
 def values(refresher: Any) -> dict[str, Any]:
     """The present value of each asset."""
-    from iip_assets.engine.dagster_ledger import DagsterLedger
+    from iip_assets.engine.dagster.ledger import DagsterLedger
 
     ledger = DagsterLedger(refresher.open_instance())
     found = {}
@@ -340,7 +341,7 @@ def values(refresher: Any) -> dict[str, Any]:
 
 def states(refresher: Any) -> dict[str, Any]:
     """The state of each asset."""
-    return {name: [state.state, list(state.why)] for name, state in refresher.states().items()}
+    return {name: [state.state, list(state.reasons)] for name, state in refresher.states().items()}
 
 
 def press_materialize(names: list[str]) -> Callable[[Any], dict[str, Any]]:
@@ -349,7 +350,7 @@ def press_materialize(names: list[str]) -> Callable[[Any], dict[str, Any]]:
     def act(refresher: Any) -> dict[str, Any]:
         import dagster as dg
 
-        from iip_assets.engine.dagster_graph import build_dagster_definitions
+        from iip_assets.engine.dagster.graph import build_dagster_definitions
 
         outcomes: dict[str, Any] = {}
         definitions = build_dagster_definitions(refresher.project, outcomes=outcomes)

@@ -1,35 +1,49 @@
+import json
+
 import cv2
 import numpy as np
 import polars as pl
 import pytest
+from safetensors.torch import load
 
 from iip_assets.dataset.schema import label_rows_schema
-from iip_assets.dataset.store import ImageStore
 from iip_assets.engine.values import Files, Skipped
 from iip_assets.evaluation import assets as evaluation_assets
+from iip_assets.images.store import ImageStore
+from iip_assets.inference.segment_rows import segment_chunk
+from iip_assets.inference.segmentation import Segmenter
+from iip_assets.labels import assets as label_assets
+from iip_assets.metrics.calibration import softmax
+from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.scored_predictions import judge_filter, judge_segmenter, score
 from iip_assets.models import assets
+from iip_assets.models.examples import labelled_images, masked_rows
+from iip_assets.models.filter_head import FilterHead, head_logits
 from iip_assets.settings import (
     ComputeSettings,
+    DatasetSettings,
     EvaluationSettings,
     FilterSettings,
     RareClassSettings,
     SegmenterSettings,
+    Settings,
     SliceSettings,
     ThresholdSettings,
     TrackingSettings,
     TrainingSettings,
 )
+from iip_assets.sweeps.quality import quality_of
 from iip_assets_tests.embeddings.stand_ins import PlainWork
 from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
 
 INTERVALS = {"resamples": 50, "confidence": 0.95, "interval_seed": 0}
 TRAINED = {
     "training": TrainingSettings(),
-    **INTERVALS,
     "max_megapixels": 1.0,
     "compute": ComputeSettings(device="cpu", threads=1),
     "tracking": TrackingSettings(wandb="off"),
 }
+PREDICTED = {"classes": CLASSES, "max_megapixels": 1.0, "threads": 1}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +52,7 @@ def eyes():
 
 
 @pytest.fixture
-def work(tmp_path, eyes, monkeypatch):
+def context(tmp_path, eyes, monkeypatch):
     monkeypatch.setattr(ImageStore, "open", lambda root: eyes[0])
     return PlainWork(tmp_path)
 
@@ -53,7 +67,7 @@ def embeddings_of(images):
     )
 
 
-def train_filter(eyes, backbone, work, images=None):
+def train_filter(eyes, backbone, context, images=None):
     _, all_images, splits = eyes
     images = all_images if images is None else images
     examples = assets.filter_examples.function(
@@ -63,15 +77,15 @@ def train_filter(eyes, backbone, work, images=None):
         Skipped("nothing to balance by"),
     )
     return assets.iris_filter_model.function(
-        examples.value,
+        examples,
         Files(backbone),
         recipe=FilterSettings(epochs=15, learning_rate=0.03, batch_size=8),
         **TRAINED,
-        work=work,
+        context=context,
     )
 
 
-def train_segmenter(eyes, work, splits=None):
+def train_segmenter(eyes, context, splits=None):
     _, images, all_splits = eyes
     fields = ("encoder", "decoder_channels", "width", "height")
     examples = assets.segmenter_examples.function(
@@ -80,7 +94,7 @@ def train_segmenter(eyes, work, splits=None):
         images.select("image_id", weight=pl.lit(1.0)),
     )
     return assets.segmentation_model.function(
-        examples.value,
+        examples,
         classes=CLASSES,
         recipe=SegmenterSettings(
             epochs=1,
@@ -89,11 +103,11 @@ def train_segmenter(eyes, work, splits=None):
             **{name: getattr(RECIPE, name) for name in fields},
         ),
         **TRAINED,
-        work=work,
+        context=context,
     )
 
 
-def verdicts_of(eyes, work, filter_model):
+def verdicts_of(eyes, context, filter_model):
     """What the filter says, as the graph would have it: skipped with the filter."""
     _, images, splits = eyes
     if isinstance(filter_model, Skipped):
@@ -105,50 +119,52 @@ def verdicts_of(eyes, work, filter_model):
     return evaluation_assets.filter_verdicts.function(
         embedded,
         filter_model,
-        examples.value,
+        examples,
         costs=ThresholdSettings(),
         **INTERVALS,
         max_megapixels=1.0,
         threads=1,
-        work=work,
-    ).value
-
-
-def predict(eyes, work, filter_model, segmenter):
-    _, images, splits = eyes
-    return evaluation_assets.predictions.function(
-        evaluation_assets.held_out_pictures.function({"images": images}, splits).value,
-        verdicts_of(eyes, work, filter_model),
-        segmenter,
-        classes=CLASSES,
-        max_megapixels=1.0,
-        threads=1,
-        work=work,
+        context=context,
     )
 
 
-def agree(eyes, work, segmenter=None, label_rows=None):
+def predict(eyes, context, filter_model, segmenter):
+    _, images, splits = eyes
+    return evaluation_assets.predictions.function(
+        evaluation_assets.held_out_images.function({"images": images}, splits),
+        verdicts_of(eyes, context, filter_model),
+        segmenter,
+        **PREDICTED,
+        context=context,
+    )
+
+
+def validate(eyes, predictions):
+    return evaluation_assets.validation_card.function(
+        predictions, eyes[2], judgement=EvaluationSettings(resamples=50), classes=CLASSES
+    )
+
+
+def agree(eyes, context, segmenter=None, label_rows=None):
     """What several labelers say; of nobody's rows unless given."""
     _, _, splits = eyes
     if label_rows is None:
         label_rows = pl.DataFrame(schema=label_rows_schema())
-    return evaluation_assets.labeler_agreement.function(
+    return label_assets.labeler_agreement.function(
         {"label_rows": label_rows},
         splits,
         Skipped("no masks") if segmenter is None else segmenter,
-        classes=CLASSES,
-        max_megapixels=1.0,
-        threads=1,
-        work=work,
+        **PREDICTED,
+        context=context,
     )
 
 
-def judge(eyes, predictions, work, agreement=None):
+def judge(eyes, predictions, context, agreement=None):
     _, images, splits = eyes
     words = images.select("image_id", lighting=pl.lit("normal"), background=pl.lit("skin"))
     return evaluation_assets.model_evaluation.function(
         predictions,
-        agree(eyes, work).value if agreement is None else agreement,
+        agree(eyes, context).value if agreement is None else agreement,
         {"images": images.with_columns(geography=pl.lit("north"), device=pl.lit("phone"))},
         splits,
         words.select("image_id", "lighting"),
@@ -159,12 +175,12 @@ def judge(eyes, predictions, work, agreement=None):
         axes=SliceSettings().axes,
         classes=CLASSES,
         costs=ThresholdSettings(),
-        work=work,
+        context=context,
     )
 
 
 def opinions(eyes):
-    """Label rows of three labelers of each test picture: bob never knows, zoe's mask is cut off."""
+    """Label rows of three labelers of each test image: bob never knows, zoe's mask is cut off."""
     store, images, splits = eyes
     test = splits.filter(split="test").join(images, on="image_id")
     rows = []
@@ -180,23 +196,37 @@ def opinions(eyes):
     return pl.DataFrame(rows, schema=label_rows_schema())
 
 
-def test_a_filter_alone_is_predicted_with_and_judged(eyes, tiny_backbone, work):
-    trained = train_filter(eyes, tiny_backbone, work)
+def test_a_filter_alone_is_predicted_with_and_judged(eyes, tiny_backbone, context):
+    trained = train_filter(eyes, tiny_backbone, context)
     assert set(trained.value.version_of) == {"filter.safetensors", "card.json"}
-    assert trained.metadata["validation"].records
-    predictions = predict(eyes, work, trained.value, Skipped("no masks")).value
+    described = assets.describe_iris_filter_model(trained.value, trained.notes)
+    assert described["temperature"] > 0
+    assert described["epochs_trained"] == len(trained.notes["history"])
+    assert described["images"] == trained.notes["images"]
+    assert described["history_plot"].text.startswith("![loss of the filter by epoch](")
+    predictions = predict(eyes, context, trained.value, Skipped("no masks"))
     assert predictions["predicted"].null_count() == 0
     assert predictions["confusion"].null_count() == predictions.height
-    judged = judge(eyes, predictions, work)
-    assert [check.name for check in judged.checks] == [
-        one.name for one in evaluation_assets.model_evaluation.checks
+    assert evaluation_assets.describe_predictions(predictions) == {
+        "rows": predictions.height,
+        "filtered": predictions.height,
+        "segmented": 0,
+    }
+    judged = judge(eyes, predictions, context)
+    checks = (
+        evaluation_assets.filter_beats_baseline,
+        evaluation_assets.segmenter_beats_baseline,
+    )
+    assert [check.name for check in evaluation_assets.model_evaluation.checks] == [
+        one.__name__ for one in checks
     ]
-    assert all(check.passed for check in judged.checks)
-    assert {row["model"] for row in judged.metadata["headline"].records} == {
+    assert all(check(judged).passed for check in checks)
+    metadata = evaluation_assets.describe_model_evaluation(judged)
+    assert {row["model"] for row in metadata["headline"].records} == {
         "filter",
         "filter_baseline",
     }
-    classes = {row["class"]: row for row in judged.metadata["classes"].records}
+    classes = {row["class"]: row for row in metadata["classes"].records}
     labels = eyes[1].join(eyes[2].filter(split="train"), on="image_id")["label"]
     assert {name: row["train_images"] for name, row in classes.items()} == {
         name: (labels == name).sum() for name in ("full", "partial", "none")
@@ -204,30 +234,35 @@ def test_a_filter_alone_is_predicted_with_and_judged(eyes, tiny_backbone, work):
 
 
 @pytest.mark.slow
-def test_a_segmenter_alone_is_predicted_with_and_judged(eyes, work):
-    trained = train_segmenter(eyes, work)
+def test_a_segmenter_alone_is_predicted_with_and_judged(eyes, context):
+    trained = train_segmenter(eyes, context)
     assert "segmenter.onnx" not in trained.value.version_of
-    predictions = predict(eyes, work, Skipped("no labels"), trained.value).value
+    described = assets.describe_segmentation_model(trained.value, trained.notes)
+    assert described["encoder"] == RECIPE.encoder
+    assert described["images_by_class"] == trained.notes["images_by_class"]
+    predictions = predict(eyes, context, Skipped("no labels"), trained.value)
     assert predictions["predicted"].null_count() == predictions.height
     pixels = predictions["confusion"].list.sum()
     assert (pixels == 80 * 56).all()
-    judged = judge(eyes, predictions, work)
-    metrics = judged.value["metrics"]
+    judged = judge(eyes, predictions, context)
+    metrics = judged["metrics"]
     assert set(metrics["model"]) == {"segmenter", "segmenter_baseline"}
     assert set(metrics["axis"]) == {"overall", *SliceSettings().axes}
-    classes = judged.value["classes"]
+    classes = judged["classes"]
     assert classes["class"].to_list() == list(CLASSES)
     assert classes["train_pixel_share"].sum() == pytest.approx(1)
-    # A third of the pictures shows no eye, or but a part.
+    # A third of the images shows no eye, or but a part.
     assert classes["train_share"][0] == 1 > classes["train_share"][3]
 
     # The masks of which zoe's cut the last row off are no use, and are told.
-    agreement = agree(eyes, work, trained.value, opinions(eyes))
-    assert agreement.metadata["labelers"] == 4
-    unusable = agreement.metadata["unusable_masks"].records
+    agreement = agree(eyes, context, trained.value, opinions(eyes))
+    told = label_assets.describe_labeler_agreement(agreement.value, agreement.notes)
+    assert told["labelers"] == 4
+    assert told["masks"] == told["images"] * 3
+    unusable = told["unusable_masks"].records
     assert {row["labeler"] for row in unusable} == {"zoe"}
-    assert all("80×55 pixels, its picture 80×56" in row["why"] for row in unusable)
-    metrics = judge(eyes, predictions, work, agreement.value).value["metrics"]
+    assert all("80×55 pixels, its image 80×56" in row["reason"] for row in unusable)
+    metrics = judge(eyes, predictions, context, agreement.value)["metrics"]
     by_model = {
         model: metrics.filter(model=model, metric="iou_iris", axis="overall").row(0, named=True)
         for model in ("segmenter", "segmenter_human", "segmenter_beside_human")
@@ -242,15 +277,127 @@ def test_a_segmenter_alone_is_predicted_with_and_judged(eyes, work):
     assert own.to_list() == test.to_list()
 
 
-def test_labelers_are_held_against_each_other_without_any_model(eyes, tiny_backbone, work):
-    agreement = agree(eyes, work, None, opinions(eyes)).value
+def numbers_of(judged):
+    """A model's metrics with intervals, as its own card held them before there was this asset."""
+    scored = score(judged, np.arange(len(judged.image_ids)), resamples=50, confidence=0.95, seed=0)
+    counts = (scored.n_images, scored.n_subjects)
+    return {name: (*vars(one).values(), *counts) for name, one in sorted(scored.estimates.items())}
+
+
+def same_numbers(card, model, judged):
+    """Whether the card has these numbers, up to what ONNX Runtime rounds otherwise than torch."""
+    own = card.filter(model=model).drop("model").sort("metric")
+    before = numbers_of(judged)
+    assert own["metric"].to_list() == list(before)
+    for row in own.iter_rows():
+        was = before[row[0]]
+        assert [one is None for one in row[1:]] == [one is None for one in was]
+        assert [one for one in row[1:] if one is not None] == pytest.approx(
+            [one for one in was if one is not None], abs=1e-6
+        )
+
+
+def judged_by_torch(examples, files):
+    held_out = examples.filter(split="validation")
+    vectors = np.array(held_out["embedding"].to_list(), np.float32)
+    head = FilterHead(vectors.shape[1], len(FILTER_CLASSES))
+    state = load(files["filter.safetensors"])
+    temperature = float(state.pop("temperature"))
+    head.load_state_dict(state)
+    logits = head_logits(head.eval(), vectors).astype(np.float64)
+    actual = np.array([FILTER_CLASSES.index(label) for label in held_out["label"]])
+    ids, groups = held_out["image_id"].to_list(), held_out["group_id"].to_list()
+    return judge_filter(ids, groups, actual, softmax(logits / temperature), FILTER_CLASSES)
+
+
+def judged_by_segmenting(examples, store, files):
+    held_out = examples.filter(split="validation")
+    found = segment_chunk(
+        held_out.to_dicts(),
+        model="",
+        max_megapixels=1.0,
+        segmenter=Segmenter(files, threads=1),
+        store=store,
+        threads=1,
+    )
+    counts, borders = (
+        np.array([json.loads(one[name]) for one in found], np.float64).reshape(-1, 4, 4)
+        for name in ("confusion", "boundary")
+    )
+    ids, groups = held_out["image_id"].to_list(), held_out["group_id"].to_list()
+    return judge_segmenter(ids, groups, counts, CLASSES, boundary=borders)
+
+
+@pytest.mark.slow
+def test_the_validation_card_has_the_numbers_that_models_were_measured_by(
+    eyes, tiny_backbone, context
+):
+    store, images, splits = eyes
+    held_out = splits.filter(split="validation")["image_id"]
+    # Nobody knows what it shows: it chooses nothing in the training, though it has a mask.
+    unclear = images.with_columns(
+        label=pl.when(pl.col("image_id") == held_out[0]).then(pl.lit("unclear")).otherwise("label")
+    )
+    apart = PlainWork(context.root / "filter")  # each training has a checkpoint of its own
+    filter_model = train_filter(eyes, tiny_backbone, apart, unclear).value
+    segmenter = train_segmenter((store, unclear, splits), context).value
+    verdicts = verdicts_of(eyes, context, filter_model)
+    predictions = evaluation_assets.predictions.function(
+        evaluation_assets.held_out_images.function({"images": unclear}, splits),
+        verdicts,
+        segmenter,
+        **PREDICTED,
+        context=context,
+    )
+    assert predictions["confusion"].null_count() == 0
+    card = validate(eyes, predictions)
+    labelled = labelled_images(unclear, splits, embeddings_of(images))
+    same_numbers(card, "filter", judged_by_torch(labelled, filter_model.parts))
+    masked = masked_rows(unclear, splits)
+    same_numbers(card, "segmenter", judged_by_segmenting(masked, store, segmenter.parts))
+    assert set(card["n_images"]) == {len(held_out) - 1}
+    described = evaluation_assets.describe_validation_card(card)
+    assert described["rows"] == card.height == len(described["validation"].records)
+    assert described["validation"].records[0].keys() == {
+        *("model", "metric", "value", "low", "high", "n_images", "n_subjects")
+    }
+
+    # A sweep judges its trials by the same numbers, without the test images.
+    settings = Settings(
+        evaluation=EvaluationSettings(resamples=50),
+        compute=ComputeSettings(device="cpu", threads=1),
+        dataset=DatasetSettings(mask_classes=CLASSES, max_megapixels=1.0),
+    )
+    for model, files, examples, metric in (
+        ("filter", filter_model, labelled, "f1_macro"),
+        ("segmenter", segmenter, masked, "mean_iou"),
+    ):
+        found = quality_of(model, files, examples, root=context.root, settings=settings)
+        row = card.filter(model=model, metric=metric).row(0, named=True)
+        assert list(found.values()) == pytest.approx([row["value"], row["low"], row["high"]])
+        test_alone = examples.filter(split="test")
+        with pytest.raises(LookupError, match=f"no validation images to judge the {model} on"):
+            quality_of(model, files, test_alone, root=context.root, settings=settings)
+
+
+def test_without_validation_images_there_is_no_card(eyes, tiny_backbone, context):
+    trained = train_filter(eyes, tiny_backbone, context)
+    predictions = predict(eyes, context, trained.value, Skipped("no masks"))
+    card = validate(eyes, predictions)
+    assert set(card["model"]) == {"filter"}
+    none = validate(eyes, predictions.filter(split="test"))
+    assert none == Skipped("no model has validation images to be judged on")
+
+
+def test_labelers_are_held_against_each_other_without_any_model(eyes, tiny_backbone, context):
+    agreement = agree(eyes, context, None, opinions(eyes)).value
     assert agreement["segmented"].is_empty()
     assert set(agreement["mask_pairs"].select("labeler", "other").unique().rows()) == {
         ("ann", "bob")
     }
-    trained = train_filter(eyes, tiny_backbone, work)
-    predictions = predict(eyes, work, trained.value, Skipped("no masks")).value
-    metrics = judge(eyes, predictions, work, agreement).value["metrics"]
+    trained = train_filter(eyes, tiny_backbone, context)
+    predictions = predict(eyes, context, trained.value, Skipped("no masks"))
+    metrics = judge(eyes, predictions, context, agreement)["metrics"]
     found = metrics.filter(axis="overall")
     assert set(found["model"]) == {
         *("filter", "filter_baseline", "filter_human", "filter_beside_human", "segmenter_human")
@@ -259,20 +406,20 @@ def test_labelers_are_held_against_each_other_without_any_model(eyes, tiny_backb
     assert found.filter(model="filter_human", metric="accuracy")["value"].to_list() == [1.0]
 
 
-def test_without_several_labelers_nothing_is_read_of_pictures(eyes, work):
-    empty = agree(eyes, work)
+def test_without_several_labelers_nothing_is_read_of_images(eyes, context):
+    empty = agree(eyes, context)
     assert all(table.is_empty() for table in empty.value.values())
-    assert work.given == {}
+    assert context.given == {}
 
 
-def test_without_labels_and_masks_everything_is_skipped_with_a_reason(eyes, tiny_backbone, work):
+def test_without_labels_and_masks_everything_is_skipped_with_a_reason(eyes, tiny_backbone, context):
     _, images, splits = eyes
     bare = images.with_columns(label=pl.lit(None, dtype=pl.String))
-    no_filter = train_filter(eyes, tiny_backbone, work, bare).value
-    no_segmenter = train_segmenter(eyes, work, splits.with_columns(has_mask=pl.lit(False))).value
+    no_filter = train_filter(eyes, tiny_backbone, context, bare)
+    no_segmenter = train_segmenter(eyes, context, splits.with_columns(has_mask=pl.lit(False)))
     assert isinstance(no_filter, Skipped)
     assert isinstance(no_segmenter, Skipped)
-    skipped = predict(eyes, work, no_filter, no_segmenter).value
+    skipped = predict(eyes, context, no_filter, no_segmenter)
     assert isinstance(skipped, Skipped)
     assert no_filter.reason in skipped.reason
     assert no_segmenter.reason in skipped.reason
@@ -299,7 +446,7 @@ def test_judging_needs_neither_torch_nor_lightning():
 
     code = (
         "import sys, iip_assets.evaluation.predictions, iip_assets.evaluation.evaluation, "
-        "iip_assets.models.segment_rows, iip_assets.robustness.corrupted_rows; "
+        "iip_assets.inference.segment_rows, iip_assets.robustness.corrupted_rows; "
         "print(' '.join(sys.modules))"
     )
     loaded = subprocess.run(

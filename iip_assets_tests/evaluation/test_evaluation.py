@@ -6,8 +6,8 @@ from iip_assets.engine.figures import figure_png
 from iip_assets.evaluation.baselines import class_shares
 from iip_assets.evaluation.evaluation import Judgement, beats_baseline, evaluate, headline
 from iip_assets.evaluation.figures import confusion_figure, slices_figure
+from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.scores import Gate
-from iip_assets.metrics.words import FILTER_CLASSES
 
 GATE = Gate(("full",), lost_iris=1.0, failed_segmentation=1.0)
 JUDGEMENT = Judgement(resamples=60, confidence=0.95, min_slice_images=10, seed=0)
@@ -57,7 +57,7 @@ def one(metrics, **wanted):
     return found.row(0, named=True)
 
 
-def test_only_test_pictures_count_and_every_number_has_an_interval_and_counts():
+def test_only_test_images_count_and_every_number_has_an_interval_and_counts():
     table = predicted()
     metrics = evaluated(table)["metrics"]
     test = table.filter(pl.col("split") == "test")
@@ -87,7 +87,7 @@ def test_small_slices_are_shown_and_said_to_be_small():
     assert old["value"] is not None
 
 
-def test_pictures_of_one_subject_have_no_interval():
+def test_images_of_one_subject_have_no_interval():
     table = predicted()
     groups, slices = parts(table)
     lone = groups["group_id"][2]
@@ -106,7 +106,7 @@ def test_pictures_of_one_subject_have_no_interval():
     assert row["low"] is row["high"] is None
 
 
-def test_confusion_counts_every_test_picture_once():
+def test_confusion_counts_every_test_image_once():
     confusion = evaluated(predicted())["confusion"]
     assert confusion.filter(pl.col("model") == "filter")["n"].sum() == 54
     assert confusion.filter(pl.col("model") == "segmenter")["n"].sum() == 54 * 100
@@ -124,7 +124,7 @@ def test_what_the_filter_lets_pass_is_judged_by_what_its_errors_cost():
     assert found["usable_recall"] == pytest.approx(1 - lost / usable.sum())
     assert found["unusable_rejected"] == pytest.approx(1 - failed / (~usable).sum())
     assert found["cost"] == pytest.approx((lost + failed) / table.height)
-    # Most training pictures are full: without looking, all pass.
+    # Most training images are full: without looking, all pass.
     blind = one(metrics, model="filter_baseline", metric="cost", axis="overall")["value"]
     assert blind == pytest.approx((~usable).sum() / table.height)
 
@@ -141,7 +141,7 @@ def test_a_good_filter_beats_the_baseline_and_a_useless_one_does_not():
     assert beats_baseline(evaluated(predicted())["metrics"], "filter").beats
     verdict = beats_baseline(evaluated(predicted(right=0.0))["metrics"], "filter")
     assert not verdict.beats
-    assert "f1_macro 0.000" in verdict.why
+    assert "f1_macro 0.000" in verdict.reason
 
 
 def test_with_few_subjects_the_value_alone_decides():
@@ -150,7 +150,7 @@ def test_with_few_subjects_the_value_alone_decides():
     assert row["low"] < bar["value"] < row["value"]
     verdict = beats_baseline(metrics, "filter")
     assert verdict.beats
-    assert "value alone" in verdict.why
+    assert "value alone" in verdict.reason
 
 
 def test_a_class_that_does_not_occur_is_in_no_average():

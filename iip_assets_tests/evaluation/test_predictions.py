@@ -26,17 +26,17 @@ SPLITS = pl.DataFrame(
 )
 
 
-def test_only_held_out_pictures_are_predicted_and_invalid_masks_count_as_none():
-    pictures = held_out_rows(IMAGES, SPLITS)
-    assert pictures["image_id"].to_list() == ["a", "b", "c"]
-    assert pictures["mask_id"].to_list() == ["ma", None, None]
+def test_only_held_out_images_are_predicted_and_invalid_masks_count_as_none():
+    images = held_out_rows(IMAGES, SPLITS)
+    assert images["image_id"].to_list() == ["a", "b", "c"]
+    assert images["mask_id"].to_list() == ["ma", None, None]
 
 
 def test_without_either_model_its_columns_are_there_and_empty():
-    pictures = held_out_rows(IMAGES, SPLITS)
+    images = held_out_rows(IMAGES, SPLITS)
     table = predictions_table(
-        pictures,
-        filter_columns(pictures, None),
+        images,
+        filter_columns(images, None),
         segmenter_columns(None, ("background", "iris")),
     )
     assert table.columns == [
@@ -49,7 +49,7 @@ def test_without_either_model_its_columns_are_there_and_empty():
     assert table["confusion"].dtype == pl.List(pl.Int64)
 
 
-def test_iou_of_a_picture_is_null_for_a_class_that_is_nowhere_in_it():
+def test_iou_of_a_image_is_null_for_a_class_that_is_nowhere_in_it():
     counts = np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
     segmented = pl.DataFrame(
         {

@@ -16,7 +16,7 @@ RARITY = Rarity(min_share=0.1, min_subjects=3)
 
 
 def training(labels):
-    """Training pictures with these labels, two of a subject."""
+    """Training images with these labels, two of a subject."""
     return pl.DataFrame(
         {
             "image_id": [f"t{index:03d}" for index in range(len(labels))],
@@ -28,7 +28,7 @@ def training(labels):
 
 
 def predicted(rows):
-    """Test pictures: label, what the filter said, pixels of the mask's classes."""
+    """Test images: label, what the filter said, pixels of the mask's classes."""
     names = ["label", "predicted"]
     table = pl.DataFrame([row[:2] for row in rows], schema=names, orient="row")
     confusions = [
@@ -78,12 +78,12 @@ FULL = ["full"] * 14 + ["none"] * 4 + ["unclear", None]
 PIXELS = [(80, 15, 5)] * 2 + [(80, 20, 0)] * 18
 
 
-def test_pictures_subjects_and_shares_are_counted_of_what_the_model_can_learn_from():
+def test_images_subjects_and_shares_are_counted_of_what_the_model_can_learn_from():
     tests = [("full", "none", (90, 10, 0))] * 5 + [("none", None, None)]
     found = classes(FULL, PIXELS, tests, "filter", "segmenter")
     full = found["filter", "full"]
     assert (full["train_images"], full["train_subjects"]) == (14, 7)
-    # Neither `unclear` nor what nobody labelled is a picture of the filter.
+    # Neither `unclear` nor what nobody labelled is an image of the filter.
     assert full["train_share"] == pytest.approx(14 / 18)
     assert full["train_pixel_share"] is None
     assert (full["test_images"], full["test_subjects"], full["metric"]) == (5, 3, "f1_full")
@@ -106,12 +106,12 @@ def test_pictures_subjects_and_shares_are_counted_of_what_the_model_can_learn_fr
         (Rarity(min_share=0.0, min_subjects=8), {"full", "none", "partial"}),
     ],
 )
-def test_a_class_of_few_pictures_or_few_subjects_is_rare(rarity, rare):
+def test_a_class_of_few_images_or_few_subjects_is_rare(rarity, rare):
     found = classes(FULL, PIXELS, [("full", "full", None)], "filter", rarity=rarity)
     assert {name for (_, name), row in found.items() if row["rare"]} == rare
 
 
-def test_a_class_is_judged_by_enough_subjects_and_one_without_test_pictures_has_no_value():
+def test_a_class_is_judged_by_enough_subjects_and_one_without_test_images_has_no_value():
     tests = [("full", "full", None)] * 40 + [("none", "none", None)] * 39
     found = classes(FULL, PIXELS, tests, "filter")
     assert found["filter", "full"]["enough"]

@@ -8,7 +8,7 @@ from iip_assets.engine.figures import figure_png
 from iip_assets.evaluation.figures import threshold_figure
 from iip_assets.evaluation.threshold import Costs, choose_threshold, cost_curve
 from iip_assets.evaluation.verdicts import counted, filter_verdicts_tables, to_label_next
-from iip_assets.models.filter_scores import scores_table
+from iip_assets.inference.filter_scores import scores_table
 
 EQUAL = Costs(1.0, 1.0)
 
@@ -32,7 +32,7 @@ def chosen(usable, scores, costs=EQUAL):
     return choose_threshold(curve, costs, usable=int(usable.sum()), unusable=int((~usable).sum()))
 
 
-def test_where_scores_part_the_pictures_nothing_is_lost_and_nothing_fails():
+def test_where_scores_part_the_images_nothing_is_lost_and_nothing_fails():
     usable = [True] * 6 + [False] * 6
     threshold = chosen(usable, [0.8] * 6 + [0.3] * 6)
     assert 0.3 < threshold <= 0.8
@@ -48,7 +48,7 @@ def test_what_costs_more_is_done_less():
     assert eager < chosen(usable, scores) < careful
 
 
-def test_with_few_pictures_of_a_kind_the_threshold_is_where_costs_break_even():
+def test_with_few_images_of_a_kind_the_threshold_is_where_costs_break_even():
     costs = Costs(lost_iris=3, failed_segmentation=1)
     assert chosen([True] * 30, [0.9] * 30, costs) == 0.25
     assert chosen([True] * 30 + [False] * 4, [0.9] * 34, costs) == 0.25
@@ -74,7 +74,7 @@ def test_the_curve_counts_errors_and_the_choice_is_its_cheapest_point(rows, lost
         assert at == pytest.approx(curve["cost"].min())
 
 
-def test_pictures_of_one_subject_leave_the_cost_without_an_interval():
+def test_images_of_one_subject_leave_the_cost_without_an_interval():
     curve = curve_of([True, False], [0.9, 0.1], groups=["one", "one"])
     assert curve["low"].null_count() == curve.height
     assert curve["cost"].null_count() == 0
@@ -105,7 +105,7 @@ def tables(examples=None):
     )
 
 
-def test_every_picture_gets_a_verdict_and_what_is_rejected_unlabelled_is_listed():
+def test_every_image_gets_a_verdict_and_what_is_rejected_unlabelled_is_listed():
     found = tables()
     verdicts = found["verdicts"]
     assert verdicts["passes"].sum() == 20
@@ -121,7 +121,7 @@ def test_every_picture_gets_a_verdict_and_what_is_rejected_unlabelled_is_listed(
     assert listed["image_id"].to_list() == ["33", "35", "37", "39"]
 
 
-def test_without_validation_pictures_there_is_a_verdict_all_the_same():
+def test_without_validation_images_there_is_a_verdict_all_the_same():
     found = tables(examples=[])
     assert found["threshold"]["threshold"].to_list() == [0.5]
     assert found["verdicts"]["passes"].sum() == 20

@@ -23,7 +23,7 @@ from iip_assets.synthetic.write import write_dataset
 from iip_assets_tests.graph.warm import run_iip
 
 # Small enough to train on in seconds, large enough for every asset to have something to say. With
-# more neighbours than pictures the map is no UMAP, which every process compiles for a quarter of a
+# more neighbours than images the map is no UMAP, which every process compiles for a quarter of a
 # minute; its own tests have it.
 QUICK = """
 [splits]
@@ -138,7 +138,7 @@ def copied_team(untouched: Path, root: Path) -> Team:
 
 def _compute(root: Path) -> None:
     """A workspace made by `iip init` with 80 rendered eyes, everything computed."""
-    code = "from iip_assets.cli import main; main()"
+    code = "from iip_assets.cli.main import main; main()"
     subprocess.run(
         [sys.executable, "-c", code, "init", str(root)], check=True, capture_output=True, text=True
     )

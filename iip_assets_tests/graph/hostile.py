@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from iip_assets_tests.dataset.pictures import encoded, scene
+from iip_assets_tests.dataset.images import encoded, scene
 
 BATCH = "2026-09-hostile"
 HEIGHT, WIDTH = 48, 64
@@ -63,7 +63,7 @@ def _images() -> dict[str, bytes]:
     return sound | {
         "truncated.jpg": truncated[: len(truncated) // 2],
         "empty.jpg": b"",
-        "text.jpg": b"Dear all, the picture is in the other mail.\n",
+        "text.jpg": b"Dear all, the image is in the other mail.\n",
         "bomb.png": _one_bit_png(30_000, 30_000),
         "cmyk.jpg": encoded(scene(HEIGHT, WIDTH, 11), "JPEG", "CMYK", quality=95),
         "deep.png": deep.tobytes(),

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from iip_assets.engine.event_cache import present_ledger
 from iip_assets.graph import build_project
-from iip_assets.loading import present_ledger
 from iip_assets_tests.graph.conftest import Team
 from iip_assets_tests.graph.killing import Kill, Moment, copy_workspace, start_and_kill
 
@@ -61,22 +61,22 @@ class Undisturbed:
     order: tuple[str, ...]
 
 
-def change_data(team: Team, *, pictures: int) -> None:
-    """Changes some pictures by a line, and one label: most assets are due then, not all."""
+def change_data(team: Team, *, images: int) -> None:
+    """Changes some images by a line, and one label: most assets are due then, not all."""
     import cv2
 
     batch = sorted((team.root / "data" / "batches").iterdir())[0]
-    for file in sorted((batch / "images").iterdir())[:pictures]:
-        picture = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-        picture[:3, 0] = 255
+    for file in sorted((batch / "images").iterdir())[:images]:
+        image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        image[:3, 0] = 255
         file.unlink()
-        assert cv2.imwrite(str(file), picture)
+        assert cv2.imwrite(str(file), image)
     labels = batch / "labels.csv"
     text = labels.read_text()
     labels.unlink()
     labels.write_text(text.replace(",partial,", ",full,", 1))
     team.dvc("add", "--quiet", "data")
-    team.commit("Changed pictures and a label")
+    team.commit("Changed images and a label")
 
 
 def refresh_undisturbed(start: Path, to: Path, words: Sequence[str]) -> Undisturbed:

@@ -23,7 +23,7 @@ from iip_assets.synthetic.effects import SAMPLE
 from iip_assets.synthetic.write import write_dataset
 from iip_assets_tests.graph.conftest import QUICK, Team
 
-IIP = (sys.executable, "-c", "from iip_assets.cli import main; main()")
+IIP = (sys.executable, "-c", "from iip_assets.cli.main import main; main()")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A hostile batch: every bad thing is named so that a person can mend it, and the run goes on."""
+"""A hostile batch: every bad thing is named so that a person can fix it, and the run goes on."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def refresh(team: Team, *assets: str) -> dict[str, Any]:
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Team:
     """A workspace of its own with 30 sound eyes and the hostile batch, the data side refreshed."""
     root = tmp_path_factory.mktemp("hostile") / "workspace"
-    code = "from iip_assets.cli import main; main()"
+    code = "from iip_assets.cli.main import main; main()"
     subprocess.run(
         [sys.executable, "-c", code, "init", str(root)], check=True, capture_output=True, text=True
     )
@@ -95,31 +95,31 @@ def test_nothing_that_is_sound_is_in_quarantine(quarantine: pl.DataFrame) -> Non
 
 
 @pytest.mark.parametrize(
-    ("what", "file", "why", "mend"),
+    ("what", "file", "reasons", "fix"),
     [
         ("image", "images/truncated.jpg", "the file is cut short", "a sound copy or delete it"),
         ("image", "images/empty.jpg", "the file is empty (0 bytes)", "a sound copy or delete it"),
-        ("image", "images/text.jpg", "a text file with a picture's name", "a sound copy"),
+        ("image", "images/text.jpg", "a text file with an image's name", "a sound copy"),
         ("image", "images/bomb.png", "30000×30000 is 900 megapixels, more than 50", "delete it"),
-        ("mask", "masks/small.png", "is 32×24 pixels, its picture 64×48", "mend the mask as said"),
+        ("mask", "masks/small.png", "is 32×24 pixels, its image 64×48", "fix the mask as said"),
         ("mask", "masks/odd_class.png", "has values 9; known are 0 to 3 and 255", "as said"),
     ],
 )
 def test_a_bad_file_is_named_with_why_and_mend(
-    quarantine: pl.DataFrame, images: pl.DataFrame, what: str, file: str, why: str, mend: str
+    quarantine: pl.DataFrame, images: pl.DataFrame, what: str, file: str, reasons: str, fix: str
 ) -> None:
     path = f"batches/{BATCH}/{file}"
     row = quarantine.row(by_predicate=pl.col("path") == path, named=True)
     assert row["what"] == what
-    assert why in row["why"]
-    assert mend in row["mend"]
-    assert "`dvc add data`" in row["mend"]
+    assert reasons in row["reasons"]
+    assert fix in row["fix"]
+    assert "`dvc add data`" in row["fix"]
     named = "mask_path" if what == "mask" else "path"
     assert row["image_id"] == images.row(by_predicate=pl.col(named) == path, named=True)["image_id"]
 
 
 @pytest.mark.parametrize(
-    ("number", "column", "value", "why", "mend"),
+    ("number", "column", "value", "reasons", "fix"),
     [
         (10, "age_years", "-3", "not an age between 0 and 120", "write the age in years"),
         (11, "image", "../../x.jpg", "leaves the batch's folder", "put the file into the batch"),
@@ -130,7 +130,7 @@ def test_a_bad_file_is_named_with_why_and_mend(
     ids=["age", "path_outside", "one_of_two", "the_other_of_two", "missing_file"],
 )
 def test_a_bad_row_is_named_with_row_column_value_why_and_mend(
-    quarantine: pl.DataFrame, number: int, column: str, value: str, why: str, mend: str
+    quarantine: pl.DataFrame, number: int, column: str, value: str, reasons: str, fix: str
 ) -> None:
     row = quarantine.row(by_predicate=pl.col("row") == number, named=True)
     assert (row["what"], row["path"], row["column"], row["value"]) == (
@@ -139,9 +139,9 @@ def test_a_bad_row_is_named_with_row_column_value_why_and_mend(
         column,
         value,
     )
-    assert why in row["why"]
-    assert mend in row["mend"]
-    assert "`dvc add data`" in row["mend"]
+    assert reasons in row["reasons"]
+    assert fix in row["fix"]
+    assert "`dvc add data`" in row["fix"]
 
 
 @pytest.mark.parametrize("name", ["young.jpg", "twice.jpg", "x.jpg"])
@@ -158,7 +158,7 @@ def test_a_bad_row_labels_nothing_and_its_image_stays(images: pl.DataFrame, name
         pytest.param("turned.jpg", HEIGHT, WIDTH, id="exif_turned_is_upright"),
     ],
 )
-def test_an_unusual_picture_is_used_at_its_right_size(
+def test_an_unusual_image_is_used_at_its_right_size(
     hostile: Team, images: pl.DataFrame, name: str, width: int, height: int
 ) -> None:
     assert name in UNUSUAL
@@ -221,13 +221,13 @@ def test_too_many_undecodable_images_block_all_below_until_the_data_is_mended(
     assert status["image_fingerprints"]["state"] == "fresh"
     for name in ("quarantine", "data_splits", "image_embeddings"):
         assert status[name]["state"] == "blocked"
-        why = status[name]["why"]
-        assert why == ["the check undecodable_share of image_fingerprints failed"]
+        reasons = status[name]["reasons"]
+        assert reasons == ["the check undecodable_share of image_fingerprints failed"]
     assert status["edge_case_clusters"]["state"] == "blocked"
-    assert status["edge_case_clusters"]["why"] == ["upstream image_embeddings is blocked"]
+    assert status["edge_case_clusters"]["reasons"] == ["upstream image_embeddings is blocked"]
     assert status["pipeline_report"]["state"] == "blocked"
 
-    # The quarantine is blocked too, so the check's own asset says which files to mend.
+    # The quarantine is blocked too, so the check's own asset says which files to fix.
     shown = json.loads(hostile.iip("show", "image_fingerprints", "--json").stdout)
     (check,) = shown["checks"]
     assert check["description"] == (
@@ -235,7 +235,7 @@ def test_too_many_undecodable_images_block_all_below_until_the_data_is_mended(
     )
     named = shown["metadata"]["undecodable_images"]
     assert {Path(row["path"]).name for row in named} == set(UNDECODABLE)
-    assert all(row["why"] and row["mend"] for row in named)
+    assert all(row["reasons"] and row["fix"] for row in named)
 
     again = refresh(hostile, *below)
     assert (again["computed"], again["run_id"]) == ([], None)

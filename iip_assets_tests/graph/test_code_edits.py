@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,27 +59,39 @@ def test_documentation_moves_nothing(file: Path, package: Path, before: dict[str
 
 
 @pytest.mark.parametrize(
-    ("file", "expected"),
+    "file",
+    ["metrics/functional.py", "models/losses.py", "drift/distance.py", "report/template.py"],
+    indirect=True,
+)
+def test_a_new_function_moves_nothing(file: Path, package: Path, before: dict[str, str]) -> None:
+    file.write_text(file.read_text() + "\nADDED = 1\n\n\ndef added():\n    return ADDED\n")
+    assert moved(package, before) == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "expected"),
     [
-        ("drift/distance.py", {"drift_report"}),
-        ("models/losses.py", {"segmentation_model"}),
+        ("drift/distance.py", "jensen_shannon", {"drift_report"}),
+        ("models/losses.py", "dice_loss", {"segmentation_model"}),
         # How models are judged is no part of how they are trained.
-        (
-            "evaluation/evaluation.py",
-            {"model_evaluation", "robustness_benchmark", "pipeline_report"},
-        ),
-        # The report says how much balance costs, with the same function.
-        ("training_set/balance.py", {"rebalanced_training_set", "pipeline_report"}),
-        ("release/template.py", {"pipeline_report"}),
-        ("engine/refresh.py", set()),
-        ("settings.py", set()),
-        ("cli.py", set()),
-        ("synthetic/render.py", set()),
+        ("evaluation/evaluation.py", "evaluate", {"model_evaluation"}),
+        ("evaluation/evaluation.py", "Judgement", {"model_evaluation", "robustness_benchmark"}),
+        ("training_set/balance.py", "effective_sample_size", {"rebalanced_training_set"}),
+        ("training_set/balance.py", "resample", set()),
+        ("engine/dagster/refresh.py", "Refresher", set()),
+        ("settings.py", "FilterSettings", set()),
+        ("cli/main.py", "main", set()),
+        ("synthetic/render.py", "render", set()),
     ],
     indirect=["file"],
 )
-def test_code_moves_what_reaches_it(
-    file: Path, expected: set[str], package: Path, before: dict[str, str]
+def test_an_edit_of_a_function_moves_what_reaches_it(
+    file: Path, name: str, expected: set[str], package: Path, before: dict[str, str]
 ) -> None:
-    file.write_text(file.read_text() + "\nADDED = 1\n")
+    text = file.read_text()
+    found = next(one for one in ast.parse(text).body if getattr(one, "name", "") == name)
+    lines = text.splitlines(keepends=True)
+    last = found.body[-1]
+    lines.insert(last.lineno - 1, " " * last.col_offset + "added = 1\n")
+    file.write_text("".join(lines))
     assert moved(package, before) == expected

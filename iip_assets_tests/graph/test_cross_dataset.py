@@ -41,7 +41,7 @@ def overall(found: dict[str, Any], name: str) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("model", ["filter", "segmenter"])
-def test_on_its_own_test_pictures_a_version_has_the_numbers_of_its_evaluation(
+def test_on_its_own_test_images_a_version_has_the_numbers_of_its_evaluation(
     team: Team, twin: Team, model: str
 ) -> None:
     evaluated = iip_assets.load("model_evaluation", root=team.root)["metrics"].filter(
@@ -67,7 +67,7 @@ def test_on_its_own_test_pictures_a_version_has_the_numbers_of_its_evaluation(
     assert checked > 100
 
 
-def test_of_all_pictures_those_are_left_out_that_it_learned_from(team: Team, twin: Team) -> None:
+def test_of_all_images_those_are_left_out_that_it_learned_from(team: Team, twin: Team) -> None:
     splits = iip_assets.load("data_splits", root=team.root)
     images = iip_assets.load("raw_dataset", root=team.root)["images"]
     labelled = splits.join(images, on="image_id").filter(
@@ -80,7 +80,7 @@ def test_of_all_pictures_those_are_left_out_that_it_learned_from(team: Team, twi
     assert found["seen_as"] == "embeddings"
 
 
-def test_a_set_without_models_or_embeddings_is_tested_on_by_its_pictures(
+def test_a_set_without_models_or_embeddings_is_tested_on_by_its_images(
     team: Team, twin: Team, tmp_path: Path
 ) -> None:
     del twin
@@ -103,7 +103,7 @@ def test_a_set_without_models_or_embeddings_is_tested_on_by_its_pictures(
     to = tmp_path / "metrics.csv"
     found = outcome(team, "filter", team.root, root, words=("--split", "all", "--to", str(to)))
     own, other = found["sets"]
-    assert other["seen_as"] == "pictures"
+    assert other["seen_as"] == "images"
     assert other["n_images"] == 24
     assert set(other["left_out"].values()) == {0}
     assert pl.read_csv(to).height == len(found["metrics"])

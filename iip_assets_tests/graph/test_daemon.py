@@ -106,7 +106,7 @@ class Office:
 
         until(looked)
 
-    def settled(self) -> bool:
+    def cached(self) -> bool:
         """Whether every asset is fresh and nothing runs."""
         runs = self.runs("refresh")
         if any(run.status not in ("SUCCESS", "FAILURE", "CANCELED") for run in runs):
@@ -151,7 +151,7 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     root = tmp_path_factory.mktemp("office") / "workspace"
-    code = "from iip_assets.cli import main; main()"
+    code = "from iip_assets.cli.main import main; main()"
     subprocess.run([sys.executable, "-c", code, "init", str(root)], check=True, capture_output=True)
     team = Team(root)
     write_dataset(
@@ -187,7 +187,7 @@ def test_a_dropped_batch_is_committed_and_computed_without_a_click(
     office.drop(batch, BATCH)
     run = office.taken(BATCH, 0)
     assert run.tags["iip/verdict"] == "taken"
-    until(office.settled)
+    until(office.cached)
 
     assert office.team.git("rev-parse", "HEAD~1") == head
     assert BATCH in office.team.git("log", "-1", "--format=%s")
@@ -248,7 +248,7 @@ def test_data_that_goes_there_and_back_is_fresh_each_time(office: Office) -> Non
         ran = len(office.runs("refresh"))
         office.team.git("checkout", "--quiet", revision)
         until(lambda ran=ran: len(office.runs("refresh")) > ran)
-        until(office.settled)
+        until(office.cached)
         run = office.runs("refresh")[0]
         assert run.tags["iip/batches"] == BATCH
         done = office.page.materialized(run.run_id)

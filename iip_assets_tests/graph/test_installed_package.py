@@ -60,7 +60,7 @@ def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_the_wheel_holds_the_template_as_it_is_in_the_repository(wheel: Path, name: str) -> None:
-    place = f"iip_assets/workspace/templates/{name}"
+    place = f"iip_assets/cli/templates/{name}"
     with zipfile.ZipFile(wheel) as packed:
         assert packed.read(place) == (REPOSITORY / place).read_bytes()
 
@@ -77,7 +77,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 
 def test_a_workspace_made_by_the_wheel_alone_works(unpacked: Path, tmp_path: Path) -> None:
-    main = "from iip_assets.cli import main; main()"
+    main = "from iip_assets.cli.main import main; main()"
     root = tmp_path / "workspace"
     where = "import iip_assets; print(iip_assets.__file__)"
     imported = python("-c", where, cwd=tmp_path, path=unpacked).stdout.strip()

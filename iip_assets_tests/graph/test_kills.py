@@ -43,7 +43,7 @@ ASSETS = ("lighting_stats", "background_stats", "demographic_stats", "iris_filte
 def refreshed(team: Team, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     folder = tmp_path_factory.mktemp("refreshed")
     start = copy_workspace(team.root, folder / "start")
-    change_data(start, pictures=10)
+    change_data(start, images=10)
     return refresh_undisturbed(start.root, folder / "example", ("refresh", *ASSETS))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import polars as pl
 import pytest
 
 from iip_assets_tests.graph.conftest import Team, copied_team
@@ -27,7 +28,7 @@ def registered(team: Team) -> list[dict[str, Any]]:
     """Both models, registered, and the segmenter of another seed."""
     first = json.loads(team.iip("models", "register", "--json").stdout)
     done = team.run(
-        *(sys.executable, "-c", "from iip_assets.cli import main; main()"),
+        *(sys.executable, "-c", "from iip_assets.cli.main import main; main()"),
         *("models", "register", "segmenter", "--json"),
         environment={"IIP_SEGMENTER__SEED": "7"},
     )
@@ -56,6 +57,9 @@ def test_a_version_says_what_it_was_made_of_and_has_a_card(
         card = (Path(row["folder"]) / "model_card.md").read_text()
         assert row["data_revision"] in card
         assert "too small to judge" in card
+        validation = pl.read_parquet(Path(row["folder"]) / "validation.parquet")
+        assert set(validation["model"]) == {row["model"]}
+        assert f"On the {validation['n_images'][0]} validation images of" in card
         assert "<script" not in (Path(row["folder"]) / "model_card.html").read_text()
     assert registered[1]["digest"] != registered[2]["digest"]
 
@@ -91,7 +95,7 @@ def test_champions_are_promoted_compared_and_rolled_back_and_all_of_it_is_kept(
         (1, 2, False),
         (2, 1, True),
     ]
-    assert moves[2]["why"] == "looked worse by eye"
+    assert moves[2]["reason"] == "looked worse by eye"
     assert [row["override"] for row in moves] == [None, "nobody else to ask", None]
     refused = team.iip("models", "rollback", "segmenter", check=False)
     assert refused.returncode == 1
@@ -110,19 +114,19 @@ def test_registered_versions_survive_what_nothing_needs(
     assert team.status()["pipeline_report"]["state"] == "fresh"
 
 
-def test_pictures_are_predicted_with_masks_and_a_stopped_run_goes_on(
+def test_images_are_predicted_with_masks_and_a_stopped_run_goes_on(
     team: Team, registered: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     del registered
-    pictures = tmp_path / "pictures"
+    images = tmp_path / "images"
     for batch in sorted((team.root / "data" / "batches").iterdir())[:1]:
         for place, file in enumerate(sorted((batch / "images").iterdir())[:6]):
-            target = pictures / str(place % 2) / file.name
+            target = images / str(place % 2) / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.read_bytes())
-    (pictures / "broken.jpg").write_bytes(b"no picture")
+    (images / "broken.jpg").write_bytes(b"no image")
     out = tmp_path / "out"
-    team.iip("predict", str(pictures), "--out", str(out))
+    team.iip("predict", str(images), "--out", str(out))
     with (out / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 7
@@ -132,7 +136,7 @@ def test_pictures_are_predicted_with_masks_and_a_stopped_run_goes_on(
     for row in rows:
         assert (row["mask"] != "") == (row["verdict"] == "pass")
         if row["mask"]:
-            image = cv2.imread(str(pictures / row["path"]))
+            image = cv2.imread(str(images / row["path"]))
             mask = cv2.imread(str(out / row["mask"]), cv2.IMREAD_GRAYSCALE)
             assert mask is not None
             assert image is not None
@@ -145,16 +149,16 @@ def test_pictures_are_predicted_with_masks_and_a_stopped_run_goes_on(
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows(kept[:3])
-    team.iip("predict", str(pictures), "--out", str(out), "--sheet", "0")
+    team.iip("predict", str(images), "--out", str(out), "--sheet", "0")
     with (out / "predictions.csv").open() as file:
         assert list(csv.DictReader(file)) == rows
     kept_masks = {out / row["mask"] for row in kept[:3] if row["mask"]}
     assert all(file.stat().st_mtime_ns == before[file] for file in kept_masks)
 
 
-def test_without_a_model_or_a_picture_the_words_say_what_to_do(team: Team, tmp_path: Path) -> None:
+def test_without_a_model_or_a_image_the_words_say_what_to_do(team: Team, tmp_path: Path) -> None:
     empty = team.iip("predict", str(tmp_path), check=False)
     assert empty.returncode == 1
-    assert "there is no picture" in empty.stderr
+    assert "there is no image" in empty.stderr
     nowhere = team.iip("predict", str(tmp_path / "none.jpg"), check=False)
     assert "no such file" in nowhere.stderr

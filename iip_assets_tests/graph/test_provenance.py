@@ -104,7 +104,7 @@ def test_a_corrected_label_is_the_one_cause_between_its_two_revisions(
     main = metrics["filter.f1_macro"]
     assert main["changed"] == ["labels"]
     assert main["difference"] == main["after"]["value"] - main["before"]["value"]
-    # No test picture came or went, so both differences are of the same pictures.
+    # No test image came or went, so both differences are of the same images.
     assert main["common_difference"]["value"] == pytest.approx(main["difference"], abs=1e-5)
     labels = shown["data"]["labels"]
     assert [(one["before"], one["after"], one["images"]) for one in labels] == [

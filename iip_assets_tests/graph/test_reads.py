@@ -22,7 +22,7 @@ NAMES = [asset.name for asset in ASSETS if asset.name not in LEFT_OUT]
 
 @pytest.fixture(scope="module")
 def touched(team: Team, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What each asset's function touched, in a copy of the workspace that holds no pictures.
+    """What each asset's function touched, in a copy of the workspace that holds no images.
 
     `data/` is not checked out there and the known truth is gone: the tracked bytes are in the DVC
     cache, and no more is needed.
@@ -67,7 +67,7 @@ def test_the_same_inputs_give_the_same_value_again(touched: dict[str, Any], asse
     assert touched[asset]["made"] == touched[asset]["recorded"]
 
 
-def test_pictures_are_read_from_the_cache(touched: dict[str, Any]) -> None:
+def test_images_are_read_from_the_cache(touched: dict[str, Any]) -> None:
     read = [file for file in touched["image_statistics"]["files"] if "/cache/files/md5/" in file]
     assert len(read) >= 80
 

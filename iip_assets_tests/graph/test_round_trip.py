@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from iip_assets.dataset.store import content_md5
+from iip_assets.images.store import content_md5
 from iip_assets.ingest.coco import convert_coco
 from iip_assets.ingest.labelstudio import convert_labelstudio
 from iip_assets.settings import DatasetSettings

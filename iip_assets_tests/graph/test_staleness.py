@@ -21,8 +21,10 @@ MODELS_AND_BELOW = {
     "segmentation_model",
     "labeler_agreement",
     "predictions",
+    "validation_card",
     "model_evaluation",
     "model_versions",
+    "batch_trials",
     "batch_verdict",
     "model_explanations",
     "robustness_benchmark",
@@ -35,9 +37,9 @@ def first(team: Team, pattern: str) -> Path:
 
 
 def change_pixels(file: Path, value: int = 255) -> None:
-    picture = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-    picture[:3, 0] = value
-    assert cv2.imwrite(str(file), picture)
+    image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    image[:3, 0] = value
+    assert cv2.imwrite(str(file), image)
 
 
 def test_a_second_refresh_computes_nothing(team: Team) -> None:
@@ -51,7 +53,7 @@ def test_three_changed_pixels_are_one_image_and_going_back_is_none(team: Team) -
     change_pixels(first(team, "*/images/*.jpg"))
     team.dvc("add", "--quiet", "data")
     stale = team.status()
-    assert stale["raw_dataset"]["why"] == ["input dvc_data changed"]
+    assert stale["raw_dataset"]["reasons"] == ["input dvc_data changed"]
     assert stale["pipeline_report"]["state"] == "stale"
     found = team.refresh()
     assert found["images"]["image_statistics"] == {"computed": 1, "reused": 79}
@@ -123,12 +125,12 @@ def test_an_age_corrected_within_its_band_retrains_no_model(team: Team) -> None:
     assert not spared & set(found["computed"])
 
 
-def test_pictures_without_labels_retrain_no_model(team: Team) -> None:
+def test_images_without_labels_retrain_no_model(team: Team) -> None:
     new = team.root / "data" / "batches" / "2027-unlabelled" / "images"
     new.mkdir(parents=True)
     for place, file in enumerate(sorted((team.root / "data").glob("batches/*/images/*.jpg"))[:3]):
-        picture = cv2.imread(str(file))
-        assert cv2.imwrite(str(new / f"{place}.png"), cv2.flip(picture, -1))
+        image = cv2.imread(str(file))
+        assert cv2.imwrite(str(new / f"{place}.png"), cv2.flip(image, -1))
     team.dvc("add", "--quiet", "data")
     found = team.refresh()
     assert found["images"]["image_embeddings"] == {"computed": 3, "reused": 80}
@@ -141,11 +143,11 @@ def test_second_opinions_are_compared_one_by_one_and_retrain_no_model(team: Team
         "test = i.load('data_splits').filter(split='test', has_mask=True); "
         "print(json.dumps(images.join(test, on='image_id')['image_id', 'mask_path'].rows()))"
     )
-    pictures = json.loads(team.run(sys.executable, "-c", code).stdout)[:4]
+    images = json.loads(team.run(sys.executable, "-c", code).stdout)[:4]
     batch = team.root / "data" / "batches" / "2027-opinions"
     (batch / "masks").mkdir(parents=True)
     rows = ["image,labeler,label,mask"]
-    for place, (image_id, mask_path) in enumerate(pictures):
+    for place, (image_id, mask_path) in enumerate(images):
         mask = cv2.imread(str(team.root / "data" / mask_path), cv2.IMREAD_UNCHANGED)
         for labeler, pixels in (("ann", 1), ("bob", 2)):
             file = f"masks/{labeler}{place}.png"
@@ -179,16 +181,28 @@ def test_other_costs_choose_another_threshold_and_train_nothing(team: Team) -> N
     found = set(team.refresh()["computed"])
     assert "filter_verdicts" in found
     below = {"filter_verdicts", "predictions", "model_evaluation", "model_explanations"}
-    assert found <= below | {"pipeline_report"}
+    assert found <= below | {"validation_card", "pipeline_report"}
 
 
-def test_where_trainings_are_logged_changes_nothing(team: Team) -> None:
+def test_where_trainings_are_logged_and_how_they_are_run_changes_nothing(team: Team) -> None:
     settings = QUICK.replace("[tracking]", '[tracking]\nproject = "another"')
-    (team.root / "iip.toml").write_text(settings)
+    run = '\n[training]\nchecks = "never"\n[compute]\nthreads = 1\n'
+    (team.root / "iip.toml").write_text(settings + run)
     assert team.refresh()["computed"] == []
 
 
-def test_one_more_explained_picture_explains_one_more_of_each_model(team: Team) -> None:
+def test_more_draws_train_nothing_and_show_no_image_to_a_model(team: Team) -> None:
+    team.refresh()
+    (team.root / "iip.toml").write_text(QUICK.replace("resamples = 50", "resamples = 60"))
+    found = team.refresh()
+    drawn = {"validation_card", "model_evaluation", "batch_verdict", "robustness_benchmark"}
+    assert drawn <= set(found["computed"])
+    spared = {"iris_filter_model", "segmentation_model", "batch_trials", "labeler_agreement"}
+    assert not spared & set(found["computed"])
+    assert not any(images["computed"] for images in found["images"].values())
+
+
+def test_one_more_explained_image_explains_one_more_of_each_model(team: Team) -> None:
     (team.root / "iip.toml").write_text(QUICK.replace("images = 3\n", "images = 4\n"))
     found = team.refresh()
     assert set(found["computed"]) <= {"model_explanations", "pipeline_report"}
@@ -204,8 +218,8 @@ def test_of_a_section_of_settings_the_one_that_changed_is_named(team: Team) -> N
     team.refresh()
     changed = QUICK.replace("min_slice_images = 5", "min_slice_images = 6")
     (team.root / "iip.toml").write_text(changed)
-    why = {name: state["why"] for name, state in team.status().items()}
-    assert why["model_evaluation"] == ["setting evaluation.min_slice_images changed: 5 → 6"]
+    reasons = {name: state["reasons"] for name, state in team.status().items()}
+    assert reasons["model_evaluation"] == ["setting evaluation.min_slice_images changed: 5 → 6"]
 
 
 def test_an_edit_in_place_is_recorded_under_no_wrong_id_and_the_doctor_names_it(team: Team) -> None:

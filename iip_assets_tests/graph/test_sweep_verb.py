@@ -97,11 +97,15 @@ def test_a_killed_sweep_goes_on_and_its_best_model_is_taken_up_and_registered(te
     assert version["model"] == "segmenter"
 
 
-def test_a_sweep_over_what_the_model_does_not_depend_on_is_refused(team: Team) -> None:
-    (team.root / "idle.toml").write_text(
-        'model = "segmenter"\n[space]\n"filter.learning_rate" = [0.001, 0.01]\n'
-    )
+@pytest.mark.parametrize(
+    "space",
+    ['"filter.learning_rate" = [0.001, 0.01]', '"training.processes" = [1, 2]'],
+    ids=["the other model's", "how it is trained"],
+)
+def test_a_sweep_over_what_the_model_does_not_depend_on_is_refused(team: Team, space: str) -> None:
+    (team.root / "idle.toml").write_text(f'model = "segmenter"\n[space]\n{space}\n')
     refused = team.iip("sweep", "run", "idle.toml", check=False)
     assert refused.returncode == 1
-    assert "the segmenter does not depend on filter.learning_rate" in refused.stderr
+    path = space.split('"')[1]
+    assert f"the segmenter does not depend on {path}" in refused.stderr
     assert "Traceback" not in refused.stderr

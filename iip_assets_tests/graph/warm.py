@@ -1,7 +1,7 @@
 """`iip` in processes of its own that have loaded the libraries already.
 
 They are forked from a server which has imported what takes long, and nothing of the package itself:
-each loads its code anew, as at a terminal, without the half minute that the libraries take.
+each loads its code again, as at a terminal, without the half minute that the libraries take.
 """
 
 from __future__ import annotations
@@ -54,6 +54,6 @@ def _iip(words: list[str], cwd: str, environment: dict[str, str], out: str, err:
     warnings.resetwarnings()
     warnings.simplefilter("ignore")
     sys.argv = ["iip", *words]
-    from iip_assets.cli import main
+    from iip_assets.cli.main import main
 
     main()

@@ -18,9 +18,10 @@ from typing import Any
 
 from iip_assets.engine.artifacts import ArtifactStore
 from iip_assets.engine.context import AssetContext
+from iip_assets.engine.event_cache import present_ledger
+from iip_assets.engine.values import Noted
 from iip_assets.engine.workspace import setting_value
 from iip_assets.graph import build_project
-from iip_assets.loading import present_ledger
 from iip_assets.settings import read_settings
 
 FILES = ("open", "os.listdir", "os.scandir", "os.rename", "os.remove", "sqlite3.connect")
@@ -81,37 +82,40 @@ def main(root: Path, names: Sequence[str]) -> None:
     project = build_project(root)
     ledger = present_ledger(project)
     values = read_settings(root)
-    # A state of its own: no feature table has a row, so that every picture is really read.
+    # A state of its own: no feature table has a row, so that every image is really read.
     state = root / ".iip" / "watched"
     store = ArtifactStore(str(state / "artifacts"))
     watch = Watch(root)
-    settings, aside = root / "iip.toml", root.parent / "iip.toml.aside"
+    settings, trial = root / "iip.toml", root.parent / "iip.toml.aside"
     told: dict[str, Any] = {}
 
     def watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*inputs: Any, **keywords: Any) -> Any:
-            settings.rename(aside)
+            settings.rename(trial)
             try:
                 with watch.on() as touched:
                     result = function(*inputs, **keywords)
             finally:
-                aside.rename(settings)
+                trial.rename(settings)
             told[name] = {kind: sorted(found) for kind, found in touched.items()}
             return result
 
         return call
 
     for asset in (project.graph.assets[name] for name in names):
-        paths = {**asset.settings, **asset.unkeyed}
-        keywords = {name: setting_value(values, path) for name, path in paths.items()}
-        if asset.work:
-            work = AssetContext(root, project.code_keys, state, say, scratch=state / "scratch" / asset.name)
-            keywords[asset.work] = work
+        part = asset.compute
+        keywords = {name: setting_value(values, path) for name, path in part.settings.items()}
+        if part.context:
+            scratch = state / "scratch" / asset.name
+            keywords[part.context] = AssetContext(
+                root, project.code_keys, state, log, scratch=scratch
+            )
         inputs = [project.load(name, ledger) for name in asset.inputs]
         result = watched(asset.name, asset.function)(*inputs, **keywords)
+        value = result.value if isinstance(result, Noted) else result
         latest = ledger.materialized(asset.name)
         told[asset.name] |= {
-            "made": store.put(result.value).content_hash,
+            "made": store.put(value).content_hash,
             "recorded": latest.data_version if latest else None,
         }
     (root / "data").mkdir(exist_ok=True)
@@ -119,7 +123,7 @@ def main(root: Path, names: Sequence[str]) -> None:
     sys.stdout.write(json.dumps(told) + "\n")
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Words for whoever watches; stdout holds the result alone."""
     sys.stderr.write(f"{text}\n")
 

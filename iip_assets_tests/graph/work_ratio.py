@@ -91,10 +91,10 @@ def _draw_on(files: Sequence[Path], value: int) -> None:
     import cv2
 
     for file in files:
-        picture = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-        picture[:5, 0] = value  # not what other tests draw: those rows are known
+        image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        image[:5, 0] = value  # not what other tests draw: those rows are known
         file.unlink()
-        assert cv2.imwrite(str(file), picture)
+        assert cv2.imwrite(str(file), image)
 
 
 def _change(share: float, value: int) -> Callable[[Team], tuple[int, dict[str, int]]]:
@@ -108,7 +108,7 @@ def _change(share: float, value: int) -> Callable[[Team], tuple[int, dict[str, i
 
 
 def _rename(team: Team) -> tuple[int, dict[str, int]]:
-    """Renames pictures and the rows that name them."""
+    """Renames images and the rows that name them."""
     batch = sorted((team.root / "data" / "batches").iterdir())[0]
     files = sorted((batch / "images").iterdir())[:5]
     labels = batch / "labels.csv"
@@ -129,7 +129,7 @@ def _duplicate(team: Team) -> tuple[int, dict[str, int]]:
 
 
 def _go_back(team: Team) -> tuple[int, dict[str, int]]:
-    """Changes pictures, refreshes, and puts them back as they were."""
+    """Changes images, refreshes, and puts them back as they were."""
     files = _images(team)[:5]
     kept = [file.read_bytes() for file in files]
     _draw_on(files, 77)

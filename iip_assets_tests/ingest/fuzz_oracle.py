@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from iip_assets.dataset.manifest import observe_data, read_manifest
 from iip_assets.dataset.raw import RawDataset, join_labels
-from iip_assets.dataset.store import ImageStore, content_md5
+from iip_assets.images.manifest import observe_data, read_manifest
+from iip_assets.images.store import ImageStore, content_md5
 from iip_assets.ingest.batch_files import list_batch
 from iip_assets.ingest.ingest import Ingested, ingest_folder
 from iip_assets.ingest.judgement import Candidate, judge
@@ -44,7 +44,7 @@ def judge_written(batch: Fuzzed, folder: Path) -> Ingested:
         present=present_data(_OLD_MANIFEST, read=_OLD_BYTES.__getitem__),
         settings=settings,
         threads=1,
-        say=lambda _: None,
+        log=lambda _: None,
     )
 
 
@@ -53,7 +53,7 @@ def wrong_verdict(batch: Fuzzed, result: Ingested) -> list[str]:
     if batch.unsure:
         return _without_reason(result)
     if not batch.faults:
-        problems = [problem.why for problem in result.problems]
+        problems = [problem.reason for problem in result.problems]
         return [f"a sound batch is rejected: {problems}"] if problems else []
     if result.verdict != "rejected" or not result.problems:
         return [f"accepted in spite of {batch.faults}"]
@@ -63,16 +63,16 @@ def wrong_verdict(batch: Fuzzed, result: Ingested) -> list[str]:
         wrong += [
             f"{fault.name}: told as {problem}"
             for problem in result.problems
-            if not any(why in problem.why for why in fault.why)
+            if not any(reason in problem.reason for reason in fault.reason)
         ]
     return wrong
 
 
 def _without_reason(result: Ingested) -> list[str]:
     return [
-        f"no reason or no mend: {problem}"
+        f"no reason or no fix: {problem}"
         for problem in result.problems
-        if not problem.why or not problem.mend or not problem.file.isprintable()
+        if not problem.reason or not problem.fix or not problem.file.isprintable()
     ]
 
 
@@ -130,7 +130,7 @@ def complaints_through_dvc(
     folder = root / "inbox" / name
     batch.write(folder)
     written = tree(folder)
-    result = ingest_folder(root, folder, say=lambda _: None)
+    result = ingest_folder(root, folder, log=lambda _: None)
     wrong = wrong_verdict(batch, result)
     after = manifest_of(root)
     if result.verdict == "taken":
@@ -140,7 +140,7 @@ def complaints_through_dvc(
         if folder.exists():
             wrong.append("the batch is still in the inbox")
         store = ImageStore.open(root)
-        # Earlier batches of the run speak of the same pictures; only this one's words are judged.
+        # Earlier batches of the run speak of the same images; only this one's words are judged.
         own = {path: md5 for path, md5 in after.items() if path in added or path in _OLD_MANIFEST}
         wrong += [] if batch.unsure else wrong_rows(batch, join_labels(own, store.read))
     else:

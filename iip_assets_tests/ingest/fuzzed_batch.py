@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from iip_assets_tests.dataset.pictures import encoded, scene
+from iip_assets_tests.dataset.images import encoded, scene
 
 KNOWN_SIZE = (48, 64)
 KNOWN = tuple(encoded(scene(*KNOWN_SIZE, seed=900 + seed), "PNG") for seed in range(3))
-"""Pictures that the data has already, in the batch `2025-old`, whose rows name them by id."""
+"""Images that the data has already, in the batch `2025-old`, whose rows name them by id."""
 OLD_BATCH = "2025-old"
 
 
@@ -24,11 +24,11 @@ class Fault:
 
     Attributes:
         name: What was done, for the table.
-        why: Words of which the reason must hold one.
+        reason: Words of which the reason must hold one.
     """
 
     name: str
-    why: tuple[str, ...]
+    reason: tuple[str, ...]
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Fuzzed:
         litter: Files that are no part of the batch.
         links: Path to where a symbolic link there points.
         fifos: Paths of named pipes.
-        images: Ids of the pictures.
+        images: Ids of the images.
         meant: Image id to the facts that its row states.
         faults: Why it must be sent back; none where it must be taken.
         max_jump: The setting.

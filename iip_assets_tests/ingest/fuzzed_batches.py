@@ -15,10 +15,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from iip_assets.dataset.store import content_md5
+from iip_assets.images.store import content_md5
 from iip_assets_tests.ingest.fuzzed_batch import KNOWN, KNOWN_SIZE, Fault, Fuzzed, Sheet
 from iip_assets_tests.ingest.fuzzed_faults import FAULTS, FAULTS_OF_PLACE
-from iip_assets_tests.ingest.fuzzed_pictures import Picture, mask_of, sound_pictures
+from iip_assets_tests.ingest.fuzzed_images import SoundImage, mask_of, sound_images
 
 # A cell with what it means.
 Cell = tuple[str, Any]
@@ -118,23 +118,23 @@ def fuzzed_batches(draw: st.DrawFn, *, within_workspace: bool = False) -> Fuzzed
     if sheet is not None and "labels.csv" not in batch.files:
         batch.files["labels.csv"] = sheet.data()
     if not batch.images and sheet is None and not batch.faults:
-        batch.faults.append(Fault("nothing in it", ("neither pictures nor rows",)))
+        batch.faults.append(Fault("nothing in it", ("neither images nor rows",)))
     return batch
 
 
 def _draw_sound(draw: st.DrawFn, batch: Fuzzed) -> Sheet | None:
-    """Draws pictures, masks and rows into the batch; None where it has no labels.csv."""
+    """Draws images, masks and rows into the batch; None where it has no labels.csv."""
     for path in draw(st.lists(st.sampled_from(sorted(_LITTER)), unique=True, max_size=3)):
         batch.litter[path] = _LITTER[path]
     for path in draw(st.lists(st.sampled_from(sorted(_COMPANY)), unique=True, max_size=2)):
         batch.files[path] = _COMPANY[path]
     columns = draw(st.lists(st.sampled_from(FACTS), unique=True, max_size=5))
     sheet = Sheet([], [], draw(_STYLES))
-    indices = st.sampled_from(range(len(sound_pictures())))
+    indices = st.sampled_from(range(len(sound_images())))
     count = draw(st.sampled_from([1, 2, 2, 3, 3, 4, 0]))
     chosen = draw(st.lists(indices, unique=True, min_size=count, max_size=count))
     for number, index in enumerate(chosen):
-        _draw_picture(draw, batch, sheet, number, sound_pictures()[index], columns)
+        _draw_image(draw, batch, sheet, number, sound_images()[index], columns)
     for data in KNOWN[: draw(st.sampled_from([0, 0, 0, 1, 3]))]:
         md5 = content_md5(data)
         name = draw(st.sampled_from([md5, md5.upper()]))
@@ -151,18 +151,18 @@ def _draw_sound(draw: st.DrawFn, batch: Fuzzed) -> Sheet | None:
 _TAGS = st.sampled_from([[], [], ["site"], ["seite", "raum 3"]])
 
 
-def _draw_picture(
+def _draw_image(
     draw: st.DrawFn,
     batch: Fuzzed,
     sheet: Sheet,
     number: int,
-    picture: Picture,
+    image: SoundImage,
     columns: list[str],
 ) -> None:
     stem = f"{draw(_STEMS)}{number}"
-    path = draw(_FOLDERS) + stem + draw(st.sampled_from(picture.suffixes))
-    batch.files[path] = picture.data
-    batch.images.add(picture.md5)
+    path = draw(_FOLDERS) + stem + draw(st.sampled_from(image.suffixes))
+    batch.files[path] = image.data
+    batch.images.add(image.md5)
     if draw(st.sampled_from([True, True, True, False])):
         spelling = draw(st.sampled_from(_SPELLINGS))
         _draw_row(
@@ -170,8 +170,8 @@ def _draw_picture(
             batch,
             sheet,
             spelling(path),
-            picture.md5,
-            (picture.height, picture.width),
+            image.md5,
+            (image.height, image.width),
             columns,
         )
 

@@ -11,17 +11,17 @@ from collections.abc import Callable
 from hypothesis import strategies as st
 
 from iip_assets_tests.ingest.fuzzed_batch import OLD_BATCH, Fault, Fuzzed, Sheet
-from iip_assets_tests.ingest.fuzzed_pictures import broken_pictures, mask_of, sound_pictures
+from iip_assets_tests.ingest.fuzzed_images import broken_images, mask_of, sound_images
 
 _STRANGE_ID = "0123456789abcdef0123456789abcdef"
 Putter = Callable[[st.DrawFn, Fuzzed, Sheet | None], Fault | None]
 
 
-def _put_broken_picture(draw: st.DrawFn, batch: Fuzzed, _: Sheet | None) -> Fault:
-    name = draw(st.sampled_from(sorted(broken_pictures())))
-    data, why = broken_pictures()[name]
+def _put_broken_image(draw: st.DrawFn, batch: Fuzzed, _: Sheet | None) -> Fault:
+    name = draw(st.sampled_from(sorted(broken_images())))
+    data, reason = broken_images()[name]
     batch.files[f"images/broken{draw(st.sampled_from(['.jpg', '.PNG', '.tif']))}"] = data
-    return Fault(name, (why,))
+    return Fault(name, (reason,))
 
 
 def _put_random_bytes(draw: st.DrawFn, batch: Fuzzed, _: Sheet | None) -> Fault:
@@ -72,17 +72,17 @@ def _put_fifo(_: st.DrawFn, batch: Fuzzed, __: Sheet | None) -> Fault:
 
 def _put_odd_name(draw: st.DrawFn, batch: Fuzzed, _: Sheet | None) -> Fault:
     odd = draw(st.sampled_from(["\n", "\x1b[31m", "\udcff", "a\\b", "\x7f"]))
-    batch.files[f"images/{odd}.jpg"] = sound_pictures()[0].data
+    batch.files[f"images/{odd}.jpg"] = sound_images()[0].data
     return Fault("a name that is no text", ("so that no row can name it",))
 
 
-def _put_hidden_picture(_: st.DrawFn, batch: Fuzzed, __: Sheet | None) -> Fault:
-    batch.files["images/.shy.jpg"] = sound_pictures()[0].data
-    return Fault("a hidden picture", ("a hidden picture",))
+def _put_hidden_image(_: st.DrawFn, batch: Fuzzed, __: Sheet | None) -> Fault:
+    batch.files["images/.shy.jpg"] = sound_images()[0].data
+    return Fault("a hidden image", ("a hidden image",))
 
 
 def _put_deep_path(_: st.DrawFn, batch: Fuzzed, __: Sheet | None) -> Fault:
-    batch.files["/".join(["images", *["x" * 90] * 6, "a.jpg"])] = sound_pictures()[0].data
+    batch.files["/".join(["images", *["x" * 90] * 6, "a.jpg"])] = sound_images()[0].data
     return Fault("a path too long", ("longer than 500 bytes",))
 
 
@@ -92,13 +92,13 @@ def _put_unnamed_mask(_: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Fault
 
 
 def _put_bad_mask(draw: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Fault | None:
-    picture = sound_pictures()[1]
-    if sheet is None or picture.md5 in batch.images:
+    image = sound_images()[1]
+    if sheet is None or image.md5 in batch.images:
         return None
-    height, width = picture.height, picture.width
+    height, width = image.height, image.width
     bad = {
-        "a mask of another size": (mask_of(height + 1, width), "pixels, its picture"),
-        "a mask of a turned picture": (mask_of(width, height), "pixels, its picture"),
+        "a mask of another size": (mask_of(height + 1, width), "pixels, its image"),
+        "a mask of a turned image": (mask_of(width, height), "pixels, its image"),
         "a mask with an unknown class": (mask_of(height, width, fill=9), "known are 0 to 3"),
         "a mask in colour": (mask_of(height, width, kind="colour"), "3 channels"),
         "a mask as JPEG": (mask_of(height, width, kind="jpeg"), "save masks as PNG"),
@@ -107,11 +107,11 @@ def _put_bad_mask(draw: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Fault 
         "a mask that is text": (b"0 0 1 1", "a text file"),
     }
     name = draw(st.sampled_from(sorted(bad)))
-    data, why = bad[name]
-    batch.files["images/masked.png"] = picture.data
+    data, reason = bad[name]
+    batch.files["images/masked.png"] = image.data
     batch.files["masks/bad.png"] = data
     _add_row(sheet, {"image": "images/masked.png", "mask": "masks/bad.png"})
-    return Fault(name, (why,))
+    return Fault(name, (reason,))
 
 
 # Name of the fault, a cell or two, and words of the reason.
@@ -148,30 +148,30 @@ _BAD_CELLS: tuple[tuple[dict[str, str], str], ...] = (
 def _put_bad_cell(draw: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Fault | None:
     if sheet is None:
         return None
-    cells, why = draw(st.sampled_from(_BAD_CELLS))
+    cells, reason = draw(st.sampled_from(_BAD_CELLS))
     batch.files["extra.txt"] = b"x"
-    batch.files["images/extra.jpg"] = sound_pictures()[2].data
-    if sound_pictures()[2].md5 in batch.images:
+    batch.files["images/extra.jpg"] = sound_images()[2].data
+    if sound_images()[2].md5 in batch.images:
         return None
     _add_row(sheet, {"image": "images/extra.jpg", **cells}, draw)
-    return Fault(f"a bad cell: {next(iter(cells))}", (why,))
+    return Fault(f"a bad cell: {next(iter(cells))}", (reason,))
 
 
 def _put_mask_as_image(_: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Fault | None:
     if sheet is None:
         return None
-    batch.files["masks/posing.png"] = sound_pictures()[2].data
+    batch.files["masks/posing.png"] = sound_images()[2].data
     _add_row(sheet, {"image": "masks/posing.png"})
     return Fault("a row that names a mask as image", ("a hidden file or a mask",))
 
 
 def _put_contradiction(draw: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Fault | None:
-    picture = sound_pictures()[3]
-    if sheet is None or picture.md5 in batch.images:
+    image = sound_images()[3]
+    if sheet is None or image.md5 in batch.images:
         return None
-    batch.files["images/twice.png"] = picture.data
+    batch.files["images/twice.png"] = image.data
     other = draw(st.sampled_from(["images/twice.png", "images/copy.png"]))
-    batch.files[other] = picture.data
+    batch.files[other] = image.data
     column, one, two = draw(
         st.sampled_from(
             [
@@ -192,7 +192,7 @@ def _put_broken_row(draw: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Faul
     if sheet is None:
         return None
     cells = len(sheet.columns)
-    row, why = draw(
+    row, reason = draw(
         st.sampled_from(
             [
                 (",".join(["x"] * (cells + 3)), f"the row has {cells + 3} cells"),
@@ -203,7 +203,7 @@ def _put_broken_row(draw: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Faul
         )
     )
     batch.files["labels.csv"] = sheet.data() + row.encode()
-    return Fault("a row that is no row", (why,))
+    return Fault("a row that is no row", (reason,))
 
 
 def _put_broken_file(draw: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Fault | None:
@@ -222,9 +222,9 @@ def _put_broken_file(draw: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Fau
         "random bytes as labels.csv": (b"\xff" + draw(st.binary(max_size=40)), "UTF-"),
     }
     name = draw(st.sampled_from(sorted(files)))
-    data, why = files[name]
+    data, reason = files[name]
     batch.files["labels.csv"] = data
-    return Fault(name, (why,))
+    return Fault(name, (reason,))
 
 
 def _put_bad_name(draw: st.DrawFn, batch: Fuzzed, _: Sheet | None) -> Fault:
@@ -255,14 +255,14 @@ def _add_row(sheet: Sheet, row: dict[str, str], draw: st.DrawFn | None = None) -
 FAULTS: tuple[Putter, ...] = (
     _put_damage,
     _put_random_rows,
-    _put_broken_picture,
+    _put_broken_image,
     _put_random_bytes,
     _put_other_suffix,
     _put_nested_labels,
     _put_link,
     _put_fifo,
     _put_odd_name,
-    _put_hidden_picture,
+    _put_hidden_image,
     _put_deep_path,
     _put_unnamed_mask,
     _put_bad_mask,

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from iip_assets.dataset.raw import join_labels
-from iip_assets.dataset.store import ImageStore, content_md5
+from iip_assets.images.store import ImageStore, content_md5
 from iip_assets.ingest.export_rows import annotations_left, rows_to_export
 from iip_assets.ingest.inbox import waiting_batches
 from iip_assets.ingest.ingest import Ingested, ingest_folder
-from iip_assets_tests.dataset.pictures import encoded
+from iip_assets_tests.dataset.images import encoded
 from iip_assets_tests.dataset.team_workspace import drop, manifest_of
 
 NAME = "2026-05-second-opinions"
@@ -25,7 +25,7 @@ def mask(height: int = 24, width: int = 32, value: int = 1) -> bytes:
 
 
 def annotated(place: Path, rows: str, masks: dict[str, bytes] | None = None) -> Path:
-    """A batch of two pictures with labels and the rows as annotations.csv."""
+    """A batch of two images with labels and the rows as annotations.csv."""
     folder = drop(place, NAME)
     (folder / "annotations.csv").write_text(HEADER + rows)
     for path, data in (masks or {}).items():
@@ -35,7 +35,7 @@ def annotated(place: Path, rows: str, masks: dict[str, bytes] | None = None) -> 
 
 
 def take(root: Path, folder: Path) -> Ingested:
-    return ingest_folder(root, folder, say=lambda _: None)
+    return ingest_folder(root, folder, log=lambda _: None)
 
 
 def test_masks_that_only_annotations_name_join_the_data(team):
@@ -51,7 +51,7 @@ def test_masks_that_only_annotations_name_join_the_data(team):
     ]
 
 
-def test_a_batch_may_ask_more_people_about_pictures_of_the_data(team):
+def test_a_batch_may_ask_more_people_about_images_of_the_data(team):
     known = sorted({md5 for path, md5 in manifest_of(team).items() if path.endswith(".jpg")})
     folder = team / "inbox" / NAME
     folder.mkdir()
@@ -60,7 +60,7 @@ def test_a_batch_may_ask_more_people_about_pictures_of_the_data(team):
 
 
 @pytest.mark.parametrize(
-    ("row", "column", "value", "why"),
+    ("row", "column", "value", "reason"),
     [
         ("images/999.png,ann,full,,", "image", "images/999.png", "no such file"),
         ("images/101.png,ann,whole,,", "label", "whole", "not a word"),
@@ -70,7 +70,7 @@ def test_a_batch_may_ask_more_people_about_pictures_of_the_data(team):
     ],
     ids=["unknown image", "unknown word", "size", "class", "path"],
 )
-def test_a_bad_annotation_sends_the_batch_back_with_what_to_mend(team, row, column, value, why):
+def test_a_bad_annotation_sends_the_batch_back_with_what_to_mend(team, row, column, value, reason):
     before = manifest_of(team)
     masks = {}
     for name, data in (("small", mask(8, 8)), ("odd", mask(value=77))):
@@ -83,13 +83,13 @@ def test_a_bad_annotation_sends_the_batch_back_with_what_to_mend(team, row, colu
         (error,) = csv.DictReader(file)
     assert (error["file"], error["row"]) == ("annotations.csv", "2")
     assert (error["column"], error["value"]) == (column, value)
-    assert why in error["why"]
-    assert error["mend"]
+    assert reason in error["reason"]
+    assert error["fix"]
 
 
 def test_a_mask_that_no_row_names_is_told(team):
     result = take(team, annotated(team / "inbox", "", {"masks/ann.png": mask()}))
-    assert "no row of labels.csv or annotations.csv names it" in result.problems[0].why
+    assert "no row of labels.csv or annotations.csv names it" in result.problems[0].reason
 
 
 def test_a_changed_annotation_is_another_drop(team):

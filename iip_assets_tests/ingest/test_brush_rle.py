@@ -54,7 +54,7 @@ def test_runs_longer_than_a_field_holds_come_back():
 
 
 @pytest.mark.parametrize(
-    ("rle", "why"),
+    ("rle", "reason"),
     [
         ([], "before its size"),
         ([1.5], "list of bytes"),
@@ -66,8 +66,8 @@ def test_runs_longer_than_a_field_holds_come_back():
         ([0, 0, 0, 140, 57, 27, 255, 143, 255, 255, 255, 255], "more values than it says"),
     ],
 )
-def test_what_is_no_stroke_of_this_size_is_refused(rle, why):
-    with pytest.raises(BadRuns, match=why):
+def test_what_is_no_stroke_of_this_size_is_refused(rle, reason):
+    with pytest.raises(BadRuns, match=reason):
         decode_brush(rle, height=5, width=7)
 
 

@@ -19,7 +19,7 @@ from iip_assets_tests.ingest.tool_exports import (
     only,
     read_native,
     write_cvat,
-    write_picture,
+    write_image,
 )
 
 BOX = [[1.0, 1.0, 5.0, 1.0, 5.0, 5.0, 1.0, 5.0]]
@@ -69,7 +69,7 @@ def test_what_nobody_judged_is_255_above_every_class(tmp_path):
     assert (mask == 255).sum() == 2
 
 
-def test_a_picture_without_annotation_has_no_mask_and_no_label(tmp_path):
+def test_a_image_without_annotation_has_no_mask_and_no_label(tmp_path):
     assert convert(tmp_path, cvat_export(tmp_path / "export")) == ()
     found = read_native(tmp_path / "out")
     assert found.masks == [None]
@@ -89,13 +89,13 @@ def test_a_picture_without_annotation_has_no_mask_and_no_label(tmp_path):
     ],
     ids=["a box of that category", "an attribute of an annotation", "an attribute of the image"],
 )
-def test_the_label_of_the_whole_picture_is_found(tmp_path, document):
+def test_the_label_of_the_whole_image_is_found(tmp_path, document):
     assert convert(tmp_path, cvat_export(tmp_path / "export", **document)) == ()
     (row,) = read_native(tmp_path / "out").parsed.rows
     assert row.label == "partial"
 
 
-def test_two_labels_of_one_picture_are_a_problem(tmp_path):
+def test_two_labels_of_one_image_are_a_problem(tmp_path):
     document = cvat_export(
         tmp_path / "export",
         images=[cvat_image(1, "a.png", attributes={"label": "full"})],
@@ -103,7 +103,7 @@ def test_two_labels_of_one_picture_are_a_problem(tmp_path):
     )
     found = only(convert(tmp_path, document))
     assert (found.value, found.row) == ("full, partial", 1)
-    assert "more than one label" in found.why
+    assert "more than one label" in found.reason
 
 
 def test_the_other_columns_come_from_the_attributes(tmp_path):
@@ -128,18 +128,18 @@ def test_an_unknown_category_is_named_once_with_the_known_ones(tmp_path):
     found = only(convert(tmp_path, cvat_export(tmp_path / "export", annotations=shapes)))
     assert found.file == "annotations/instances_default.json"
     assert (found.row, found.column, found.value) == (1, "annotations.category_id", "eyelash")
-    assert "background, sclera, iris, pupil" in found.why
-    assert "dataset.mask_classes" in found.mend
+    assert "background, sclera, iris, pupil" in found.reason
+    assert "dataset.mask_classes" in found.fix
 
 
 def test_a_category_that_nothing_uses_is_no_matter(tmp_path):
     assert convert(tmp_path, cvat_export(tmp_path / "export")) == ()
 
 
-def test_pictures_in_subfolders_and_subsets_are_found_by_their_path(tmp_path):
+def test_images_in_subfolders_and_subsets_are_found_by_their_path(tmp_path):
     export = tmp_path / "export"
     for number, path in enumerate(["default/a.png", "default/left/a.png", "Train/a.png"]):
-        write_picture(export, f"images/{path}", seed=number)
+        write_image(export, f"images/{path}", seed=number)
     document = cvat_export(export, images=[cvat_image(1, "a.png"), cvat_image(2, "left/a.png")])
     write_cvat(export, cvat_export(export), "instances_Train.json")
     assert convert(tmp_path, document) == ()
@@ -155,22 +155,22 @@ def test_the_json_file_alone_names_the_export(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "why"),
+    ("name", "reason"),
     [
         ("../secret.png", "leaves the batch"),
         ("/etc/passwd", "absolute"),
         ("C:\\a.png", "backslashes"),
         ("link.png", "a link"),
-        ("folder/x.png", "no such picture"),
-        ("missing.png", "no such picture"),
-        ("elsewhere/a.png", "no such picture"),
+        ("folder/x.png", "no such image"),
+        ("missing.png", "no such image"),
+        ("elsewhere/a.png", "no such image"),
         ("\ud800.png", "control character"),
         ("", "expected a text"),
         (7, "expected a text"),
     ],
 )
-def test_a_picture_that_is_not_a_file_of_the_folder_is_a_problem(tmp_path, name, why):
-    secret = write_picture(tmp_path / "elsewhere", "secret.png")
+def test_a_image_that_is_not_a_file_of_the_folder_is_a_problem(tmp_path, name, reason):
+    secret = write_image(tmp_path / "elsewhere", "secret.png")
     export = tmp_path / "export"
     document = cvat_export(
         export, images=[cvat_image(1, name)], annotations=[cvat_shape(1, 1, BOX)]
@@ -178,13 +178,13 @@ def test_a_picture_that_is_not_a_file_of_the_folder_is_a_problem(tmp_path, name,
     (export / "images" / "link.png").symlink_to(secret)
     (export / "images" / "folder").symlink_to(secret.parent)
     found = only(convert(tmp_path, document))
-    assert why in found.why
+    assert reason in found.reason
     assert found.column == "images.file_name"
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
-    ("segmentation", "why"),
+    ("segmentation", "reason"),
     [
         ([], "neither polygon nor mask"),
         (None, "it is missing"),
@@ -195,25 +195,25 @@ def test_a_picture_that_is_not_a_file_of_the_folder_is_a_problem(tmp_path, name,
         ([[1, 1, 500, 1, 5, 5]], "the point 500, 1 lies outside"),
         ({"counts": [10**9, 10**9], "size": [6, 8]}, "sum to 2000000000"),
         ({"counts": [48.5], "size": [6, 8]}, "not a whole number"),
-        ({"counts": [30], "size": [5, 6]}, "not of the picture's size"),
-        ({"counts": [10**18], "size": [10**9, 10**9]}, "not of the picture's size"),
+        ({"counts": [30], "size": [5, 6]}, "not of the image's size"),
+        ({"counts": [10**18], "size": [10**9, 10**9]}, "not of the image's size"),
         ({"counts": "~", "size": [6, 8]}, "broken after 0"),
         ({"size": [6, 8]}, "it is missing"),
     ],
 )
-def test_a_region_that_is_none_is_a_problem(tmp_path, segmentation, why):
+def test_a_region_that_is_none_is_a_problem(tmp_path, segmentation, reason):
     document = cvat_export(tmp_path / "export", annotations=[cvat_shape(1, 1, segmentation)])
     found = only(convert(tmp_path, document))
-    assert why in found.why
+    assert reason in found.reason
     assert found.column.startswith("annotations.segmentation")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("width", "height"), [(100_000, 3), (8, 5), (7, 6)])
-def test_a_picture_of_another_size_is_a_problem(tmp_path, width, height):
+def test_a_image_of_another_size_is_a_problem(tmp_path, width, height):
     image = cvat_image(1, "a.png", width=width, height=height)
     found = only(convert(tmp_path, cvat_export(tmp_path / "export", images=[image])))
-    assert f"{width}×{height} pixels, the file has 8×6" in found.why
+    assert f"{width}×{height} pixels, the file has 8×6" in found.reason
 
 
 def test_ids_that_stand_twice_are_problems_and_are_named_once(tmp_path):
@@ -236,7 +236,7 @@ def test_ids_that_stand_twice_are_problems_and_are_named_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("data", "why"),
+    ("data", "reason"),
     [
         (b"", "not JSON"),
         (b"{", "not JSON"),
@@ -248,11 +248,11 @@ def test_ids_that_stand_twice_are_problems_and_are_named_once(tmp_path):
         (b'\xef\xbb\xbf{"images": 5}', "expected a list"),
     ],
 )
-def test_a_file_that_is_no_coco_is_a_problem(tmp_path, data, why):
+def test_a_file_that_is_no_coco_is_a_problem(tmp_path, data, reason):
     (tmp_path / "export").mkdir()
     (tmp_path / "export" / "coco.json").write_bytes(data)
     found = only(convert_coco(tmp_path / "export", tmp_path / "out", mask_classes=MASK_CLASSES))
-    assert why in found.why
+    assert reason in found.reason
     assert not (tmp_path / "out").exists()
 
 
@@ -260,7 +260,7 @@ def test_a_file_that_is_no_coco_is_a_problem(tmp_path, data, why):
 def test_a_folder_without_an_export_is_a_problem(tmp_path, name):
     (tmp_path / "empty").mkdir()
     (tmp_path / "export.zip").write_bytes(b"PK")
-    assert only(convert_coco(tmp_path / name, tmp_path / "out", mask_classes=MASK_CLASSES)).mend
+    assert only(convert_coco(tmp_path / name, tmp_path / "out", mask_classes=MASK_CLASSES)).fix
 
 
 def test_an_existing_folder_is_not_touched(tmp_path):
@@ -274,7 +274,7 @@ def test_a_thousand_problems_are_enough(tmp_path):
     shapes = [cvat_shape(number, 1, BOX, image_id=9) for number in range(1, 2001)]
     found = convert(tmp_path, cvat_export(tmp_path / "export", annotations=shapes))
     assert len(found) == 1001
-    assert "1000 more problems" in found[-1].why
+    assert "1000 more problems" in found[-1].reason
 
 
 FULL = {

@@ -13,19 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iip_assets.dataset.decode import decode_mask
+from iip_assets.dataset.constants import EYES, LABELS
 from iip_assets.dataset.raw import RawDataset, join_labels
-from iip_assets.dataset.store import content_md5
-from iip_assets.dataset.words import EYES, LABELS
+from iip_assets.images.decode import decode_mask
+from iip_assets.images.store import content_md5
 from iip_assets.ingest.coco import convert_coco
 from iip_assets.ingest.export import write_export
 from iip_assets.ingest.export_rows import rows_to_export
 from iip_assets.ingest.labelstudio import convert_labelstudio
-from iip_assets_tests.dataset.pictures import encoded, png_header, scene
+from iip_assets_tests.dataset.images import encoded, png_header, scene
 from iip_assets_tests.ingest.tool_exports import HEIGHT, MASK_CLASSES, WIDTH
 
 CONVERT = {"coco": convert_coco, "labelstudio": convert_labelstudio}
-PICTURES = [encoded(scene(HEIGHT, WIDTH, seed), "PNG") for seed in range(3)]
+IMAGES = [encoded(scene(HEIGHT, WIDTH, seed), "PNG") for seed in range(3)]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def export(files: dict[str, bytes], out: Path, form: str, *, batch: str | None =
         store=store,
         mask_classes=MASK_CLASSES,
         max_megapixels=1.0,
-        say=print,
+        log=print,
     )
 
 
@@ -126,12 +126,12 @@ masks = st.lists(
 
 @st.composite
 def batches(draw: st.DrawFn, *, most_labelers: int) -> dict[str, bytes]:
-    """A data folder of one batch: pictures, and one row or several for each."""
+    """A data folder of one batch: images, and one row or several for each."""
     files: dict[str, bytes] = {}
     rows: list[dict[str, str]] = []
-    for number, picture in enumerate(PICTURES):
+    for number, data in enumerate(IMAGES):
         image = draw(st.sampled_from(["", "left/", "a b/é "])) + f"{number}.png"
-        files[f"batches/b/images/{image}"] = picture
+        files[f"batches/b/images/{image}"] = data
         common = draw(st.fixed_dictionaries({}, optional=facts))
         labelers = draw(st.lists(texts, max_size=most_labelers, unique_by=str.lower)) or [""]
         for index, labeler in enumerate(labelers):
@@ -165,8 +165,8 @@ def test_everything_comes_back_from_coco(files):
 CSV = b"image,label,mask,labeler\n"
 MASK = mask_png(np.full((HEIGHT, WIDTH), 2))
 TWO = {
-    "batches/b1/images/a.png": PICTURES[0],
-    "batches/b1/images/b.png": PICTURES[1],
+    "batches/b1/images/a.png": IMAGES[0],
+    "batches/b1/images/b.png": IMAGES[1],
     "batches/b1/masks/a.png": MASK,
     "batches/b1/labels.csv": CSV
     + b"images/a.png,full,masks/a.png,ann\nimages/a.png,none,,bob\nimages/b.png,none,,ann\n",
@@ -184,12 +184,12 @@ def test_coco_says_which_opinions_it_has_no_place_for(tmp_path):
 @pytest.mark.parametrize("form", CONVERT)
 def test_what_a_later_batch_corrected_goes_out_corrected(tmp_path, form):
     """The label is of the newest batch, the mask still of the one before."""
-    again = b"image,label,labeler\n" + content_md5(PICTURES[0]).encode() + b",partial,zoe\n"
+    again = b"image,label,labeler\n" + content_md5(IMAGES[0]).encode() + b",partial,zoe\n"
     files = {**TWO, "batches/b2/labels.csv": again}
     export(files, tmp_path / "out", form)
     back = read_back(tmp_path / "out", form)
     assert said(back)[0] == said(files)[0]
-    first = next(row for row in said(back)[0] if row["image_id"] == content_md5(PICTURES[0]))
+    first = next(row for row in said(back)[0] if row["image_id"] == content_md5(IMAGES[0]))
     assert (first["label"], first["labeler"]) == ("partial", "zoe")
 
 
@@ -203,7 +203,7 @@ def test_a_mask_without_any_region_is_a_mask_still(tmp_path):
 def test_only_the_images_of_a_batch_go_out(tmp_path):
     files = {
         **TWO,
-        "batches/b2/images/a.png": PICTURES[2],
+        "batches/b2/images/a.png": IMAGES[2],
         "batches/b2/labels.csv": b"image,label\nimages/a.png,full\n",
     }
     assert export(files, tmp_path / "one", "coco", batch="b2").images == 1
@@ -213,7 +213,7 @@ def test_only_the_images_of_a_batch_go_out(tmp_path):
 
 
 def test_names_that_would_fall_together_are_told_apart(tmp_path):
-    files = {"images/a.png": PICTURES[0], "A.png": PICTURES[1], "batches/images/a.png": PICTURES[2]}
+    files = {"images/a.png": IMAGES[0], "A.png": IMAGES[1], "batches/images/a.png": IMAGES[2]}
     assert export(files, tmp_path / "out", "coco").images == 3
     assert len(said(read_back(tmp_path / "out", "coco"))[0]) == 3
 
@@ -243,7 +243,7 @@ def test_an_export_that_breaks_leaves_nothing(tmp_path):
     raw, store = join(TWO)
     rows = rows_to_export(raw.images, raw.label_rows)
     assert [row.name for row in rows] == ["b1/a.png", "b1/b.png"]
-    del store.objects[content_md5(PICTURES[1])]
+    del store.objects[content_md5(IMAGES[1])]
     with pytest.raises(KeyError):
         write_export(
             tmp_path / "out",
@@ -252,10 +252,10 @@ def test_an_export_that_breaks_leaves_nothing(tmp_path):
             store=store,
             mask_classes=MASK_CLASSES,
             max_megapixels=1.0,
-            say=print,
+            log=print,
         )
     assert list(tmp_path.iterdir()) == []
-    assert set(store.fetched) == {content_md5(data) for data in (*PICTURES[:2], MASK)}
+    assert set(store.fetched) == {content_md5(data) for data in (*IMAGES[:2], MASK)}
 
 
 def test_label_studio_is_given_an_interface_that_fits(tmp_path):

@@ -37,7 +37,7 @@ def test_any_batch_is_accepted_as_meant_or_rejected_with_the_reason(batch: Fuzze
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory, _pristine):
-    """A workspace whose data holds the pictures that rows of the batches name by id."""
+    """A workspace whose data holds the images that rows of the batches name by id."""
     root = tmp_path_factory.mktemp("fuzzed") / "workspace"
     shutil.copytree(_pristine / "workspace", root)
     for path, data in OLD_FILES.items():

@@ -48,11 +48,11 @@ def quiet(text: str) -> None:
 
 
 def test_the_pointer_alone_is_committed_and_the_rest_stays_staged(root: Path, place: Path) -> None:
-    commit = commit_pointer(root, "Two", place=place, say=quiet)
+    commit = commit_pointer(root, "Two", place=place, log=quiet)
     assert commit == git(root, "rev-parse", "HEAD")
     assert git(root, "show", "--name-only", "--format=%s", "HEAD").split() == ["Two", "data.dvc"]
     assert git(root, "status", "--porcelain") == "M  notes"
-    assert commit_pointer(root, "Again", place=place, say=quiet) is None
+    assert commit_pointer(root, "Again", place=place, log=quiet) is None
 
 
 def test_a_lock_that_a_killed_ingest_left_is_taken_away(
@@ -106,7 +106,7 @@ def test_a_commit_that_was_killed_before_the_index_had_it_is_settled(
     with monkeypatch.context() as killing:
         killing.setattr("iip_assets.ingest.data_commit.stage_pointer", killed)
         with pytest.raises(KeyboardInterrupt):
-            commit_pointer(root, "Two", place=place, say=quiet)
+            commit_pointer(root, "Two", place=place, log=quiet)
     assert git(root, "status", "--porcelain", "data.dvc") == "MM data.dvc"
     settle_index(root, place=place)
     assert git(root, "status", "--porcelain") == "M  notes"

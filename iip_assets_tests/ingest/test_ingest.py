@@ -13,15 +13,15 @@ from types import ModuleType
 import pytest
 from typer.testing import CliRunner
 
-from iip_assets.cli import app
-from iip_assets.dataset.manifest import observe_data
+from iip_assets.cli.doctor import examine
+from iip_assets.cli.main import app
 from iip_assets.dataset.problems import Problem
-from iip_assets.dataset.store import content_md5
 from iip_assets.engine.lock import workspace_lock
+from iip_assets.images.manifest import observe_data
+from iip_assets.images.store import content_md5
 from iip_assets.ingest import dvc_add, ingest
 from iip_assets.ingest.dvc_add import DvcRefusedError
 from iip_assets.ingest.ingest import Ingested, UnsettledBatchError, ingest_folder
-from iip_assets.workspace.doctor import examine
 from iip_assets_tests.dataset.team_workspace import drop, files_of, git, manifest_of, subjects
 from iip_assets_tests.ingest.fuzz_oracle import tree
 
@@ -31,12 +31,12 @@ OLD_A = "batches/2026-01/images/a.jpg"
 
 
 def take(root: Path, folder: Path, **options) -> Ingested:
-    return ingest_folder(root, folder, say=lambda _: None, **options)
+    return ingest_folder(root, folder, log=lambda _: None, **options)
 
 
 def words_of(root: Path, folder: Path, **options) -> str:
     said: list[str] = []
-    ingest_folder(root, folder, say=said.append, **options)
+    ingest_folder(root, folder, log=said.append, **options)
     return "\n".join(said)
 
 
@@ -87,7 +87,7 @@ def test_another_batch_of_a_name_that_the_data_has_is_rejected(team):
     take(team, drop(team / "inbox", NAME))
     result = take(team, drop(team / "inbox", NAME, seeds=(103,)))
     assert result.verdict == "rejected"
-    assert "has a batch of this name" in result.problems[0].why
+    assert "has a batch of this name" in result.problems[0].reason
     assert "images/101.png" in files_of(team, NAME)
 
 
@@ -100,7 +100,7 @@ def test_a_bad_batch_is_sent_back_with_its_errors_and_nothing_changes(team):
     assert not folder.exists()
     with (team / "rejected" / NAME / "errors.csv").open(newline="") as file:
         (error,) = csv.DictReader(file)
-    assert list(error) == ["file", "row", "column", "value", "why", "mend"]
+    assert list(error) == ["file", "row", "column", "value", "reason", "fix"]
     assert (error["file"], error["row"], error["column"]) == ("labels.csv", "1", "label")
     assert error["value"] == "fulll"
     assert dropped.items() <= tree(team / "rejected" / NAME).items()
@@ -147,8 +147,8 @@ def test_a_batch_that_multiplies_the_data_asks_first(team):
     (team / "iip.toml").write_text("[ingest]\nmax_jump = 1.0\n")
     result = take(team, drop(team / "inbox", NAME, seeds=(101, 102, 103)))
     (problem,) = result.problems
-    assert "3 new images to the 2 in the data" in problem.why
-    assert f"`iip ingest rejected/{NAME} --allow-jump`" in problem.mend
+    assert "3 new images to the 2 in the data" in problem.reason
+    assert f"`iip ingest rejected/{NAME} --allow-jump`" in problem.fix
     assert take(team, team / "rejected" / NAME, allow_jump=True).verdict == "taken"
 
 
@@ -295,7 +295,7 @@ def test_where_dvc_fails_the_batch_is_still_in_the_inbox_and_not_in_the_data(tea
 def test_the_doctor_tells_what_waits_what_was_rejected_and_what_a_kill_left(team, monkeypatch):
     take(team, drop(team / "inbox", "2026-06-bad", labels=BAD))
     kill(monkeypatch, team, drop(team / "inbox", NAME), "before the check")
-    found = {finding.what: finding for finding in examine(team, say=lambda _: None)}
+    found = {finding.what: finding for finding in examine(team, log=lambda _: None)}
     assert NAME in found["inbox"].found
     assert "2026-06-bad" in found["rejected"].found
     assert found["ingest"].found.startswith("1 in .iip/ingest")
@@ -305,7 +305,7 @@ def test_a_folder_of_somebody_else_in_the_way_is_never_replaced(team):
     mine = drop(team / "data" / "batches", NAME, seeds=(107,))
     before = tree(mine)
     result = take(team, drop(team / "inbox", NAME))
-    assert "DVC does not track it" in result.problems[0].why
+    assert "DVC does not track it" in result.problems[0].reason
     assert tree(mine) == before
 
 
@@ -332,7 +332,7 @@ def test_one_batch_ingested_twice_at_once_is_taken_once(team):
 
 
 def test_a_refresh_at_work_does_not_hold_a_batch_up(team):
-    with workspace_lock(team / ".iip", say=lambda _: None):
+    with workspace_lock(team / ".iip", log=lambda _: None):
         assert take(team, drop(team / "inbox", NAME)).verdict == "taken"
 
 
@@ -349,7 +349,7 @@ def test_another_dvc_process_is_waited_for_in_words(team, monkeypatch):
             said.append(word)
             other.lock.unlock()
 
-        result = ingest_folder(team, drop(team / "inbox", NAME), say=hear)
+        result = ingest_folder(team, drop(team / "inbox", NAME), log=hear)
     assert result.verdict == "taken"
     assert said == ["waiting for another DVC process, which is at work in this repository"]
 
@@ -365,7 +365,7 @@ def test_a_file_that_dvc_would_leave_out_sends_the_batch_back(team):
     (folder / "notes.txt").write_text("x")
     (problem,) = take(team, folder).problems
     assert problem.file == "notes.txt"
-    assert ".dvcignore" in problem.why
+    assert ".dvcignore" in problem.reason
 
 
 def test_a_folder_that_somebody_still_writes_is_not_taken(team, monkeypatch):
@@ -419,7 +419,7 @@ def test_a_folder_that_is_not_there_is_refused(team):
 def test_an_export_of_another_tool_is_converted_and_its_problems_send_it_back(team, monkeypatch):
     stand_in = ModuleType("iip_assets.ingest.coco")
 
-    def convert_coco(source, out, *, mask_classes, max_megapixels, say):
+    def convert_coco(source, out, *, mask_classes, max_megapixels, log):
         assert mask_classes == ("background", "sclera", "iris", "pupil")
         assert max_megapixels == 50
         if (source / "bad").exists():
@@ -434,7 +434,7 @@ def test_an_export_of_another_tool_is_converted_and_its_problems_send_it_back(te
     bad = drop(team / "inbox", "2026-06")
     (bad / "bad").touch()
     result = take(team, bad, form="coco")
-    assert [problem.why for problem in result.problems] == ["no COCO"]
+    assert [problem.reason for problem in result.problems] == ["no COCO"]
     assert (team / "rejected" / "2026-06" / "images" / "101.png").exists()
 
 

@@ -22,7 +22,7 @@ from iip_assets_tests.ingest.tool_exports import (
     studio_choice,
     studio_region,
     studio_task,
-    write_picture,
+    write_image,
     write_studio,
 )
 
@@ -47,8 +47,8 @@ def convert(root: Path, *tasks):
 
 
 def taken(root: Path, *tasks):
-    """What becomes of tasks on the picture a.png."""
-    write_picture(root / "export", "a.png")
+    """What becomes of tasks on the image a.png."""
+    write_image(root / "export", "a.png")
     assert convert(root, *tasks) == ()
     return read_native(root / "out")
 
@@ -110,7 +110,7 @@ def test_of_two_annotations_by_one_labeler_the_newest_counts(tmp_path):
     assert [row.label for row in found.parsed.rows] == ["full"]
 
 
-def test_a_task_that_nobody_labelled_is_an_unlabelled_picture(tmp_path):
+def test_a_task_that_nobody_labelled_is_an_unlabelled_image(tmp_path):
     annotation = studio_annotation(studio_choice("full"), was_cancelled=True)
     found = taken(tmp_path, studio_task(1, UPLOAD, annotation, age_years=34.0))
     (row,) = found.parsed.rows
@@ -184,23 +184,23 @@ def test_json_min_says_the_same(tmp_path):
         ("eye#1%20.png", "eye#1%20.png"),
     ],
 )
-def test_a_picture_is_found_by_what_label_studio_calls_it(tmp_path, url, file):
-    write_picture(tmp_path / "export", file)
+def test_a_image_is_found_by_what_label_studio_calls_it(tmp_path, url, file):
+    write_image(tmp_path / "export", file)
     assert convert(tmp_path, studio_task(1, url, studio_annotation(studio_choice("full")))) == ()
     (row,) = read_native(tmp_path / "out").rows
     assert row["image"].removeprefix("images/") == file.removeprefix("images/")
 
 
 def test_the_labeling_instructions_come_along(tmp_path):
-    write_picture(tmp_path / "export", "a.png")
+    write_image(tmp_path / "export", "a.png")
     (tmp_path / "export" / "LABELING.md").write_text("Partial is under 60%.")
     assert convert(tmp_path, studio_task(1, UPLOAD)) == ()
     assert (tmp_path / "out" / "LABELING.md").read_text() == "Partial is under 60%."
 
 
 def test_more_of_the_path_goes_before_less(tmp_path):
-    write_picture(tmp_path / "export", "images/b1/a.png", seed=1)
-    write_picture(tmp_path / "export", "images/b2/a.png", seed=2)
+    write_image(tmp_path / "export", "images/b1/a.png", seed=1)
+    write_image(tmp_path / "export", "images/b2/a.png", seed=2)
     tasks = [studio_task(n, f"/data/local-files/?d=images/b{n}/a.png") for n in (1, 2)]
     assert convert(tmp_path, *tasks) == ()
     assert [row["image"] for row in read_native(tmp_path / "out").rows] == [
@@ -210,39 +210,39 @@ def test_more_of_the_path_goes_before_less(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("url", "why"),
+    ("url", "reason"),
     [
-        (UPLOAD, "several pictures could be meant: b1/a.png, b2/a.png"),
+        (UPLOAD, "several images could be meant: b1/a.png, b2/a.png"),
         ("/data/local-files/?d=../../etc/passwd", "leaves its folder"),
-        ("/etc/passwd", "no such picture"),
+        ("/etc/passwd", "no such image"),
         ("link.png", "a link"),
         ("data:image/png;base64," + "A" * 9000, "too long"),
-        ("http://[::1/a.png/\ud800.png", "no such picture"),
+        ("http://[::1/a.png/\ud800.png", "no such image"),
         (5, "expected a text"),
     ],
 )
-def test_a_picture_that_is_not_one_file_of_the_folder_is_a_problem(tmp_path, url, why):
-    write_picture(tmp_path / "export", "b1/a.png", seed=1)
-    write_picture(tmp_path / "export", "b2/a.png", seed=2)
-    (tmp_path / "export" / "link.png").symlink_to(write_picture(tmp_path, "secret.png"))
+def test_a_image_that_is_not_one_file_of_the_folder_is_a_problem(tmp_path, url, reason):
+    write_image(tmp_path / "export", "b1/a.png", seed=1)
+    write_image(tmp_path / "export", "b2/a.png", seed=2)
+    (tmp_path / "export" / "link.png").symlink_to(write_image(tmp_path, "secret.png"))
     found = only(convert(tmp_path, studio_task(1, url)))
-    assert why in found.why
+    assert reason in found.reason
     assert (found.row, found.column) == (1, "data.image")
     assert not (tmp_path / "out").exists()
 
 
-def test_two_tasks_of_one_picture_are_a_problem(tmp_path):
-    write_picture(tmp_path / "export", "a.png")
+def test_two_tasks_of_one_image_are_a_problem(tmp_path):
+    write_image(tmp_path / "export", "a.png")
     found = only(convert(tmp_path, studio_task(1, UPLOAD), studio_task(2, "a.png")))
     assert (found.row, found.column) == (2, "data.image")
-    assert "the first is task 1" in found.why
+    assert "the first is task 1" in found.reason
 
 
 ELLIPSE = studio_region("ellipselabels", "iris", x=5, y=5, radiusX=3, radiusY=3)
 
 
 @pytest.mark.parametrize(
-    ("result", "why"),
+    ("result", "reason"),
     [
         (studio_choice("blurred"), "not a word that is known here"),
         ({**studio_choice("full"), "value": {"choices": ["full", "none"]}}, "2 answers"),
@@ -260,20 +260,20 @@ ELLIPSE = studio_region("ellipselabels", "iris", x=5, y=5, radiusX=3, radiusY=3)
         (5, "expected an object"),
     ],
 )
-def test_a_result_that_cannot_be_read_is_a_problem(tmp_path, result, why):
-    write_picture(tmp_path / "export", "a.png")
+def test_a_result_that_cannot_be_read_is_a_problem(tmp_path, result, reason):
+    write_image(tmp_path / "export", "a.png")
     found = only(convert(tmp_path, studio_task(1, UPLOAD, studio_annotation(result))))
-    assert why in found.why
+    assert reason in found.reason
     assert found.row == 1
     assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_class_is_refused_with_the_known_ones(tmp_path):
-    write_picture(tmp_path / "export", "a.png")
+    write_image(tmp_path / "export", "a.png")
     annotation = studio_annotation(brush("lens"))
     found = only(convert(tmp_path, studio_task(1, UPLOAD, annotation)))
-    assert "background, sclera, iris, pupil" in found.why
-    assert "'lens'" in found.mend
+    assert "background, sclera, iris, pupil" in found.reason
+    assert "'lens'" in found.fix
 
 
 FULL = [
@@ -293,8 +293,8 @@ FULL = [
 def test_a_damaged_export_is_taken_or_refused_and_never_half(document):
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        write_picture(root / "export", "a.png", seed=1)
-        write_picture(root / "export", "images/b.png", seed=2)
+        write_image(root / "export", "a.png", seed=1)
+        write_image(root / "export", "images/b.png", seed=2)
         write_studio(root / "export", document)
         problems = convert_labelstudio(root / "export", root / "out", mask_classes=MASK_CLASSES)
         assert_taken_or_refused(root / "out", problems)

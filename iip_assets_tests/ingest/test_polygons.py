@@ -75,6 +75,6 @@ def test_a_polygon_that_would_take_hours_is_refused():
 
 
 def test_many_crossings_are_counted_in_parts():
-    """Over a million crossings: an odd number of sweeps over the picture covers it."""
+    """Over a million crossings: an odd number of sweeps over the image covers it."""
     sweep = [(0, 0), (0, 2000), (3, 2000), (3, 0)] * 301
     assert fill_polygon(np.array(sweep, float), height=2000, width=3).all()

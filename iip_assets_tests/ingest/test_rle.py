@@ -35,7 +35,7 @@ def test_counts_go_down_the_columns_and_begin_with_background():
 
 
 def test_a_string_of_pycocotools_is_read():
-    """pycocotools 2.0.11 gave it for a box of 3×3 in a picture of 7×5."""
+    """pycocotools 2.0.11 gave it for a box of 3×3 in an image of 7×5."""
     mask = np.zeros((5, 7), bool)
     mask[1:4, 2:5] = True
     assert (decode_counts(unpack_counts(";320009"), height=5, width=7) == mask).all()
@@ -59,7 +59,7 @@ def test_counts_of_any_size_survive_their_string(counts):
 @pytest.mark.parametrize(
     "counts", [[5], [7], [10**9, -(10**9), 6], [2.0, 4], [True, 5], ["6"], [None], [10**400], []]
 )
-def test_counts_that_are_not_of_the_picture_are_refused(counts):
+def test_counts_that_are_not_of_the_image_are_refused(counts):
     with pytest.raises(BadRuns):
         decode_counts(counts, height=2, width=3)
 

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from iip_assets.dataset.labels import LabelFile, Listing, parse_labels
 from iip_assets.dataset.problems import Problem, problem_frame
-from iip_assets.dataset.store import content_md5
-from iip_assets_tests.dataset.pictures import encoded, scene
+from iip_assets.images.store import content_md5
+from iip_assets_tests.dataset.images import encoded, scene
 
 MASK_CLASSES = ("background", "sclera", "iris", "pupil")
 HEIGHT, WIDTH = 6, 8
 
 
-def write_picture(root: Path, path: str, seed: int = 0) -> Path:
-    """A picture of 8×6 pixels."""
+def write_image(root: Path, path: str, seed: int = 0) -> Path:
+    """An image of 8×6 pixels."""
     file = root / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(encoded(scene(HEIGHT, WIDTH, seed), "PNG"))
@@ -28,8 +28,8 @@ def write_picture(root: Path, path: str, seed: int = 0) -> Path:
 
 
 def cvat_export(root: Path, **changes: Any) -> dict[str, Any]:
-    """An export of CVAT's "COCO 1.0" with one picture: writes the picture, gives the document."""
-    write_picture(root, "images/default/a.png")
+    """An export of CVAT's "COCO 1.0" with one image: writes the image, gives the document."""
+    write_image(root, "images/default/a.png")
     document = {
         "licenses": [{"name": "", "id": 0, "url": ""}],
         "info": {
@@ -158,7 +158,7 @@ def studio_region(kind: str, name: str, **value: Any) -> dict[str, Any]:
 
 
 def write_studio(root: Path, document: Any, name: str = "project-3-at-2026-01-02.json") -> Path:
-    """Writes the document beside the pictures."""
+    """Writes the document beside the images."""
     root.mkdir(parents=True, exist_ok=True)
     (root / name).write_text(json.dumps(document))
     return root
@@ -203,7 +203,7 @@ def assert_taken_or_refused(out: Path, problems: tuple[Problem, ...]) -> None:
     if problems:
         assert made == ["export"]
         assert problem_frame(problems).write_csv().encode()
-        assert all(problem.why and problem.mend for problem in problems)
+        assert all(problem.reason and problem.fix for problem in problems)
     else:
         assert made == ["export", out.name]
         assert all(

@@ -14,7 +14,7 @@ def test_the_temperature_that_spoilt_the_logits_is_found(truth):
     assert found == pytest.approx(truth, rel=0.1)
 
 
-def test_too_few_pictures_leave_the_logits_alone():
+def test_too_few_images_leave_the_logits_alone():
     assert fit_temperature(np.zeros((5, 3), np.float32), np.zeros(5, np.int64)) == 1.0
 
 

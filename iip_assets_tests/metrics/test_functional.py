@@ -12,7 +12,7 @@ sizes = st.integers(2, 30)
 
 @st.composite
 def labelled(draw, classes=3):
-    """Truth, predictions and whole-number weights of some pictures."""
+    """Truth, predictions and whole-number weights of some images."""
     count = draw(sizes)
     words = hnp.arrays(np.int64, count, elements=st.integers(0, classes - 1))
     weights = hnp.arrays(np.int64, count, elements=st.integers(0, 3))
@@ -21,7 +21,7 @@ def labelled(draw, classes=3):
 
 @st.composite
 def scored(draw):
-    """Truth, scores with ties, and whole-number weights of some pictures."""
+    """Truth, scores with ties, and whole-number weights of some images."""
     count = draw(sizes)
     return (
         draw(hnp.arrays(np.bool_, count)),
@@ -31,7 +31,7 @@ def scored(draw):
 
 
 @given(labelled())
-def test_classification_metrics_under_weights_are_sklearns_on_repeated_pictures(case):
+def test_classification_metrics_under_weights_are_sklearns_on_repeated_images(case):
     actual, predicted, weights = case
     counts = m.confusion(actual, predicted, 3, weights[None].astype(float))
     a, p = np.repeat(actual, weights), np.repeat(predicted, weights)
@@ -52,7 +52,7 @@ def test_classification_metrics_under_weights_are_sklearns_on_repeated_pictures(
 
 
 @given(scored())
-def test_ranking_metrics_under_weights_are_sklearns_on_repeated_pictures(case):
+def test_ranking_metrics_under_weights_are_sklearns_on_repeated_images(case):
     positive, scores, weights = case
     p, s = np.repeat(positive, weights), np.repeat(scores, weights)
     area = m.roc_auc(positive, scores, weights[None].astype(float))[0]

@@ -13,7 +13,7 @@ def test_the_first_weighting_is_the_data_and_each_draw_takes_whole_groups():
     assert (weights[:, [0, 1, 3]].sum(1) == 3).all()
 
 
-def test_draws_depend_on_the_groups_and_not_on_the_order_of_pictures():
+def test_draws_depend_on_the_groups_and_not_on_the_order_of_images():
     one = bootstrap_weights(["x", "y", "z", "x"], resamples=20, seed=3)
     other = bootstrap_weights(["z", "x", "x", "y"], resamples=20, seed=3)
     assert (one[:, [2, 0, 3, 1]] == other).all()
@@ -35,13 +35,13 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     assert 0.88 <= covered / 120 <= 0.99
 
 
-def test_pictures_of_few_people_make_a_wide_interval():
+def test_images_of_few_people_make_a_wide_interval():
     rng = np.random.default_rng(0)
     values = np.repeat(rng.random(10), 20)
     people = [str(index // 20) for index in range(200)]
     alone = [str(index) for index in range(200)]
-    by_person, by_picture = interval_of_mean(values, people), interval_of_mean(values, alone)
-    assert by_person.high - by_person.low > 2.5 * (by_picture.high - by_picture.low)
+    by_person, by_image = interval_of_mean(values, people), interval_of_mean(values, alone)
+    assert by_person.high - by_person.low > 2.5 * (by_image.high - by_image.low)
 
 
 def test_there_is_no_interval_where_most_draws_leave_the_metric_undefined():

@@ -1,10 +1,10 @@
-"""The difference of two models on the same pictures."""
+"""The difference of two models on the same images."""
 
 import numpy as np
 import pytest
 
-from iip_assets.metrics.judged import judge_filter, score
 from iip_assets.metrics.paired import score_difference
+from iip_assets.metrics.scored_predictions import judge_filter, score
 
 CLASSES = ("yes", "no")
 HOW = {"resamples": 200, "confidence": 0.95, "seed": 0}

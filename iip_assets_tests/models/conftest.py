@@ -38,7 +38,7 @@ def tiny_backbone():
 
 @pytest.fixture(scope="session")
 def labelled():
-    """Images, splits and embeddings in which the label shows, two pictures a subject."""
+    """Images, splits and embeddings in which the label shows, two images a subject."""
     rng = np.random.default_rng(0)
     count = 160
     labels = rng.choice(["full", "partial", "none", "unclear"], count, p=[0.4, 0.3, 0.25, 0.05])

@@ -39,14 +39,11 @@ RECIPE = SegmenterRecipe(
     decoder_channels=(16, 16, 8, 8, 8),
     width=64,
     height=64,
-    looks_twice=False,
+    two_pass=False,
     schedule=Schedule(
         epochs=14, patience=14, learning_rate=0.005, weight_decay=0.01, batch_size=8, seed=0
     ),
     teacher_share=0.5,
     checks="never",
     max_megapixels=1.0,
-    resamples=50,
-    confidence=0.95,
-    interval_seed=0,
 )

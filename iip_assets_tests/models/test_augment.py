@@ -19,7 +19,7 @@ def overlap(image, mask):
 
 
 @pytest.mark.parametrize("warp", WARPS, ids=lambda warp: warp.name)
-def test_the_mask_moves_with_the_picture(warp):
+def test_the_mask_moves_with_the_image(warp):
     image, mask = disc()
     rng = np.random.default_rng(0)
     moved = []
@@ -43,13 +43,13 @@ def test_a_mirrored_mask_is_the_mirror_of_the_mask():
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
 def test_a_look_changes_pixels_and_keeps_shape_and_kind(look):
     rng = np.random.default_rng(0)
-    picture = rng.integers(40, 200, (48, 64, 3), dtype=np.uint8)
-    before = picture.copy()
-    changed = look.change(picture, rng)
-    assert changed.shape == picture.shape
+    image = rng.integers(40, 200, (48, 64, 3), dtype=np.uint8)
+    before = image.copy()
+    changed = look.change(image, rng)
+    assert changed.shape == image.shape
     assert changed.dtype == np.uint8
     assert (changed != before).any()
-    assert (picture == before).all()
+    assert (image == before).all()
 
 
 def test_what_comes_in_from_outside_is_not_labelled():

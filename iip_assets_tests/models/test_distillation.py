@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,15 +12,19 @@ import polars as pl
 import pytest
 import torch
 
+from iip_assets.inference.preprocess import Frame
+from iip_assets.inference.segment_rows import segment_chunk
+from iip_assets.inference.segmentation import Segmenter
+from iip_assets.metrics.scores import segmenter_scores
 from iip_assets.models.examples import masked_rows
 from iip_assets.models.filter_onnx import head_onnx
 from iip_assets.models.filter_teacher import softened_truth
 from iip_assets.models.losses import distillation_loss
-from iip_assets.models.preprocess import Frame
 from iip_assets.models.segmentation_model import build_segmenter
-from iip_assets.models.segmenter_teacher import lesson_of
+from iip_assets.models.segmenter_teacher import distillation_of
 from iip_assets.models.teacher import UnfitTeacherError
 from iip_assets.training.trainer import Around, Machine
+from iip_assets_tests.embeddings.stand_ins import MemoryStore
 from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
 
 AROUND = Around(Machine("cpu", threads=1))
@@ -45,25 +50,40 @@ def test_the_loss_is_the_weighted_mean_divergence_times_the_squared_temperature(
 @pytest.fixture(scope="module")
 def teacher() -> dict[str, bytes]:
     store, images, splits = masked_eyes()
-    return build_segmenter(masked_rows(images, splits), {}, store, RECIPE, around=AROUND)
+    built = build_segmenter(masked_rows(images, splits), {}, store, RECIPE, around=AROUND)
+    return dict(built.value.parts)
 
 
 @pytest.mark.slow
-def test_a_teacher_sees_pictures_in_its_own_frame_and_speaks_at_the_students_size(
+def test_a_teacher_sees_images_in_its_own_frame_and_speaks_at_the_students_size(
     teacher: dict[str, bytes],
 ) -> None:
-    lesson = lesson_of(teacher, Frame(32, 32), CLASSES, share=0.5)
-    assert (lesson.frame.width, lesson.shrink) == (64, 2)
+    distillation = distillation_of(teacher, Frame(32, 32), CLASSES, share=0.5)
+    assert (distillation.frame.width, distillation.shrink) == (64, 2)
     images = torch.randn(2, 3, 64, 64)
     masks = torch.arange(64).expand(2, 64, 64)
-    said = lesson.hear(images)
+    said = distillation.hear(images)
     assert said.shape == (2, 4, 32, 32)
     torch.testing.assert_close(said.sum(1), torch.ones(2, 32, 32))
-    small, small_masks = lesson.shrunk(images, masks)
+    small, small_masks = distillation.shrunk(images, masks)
     assert small.shape == (2, 3, 32, 32)
     assert small_masks[0, 0].tolist() == list(range(1, 64, 2))
     # What is learned goes into the student alone.
     assert not said.requires_grad
+
+
+def mean_iou(files: Mapping[str, bytes], held_out: pl.DataFrame, store: MemoryStore) -> float:
+    found = segment_chunk(
+        held_out.to_dicts(),
+        model="",
+        max_megapixels=1.0,
+        segmenter=Segmenter(files, threads=1),
+        store=store,
+        threads=1,
+    )
+    counts = np.array([json.loads(one["confusion"]) for one in found], np.float64)
+    scores = segmenter_scores(counts.reshape(-1, 4, 4), np.ones((1, len(found))), CLASSES)
+    return float(scores["mean_iou"][0])
 
 
 @pytest.mark.slow
@@ -73,14 +93,14 @@ def test_a_student_learns_of_its_teacher_alone_where_masks_do_not_count(
     store, images, splits = masked_eyes()
     rows = masked_rows(images, splits)
     recipe = replace(RECIPE, teacher_share=1.0)
-    taught = build_segmenter(rows, {}, store, recipe, around=AROUND, teacher=teacher)
-    quality = [
-        json.loads(files["card.json"])["validation"]["metrics"]["mean_iou"]["value"]
-        for files in (teacher, taught)
-    ]
+    taught, again = (
+        build_segmenter(rows, {}, store, recipe, around=AROUND, teacher=teacher).value.parts
+        for _ in range(2)
+    )
+    held_out = rows.filter(pl.col("split") == "validation")
+    quality = [mean_iou(files, held_out, store) for files in (teacher, taught)]
     assert quality[1] > 0.6 * quality[0]
     assert taught["segmenter.safetensors"] != teacher["segmenter.safetensors"]
-    again = build_segmenter(rows, {}, store, recipe, around=AROUND, teacher=teacher)
     assert again["segmenter.safetensors"] == taught["segmenter.safetensors"]
 
 
@@ -98,7 +118,7 @@ def test_a_teacher_that_cannot_teach_says_why(
     teacher: dict[str, bytes], frame: Frame, classes: tuple[str, ...], said: str
 ) -> None:
     with pytest.raises(UnfitTeacherError, match=said):
-        lesson_of(teacher, frame, classes, share=0.5)
+        distillation_of(teacher, frame, classes, share=0.5)
 
 
 BACKBONE = {"weights_sha256": "b", "input_width": 128, "input_height": 96}
@@ -119,19 +139,19 @@ def head_teacher(**other: Any) -> dict[str, bytes]:
 
 
 def softened(teacher: dict[str, bytes], share: float) -> np.ndarray:
-    pictures = pl.DataFrame({"image_id": ["b", "a"], "embedding": [[0.0] * 4, [1.0] * 4]})
+    images = pl.DataFrame({"image_id": ["b", "a"], "embedding": [[0.0] * 4, [1.0] * 4]})
     return softened_truth(
-        pictures,
+        images,
         np.array([0, 2]),
         teacher,
         backbone=BACKBONE,
-        load_picture=lambda _: np.zeros((4, 4, 3), np.uint8),
+        load_image=lambda _: np.zeros((4, 4, 3), np.uint8),
         share=share,
         threads=1,
     )
 
 
-def test_a_filters_word_is_mixed_with_the_labels_in_the_pictures_order() -> None:
+def test_a_filters_word_is_mixed_with_the_labels_in_the_images_order() -> None:
     np.testing.assert_allclose(
         softened(head_teacher(), 0.25), [[0.75, 0, 0.25], [0, 0, 1]], atol=1e-6
     )

@@ -1,9 +1,9 @@
-"""What a model learns from is all that it reads: other facts of the pictures leave it as it is."""
+"""What a model learns from is all that it reads: other facts of the images leave it as it is."""
 
 import polars as pl
 
 from iip_assets.engine.values import Skipped
-from iip_assets.models.examples import labelled_pictures, masked_rows, weights_of, with_weights
+from iip_assets.models.examples import labelled_images, masked_rows, weights_of, with_weights
 
 IMAGES = pl.DataFrame(
     {
@@ -27,20 +27,20 @@ EMBEDDINGS = pl.DataFrame({"image_id": ["a", "b", "c", "d"], "embedding": [[1.0]
 def test_a_corrected_age_changes_no_example():
     corrected = IMAGES.with_columns(age_years=pl.lit(31.0))
     for images in (IMAGES, corrected):
-        assert labelled_pictures(images, SPLITS, EMBEDDINGS)["image_id"].to_list() == ["a", "d"]
+        assert labelled_images(images, SPLITS, EMBEDDINGS)["image_id"].to_list() == ["a", "d"]
         # What is unclear trains no model, mask or not.
         assert masked_rows(images, SPLITS)["image_id"].to_list() == ["a"]
     before, after = (masked_rows(images, SPLITS) for images in (IMAGES, corrected))
     assert before.equals(after)
 
 
-def test_a_picture_without_a_weight_counts_one_and_the_order_stays():
-    pictures = labelled_pictures(IMAGES, SPLITS, EMBEDDINGS)
-    weighted = with_weights(pictures, pl.DataFrame({"image_id": ["d", "x"], "weight": [2.5, 9.0]}))
+def test_a_image_without_a_weight_counts_one_and_the_order_stays():
+    images = labelled_images(IMAGES, SPLITS, EMBEDDINGS)
+    weighted = with_weights(images, pl.DataFrame({"image_id": ["d", "x"], "weight": [2.5, 9.0]}))
     assert weights_of(weighted) == {"a": 1.0, "d": 2.5}
-    assert weighted.drop("weight").equals(pictures)
+    assert weighted.drop("weight").equals(images)
 
 
 def test_without_balancing_all_count_the_same():
-    pictures = labelled_pictures(IMAGES, SPLITS, EMBEDDINGS)
-    assert weights_of(with_weights(pictures, Skipped("no axes"))) == {"a": 1.0, "d": 1.0}
+    images = labelled_images(IMAGES, SPLITS, EMBEDDINGS)
+    assert weights_of(with_weights(images, Skipped("no axes"))) == {"a": 1.0, "d": 1.0}

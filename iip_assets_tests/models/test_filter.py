@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import polars as pl
@@ -7,8 +7,8 @@ import pytest
 from safetensors.numpy import load
 
 from iip_assets.embeddings.onnx_session import open_session, run
-from iip_assets.models.examples import labelled_pictures
-from iip_assets.models.filter import FilterRecipe, build_filter, why_not
+from iip_assets.models.examples import labelled_images
+from iip_assets.models.filter import FilterRecipe, build_filter, reason_not_to_train
 from iip_assets.models.filter_head import Examples, class_balanced
 from iip_assets.training.trainer import Around, Machine, Schedule
 
@@ -22,21 +22,20 @@ RECIPE = FilterRecipe(
         epochs=12, patience=8, learning_rate=0.01, weight_decay=0.01, batch_size=16, seed=0
     ),
     checks="never",
-    resamples=50,
-    confidence=0.95,
-    interval_seed=0,
 )
 
 
 def build(labelled, backbone, recipe=RECIPE, weights=None, load=None):
-    return build_filter(
-        labelled_pictures(*labelled),
+    built = build_filter(
+        labelled_images(*labelled),
         weights or {},
         backbone,
         recipe,
         load=load,
         around=Around(Machine("cpu", threads=1)),
     )
+    assert built.value.version_of == ("filter.safetensors", "card.json")
+    return built.value.parts, built.notes
 
 
 def scheduled(**changes):
@@ -48,8 +47,13 @@ def shares_of(files, embeddings):
 
 
 @pytest.fixture(scope="module")
-def files(labelled, tiny_backbone):
+def built(labelled, tiny_backbone):
     return build(labelled, tiny_backbone)
+
+
+@pytest.fixture(scope="module")
+def files(built):
+    return built[0]
 
 
 def test_labels_that_show_in_the_embedding_are_learned(files, labelled):
@@ -67,9 +71,9 @@ def test_labels_that_show_in_the_embedding_are_learned(files, labelled):
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(files, labelled, tiny_backbone):
-    again = build(labelled, tiny_backbone)
+    again, _ = build(labelled, tiny_backbone)
     assert again == files
-    other = build(labelled, tiny_backbone, scheduled(seed=1))
+    other, _ = build(labelled, tiny_backbone, scheduled(seed=1))
     assert other["filter.safetensors"] != files["filter.safetensors"]
 
 
@@ -81,31 +85,35 @@ def test_training_leaves_no_file_behind(labelled, tiny_backbone, tmp_path, monke
 
 
 def test_the_whole_file_is_the_head_behind_the_backbone(files, tiny_backbone):
-    pictures = np.random.default_rng(0).normal(0, 1, (5, 3, 4, 4)).astype(np.float32)
-    means = run(open_session(tiny_backbone["backbone.onnx"], threads=1), pictures)
-    whole = run(open_session(files["filter.onnx"], threads=1), pictures)
+    images = np.random.default_rng(0).normal(0, 1, (5, 3, 4, 4)).astype(np.float32)
+    means = run(open_session(tiny_backbone["backbone.onnx"], threads=1), images)
+    whole = run(open_session(files["filter.onnx"], threads=1), images)
     np.testing.assert_allclose(whole, shares_of(files, means), atol=1e-6)
 
 
-def test_the_card_tells_counts_temperature_and_metrics_with_intervals(files, labelled):
+def test_the_card_tells_what_runs_the_filter_and_the_notes_how_it_was_trained(built, labelled):
+    files, notes = built
     card = json.loads(files["card.json"])
-    pictures = labelled_pictures(*labelled)
+    images = labelled_images(*labelled)
+    frame = {"input_width", "input_height", "mean", "std"}
+    assert card.keys() == {"backbone", "weights_sha256", "classes", "temperature", *frame}
     assert card["classes"] == ["full", "partial", "none"]
-    assert sum(card["pictures"]["train"].values()) == (pictures["split"] == "train").sum()
     assert float(load(files["filter.safetensors"])["temperature"]) == card["temperature"]
-    f1 = card["validation"]["metrics"]["f1_macro"]
-    assert f1["low"] <= f1["value"] <= f1["high"]
-    assert card["validation"]["n_subjects"] < card["validation"]["n_images"]
+    assert sum(notes["images"]["train"].values()) == (images["split"] == "train").sum()
+    assert notes["settings"] == {"train": "head", **asdict(RECIPE.schedule)}
+    assert 0 <= notes["best_epoch"] < len(notes["history"])
+    assert notes["start"] is None
+    assert json.loads(json.dumps(notes)) == notes
 
 
-def test_weights_of_pictures_reach_the_training(files, labelled, tiny_backbone):
-    pictures = labelled_pictures(*labelled)
-    heavy = {one: 9.0 for one in pictures["image_id"][::3]}
-    other = build(labelled, tiny_backbone, weights=heavy)
+def test_weights_of_images_reach_the_training(files, labelled, tiny_backbone):
+    images = labelled_images(*labelled)
+    heavy = {one: 9.0 for one in images["image_id"][::3]}
+    other, _ = build(labelled, tiny_backbone, weights=heavy)
     assert other["filter.safetensors"] != files["filter.safetensors"]
 
 
-def test_balanced_classes_weigh_the_same_and_pictures_keep_their_order():
+def test_balanced_classes_weigh_the_same_and_images_keep_their_order():
     examples = Examples(
         embeddings=np.zeros((5, 1), np.float32),
         classes=np.array([0, 0, 0, 1, 1]),
@@ -117,17 +125,17 @@ def test_balanced_classes_weigh_the_same_and_pictures_keep_their_order():
     assert weights[2] == pytest.approx(3 * weights[0])
 
 
-def test_unclear_pictures_teach_nothing(labelled):
-    assert "unclear" not in labelled_pictures(*labelled)["label"].to_list()
+def test_unclear_images_teach_nothing(labelled):
+    assert "unclear" not in labelled_images(*labelled)["label"].to_list()
 
 
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ([None] * 160, "no training picture has a label"),
-        (["unclear"] * 160, "no training picture has a label"),
+        ([None] * 160, "no training image has a label"),
+        (["unclear"] * 160, "no training image has a label"),
         (["full"] * 160, "are 'full'"),
-        (["full", None, None, "none"] + [None] * 156, "only 2 training pictures"),
+        (["full", None, None, "none"] + [None] * 156, "only 2 training images"),
     ],
     ids=["no labels", "unclear only", "one word", "too few"],
 )
@@ -135,12 +143,11 @@ def test_labels_that_cannot_teach_are_a_reason_to_skip(labelled, words, reason):
     images, splits, embeddings = labelled
     images = images.with_columns(label=pl.Series(words, dtype=pl.String))
     splits = splits.with_columns(split=pl.lit("train"))
-    assert reason in why_not(labelled_pictures(images, splits, embeddings))
+    assert reason in reason_not_to_train(labelled_images(images, splits, embeddings))
 
 
 def test_a_filter_is_trained_where_there_is_nothing_to_validate_on(labelled, tiny_backbone):
     images, splits, embeddings = labelled
     splits = splits.filter(pl.col("split") != "validation")
-    files = build((images, splits, embeddings), tiny_backbone, scheduled(epochs=2))
-    card = json.loads(files["card.json"])
-    assert (card["temperature"], card["validation"]) == (1.0, {})
+    files, _ = build((images, splits, embeddings), tiny_backbone, scheduled(epochs=2))
+    assert json.loads(files["card.json"])["temperature"] == 1.0

@@ -8,11 +8,11 @@ import timm
 import torch
 from safetensors.torch import save
 
-from iip_assets.metrics.words import FILTER_CLASSES
+from iip_assets.inference.filter_pixels import FilterFromPixels, score_chunk
+from iip_assets.inference.filter_scores import has_head, network_scores, probabilities_of
+from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.filter import FilterRecipe, build_filter
-from iip_assets.models.filter_pixels import FilterFromPixels, score_chunk
-from iip_assets.models.filter_scores import has_head, network_scores
-from iip_assets.release.onnx_check import OnnxDiffersError, largest_difference
+from iip_assets.registry.onnx_check import OnnxDiffersError, largest_difference
 from iip_assets.training.trainer import Around, Machine, Schedule
 from iip_assets_tests.embeddings.stand_ins import MemoryStore
 
@@ -30,9 +30,6 @@ RECIPE = FilterRecipe(
         epochs=6, patience=6, learning_rate=0.003, weight_decay=0.01, batch_size=8, seed=0
     ),
     checks="never",
-    resamples=50,
-    confidence=0.95,
-    interval_seed=0,
 )
 
 
@@ -54,32 +51,44 @@ def backbone():
 
 @pytest.fixture(scope="module")
 def data():
-    """Pictures whose label is the colour that they are full of, in a store."""
+    """Images whose label is the colour that they are full of, in a store."""
     rng = np.random.default_rng(0)
-    store, rows, pictures = MemoryStore(), [], {}
+    store, rows, images = MemoryStore(), [], {}
     for place in range(90):
         label = FILTER_CLASSES[place % 3]
         image = rng.integers(0, 90, (30, 44, 3), dtype=np.uint8)
         image[:, :, place % 3] += 150
         md5 = store.add_png(image)
-        pictures[md5] = image
+        images[md5] = image
         split = ("train", "train", "validation", "test")[place // 3 % 4]
         rows.append((md5, split, f"s{place // 6}", label, [0.0]))
     names = ["image_id", "split", "group_id", "label", "embedding"]
-    return store, pl.DataFrame(rows, schema=names, orient="row").sort("image_id"), pictures
+    return store, pl.DataFrame(rows, schema=names, orient="row").sort("image_id"), images
 
 
-def build(data, backbone, recipe=RECIPE):
-    _, rows, pictures = data
+def noted(data, backbone, recipe=RECIPE, **teacher):
+    _, rows, images = data
     around = Around(Machine("cpu", threads=1))
     return build_filter(
-        rows, {}, backbone, recipe, load=lambda image_id: pictures[image_id], around=around
+        *(rows, {}, backbone, recipe),
+        load=lambda image_id: images[image_id],
+        around=around,
+        **teacher,
     )
 
 
+def build(data, backbone, recipe=RECIPE):
+    return noted(data, backbone, recipe).value.parts
+
+
 @pytest.fixture(scope="module")
-def files(data, backbone):
-    return build(data, backbone)
+def built(data, backbone):
+    return noted(data, backbone)
+
+
+@pytest.fixture(scope="module")
+def files(built):
+    return built.value.parts
 
 
 def test_a_whole_network_learns_what_shows_in_the_pixels(data, files):
@@ -102,13 +111,15 @@ def test_a_whole_network_learns_what_shows_in_the_pixels(data, files):
     assert (labels == test["label"].to_numpy()).mean() > 0.8
     np.testing.assert_allclose(said.sum(1), 1, atol=1e-5)
     assert not has_head(files)
+    one_by_one = probabilities_of(test, files, load_image=data[2].__getitem__, threads=1)
+    np.testing.assert_allclose(one_by_one, said, atol=1e-5)
 
 
-def test_the_card_says_what_to_feed_it(files):
-    card = json.loads(files["card.json"])
+def test_the_card_says_what_to_feed_it(built):
+    card = json.loads(built.value.parts["card.json"])
     assert (card["input_width"], card["input_height"]) == (48, 32)
-    assert card["settings"]["train"] == "network"
-    assert len(card["history"]) >= 1
+    assert built.notes["settings"]["train"] == "network"
+    assert len(built.notes["history"]) >= 1
 
 
 def test_the_same_seed_gives_the_same_weights(data, backbone, files):
@@ -126,29 +137,26 @@ def test_another_network_than_the_backbone_is_trained_and_named(data, backbone, 
 
 def test_a_student_believes_its_teacher_against_the_labels(data, backbone, files):
     """A teacher that learned full and none the wrong way round hands some of that on."""
-    store, rows, pictures = data
+    store, rows, images = data
     swapped = {"full": "none", "partial": "partial", "none": "full"}
     wrong = rows.with_columns(pl.col("label").replace(swapped))
-    taught = build_filter(
-        rows,
-        {},
+    taught = noted(
+        data,
         backbone,
         replace(RECIPE, teacher_share=0.9, checks="always"),
-        load=lambda image_id: pictures[image_id],
-        around=Around(Machine("cpu", threads=1)),
-        teacher=build((store, wrong, pictures), backbone),
+        teacher=build((store, wrong, images), backbone),
     )
     # The look before the training is at the labels, which a teacher's shares are not.
-    assert json.loads(taught["card.json"])["start"]["expected_loss"] == pytest.approx(np.log(3))
+    assert taught.notes["start"]["expected_loss"] == pytest.approx(np.log(3))
     test = wrong.filter(pl.col("split") == "test", pl.col("label") != "partial")
     places = [FILTER_CLASSES.index(label) for label in test["label"]]
     untaught, believing = (
         FilterFromPixels(one, threads=1)
-        .probabilities([pictures[image_id] for image_id in test["image_id"]])[
+        .probabilities([images[image_id] for image_id in test["image_id"]])[
             np.arange(test.height), places
         ]
         .mean()
-        for one in (files, taught)
+        for one in (files, taught.value.parts)
     )
     assert untaught < 0.2
     assert believing > untaught + 0.2

@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import cv2
 import numpy as np
@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from iip_assets.embeddings.weights import packaged_weights, weights_digest
+from iip_assets.inference.preprocess import Frame
+from iip_assets.inference.segment_rows import read_pair, segment_chunk
+from iip_assets.inference.segmentation import Segmenter, prior_png
 from iip_assets.models.examples import masked_rows
-from iip_assets.models.masked_pictures import MaskedPictures
-from iip_assets.models.preprocess import Frame
-from iip_assets.models.segment_rows import read_pair, segment_chunk
-from iip_assets.models.segmentation import Segmenter, prior_png
-from iip_assets.models.segmentation_model import build_segmenter, why_not
+from iip_assets.models.masked_images import MaskedImages
+from iip_assets.models.segmentation_model import build_segmenter, reason_not_to_train
 from iip_assets.models.segmenter import build_network, train_segmenter
 from iip_assets.training.trainer import Around, Machine
 from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
@@ -33,8 +33,13 @@ def build(eyes, recipe=RECIPE):
 
 
 @pytest.fixture(scope="module")
-def files(eyes):
+def built(eyes):
     return build(eyes)
+
+
+@pytest.fixture(scope="module")
+def files(built):
+    return built.value.parts
 
 
 def test_eyes_that_are_easy_are_learned_better_than_the_commonest_class_by_place(files, eyes):
@@ -58,7 +63,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(eyes):
     rows = masked_rows(images, splits).to_dicts()[:8]
 
     def trained(seed):
-        examples = MaskedPictures(
+        examples = MaskedImages(
             lambda place: read_pair(store, rows[place], classes=4, max_megapixels=1.0),
             frame=Frame(32, 32),
             weights=[1] * 8,
@@ -83,13 +88,22 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(eyes):
     assert trained(1) != digest
 
 
-def test_the_card_says_what_the_network_expects(files):
-    card = json.loads(files["card.json"])
+def test_the_card_says_what_the_network_expects_and_the_notes_how_it_was_trained(built, eyes):
+    card, notes = json.loads(built.value.parts["card.json"]), built.notes
+    assert card.keys() == {
+        *("classes", "encoder", "encoder_pretrained", "decoder_channels", "two_pass"),
+        *("input_width", "input_height", "mean", "std"),
+    }
     assert tuple(card["classes"]) == CLASSES
     assert (card["input_width"], card["input_height"]) == (64, 64)
     assert card["encoder_pretrained"] is True
-    mean = card["validation"]["metrics"]["mean_iou"]
-    assert mean["low"] <= mean["value"] <= mean["high"]
+    assert built.value.version_of == ("segmenter.safetensors", "prior.png", "card.json")
+    assert sum(notes["images"].values()) == eyes[1].height
+    assert notes["images_by_class"]["train"]["background"] == notes["images"]["train"]
+    assert notes["settings"] == asdict(RECIPE.schedule)
+    assert 0 <= notes["best_epoch"] < len(notes["history"])
+    assert notes["start"] is None
+    assert json.loads(json.dumps(notes)) == notes
 
 
 def test_the_encoder_starts_from_the_packaged_weights():
@@ -115,11 +129,11 @@ def test_examples_are_the_same_whether_they_are_kept_in_memory_or_not(eyes, monk
         return read_pair(store, rows[place], classes=4, max_megapixels=1.0)
 
     def examples():
-        made = MaskedPictures(load, frame=Frame(64, 64), weights=[1, 2, 3, 4], seed=0, threads=1)
+        made = MaskedImages(load, frame=Frame(64, 64), weights=[1, 2, 3, 4], seed=0, threads=1)
         return [made[0, place] for place in range(4)]
 
     kept = examples()
-    monkeypatch.setattr("iip_assets.models.masked_pictures._MEMORY_BYTES", 0)
+    monkeypatch.setattr("iip_assets.models.masked_images._MEMORY_BYTES", 0)
     for one, other in zip(kept, examples(), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     assert [float(weight) for _, _, weight in kept] == [1, 2, 3, 4]
@@ -136,10 +150,12 @@ def test_the_prior_is_the_commonest_class_at_each_place():
 def test_too_few_masks_are_a_reason_to_skip(eyes):
     _, images, splits = eyes
     rows = masked_rows(images, splits)
-    assert why_not(rows, CLASSES) is None
-    assert "two at least" in why_not(rows, ("iris",))
-    assert "only 3" in why_not(rows.filter(pl.col("split") == "train").head(3), CLASSES)
-    assert "no training picture" in why_not(rows.filter(pl.col("split") == "test"), CLASSES)
+    assert reason_not_to_train(rows, CLASSES) is None
+    assert "two at least" in reason_not_to_train(rows, ("iris",))
+    assert "only 3" in reason_not_to_train(rows.filter(pl.col("split") == "train").head(3), CLASSES)
+    assert "no training image" in reason_not_to_train(
+        rows.filter(pl.col("split") == "test"), CLASSES
+    )
 
 
 def test_invalid_masks_are_left_out(eyes):

@@ -6,13 +6,13 @@ import polars as pl
 import pytest
 from onnx import helper, numpy_helper
 
-from iip_assets.dataset.store import ImageStore
 from iip_assets.engine.figures import figure_png
 from iip_assets.engine.values import Files, Markdown, Skipped
 from iip_assets.evaluation.evaluation import Judgement
-from iip_assets.models.segmentation import prior_png
+from iip_assets.images.store import ImageStore
+from iip_assets.inference.segmentation import prior_png
 from iip_assets.robustness.assets import describe_robustness_benchmark, robustness_benchmark
-from iip_assets.robustness.benchmark import benchmark_pictures, benchmark_table
+from iip_assets.robustness.benchmark import benchmark_images, benchmark_table
 from iip_assets.robustness.corrupted_rows import variants
 from iip_assets.robustness.figures import robustness_figure
 from iip_assets.settings import EvaluationSettings, RobustnessSettings
@@ -162,7 +162,7 @@ def test_one_model_alone_is_benchmarked(tmp_path, monkeypatch, the_filter, segme
     assert "no labels; no masks" in nothing.reason
 
 
-def test_pictures_with_both_truths_come_first_and_the_choice_is_steady():
+def test_images_with_both_truths_come_first_and_the_choice_is_steady():
     ids = [f"{index:02d}" for index in range(20)]
     images = pl.DataFrame(
         {
@@ -179,14 +179,14 @@ def test_pictures_with_both_truths_come_first_and_the_choice_is_steady():
             "has_mask": [index % 2 == 0 for index in range(20)],
         }
     )
-    chosen = benchmark_pictures(images, splits, most=5, seed=0)
+    chosen = benchmark_images(images, splits, most=5, seed=0)
     assert set(chosen["image_id"]) == set(ids[:10:2])
-    every = benchmark_pictures(images, splits, most=99, seed=0)
+    every = benchmark_images(images, splits, most=99, seed=0)
     assert every.height == 10 + 5
     assert every.filter(pl.col("image_id") == "10")["label"].to_list() == [None]
-    fewer = benchmark_pictures(images, splits, most=8, seed=0)
+    fewer = benchmark_images(images, splits, most=8, seed=0)
     assert set(fewer["image_id"]) <= set(every["image_id"])
-    other = benchmark_pictures(images, splits, most=8, seed=1)
+    other = benchmark_images(images, splits, most=8, seed=1)
     assert set(other["image_id"]) != set(fewer["image_id"])
 
 
@@ -200,7 +200,7 @@ def test_known_answers_make_a_known_curve():
         for name, severity in variants(corruptions)
     ]
     assert count == 11
-    pictures = pl.DataFrame(
+    images = pl.DataFrame(
         {
             "image_id": ["a", "b"],
             "label": ["full", "full"],
@@ -210,7 +210,7 @@ def test_known_answers_make_a_known_curve():
         }
     )
     table = benchmark_table(
-        pictures,
+        images,
         pl.DataFrame(schema={"image_id": pl.String, "axis": pl.String, "slice": pl.String}),
         corruptions=corruptions,
         mask_classes=("background", "iris"),
@@ -227,8 +227,8 @@ def test_the_plot_is_drawn_for_both_models_for_one_and_for_none(table):
         assert figure_png(robustness_figure(part)).startswith(b"\x89PNG")
 
 
-def test_the_description_counts_pictures_and_shows_what_the_strongest_corruptions_cost(made):
+def test_the_description_counts_images_and_shows_what_the_strongest_corruptions_cost(made):
     told = describe_robustness_benchmark(made.value, made.notes)
-    assert (told["rows"], told["pictures"]) == (made.value.height, 12)
+    assert (told["rows"], told["images"]) == (made.value.height, 12)
     assert {row["severity"] for row in told["worst"].records} == {5}
     assert isinstance(told["plot"], Markdown)

@@ -19,7 +19,7 @@ def error(one, other):
 
 
 @pytest.mark.parametrize("name", sorted(CORRUPTIONS))
-def test_a_higher_severity_is_further_from_the_picture(name):
+def test_a_higher_severity_is_further_from_the_image(name):
     image, mask = cv2.medianBlur(sample()[0], 5), sample()[1]
     far = [
         error(corrupt(name, image, mask, severity=s, image_id="a", seed=0)[0], image)
@@ -32,7 +32,7 @@ def test_a_higher_severity_is_further_from_the_picture(name):
 
 @settings(deadline=None, max_examples=40)
 @given(names, st.sampled_from(SEVERITIES), st.text(max_size=8), st.integers(0, 9))
-def test_one_picture_is_always_corrupted_the_same_way(name, severity, image_id, seed):
+def test_one_image_is_always_corrupted_the_same_way(name, severity, image_id, seed):
     image, mask = sample()
     before = image.copy()
     one, two = (
@@ -47,7 +47,7 @@ def test_one_picture_is_always_corrupted_the_same_way(name, severity, image_id, 
 
 
 @pytest.mark.parametrize("name", ["rotation", "colour_filter", "noise"])
-def test_another_picture_or_seed_draws_anew(name):
+def test_another_image_or_seed_draws_anew(name):
     image, mask = sample()
     drawn = {
         corrupt(name, image, mask, severity=3, image_id=image_id, seed=seed)[0].tobytes()
@@ -64,7 +64,7 @@ def test_what_moves_no_pixel_leaves_the_mask(name):
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
-def test_the_mask_turns_with_the_picture(severity):
+def test_the_mask_turns_with_the_image(severity):
     image = np.zeros((120, 160, 3), np.uint8)
     mask = np.zeros((120, 160), np.uint8)
     image[50:70, 40:120] = 255
@@ -78,7 +78,7 @@ def test_the_mask_turns_with_the_picture(severity):
     assert set(np.unique(turned_mask)) <= {0, 1, 255}
 
 
-def test_a_picture_without_a_mask_can_be_turned():
+def test_a_image_without_a_mask_can_be_turned():
     assert corrupt("rotation", sample()[0], None, severity=2, image_id="a", seed=0)[1] is None
 
 

@@ -34,7 +34,7 @@ def drawn_mask(
 
 
 def png(array: U8) -> bytes:
-    """PNG bytes of a mask, or of an RGB picture."""
+    """PNG bytes of a mask, or of an RGB image."""
     if array.ndim == 3:
         array = cv2.cvtColor(array, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".png", array)[1].tobytes()

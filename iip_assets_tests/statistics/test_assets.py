@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from iip_assets.dataset import store
 from iip_assets.engine.values import CheckResult, Markdown
+from iip_assets.images import store
 from iip_assets.settings import CoverageSettings, DatasetSettings, StatisticsSettings
 from iip_assets.statistics.assets import (
     background_stats,

@@ -57,7 +57,7 @@ def test_what_is_not_labelled_is_no_background_and_has_no_lids_around_it():
     assert set(measures_of(rgb, mask).values()) == {None}
 
 
-def test_an_eye_that_fills_the_picture_leaves_the_background_unknown():
+def test_an_eye_that_fills_the_image_leaves_the_background_unknown():
     mask = np.full((120, 160), 2, np.uint8)
     assert measures_of(grey(100), mask) == dict.fromkeys(BORDER_MEASURES)
 

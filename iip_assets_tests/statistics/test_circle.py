@@ -46,7 +46,7 @@ def test_a_whole_disc_gives_its_radius_within_a_third_of_a_pixel(radius):
     assert found.visibility == pytest.approx(1, abs=0.03)
 
 
-def test_a_disc_cut_by_the_edge_of_the_picture_is_completed():
+def test_a_disc_cut_by_the_edge_of_the_image_is_completed():
     region = disc(10, 120, 40)
     found = fit_disc(region, beside=NOTHING, frame=WHOLE_FRAME)
     assert found.radius_px == pytest.approx(40, rel=0.02)

@@ -5,7 +5,7 @@ from iip_assets.statistics.measure import MEASURES, measure, measure_images
 from iip_assets_tests.statistics.eyes import CLASSES, drawn_mask, png
 
 MASK = drawn_mask()
-PICTURE = np.repeat(np.choose(MASK, [140, 220, 90, 30]).astype(np.uint8)[:, :, None], 3, axis=2)
+IMAGE = np.repeat(np.choose(MASK, [140, 220, 90, 30]).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
 class MemoryStore:
@@ -21,9 +21,9 @@ class MemoryStore:
 
 
 STORE = {
-    "eye": png(PICTURE),
+    "eye": png(IMAGE),
     "mask": png(MASK),
-    "cut": png(PICTURE)[:200],
+    "cut": png(IMAGE)[:200],
     "empty": b"",
     "small_mask": png(MASK[:100]),
     "strange_mask": png(np.full((240, 320), 9, np.uint8)),
@@ -40,8 +40,8 @@ def run(*pairs, **options):
 
 def test_bytes_measure_as_their_pixels():
     with_mask, without = run(("eye", "mask"), ("eye", None))
-    assert with_mask == measure(PICTURE, MASK, mask_classes=CLASSES)
-    assert without == measure(PICTURE, None, mask_classes=CLASSES)
+    assert with_mask == measure(IMAGE, MASK, mask_classes=CLASSES)
+    assert without == measure(IMAGE, None, mask_classes=CLASSES)
     assert with_mask["iris_visibility"] == pytest.approx(1, abs=0.03)
     assert without["iris_visibility"] is None
 
@@ -77,10 +77,10 @@ def test_results_stand_in_the_order_of_the_rows_whatever_the_threads():
 def test_an_image_measures_the_same_whatever_is_measured_beside_it():
     rng = np.random.default_rng(4)
     shapes = [(120, 160), (90, 160), (64, 40), (121, 163)]
-    pictures = [rng.integers(0, 256, (*shapes[k % 4], 3), dtype=np.uint8) for k in range(40)]
-    masks = [drawn_mask(height=one.shape[0], width=one.shape[1], x=40, y=50) for one in pictures]
+    images = [rng.integers(0, 256, (*shapes[k % 4], 3), dtype=np.uint8) for k in range(40)]
+    masks = [drawn_mask(height=one.shape[0], width=one.shape[1], x=40, y=50) for one in images]
     store = MemoryStore(
-        **{f"image{k}": png(one) for k, one in enumerate(pictures)},
+        **{f"image{k}": png(one) for k, one in enumerate(images)},
         **{f"mask{k}": png(one) for k, one in enumerate(masks)},
     )
     records = [
@@ -89,7 +89,7 @@ def test_an_image_measures_the_same_whatever_is_measured_beside_it():
     together = measure_images(records, max_megapixels=1, mask_classes=CLASSES, store=store)
     alone = [
         measure(one, mask if k % 3 else None, mask_classes=CLASSES)
-        for k, (one, mask) in enumerate(zip(pictures, masks, strict=True))
+        for k, (one, mask) in enumerate(zip(images, masks, strict=True))
     ]
     assert together == alone
 

@@ -38,7 +38,7 @@ def sharpness_of(luma):
 
 
 @pytest.mark.parametrize("level", [0, 3, 128, 255])
-def test_a_uniform_grey_picture_has_its_brightness_and_nothing_else(level):
+def test_a_uniform_grey_image_has_its_brightness_and_nothing_else(level):
     found = measures_of(uniform(level))
     assert found["brightness"] == pytest.approx(level)
     for name in ("contrast", "colour_cast", "saturation", "unevenness", "sharpness", "noise"):
@@ -47,7 +47,7 @@ def test_a_uniform_grey_picture_has_its_brightness_and_nothing_else(level):
     assert found["clipped_highlights"] == (level >= 250)
 
 
-def test_clipping_is_the_share_of_the_picture_at_either_end():
+def test_clipping_is_the_share_of_the_image_at_either_end():
     rgb = uniform(128, 120, 160)
     rgb[:, :40] = 0
     rgb[:, 144:] = 255
@@ -87,7 +87,7 @@ def test_gaussian_noise_is_recovered_within_a_tenth(sigma, size):
     assert noise_of(noisy) == pytest.approx(sigma, rel=0.1)
 
 
-def test_noise_is_not_known_of_a_picture_without_an_inner_pixel():
+def test_noise_is_not_known_of_a_image_without_an_inner_pixel():
     assert noise_of(np.zeros((2, 50), np.uint8)) is None
     assert noise_of(np.zeros((50, 2), np.uint8)) is None
 
@@ -134,7 +134,7 @@ def test_the_normal_size_has_a_long_side_of_160(shape, normal):
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), height=st.integers(1, 40), width=st.integers(1, 40))
-def test_any_picture_and_mask_give_finite_numbers_or_nulls(data, height, width):
+def test_any_image_and_mask_give_finite_numbers_or_nulls(data, height, width):
     rgb = data.draw(arrays(np.uint8, (height, width, 3)))
     mask = data.draw(
         st.none() | arrays(np.uint8, (height, width), elements=st.sampled_from([0, 1, 2, 3, 255]))
@@ -143,7 +143,7 @@ def test_any_picture_and_mask_give_finite_numbers_or_nulls(data, height, width):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 1), (2, 161), (700, 319)])
-def test_pictures_of_odd_shapes_give_finite_numbers_or_nulls(shape):
+def test_images_of_odd_shapes_give_finite_numbers_or_nulls(shape):
     rng = np.random.default_rng(3)
     rgb = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
     mask = rng.integers(0, 4, shape, dtype=np.uint8)

@@ -29,14 +29,14 @@ def quality(values: dict[str, Any]) -> float:
 
 
 def run(folder: Path, sweep: Plan, *, killed_at: frozenset[int] = frozenset()) -> list[Done]:
-    """All trials, in a study that is opened anew after each kill."""
+    """All trials, in a study that is opened again after each kill."""
     killed: set[int] = set()
-    study = Study.open(folder, sweep, MADE_OF, anew=False)
+    study = Study.open(folder, sweep, MADE_OF, force=False)
     while (trial := study.next()) is not None:
         values = suggest(trial, sweep.space)
         if trial.number in killed_at - killed:
             killed.add(trial.number)
-            study = Study.open(folder, sweep, MADE_OF, anew=False)
+            study = Study.open(folder, sweep, MADE_OF, force=False)
             continue
         study.succeeded(
             trial, quality=quality(values), low=0.0, high=1.0, latency_ms=1.0 + trial.number
@@ -95,7 +95,7 @@ def test_the_best_of_two_objectives_are_those_that_none_beats_in_both(tmp_path: 
 
 
 def test_one_trial_is_best_where_several_are_equal(tmp_path: Path) -> None:
-    study = Study.open(tmp_path, plan(trials=3), MADE_OF, anew=False)
+    study = Study.open(tmp_path, plan(trials=3), MADE_OF, force=False)
     while (trial := study.next()) is not None:
         suggest(trial, study.plan.space)
         study.succeeded(trial, quality=0.5, low=0.4, high=0.6, latency_ms=1.0)
@@ -103,7 +103,7 @@ def test_one_trial_is_best_where_several_are_equal(tmp_path: Path) -> None:
 
 
 def test_a_failed_trial_is_kept_with_its_reason_and_is_not_tried_again(tmp_path: Path) -> None:
-    study = Study.open(tmp_path, plan(trials=2), MADE_OF, anew=False)
+    study = Study.open(tmp_path, plan(trials=2), MADE_OF, force=False)
     trial = study.next()
     assert trial is not None
     suggest(trial, study.plan.space)
@@ -135,9 +135,9 @@ def test_trials_of_another_plan_data_or_code_are_not_mixed(
     tmp_path: Path, other: dict[str, Any], made_of: dict[str, str], named: str
 ) -> None:
     run(tmp_path, plan("random", trials=2))
-    with pytest.raises(PlanError, match=rf"another {named}.*--anew"):
-        Study.open(tmp_path, plan("random", trials=2, **other), made_of, anew=False)
-    begun = Study.open(tmp_path, plan("random", trials=2, **other), made_of, anew=True)
+    with pytest.raises(PlanError, match=rf"another {named}.*--again"):
+        Study.open(tmp_path, plan("random", trials=2, **other), made_of, force=False)
+    begun = Study.open(tmp_path, plan("random", trials=2, **other), made_of, force=True)
     assert begun.done() == []
 
 

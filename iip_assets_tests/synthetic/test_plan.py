@@ -34,7 +34,7 @@ def test_an_image_does_not_depend_on_how_many_there_are():
         assert plan_image(few, index) == plan_image(many, index)
 
 
-def test_planted_errors_change_no_picture():
+def test_planted_errors_change_no_image():
     clean, spoiled = (
         plans(effects, 60)
         for effects in (

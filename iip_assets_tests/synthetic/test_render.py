@@ -22,7 +22,7 @@ def luma(rendered: Rendered, where: np.ndarray) -> float:
 
 @settings(max_examples=120, deadline=None)
 @given(parameters=eyes, width=st.integers(16, 200), height=st.integers(16, 160))
-def test_any_parameters_give_a_picture_with_a_mask_that_holds_its_label(parameters, width, height):
+def test_any_parameters_give_a_image_with_a_mask_that_holds_its_label(parameters, width, height):
     rendered = render(parameters, width=width, height=height)
     assert rendered.image.shape == (height, width, 3)
     assert rendered.mask.shape == (height, width)
@@ -43,7 +43,7 @@ def test_any_parameters_give_a_picture_with_a_mask_that_holds_its_label(paramete
 
 @settings(max_examples=60, deadline=None)
 @given(parameters=eyes)
-def test_no_picture_at_a_common_exposure_is_of_one_colour(parameters):
+def test_no_image_at_a_common_exposure_is_of_one_colour(parameters):
     common = replace(parameters, light=replace(parameters.light, exposure=0.7, glare=0.0))
     assert render(common).image.std() > 0.3
 
@@ -56,7 +56,7 @@ def test_equal_parameters_give_equal_bytes(parameters):
     np.testing.assert_array_equal(first.mask, second.mask)
 
 
-def test_another_seed_gives_another_picture_and_the_same_mask():
+def test_another_seed_gives_another_image_and_the_same_mask():
     first, second = render(EyeParameters(seed=1)), render(EyeParameters(seed=2))
     assert (first.image != second.image).mean() > 0.5
     np.testing.assert_array_equal(first.mask, second.mask)
@@ -127,7 +127,7 @@ def test_glasses_and_hair_before_the_iris_are_not_iris():
     assert min(seen.sum() for seen in covered) < 0.7 * bare.sum()
 
 
-def test_darker_skin_less_light_and_more_blur_are_seen_in_the_picture():
+def test_darker_skin_less_light_and_more_blur_are_seen_in_the_image():
     base = EyeParameters(camera=SHARP)
     reference = render(base)
     skin = reference.mask == BACKGROUND
@@ -157,11 +157,11 @@ def test_a_blue_iris_is_blue():
     assert blue_level > red + 20
 
 
-def test_an_infrared_picture_has_no_colour():
+def test_an_infrared_image_has_no_colour():
     image = render(EyeParameters(camera=Camera(monochrome=True))).image.astype(int)
     assert np.abs(image[..., 0] - image[..., 2]).max() == 0
 
 
-def test_a_picture_too_small_to_draw_says_so():
+def test_a_image_too_small_to_draw_says_so():
     with pytest.raises(ValueError, match="at least 16"):
         render(EyeParameters(), width=8, height=8)

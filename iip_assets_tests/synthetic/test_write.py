@@ -60,7 +60,7 @@ def test_batches_have_the_inbox_layout(sample):
     assert sorted(p.name for p in sample.iterdir() if p.is_file()) == ["LABELING.md", "truth.csv"]
 
 
-def test_pictures_and_masks_decode_at_the_size_asked_for(sample):
+def test_images_and_masks_decode_at_the_size_asked_for(sample):
     for batch in batches_of(sample):
         for row in rows_of(batch / "labels.csv")[::7]:
             image = cv2.imread(str(batch / row["image"]), cv2.IMREAD_UNCHANGED)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from iip_assets.models.masked_pictures import MaskedPictures
-from iip_assets.models.preprocess import Frame
+from iip_assets.inference.preprocess import Frame
+from iip_assets.models.masked_images import MaskedImages
 from iip_assets.models.segmenter import train_segmenter
 from iip_assets.training.trainer import Around, Machine, Schedule, seeded
 
@@ -19,7 +19,7 @@ SCHEDULE = Schedule(
 
 @dataclass(frozen=True)
 class Squares:
-    """Picture and mask by place; survives pickling."""
+    """Image and mask by place; survives pickling."""
 
     def __call__(self, place):
         rng = np.random.default_rng(place)
@@ -43,7 +43,7 @@ def small_network(seed=0):
         )
 
 
-def examples(count=24, *, augmented=True, kind=MaskedPictures):
+def examples(count=24, *, augmented=True, kind=MaskedImages):
     return kind(
         Squares(),
         frame=Frame(SIDE, SIDE),
@@ -54,7 +54,7 @@ def examples(count=24, *, augmented=True, kind=MaskedPictures):
     )
 
 
-class Watched(MaskedPictures):
+class Watched(MaskedImages):
     """Examples that note which (epoch, place) they were asked for."""
 
     asked = ()
@@ -64,9 +64,7 @@ class Watched(MaskedPictures):
         return super().__getitem__(item)
 
 
-def train_small(
-    *, machine=None, network=None, scratch=None, progress=None, pictures=None, **changes
-):
+def train_small(*, machine=None, network=None, scratch=None, progress=None, images=None, **changes):
     """The trained network and how it went."""
     network = small_network() if network is None else network
     around = Around(machine or Machine("cpu", threads=1), scratch=scratch)
@@ -74,7 +72,7 @@ def train_small(
         around = replace(around, progress=progress)
     trained = train_segmenter(
         network,
-        pictures or examples(),
+        images or examples(),
         examples(10, augmented=False),
         replace(SCHEDULE, **changes),
         around=around,

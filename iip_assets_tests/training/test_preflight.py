@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from iip_assets.models.losses import segmentation_loss
-from iip_assets.training.preflight import CannotLearnError, look_at_start
-from iip_assets.training.preflight_words import absent_classes, tell_absent
+from iip_assets.training.preflight import CannotLearnError, look_at_start, tell_absent
+from iip_assets.training.preflight_words import absent_classes
 from iip_assets_tests.training.small_training import digest, examples, small_network
 
 
@@ -49,11 +49,11 @@ def test_a_network_that_is_sure_of_something_wrong_is_told():
     assert not look(network, *batch()).sound
 
 
-def test_masks_that_do_not_belong_to_their_pictures_are_refused():
+def test_masks_that_do_not_belong_to_their_images_are_refused():
     images, masks, weights = batch()
     dice = torch.Generator().manual_seed(0)
     noise = torch.randint(0, 2, masks.shape, generator=dice)
-    with pytest.raises(CannotLearnError, match="belong to their pictures"):
+    with pytest.raises(CannotLearnError, match="belong to their images"):
         look(small_network(), images, noise, weights)
 
 
@@ -65,8 +65,8 @@ def test_classes_that_a_split_lacks_are_named():
         ("test", "pupil"),
     ]
     told = []
-    tell_absent(counts, ("iris", "pupil"), say=told.append)
-    assert told == ["no picture has: pupil in validation, iris in test, pupil in test"]
+    tell_absent(counts, ("iris", "pupil"), log=told.append)
+    assert told == ["no image has: pupil in validation, iris in test, pupil in test"]
     whole = {split: {"iris": 1} for split in ("train", "validation", "test")}
-    tell_absent(whole, ("iris",), say=told.append)
+    tell_absent(whole, ("iris",), log=told.append)
     assert len(told) == 1

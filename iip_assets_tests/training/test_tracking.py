@@ -38,7 +38,7 @@ def a_key_and_no_server(monkeypatch):
 
 def tracked_mode(state, said, mode="auto"):
     with tracked(
-        state, mode, project="p", name="n", run_id="r", config={}, say=said.append
+        state, mode, project="p", name="n", run_id="r", config={}, log=said.append
     ) as logger:
         return logger and logger.experiment.settings.mode
 
@@ -59,8 +59,8 @@ def test_without_a_key_a_training_is_logged_in_the_workspace(tmp_path):
             SCHEDULE,
             around=Around(Machine("cpu", threads=1), logger=logger),
         )
-        picture = np.zeros((8, 8, 3), np.uint8)
-        log_segmentations(logger, [(picture, picture[:, :, 0], picture[:, :, 0])], ("a", "b"))
+        image = np.zeros((8, 8, 3), np.uint8)
+        log_segmentations(logger, [(image, image[:, :, 0], image[:, :, 0])], ("a", "b"))
         log_validation(logger, {"metrics": {"mean_iou": {"value": 0.5}, "no": {"value": None}}})
     (run,) = (tmp_path / "wandb").glob("offline-run-*-segmenter-1")
     (record,) = run.glob("*.wandb")

@@ -95,18 +95,18 @@ def test_a_process_that_is_killed_in_its_training_leaves_what_is_gone_on_with(wh
     assert (digest(network), trained) == whole
 
 
-def test_every_epoch_has_an_order_and_pictures_of_its_own_also_after_a_kill(tmp_path):
-    pictures = examples(kind=Watched)
-    train_small(pictures=pictures)
-    epochs = [pictures.asked[first : first + 24] for first in range(0, 96, 24)]
+def test_every_epoch_has_an_order_and_images_of_its_own_also_after_a_kill(tmp_path):
+    images = examples(kind=Watched)
+    train_small(images=images)
+    epochs = [images.asked[first : first + 24] for first in range(0, 96, 24)]
     assert [{epoch for epoch, _ in one} for one in epochs] == [{0}, {1}, {2}, {3}]
     assert len({tuple(place for _, place in one) for one in epochs}) == 4
 
     with pytest.raises(KilledError):
         train_small(scratch=tmp_path, progress=killed_after(7))
     rest = examples(kind=Watched)
-    train_small(scratch=tmp_path, pictures=rest)
-    assert rest.asked == pictures.asked[48:]
+    train_small(scratch=tmp_path, images=rest)
+    assert rest.asked == images.asked[48:]
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 half a file"], ids=["empty", "cut"])
@@ -158,7 +158,7 @@ def test_a_network_that_was_trained_in_double_precision_is_given_back_in_single(
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
 def test_the_norm_of_several_processes_counts_in_single_precision(kind):
-    """Of one picture there are more numbers here than sixteen bits can count."""
+    """Of one image there are more numbers here than sixteen bits can count."""
     rng = torch.Generator().manual_seed(0)
     means = torch.tensor([5.0, 0.0, -5.0])
     values = torch.randn(2, 3, 200, 200, generator=rng) + means[:, None, None]

@@ -14,7 +14,7 @@ DAYS = [0, 90, 180, 360, 720, None]
 
 
 def images():
-    """Pictures of known age, and one without a date in a batch of its own."""
+    """Images of known age, and one without a date in a batch of its own."""
     return pl.DataFrame(
         {
             "image_id": [str(place) for place in range(len(DAYS))],
@@ -40,24 +40,24 @@ def table(memory, *, max_weight=50.0, **changes):
     )
 
 
-def test_ages_count_from_the_newest_picture_and_an_undated_one_is_of_no_age():
+def test_ages_count_from_the_newest_image_and_an_undated_one_is_of_no_age():
     assert ages_days(images()).to_list() == [0, 90, 180, 360, 720, None]
     undated = images().with_columns(batch=pl.lit("a"))
     assert ages_days(undated).to_list()[-1] == 0
 
 
-def test_where_no_picture_has_a_date_all_count():
+def test_where_no_image_has_a_date_all_count():
     nowhere = images().with_columns(captured_at=pl.lit(None, dtype=pl.Datetime("us")))
     ages = ages_days(nowhere)
     for memory in ("all", "newer", "window"):
         assert remembered(ages, memory, half_life_days=1, window_days=1).tolist() == [1] * 6
 
 
-def test_all_pictures_weigh_alike_unless_told_otherwise():
+def test_all_images_weigh_alike_unless_told_otherwise():
     assert table("all")["weight"].to_list() == [1] * 6
 
 
-def test_newer_pictures_weigh_more_by_the_half_life():
+def test_newer_images_weigh_more_by_the_half_life():
     weight = table("newer", half_life_days=90)["weight"].to_numpy()
     np.testing.assert_allclose(weight[:5] / weight[0], [1, 1 / 2, 1 / 4, 1 / 16, 1 / 256])
     assert weight[5] == weight[0]
@@ -73,8 +73,8 @@ def test_what_age_makes_of_a_weight_is_not_undone_by_the_cap_of_cells():
 def test_beyond_the_window_nothing_trains():
     found = table("window", window_days=200)
     assert found["weight"].to_list() == [1, 1, 1, 0, 0, 1]
-    pictures = images().select("image_id", split=pl.Series(["train"] * 4 + ["test", "train"]))
-    kept = with_weights(pictures, found)
-    # A test picture stays, however old.
+    rows = images().select("image_id", split=pl.Series(["train"] * 4 + ["test", "train"]))
+    kept = with_weights(rows, found)
+    # A test image stays, however old.
     assert kept["image_id"].to_list() == ["0", "1", "2", "4", "5"]
-    assert with_weights(pictures, Skipped("no labels")).height == 6
+    assert with_weights(rows, Skipped("no labels")).height == 6

@@ -1,0 +1,143 @@
+"""The filter's head trained with each batch and without it, on the same embeddings.
+
+What it says of the validation images is kept, so that judging it again trains nothing. The test
+images stay out of it: who keeps or drops batches by what they do on the test images has no
+number left to believe.
+
+A batch's images are those whose counting label came with it; the others keep their weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from iip_assets.metrics.calibration import softmax
+from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.models.filter import examples_of, reason_not_to_train
+from iip_assets.models.filter_head import Examples, head_logits, train_head
+from iip_assets.training.trainer import Around, Machine, Schedule
+
+_BATCHES = {"batch": pl.String(), "training_images": pl.Int64()}
+_PROBABILITIES = {
+    "batch": pl.String(),
+    "seed": pl.Int64(),
+    "image_id": pl.String(),
+    **{f"prob_{name}": pl.Float64() for name in FILTER_CLASSES},
+}
+
+
+class Progress(Protocol):
+    """Passes items through and shows how far it is, as `AssetContext.progress` does."""
+
+    def __call__(self, items: Iterable[Any], *, total: int | None, label: str) -> Iterable[Any]:
+        """The same items."""
+        ...
+
+
+def reason_for_no_trials(images: pl.DataFrame) -> str | None:
+    """Why no batch can be judged by these images, or None if one can.
+
+    Args:
+        images: `labelled_images` with the column `batch`.
+    """
+    reason = reason_not_to_train(images)
+    if reason is not None:
+        return reason
+    train = images.filter(pl.col("split") == "train")
+    if train["batch"].n_unique() < 2:
+        return "no second batch to compare with: all labelled training images are of one batch"
+    if not (images["split"] == "validation").any():
+        return "no validation image has a label of full, partial or none"
+    return None
+
+
+def newest_batches(images: pl.DataFrame, count: int) -> list[str]:
+    """The last `count` batches that have labelled training images, in the order of names."""
+    train = images.filter(pl.col("split") == "train")
+    return sorted(train["batch"].drop_nulls().unique())[-count:]
+
+
+def try_batches(
+    images: pl.DataFrame,
+    weights: Mapping[str, float],
+    batches: Sequence[str],
+    schedule: Schedule,
+    *,
+    seeds: int,
+    machine: Machine,
+    progress: Progress,
+) -> dict[str, pl.DataFrame]:
+    """The tables `batches` and `probabilities`.
+
+    `batches` has a row a batch, with the number of its training images. `probabilities` has a
+    row for each validation image and seed, by the head that was trained without the batch and,
+    where `batch` is null, by the one that was trained on all of them. Without a batch that brought
+    no training image nothing changes, and without the largest one there may be too little left:
+    such batches have no rows there.
+
+    Args:
+        images: `labelled_images` with the column `batch`.
+        weights: What a training image counts, by image id; 1 where it is not named.
+        batches: Which batches to try.
+        schedule: How long and how fast; its seed is the first, others follow it.
+        seeds: How many of them.
+        machine: Where to train.
+        progress: Shows how far it is, in trainings.
+    """
+    train = images.filter(pl.col("split") == "train")
+    held_out = images.filter(pl.col("split") == "validation")
+    dimensions = len(images["embedding"][0])
+    everything = examples_of(train, weights, dimensions)
+    validation = examples_of(held_out, {}, dimensions)
+    batch_of = train["batch"].fill_null("").to_numpy()
+    kept = {batch: batch_of != batch for batch in batches}
+    trainable: dict[str | None, NDArray[np.bool_]] = {None: np.ones(len(everything), dtype=bool)}
+    trainable |= {
+        batch: keep
+        for batch, keep in kept.items()
+        if not keep.all() and reason_not_to_train(train.filter(pl.Series(keep))) is None
+    }
+    plan = [(batch, schedule.seed + place) for batch in trainable for place in range(seeds)]
+    said = []
+    for batch, seed in progress(
+        plan, total=len(plan), label="training with and without each batch"
+    ):
+        head, _ = train_head(
+            _part(everything, trainable[batch]),
+            validation,
+            replace(schedule, seed=seed),
+            classes=len(FILTER_CLASSES),
+            around=Around(machine),
+        )
+        logits = head_logits(head, validation.embeddings).astype(np.float64)
+        said.append(_said(held_out, batch, seed, softmax(logits)))
+    sizes = [(batch, int((~kept[batch]).sum())) for batch in batches]
+    return {
+        "batches": pl.DataFrame(sizes, schema=_BATCHES, orient="row"),
+        "probabilities": pl.concat(said),
+    }
+
+
+def _part(examples: Examples, keep: NDArray[np.bool_]) -> Examples:
+    return Examples(examples.embeddings[keep], examples.classes[keep], examples.weights[keep])
+
+
+def _said(
+    held_out: pl.DataFrame, batch: str | None, seed: int, probabilities: NDArray[np.float64]
+) -> pl.DataFrame:
+    """The rows of one training, from its (N, K) probabilities."""
+    return pl.DataFrame(
+        {
+            "batch": [batch] * held_out.height,
+            "seed": [seed] * held_out.height,
+            "image_id": held_out["image_id"],
+            **{f"prob_{name}": probabilities[:, k] for k, name in enumerate(FILTER_CLASSES)},
+        },
+        schema=_PROBABILITIES,
+    )

@@ -1,0 +1,176 @@
+"""`iip doctor`: what could be wrong with a workspace, and how to fix it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+
+from iip_assets.settings import SettingsError, read_settings
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        what: What was looked at.
+        healthy: Whether it is as it should be.
+        found: What was found.
+        fix: What to do, if anything.
+    """
+
+    what: str
+    healthy: bool
+    found: str
+    fix: str = ""
+
+
+def examine(root: Path, *, log: Callable[[str], None]) -> list[Finding]:
+    """Looks at settings, git, data, inbox, libraries and Dagster's home, in this order."""
+    findings = [_settings(root), _git(root)]
+    findings += _data(root, log)
+    findings += _inbox(root)
+    findings.append(_string_selections())
+    findings.append(_dagster_home(root))
+    return findings
+
+
+def print_findings(findings: list[Finding], *, as_json: bool) -> None:
+    """Prints findings, the unhealthy ones with how to fix them."""
+    if as_json:
+        print(json.dumps({"findings": [asdict(finding) for finding in findings]}))  # noqa: T201 - the result
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console()
+    for finding in findings:
+        mark = "[green]ok     [/]" if finding.healthy else "[red]problem[/]"
+        console.print(f"{mark}  [bold]{finding.what}[/]: {escape(finding.found)}", highlight=False)
+        if finding.fix:
+            console.print(f"         → {escape(finding.fix)}", highlight=False)
+
+
+def _settings(root: Path) -> Finding:
+    try:
+        read_settings(root)
+    except SettingsError as error:
+        return Finding(
+            "settings", False, str(error), "correct iip.toml; its comments tell what each takes"
+        )
+    return Finding("settings", True, "iip.toml is understood")
+
+
+def _git(root: Path) -> Finding:
+    done = subprocess.run(
+        ["git", "--no-optional-locks", "status", "--porcelain", "--", "data.dvc", "iip.toml"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        return Finding("git", False, done.stderr.strip(), "run `git init` in the workspace")
+    changed = [line[3:] for line in done.stdout.splitlines()]
+    if changed:
+        what = ", ".join(changed)
+        return Finding(
+            "git", True, f"{what} not committed", "commit, to have a revision to go back to"
+        )
+    return Finding("git", True, "data.dvc and iip.toml are committed")
+
+
+def _data(root: Path, log: Callable[[str], None]) -> Iterator[Finding]:
+    from iip_assets.dataset.folder_check import compare_folder
+    from iip_assets.images.dvc_objects import MissingData
+    from iip_assets.images.manifest import BadManifest, read_manifest
+    from iip_assets.images.pointer import BadPointer, read_pointer
+
+    try:
+        pointer = read_pointer(root)
+        manifest = read_manifest(root, pointer.md5)
+    except (BadPointer, BadManifest, MissingData) as error:
+        yield Finding("data", False, str(error), "run `dvc pull`, or `dvc add data`")
+        return
+    yield Finding("data", True, f"{pointer.path}/ is tracked: {manifest.height} files")
+    if not (root / pointer.path).exists():
+        text = (
+            f"{pointer.path}/ is not checked out; the graph reads DVC's cache and does not need it"
+        )
+        yield Finding("folder", True, text)
+        return
+    log(f"comparing {pointer.path}/ with what DVC tracks")
+    difference = compare_folder(root, manifest, folder=pointer.path)
+    for word, paths in (
+        ("edited but not added", difference.modified),
+        ("missing", difference.missing),
+        ("not tracked", difference.untracked),
+    ):
+        if paths:
+            names = _some([f"{pointer.path}/{path}" for path in paths])
+            fix = (
+                f"`dvc add {pointer.path}` takes the folder as it is now; "
+                "`dvc checkout` brings back what is tracked"
+            )
+            yield Finding("folder", False, f"{len(paths)} {word}: {names}", fix)
+    if difference.clean:
+        yield Finding("folder", True, f"{pointer.path}/ is just what DVC tracks")
+
+
+def _inbox(root: Path) -> Iterator[Finding]:
+    from iip_assets.ingest.inbox import REJECTED_FOLDER, waiting_batches
+    from iip_assets.ingest.staging import leftovers
+
+    waiting = [batch.name for batch in waiting_batches(root)]
+    if waiting:
+        fix = "`iip ingest inbox/<batch>` takes one; the sensors of `iip ui` do so by themselves"
+        yield Finding("inbox", True, f"waiting: {_some(waiting)}", fix)
+    rejected = root / REJECTED_FOLDER
+    names = [entry.name for entry in rejected.iterdir()] if rejected.is_dir() else []
+    if names:
+        fix = "errors.csv in each tells what to fix; then `iip ingest` it again, or delete it"
+        yield Finding("rejected", True, _some(sorted(names)), fix)
+    left = leftovers(root)
+    if left:
+        text = f"{len(left)} in .iip/ingest, of an ingest at work or of one that was killed"
+        yield Finding("ingest", True, text, "the next `iip ingest` clears up after a killed one")
+
+
+def _some(names: Sequence[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
+
+
+def _string_selections() -> Finding:
+    """DVC's hydra may pull an antlr that breaks every string asset selection in Dagster."""
+    version = metadata.version("antlr4-python3-runtime")
+    if tuple(int(part) for part in version.split(".")[:2]) >= (4, 13):
+        return Finding("libraries", True, f"antlr4-python3-runtime {version} suits Dagster")
+    fix = 'pip install "hydra-core>=1.4.0rc3" "omegaconf>=2.4.1rc1" "antlr4-python3-runtime>=4.13"'
+    return Finding(
+        "libraries", False, f"antlr4-python3-runtime {version} breaks Dagster's selections", fix
+    )
+
+
+def _dagster_home(root: Path) -> Finding:
+    config = root / ".iip" / "dagster" / "dagster.yaml"
+    if not config.exists():
+        return Finding("Dagster", True, "no runs yet", "`iip refresh` makes the first")
+    import yaml
+
+    try:
+        written = yaml.safe_load(config.read_text())
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        fix = "correct it, or delete it to have it written again"
+        return Finding("Dagster", False, f"{config} is no YAML: {reason}", fix)
+    telemetry = written.get("telemetry") if isinstance(written, dict) else None
+    if not isinstance(telemetry, dict) or telemetry.get("enabled", True):
+        return Finding(
+            "Dagster", False, "telemetry is on", f"set `telemetry: enabled: false` in {config}"
+        )
+    return Finding("Dagster", True, "state is kept in .iip/dagster, telemetry is off")

@@ -1,0 +1,1 @@
+"""The engine's Dagster side: definitions, runs, the instance, its event log."""

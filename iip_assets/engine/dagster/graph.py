@@ -1,0 +1,276 @@
+"""The graph as Dagster sees it: assets, checks, the observable sources and the `refresh` job."""
+
+# Dagster reads the annotation of an asset's context, so annotations are not postponed here.
+import inspect
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pydantic
+
+from iip_assets.engine.actions import ActionRecord
+from iip_assets.engine.asset import Asset
+from iip_assets.engine.dagster.ledger import DagsterLedger
+from iip_assets.engine.graph import Source
+from iip_assets.engine.part_results import check_results, description
+from iip_assets.engine.perform import Outcome, Performer, report_page
+from iip_assets.engine.project import Project
+from iip_assets.engine.run_lock import hold_run_lock
+
+REFRESH_JOB = "refresh"
+PARALLEL_JOB = "refresh_parallel"
+
+
+class AssetConfig(dg.Config):
+    """What may be asked of an asset in the launchpad."""
+
+    force: bool = pydantic.Field(
+        default=False,
+        description="Compute it, every image of it, though its result is recorded.",
+    )
+
+
+class ArtifactReader(dg.IOManager):
+    """Gives Dagster the stored value of an asset, as `Definitions.load_asset_value` asks for it."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """The present value."""
+        ledger = DagsterLedger(context.instance)
+        return self._project.load(context.asset_key.to_user_string(), ledger)
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Stores nothing: an asset's own action has done so."""
+
+
+def build_dagster_definitions(
+    project: Project,
+    *,
+    outcomes: dict[str, Outcome] | None = None,
+    loaded: Mapping[str, object] | None = None,
+    force: Collection[str] = (),
+    resources: Mapping[str, Any] | None = None,
+) -> dg.Definitions:
+    """Everything that Dagster loads for a project.
+
+    Args:
+        project: The graph and its workspace.
+        outcomes: Filled, by asset, with what this process performed.
+        loaded: What `Project.code_of` gave for each asset when this process loaded the code;
+            that is now unless given.
+        force: Assets that are computed though their result is recorded.
+        resources: Passed through to Dagster.
+    """
+    performed = {} if outcomes is None else outcomes
+    with warnings.catch_warnings():
+        # Observable sources, their selection and code references are "beta" in Dagster and settled
+        # here.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        assets = [
+            _asset(project, one, performed, loaded, force) for one in project.graph.assets.values()
+        ]
+        sources = [_source(project, one) for one in project.graph.sources.values()]
+        everything = dg.AssetSelection.all(include_sources=True)
+    refresh = dg.define_asset_job(
+        REFRESH_JOB,
+        selection=everything,
+        description="Observes the data, then brings every asset up to date; "
+        "what is not stale is reused.",
+    )
+    parallel = dg.define_asset_job(
+        PARALLEL_JOB,
+        selection=everything,
+        executor_def=dg.multiprocess_executor,
+        description="As `refresh`, with a process for each asset, so that assets which do not "
+        "depend on each other run at once. Where little is stale, `refresh` is sooner done.",
+    )
+    return dg.Definitions(
+        assets=[*sources, *assets],
+        jobs=[refresh, parallel],
+        executor=dg.in_process_executor,
+        resources={"io_manager": ArtifactReader(project), **(resources or {})},
+    )
+
+
+def _source(project: Project, source: Source) -> dg.AssetsDefinition | dg.SourceAsset:
+    @dg.observable_source_asset(
+        name=source.name,
+        group_name=source.room,
+        description=source.description,
+        tags={f"dagster/kind/{kind}": "" for kind in source.kinds},
+    )
+    def observe() -> dg.DataVersion:
+        return dg.DataVersion(source.observe(project.workspace.root))
+
+    return observe
+
+
+def _asset(
+    project: Project,
+    asset: Asset[..., Any],
+    outcomes: dict[str, Outcome],
+    loaded: Mapping[str, object] | None,
+    force: Collection[str],
+) -> dg.AssetsDefinition:
+    code_key = project.code_keys.of(asset.function).key
+    loaded_code = loaded[asset.name] if loaded else project.code_of(asset)
+
+    # It yields, since Dagster would take an annotated result for the type of the asset's value.
+    def run(
+        context: dg.AssetExecutionContext, config: AssetConfig
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        hold_run_lock(project.workspace.state, context.run.run_id)
+        ledger = DagsterLedger(context.instance)
+        forced = [asset.name] if config.force else force
+        performer = Performer(project, ledger, context.log.info, outcomes, forced)
+        outcome = performer.perform(asset, loaded=loaded_code)
+        record = outcome.record
+        context.log.info(
+            f"{asset.name}: {'reused' if outcome.reused else 'computed'} in {outcome.seconds:.2f} s"
+            + (f"; made {', '.join(outcome.parts_made)}" if outcome.parts_made else "")
+        )
+        yield dg.MaterializeResult(
+            data_version=dg.DataVersion(record.data_version),
+            metadata={
+                **_metadata(description(asset, record, outcome.parts)),
+                **_provenance(project, outcome),
+            },
+            check_results=[_check_result(one) for one in check_results(asset, outcome.parts)],
+        )
+
+    definition: dg.AssetsDefinition = dg.asset(
+        name=asset.name,
+        deps=list(asset.inputs),
+        group_name=asset.room,
+        description=asset.description,
+        code_version=code_key,
+        io_manager_key="io_manager",
+        **{
+            **asset.options,
+            "metadata": {**_code_reference(asset), **asset.options.get("metadata", {})},
+        },
+        check_specs=[
+            dg.AssetCheckSpec(
+                check.name, asset=asset.name, description=check.description, blocking=check.blocking
+            )
+            for check in asset.checks
+        ],
+    )(run)
+    return definition
+
+
+def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
+    """What every materialization carries about how it came to be."""
+    record = outcome.record
+    sources = project.graph.sources
+    page = report_page(project.workspace.state, record.asset)
+    report = (
+        {"report": dg.MetadataValue.path(str(page))} if record.artifact.kind == "report" else {}
+    )
+    return report | {
+        "reused": outcome.reused,
+        "action_key": record.action_key,
+        "part_keys": dg.MetadataValue.json(dict(outcome.materialized.parts)),
+        "code_key": record.code_key,
+        "git_commit": project.workspace.git_commit() if not outcome.reused else record.git_commit,
+        "made_at": record.made_at,
+        "made_of": dg.MetadataValue.md(_made_of(project, record)),
+        "modules": dg.MetadataValue.json(dict(record.modules)),
+        "packages": dg.MetadataValue.json(dict(record.packages)),
+        "sources": dg.MetadataValue.json(
+            {name: source.observe(project.workspace.root) for name, source in sources.items()}
+        ),
+        "settings": dg.MetadataValue.json(dict(record.settings)),
+        "machine": dg.MetadataValue.json(dict(record.machine)),
+        "input_versions": dg.MetadataValue.json(dict(record.inputs)),
+        "seconds": round(outcome.seconds, 3),
+        **_table_metadata(record),
+        "images_computed": 0 if outcome.reused else record.images_computed,
+        "images_reused": record.images_reused + (record.images_computed if outcome.reused else 0),
+        "dagster/uri": project.workspace.artifacts.path(record.artifact),
+    }
+
+
+def _table_metadata(record: ActionRecord) -> dict[str, Any]:
+    """Rows and columns under the names by which Dagster's pages know them."""
+    if record.rows is None:
+        return {}
+    columns = [dg.TableColumn(name, dtype) for name, dtype in record.columns.items()]
+    return {
+        "dagster/row_count": record.rows,
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+    }
+
+
+def _made_of(project: Project, record: ActionRecord) -> str:
+    """Each input with its data version and a link to its page, as Markdown."""
+    lines = [
+        f"- [{name}](/assets/{name}) `{version}`"
+        for name, version in record.inputs.items()
+        if name in project.graph.assets or name in project.graph.sources
+    ]
+    more = f"- all of it, back to the labels: `iip trace {record.asset}`"
+    return "\n".join([*lines, more])
+
+
+def _metadata(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Recorded metadata as Dagster's."""
+    values: dict[str, Any] = {}
+    for name, entry in kept.items():
+        value = entry["value"]
+        if entry["kind"] == "markdown":
+            values[name] = dg.MetadataValue.md(value)
+        elif entry["kind"] == "rows":
+            values[name] = dg.MetadataValue.md(_markdown_table(value))
+        elif isinstance(value, dict | list):
+            values[name] = dg.MetadataValue.json(value)
+        elif value is None:
+            values[name] = dg.MetadataValue.null()
+        else:
+            values[name] = value
+    return values
+
+
+def _markdown_table(records: list[dict[str, Any]], most: int = 60) -> str:
+    """Records as a Markdown table, which Dagster's UI shows in place."""
+    if not records:
+        return "nothing"
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    for record in records[:most]:
+        lines.append("| " + " | ".join(_cell(record.get(name)) for name in columns) + " |")
+    if len(records) > most:
+        lines.append(f"\n{len(records) - most} more rows are in the artifact.")
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _check_result(check: Mapping[str, Any]) -> dg.AssetCheckResult:
+    severe = check["severity"] == "error"
+    return dg.AssetCheckResult(
+        check_name=check["name"],
+        passed=check["passed"],
+        severity=dg.AssetCheckSeverity.ERROR if severe else dg.AssetCheckSeverity.WARN,
+        description=check["description"] or None,
+        metadata=_metadata(check["metadata"]),
+    )
+
+
+def _code_reference(asset: Asset[..., Any]) -> dict[str, Any]:
+    """A link from the asset to its line."""
+    file = inspect.getsourcefile(asset.function)
+    _, line = inspect.getsourcelines(asset.function)
+    reference = dg.LocalFileCodeReference(
+        file_path=str(Path(str(file)).resolve()), line_number=line, label=asset.name
+    )
+    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}

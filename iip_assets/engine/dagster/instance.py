@@ -1,0 +1,103 @@
+"""Dagster's instance of a workspace: its home folder, made on first use, with telemetry off."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iip_assets.engine.atomic import write_text_whole
+from iip_assets.engine.workspace import Workspace
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+_CONFIG = """\
+# Dagster's settings for this workspace; edit freely (storage in PostgreSQL, for example).
+telemetry:
+  enabled: false
+# Of the runs that sensors start, one takes a batch in and one refreshes at a time, side by side.
+run_queue:
+  dequeue_interval_seconds: 2
+  tag_concurrency_limits:
+    - key: iip/batch
+      limit: 1
+    - key: iip/due
+      limit: 1
+# A sensor that waits for a webhook keeps no other waiting.
+sensors:
+  use_threads: true
+  num_workers: 4
+"""
+
+
+class BadInstanceError(ValueError):
+    """Dagster cannot use its own settings."""
+
+
+def prepare_dagster_home(workspace: Workspace) -> None:
+    """Makes Dagster's home, unless it is there, and names it to this process and its children.
+
+    Raises:
+        BadInstanceError: Dagster cannot keep its databases in such a folder.
+    """
+    home = workspace.dagster_home
+    odd = sorted(set("%?") & set(str(home)))
+    if odd:
+        raise BadInstanceError(
+            f"the path {home} holds {' and '.join(odd)}, which Dagster takes for a part of a "
+            "database's address; move the workspace to a folder without"
+        )
+    if not home.exists():
+        _make_home(home)
+    elif not (home / "dagster.yaml").exists():
+        _write_settings(home)
+    os.environ["DAGSTER_HOME"] = str(home)
+
+
+def _write_settings(home: Path) -> None:
+    # Dagster's page greets newcomers by asking for their e-mail address, unless it has done so.
+    write_text_whole(home / ".nux" / "nux.yaml", "seen: 1\n")
+    write_text_whole(home / "dagster.yaml", _CONFIG)
+
+
+def _make_home(home: Path) -> None:
+    """Makes the databases elsewhere and moves them here whole.
+
+    Dagster's own first start, killed or begun by two processes at once, leaves a database that it
+    can never open again.
+    """
+    import dagster as dg
+
+    made = home.with_name(f".{home.name}.{uuid.uuid4().hex}")
+    _write_settings(made)
+    with dg.DagsterInstance.from_config(str(made)):
+        pass
+    try:
+        made.rename(home)
+    except OSError:
+        if not home.exists():
+            raise
+        shutil.rmtree(made)  # another process was first
+
+
+def open_instance(workspace: Workspace) -> dg.DagsterInstance:
+    """The workspace's instance.
+
+    Raises:
+        BadInstanceError: dagster.yaml is not what Dagster takes.
+    """
+    import dagster as dg
+    import yaml
+
+    prepare_dagster_home(workspace)
+    try:
+        return dg.DagsterInstance.get()
+    except (dg.DagsterError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:500]
+        raise BadInstanceError(
+            f"Dagster cannot use {workspace.dagster_home / 'dagster.yaml'} ({reason}); correct "
+            "it, or delete it to have it written again"
+        ) from error

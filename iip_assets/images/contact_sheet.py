@@ -1,0 +1,121 @@
+"""Contact sheets: rows of thumbnails, small enough for Dagster's metadata and the report."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from iip_assets.images.decode import Undecodable, decode_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+# Light grey: what cannot be shown, and the ground behind images of another shape.
+EMPTY = 225
+GAP_PX = 4
+QUALITIES = (82, 70, 55, 40)
+
+
+def thumbnail(image: NDArray[np.uint8], *, width: int, height: int) -> NDArray[np.uint8]:
+    """The whole image inside `height` × `width` pixels, undistorted, on light grey.
+
+    Args:
+        image: Shape (H, W, 3), RGB.
+        width: In pixels.
+        height: In pixels.
+    """
+    scale = min(width / image.shape[1], height / image.shape[0])
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    # Averaging does for shrinking, cubic for growing small crops.
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    small = cv2.resize(image, size, interpolation=how)
+    tile = np.full((height, width, 3), EMPTY, dtype=np.uint8)
+    top, left = (height - size[1]) // 2, (width - size[0]) // 2
+    tile[top : top + size[1], left : left + size[0]] = small
+    return tile
+
+
+def read_thumbnails(
+    read: Callable[[str], bytes],
+    image_ids: Iterable[str],
+    *,
+    max_megapixels: float,
+    width: int = 96,
+    height: int = 72,
+) -> list[NDArray[np.uint8]]:
+    """A thumbnail of each image; one that cannot be decoded is a crossed grey tile.
+
+    Args:
+        read: Gives an image's bytes by its id, such as `ImageStore.read`.
+        image_ids: Which.
+        max_megapixels: Images larger than this are not decoded.
+        width: Of a thumbnail, in pixels.
+        height: Of a thumbnail, in pixels.
+    """
+    tiles = []
+    for image_id in image_ids:
+        try:
+            image = decode_image(read(image_id), max_megapixels=max_megapixels)
+        except Undecodable:
+            tile = np.full((height, width, 3), EMPTY, dtype=np.uint8)
+            cv2.line(tile, (0, 0), (width, height), (120, 120, 120), 1, cv2.LINE_AA)
+            cv2.line(tile, (width, 0), (0, height), (120, 120, 120), 1, cv2.LINE_AA)
+        else:
+            tile = thumbnail(image, width=width, height=height)
+        tiles.append(tile)
+    return tiles
+
+
+def sheet(tiles: Sequence[NDArray[np.uint8]], *, columns: int) -> NDArray[np.uint8]:
+    """The tiles in rows of `columns`, with white gaps.
+
+    Args:
+        tiles: At least one, all of shape (H, W, 3).
+        columns: How many stand side by side.
+
+    Raises:
+        ValueError: There are no tiles.
+    """
+    if not tiles:
+        raise ValueError("a contact sheet needs at least one thumbnail, there are none")
+    height, width = tiles[0].shape[:2]
+    columns = min(columns, len(tiles))
+    rows = -(-len(tiles) // columns)
+    page = np.full(
+        (rows * (height + GAP_PX) - GAP_PX, columns * (width + GAP_PX) - GAP_PX, 3),
+        255,
+        dtype=np.uint8,
+    )
+    for index, tile in enumerate(tiles):
+        top = index // columns * (height + GAP_PX)
+        left = index % columns * (width + GAP_PX)
+        page[top : top + height, left : left + width] = tile
+    return page
+
+
+def jpeg_data_uri(image: NDArray[np.uint8], *, max_bytes: int) -> str:
+    """The image as a JPEG data URI: coarser, then smaller, until it fits `max_bytes`.
+
+    Args:
+        image: Shape (H, W, 3), RGB.
+        max_bytes: Length of the whole URI; at least 2,000.
+
+    Raises:
+        ValueError: `max_bytes` is too small for any image.
+    """
+    if max_bytes < 2000:
+        raise ValueError(f"a data URI of {max_bytes} bytes shows no image; give it at least 2,000")
+    page = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    while True:
+        for quality in QUALITIES:
+            _, encoded = cv2.imencode(".jpg", page, [cv2.IMWRITE_JPEG_QUALITY, quality])
+            uri = "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+            if len(uri) <= max_bytes:
+                return uri
+        size = (max(1, page.shape[1] * 3 // 4), max(1, page.shape[0] * 3 // 4))
+        page = cv2.resize(page, size, interpolation=cv2.INTER_AREA).astype(np.uint8)

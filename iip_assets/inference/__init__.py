@@ -1,0 +1,1 @@
+"""The trained models on ONNX Runtime; neither torch nor Dagster."""

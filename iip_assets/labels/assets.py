@@ -1,0 +1,86 @@
+"""The labels room as Dagster sees it: what several labelers said of the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from iip_assets.engine.asset import AssetContext, asset, describe
+from iip_assets.engine.values import (
+    Files,
+    MetadataValue,
+    Noted,
+    Rows,
+    Skipped,
+)
+from iip_assets.settings import (
+    MaskClasses,
+    MaxMegapixels,
+    Threads,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# Images that a killed run may have to look at again.
+_CHUNK = 128
+# Rows of a table that people read.
+_SHOWN = 50
+
+
+@asset(room="labels", kinds={"onnx", "polars"})
+def labeler_agreement(
+    raw_dataset: dict[str, pl.DataFrame],
+    data_splits: pl.DataFrame,
+    segmentation_model: Files | Skipped,
+    *,
+    classes: MaskClasses,
+    max_megapixels: MaxMegapixels,
+    threads: Threads,
+    context: AssetContext,
+) -> Noted[dict[str, pl.DataFrame]]:
+    """What several labelers say of the same test images, and how far their masks agree.
+
+    Beside them the segmenter, held against each labeler's mask. Empty where no test image was
+    labelled by several people.
+    """
+    from iip_assets.embeddings.device import core_count
+    from iip_assets.images.store import ImageStore
+    from iip_assets.labels import labeler_agreement as labelers
+    from iip_assets.labels.labelers import words_of_labelers
+
+    words = words_of_labelers(raw_dataset["label_rows"], data_splits)
+    masks = labelers.Masks(
+        ImageStore.open(context.root),
+        context,
+        len(classes),
+        max_megapixels,
+        core_count(threads),
+        _CHUNK,
+    )
+    drawn = labelers.drawn_masks(words, masks)
+    unusable: list[Any] = drawn.drop_nulls("reason").head(_SHOWN).to_dicts()
+    return Noted(
+        {
+            "words": words,
+            "mask_pairs": labelers.compared_masks(drawn, masks),
+            "segmented": labelers.segmented_images(drawn, segmentation_model, masks),
+        },
+        notes={"unusable_masks": unusable},
+    )
+
+
+@describe(labeler_agreement)
+def describe_labeler_agreement(
+    labeler_agreement: dict[str, pl.DataFrame], notes: Mapping[str, Any]
+) -> dict[str, MetadataValue]:
+    """How many labelers, words and masks there are, and which masks are of no use."""
+    words = labeler_agreement["words"]
+    return {
+        "rows": words.height,
+        "images": words["image_id"].n_unique(),
+        "labelers": words["labeler"].n_unique(),
+        "unclear": words.filter(label="unclear").height,
+        "masks": words["mask_id"].count(),
+        "unusable_masks": Rows(notes["unusable_masks"]),
+    }

@@ -1,0 +1,172 @@
+"""How well people do a model's task: each labeler judged by the words of the others.
+
+No labeler is the truth, so each is judged by what the others say of the same image, and the model
+by those very words: both meet the same doubt in the reference, and their numbers can be compared.
+
+The filter's words: each labeler against the commonest word of the others (leave one out); where the
+others' words tie there is no reference, and that labeler's word is not judged. With two labelers
+this is CheXNet's way of judging radiologists (Rajpurkar et al. 2017, arXiv:1711.05225), each by the
+other. Whether the others tie does not hang on who is judged, so leaving ties out favours no one
+whose errors are his own; a labeler who errs wherever the others agree is judged more often.
+
+Masks: each labeler's against each other one's, as BraTS has it ("rater vs. rater": Menze et al.
+2015, IEEE TMI 34(10)). A majority of masks would be smoother than any mask of a person.
+
+An image counts once, however many labelers it had: its labelers share its weight.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from iip_assets.metrics.constants import BESIDE_HUMAN, FILTER_CLASSES, HUMAN
+from iip_assets.metrics.scored_predictions import Judged, Passing, judge_filter, judge_segmenter
+from iip_assets.metrics.scores import Gate
+
+Floats = NDArray[np.float64]
+
+# What ranks by a probability, which no labeler gives.
+_OF_PROBABILITIES = ("auc_", "ap_", "map", "calibration_error", "usable_auc")
+# From one mask's side of `boundary_counts` to the other's.
+_OTHER_SIDE = [2, 3, 0, 1]
+
+
+def leave_one_out(words: pl.DataFrame) -> pl.DataFrame:
+    """Each labeler's word beside the commonest word of the others.
+
+    Only words that the filter knows count: whoever says `unclear` has not decided. Where the
+    commonest words of the others tie, the labeler's word is left out.
+
+    Args:
+        words: From `words_of_labelers`.
+
+    Returns:
+        image_id, group_id, labeler, said, reference, share (of the image's weight: one over its
+        labelers, so that a tie lessens the image's weight and not the others' share); sorted by
+        image and labeler.
+    """
+    said = words.filter(pl.col("label").is_in(FILTER_CLASSES)).sort("image_id", "labeler")
+    rows = []
+    for (image_id, group_id), part in said.group_by("image_id", "group_id", maintain_order=True):
+        told = part.select("labeler", "label").rows()
+        for labeler, label in told:
+            others = Counter(word for name, word in told if name != labeler).most_common(2)
+            if len(others) == 1 or (others and others[0][1] > others[1][1]):
+                rows.append((image_id, group_id, labeler, label, others[0][0], 1 / len(told)))
+    names = ("image_id", "group_id", "labeler", "said", "reference")
+    schema = {**dict.fromkeys(names, pl.String()), "share": pl.Float64()}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def judge_labelers(
+    agreement: Mapping[str, pl.DataFrame],
+    predictions: pl.DataFrame,
+    *,
+    mask_classes: Sequence[str],
+    gate: Gate,
+) -> dict[str, Judged]:
+    """Labelers and models on the test images of several labelers, by name; none without such.
+
+    Args:
+        agreement: The tables of labeler_agreement.
+        predictions: The table of predictions.
+        mask_classes: Names of the mask's classes.
+        gate: What the filter should let pass.
+    """
+    words = leave_one_out(agreement["words"])
+    judged: dict[str, Judged] = {}
+    if words.height:
+        judged[f"filter{HUMAN}"] = _filter_labelers(words, gate)
+    asked = words.join(
+        predictions.filter(pl.col("predicted").is_not_null()), on="image_id", maintain_order="left"
+    )
+    if asked.height:
+        judged[f"filter{BESIDE_HUMAN}"] = _filter_beside(asked, gate)
+    groups = agreement["words"].select("image_id", "group_id").unique()
+    for name, table, both_ways in (
+        (f"segmenter{HUMAN}", agreement["mask_pairs"], True),
+        (f"segmenter{BESIDE_HUMAN}", agreement["segmented"], False),
+    ):
+        if table.height:
+            told = table.join(groups, on="image_id", maintain_order="left")
+            judged[name] = _segmenters(told, mask_classes, both_ways=both_ways)
+    return judged
+
+
+def by_image(judged: Judged, shares: Floats) -> Judged:
+    """Images in place of judgements, of which an image may have several.
+
+    Args:
+        judged: A row a judgement; image ids repeat.
+        shares: (N,) of each judgement in its image's weight.
+    """
+    ids, first, place = np.unique(
+        np.asarray(judged.image_ids, dtype=str), return_index=True, return_inverse=True
+    )
+
+    def score(places: NDArray[np.int64], weights: Floats) -> dict[str, Floats]:
+        column = np.full(len(ids), -1)
+        column[places] = np.arange(len(places))
+        rows = np.flatnonzero(column[place] >= 0)
+        return judged.score(rows, weights[:, column[place[rows]]] * shares[rows])
+
+    return Judged(ids.tolist(), [judged.groups[row] for row in first], score)
+
+
+def _filter_labelers(words: pl.DataFrame, gate: Gate) -> Judged:
+    said = _places(words["said"])
+    passes = words["said"].is_in(list(gate.usable)).to_numpy()
+    judged = judge_filter(
+        words["image_id"].to_list(),
+        words["group_id"].to_list(),
+        _places(words["reference"]),
+        np.eye(len(FILTER_CLASSES))[said],
+        FILTER_CLASSES,
+        passing=Passing(passes.astype(np.float64), passes, gate),
+    )
+
+    def score(places: NDArray[np.int64], weights: Floats) -> dict[str, Floats]:
+        found = judged.score(places, weights)
+        return {
+            name: values for name, values in found.items() if not name.startswith(_OF_PROBABILITIES)
+        }
+
+    return by_image(Judged(judged.image_ids, judged.groups, score), words["share"].to_numpy())
+
+
+def _filter_beside(asked: pl.DataFrame, gate: Gate) -> Judged:
+    shares = asked.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
+    passing = Passing(asked["usable_score"].to_numpy(), asked["passes"].to_numpy(), gate)
+    judged = judge_filter(
+        asked["image_id"].to_list(),
+        asked["group_id"].to_list(),
+        _places(asked["reference"]),
+        shares.astype(np.float64),
+        FILTER_CLASSES,
+        passing=passing,
+    )
+    return by_image(judged, asked["share"].to_numpy())
+
+
+def _segmenters(told: pl.DataFrame, classes: Sequence[str], *, both_ways: bool) -> Judged:
+    """Counts against masks; `both_ways` where each of two masks is also the other's truth."""
+    size = len(classes)
+    counts = np.array(told["confusion"].to_list(), dtype=np.float64).reshape(-1, size, size)
+    borders = np.array(told["boundary"].to_list(), dtype=np.float64).reshape(-1, size, 4)
+    ids, groups = told["image_id"].to_list(), told["group_id"].to_list()
+    if both_ways:
+        counts = np.concatenate([counts, counts.transpose(0, 2, 1)])
+        borders = np.concatenate([borders, borders[:, :, _OTHER_SIDE]])
+        ids, groups = ids * 2, groups * 2
+    _, place = np.unique(np.asarray(ids, dtype=str), return_inverse=True)
+    judged = judge_segmenter(ids, groups, counts, classes, boundary=borders)
+    return by_image(judged, 1 / np.bincount(place)[place])
+
+
+def _places(labels: pl.Series) -> NDArray[np.int64]:
+    return np.array([FILTER_CLASSES.index(label) for label in labels], dtype=np.int64)

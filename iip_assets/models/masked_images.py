@@ -1,0 +1,118 @@
+"""Images with masks as training examples, in memory where they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from iip_assets.inference.preprocess import Frame
+from iip_assets.inference.two_pass import box_around, cut_image, cut_mask, drawn_box
+from iip_assets.models.augment import augment
+
+Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+# Beyond this, images are decoded again in every epoch.
+_MEMORY_BYTES = 1024 * 1024 * 1024
+
+
+# Of the training images that are looked at closely, where the network looks twice.
+_CLOSE_SHARE = 0.7
+
+
+class MaskedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Examples: image (3, H, W), mask (H, W) and what the image counts, a scalar.
+
+    What augmentation draws depends on the seed, the epoch and the place alone: not on the order of
+    access, on the process, nor on what was drawn before.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[int], Pair],
+        *,
+        frame: Frame,
+        weights: Sequence[float],
+        seed: int,
+        threads: int,
+        augmented: bool = True,
+        eye: Sequence[int] = (),
+    ) -> None:
+        """Examples from `load`, which gives image (H, W, 3) and mask (H, W) by place.
+
+        Args:
+            load: Reads one; called from several threads.
+            frame: The network's input.
+            weights: What each counts, which says how many there are.
+            seed: Of the augmentation.
+            threads: How many to decode at a time.
+            augmented: Whether to change them; without it they are the same in every epoch.
+            eye: The classes that tell where an eye is. With it, most of the changed ones are close
+                looks and all of the others; without it, all are whole.
+        """
+        self._frame = frame
+        self._load = load
+        self._weights = torch.tensor(list(weights), dtype=torch.float32)
+        self._seed = seed
+        self._augmented = augmented
+        self._eye = tuple(eye)
+        self._kept: list[Pair] | None = None
+        self._whole: list[Pair] | None = None
+        with ThreadPoolExecutor(threads) as pool:
+            if self._eye and len(weights) and _fits_memory(load(0)[0], len(weights)):
+                self._whole = list(pool.map(load, range(len(weights))))
+            if len(weights) * frame.width * frame.height * 4 <= _MEMORY_BYTES:
+                self._kept = list(pool.map(self._fitted, range(len(weights))))
+
+    def __len__(self) -> int:
+        return len(self._weights)
+
+    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        epoch, place = item
+        rng = np.random.default_rng([self._seed, epoch, place]) if self._augmented else None
+        close = self._eye and (rng is None or rng.random() < _CLOSE_SHARE)
+        image, mask = (self._close(place, rng) if close else None) or self.fitted(place)
+        if rng is not None:
+            image, mask = augment(image, mask, rng)
+        pixels = self._frame.standardise(image[None])[0]
+        return (
+            torch.from_numpy(pixels),
+            torch.from_numpy(mask.astype(np.int64)),
+            self._weights[place],
+        )
+
+    def fitted(self, place: int) -> Pair:
+        """Image and mask in the frame, not augmented."""
+        return self._kept[place] if self._kept is not None else self._fitted(place)
+
+    def fitted_masks(self) -> Iterator[NDArray[np.uint8]]:
+        """Every mask in the frame, (H, W), not augmented."""
+        for place in range(len(self)):
+            yield self.fitted(place)[1]
+
+    def _close(self, place: int, rng: np.random.Generator | None) -> Pair | None:
+        """A close look at the eye, if there is one; always the same without a generator."""
+        image, mask = self._one(place)
+        eye = np.isin(mask, self._eye)
+        box = drawn_box(eye, self._frame, rng) if rng else box_around(eye, self._frame)
+        if box is None:
+            return None
+        return cut_image(image, box, self._frame), cut_mask(mask, box, self._frame)
+
+    def _one(self, place: int) -> Pair:
+        return self._whole[place] if self._whole is not None else self._load(place)
+
+    def _fitted(self, place: int) -> Pair:
+        image, mask = self._one(place)
+        return self._frame.fit_image(image), self._frame.fit_mask(mask)
+
+
+def _fits_memory(image: NDArray[np.uint8], count: int) -> bool:
+    """Whether that many images with masks, of about this one's size, are kept."""
+    height, width = image.shape[:2]
+    return int(height * width * 4 * count) <= _MEMORY_BYTES

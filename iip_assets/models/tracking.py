@@ -1,0 +1,138 @@
+"""What W&B shows of a model: its training as it goes on, and its validation images at the end.
+
+Nothing here changes a model, so this module is in nobody's code key (`graph.FRAMEWORK`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from iip_assets.engine.context import AssetContext
+from iip_assets.images.reading import Reader
+from iip_assets.inference.filter_scores import probabilities_of
+from iip_assets.inference.segment_rows import read_pair, segment_chunk
+from iip_assets.inference.segmentation import Segmenter
+from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.scored_predictions import Judged, judge_filter, judge_segmenter, score
+from iip_assets.models.filter import LoadImage, examples_of
+from iip_assets.settings import TrackingSettings
+from iip_assets.training.tracking import log_segmentations, log_validation, tracked
+from iip_assets.training.trainer import Around, Machine
+
+# Predictions that a run's page shows.
+_SHOWN = 8
+
+
+@contextmanager
+def tracked_training(
+    context: AssetContext,
+    machine: Machine,
+    tracking: TrackingSettings,
+    *,
+    name: str,
+    config: Mapping[str, Any],
+) -> Iterator[Around]:
+    """What an asset's training has around it: progress, a checkpoint and a run in W&B."""
+    with tracked(
+        context.state,
+        tracking.wandb,
+        project=tracking.project,
+        name=name,
+        run_id=f"{name}-{context.provenance.get('action_key', '')[:12]}",
+        config={**config, **context.provenance},
+        group=tracking.group or None,
+        log=context.log,
+    ) as logger:
+        yield Around(
+            machine, context.progress, scratch=context.scratch, logger=logger, log=context.log
+        )
+
+
+def log_filter(
+    around: Around, files: Mapping[str, bytes], examples: pl.DataFrame, *, load: LoadImage
+) -> None:
+    """The filter's metrics on its validation images, where its training has a run.
+
+    Args:
+        around: What the training had around it.
+        files: The filter's.
+        examples: From `examples.labelled_images`.
+        load: Reads an image (H, W, 3) by its id; asked only of a whole network.
+    """
+    held_out = examples.filter(pl.col("split") == "validation")
+    if around.logger is None or held_out.is_empty():
+        return
+    said = probabilities_of(held_out, files, load_image=load, threads=around.machine.threads)
+    judged = judge_filter(
+        held_out["image_id"].to_list(),
+        held_out["group_id"].to_list(),
+        examples_of(held_out, {}, len(held_out["embedding"][0])).classes,
+        said.astype(np.float64),
+        FILTER_CLASSES,
+    )
+    log_validation(around.logger, _validation(judged))
+
+
+def log_segmenter(
+    around: Around,
+    files: Mapping[str, bytes],
+    examples: pl.DataFrame,
+    store: Reader,
+    *,
+    max_megapixels: float,
+) -> None:
+    """The segmenter's metrics on its validation images and some masks, where there is a run.
+
+    Args:
+        around: What the training had around it.
+        files: The segmenter's.
+        examples: From `examples.masked_rows`.
+        store: Where the images are.
+        max_megapixels: The largest image that is decoded.
+    """
+    held_out = examples.filter(pl.col("split") == "validation")
+    if around.logger is None or held_out.is_empty():
+        return
+    records, threads = held_out.to_dicts(), around.machine.threads
+    segmenter = Segmenter(files, threads=threads)
+    found = segment_chunk(
+        records,
+        model="",
+        max_megapixels=max_megapixels,
+        segmenter=segmenter,
+        store=store,
+        threads=threads,
+    )
+    size = len(segmenter.classes)
+    counts, borders = (
+        np.array([json.loads(one[name]) for one in found], dtype=np.float64).reshape(-1, size, last)
+        for name, last in (("confusion", size), ("boundary", 4))
+    )
+    judged = judge_segmenter(
+        held_out["image_id"].to_list(),
+        held_out["group_id"].to_list(),
+        counts,
+        segmenter.classes,
+        boundary=borders,
+    )
+    log_validation(around.logger, _validation(judged))
+    pairs = [
+        read_pair(store, one, classes=size, max_megapixels=max_megapixels)
+        for one in records[:_SHOWN]
+    ]
+    said = segmenter.segment([image for image, _ in pairs])
+    shown = [(image, mask, mine) for (image, mask), mine in zip(pairs, said, strict=True)]
+    log_segmentations(around.logger, shown, segmenter.classes)
+
+
+def _validation(judged: Judged) -> dict[str, Any]:
+    """The metrics by name. A run shows values alone, so nothing is drawn for intervals."""
+    places = np.arange(len(judged.image_ids))
+    scored = score(judged, places, resamples=0, confidence=0.95, seed=0)
+    return {"metrics": {name: vars(one) for name, one in scored.estimates.items()}}

@@ -1,0 +1,1 @@
+"""Versions of the models: registering, comparing, the promotion gate, predicting."""

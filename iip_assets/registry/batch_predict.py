@@ -1,0 +1,261 @@
+"""Both models on files of one's own: a verdict an image, masks of those that pass.
+
+A run that was stopped goes on: an image of which the table has a row by these very models and
+this very threshold, and whose bytes are what they were, is not looked at again. A mask stands in
+the folder for no other row than its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from iip_assets.engine.atomic import write_bytes_whole
+from iip_assets.images.decode import Undecodable, decode_image
+from iip_assets.inference.filter_pixels import FilterFromPixels
+from iip_assets.inference.segmentation import Segmenter
+from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.registry.deployed import Deployed, threshold_of
+from iip_assets.statistics.measure import measure
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+TABLE = "predictions.csv"
+MASKS = "masks"
+SHEET = "contact_sheet.png"
+
+QUALITY = ("iris_visibility", "iris_sclera_contrast", "pupil_ratio", "iris_radius_px", "sharpness")
+"""Measures of the image and of the eye under its predicted mask."""
+
+SCHEMA = {
+    "path": pl.String(),
+    "md5": pl.String(),
+    "verdict": pl.String(),
+    "label": pl.String(),
+    **{f"prob_{name}": pl.Float64() for name in FILTER_CLASSES},
+    "usable_score": pl.Float64(),
+    "mask": pl.String(),
+    **dict.fromkeys(QUALITY, pl.Float64()),
+    "filter_model": pl.String(),
+    "usable": pl.String(),
+    "threshold": pl.Float64(),
+    "segmenter_model": pl.String(),
+    "error": pl.String(),
+}
+
+# Images between two writings of the table: what a killed run loses.
+_CHUNK = 64
+# After the point, in the table.
+_DIGITS = 6
+_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image file.
+
+    Attributes:
+        path: Where it is.
+        name: Its place among the results, which no other has.
+    """
+
+    path: Path
+    name: str
+
+
+class Predictor:
+    """Both models, opened; either may be missing."""
+
+    def __init__(
+        self,
+        the_filter: Deployed | None,
+        segmenter: Deployed | None,
+        *,
+        max_megapixels: float,
+        threads: int,
+    ) -> None:
+        """Opens them.
+
+        Args:
+            the_filter: Without it every image passes.
+            segmenter: Without it there are no masks.
+            max_megapixels: The largest image that is decoded.
+            threads: On the processor.
+        """
+        self._filter = FilterFromPixels(the_filter.files, threads=threads) if the_filter else None
+        self._threshold, self._usable = threshold_of(the_filter) if the_filter else (0.0, ())
+        self._segmenter = Segmenter(segmenter.files, threads=threads) if segmenter else None
+        self._max_megapixels = max_megapixels
+        # What makes a row another one; as the table has it, where numbers are rounded.
+        self.by: dict[str, str | float] = {
+            "filter_model": _named(the_filter),
+            "usable": " or ".join(self._usable) or "all",
+            "threshold": round(self._threshold, _DIGITS),
+            "segmenter_model": _named(segmenter),
+        }
+        self.classes: tuple[str, ...] = self._segmenter.classes if self._segmenter else ()
+
+    def predict(self, found: Sequence[Found], out: Path) -> list[dict[str, Any]]:
+        """A row an image; masks are written into the folder `out`."""
+        rows: list[dict[str, Any]] = []
+        images: list[tuple[dict[str, Any], NDArray[np.uint8]]] = []
+        for one in found:
+            row: dict[str, Any] = {**dict.fromkeys(SCHEMA), "path": one.name, **self.by}
+            rows.append(row)
+            try:
+                data = one.path.read_bytes()
+                row["md5"] = _md5(data)
+                images.append((row, decode_image(data, max_megapixels=self._max_megapixels)))
+            except (OSError, Undecodable) as error:
+                row |= {"verdict": "unreadable", "error": str(error)}
+        for first in range(0, len(images), _BATCH):
+            self._judge(images[first : first + _BATCH], out)
+        return rows
+
+    def _judge(self, images: Sequence[tuple[dict[str, Any], NDArray[np.uint8]]], out: Path) -> None:
+        if self._filter is not None:
+            shares = self._filter.probabilities([image for _, image in images]).astype(float)
+            for (row, _), said in zip(images, shares, strict=True):
+                score = sum(float(said[FILTER_CLASSES.index(name)]) for name in self._usable)
+                for name, share in zip(FILTER_CLASSES, said, strict=True):
+                    row[f"prob_{name}"] = float(share)
+                row |= {
+                    "label": FILTER_CLASSES[int(said.argmax())],
+                    "usable_score": score,
+                    "verdict": "pass" if score >= self._threshold else "reject",
+                }
+        passed = [pair for pair in images if pair[0]["verdict"] in (None, "pass")]
+        for row, _ in passed:
+            row["verdict"] = "pass"
+        if self._segmenter is None:
+            return
+        masks = self._segmenter.segment([image for _, image in passed])
+        for (row, image), mask in zip(passed, masks, strict=True):
+            name = mask_name(row["path"])
+            encoded = cv2.imencode(".png", mask)[1].tobytes()
+            write_bytes_whole(out / name, encoded)
+            measured = measure(image, mask, mask_classes=self.classes)
+            row |= {"mask": name, **{quality: measured[quality] for quality in QUALITY}}
+
+
+def mask_name(name: str) -> str:
+    """Where in the folder of results the mask of an image stands: each has a place of its own."""
+    return f"{MASKS}/{name}.png"
+
+
+def find_images(paths: Iterable[Path], out: Path) -> list[Found]:
+    """All images among the paths and in the folders among them, sorted.
+
+    Args:
+        paths: Files and folders.
+        out: The folder for the results; those of an earlier run are no images.
+
+    Raises:
+        FileNotFoundError: A path leads nowhere.
+        ValueError: No path leads to an image.
+    """
+    found: dict[str, Found] = {}
+    given = list(paths)
+    masks, sheet = (out / MASKS).resolve(), (out / SHEET).resolve()
+    for path in given:
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such file or folder")
+        files = (
+            sorted(
+                one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file()
+            )
+            if path.is_dir()
+            else [path]
+        )
+        for file in files:
+            whole = file.resolve()
+            if path.is_dir() and (whole == sheet or masks in whole.parents):
+                continue
+            name = file.relative_to(path).as_posix() if path.is_dir() else file.name
+            while name in found and found[name].path.resolve() != whole:
+                # Two folders have an image of this name.
+                name = f"{file.parent.name}_{name}"
+            found[name] = Found(file, name)
+    if not found:
+        raise ValueError(
+            f"there is no image ({', '.join(SUFFIXES)}) in {', '.join(map(str, given))}"
+        )
+    return list(found.values())
+
+
+def predict_all(
+    found: Sequence[Found],
+    predictor: Predictor,
+    out: Path,
+    *,
+    progress: Callable[..., Iterable[Sequence[Found]]],
+) -> pl.DataFrame:
+    """The table of all images, written to `out` after every chunk.
+
+    Args:
+        found: The images.
+        predictor: The models.
+        out: A folder, made where it is missing.
+        progress: Passes chunks through and shows how far it is.
+    """
+    file = out / TABLE
+    done = _done(file, found, predictor)
+    due = [one for one in found if one.name not in done]
+    # Killed from here on, no row of another model stands beside a mask of this one.
+    _write(file, found, done)
+    for one in due:
+        (out / mask_name(one.name)).unlink(missing_ok=True)
+    chunks = list(_chunks(due))
+    for chunk in progress(chunks, total=len(chunks), label=f"looking at {len(due)} images"):
+        done |= {row["path"]: row for row in predictor.predict(chunk, out)}
+        _write(file, found, done)
+    return _write(file, found, done)
+
+
+def _done(file: Path, found: Sequence[Found], predictor: Predictor) -> dict[str, dict[str, Any]]:
+    """Rows of an earlier run that still hold."""
+    if not file.is_file():
+        return {}
+    try:
+        table = pl.read_csv(file, schema=SCHEMA)
+    except pl.exceptions.PolarsError:
+        return {}  # somebody else's table, which the new one replaces
+    rows = {row["path"]: row for row in table.iter_rows(named=True)}
+    kept = {}
+    for one in found:
+        row = rows.get(one.name)
+        if row is None or any(row[name] != value for name, value in predictor.by.items()):
+            continue
+        if row["verdict"] == "unreadable":
+            continue  # what stood in the way may be gone
+        has_mask = row["mask"] is None or (file.parent / row["mask"]).is_file()
+        if has_mask and row["md5"] is not None and row["md5"] == _md5(one.path.read_bytes()):
+            kept[one.name] = row
+    return kept
+
+
+def _write(file: Path, found: Sequence[Found], done: dict[str, dict[str, Any]]) -> pl.DataFrame:
+    rows = [done[one.name] for one in found if one.name in done]
+    table = pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    write_bytes_whole(file, table.write_csv(float_precision=_DIGITS).encode())
+    return table
+
+
+def _chunks(found: Sequence[Found]) -> Iterator[Sequence[Found]]:
+    for first in range(0, len(found), _CHUNK):
+        yield found[first : first + _CHUNK]
+
+
+def _named(model: Deployed | None) -> str:
+    return f"{model.name} {model.digest[:12]}" if model else "none"
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()

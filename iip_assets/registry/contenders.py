@@ -1,0 +1,289 @@
+"""All versions of a model on the same test images: the registered ones and the present one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from iip_assets.engine.values import Files, Skipped
+from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.paired import score_difference
+from iip_assets.metrics.scored_predictions import (
+    Judged,
+    Passing,
+    judge_filter,
+    judge_segmenter,
+    score,
+)
+from iip_assets.metrics.scores import HEADLINES, Gate
+from iip_assets.registry.gate import GATE_SCHEMA, Rules, judge_candidate
+from iip_assets.registry.registry_state import RegistryState
+
+PRESENT = "present"
+"""What the model is called that the graph holds now, while nobody has registered it."""
+
+HISTORY_SCHEMA = {
+    "model": pl.String(),
+    "version": pl.String(),
+    "aliases": pl.String(),
+    "registered_at": pl.String(),
+    "present": pl.Boolean(),
+    "metric": pl.String(),
+    "value": pl.Float64(),
+    "low": pl.Float64(),
+    "high": pl.Float64(),
+    "since": pl.Float64(),
+    "since_low": pl.Float64(),
+    "since_high": pl.Float64(),
+    "n_images": pl.Int64(),
+    "n_subjects": pl.Int64(),
+}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A version of a model that is judged beside others.
+
+    Attributes:
+        model: `filter` or `segmenter`.
+        version: Its number in the registry as text, or `present`.
+        digest: What tells it from others.
+        aliases: Those that stand for it.
+        registered_at: When, in UTC as ISO 8601; empty for one that is not registered.
+        present: Whether the graph holds it now.
+        learned_from: Images that it was trained or chosen on; nobody is tested on these.
+        files: Gives its files.
+    """
+
+    model: str
+    version: str
+    digest: str
+    aliases: tuple[str, ...]
+    registered_at: str
+    present: bool
+    learned_from: Collection[str]
+    files: Callable[[], Mapping[str, bytes]]
+
+
+def contenders_of(model: str, registry: RegistryState, present: Files | Skipped) -> list[Contender]:
+    """The registered versions, oldest first, and the present model if it is none of them."""
+    digest = None if isinstance(present, Skipped) else present.digest
+    found = [
+        Contender(
+            model=model,
+            version=str(one.number),
+            digest=one.digest,
+            aliases=one.aliases,
+            registered_at=one.registered_at.isoformat(timespec="seconds"),
+            present=one.digest == digest,
+            learned_from=frozenset(json.loads((one.folder / LEARNED_FROM).read_text())),
+            files=one.files,
+        )
+        for one in registry.of(model)
+    ]
+    if isinstance(present, Skipped) or any(one.present for one in found):
+        return found
+    here = Contender(model, PRESENT, digest or "", (), "", True, (), lambda: present.parts)
+    return [*found, here]
+
+
+LEARNED_FROM = "learned_from.json"
+"""The file of a registered version that lists what it was trained and chosen on."""
+
+
+def common_test_images(images: pl.DataFrame, contenders: Sequence[Contender]) -> pl.DataFrame:
+    """The test images on which none of them was trained or chosen."""
+    learned: set[str] = set()
+    for one in contenders:
+        learned |= set(one.learned_from)
+    return images.filter(
+        (pl.col("split") == "test") & ~pl.col("image_id").is_in(sorted(learned))
+    ).sort("image_id")
+
+
+def with_truth(model: str, images: pl.DataFrame) -> pl.DataFrame:
+    """Of images with `label` and `mask_id` those of which the model's answer is known."""
+    return images.filter(
+        pl.col("label").is_in(FILTER_CLASSES)
+        if model == "filter"
+        else pl.col("mask_id").is_not_null()
+    )
+
+
+def judged_filter(
+    images: pl.DataFrame,
+    scores: pl.DataFrame,
+    *,
+    threshold: float | None = None,
+    gate: Gate | None = None,
+) -> Judged:
+    """A filter's word on labelled images.
+
+    Args:
+        images: `image_id`, `group_id`, `label`.
+        scores: `image_id`, `prob_<class>`.
+        threshold: From what score on an image passes; with `gate`, what it lets pass is judged
+            too.
+        gate: Of which classes the score is the sum, and what errors cost.
+    """
+    known = images.join(scores, on="image_id", maintain_order="left")
+    place = {name: index for index, name in enumerate(FILTER_CLASSES)}
+    shares = known.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
+    passing = None
+    if threshold is not None and gate is not None:
+        score = pl.sum_horizontal(f"prob_{name}" for name in gate.usable).cast(pl.Float64)
+        usable = known.select(score.clip(0, 1)).to_series().to_numpy()
+        passing = Passing(usable, usable >= threshold, gate)
+    return judge_filter(
+        known["image_id"].to_list(),
+        known["group_id"].to_list(),
+        np.array([place[label] for label in known["label"]], dtype=np.int64),
+        shares.astype(np.float64),
+        FILTER_CLASSES,
+        passing=passing,
+    )
+
+
+def judged_segmenter(
+    images: pl.DataFrame, segmented: pl.DataFrame, classes: Sequence[str]
+) -> Judged:
+    """A segmenter's word on masked images.
+
+    Args:
+        images: `image_id`, `group_id`.
+        segmented: `image_id`, and what `segment_chunk` gives.
+        classes: The K names.
+    """
+    known = images.join(
+        segmented.select("image_id", "confusion"), on="image_id", maintain_order="left"
+    )
+    counts = [json.loads(text) for text in known["confusion"]]
+    size = len(classes)
+    return judge_segmenter(
+        known["image_id"].to_list(),
+        known["group_id"].to_list(),
+        np.array(counts, dtype=np.float64).reshape(-1, size, size),
+        classes,
+    )
+
+
+def history_rows(
+    contenders: Sequence[Contender], judged: Sequence[Judged], rules: Rules
+) -> list[dict[str, Any]]:
+    """A row a version: its headline metric, and by how much the present one is better or worse.
+
+    Args:
+        contenders: The versions of one model.
+        judged: Their words on the same images.
+        rules: How intervals are drawn.
+    """
+    how: dict[str, Any] = {
+        "resamples": rules.resamples,
+        "confidence": rules.confidence,
+        "seed": rules.seed,
+    }
+    present = next((j for c, j in zip(contenders, judged, strict=True) if c.present), None)
+    rows = []
+    for contender, one in zip(contenders, judged, strict=True):
+        metric = HEADLINES[contender.model]
+        places = np.arange(len(one.image_ids))
+        scored = score(one, places, **how)
+        own = scored.estimates[metric]
+        row = {
+            "model": contender.model,
+            "version": contender.version,
+            "aliases": ", ".join(contender.aliases),
+            "registered_at": contender.registered_at,
+            "present": contender.present,
+            "metric": metric,
+            **vars(own),
+            "n_images": scored.n_images,
+            "n_subjects": scored.n_subjects,
+        }
+        if present is not None and one is not present:
+            since = score_difference(one, present, places, **how).estimates[metric]
+            row |= {"since": since.value, "since_low": since.low, "since_high": since.high}
+        rows.append(row)
+    return rows
+
+
+def gate_rows(
+    contenders: Sequence[Contender],
+    judged: Sequence[Judged],
+    slices: pl.DataFrame,
+    rules: Rules,
+) -> list[pl.DataFrame]:
+    """The gate's word on every version that is not the champion; none without a champion."""
+    by_alias = [place for place, one in enumerate(contenders) if "champion" in one.aliases]
+    if not by_alias:
+        return []
+    champion = by_alias[0]
+    return [
+        judge_candidate(
+            judged[champion],
+            one,
+            slices,
+            rules,
+            metric=HEADLINES[contender.model],
+            names=(contender.model, contender.version, contenders[champion].version),
+        )
+        for place, (contender, one) in enumerate(zip(contenders, judged, strict=True))
+        if place != champion
+    ]
+
+
+def tables_of(
+    history: Sequence[Mapping[str, Any]], gate: Sequence[pl.DataFrame]
+) -> dict[str, pl.DataFrame]:
+    """The tables `history` and `gate`."""
+    return {
+        "history": pl.DataFrame(list(history), schema=HISTORY_SCHEMA),
+        "gate": pl.concat([pl.DataFrame(schema=GATE_SCHEMA), *gate]),
+    }
+
+
+def worse_than_before(history: pl.DataFrame) -> list[str]:
+    """In words, of which earlier version each present model is surely worse."""
+    worse = history.filter(pl.col("since_high") < 0).sort("model", "since")
+    return [
+        f"the present {row['model']} is worse than version {row['version']}: {row['metric']} "
+        f"{row['since']:+.3f} ({row['since_low']:+.3f} to {row['since_high']:+.3f}, "
+        f"n={row['n_images']})"
+        for row in worse.iter_rows(named=True)
+    ]
+
+
+def history_summary(history: pl.DataFrame) -> list[dict[str, Any]]:
+    """The history as people read it."""
+    rounded = pl.col("value", "low", "high", "since", "since_low", "since_high").round(4)
+    return history.with_columns(rounded).to_dicts()
+
+
+def gate_summary(gate: pl.DataFrame) -> list[dict[str, Any]]:
+    """For each candidate: on how many slices it is worse, is not, and cannot be judged."""
+    counted = gate.group_by("model", "candidate", "champion", maintain_order=True).agg(
+        *(
+            (pl.col("verdict") == word).sum().cast(pl.Int64).alias(word.replace(" ", "_"))
+            for word in ("worse", "not worse", "too small to judge")
+        ),
+        worst=pl.struct("axis", "slice", "difference")
+        .sort_by(pl.col("difference"), nulls_last=True)
+        .first(),
+    )
+    rows = []
+    for row in counted.to_dicts():
+        worst = row.pop("worst")
+        change = worst["difference"]
+        rows.append(
+            {
+                **row,
+                "largest_loss": f"{worst['axis']} {worst['slice']}",
+                "difference": None if change is None else round(change, 4),
+            }
+        )
+    return rows

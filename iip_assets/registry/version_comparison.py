@@ -1,0 +1,110 @@
+"""One model's versions, each asked about the same test images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from iip_assets.engine.values import Files, Json, Skipped
+from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.registry.contenders import (
+    common_test_images,
+    contenders_of,
+    gate_rows,
+    history_rows,
+    judged_filter,
+    judged_segmenter,
+    with_truth,
+)
+from iip_assets.registry.gate import Rules
+from iip_assets.registry.registry_state import RegistryState
+from iip_assets.registry.scoring import Asking, filter_scores, segmentations
+
+if TYPE_CHECKING:
+    from iip_assets.engine.features import Filled
+    from iip_assets.images.store import ImageStore
+
+
+@dataclass(frozen=True)
+class Images:
+    """What versions are asked about.
+
+    Attributes:
+        held_out: `image_id`, `split`, `label`, `mask_id`, `group_id` of images held out.
+        slices: `image_id`, `axis`, `slice` of the protected axes.
+        store: Where the images are.
+        max_megapixels: The largest that is decoded.
+    """
+
+    held_out: pl.DataFrame
+    slices: pl.DataFrame
+    store: ImageStore
+    max_megapixels: float
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """What came of asking: rows of the history, the gate's tables, and versions left out."""
+
+    history: list[dict[str, Any]]
+    gate: list[pl.DataFrame]
+    left_out: list[dict[str, Json]]
+
+
+def compare_model(
+    model: str,
+    registry: RegistryState,
+    present: Files | Skipped,
+    images: Images,
+    rules: Rules,
+    *,
+    classes: Sequence[str],
+    fill: Callable[..., Filled],
+    threads: int,
+    chunk: int,
+) -> SideBySide:
+    """Asks every version of a model; an image that one was asked about is not shown it again.
+
+    Args:
+        model: `filter` or `segmenter`.
+        registry: What is registered.
+        present: What the graph holds now.
+        images: What to ask about.
+        rules: How to judge.
+        classes: Names of the mask's classes.
+        fill: `AssetContext.fill`.
+        threads: On the processor.
+        chunk: Images that a killed run may lose.
+    """
+    everyone = contenders_of(model, registry, present)
+    left_out: list[dict[str, Json]] = []
+    able = []
+    for one in everyone:
+        known = json.loads(one.files()["card.json"])["classes"]
+        wanted = list(FILTER_CLASSES if model == "filter" else classes)
+        if known == wanted:
+            able.append(one)
+        else:
+            reason = f"it tells {known} apart, now it is {wanted}"
+            left_out.append({"model": model, "version": one.version, "reason": reason})
+    test = common_test_images(with_truth(model, images.held_out), able)
+    if test.is_empty() or not able:
+        return SideBySide([], [], left_out)
+    names = ["image_id"] if model == "filter" else ["image_id", "mask_id"]
+    images.store.fetch([one for name in names for one in test[name]])
+    asking = Asking(images.store, images.max_megapixels, fill, threads, chunk)
+    judged = [
+        judged_filter(test, filter_scores(one, test, asking))
+        if model == "filter"
+        else judged_segmenter(test, segmentations(one, test, asking), classes)
+        for one in able
+    ]
+    return SideBySide(
+        history_rows(able, judged, rules),
+        gate_rows(able, judged, images.slices, rules),
+        left_out,
+    )

@@ -1,1 +1,0 @@
-"""Release: the page that ties the graph together, and the headline numbers."""

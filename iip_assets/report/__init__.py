@@ -1,0 +1,1 @@
+"""The pipeline report: what it says, and the page."""

@@ -1,0 +1,98 @@
+"""The report room as Dagster sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from iip_assets.engine.asset import AssetContext, asset, describe
+from iip_assets.engine.values import (
+    MetadataValue,
+    Report,
+    Rows,
+    Setting,
+    Skipped,
+)
+from iip_assets.settings import (
+    CoverageTolerance,
+    MaxMegapixels,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@asset(room="report", kinds={"html"})
+def pipeline_report(
+    raw_dataset: dict[str, pl.DataFrame],
+    quarantine: pl.DataFrame | Skipped,
+    data_splits: pl.DataFrame | Skipped,
+    image_statistics: pl.DataFrame | Skipped,
+    lighting_stats: pl.DataFrame | Skipped,
+    background_stats: pl.DataFrame | Skipped,
+    demographic_stats: pl.DataFrame | Skipped,
+    embedding_map: pl.DataFrame | Skipped,
+    edge_case_clusters: pl.DataFrame | Skipped,
+    rebalanced_training_set: pl.DataFrame | Skipped,
+    segmenter_examples: pl.DataFrame | Skipped,
+    filter_verdicts: dict[str, pl.DataFrame] | Skipped,
+    predictions: pl.DataFrame | Skipped,
+    model_evaluation: dict[str, pl.DataFrame] | Skipped,
+    model_explanations: dict[str, pl.DataFrame] | Skipped,
+    robustness_benchmark: pl.DataFrame | Skipped,
+    model_versions: dict[str, pl.DataFrame] | Skipped,
+    drift_report: Report | Skipped,
+    *,
+    edge_share: Annotated[float, Setting("edge_cases.edge_share")],
+    tolerance: CoverageTolerance,
+    max_megapixels: MaxMegapixels,
+    context: AssetContext,
+) -> Report:
+    """One page that ties the graph together: data, models, failures, drift, what to do next.
+
+    It says which assets were skipped, and why. The page loads nothing and can be mailed as one
+    file.
+    """
+    from iip_assets.images.store import ImageStore
+    from iip_assets.report.content import Inputs, report_content
+    from iip_assets.report.pipeline_report import imaged_images, pipeline_page
+
+    inputs = Inputs(
+        raw_dataset=raw_dataset,
+        quarantine=quarantine,
+        data_splits=data_splits,
+        image_statistics=image_statistics,
+        lighting_stats=lighting_stats,
+        background_stats=background_stats,
+        demographic_stats=demographic_stats,
+        embedding_map=embedding_map,
+        edge_case_clusters=edge_case_clusters,
+        rebalanced_training_set=rebalanced_training_set,
+        segmenter_examples=segmenter_examples,
+        filter_verdicts=filter_verdicts,
+        predictions=predictions,
+        model_evaluation=model_evaluation,
+        model_explanations=model_explanations,
+        robustness_benchmark=robustness_benchmark,
+        model_versions=model_versions,
+        drift_report=drift_report,
+    )
+    content = report_content(inputs, edge_share=edge_share)
+    store = ImageStore.open(context.root)
+    store.fetch(imaged_images(content))
+    return pipeline_page(
+        inputs, content, read=store.read, max_megapixels=max_megapixels, tolerance=tolerance
+    )
+
+
+@describe(pipeline_report)
+def describe_pipeline_report(pipeline_report: Report) -> dict[str, MetadataValue]:
+    """The page's headlines, what to do next, and what the page lacks."""
+    content: Mapping[str, Any] = pipeline_report.data
+    return {
+        "headlines": Rows(content["headlines"]),
+        "next_steps": Rows(content["next_steps"]),
+        "rejected_without_label": Rows((content.get("passing") or {}).get("to_label", [])),
+        "skipped": Rows(content["skipped"]),
+        "page_bytes": len(pipeline_report.html.encode()),
+    }

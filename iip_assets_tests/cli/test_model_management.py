@@ -1,0 +1,78 @@
+"""What stands between a wish and a moved alias, where the graph could not answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from iip_assets.cli.model_management import promote, teach
+from iip_assets.cli.models_text import print_versions
+from iip_assets.registry.registry import Registry, RegistryError
+from iip_assets.registry.registry_state import read_registry
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A registry with a champion and a candidate."""
+    for word in ("one", "two"):
+        facts = {"data_version": word}
+        Registry(tmp_path).register("segmenter", {"card.json": b"{}"}, digest=word * 8, facts=facts)
+    Registry(tmp_path).move("segmenter", "champion", 1, reason="the first")
+    return tmp_path
+
+
+def test_a_gate_that_must_not_run_lets_nobody_pass(root: Path) -> None:
+    blocked = {"model_versions": "the check masks_fit of raw_dataset failed"}
+    refresher: Any = SimpleNamespace(
+        project=SimpleNamespace(workspace=SimpleNamespace(root=root)),
+        refresh=lambda names: SimpleNamespace(failed=(), blocked=blocked, asked=names),
+    )
+    with pytest.raises(RegistryError, match="must not run: the check masks_fit"):
+        promote(refresher, "segmenter", 2, alias="champion", reason="new", override="hurry")
+    holder = read_registry(root).holder("segmenter", "champion")
+    assert holder is not None
+    assert holder.number == 1
+
+
+def test_a_version_whose_artifact_is_gone_does_not_become_a_teacher(root: Path) -> None:
+    (root / "iip.toml").write_text("")
+    gone = SimpleNamespace(root=root, kept=lambda asset, data_version: None)
+    project: Any = SimpleNamespace(workspace=gone)
+    with pytest.raises(RegistryError, match="segmenter 2 cannot teach"):
+        teach(project, "segmenter", 2)
+    assert (root / "iip.toml").read_text() == ""
+
+
+def test_a_terminal_of_80_columns_shows_versions_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    row = {
+        "model": "segmenter",
+        "version": 12,
+        "aliases": ["champion", "challenger"],
+        "registered_at": "2026-11-28T13:44:10+00:00",
+        "headline": 0.87215,
+        "low": 0.857,
+        "high": 0.887,
+        "data_revision": "d3e8fcee" * 5,
+        "git_commit": "288875a4" * 5,
+    }
+    print_versions([row])
+    shown = capsys.readouterr().out
+    for words in (
+        "segmenter 12",
+        "challenger",
+        "2026-11-28",
+        "13:44",
+        "0.872",
+        "0.86 to 0.89",
+        "d3e8fcee",
+        "288875a4",
+        "registered",
+        "headline",
+    ):
+        assert f" {words} " in shown, words

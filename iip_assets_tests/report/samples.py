@@ -1,0 +1,363 @@
+"""Hand-made tables of every asset that the report reads, with known truth."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import polars as pl
+
+from iip_assets.audit.explained_measures import SCHEMA as MEASURES
+from iip_assets.audit.explained_words import APART, RIGHT, WRONG
+from iip_assets.audit.explaining import EXPLAINED
+from iip_assets.engine.values import Report
+from iip_assets.evaluation.rare_classes import CLASSES
+from iip_assets.evaluation.threshold import Costs
+from iip_assets.evaluation.verdicts import filter_verdicts_tables
+from iip_assets.inference.filter_scores import scores_table
+from iip_assets.registry.contenders import tables_of
+from iip_assets.registry.gate import GATE_SCHEMA
+from iip_assets.report.content import Inputs
+from iip_assets.statistics.demographics import SCHEMA as DEMOGRAPHICS
+
+MASK = "f" * 32
+HOSTILE = '<script>alert("x")</script>'
+N = 120
+
+
+def image_bytes(image_id):
+    """A small eye-like PNG that is different for each image, or a mask of its size."""
+    if image_id == MASK:
+        mask = np.zeros((60, 80), np.uint8)
+        cv2.circle(mask, (40, 30), 12, 2, -1)
+        return cv2.imencode(".png", mask)[1].tobytes()
+    number = int(image_id, 16)
+    page = np.full((60, 80, 3), (150, 170, 205), dtype=np.uint8)
+    cv2.ellipse(page, (40, 30), (30, 14 + number % 5), 0, 0, 360, (240, 240, 240), -1)
+    cv2.circle(page, (30 + number % 20, 30), 12, (40 + number % 120, 90, 60), -1)
+    cv2.circle(page, (30 + number % 20, 30), 5, (10, 10, 10), -1)
+    return cv2.imencode(".png", page)[1].tobytes()
+
+
+def image_table(batches=("2024-01", "2024-02", HOSTILE)):
+    rng = np.random.default_rng(0)
+    ids = [f"{i:032x}" for i in range(N)]
+    batch = [batches[i * len(batches) // N] for i in range(N)]
+    label = [["full", "partial", "none", "unclear", None][i % 5] for i in range(N)]
+    return pl.DataFrame(
+        {
+            "image_id": ids,
+            "path": [f"batches/{b}/images/{i}.png" for i, b in enumerate(batch)],
+            "batch": batch,
+            "label": label,
+            "mask_id": [f"m{i}" if i % 2 == 0 else None for i in range(N)],
+            "subject_id": [f"s{i // 4}" for i in range(N)],
+            "eye": ["left", "right"] * (N // 2),
+            "age_years": rng.normal(40, 12, N),
+            "gender": rng.choice(["female", "male"], N).tolist(),
+            "ethnicity": [None] * N,
+            "geography": ["x"] * N,
+            "device": ["camera"] * (N // 2) + ["phone"] * (N // 2),
+        },
+        schema_overrides={"ethnicity": pl.String},
+    )
+
+
+def split_table(images):
+    split = [["train", "train", "validation", "test"][i // 2 % 4] for i in range(N)]
+    return pl.DataFrame({"image_id": images["image_id"], "split": split})
+
+
+def metrics_table():
+    """The filter reaches 0.9, the segmenter 0.8, a trivial model 0.3; both are weak on `dark`."""
+    rows = []
+
+    def add(model, metric, axis, name, value, n=90, half=0.03, enough=True):
+        rows.append(
+            (model, metric, axis, name, value, value - half, value + half, n, n // 3, enough)
+        )
+
+    for model, metric, value in (("filter", "f1_macro", 0.9), ("segmenter", "mean_iou", 0.8)):
+        add(model, metric, "overall", "all", value)
+        add(f"{model}_baseline", metric, "overall", "all", 0.3)
+        add(f"{model}_baseline", metric, "lighting", "dark", 0.3)
+        add(model, metric, "lighting", "dark", value - 0.2, n=30, half=0.08)
+        add(model, metric, "lighting", "normal", value + 0.02, n=55)
+        add(model, metric, "gender", "female", value - 0.01, n=40, half=0.05)
+        add(model, metric, "ethnicity", HOSTILE, value - 0.4, n=3, half=0.1, enough=False)
+        add(model, metric, "gender", "unknown", value - 0.3, n=20, half=0.05)
+    add("filter", "accuracy", "overall", "all", 0.92)
+    add("segmenter_human", "mean_iou", "overall", "all", 0.85, n=24)
+    add("segmenter_beside_human", "mean_iou", "overall", "all", 0.78, n=24)
+    names = [
+        "model",
+        "metric",
+        "axis",
+        "slice",
+        "value",
+        "low",
+        "high",
+        "n_images",
+        "n_subjects",
+        "enough",
+    ]
+    return pl.DataFrame(rows, schema=names, orient="row")
+
+
+def class_table():
+    """The filter's `none` is rare and can be judged, the segmenter's pupil is neither."""
+    rows = [
+        ("filter", "full", 50, 40, 0.62, None, False, 40, 30, True, "f1_full", 0.9, 0.85, 0.95),
+        ("filter", "none", 4, 3, 0.05, None, True, 25, 22, True, "f1_none", 0.6, 0.4, 0.8),
+        ("segmenter", "pupil", 40, 30, 0.9, 0.02, False, 2, 1, False, "iou_pupil", 0.7, None, None),
+    ]
+    return pl.DataFrame(rows, schema=CLASSES, orient="row")
+
+
+def prediction_table(images, splits):
+    rng = np.random.default_rng(1)
+    classes = ("full", "partial", "none")
+    label = images["label"].to_list()
+    table = images.select("image_id", "label").join(splits, on="image_id")
+    known = [word if word in classes else "full" for word in label]
+    predicted = [classes[(classes.index(k) + (i % 7 == 0)) % 3] for i, k in enumerate(known)]
+    return table.with_columns(
+        pl.Series("predicted", predicted),
+        *[
+            pl.Series(f"prob_{c}", [0.8 if p == c else 0.1 for p in predicted], dtype=pl.Float64)
+            for c in classes
+        ],
+        pl.Series("iou_background", rng.uniform(0.9, 1, N)),
+        pl.Series("iou_iris", [v if i % 2 == 0 else None for i, v in enumerate(rng.random(N))]),
+    )
+
+
+def benchmark_table():
+    rows = []
+    for model, metric in (("filter", "f1_macro"), ("segmenter", "mean_iou")):
+        for corruption, loss in (("blur", 0.08), ("noise", 0.02)):
+            for severity in range(6):
+                value = 0.9 - loss * severity
+                rows.append((model, corruption, severity, "overall", "all", metric, value))
+                for group in ("a", "b"):
+                    rows.append((model, corruption, severity, "ethnicity", group, metric, value))
+    names = ["model", "corruption", "severity", "axis", "slice", "metric", "value"]
+    return pl.DataFrame(rows, schema=names, orient="row").with_columns(
+        low=pl.col("value") - 0.03, high=pl.col("value") + 0.03, n_images=pl.lit(40)
+    )
+
+
+def drift_data():
+    base = {
+        "statistic": "d",
+        "by_chance": 0.05,
+        "threshold": 0.1,
+        "n_reference": 70,
+        "n_current": 40,
+    }
+    brightness = {
+        "name": "brightness",
+        "kind": "number",
+        "score": 1.2,
+        "moved": True,
+        "mean_reference": 120.0,
+        "mean_current": 90.0,
+        "median_reference": 121.0,
+        "median_current": 91.0,
+        "edges": [0.0, 100.0, 200.0],
+        "shares_reference": [0.2, 0.8],
+        "shares_current": [0.7, 0.3],
+        **base,
+    }
+    gender = {
+        "name": "gender",
+        "kind": "word",
+        "score": 0.02,
+        "moved": False,
+        "words": ["female", "male"],
+        "shares_reference": [0.5, 0.5],
+        "shares_current": [0.52, 0.48],
+        **base,
+    }
+    return {
+        "batch": HOSTILE,
+        "n_reference": 70,
+        "n_current": 40,
+        "share_moved": 0.5,
+        "columns": [brightness, gender],
+        "not_compared": [{"name": "ethnicity", "kind": "word", "reason": "no value is known"}],
+    }
+
+
+def demographic_table():
+    def row(axis, value, n, share, target):
+        filled = dict.fromkeys(DEMOGRAPHICS)
+        gap = None if target is None else share - target
+        return filled | {
+            "axis": axis,
+            "value": value,
+            "n": n,
+            "n_subjects": n // 4,
+            "share": share,
+            "known_share": share,
+            "low": share - 0.05,
+            "high": share + 0.05,
+            "target": target,
+            "gap": gap,
+            "needed": 12 if gap and gap < 0 else None,
+            "enough": n >= 30,
+        }
+
+    rows = [
+        row("gender", "female", 48, 0.4, 0.5),
+        row("gender", "male", 72, 0.6, 0.5),
+        row("device", "camera", 60, 0.5, None),
+        row("age_band×gender", "18-30 × female", 9, 0.08, None),
+    ]
+    return pl.DataFrame(rows, schema=DEMOGRAPHICS)
+
+
+def verdict_tables(images, splits):
+    """A filter that is sure of itself; the five images of each ten that have no label vary."""
+    shares = np.tile([[0.8, 0.1, 0.1], [0.2, 0.2, 0.6]], (N // 2, 1)).astype(np.float32)
+    labelled = images.join(splits, on="image_id").filter(
+        pl.col("label").is_in(("full", "partial", "none"))
+    )
+    return filter_verdicts_tables(
+        scores_table(images["image_id"].to_list(), shares),
+        labelled.select("image_id", "label", "split", group_id="subject_id"),
+        usable=("full",),
+        costs=Costs(1.0, 1.0),
+        resamples=50,
+        confidence=0.95,
+        seed=0,
+    )
+
+
+def version_tables():
+    """Two versions of the segmenter, of which the present one is worse on the dark slice."""
+    base = {"model": "segmenter", "metric": "mean_iou", "n_images": 90, "n_subjects": 30}
+    history = [
+        {**base, "version": "1", "aliases": "champion", "registered_at": "2026-01-02T03:04:05"}
+        | {"present": False, "value": 0.8, "low": 0.77, "high": 0.83}
+        | {"since": -0.1, "since_low": -0.15, "since_high": -0.05},
+        {**base, "version": "present", "aliases": "", "registered_at": "", "present": True}
+        | {"value": 0.7, "low": 0.66, "high": 0.74},
+    ]
+    row = {"model": "segmenter", "candidate": "present", "champion": "1", "metric": "mean_iou"}
+    numbers = {"champion_value": 0.8, "candidate_value": 0.5, "difference": -0.3, "p_holm": 0.001}
+    gate = [
+        {**row, "axis": "lighting", "slice": "dark", "verdict": "worse", **numbers, "n_images": 30}
+    ]
+    return tables_of(history, [pl.DataFrame(gate, schema=GATE_SCHEMA)])
+
+
+def explanation_tables():
+    """Three hard images of each model; where the filter is wrong it looks less at the eye."""
+    square = json.dumps([[[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8]]])
+    empty = dict.fromkeys(EXPLAINED)
+    explained = [
+        empty
+        | {"model": model, "image_id": f"{place:032x}", "mask_id": MASK, "group_id": "s0"}
+        | {"label": HOSTILE, "said": said, "confidence": 0.97, "iou": 0.1, "right": False}
+        | {"rank": place + 1, "sampled": False, "share_on_eye": 0.25, "chance_share": 0.1}
+        | {"rows": 2, "columns": 3, "attribution": [0.1, -0.2, 0.0, 0.0, 0.3, 0.0]}
+        | {"true_outline": square, "said_outline": square if model == "segmenter" else None}
+        for model, said in (("filter", "full"), ("segmenter", "iris"))
+        for place in range(3)
+    ]
+    measures = [
+        dict(zip(MEASURES, (model, kind, metric, value, *ends, 16, 12, True), strict=True))
+        for model in ("filter", "segmenter")
+        for metric in ("share_gain", "deletion_gain")
+        for kind, value, ends in (
+            (RIGHT, 0.3, (0.2, 0.4)),
+            (WRONG, 0.1, (0.0, 0.2)),
+            (APART, 0.2, (0.1, 0.3) if model == "filter" else (-0.1, 0.5)),
+        )
+    ]
+    return {
+        "explained": pl.DataFrame(explained, schema=EXPLAINED),
+        "measures": pl.DataFrame(measures, schema=MEASURES),
+    }
+
+
+def sample_inputs(**changes):
+    """Everything that the report reads; `changes` replace values by asset."""
+    rng = np.random.default_rng(2)
+    images = image_table()
+    splits = split_table(images)
+    cluster = [0 if i < 60 else 1 if i < 66 else -1 for i in range(N)]
+    values = {
+        "raw_dataset": {"images": images},
+        "quarantine": pl.DataFrame(
+            {
+                "what": ["image"],
+                "path": [f"images/{HOSTILE}.jpg"],
+                "batch": ["2024-01"],
+                "row": [3],
+                "column": [None],
+                "value": [None],
+                "reason": ["cut short"],
+                "fix": ["copy the file again"],
+            }
+        ),
+        "data_splits": splits,
+        "image_statistics": pl.DataFrame(
+            {"image_id": images["image_id"], "brightness": rng.normal(120, 20, N)}
+        ),
+        "lighting_stats": pl.DataFrame(
+            {"image_id": images["image_id"], "lighting": ["dark"] * 30 + ["normal"] * 90}
+        ),
+        "background_stats": pl.DataFrame(
+            {"image_id": images["image_id"], "background": ["plain"] * 110 + [None] * 10}
+        ),
+        "demographic_stats": demographic_table(),
+        "embedding_map": pl.DataFrame(
+            {"image_id": images["image_id"], "x": rng.normal(size=N), "y": rng.normal(size=N)}
+        ),
+        "edge_case_clusters": pl.DataFrame(
+            {
+                "image_id": images["image_id"],
+                "cluster": cluster,
+                "outlier_score": rng.random(N),
+                "exemplar": [i % 3 == 0 and cluster[i] >= 0 for i in range(N)],
+            }
+        ),
+        "rebalanced_training_set": pl.DataFrame(
+            {
+                "image_id": images["image_id"][:80],
+                "weight": [0.5] * 40 + [1.5] * 40,
+                "cell": ["18-30 × female"] * 40 + ["30-45 × male"] * 40,
+            }
+        ),
+        "segmenter_examples": pl.DataFrame(
+            {
+                "image_id": images["image_id"][:20],
+                "mask_id": [MASK] * 20,
+                "split": ["train"] * 10 + ["test"] * 10,
+                "weight": [1.0] * 20,
+            }
+        ),
+        "filter_verdicts": verdict_tables(images, splits),
+        "predictions": prediction_table(images, splits),
+        "model_evaluation": {
+            "metrics": metrics_table(),
+            "classes": class_table(),
+            "confusion": pl.DataFrame(
+                [
+                    ("filter", a, p, 30 if a == p else 2)
+                    for a in ("full", "partial", "none")
+                    for p in ("full", "partial", "none")
+                ],
+                schema=["model", "actual", "predicted", "n"],
+                orient="row",
+            ),
+        },
+        "model_explanations": explanation_tables(),
+        "robustness_benchmark": benchmark_table(),
+        "model_versions": version_tables(),
+        "drift_report": Report("<p>page</p>", drift_data()),
+    }
+    return Inputs(**(values | changes))

@@ -1,0 +1,134 @@
+"""The report's numbers."""
+
+from __future__ import annotations
+
+import json
+
+import polars as pl
+
+from iip_assets.audit.hardest import held_out
+from iip_assets.engine.values import Skipped
+from iip_assets.report.content import Inputs, report_content
+from iip_assets.report.data_content import balance_content, map_digest
+from iip_assets.report.failures import surest_errors, worst_segmentations
+from iip_assets.report.model_content import confusion_tables, robustness_table
+from iip_assets_tests.report.samples import HOSTILE, sample_inputs
+
+
+def content(**changes):
+    return report_content(sample_inputs(**changes), edge_share=0.06)
+
+
+def everything_skipped():
+    inputs = sample_inputs()
+    names = [name for name in Inputs.__dataclass_fields__ if name != "raw_dataset"]
+    return Inputs(inputs.raw_dataset, **{name: Skipped(f"no {name}") for name in names})
+
+
+def test_equal_inputs_give_equal_plain_json():
+    first, second = content(), content()
+    assert first == second
+    assert json.loads(json.dumps(first)) == first
+
+
+def test_counts_add_up():
+    counts = content()["counts"]
+    assert counts["images"] == sum(counts["labels"].values()) == sum(counts["splits"].values())
+    assert counts["labels"] == dict.fromkeys(["full", "partial", "none", "unclear", "no label"], 24)
+    batches = content()["batches"]
+    assert sum(row["images"] for row in batches) == counts["images"]
+    assert [row["batch"] for row in batches] == sorted([HOSTILE, "2024-01", "2024-02"])
+
+
+def test_skipped_assets_are_listed_with_their_reasons_and_their_sections_are_absent():
+    found = report_content(everything_skipped(), edge_share=0.05)
+    assert {"asset": "predictions", "reason": "no predictions"} in found["skipped"]
+    assert len(found["skipped"]) == len(vars(sample_inputs())) - 1
+    for section in ("coverage", "clusters", "metrics", "robustness", "drift", "failures"):
+        assert section not in found
+    assert found["next_steps"]
+
+
+def test_headlines_carry_the_interval_the_number_of_images_and_the_baseline():
+    first = content()["headlines"][0]
+    assert (first["model"], first["value"], first["baseline"]) == ("filter", 0.9, 0.3)
+    assert (first["low"], first["high"], first["n_images"]) == (0.87, 0.93, 90)
+
+
+def test_baselines_stand_beside_and_not_among_the_metrics():
+    rows = content()["metrics"]
+    assert [row["metric"] for row in rows] == ["accuracy", "f1_macro", "mean_iou"]
+
+
+def test_confusion_counts_stand_by_actual_and_predicted_class_in_the_order_of_the_evaluation():
+    table = pl.DataFrame(
+        [("filter", "b", "b", 5), ("filter", "b", "a", 2), ("filter", "a", "b", 3)],
+        schema=["model", "actual", "predicted", "n"],
+        orient="row",
+    )
+    assert confusion_tables(table) == {
+        "filter": {"classes": ["b", "a"], "counts": [[5, 2], [3, 0]]}
+    }
+
+
+def test_the_corruption_that_costs_most_comes_first():
+    rows = robustness_table(sample_inputs().robustness_benchmark)
+    assert [(row["model"], row["corruption"]) for row in rows][:2] == [
+        ("filter", "blur"),
+        ("filter", "noise"),
+    ]
+    assert rows[0]["loss"] == 0.4
+    assert rows[0]["severities"] == [0, 1, 2, 3, 4, 5]
+
+
+def test_only_held_out_images_are_shown_as_failures():
+    inputs = sample_inputs()
+    test_ids = set(inputs.data_splits.filter(pl.col("split") == "test")["image_id"])
+    found = content()["failures"]
+    assert {row["image_id"] for row in found["segmenter"]} <= test_ids
+    validation = inputs.predictions.filter(pl.col("split") != "test")
+    assert set(held_out(validation)["split"]) == {"validation"}
+
+
+def test_the_worst_segmentation_comes_first():
+    values = [row["value"] for row in content()["failures"]["segmenter"]]
+    assert values == sorted(values)
+    assert len(values) == 12
+
+
+def test_only_contradicted_labels_count_as_errors_of_the_filter_the_surest_first():
+    predictions = pl.DataFrame(
+        {
+            "image_id": ["a", "b", "c", "d", "e"],
+            "split": ["test"] * 5,
+            "label": ["full", "none", "full", "unclear", None],
+            "predicted": ["none", "full", "full", "full", "full"],
+            "prob_full": [0.3, 0.9, 0.9, 0.9, 0.9],
+            "prob_partial": [0.1, 0.05, 0.1, 0.1, 0.1],
+            "prob_none": [0.6, 0.05, 0.0, 0.0, 0.0],
+        }
+    )
+    images = pl.DataFrame({"image_id": list("abcde"), "path": ["p"] * 5, "batch": ["x"] * 5})
+    rows = surest_errors(predictions, images)
+    assert [(row["image_id"], row["confidence"]) for row in rows] == [("b", 0.9), ("a", 0.6)]
+
+
+def test_predictions_of_one_model_alone_have_failures_of_that_model_alone():
+    inputs = sample_inputs()
+    no_filter = inputs.predictions.drop("predicted", "prob_full", "prob_partial", "prob_none")
+    assert surest_errors(no_filter, inputs.raw_dataset["images"]) == []
+    no_masks = inputs.predictions.with_columns(iou_iris=pl.lit(None, dtype=pl.Float64))
+    assert worst_segmentations(no_masks, inputs.raw_dataset["images"]) == []
+
+
+def test_a_moved_map_is_another_report():
+    table = sample_inputs().embedding_map
+    assert map_digest(table) == map_digest(table.reverse())
+    assert map_digest(table) != map_digest(table.with_columns(pl.col("x") + 1))
+
+
+def test_equal_weights_say_as_much_as_all_images_and_unequal_ones_less():
+    table = pl.DataFrame({"cell": ["a"] * 4, "weight": [1.0] * 4})
+    assert balance_content(table)["effective"] == 4
+    table = pl.DataFrame({"cell": ["a"] * 4, "weight": [4.0, 0.0, 0.0, 0.0]})
+    assert balance_content(table)["effective"] == 1

@@ -1,0 +1,207 @@
+"""The page: whole, self-contained, safe, and readable by machines that read to people."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from iip_assets.engine.values import Skipped
+from iip_assets.metrics.display_names import spelled
+from iip_assets.report.content import Inputs, report_content
+from iip_assets.report.figures import forest_figure
+from iip_assets.report.formats import count, interval, number, percent
+from iip_assets.report.pipeline_report import imaged_images, pipeline_page
+from iip_assets.report.tables import TABLES
+from iip_assets_tests.report.samples import HOSTILE, image_bytes, sample_inputs
+
+VOID = {"meta", "img", "br"}
+
+
+class Outline(HTMLParser):
+    """Tags, ids and links of a page; fails on tags that are not closed in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.headings, self.ids, self.links = [], [], [], []
+        self.images, self.tables, self.captions, self.tags = [], 0, 0, set()
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.tags.add(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        if re.fullmatch(r"h\d", tag):
+            self.headings.append(int(tag[1]))
+        if "id" in values:
+            self.ids.append(values["id"])
+        if tag == "a":
+            self.links.append(values["href"])
+        if tag == "img":
+            self.images.append(values)
+        self.tables += tag == "table"
+        self.captions += tag == "caption"
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes something else"
+
+
+def outline(html):
+    parser = Outline()
+    parser.feed(html)
+    parser.close()
+    assert parser.open == []
+    return parser
+
+
+def page(inputs):
+    content = report_content(inputs, edge_share=0.06)
+    return pipeline_page(inputs, content, read=image_bytes, max_megapixels=1, tolerance=0.5)
+
+
+@pytest.fixture(scope="module")
+def report():
+    return page(sample_inputs())
+
+
+def test_every_section_of_the_contents_exists_and_no_id_stands_twice(report):
+    found = outline(report.html)
+    assert len(found.ids) == len(set(found.ids))
+    assert {link.removeprefix("#") for link in found.links} <= set(found.ids)
+    assert len([link for link in found.links if link != "#main"]) >= 12
+
+
+def test_headings_skip_no_level_and_there_is_one_title(report):
+    levels = outline(report.html).headings
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_every_image_is_inside_the_page_and_described(report):
+    images = outline(report.html).images
+    assert report.data["failures"]["filter"]
+    assert len(images) > 20
+    assert all(image["src"].startswith("data:image/") for image in images)
+    assert all(len(image["alt"]) > 10 for image in images)
+
+
+def test_every_table_has_a_caption(report):
+    found = outline(report.html)
+    assert found.tables == found.captions >= 10
+
+
+def test_the_page_loads_nothing_and_runs_no_script(report):
+    found = outline(report.html)
+    assert not found.tags & {"script", "link", "iframe", "object"}
+    assert "http:" not in report.html
+    assert "https:" not in report.html
+    assert "@import" not in report.html
+
+
+def test_words_of_the_data_are_escaped_everywhere(report):
+    assert HOSTILE not in report.html
+    assert report.html.count("&lt;script&gt;") >= 6
+
+
+def test_the_style_is_not_escaped(report):
+    assert 'font: 16px/1.55 system-ui, "Segoe UI"' in report.html
+
+
+def test_the_numbers_on_the_page_are_those_of_the_data(report):
+    assert report.data["headlines"][0]["value"] == 0.9
+    assert "<b>0.900</b>" in report.html
+    assert "95% interval 0.870 to 0.930" in report.html
+    assert "trivial baseline 0.300" in report.html
+
+
+def test_explained_images_stand_with_their_legend_and_words(report):
+    _, _, section = report.html.partition('<h2 id="explanations">')
+    section, _, _ = section.partition("</section>")
+    assert section.count("and beside it which parts counted") == 6
+    assert section.count("25% of what counted lies on the eye") == 6
+    assert section.count('<figure class="plot">') == 2
+    assert '<td class="wrap">right − wrong</td>' in section
+    assert "0.100 to 0.300" in section
+
+
+def test_small_slices_are_marked(report):
+    assert report.html.count('<td class="wrap">too few</td>') == 2
+
+
+def test_a_report_without_anything_but_images_says_what_was_skipped():
+    inputs = sample_inputs()
+    names = [name for name in Inputs.__dataclass_fields__ if name != "raw_dataset"]
+    bare = page(Inputs(inputs.raw_dataset, **{n: Skipped(f"no <{n}>") for n in names}))
+    outline(bare.html)
+    assert "no &lt;predictions&gt;" in bare.html
+    assert "<img" not in bare.html
+
+
+@pytest.mark.parametrize("name", [n for n in Inputs.__dataclass_fields__ if n != "raw_dataset"])
+def test_any_one_skipped_asset_leaves_a_whole_page(name):
+    html = page(sample_inputs(**{name: Skipped("for the test")})).html
+    outline(html)
+    assert "for the test" in html
+
+
+def test_an_empty_dataset_still_makes_a_page():
+    inputs = sample_inputs()
+    empty = {
+        name: (
+            {key: frame.clear() for key, frame in value.items()}
+            if isinstance(value, dict)
+            else value.clear()
+            if hasattr(value, "clear")
+            else value
+        )
+        for name in Inputs.__dataclass_fields__
+        for value in [getattr(inputs, name)]
+    }
+    outline(page(Inputs(**empty)).html)
+
+
+def test_all_images_of_the_page_are_known_before_it_is_drawn():
+    inputs = sample_inputs()
+    content = report_content(inputs, edge_share=0.06)
+    asked = set()
+
+    def read(image_id):
+        asked.add(image_id)
+        return image_bytes(image_id)
+
+    pipeline_page(inputs, content, read=read, max_megapixels=1, tolerance=0.5)
+    assert asked == set(imaged_images(content))
+
+
+def test_a_forest_of_too_many_slices_drops_small_ones_first():
+    rows = [
+        {
+            "axis": "a",
+            "slice": f"{i:03d} $x$",
+            "metric": "f1_macro",
+            "value": 0.5,
+            "low": 0.4,
+            "high": 0.6,
+            "n_images": 10,
+            "enough": i < 10,
+        }
+        for i in range(200)
+    ]
+    axes = forest_figure(rows, None).axes[0]
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert len(labels) == 45
+    assert sum("too few" not in label for label in labels) == 10
+
+
+def test_numbers_read_as_people_expect():
+    assert [count(1234.4), count(None)] == ["1,234", "–"]
+    assert [percent(0.5), percent(0.034), percent(0), percent(None)] == ["50%", "3.4%", "0%", "–"]
+    assert number(0.12345) == "0.123"
+    assert interval({"low": None, "high": 0.2}) == "–"
+    assert spelled("mean_iou") == "mean IoU"
+
+
+def test_tables_name_their_rows_by_their_first_column():
+    assert all(table.caption and not table.columns[0].numeric for table in TABLES.values())

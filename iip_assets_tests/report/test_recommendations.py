@@ -1,0 +1,101 @@
+"""Hints name what the numbers support, and nothing else."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from iip_assets.engine.values import Report, Skipped
+from iip_assets.report.content import report_content
+from iip_assets_tests.report.samples import (
+    HOSTILE,
+    class_table,
+    drift_data,
+    metrics_table,
+    sample_inputs,
+)
+
+
+def titles(**changes):
+    content = report_content(sample_inputs(**changes), edge_share=0.05)
+    return [recommendation["title"] for recommendation in content["next_steps"]]
+
+
+def evaluation(metrics):
+    return sample_inputs().model_evaluation | {"metrics": metrics}
+
+
+def test_a_slice_whose_interval_lies_below_the_overall_value_is_named():
+    assert "The filter is weaker on lighting dark" in titles()
+    assert "The segmenter is weaker on lighting dark" in titles()
+
+
+def test_small_and_unknown_slices_and_those_within_the_interval_are_not_called_weak():
+    named = " ".join(title for title in titles() if "weaker" in title)
+    assert "ethnicity" not in named
+    assert "unknown" not in named
+    assert "female" not in named
+
+
+def test_a_wide_interval_is_no_finding():
+    wide = metrics_table().with_columns(high=pl.lit(0.99))
+    assert not any("weaker" in title for title in titles(model_evaluation=evaluation(wide)))
+
+
+def test_rare_classes_are_named_and_whether_they_can_be_judged():
+    found = [title for title in titles() if title.endswith("rare")]
+    assert found == ["The filter's class none is rare"]
+    classes = class_table().with_columns(rare=pl.lit(True), value=pl.lit(None, pl.Float64))
+    content = report_content(
+        sample_inputs(model_evaluation=sample_inputs().model_evaluation | {"classes": classes}),
+        edge_share=0.05,
+    )
+    rare = [
+        recommendation
+        for recommendation in content["next_steps"]
+        if recommendation["title"].endswith("rare")
+    ]
+    assert len(rare) == 2
+    assert all("no test image has it" in recommendation["text"] for recommendation in rare)
+
+
+def test_only_gaps_below_a_target_are_coverage_hints():
+    assert "Too few images of gender female" in titles()
+    assert not any("male" in t.split() for t in titles() if t.startswith("Too few"))
+
+
+def test_only_moved_features_are_drift_hints():
+    assert f"Batch {HOSTILE} differs in brightness" in titles()
+    assert not any("gender" in t for t in titles() if t.startswith("Batch"))
+    calm = drift_data()
+    calm["columns"][0]["moved"] = False
+    assert not any(t.startswith("Batch") for t in titles(drift_report=Report("", calm)))
+
+
+def test_a_corruption_that_costs_little_is_not_named():
+    assert "The filter suffers most from blur" in titles()
+    mild = sample_inputs().robustness_benchmark.filter(pl.col("corruption") == "noise")
+    mild = mild.with_columns(value=pl.lit(0.9))
+    assert not any("suffers" in title for title in titles(robustness_benchmark=mild))
+
+
+def test_a_model_that_looks_less_at_the_eye_where_it_is_wrong_is_named_if_that_is_clear():
+    less = "Where the {} is wrong, it looks less at the eye"
+    assert less.format("filter") in titles()
+    assert less.format("segmenter") not in titles()
+    tables = sample_inputs().model_explanations
+    few = tables["measures"].with_columns(enough=pl.lit(False))
+    assert less.format("filter") not in titles(model_explanations={**tables, "measures": few})
+
+
+def test_with_nothing_to_say_it_says_so():
+    inputs = sample_inputs()
+    images = inputs.raw_dataset["images"].with_columns(label=pl.lit("full"))
+    assert titles(
+        raw_dataset={"images": images},
+        quarantine=inputs.quarantine.clear(),
+        demographic_stats=Skipped("x"),
+        model_evaluation=Skipped("x"),
+        model_explanations=Skipped("x"),
+        robustness_benchmark=Skipped("x"),
+        drift_report=Skipped("x"),
+    ) == ["Nothing stands out"]
