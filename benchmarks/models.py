@@ -39,8 +39,7 @@ from iip_assets.embeddings.embed import embed_chunk
 from iip_assets.embeddings.embedder import open_embedder
 from iip_assets.embeddings.onnx_export import export_onnx
 from iip_assets.embeddings.onnx_session import open_session, run
-from iip_assets.images.decode import NOT_LABELLED, decode_image
-from iip_assets.images.image_reader import image_reader
+from iip_assets.images.decode import NOT_LABELLED, decode_image, image_reader
 from iip_assets.inference.filter_pixels import FilterFromPixels
 from iip_assets.inference.preprocess import Frame
 from iip_assets.inference.segmentation import Segmenter, eye_classes, prior_png

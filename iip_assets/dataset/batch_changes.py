@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from iip_assets.dataset.layout import batch_of
+from iip_assets.images.data_listing import BadManifest, parse_manifest
 from iip_assets.images.dvc_objects import MissingData, object_path, open_repository
-from iip_assets.images.manifest import BadManifest, parse_manifest
 
 
 def changed_batches(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:

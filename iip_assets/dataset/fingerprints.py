@@ -1,4 +1,4 @@
-"""What must be known of an image before it is used: can it be read, how large, what is it like."""
+"""What must be known of an image before it is used: readable or not, its size, what it looks like."""
 
 from __future__ import annotations
 
@@ -6,12 +6,40 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 from iip_assets.images.decode import Undecodable, decode_image, decode_mask
-from iip_assets.images.perceptual_hash import perceptual_hash
-from iip_assets.images.reading import Store
+from iip_assets.images.store import Store
 
 if TYPE_CHECKING:
     import polars as pl
+
+HASH_BITS = 256
+
+_SIDE = 16
+_THUMBNAIL = 32
+# Standard deviation of the thumbnail, in grey levels. Below it (a lens cap, bare fog) the
+# frequencies are noise and rounding: such images are no copies of one another in any useful
+# sense.
+_FLAT_BELOW = 1.5
+
+
+def perceptual_hash(rgb: NDArray[np.uint8]) -> str | None:
+    """256 bits as 64 hex digits, or None for an image with nothing on it.
+
+    Args:
+        rgb: (H, W, 3) RGB.
+    """
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    thumbnail = cv2.resize(grey, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA)
+    if float(thumbnail.std()) < _FLAT_BELOW:
+        return None
+    frequencies = cv2.dct(thumbnail.astype(np.float32))[:_SIDE, :_SIDE]
+    # The first is the mean brightness, which says nothing of the image.
+    median = np.median(frequencies.ravel()[1:])
+    return np.packbits(frequencies.ravel() > median).tobytes().hex()
 
 
 def fingerprint_images(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from iip_assets.dataset.constants import MASKS_FOLDER
 from iip_assets.dataset.layout import batch_of, is_image_path
+from iip_assets.images.data_listing import read_manifest
 from iip_assets.images.dvc_objects import MissingData
-from iip_assets.images.manifest import read_manifest
 
 if TYPE_CHECKING:
     import polars as pl

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from iip_assets.embeddings.embedder import Embedder, prepare
 from iip_assets.images.decode import Undecodable, decode_image
-from iip_assets.images.reading import Reader
+from iip_assets.images.store import Reader
 
 
 def embed_chunk(

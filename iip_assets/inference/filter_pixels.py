@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.images.decode import decode_image
 from iip_assets.images.letterbox import letterbox_image
-from iip_assets.images.reading import Reader
+from iip_assets.images.store import Reader
 from iip_assets.inference.preprocess import Frame
 
 _BATCH = 16

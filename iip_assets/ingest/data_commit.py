@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from iip_assets.images.pointer import POINTER_FILE
+from iip_assets.images.data_listing import POINTER_FILE
 from iip_assets.ingest.git_command import run_git
 from iip_assets.ingest.git_index import commit_index, stage_pointer
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.errors import UserError
+from iip_assets.images.data_listing import POINTER_FILE, read_pointer
 from iip_assets.images.dvc_objects import open_repository
-from iip_assets.images.pointer import POINTER_FILE, read_pointer
 
 # How long another DVC process may hold its lock, such as a `dvc pull` of everything.
 _PATIENCE_S = 600.0

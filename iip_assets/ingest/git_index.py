@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from iip_assets.images.pointer import POINTER_FILE
+from iip_assets.images.data_listing import POINTER_FILE
 from iip_assets.ingest.git_command import run_git
 
 # How long somebody else may hold the index, such as a `git add`.

@@ -20,9 +20,14 @@ from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem
 from iip_assets.engine.atomic import sweep_writes_of
 from iip_assets.engine.lock import exclusive_lock
+from iip_assets.images.data_listing import (
+    POINTER_FILE,
+    BadManifest,
+    BadPointer,
+    parse_pointer,
+    read_pointer,
+)
 from iip_assets.images.dvc_objects import MissingData
-from iip_assets.images.manifest import BadManifest
-from iip_assets.images.pointer import POINTER_FILE, BadPointer, parse_pointer, read_pointer
 from iip_assets.ingest.batch_files import READY_FILE, BatchListing, copy_batch, list_batch
 from iip_assets.ingest.conversion import Form, convert_export
 from iip_assets.ingest.data_commit import commit_pointer, committed_pointer, settle_index

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iip_assets.dataset.layout import sort_out
-from iip_assets.images.manifest import read_manifest
-from iip_assets.images.pointer import DataPointer, read_pointer
+from iip_assets.images.data_listing import DataPointer, read_manifest, read_pointer
 from iip_assets.images.store import ImageStore
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from iip_assets.images.decode import NOT_LABELLED, decode_mask
 from iip_assets.images.header import read_header
-from iip_assets.images.reading import Store
+from iip_assets.images.store import Store
 from iip_assets.inference.preprocess import mask_confusion
 from iip_assets.metrics.boundary import boundary_counts
 

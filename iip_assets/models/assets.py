@@ -90,7 +90,7 @@ def iris_filter_model(
 
     Trained on the rebalanced training images, calibrated and stopped on the validation images.
     """
-    from iip_assets.images.image_reader import image_reader
+    from iip_assets.images.decode import image_reader
     from iip_assets.models.examples import weights_of
     from iip_assets.models.filter import build_filter, reason_not_to_train, recipe_of
     from iip_assets.models.teacher import teacher_files

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from iip_assets.embeddings.onnx_export import export_onnx
 from iip_assets.engine.values import Files, Noted
 from iip_assets.images.decode import NOT_LABELLED
-from iip_assets.images.reading import Reader
+from iip_assets.images.store import Reader
 from iip_assets.inference.preprocess import Frame
 from iip_assets.inference.segment_rows import read_pair
 from iip_assets.inference.segmentation import eye_classes, prior_png

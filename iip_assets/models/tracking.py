@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.context import AssetContext
-from iip_assets.images.reading import Reader
+from iip_assets.images.store import Reader
 from iip_assets.inference.filter_scores import probabilities_of
 from iip_assets.inference.segment_rows import read_pair, segment_chunk
 from iip_assets.inference.segmentation import Segmenter

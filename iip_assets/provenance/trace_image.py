@@ -10,7 +10,7 @@ import polars as pl
 
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.revisions import commits_that_brought
-from iip_assets.images.pointer import POINTER_FILE
+from iip_assets.images.data_listing import POINTER_FILE
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.provenance.trace import DATA, Archive
 

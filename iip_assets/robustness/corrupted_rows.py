@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from iip_assets.engine.values import Files, Skipped
 from iip_assets.images.decode import decode_image, decode_mask
-from iip_assets.images.reading import Reader
+from iip_assets.images.store import Reader
 from iip_assets.inference.filter_pixels import FilterFromPixels
 from iip_assets.inference.preprocess import mask_confusion
 from iip_assets.inference.segmentation import Segmenter

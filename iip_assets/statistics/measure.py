@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from iip_assets.images.decode import Undecodable, decode_image, decode_mask
-from iip_assets.images.reading import Store
+from iip_assets.images.store import Store
 from iip_assets.statistics.border import BORDER_MEASURES, background_region, border_measures
 from iip_assets.statistics.eye_quality import EYE_MEASURES, eye_measures
 from iip_assets.statistics.pixels import PIXEL_MEASURES, pixel_measures

@@ -11,7 +11,7 @@ from iip_assets.engine.values import Files
 from iip_assets.evaluation.evaluation import Judgement
 from iip_assets.evaluation.predictions import segmenter_columns
 from iip_assets.evaluation.validation import filter_validation, segmenter_validation
-from iip_assets.images.image_reader import image_reader
+from iip_assets.images.decode import image_reader
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.filter_scores import probabilities_of, scores_table
 from iip_assets.inference.segment_rows import segment_chunk

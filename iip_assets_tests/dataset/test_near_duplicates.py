@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from iip_assets.dataset.fingerprints import HASH_BITS, perceptual_hash
 from iip_assets.dataset.near_duplicates import near_pairs
-from iip_assets.images.perceptual_hash import HASH_BITS, perceptual_hash
 from iip_assets.settings import DatasetSettings
 
 THRESHOLD = DatasetSettings().near_duplicate_bits
