@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from iip_assets.automation.alarms import clean
-from iip_assets.dataset.batch_changes import batches_between
+from iip_assets.dataset.versions import batches_between
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.staleness import State, stands_above
 

@@ -85,7 +85,7 @@ def _git(root: Path) -> Finding:
 
 
 def _data(root: Path, log: Callable[[str], None]) -> Iterator[Finding]:
-    from iip_assets.dataset.folder_check import compare_folder
+    from iip_assets.dataset.versions import compare_folder
     from iip_assets.images.data_listing import BadManifest, BadPointer, read_manifest, read_pointer
     from iip_assets.images.dvc_objects import MissingData
 

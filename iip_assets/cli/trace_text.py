@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
-from iip_assets.dataset.constants import ANNOTATIONS_FILE
+from iip_assets.dataset.schema import ANNOTATIONS_FILE
 
 _DIGITS = 12
 _MOST_COMMITS = 5

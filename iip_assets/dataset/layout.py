@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from iip_assets.dataset.constants import (
+from iip_assets.dataset.problems import Problem
+from iip_assets.dataset.schema import (
     ANNOTATIONS_FILE,
     BATCHES_FOLDER,
     IMAGE_SUFFIXES,
@@ -13,7 +14,6 @@ from iip_assets.dataset.constants import (
     LABELS_FILE,
     MASKS_FOLDER,
 )
-from iip_assets.dataset.problems import Problem
 
 _IMAGES_FOLDER = "images"
 

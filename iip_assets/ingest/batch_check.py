@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from iip_assets.dataset.annotations import parse_annotations
-from iip_assets.dataset.constants import (
+from iip_assets.dataset.labels import LabelFile, LabelRow, Listing, parse_labels
+from iip_assets.dataset.layout import is_image_path, sort_out
+from iip_assets.dataset.problems import Problem, shown
+from iip_assets.dataset.schema import (
     ANNOTATIONS_FILE,
     BATCHES_FOLDER,
     LABELS_FILE,
     MASKS_FOLDER,
 )
-from iip_assets.dataset.labels import LabelFile, LabelRow, Listing, parse_labels
-from iip_assets.dataset.layout import is_image_path, sort_out
-from iip_assets.dataset.problems import Problem, shown
 from iip_assets.engine.progress import track
 from iip_assets.images.decode import Undecodable, decode_image, decode_mask
 from iip_assets.images.store import content_md5

@@ -15,9 +15,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from iip_assets.dataset.constants import LABELS
 from iip_assets.dataset.problems import Problem
-from iip_assets.dataset.validation import BadCell, parse_path, parse_word
+from iip_assets.dataset.schema import LABELS, BadCell, parse_path, parse_word
 from iip_assets.ingest.coco_segmentation import segmentation_pixels
 from iip_assets.ingest.export_folder import open_export
 from iip_assets.ingest.image_files import ImageFiles, list_images

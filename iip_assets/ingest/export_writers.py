@@ -15,7 +15,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.constants import LABELS
+from iip_assets.dataset.schema import LABELS
 from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.ingest.brush_rle import encode_brush
 from iip_assets.ingest.export_rows import ExportImage, Opinion

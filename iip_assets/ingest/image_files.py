@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from iip_assets.dataset.layout import is_image_path
-from iip_assets.dataset.validation import BadCell, parse_path
+from iip_assets.dataset.schema import BadCell, parse_path
 from iip_assets.ingest.json_file import BadEntry
 
 

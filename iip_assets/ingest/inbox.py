@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from iip_assets.dataset.constants import ANNOTATIONS_FILE, LABELS_FILE
+from iip_assets.dataset.schema import ANNOTATIONS_FILE, LABELS_FILE
 from iip_assets.ingest.batch_files import READY_FILE, list_batch
 
 INBOX_FOLDER = "inbox"

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from iip_assets.dataset.constants import BATCHES_FOLDER
 from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem
+from iip_assets.dataset.schema import BATCHES_FOLDER
 from iip_assets.engine.atomic import sweep_writes_of
 from iip_assets.engine.lock import exclusive_lock
 from iip_assets.images.data_listing import (

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iip_assets.dataset.constants import IMAGE_SUFFIXES
 from iip_assets.dataset.problems import Problem
+from iip_assets.dataset.schema import IMAGE_SUFFIXES
 from iip_assets.ingest.export_folder import open_export
 from iip_assets.ingest.image_files import list_images
 from iip_assets.ingest.json_file import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from iip_assets.dataset.constants import LABELS
+from iip_assets.dataset.schema import LABELS
 from iip_assets.ingest.labelstudio_results import LABEL_QUESTIONS, REGIONS
 
 _ABOUT = {"created_at": "created_at", "updated_at": "updated_at", "annotator": "completed_by"}

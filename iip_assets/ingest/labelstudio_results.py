@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.constants import LABELS
 from iip_assets.dataset.labels import COLUMNS
-from iip_assets.dataset.validation import BadCell, parse_word
+from iip_assets.dataset.schema import LABELS, BadCell, parse_word
 from iip_assets.ingest.brush_rle import decode_brush
 from iip_assets.ingest.json_file import (
     BadEntry,

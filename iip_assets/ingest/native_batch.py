@@ -21,9 +21,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.constants import LABELING_FILE, LABELS_FILE, MASKS_FOLDER
 from iip_assets.dataset.labels import COLUMNS
-from iip_assets.dataset.validation import BadCell, parse_text
+from iip_assets.dataset.schema import LABELING_FILE, LABELS_FILE, MASKS_FOLDER, BadCell, parse_text
 from iip_assets.engine.progress import track
 from iip_assets.images.decode import Undecodable, decode_image
 from iip_assets.ingest.image_files import ImageFiles, is_plain_file

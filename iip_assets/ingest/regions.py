@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.constants import LABELS
+from iip_assets.dataset.schema import LABELS
 from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.ingest.json_file import BadEntry, as_list, as_number
 from iip_assets.ingest.polygons import TooTangled, fill_polygon

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from iip_assets.dataset.constants import ANNOTATIONS_FILE
+from iip_assets.dataset.schema import ANNOTATIONS_FILE
 
 WORDS = {
     "image_id": pl.String(),

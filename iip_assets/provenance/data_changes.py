@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from iip_assets.dataset.constants import FACTS
 from iip_assets.dataset.layout import batch_of
+from iip_assets.dataset.schema import FACTS
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from iip_assets.dataset.constants import UNKNOWN
+from iip_assets.dataset.schema import UNKNOWN
 
 TRAINING_LABELS = ("full", "partial", "none")
 

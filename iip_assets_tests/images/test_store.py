@@ -6,7 +6,7 @@ import shutil
 import polars as pl
 import pytest
 
-from iip_assets.dataset.folder_check import compare_folder
+from iip_assets.dataset.versions import compare_folder
 from iip_assets.images.data_listing import (
     BadManifest,
     load_data,

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iip_assets.dataset.constants import EYES, LABELS
 from iip_assets.dataset.raw import RawDataset, join_labels
+from iip_assets.dataset.schema import EYES, LABELS
 from iip_assets.images.decode import decode_mask
 from iip_assets.images.store import content_md5
 from iip_assets.ingest.coco import convert_coco

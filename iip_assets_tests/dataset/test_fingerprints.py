@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iip_assets.dataset.fingerprints import HASH_BITS, perceptual_hash
-from iip_assets.dataset.near_duplicates import near_pairs
+from iip_assets.dataset.fingerprints import HASH_BITS, near_pairs, perceptual_hash
 from iip_assets.settings import DatasetSettings
 
 THRESHOLD = DatasetSettings().near_duplicate_bits
@@ -106,7 +105,7 @@ def test_blocks_miss_no_pair(monkeypatch):
     hashes = [rng.bytes(8).hex() for _ in range(200)]
     hashes[150], hashes[199] = hashes[3], hashes[198]
     whole = near_pairs(hashes, within_bits=20).tolist()
-    monkeypatch.setattr("iip_assets.dataset.near_duplicates._BLOCK_BYTES", 1)
+    monkeypatch.setattr("iip_assets.dataset.fingerprints._BLOCK_BYTES", 1)
     assert near_pairs(hashes, within_bits=20).tolist() == whole == naive(hashes, 20)
     assert [3, 150] in whole
 

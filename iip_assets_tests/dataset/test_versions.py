@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iip_assets.dataset.batch_changes import changed_batches
+from iip_assets.dataset.versions import changed_batches
 
 BEFORE = {
     "LABELING.md": "0",
