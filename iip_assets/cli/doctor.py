@@ -121,8 +121,7 @@ def _data(root: Path, log: Callable[[str], None]) -> Iterator[Finding]:
 
 
 def _inbox(root: Path) -> Iterator[Finding]:
-    from iip_assets.ingest.inbox import REJECTED_FOLDER, waiting_batches
-    from iip_assets.ingest.staging import leftovers
+    from iip_assets.ingest.inbox import REJECTED_FOLDER, leftovers, waiting_batches
 
     waiting = [batch.name for batch in waiting_batches(root)]
     if waiting:

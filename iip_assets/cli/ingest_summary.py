@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from iip_assets.dataset.problems import shown
 from iip_assets.ingest.batch_files import ERRORS_FILE
-from iip_assets.ingest.ingested import Ingested
-from iip_assets.ingest.rejection import shown_errors
+from iip_assets.ingest.inbox import shown_errors
+from iip_assets.ingest.judgement import Ingested
 
 if TYPE_CHECKING:
     from rich.console import Console

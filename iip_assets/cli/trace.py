@@ -23,8 +23,7 @@ def trace(
     """Show where a value comes from, back to the label rows; of an image, which models saw it."""
     project = open_refresher().project
     with stdout_kept_clean():
-        from iip_assets.provenance.trace import Archive, trace_value
-        from iip_assets.provenance.trace_image import ImageTrace
+        from iip_assets.provenance.trace import Archive, ImageTrace, trace_value
         from iip_assets.provenance.trace_target import find_target
 
         archive = Archive.open(project)

