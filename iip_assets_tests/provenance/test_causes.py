@@ -19,8 +19,6 @@ def record(asset: str, version: str, inputs: dict[str, str], **changes: Any) -> 
         "modules": {"train": "1", "loss": "1"},
         "packages": {"torch": "2.1"},
         "settings": {"filter": {"seed": 0, "epochs": 5}},
-        "metadata": {},
-        "checks": (),
         "images_computed": 0,
         "images_reused": 0,
         "seconds": 0.0,

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 import iip_assets
-from iip_assets.cli import init
+from iip_assets.cli import workspaces
 
 REPOSITORY = Path(iip_assets.__file__).parents[1]
 
 
 @pytest.mark.parametrize(
     "rules",
-    [REPOSITORY / ".gitignore", Path(init.__file__).parent / "templates" / "gitignore"],
+    [REPOSITORY / ".gitignore", Path(workspaces.__file__).parent / "templates" / "gitignore"],
     ids=["this repository", "a new workspace"],
 )
 def test_git_ignores_the_folder_of_predictions(tmp_path: Path, rules: Path) -> None:
