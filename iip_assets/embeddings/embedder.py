@@ -53,11 +53,6 @@ def open_embedder(files: Mapping[str, bytes], *, device: Device, batch_size: int
     return OnnxEmbedder(files, card, batch_size=batch_size)
 
 
-def prepare(image: NDArray[np.uint8], embedder: Embedder) -> NDArray[np.uint8]:
-    """The (H, W, 3) image fitted, undistorted, into the backbone's input."""
-    return letterbox_image(image, embedder.input_width, embedder.input_height)
-
-
 class OnnxEmbedder:
     """On the CPU. An image's bits do not depend on its batch.
 
@@ -173,7 +168,7 @@ def _image(
         image = decode_image(store.read(image_id), max_megapixels=max_megapixels)
     except Undecodable:
         return None
-    return prepare(image, embedder)
+    return letterbox_image(image, embedder.input_width, embedder.input_height)
 
 
 def decodable_images(fingerprints: pl.DataFrame) -> pl.DataFrame:

@@ -144,11 +144,6 @@ def data_version_at(text_of: Callable[[str], str]) -> str:
     return parse_pointer(text_of(POINTER_FILE), POINTER_FILE).md5
 
 
-def load_data(root: Path, md5: str) -> pl.DataFrame:
-    """The manifest of one data version; see `read_manifest`."""
-    return read_manifest(root, md5)
-
-
 def read_manifest(root: Path, md5: str) -> pl.DataFrame:
     """Path and md5 of every file of the data version `md5`, fetched from the remote where needed.
 

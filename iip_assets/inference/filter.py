@@ -110,7 +110,7 @@ def probabilities_of(
 
 
 def network_scores(filled: pl.DataFrame) -> pl.DataFrame:
-    """`image_id` and `prob_<class>` from what `filter_pixels.score_chunk` gave."""
+    """`image_id` and `prob_<class>` from what `score_chunk` gave."""
     ordered = filled.sort("image_id")
     found = np.array(ordered["probabilities"].to_list(), np.float32)
     return scores_table(ordered["image_id"].to_list(), found.reshape(-1, len(FILTER_CLASSES)))

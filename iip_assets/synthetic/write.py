@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from iip_assets.dataset.schema import FACTS
 from iip_assets.synthetic.eyeball import BACKGROUND, IRIS, PUPIL, SCLERA, Label, Mask
 from iip_assets.synthetic.parameters import LabelFate, MaskError, PlantedEffects
 from iip_assets.synthetic.plan import Dataset, PlannedImage, plan_image
@@ -47,19 +48,7 @@ The pink inner corner (caruncle) and the wet edge of the lid are background.
 """
 
 
-LABEL_COLUMNS = (
-    "image",
-    "label",
-    "mask",
-    "subject_id",
-    "eye",
-    "age_years",
-    "gender",
-    "ethnicity",
-    "geography",
-    "device",
-    "captured_at",
-)
+LABEL_COLUMNS = ("image", "label", "mask", *FACTS)
 Row = dict[str, str]
 
 

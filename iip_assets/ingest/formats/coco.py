@@ -1,7 +1,7 @@
 """COCO JSON, as CVAT exports it ("COCO 1.0"), to a native batch.
 
 Masks are annotations whose category is one of the mask classes; how they overlap is told in
-`regions`. CVAT leaves its tags out of COCO, so the label of a whole image is taken from where it
+`masks`. CVAT leaves its tags out of COCO, so the label of a whole image is taken from where it
 can stand: the image's `attributes`, the attribute `label` of any annotation, or the category of
 one (a box called `partial`). The other columns of labels.csv are read from the image's
 `attributes`, where `iip export` writes them.
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.schema import LABELS, BadCell, parse_path, parse_word
-from iip_assets.ingest.formats.export_folder import ImageFiles, list_images, open_export
+from iip_assets.ingest.formats.export_folder import ImageFiles
 from iip_assets.ingest.formats.json_file import (
     BadEntry,
     Findings,
@@ -30,7 +30,6 @@ from iip_assets.ingest.formats.json_file import (
     as_side,
     as_text,
     entries,
-    read_json,
 )
 from iip_assets.ingest.formats.masks import (
     BadRuns,
@@ -41,7 +40,7 @@ from iip_assets.ingest.formats.masks import (
     unknown_class,
     unpack_counts,
 )
-from iip_assets.ingest.formats.native import NativeRow, cells_of, write_native
+from iip_assets.ingest.formats.native import NativeRow, cells_of, convert
 
 _COLUMN = "annotations.segmentation"
 
@@ -117,23 +116,16 @@ def convert_coco(
     Raises:
         FileExistsError: `out` is there already.
     """
-    findings = Findings(source.parent.name if source.is_file() else source.name)
-    rows: list[NativeRow] = []
-    with findings.catching(source.name):
-        export = open_export(source, patterns=_PATTERNS)
-        images = list_images(export.root)
-        reader = _Reader(images, class_values(mask_classes), findings)
-        for file in export.files:
-            with findings.catching(export.named(file)):
-                document = as_object(read_json(file), "the file")
-                rows += reader.rows(document, export.named(file))
-        if not rows and not findings:
-            raise BadEntry("images", None, "no image is named", "export the images' labels again")
-        if not findings:
-            write_native(
-                rows, images, out, findings=findings, max_megapixels=max_megapixels, log=log
-            )
-    return findings.problems()
+    values = class_values(mask_classes)
+    return convert(
+        source,
+        out,
+        patterns=_PATTERNS,
+        reader=lambda images, findings: _Reader(images, values, findings).rows,
+        nothing=BadEntry("images", None, "no image is named", "export the images' labels again"),
+        max_megapixels=max_megapixels,
+        log=log,
+    )
 
 
 @dataclass
@@ -166,9 +158,9 @@ class _Reader:
         self._findings = findings
         self._told: dict[str, str] = {}
 
-    def rows(self, document: Mapping[str, Any], name: str) -> list[NativeRow]:
+    def rows(self, document: Any, name: str) -> list[NativeRow]:
         """The rows of one file's images."""
-        known = _Known()
+        document, known = as_object(document, "the file"), _Known()
         for row, entry in entries(document, "categories"):
             with self._findings.catching(name, row):
                 self._read_category(entry, known)

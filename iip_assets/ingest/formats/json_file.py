@@ -2,9 +2,6 @@
 
 Knows nothing of labels. Whoever reads an entry catches `BadEntry` and goes on with the next, so
 that one look names all that is wrong.
-
-Knows nothing of labels. Whoever reads an entry catches `BadEntry` and goes on with the next, so
-that one look names all that is wrong.
 """
 
 from __future__ import annotations

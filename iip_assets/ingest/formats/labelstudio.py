@@ -25,7 +25,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.schema import IMAGE_SUFFIXES, LABELS
-from iip_assets.ingest.formats.export_folder import ImageFiles, list_images, open_export
+from iip_assets.ingest.formats.export_folder import ImageFiles
 from iip_assets.ingest.formats.json_file import (
     BadEntry,
     Findings,
@@ -34,7 +34,6 @@ from iip_assets.ingest.formats.json_file import (
     as_object,
     as_text,
     entries,
-    read_json,
 )
 from iip_assets.ingest.formats.labelstudio_results import (
     LABEL_QUESTIONS,
@@ -44,7 +43,7 @@ from iip_assets.ingest.formats.labelstudio_results import (
     read_results,
 )
 from iip_assets.ingest.formats.masks import class_values
-from iip_assets.ingest.formats.native import NativeRow, cells_of, write_native
+from iip_assets.ingest.formats.native import NativeRow, cells_of, convert
 
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")
 _LONGEST = 4096
@@ -218,22 +217,16 @@ def convert_labelstudio(
     Raises:
         FileExistsError: `out` is there already.
     """
-    findings = Findings(source.parent.name if source.is_file() else source.name)
-    rows: list[NativeRow] = []
-    with findings.catching(source.name):
-        export = open_export(source, patterns=("*.json",))
-        images = list_images(export.root)
-        reader = _Reader(TaskImages(images), class_values(mask_classes), findings)
-        for file in export.files:
-            with findings.catching(export.named(file)):
-                rows += reader.rows(read_json(file), export.named(file))
-        if not rows and not findings:
-            raise BadEntry(None, None, "no task is in the export", "export the tasks again")
-        if not findings:
-            write_native(
-                rows, images, out, findings=findings, max_megapixels=max_megapixels, log=log
-            )
-    return findings.problems()
+    values = class_values(mask_classes)
+    return convert(
+        source,
+        out,
+        patterns=("*.json",),
+        reader=lambda images, findings: _Reader(TaskImages(images), values, findings).rows,
+        nothing=BadEntry(None, None, "no task is in the export", "export the tasks again"),
+        max_megapixels=max_megapixels,
+        log=log,
+    )
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """A batch in its native layout, written from what a reader of another format found.
 
 It appears under its name when it is whole, and not at all when anything in it is bad.
-
-It appears under its name when it is whole, and not at all when anything in it is bad.
 """
 
 from __future__ import annotations
@@ -24,11 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.dataset.labels import COLUMNS
+from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.schema import LABELING_FILE, LABELS_FILE, MASKS_FOLDER, BadCell, parse_text
 from iip_assets.engine.progress import track
 from iip_assets.images.decode import Undecodable, decode_image
-from iip_assets.ingest.formats.export_folder import ImageFiles, is_plain_file
-from iip_assets.ingest.formats.json_file import BadEntry, Findings
+from iip_assets.ingest.formats.export_folder import (
+    ImageFiles,
+    is_plain_file,
+    list_images,
+    open_export,
+)
+from iip_assets.ingest.formats.json_file import BadEntry, Findings, read_json
 from iip_assets.ingest.formats.masks import Region, paint
 
 _IMAGES_FOLDER = "images"
@@ -80,6 +84,45 @@ def cells_of(told: Mapping[str, Any], column: str) -> dict[str, str]:
         if text:
             cells[name] = text
     return cells
+
+
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    patterns: Sequence[str],
+    reader: Callable[[ImageFiles, Findings], Callable[[Any, str], list[NativeRow]]],
+    nothing: BadEntry,
+    max_megapixels: float,
+    log: Callable[[str], None],
+) -> tuple[Problem, ...]:
+    """Writes `out` from an export's JSON files, and gives all that is wrong with the export.
+
+    Args:
+        source: The export's folder, or the JSON file in it.
+        out: The folder to make; it does not exist yet.
+        patterns: Names of the JSON files.
+        reader: Opens a tool's reader, which gives the rows of one file's content, by its name.
+        nothing: The problem of an export without any row.
+        max_megapixels: Larger images are refused.
+        log: Takes the lines of progress where there is no terminal.
+    """
+    findings = Findings(source.parent.name if source.is_file() else source.name)
+    rows: list[NativeRow] = []
+    with findings.catching(source.name):
+        export = open_export(source, patterns=patterns)
+        images = list_images(export.root)
+        read = reader(images, findings)
+        for file in export.files:
+            with findings.catching(export.named(file)):
+                rows += read(read_json(file), export.named(file))
+        if not rows and not findings:
+            raise nothing
+        if not findings:
+            write_native(
+                rows, images, out, findings=findings, max_megapixels=max_megapixels, log=log
+            )
+    return findings.problems()
 
 
 def write_native(
