@@ -37,6 +37,14 @@ _SECRET = re.compile(
     r"|((?i:token|key|secret|password|signature)(?:['\"]?\s*=\s*|['\"]\s*:\s*)['\"]?)[^&\s'\"]+"
 )
 
+# A tick of a sensor has a minute; whoever does not answer in this time is asked on the next one.
+_ANSWER_WITHIN_S = 5.0
+_DELIVER_WITHIN_S = 20.0
+_WRONG_WEBHOOK = (
+    "the webhook is no valid address; write one such as https://example.org/path to alarms.webhook "
+    "in iip.toml or to IIP_ALARMS__WEBHOOK, or leave it empty if the log is enough"
+)
+
 
 @dataclass(frozen=True)
 class Alarm:
@@ -170,15 +178,6 @@ def _read(file: Path) -> Alarm | None:
 
 
 Sink = Callable[[Alarm], None]
-
-# A tick of a sensor has a minute; whoever does not answer in this time is asked on the next one.
-_ANSWER_WITHIN_S = 5.0
-_DELIVER_WITHIN_S = 20.0
-
-_WRONG_WEBHOOK = (
-    "the webhook is no valid address; write one such as https://example.org/path to alarms.webhook "
-    "in iip.toml or to IIP_ALARMS__WEBHOOK, or leave it empty if the log is enough"
-)
 
 
 class SinkDownError(RuntimeError):

@@ -19,6 +19,15 @@ from iip_assets.engine.staleness import State, stands_above
 
 Outcome = Literal["under way", "succeeded", "failed", "canceled"]
 
+# People see them as tags of a run; 64 bits tell two states of one workspace apart.
+_DIGITS = 16
+BATCHES_TAG = "iip/batches"
+WHY_TAG = "iip/why"
+
+# Tags are indexed by their value, and PostgreSQL takes no more than 2,704 bytes there.
+_LONGEST_TAG = 250
+_MOST_WORDS = 50
+
 
 @dataclass(frozen=True)
 class Drop:
@@ -87,10 +96,6 @@ def decide_ingests(
         else:
             given_up.append(drop)
     return IngestDecision(tuple(requests), tuple(given_up))
-
-
-# People see them as tags of a run; 64 bits tell two states of one workspace apart.
-_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -194,14 +199,6 @@ def _digest_actions(
 
 def _source(ledger: Ledger, name: str) -> str:
     return ledger.observed(name) or ""
-
-
-BATCHES_TAG = "iip/batches"
-WHY_TAG = "iip/why"
-
-# Tags are indexed by their value, and PostgreSQL takes no more than 2,704 bytes there.
-_LONGEST_TAG = 250
-_MOST_WORDS = 50
 
 
 def refresh_tags(

@@ -43,6 +43,9 @@ from iip_assets.engine.workspace import Workspace
 from iip_assets.ingest.inbox import waiting_batches
 from iip_assets.settings import AutomationSettings, SettingsError, read_settings
 
+WORLD_TAG = "iip/world"
+DUE_TAG = "iip/due"
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -72,9 +75,6 @@ def _written(project: Project, instance: dg.DagsterInstance) -> Ledger:
     """What the event log says, also kept beside it for the next look."""
     return write_cached_ledger(project.workspace.state, project.graph, DagsterLedger(instance))
 
-
-WORLD_TAG = "iip/world"
-DUE_TAG = "iip/due"
 
 _ENDED = [status for status in dg.DagsterRunStatus if status not in UNDER_WAY]
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 NO_LABEL = "no label"
 NO_BATCH = "no batch"
 
+_MOST_BARS = 30
+_GREY = "#BBBBBB"
+_COLOURS = dict(zip(LABELS, PALETTE, strict=False)) | {NO_LABEL: _GREY}
+
 
 def batch_table(
     images: pl.DataFrame,
@@ -96,11 +100,6 @@ def split_table(splits: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
             (pl.col("images") / max(joined.height, 1)).round(4).alias("share"),
         )
     )
-
-
-_MOST_BARS = 30
-_GREY = "#BBBBBB"
-_COLOURS = dict(zip(LABELS, PALETTE, strict=False)) | {NO_LABEL: _GREY}
 
 
 def batches_figure(batches: pl.DataFrame) -> Figure:

@@ -25,6 +25,9 @@ _THUMBNAIL = 32
 # sense.
 _FLAT_BELOW = 1.5
 
+# Bytes of one block of distances; small enough to stay in a processor's cache.
+_BLOCK_BYTES = 4_000_000
+
 
 def perceptual_hash(rgb: NDArray[np.uint8]) -> str | None:
     """256 bits as 64 hex digits, or None for an image with nothing on it.
@@ -127,10 +130,6 @@ def fingerprint_table(frame: pl.DataFrame) -> pl.DataFrame:
         for name, dtype in types.items()
     ]
     return frame.select(columns).sort("image_id")
-
-
-# Bytes of one block of distances; small enough to stay in a processor's cache.
-_BLOCK_BYTES = 4_000_000
 
 
 def near_pairs(hashes: Sequence[str | None], *, within_bits: int) -> NDArray[np.int64]:

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
 _LONGEST_VALUE = 120
 
+_MEND_IMAGE = "replace the file by a sound copy or delete it, then run `dvc add data`"
+_MEND_MASK = "fix the mask as said, then run `dvc add data`"
+_THEN_ADD = " (then run `dvc add data`)"
+_COLUMNS = ("what", "image_id", "path", "batch", "row", "column", "value", "reason", "fix")
+
 
 @dataclass(frozen=True, order=True, slots=True)
 class Problem:
@@ -73,12 +78,6 @@ def problem_frame(problems: Iterable[Problem]) -> pl.DataFrame:
     }
     rows = [astuple(problem) for problem in sorted(set(problems), key=order)]
     return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-_MEND_IMAGE = "replace the file by a sound copy or delete it, then run `dvc add data`"
-_MEND_MASK = "fix the mask as said, then run `dvc add data`"
-_THEN_ADD = " (then run `dvc add data`)"
-_COLUMNS = ("what", "image_id", "path", "batch", "row", "column", "value", "reason", "fix")
 
 
 def quarantine_table(

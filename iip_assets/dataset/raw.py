@@ -24,6 +24,10 @@ from iip_assets.dataset.schema import (
 if TYPE_CHECKING:
     import polars as pl
 
+# Batch and file name, to what the file says.
+_Parsed = Mapping[tuple[str, str], LabelFile]
+_READERS = {LABELS_FILE: parse_labels, ANNOTATIONS_FILE: parse_annotations}
+
 
 @dataclass(frozen=True)
 class RawDataset:
@@ -49,11 +53,6 @@ class _Told:
     batch: str
     file: str
     row: LabelRow
-
-
-# Batch and file name, to what the file says.
-_Parsed = Mapping[tuple[str, str], LabelFile]
-_READERS = {LABELS_FILE: parse_labels, ANNOTATIONS_FILE: parse_annotations}
 
 
 def files_to_read(manifest: Mapping[str, str]) -> list[str]:

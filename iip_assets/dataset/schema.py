@@ -52,6 +52,8 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
+_MD5 = r"^[0-9a-f]{32}$"
+
 
 class BadCell(ValueError):
     """A cell that says nothing usable.
@@ -137,9 +139,6 @@ def _refuse_control_characters(text: str) -> None:
     for char in text:
         if unicodedata.category(char) in ("Cc", "Cs"):
             raise BadCell(f"it holds the control character {char!r}", "delete that character")
-
-
-_MD5 = r"^[0-9a-f]{32}$"
 
 
 def images_schema() -> dict[str, Any]:

@@ -19,6 +19,8 @@ from iip_assets.dataset.schema import SPLITS
 if TYPE_CHECKING:
     import polars as pl
 
+NearIds = Sequence[tuple[str, str]]
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -102,9 +104,6 @@ def group_anchors(members: Iterable[Member], near: Iterable[tuple[str, str]]) ->
         top = root(image_id)
         anchors[top] = min(anchors.get(top, member.anchor), member.anchor)
     return {image_id: anchors[root(image_id)][1] for image_id in by_id}
-
-
-NearIds = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,10 @@ DRAWS = 200
 # A feature that did not move passes for moved in one case of a hundred.
 CHANCE_LEVEL = 0.99
 
+WORDS = ("label", "eye", "gender", "ethnicity", "geography", "device")
+UNKNOWN = "unknown"
+BINS = 20
+
 
 def normed_wasserstein(reference: NDArray[np.float64], current: NDArray[np.float64]) -> float:
     """First Wasserstein distance in standard deviations of the reference, as Evidently defines it.
@@ -84,11 +88,6 @@ def distance_by_chance(
         shuffled = pooled[order]
         distances[draw] = distance(shuffled[len(current) :], shuffled[: len(current)])
     return float(np.quantile(distances, CHANCE_LEVEL, method="higher"))
-
-
-WORDS = ("label", "eye", "gender", "ethnicity", "geography", "device")
-UNKNOWN = "unknown"
-BINS = 20
 
 
 @dataclass(frozen=True)

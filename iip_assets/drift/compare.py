@@ -23,6 +23,18 @@ from iip_assets.engine.values import Json, Report, Skipped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+HEAD = """<title>{title}</title>
+<style>
+  .iip {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 1.5rem auto; padding: 0
+  1rem }} .iip h1 {{ font-size: 1.6rem }}
+</style>"""
+INTRODUCTION = """<header class="iip">
+<h1>{title}</h1>
+<p>{batch_images} images of the newest batch are compared with {training_images} training images of
+older batches. A feature counts as drifted where its distance reaches the threshold set in
+<code>drift.threshold</code> and is larger than chance would give for so many images.</p>
+</header>"""
+
 
 @dataclass(frozen=True)
 class Sides:
@@ -67,19 +79,6 @@ def newest_against_training(images: pl.DataFrame, splits: pl.DataFrame) -> Sides
             f"beside {newest}"
         )
     return Sides(newest, reference, known.filter(is_newest))
-
-
-HEAD = """<title>{title}</title>
-<style>
-  .iip {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 1.5rem auto; padding: 0
-  1rem }} .iip h1 {{ font-size: 1.6rem }}
-</style>"""
-INTRODUCTION = """<header class="iip">
-<h1>{title}</h1>
-<p>{batch_images} images of the newest batch are compared with {training_images} training images of
-older batches. A feature counts as drifted where its distance reaches the threshold set in
-<code>drift.threshold</code> and is larger than chance would give for so many images.</p>
-</header>"""
 
 
 class FeatureDrift(DataDriftPreset):

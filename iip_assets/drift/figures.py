@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from iip_assets.engine.values import Json
 
+MOST_PANELS = 9
+MOST_WORDS = 8
+BEFORE, AFTER = PALETTE[0], PALETTE[5]
+
 
 def change_in_words(column: Mapping[str, Any]) -> str:
     """`mean 120 → 96.4`, or `none 10% → 32%` for the word whose share changed most.
@@ -46,11 +50,6 @@ def column_rows(columns: list[dict[str, Any]]) -> list[dict[str, Json]]:
         }
         for column in columns
     ]
-
-
-MOST_PANELS = 9
-MOST_WORDS = 8
-BEFORE, AFTER = PALETTE[0], PALETTE[5]
 
 
 def drift_figure(columns: Sequence[dict[str, Any]], batch: str) -> Figure:

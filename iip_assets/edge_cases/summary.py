@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 MAX_STRIPS = 20
 
+DEMOGRAPHICS = ("gender", "ethnicity", "geography", "device", "eye")
+MEASURES = ("brightness", "contrast", "sharpness", "saturation", "iris_visibility")
+
+# z of a two-sided 95% interval
+Z = 1.959964
+
+# Dagster keeps metadata in its event log, and each look at the asset reads it.
+MAX_BYTES = 240_000
+
 
 def exemplars_by_cluster(
     clusters: pl.DataFrame, *, limit: int = MAX_STRIPS
@@ -49,12 +58,6 @@ def strongest_outliers(clusters: pl.DataFrame, *, n: int) -> list[str]:
         .head(n)["image_id"]
         .to_list()
     )
-
-
-DEMOGRAPHICS = ("gender", "ethnicity", "geography", "device", "eye")
-MEASURES = ("brightness", "contrast", "sharpness", "saturation", "iris_visibility")
-# z of a two-sided 95% interval
-Z = 1.959964
 
 
 def summarize_clusters(
@@ -153,10 +156,6 @@ def wilson_low(hits: int, n: int) -> float:
     middle = share + Z * Z / (2 * n)
     spread = Z * math.sqrt((share * (1 - share) + Z * Z / (4 * n)) / n)
     return max(0.0, (middle - spread) / (1 + Z * Z / n))
-
-
-# Dagster keeps metadata in its event log, and each look at the asset reads it.
-MAX_BYTES = 240_000
 
 
 def cluster_sheets(

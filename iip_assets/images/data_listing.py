@@ -19,6 +19,9 @@ POINTER_FILE = "data.dvc"
 _DIRECTORY_MD5 = re.compile(r"[0-9a-f]{32}\.dir")
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)", re.MULTILINE)
 
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_OUTSIDE = re.compile(r"(^|/)\.{1,2}(/|$)|^/|^$|//|/$|\0")
+
 
 class BadPointer(ValueError):
     """`data.dvc` is missing or does not name one folder; the message says how to fix it."""
@@ -120,10 +123,6 @@ def _pointer_of(file: str, content: Any) -> DataPointer:
         # DVC 2 hashed text with its line ends changed: such an md5 is not that of the bytes.
         raise _mend(file, "was written by DVC 2", "`dvc cache migrate --dvc-files`")
     return DataPointer(md5=md5, path=path)
-
-
-_MD5 = re.compile(r"[0-9a-f]{32}")
-_OUTSIDE = re.compile(r"(^|/)\.{1,2}(/|$)|^/|^$|//|/$|\0")
 
 
 class BadManifest(ValueError):

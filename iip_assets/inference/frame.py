@@ -22,6 +22,19 @@ from iip_assets.images.letterbox import Letterbox
 FILL = 127
 """Mid-grey, which the networks see as 0."""
 
+Image = NDArray[np.uint8]
+Mask = NDArray[np.uint8]
+
+# How much wider than the eye a close look is: room for an eye that the first look saw too small.
+_MARGIN = 1.4
+
+# In training, so that it matters little how well the first look saw.
+_LEAST_MARGIN, _MOST_MARGIN = 1.1, 2.4
+
+# A smaller eye is no more than a few pixels, of which nothing more can be seen.
+_LEAST_PX = 24
+_Place = tuple[slice, slice]
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -99,17 +112,6 @@ def mask_confusion(
     labelled = mask != NOT_LABELLED
     cells = mask[labelled].astype(np.int64) * classes + predicted[labelled]
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
-
-
-Image = NDArray[np.uint8]
-Mask = NDArray[np.uint8]
-
-# How much wider than the eye a close look is: room for an eye that the first look saw too small.
-_MARGIN = 1.4
-# In training, so that it matters little how well the first look saw.
-_LEAST_MARGIN, _MOST_MARGIN = 1.1, 2.4
-# A smaller eye is no more than a few pixels, of which nothing more can be seen.
-_LEAST_PX = 24
 
 
 @dataclass(frozen=True)
@@ -193,9 +195,6 @@ def _part(pixels: NDArray[np.uint8], box: Box, fill: int) -> NDArray[np.uint8]:
     there, here = _overlap(box, *pixels.shape[:2])
     part[here] = pixels[there]
     return part
-
-
-_Place = tuple[slice, slice]
 
 
 def _overlap(box: Box, height: int, width: int) -> tuple[_Place, _Place]:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 BACKGROUND = "background"
 """The class that is no part of an eye."""
 
+# Images the network sees at a time.
+_BATCH = 8
+
 
 def eye_classes(classes: Sequence[str]) -> tuple[int, ...]:
     """The indices of the classes that are parts of an eye; none where no class is the background.
@@ -109,10 +112,6 @@ def prior_png(masks: Iterable[NDArray[np.uint8]], classes: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(commonest.astype(np.uint8)).save(buffer, format="PNG")
     return buffer.getvalue()
-
-
-# Images the network sees at a time.
-_BATCH = 8
 
 
 def segment_images(

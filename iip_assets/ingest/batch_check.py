@@ -27,6 +27,14 @@ from iip_assets.images.decode import Undecodable, decode_image, decode_mask
 from iip_assets.images.store import ImageStore, content_md5
 from iip_assets.ingest.batch_files import BatchFile, file_md5
 
+# A million rows of every column are less than this.
+_LARGEST_LABELS_BYTES = 256_000_000
+
+# Of a pixel in the most generous image format: four channels of 16 bits, and as much again.
+_MOST_BYTES_A_PIXEL = 16
+_SMALL_FILE_BYTES = 16_000_000
+_NO_LABELS = LabelFile((), (), {})
+
 
 @dataclass(frozen=True)
 class PresentData:
@@ -70,14 +78,6 @@ def _read(root: Path, md5: str) -> bytes:
     store = ImageStore.open(root)
     store.fetch([md5])
     return store.read(md5)
-
-
-# A million rows of every column are less than this.
-_LARGEST_LABELS_BYTES = 256_000_000
-# Of a pixel in the most generous image format: four channels of 16 bits, and as much again.
-_MOST_BYTES_A_PIXEL = 16
-_SMALL_FILE_BYTES = 16_000_000
-_NO_LABELS = LabelFile((), (), {})
 
 
 @dataclass(frozen=True)

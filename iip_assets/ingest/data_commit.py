@@ -24,6 +24,25 @@ from iip_assets.images.dvc_objects import open_repository
 # A hook may run tests.
 _GIT_PATIENCE_S = 600
 
+# How long somebody else may hold the index, such as a `git add`.
+_PATIENCE_S = 10.0
+_PAUSE_S = 0.2
+
+# Git itself waits a tenth of a second for another's lock of a branch, and then gives up.
+_BRANCH_LOCK_S = 10.0
+_INDEX = "index"
+_COMMIT_INDEX = "commit-index"
+
+# How long another DVC process may hold its lock, such as a `dvc pull` of everything.
+_DVC_PATIENCE_S = 600.0
+_DVC_PAUSE_S = 0.5
+_STRANGER = {
+    "GIT_AUTHOR_NAME": "iip ingest",
+    "GIT_AUTHOR_EMAIL": "iip@localhost",
+    "GIT_COMMITTER_NAME": "iip ingest",
+    "GIT_COMMITTER_EMAIL": "iip@localhost",
+}
+
 
 def run_git(
     root: Path, *words: str, environment: dict[str, str] | None = None
@@ -48,15 +67,6 @@ def run_git(
     except subprocess.TimeoutExpired:
         reason = f"git did not end within {_GIT_PATIENCE_S} s"
         return subprocess.CompletedProcess(command, 124, "", reason)
-
-
-# How long somebody else may hold the index, such as a `git add`.
-_PATIENCE_S = 10.0
-_PAUSE_S = 0.2
-# Git itself waits a tenth of a second for another's lock of a branch, and then gives up.
-_BRANCH_LOCK_S = 10.0
-_INDEX = "index"
-_COMMIT_INDEX = "commit-index"
 
 
 def commit_index(root: Path, place: Path) -> dict[str, str]:
@@ -142,11 +152,6 @@ def _git_path(root: Path, name: str) -> Path:
     return root / run_git(root, "rev-parse", "--git-path", name).stdout.strip()
 
 
-# How long another DVC process may hold its lock, such as a `dvc pull` of everything.
-_DVC_PATIENCE_S = 600.0
-_DVC_PAUSE_S = 0.5
-
-
 class DvcRefusedError(UserError, RuntimeError):
     """DVC cannot add the folder, for a reason that does not lie in the folder."""
 
@@ -225,14 +230,6 @@ def _add(repository: Any, root: Path, folder: Path) -> None:
 
 def _words(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-_STRANGER = {
-    "GIT_AUTHOR_NAME": "iip ingest",
-    "GIT_AUTHOR_EMAIL": "iip@localhost",
-    "GIT_COMMITTER_NAME": "iip ingest",
-    "GIT_COMMITTER_EMAIL": "iip@localhost",
-}
 
 
 def commit_pointer(

@@ -32,6 +32,8 @@ from iip_assets.ingest.formats.masks import NOT_LABELLED_WORD, encode_brush, enc
 Masks = Mapping[str, NDArray[np.uint8]]
 """Mask id to pixels (H, W)."""
 
+Form = Literal["coco", "labelstudio"]
+
 
 class Writer(Protocol):
     """Takes images one by one.
@@ -228,9 +230,6 @@ def _interface(classes: Iterable[str]) -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-Form = Literal["coco", "labelstudio"]
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,11 @@ from iip_assets.ingest.batch_files import ERRORS_FILE, READY_FILE, list_batch
 INBOX_FOLDER = "inbox"
 REJECTED_FOLDER = "rejected"
 
+# Batch name to whether the data has it.
+Tracked = Callable[[str], bool]
+_NOTE = "taking.json"
+_COLUMNS = ("file", "row", "column", "value", "reason", "fix")
+
 
 @dataclass(frozen=True)
 class WaitingBatch:
@@ -76,12 +81,6 @@ def _fingerprint(folder: Path) -> str | None:
             with (folder / file.path).open("rb") as labels:
                 hasher.update(hashlib.file_digest(labels, "sha256").digest())
     return hasher.hexdigest()
-
-
-# Batch name to whether the data has it.
-Tracked = Callable[[str], bool]
-
-_NOTE = "taking.json"
 
 
 def staging_root(root: Path) -> Path:
@@ -169,9 +168,6 @@ def _move(source: Path, target: Path) -> None:
         # `data/` lies on another disk. The note covers a copy that is cut short.
         shutil.copytree(source, target)
         shutil.rmtree(source)
-
-
-_COLUMNS = ("file", "row", "column", "value", "reason", "fix")
 
 
 def errors_csv(problems: Iterable[Problem]) -> str:

@@ -17,6 +17,8 @@ from iip_assets.settings import Settings
 
 Verdict = Literal["taken", "present", "rejected", "sound"]
 
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+
 
 @dataclass(frozen=True)
 class KnownImage:
@@ -59,9 +61,6 @@ class Ingested:
     rejected_to: Path | None
     data_version: str | None
     commit: str | None
-
-
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,15 @@ from iip_assets.metrics.boundary import boundary_counts
 
 Mask = NDArray[np.uint8]
 
+WORDS = {
+    "image_id": pl.String(),
+    "group_id": pl.String(),
+    "labeler": pl.String(),
+    "label": pl.String(),
+    "mask_id": pl.String(),
+}
+_COUNTS = {"confusion": pl.List(pl.Int64), "boundary": pl.List(pl.Int64)}
+
 
 def compare_masks(
     records: Sequence[dict[str, Any]], *, n_classes: int, store: Store, threads: int = 2
@@ -96,15 +105,6 @@ def _text(counts: NDArray[np.int64]) -> str:
     return json.dumps(counts.ravel().tolist())
 
 
-WORDS = {
-    "image_id": pl.String(),
-    "group_id": pl.String(),
-    "labeler": pl.String(),
-    "label": pl.String(),
-    "mask_id": pl.String(),
-}
-
-
 def words_of_labelers(label_rows: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
     """The words on test images of which two or more labelers gave a label, or drew a mask.
 
@@ -154,9 +154,6 @@ def _standing(told: pl.DataFrame, column: str) -> pl.DataFrame:
         .unique(["image_id", "labeler"], keep="first", maintain_order=True)
         .filter(pl.len().over("image_id") > 1)
     )
-
-
-_COUNTS = {"confusion": pl.List(pl.Int64), "boundary": pl.List(pl.Int64)}
 
 
 @dataclass(frozen=True)

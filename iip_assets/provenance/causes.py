@@ -19,6 +19,8 @@ from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.project import is_reader
 from iip_assets.engine.workspace import flat_settings
 
+Records = Mapping[str, ActionRecord]
+
 
 @dataclass(frozen=True)
 class BatchChange:
@@ -112,9 +114,6 @@ def _by_batch(images: pl.DataFrame) -> dict[str, set[str]]:
     for image_id, path in images.select("image_id", "path").iter_rows():
         found.setdefault(batch_of(path) or "", set()).add(image_id)
     return found
-
-
-Records = Mapping[str, ActionRecord]
 
 
 @dataclass(frozen=True)

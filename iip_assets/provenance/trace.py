@@ -19,6 +19,11 @@ from iip_assets.metrics.constants import FILTER_CLASSES
 
 DATA = "dvc_data"
 
+FILTER, SEGMENTER = "iris_filter_model", "segmentation_model"
+
+# Model to the asset that holds what it learns from.
+EXAMPLES = {FILTER: "filter_examples", SEGMENTER: "segmenter_examples"}
+
 
 @dataclass(frozen=True)
 class Archive:
@@ -126,11 +131,6 @@ def batch_rows(raw_dataset: dict[str, Any]) -> list[dict[str, Any]]:
         .to_dicts()
     )
     return found
-
-
-FILTER, SEGMENTER = "iris_filter_model", "segmentation_model"
-# Model to the asset that holds what it learns from.
-EXAMPLES = {FILTER: "filter_examples", SEGMENTER: "segmenter_examples"}
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,24 @@ _LONGEST_PX = 320
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
 
+METRICS = {"filter": ("accuracy", "f1_macro"), "segmenter": ("mean_iou",)}
+"""What is followed over the severities."""
+_SCHEMA = {
+    "model": pl.String(),
+    "corruption": pl.String(),
+    "severity": pl.Int64(),
+    "axis": pl.String(),
+    "slice": pl.String(),
+    "metric": pl.String(),
+    "value": pl.Float64(),
+    "low": pl.Float64(),
+    "high": pl.Float64(),
+    "relative_drop": pl.Float64(),
+    "n_images": pl.Int64(),
+    "n_subjects": pl.Int64(),
+}
+_KEY = ("model", "corruption", "axis", "slice", "metric", "severity")
+
 
 @dataclass(frozen=True)
 class Models:
@@ -158,26 +176,6 @@ def _confusions(model: Segmenter | None, pairs: Sequence[Pair]) -> str | None:
         if mask is not None
     ]
     return json.dumps(counts)
-
-
-METRICS = {"filter": ("accuracy", "f1_macro"), "segmenter": ("mean_iou",)}
-"""What is followed over the severities."""
-
-_SCHEMA = {
-    "model": pl.String(),
-    "corruption": pl.String(),
-    "severity": pl.Int64(),
-    "axis": pl.String(),
-    "slice": pl.String(),
-    "metric": pl.String(),
-    "value": pl.Float64(),
-    "low": pl.Float64(),
-    "high": pl.Float64(),
-    "relative_drop": pl.Float64(),
-    "n_images": pl.Int64(),
-    "n_subjects": pl.Int64(),
-}
-_KEY = ("model", "corruption", "axis", "slice", "metric", "severity")
 
 
 def benchmark_images(

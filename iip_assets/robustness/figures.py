@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_SHOWN = {"filter": "f1_macro", "segmenter": "mean_iou"}
+_STYLES = ("-", "--", "-.", ":")
+
+# More lines than the palette has colours cannot be told apart.
+_MOST_GROUPS = 7
+
 
 def worst_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
     """For each model, metric and corruption over all images: the value at the last severity."""
@@ -31,12 +37,6 @@ def worst_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
         "n_images",
         "n_subjects",
     ).to_dicts()
-
-
-_SHOWN = {"filter": "f1_macro", "segmenter": "mean_iou"}
-_STYLES = ("-", "--", "-.", ":")
-# More lines than the palette has colours cannot be told apart.
-_MOST_GROUPS = 7
 
 
 def robustness_figure(table: pl.DataFrame) -> Figure:

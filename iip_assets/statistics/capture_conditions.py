@@ -10,6 +10,8 @@ from iip_assets.statistics.demographics import wilson_interval
 
 LIGHTING = ("dark", "normal", "bright", "uneven")
 
+BACKGROUNDS = ("plain", "textured", "cluttered")
+
 
 def lighting_table(
     statistics: pl.DataFrame, *, dark_below: float, bright_above: float, uneven_above: float
@@ -40,9 +42,6 @@ def lighting_table(
         .otherwise(pl.lit("normal"))
     )
     return statistics.select("image_id", word.cast(pl.String).alias("lighting")).sort("image_id")
-
-
-BACKGROUNDS = ("plain", "textured", "cluttered")
 
 
 def background_table(

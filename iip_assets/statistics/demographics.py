@@ -14,6 +14,26 @@ from iip_assets.dataset.schema import UNKNOWN
 # Two-sided 95% of the normal distribution.
 _Z = 1.959963984540054
 
+DEMOGRAPHIC_AXES = ("age_band", "gender", "ethnicity", "geography", "device")
+INTERSECTIONS = (*combinations(DEMOGRAPHIC_AXES, 2), ("age_band", "gender", "ethnicity"))
+TIMES = "×"
+SCHEMA = {
+    "axis": pl.String,
+    "value": pl.String,
+    "n": pl.Int64,
+    "n_subjects": pl.Int64,
+    "share": pl.Float64,
+    "known_share": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "target": pl.Float64,
+    "gap": pl.Float64,
+    "needed": pl.Int64,
+    "enough": pl.Boolean,
+    "note": pl.String,
+}
+Target = Mapping[str, Mapping[str, float]]
+
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:
     """The 95% score interval of a share of n independent draws (Wilson, 1927).
@@ -85,29 +105,6 @@ def _gap_words(record: Mapping[str, float | str | None]) -> str:
         f"{record['axis']} {record['value']}: {record['known_share']:.1%} "
         f"({record['low']:.1%} to {record['high']:.1%}), target {record['target']:.0%}{needed}"
     )
-
-
-DEMOGRAPHIC_AXES = ("age_band", "gender", "ethnicity", "geography", "device")
-INTERSECTIONS = (*combinations(DEMOGRAPHIC_AXES, 2), ("age_band", "gender", "ethnicity"))
-TIMES = "×"
-
-SCHEMA = {
-    "axis": pl.String,
-    "value": pl.String,
-    "n": pl.Int64,
-    "n_subjects": pl.Int64,
-    "share": pl.Float64,
-    "known_share": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "target": pl.Float64,
-    "gap": pl.Float64,
-    "needed": pl.Int64,
-    "enough": pl.Boolean,
-    "note": pl.String,
-}
-
-Target = Mapping[str, Mapping[str, float]]
 
 
 def demographic_table(

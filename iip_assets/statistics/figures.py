@@ -29,6 +29,11 @@ _UNKNOWN_COLOUR = "#999999"
 # A plot of more points takes seconds and shows no more.
 _MOST_POINTS = 4000
 
+_SHORT = PALETTE[5]
+
+# More bars than this are no longer read: the largest are shown, the title counts the rest.
+_MOST_BARS = 15
+
 
 def lighting_figure(
     statistics: pl.DataFrame, lighting: pl.DataFrame, *, limits: Mapping[str, float]
@@ -101,11 +106,6 @@ def background_figure(background: pl.DataFrame) -> Figure:
 
 def _percent(share: float, _: float) -> str:
     return f"{share:.0%}"
-
-
-_SHORT = PALETTE[5]
-# More bars than this are no longer read: the largest are shown, the title counts the rest.
-_MOST_BARS = 15
 
 
 def coverage_figure(table: pl.DataFrame, *, tolerance: float) -> Figure:

@@ -32,6 +32,31 @@ _SHADOW_UP_TO = 5
 _HIGHLIGHT_FROM = 250
 _GRID = 8
 
+BORDER_MEASURES = (
+    "background_edges",
+    "background_brightness",
+    "background_red_green",
+    "background_yellow_blue",
+)
+
+# Width of the frame, as a share of the image's shorter side.
+_FRAME = 0.15
+
+# Lids and lashes around the marked eye, as a share of the image's longer side.
+_LIDS = 1 / 16
+
+# A frame with less left of it than this share of the image says nothing about the background.
+_LEAST = 0.02
+
+# A local range of luma above this share of the region's mean is an edge: a dark image has weaker
+# edges …
+_EDGE_SHARE = 0.15
+
+# … but nothing below this many grey levels is, since noise and JPEG blocks reach it.
+_EDGE_LEAST = 10.0
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
+_REACH = np.ones((2 * round(_LIDS * NORMAL_SIDE_PX) + 1,) * 2, np.uint8)
+
 
 def pixel_measures(planes: Planes) -> Iterator[dict[str, float | None]]:
     """Measures of each whole image, by the names in `PIXEL_MEASURES`.
@@ -150,26 +175,6 @@ def unevenness(normal: U8) -> float:
     return min(1.0, (abs(along_x) + abs(along_y)) / (2 * mean))
 
 
-BORDER_MEASURES = (
-    "background_edges",
-    "background_brightness",
-    "background_red_green",
-    "background_yellow_blue",
-)
-
-# Width of the frame, as a share of the image's shorter side.
-_FRAME = 0.15
-# Lids and lashes around the marked eye, as a share of the image's longer side.
-_LIDS = 1 / 16
-# A frame with less left of it than this share of the image says nothing about the background.
-_LEAST = 0.02
-# A local range of luma above this share of the region's mean is an edge: a dark image has weaker
-# edges …
-_EDGE_SHARE = 0.15
-# … but nothing below this many grey levels is, since noise and JPEG blocks reach it.
-_EDGE_LEAST = 10.0
-
-
 def border_measures(planes: Planes, regions: Sequence[U8]) -> Iterator[dict[str, float | None]]:
     """Measures of each image's background, named `BORDER_MEASURES`.
 
@@ -208,9 +213,6 @@ def border_measures(planes: Planes, regions: Sequence[U8]) -> Iterator[dict[str,
             "background_red_green": red_green - 128.0 if has_colour else None,
             "background_yellow_blue": yellow_blue - 128.0 if has_colour else None,
         }
-
-
-_NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 def background_region(
@@ -255,6 +257,3 @@ def _away_from_eye(mask: U8, shape: tuple[int, int], mask_classes: Sequence[str]
     near = cv2.dilate(eye, _REACH)
     away: U8 = labelled_background & ~near
     return away
-
-
-_REACH = np.ones((2 * round(_LIDS * NORMAL_SIDE_PX) + 1,) * 2, np.uint8)

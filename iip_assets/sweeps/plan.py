@@ -18,6 +18,46 @@ from iip_assets.settings import Settings
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
+Sampler = Literal["grid", "random", "tpe", "cmaes", "nsga2"]
+Objective = Literal["quality", "latency"]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+EXAMPLES = {
+    "filter": """\
+# A sweep over the filter's settings: iip sweep run {file}
+model = "filter"
+sampler = "tpe"                # "grid", "random", "tpe", "cmaes" (numbers alone) or "nsga2"
+trials = 12
+seed = 0
+objectives = ["quality"]       # F1 macro on the validation images; also "latency": ms an image
+
+[space]                        # settings of iip.toml: a list of values, or a range
+"filter.learning_rate" = {{ low = 0.0001, high = 0.01, log = true }}
+"filter.weight_decay" = {{ low = 0.0001, high = 0.3, log = true }}
+"filter.batch_size" = [16, 32, 64, 128]
+
+[fixed]                        # settings of every trial
+"filter.epochs" = 60
+""",
+    "segmenter": """\
+# A sweep over the segmenter's settings: iip sweep run {file}
+model = "segmenter"
+sampler = "nsga2"              # "grid", "random", "tpe", "cmaes" (numbers alone) or "nsga2"
+trials = 12
+seed = 0
+objectives = ["quality", "latency"]  # mean IoU on the validation images; ms an image
+
+[space]                        # settings of iip.toml: a list of values, or a range
+"segmenter.learning_rate" = {{ low = 0.0005, high = 0.01, log = true }}
+"segmenter.encoder" = ["tf_efficientnet_lite0", "mobilenetv3_small_100", "resnet18"]  # timm's names
+"segmenter.decoder_channels" = [[64, 48, 32, 24], [32, 24, 16, 16]]
+
+[fixed]                        # settings of every trial
+"segmenter.epochs" = 6
+"segmenter.width" = 128
+"segmenter.height" = 96
+""",
+}
+
 
 class Range(BaseModel):
     """Numbers from `low` to `high`, both included.
@@ -144,49 +184,6 @@ def _meant(value: Any, dimension: Dimension) -> Any:
     if isinstance(dimension, Range):
         return value
     return next(one for one in dimension if _kept(one) == value)
-
-
-Sampler = Literal["grid", "random", "tpe", "cmaes", "nsga2"]
-Objective = Literal["quality", "latency"]
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-
-EXAMPLES = {
-    "filter": """\
-# A sweep over the filter's settings: iip sweep run {file}
-model = "filter"
-sampler = "tpe"                # "grid", "random", "tpe", "cmaes" (numbers alone) or "nsga2"
-trials = 12
-seed = 0
-objectives = ["quality"]       # F1 macro on the validation images; also "latency": ms an image
-
-[space]                        # settings of iip.toml: a list of values, or a range
-"filter.learning_rate" = {{ low = 0.0001, high = 0.01, log = true }}
-"filter.weight_decay" = {{ low = 0.0001, high = 0.3, log = true }}
-"filter.batch_size" = [16, 32, 64, 128]
-
-[fixed]                        # settings of every trial
-"filter.epochs" = 60
-""",
-    "segmenter": """\
-# A sweep over the segmenter's settings: iip sweep run {file}
-model = "segmenter"
-sampler = "nsga2"              # "grid", "random", "tpe", "cmaes" (numbers alone) or "nsga2"
-trials = 12
-seed = 0
-objectives = ["quality", "latency"]  # mean IoU on the validation images; ms an image
-
-[space]                        # settings of iip.toml: a list of values, or a range
-"segmenter.learning_rate" = {{ low = 0.0005, high = 0.01, log = true }}
-"segmenter.encoder" = ["tf_efficientnet_lite0", "mobilenetv3_small_100", "resnet18"]  # timm's names
-"segmenter.decoder_channels" = [[64, 48, 32, 24], [32, 24, 16, 16]]
-
-[fixed]                        # settings of every trial
-"segmenter.epochs" = 6
-"segmenter.width" = 128
-"segmenter.height" = 96
-""",
-}
 
 
 class PlanError(ValueError):

@@ -36,6 +36,13 @@ from iip_assets.sweeps.study import Done, Study, failures_in_a_row
 
 _REPEATS = 30
 
+# After so many trainings in a row that failed, something else is wrong than their settings.
+_GIVE_UP = 3
+
+# What the interval of a trial's quality hangs on.
+_INTERVALS = ("evaluation.resamples", "evaluation.confidence", "evaluation.seed")
+Say = Callable[[str], None]
+
 
 def latency_ms(files: Mapping[str, bytes], *, threads: int) -> float:
     """Milliseconds of one forward pass of one image: the least of 30 on ONNX Runtime's CPU.
@@ -120,14 +127,6 @@ def _segmented(
         threads=threads,
     )
     return held_out.select("image_id").hstack(pl.DataFrame(records))
-
-
-# After so many trainings in a row that failed, something else is wrong than their settings.
-_GIVE_UP = 3
-# What the interval of a trial's quality hangs on.
-_INTERVALS = ("evaluation.resamples", "evaluation.confidence", "evaluation.seed")
-
-Say = Callable[[str], None]
 
 
 def sweep_folder(state: Path) -> Path:

@@ -20,6 +20,10 @@ TILE = 512
 REFERENCE_WIDTH = 160
 IRIS_RADII, IRIS_ANGLES, IRIS_PATTERNS = 64, 512, 8
 
+Planes = NDArray[np.float32]
+Colour = Sequence[float] | NDArray[np.floating]
+_SHIFT = 4  # sub-pixel bits of OpenCV's drawing calls
+
 
 def _smoothed(white: Plane, sigma_x: float, sigma_y: float) -> Plane:
     """White noise blurred with wrapped borders, at mean 0 and standard deviation 1."""
@@ -99,12 +103,6 @@ def iris_patterns() -> Plane:
         furrows = _smoothed(_white(300 + number, shape), 40.0, 2.5)
         patterns.append(0.75 * fibres + 0.5 * np.minimum(crypts, 0.6) + 0.2 * furrows)
     return np.asarray(patterns, dtype=np.float32)
-
-
-Planes = NDArray[np.float32]
-Colour = Sequence[float] | NDArray[np.floating]
-
-_SHIFT = 4  # sub-pixel bits of OpenCV's drawing calls
 
 
 def mix(planes: Planes, alpha: Plane | float, colour: Colour) -> None:

@@ -28,6 +28,12 @@ from iip_assets.synthetic.parameters import Anatomy, EyeParameters, Light, Pose
 
 CARUNCLE_END = -0.87  # the pink corner, no part of the sclera, reaches this far from -1
 
+Label = Literal["full", "partial", "none"]
+Mask = NDArray[np.uint8]
+BACKGROUND, SCLERA, IRIS, PUPIL = range(4)
+NONE_BELOW_SHARE = 0.001  # of all pixels of the image
+FULL_FROM_SHARE = 0.6  # of the whole iris disc
+
 
 def paint_eyeball(
     planes: Planes, eye: EyeGeometry, parameters: EyeParameters, rng: np.random.Generator
@@ -214,14 +220,6 @@ def _draw_glint(
         cv2.circle(
             shape, centre, round(radius * 16 * (1 - 0.3 * number)), 255, filled, cv2.LINE_AA, 4
         )
-
-
-Label = Literal["full", "partial", "none"]
-Mask = NDArray[np.uint8]
-
-BACKGROUND, SCLERA, IRIS, PUPIL = range(4)
-NONE_BELOW_SHARE = 0.001  # of all pixels of the image
-FULL_FROM_SHARE = 0.6  # of the whole iris disc
 
 
 def eye_mask(eye: EyeGeometry | None, cover: Plane | None, height: int, width: int) -> Mask:

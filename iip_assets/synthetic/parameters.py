@@ -14,6 +14,12 @@ Side = Literal["left", "right"]
 Scenery = Literal["plain", "strand", "room", "glasses"]
 GlintKind = Literal["point", "window", "ring", "two"]
 
+LabelFate = Literal["right", "wrong", "unclear", "unlabelled"]
+MaskError = Literal["shifted", "dilated", "eroded", "no_pupil", "no_sclera"]
+RareMode = Literal["glare", "patterned_lens", "infrared"]
+RARE_MODES: tuple[RareMode, ...] = ("glare", "patterned_lens", "infrared")
+MASK_ERRORS: tuple[MaskError, ...] = ("shifted", "dilated", "eroded", "no_pupil", "no_sclera")
+
 
 @dataclass(frozen=True)
 class Anatomy:
@@ -173,14 +179,6 @@ class EyeParameters:
     camera: Camera = field(default_factory=Camera)
     scenery: Scenery = "plain"
     seed: int = 0
-
-
-LabelFate = Literal["right", "wrong", "unclear", "unlabelled"]
-MaskError = Literal["shifted", "dilated", "eroded", "no_pupil", "no_sclera"]
-RareMode = Literal["glare", "patterned_lens", "infrared"]
-
-RARE_MODES: tuple[RareMode, ...] = ("glare", "patterned_lens", "infrared")
-MASK_ERRORS: tuple[MaskError, ...] = ("shifted", "dilated", "eroded", "no_pupil", "no_sclera")
 
 
 @dataclass(frozen=True, kw_only=True)

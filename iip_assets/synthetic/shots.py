@@ -23,6 +23,28 @@ from iip_assets.synthetic.population import Subject, pick
 
 Range = tuple[float, float]
 
+FIRST_YEAR, MONTHS_BETWEEN_BATCHES = 2026, 2
+ShotKind = Literal["open", "squint", "blink", "closed", "off_frame", "skin", "hair"]
+_KINDS: dict[ShotKind, float] = {
+    "open": 0.6,
+    "squint": 0.09,
+    "blink": 0.06,
+    "closed": 0.1,
+    "off_frame": 0.08,
+    "skin": 0.04,
+    "hair": 0.03,
+}
+_APERTURES: dict[ShotKind, tuple[float, float]] = {
+    "open": (0.82, 1.12),
+    "squint": (0.38, 0.82),
+    "blink": (0.15, 0.42),
+    "closed": (0.0, 0.0),
+    "off_frame": (0.6, 1.12),
+    "skin": (0.0, 1.0),
+    "hair": (0.5, 1.0),
+}
+_GLINTS: dict[GlintKind, float] = {"point": 0.45, "window": 0.2, "ring": 0.15, "two": 0.2}
+
 
 @dataclass(frozen=True)
 class Device:
@@ -131,8 +153,6 @@ SITES: tuple[Site, ...] = (
 )
 DRIFTED_SITE = Site("headset", ((NEW_DEVICE, 1.0),))
 
-FIRST_YEAR, MONTHS_BETWEEN_BATCHES = 2026, 2
-
 
 def batch_site(batch: int, batches: int, *, drifted: bool) -> Site:
     """The site of the `batch`-th (from 0) of all batches; the last is a new one where it drifts."""
@@ -151,29 +171,6 @@ def batch_name(batch: int, batches: int, *, drifted: bool) -> str:
     """Such as `2026-03-mobile`; names sort by time."""
     year, month = batch_month(batch)
     return f"{year}-{month:02d}-{batch_site(batch, batches, drifted=drifted).name}"
-
-
-ShotKind = Literal["open", "squint", "blink", "closed", "off_frame", "skin", "hair"]
-
-_KINDS: dict[ShotKind, float] = {
-    "open": 0.6,
-    "squint": 0.09,
-    "blink": 0.06,
-    "closed": 0.1,
-    "off_frame": 0.08,
-    "skin": 0.04,
-    "hair": 0.03,
-}
-_APERTURES: dict[ShotKind, tuple[float, float]] = {
-    "open": (0.82, 1.12),
-    "squint": (0.38, 0.82),
-    "blink": (0.15, 0.42),
-    "closed": (0.0, 0.0),
-    "off_frame": (0.6, 1.12),
-    "skin": (0.0, 1.0),
-    "hair": (0.5, 1.0),
-}
-_GLINTS: dict[GlintKind, float] = {"point": 0.45, "window": 0.2, "ring": 0.15, "two": 0.2}
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,15 @@ from iip_assets.synthetic.drawing import (
 from iip_assets.synthetic.geometry import EyeGeometry, Frame
 from iip_assets.synthetic.parameters import Anatomy, EyeParameters, Pose, Rgb
 
+_FRAME_COLOURS: tuple[Rgb, ...] = (
+    (0.06, 0.06, 0.07),
+    (0.10, 0.07, 0.05),
+    (0.32, 0.18, 0.08),
+    (0.55, 0.55, 0.57),
+    (0.62, 0.5, 0.3),
+    (0.12, 0.16, 0.3),
+)
+
 
 def _lash_curves(
     root_u: NDArray[np.float64],
@@ -171,16 +180,6 @@ def strand_layer(frame: Frame, rng: np.random.Generator) -> tuple[Plane, Plane]:
     strokes(drawn, points[::3], 240, thickness_px(frame.width / 200))
     strokes(lit, points[: count // 3], 255)
     return opacity(drawn), 0.7 + opacity(lit, 0.9)
-
-
-_FRAME_COLOURS: tuple[Rgb, ...] = (
-    (0.06, 0.06, 0.07),
-    (0.10, 0.07, 0.05),
-    (0.32, 0.18, 0.08),
-    (0.55, 0.55, 0.57),
-    (0.62, 0.5, 0.3),
-    (0.12, 0.16, 0.3),
-)
 
 
 def paint_scenery(

@@ -51,6 +51,14 @@ The pink inner corner (caruncle) and the wet edge of the lid are background.
 LABEL_COLUMNS = ("image", "label", "mask", *FACTS)
 Row = dict[str, str]
 
+# People mistake a label for the one next to it more often than for the far one.
+_CONFUSIONS: dict[Label, dict[Label, float]] = {
+    "full": {"partial": 0.85, "none": 0.15},
+    "partial": {"full": 0.6, "none": 0.4},
+    "none": {"partial": 0.8, "full": 0.2},
+}
+READY = "READY"
+
 
 def image_path(index: int) -> str:
     """Where the image lies in its batch."""
@@ -147,14 +155,6 @@ def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
     return buffer.getvalue()
 
 
-# People mistake a label for the one next to it more often than for the far one.
-_CONFUSIONS: dict[Label, dict[Label, float]] = {
-    "full": {"partial": 0.85, "none": 0.15},
-    "partial": {"full": 0.6, "none": 0.4},
-    "none": {"partial": 0.8, "full": 0.2},
-}
-
-
 def written_label(truth: Label, fate: LabelFate, seed: int) -> str:
     """What stands in the label file for an image of this true label; "" when unlabelled."""
     if fate == "unlabelled":
@@ -203,9 +203,6 @@ def _shifted(mask: Mask, rng: np.random.Generator) -> Mask:
     move = np.array([(1, 0, far * np.cos(turn)), (0, 1, far * np.sin(turn))], np.float32)
     size = (mask.shape[1], mask.shape[0])
     return np.asarray(cv2.warpAffine(mask, move, size, flags=cv2.INTER_NEAREST), dtype=np.uint8)
-
-
-READY = "READY"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from iip_assets.training_set.balance import balance_weights, describe_balance
 
 TRAINING_LABELS = ("full", "partial", "none")
 
+Memory = Literal["all", "newer", "window"]
+
 
 def training_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
     """The images of the train split that have a label that trains or a mask.
@@ -109,9 +111,6 @@ def _axis_shares(values: pl.Series, target: Mapping[str, float]) -> dict[str, fl
     unnamed = [value for value in counts if value not in target]
     left = max(0.0, 1 - sum(target.values())) / len(unnamed) if unnamed else 0.0
     return {value: max(target.get(value, left), 0.001) for value in counts}
-
-
-Memory = Literal["all", "newer", "window"]
 
 
 def ages_days(images: pl.DataFrame) -> pl.Series:

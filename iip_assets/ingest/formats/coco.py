@@ -44,6 +44,9 @@ from iip_assets.ingest.formats.native import NativeRow, cells_of, convert
 
 _COLUMN = "annotations.segmentation"
 
+T = TypeVar("T")
+_PATTERNS = ("annotations/instances_*.json", "annotations/*.json", "*.json")
+
 
 def segmentation_pixels(segmentation: Any, height: int, width: int) -> NDArray[np.bool_]:
     """The pixels (H, W) of a segmentation.
@@ -86,11 +89,6 @@ def _run_pixels(runs: Mapping[str, Any], height: int, width: int) -> NDArray[np.
         return decode_counts(told, height=height, width=width)
     except BadRuns as error:
         raise BadEntry(column, None, str(error), "export the labels again") from error
-
-
-T = TypeVar("T")
-
-_PATTERNS = ("annotations/instances_*.json", "annotations/*.json", "*.json")
 
 
 def convert_coco(

@@ -18,6 +18,8 @@ from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.schema import BadCell, parse_path
 from iip_assets.ingest.formats.json_file import BadEntry
 
+_ANNOTATIONS_FOLDER = "annotations"
+
 
 @dataclass(frozen=True)
 class ImageFiles:
@@ -121,9 +123,6 @@ def _common_tail(path: str, wanted: Sequence[str]) -> int:
 def _folded(text: str) -> str:
     # Folders that travelled by way of macOS spell é in two characters.
     return unicodedata.normalize("NFC", text)
-
-
-_ANNOTATIONS_FOLDER = "annotations"
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,11 @@ from iip_assets.ingest.formats.native import NativeRow, cells_of, convert
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")
 _LONGEST = 4096
 
+_ABOUT = {"created_at": "created_at", "updated_at": "updated_at", "annotator": "completed_by"}
+_DROPPED = ("id", "annotation_id", "lead_time", "agreement", *_ABOUT)
+Numbered = Sequence[tuple[int, Any]]
+_IMAGE = "image"
+
 
 class TaskImages:
     """The images in an export's folder, by the names that Label Studio has for them."""
@@ -105,12 +110,6 @@ def _parts(path: str) -> list[str]:
 def _stored_name(name: str) -> str:
     """The name under which Label Studio (that is, Django) stores an uploaded file."""
     return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
-
-
-_ABOUT = {"created_at": "created_at", "updated_at": "updated_at", "annotator": "completed_by"}
-_DROPPED = ("id", "annotation_id", "lead_time", "agreement", *_ABOUT)
-
-Numbered = Sequence[tuple[int, Any]]
 
 
 def is_minimal(tasks: Numbered) -> bool:
@@ -189,9 +188,6 @@ def _kind(value: Any) -> str:
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-_IMAGE = "image"
 
 
 def convert_labelstudio(

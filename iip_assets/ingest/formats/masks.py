@@ -29,6 +29,24 @@ from iip_assets.ingest.formats.json_file import BadEntry, as_list, as_number
 # Five bits a character: more than seven characters make a count beyond any image.
 _MOST_BITS = 35
 
+_CHANNELS = 4
+_WORD_BITS = 8
+_WIDTHS = (3, 4, 8, 16)
+_HEADER_BITS = 32 + 5 + 4 * 4
+
+# Edges times the rows that they cross: a drawn outline has thousands; a made-up one could keep a
+# machine busy for hours.
+_MOST_CROSSINGS = 20_000_000
+_CHUNK = 1_000_000
+NOT_LABELLED_WORD = "not_labelled"
+"""The class that marks pixels which nobody judged; they are 255 in a mask."""
+_FEWEST_POINTS = 3
+
+# Hands slip over the image's edge, by no more than this share of its side.
+_OUTSIDE = 0.1
+Fill = Callable[[int, int], NDArray[np.bool_]]
+"""Gives the pixels (H, W) of a region for a height and a width, or raises `BadEntry`."""
+
 
 class BadRuns(ValueError):
     """Run lengths that give no mask of this size; the message says why."""
@@ -85,12 +103,6 @@ def unpack_counts(text: str) -> list[int]:
     if shift:
         raise BadRuns("the packed run lengths end in the middle of a count")
     return counts
-
-
-_CHANNELS = 4
-_WORD_BITS = 8
-_WIDTHS = (3, 4, 8, 16)
-_HEADER_BITS = 32 + 5 + 4 * 4
 
 
 def encode_brush(mask: NDArray[np.bool_]) -> list[int]:
@@ -180,12 +192,6 @@ def _field(value: int, bits: int) -> str:
     return f"{value:0{bits}b}"
 
 
-# Edges times the rows that they cross: a drawn outline has thousands; a made-up one could keep a
-# machine busy for hours.
-_MOST_CROSSINGS = 20_000_000
-_CHUNK = 1_000_000
-
-
 class TooTangled(ValueError):
     """A polygon crosses so many rows so often that nobody drew it."""
 
@@ -229,17 +235,6 @@ def _chunks(edges: NDArray[np.int64], rows: NDArray[np.int64]) -> list[NDArray[n
     """The edges in parts of about a million crossings each, so that memory stays bounded."""
     part = np.cumsum(rows[edges]) // _CHUNK
     return np.split(edges, np.flatnonzero(np.diff(part)) + 1)
-
-
-NOT_LABELLED_WORD = "not_labelled"
-"""The class that marks pixels which nobody judged; they are 255 in a mask."""
-
-_FEWEST_POINTS = 3
-# Hands slip over the image's edge, by no more than this share of its side.
-_OUTSIDE = 0.1
-
-Fill = Callable[[int, int], NDArray[np.bool_]]
-"""Gives the pixels (H, W) of a region for a height and a width, or raises `BadEntry`."""
 
 
 @dataclass(frozen=True)
