@@ -15,7 +15,8 @@ from iip_assets.dataset.versions import batches_between
 from iip_assets.engine.graph import Graph
 from iip_assets.engine.hashing import digest_json
 from iip_assets.engine.project import Ledger, Project
-from iip_assets.engine.staleness import State, stands_above
+from iip_assets.engine.reasons import in_words
+from iip_assets.engine.staleness import State
 
 Outcome = Literal["under way", "succeeded", "failed", "canceled"]
 
@@ -224,10 +225,9 @@ def moved_batches(project: Project, ledger: Ledger) -> tuple[str, ...]:
 def reasons(states: Mapping[str, State], due: Collection[str]) -> str:
     """Why assets are due, those that follow from another one's left out."""
     whys = [
-        f"{name}: {reasons}"
+        f"{name}: {text}"
         for name in due
-        for reasons in states[name].reasons
-        if not stands_above(reasons)
+        for text in in_words(one for one in states[name].reasons if one.kind != "upstream")
     ]
     return listed(whys, separator="; ")
 
