@@ -23,6 +23,7 @@ from iip_assets.automation.run_requests import (
 )
 from iip_assets.engine.asset import asset
 from iip_assets.engine.graph import Graph
+from iip_assets.engine.reasons import Reason
 from iip_assets.engine.staleness import State
 
 A = Drop("a", "1")
@@ -181,8 +182,14 @@ def test_any_words_make_a_tag_that_is_printable_text_of_bounded_length(words: li
 
 def test_reasons_are_those_of_their_own_and_not_what_follows() -> None:
     states = {
-        "a": State("stale", ("input data changed", "setting x.y changed: 1 → 2")),
-        "b": State("stale", ("upstream a is stale",)),
-        "c": State("stale", ("code changed: m:f",)),
+        "a": State(
+            "stale",
+            (
+                Reason("input", "input data changed"),
+                Reason("setting", "setting x.y changed: 1 → 2"),
+            ),
+        ),
+        "b": State("stale", (Reason("upstream", "upstream a is stale"),)),
+        "c": State("stale", (Reason("code", "code of m:f changed", "m:f"),)),
     }
     assert reasons(states, ["a", "b"]) == "a: input data changed; a: setting x.y changed: 1 → 2"
