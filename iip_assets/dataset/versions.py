@@ -18,6 +18,9 @@ from iip_assets.images.dvc_objects import MissingData, object_path, open_reposit
 if TYPE_CHECKING:
     import polars as pl
 
+# Files of `data/` that are read at once.
+_READERS = 4
+
 
 def changed_batches(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
     """Batches of which a file came, went or changed, by name.
@@ -147,7 +150,6 @@ def compare_folder(
     manifest: pl.DataFrame,
     *,
     folder: str = "data",
-    threads: int = 4,
     progress: Callable[[int, int], None] | None = None,
 ) -> FolderDifference:
     """Compare the files in `root/folder` with the manifest, by the md5 of their bytes.
@@ -156,7 +158,6 @@ def compare_folder(
         root: The workspace.
         manifest: Columns path and md5.
         folder: The tracked folder.
-        threads: Files read at once.
         progress: Called with files done and files in all.
     """
     base = root / folder
@@ -164,7 +165,7 @@ def compare_folder(
     tracked = dict(manifest.select("path", "md5").iter_rows())
     both = sorted(present & tracked.keys())
     modified = []
-    with ThreadPoolExecutor(max_workers=threads) as pool:
+    with ThreadPoolExecutor(max_workers=_READERS) as pool:
         digests = pool.map(_file_md5, (base / path for path in both))
         for done, (path, digest) in enumerate(zip(both, digests, strict=True), start=1):
             if digest != tracked[path]:

@@ -34,6 +34,9 @@ SCHEMA = {
 }
 Target = Mapping[str, Mapping[str, float]]
 
+# Gaps that a sentence names.
+_MOST_GAPS = 3
+
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:
     """The 95% score interval of a share of n independent draws (Wilson, 1927).
@@ -85,7 +88,7 @@ def coverage_shortfalls(table: pl.DataFrame, *, tolerance: float) -> pl.DataFram
     return table.filter(short).sort("gap", "axis", "value")
 
 
-def coverage_words(table: pl.DataFrame, *, tolerance: float, most: int = 3) -> str:
+def coverage_words(table: pl.DataFrame, *, tolerance: float) -> str:
     """What there is to say of coverage: the worst gaps, or that no target is set."""
     targeted = table.filter(pl.col("target").is_not_null())
     if targeted.is_empty():
@@ -93,7 +96,7 @@ def coverage_words(table: pl.DataFrame, *, tolerance: float, most: int = 3) -> s
     short = coverage_shortfalls(table, tolerance=tolerance)
     if short.is_empty():
         return f"all {targeted.height} targets are met"
-    named = "; ".join(_gap_words(record) for record in short.head(most).to_dicts())
+    named = "; ".join(_gap_words(record) for record in short.head(_MOST_GAPS).to_dicts())
     return f"{short.height} of {targeted.height} targets are not met, worst first: {named}"
 
 
