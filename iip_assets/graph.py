@@ -37,6 +37,7 @@ ASSETS: tuple[Asset[..., Any], ...] = (
     statistics.image_statistics,
     statistics.lighting_stats,
     statistics.background_stats,
+    statistics.image_slices,
     statistics.demographic_stats,
     embeddings.embedding_backbone,
     embeddings.image_embeddings,

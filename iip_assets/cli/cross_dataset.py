@@ -10,7 +10,6 @@ from typing import Any
 
 import polars as pl
 
-from iip_assets.dataset.slices import slice_table
 from iip_assets.embeddings.device import core_count
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.event_cache import present_ledger
@@ -233,7 +232,7 @@ def _other_set(
     images = _value(folder, opened, "raw_dataset")["images"]
     fingerprints = _value(folder, opened, "image_fingerprints")
     splits = _value(folder, opened, "data_splits")
-    stats = [_value(folder, opened, name) for name in ("lighting_stats", "background_stats")]
+    slices = _value(folder, opened, "image_slices")
     dealt = (
         splits.join(images.select("image_id", "label", "mask_id", "subject_id"), on="image_id")
         .join(fingerprints.select("image_id", "phash"), on="image_id")
@@ -245,9 +244,7 @@ def _other_set(
         backbone = json.loads(backbone_files.parts["card.json"])
     return OtherSet(
         images=dealt,
-        slices=slice_table(
-            images, age_bands=settings.slices.age_bands, axes=settings.slices.axes, extra=stats
-        ),
+        slices=slices.filter(pl.col("axis").is_in(settings.slices.axes)),
         mask_classes=settings.dataset.mask_classes,
         near_duplicate_bits=settings.dataset.near_duplicate_bits,
         embeddings=embeddings,

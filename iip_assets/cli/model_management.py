@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 
 from iip_assets.cli.settings_file import Change, write_settings
-from iip_assets.dataset.slices import slice_table
 from iip_assets.embeddings.device import core_count
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.dagster.refresh import Refresher
@@ -143,20 +142,14 @@ def compare(
     alone = RegistryState((replace(before, aliases=("champion",)), replace(after, aliases=())))
     held_out = project.load("held_out_images", ledger)
     splits = project.load("data_splits", ledger)
-    images = project.load("raw_dataset", ledger)["images"]
-    extra = [project.load(name, ledger) for name in ("lighting_stats", "background_stats")]
+    slices = project.load("image_slices", ledger)
     found = compare_model(
         before.model,
         alone,
         Skipped("two registered versions are compared"),
         Images(
             held_out.join(splits.select("image_id", "group_id"), on="image_id"),
-            slice_table(
-                images,
-                age_bands=settings.slices.age_bands,
-                axes=settings.release.protected_axes,
-                extra=extra,
-            ),
+            slices.filter(pl.col("axis").is_in(settings.release.protected_axes)),
             ImageStore.open(project.workspace.root),
             settings.dataset.max_megapixels,
         ),

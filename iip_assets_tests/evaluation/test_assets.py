@@ -7,6 +7,7 @@ import pytest
 from safetensors.torch import load
 
 from iip_assets.dataset.schema import label_rows_schema
+from iip_assets.dataset.slices import slice_table
 from iip_assets.engine.values import Files, Skipped
 from iip_assets.evaluation import assets as evaluation_assets
 from iip_assets.images.store import ImageStore
@@ -161,18 +162,21 @@ def agree(eyes, context, segmenter=None, label_rows=None):
 
 def judge(eyes, predictions, context, agreement=None):
     _, images, splits = eyes
+    images = images.with_columns(geography=pl.lit("north"), device=pl.lit("phone"))
     words = images.select("image_id", lighting=pl.lit("normal"), background=pl.lit("skin"))
+    axes = SliceSettings().axes
+    # More axes than the evaluation asks for.
+    wide = (*axes, "label")
+    slices = slice_table(images, age_bands=SliceSettings().age_bands, axes=wide, extra=[words])
     return evaluation_assets.model_evaluation.function(
         predictions,
         agree(eyes, context).value if agreement is None else agreement,
-        {"images": images.with_columns(geography=pl.lit("north"), device=pl.lit("phone"))},
+        {"images": images},
         splits,
-        words.select("image_id", "lighting"),
-        words.select("image_id", "background"),
+        slices,
         judgement=EvaluationSettings(resamples=50),
         rarity=RareClassSettings(),
-        age_bands=SliceSettings().age_bands,
-        axes=SliceSettings().axes,
+        axes=axes,
         classes=CLASSES,
         costs=ThresholdSettings(),
         context=context,
