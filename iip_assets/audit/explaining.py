@@ -14,6 +14,7 @@ from iip_assets.engine.values import Files
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.filter_pixels import FilterFromPixels
 from iip_assets.inference.segmentation import Segmenter
+from iip_assets.models.tasks import FILTER, SEGMENTER
 from iip_assets.settings import ExplanationSettings
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Explainer:
         """
         chosen = filter_images(predictions, about, **self._choice())
         return self._explained(
-            "filter",
+            FILTER.name,
             chosen,
             explain_filter_chunk,
             given={"model": model.digest, "classes": list(classes)},
@@ -82,7 +83,7 @@ class Explainer:
         """The segmenter's classes, explained; for the arguments see `of_filter`."""
         chosen = segmenter_images(predictions, about, **self._choice())
         return self._explained(
-            "segmenter",
+            SEGMENTER.name,
             chosen,
             explain_segmenter_chunk,
             given={"model": model.digest},

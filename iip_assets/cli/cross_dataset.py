@@ -19,6 +19,7 @@ from iip_assets.evaluation.evaluation import Judgement
 from iip_assets.graph import build_project
 from iip_assets.images.store import ImageStore
 from iip_assets.metrics.scores import Gate
+from iip_assets.models.tasks import FILTER
 from iip_assets.registry.contenders import contenders_of
 from iip_assets.registry.cross_dataset import (
     LEFT_OUT,
@@ -134,7 +135,7 @@ def _on_one(
     (one,) = contenders_of(version.model, RegistryState((version,)), Skipped(""))
     one = replace(one, files=lambda: files)
     root, settings, opened = _open(folder)
-    other = _other_set(folder, opened, settings, with_embeddings=version.model == "filter")
+    other = _other_set(folder, opened, settings, with_embeddings=version.model == FILTER.name)
     try:
         check_classes(one, other)
     except UntestableError as error:
@@ -150,7 +151,7 @@ def _on_one(
         _CHUNK,
     )
     embeddings = None
-    if version.model == "filter":
+    if version.model == FILTER.name:
         threshold, usable = threshold_of(
             Deployed(version.name, version.digest, files, version.facts)
         )
@@ -270,7 +271,7 @@ def _data_revision(project: Project, ledger: Ledger) -> str:
 
 
 def _nothing_left(version: Version, found: Unseen, split: Split) -> str:
-    what = "label of full, partial or none" if version.model == "filter" else "valid mask"
+    what = "label of full, partial or none" if version.model == FILTER.name else "valid mask"
     which = "test image" if split == "test" else "image"
     total = sum(found.left_out.values())
     if not total:

@@ -11,10 +11,10 @@ import polars as pl
 
 from iip_assets.engine.atomic import write_bytes_whole
 from iip_assets.loading import load
+from iip_assets.models.tasks import FILTER, TASKS
 from iip_assets.registry.batch_predict import SHEET, Found
 from iip_assets.registry.deployed import Deployed, deployed, present_model
 from iip_assets.registry.overlays import contact_sheet
-from iip_assets.registry.registering import MODEL_ASSETS
 from iip_assets.settings import Settings, read_settings
 from iip_assets.where import find_workspace
 
@@ -35,7 +35,7 @@ def open_models(which: Which | None) -> tuple[Deployed | None, Deployed | None]:
     Raises:
         LookupError: A deployed version was asked for by name, and neither model has one.
     """
-    found = tuple(_one(model, which) for model in ("filter", "segmenter"))
+    found = tuple(_one(model, which) for model in TASKS)
     if which in ("champion", "challenger") and found == (None, None):
         raise LookupError(
             f"neither model has a {which}; `iip models promote MODEL VERSION --as {which}`"
@@ -58,14 +58,14 @@ def _one(model: str, which: Which | None) -> Deployed | None:
     if which is None and (champion := deployed(root, model, "champion")):
         return champion
     try:
-        value = load(MODEL_ASSETS[model], root=root)
+        value = load(TASKS[model].asset, root=root)
     except LookupError:
         return None
     return present_model(model, value, _serving(model, root))
 
 
 def _serving(model: str, root: Path) -> dict[str, Any]:
-    if model != "filter":
+    if model != FILTER.name:
         return {}
     try:
         verdicts = load("filter_verdicts", root=root)

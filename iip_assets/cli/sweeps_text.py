@@ -11,7 +11,7 @@ from rich.table import Table
 
 from iip_assets.cli.estimate_text import estimate
 from iip_assets.metrics.display_names import spelled
-from iip_assets.metrics.scores import HEADLINES
+from iip_assets.models.tasks import TASKS
 from iip_assets.sweeps.plan import Plan
 from iip_assets.sweeps.study import Done
 
@@ -34,7 +34,7 @@ def print_trials(plan: Plan, done: Sequence[Done], importances: Mapping[str, flo
     # What was searched for, and why a trial failed, are broken rather than cut off.
     for name in short:
         table.add_column(name, overflow="fold")
-    for name in (spelled(HEADLINES[plan.model]), "ms a\nimage", "s"):
+    for name in (spelled(TASKS[plan.model].headline), "ms a\nimage", "s"):
         table.add_column(name, no_wrap=True)
     table.add_column("", overflow="fold")
     for one in done:

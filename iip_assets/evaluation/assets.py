@@ -290,8 +290,9 @@ def describe_model_evaluation(
 def filter_beats_baseline(model_evaluation: dict[str, pl.DataFrame]) -> CheckResult:
     """The filter beats always saying the commonest class."""
     from iip_assets.evaluation.evaluation import beats_baseline
+    from iip_assets.models.tasks import FILTER
 
-    verdict = beats_baseline(model_evaluation["metrics"], "filter")
+    verdict = beats_baseline(model_evaluation["metrics"], FILTER)
     return CheckResult(passed=verdict.beats, description=verdict.reason)
 
 
@@ -299,6 +300,7 @@ def filter_beats_baseline(model_evaluation: dict[str, pl.DataFrame]) -> CheckRes
 def segmenter_beats_baseline(model_evaluation: dict[str, pl.DataFrame]) -> CheckResult:
     """The segmenter beats always saying the commonest class at each place."""
     from iip_assets.evaluation.evaluation import beats_baseline
+    from iip_assets.models.tasks import SEGMENTER
 
-    verdict = beats_baseline(model_evaluation["metrics"], "segmenter")
+    verdict = beats_baseline(model_evaluation["metrics"], SEGMENTER)
     return CheckResult(passed=verdict.beats, description=verdict.reason)

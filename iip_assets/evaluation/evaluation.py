@@ -20,7 +20,8 @@ from iip_assets.metrics.scored_predictions import (
     judge_filter,
     judge_segmenter,
 )
-from iip_assets.metrics.scores import HEADLINES, Gate
+from iip_assets.metrics.scores import Gate
+from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS, ModelTask
 from iip_assets.settings import ThresholdSettings
 
 ENOUGH_SUBJECTS = 20
@@ -121,28 +122,28 @@ def headline(metrics: pl.DataFrame, model: str) -> dict[str, float | int | None]
 
     None if it was not judged.
     """
-    metric = HEADLINES[model.partition("_")[0]]
+    metric = TASKS[model.partition("_")[0]].headline
     found = metrics.filter(
         (pl.col("model") == model) & (pl.col("metric") == metric) & (pl.col("axis") == "overall")
     )
     return dict(found.row(0, named=True)) if found.height else None
 
 
-def beats_baseline(metrics: pl.DataFrame, model: str) -> Verdict:
+def beats_baseline(metrics: pl.DataFrame, task: ModelTask) -> Verdict:
     """Whether the model's headline metric is above the baseline's value on the test images.
 
     The lower end of the interval counts where there are `ENOUGH_SUBJECTS`, else the value alone.
     """
-    own, baseline = headline(metrics, model), headline(metrics, f"{model}_baseline")
+    own, baseline = headline(metrics, task.name), headline(metrics, f"{task.name}_baseline")
     if own is None or baseline is None or own["value"] is None:
-        return Verdict(beats=True, reason=f"there is no {model} to judge on the test images")
+        return Verdict(beats=True, reason=f"there is no {task.name} to judge on the test images")
     many = (own["n_subjects"] or 0) >= ENOUGH_SUBJECTS and own["low"] is not None
     counted = own["low"] if many else own["value"]
     bar = baseline["value"] or 0.0
     interval = f" ({own['low']:.3f} to {own['high']:.3f})" if own["low"] is not None else ""
     return Verdict(
         beats=counted is not None and counted > bar,
-        reason=f"{HEADLINES[model]} {own['value']:.3f}{interval} against {bar:.3f} "
+        reason=f"{task.headline} {own['value']:.3f}{interval} against {bar:.3f} "
         f"without looking, on {own['n_images']} images of {own['n_subjects']} subjects"
         + ("" if many else f"; fewer than {ENOUGH_SUBJECTS} subjects, so the value alone decides"),
     )
@@ -157,8 +158,8 @@ def _judged(
     if named.height:
         blind = np.tile(class_shares(train_labels, FILTER_CLASSES), (named.height, 1))
         passing = Passing(named["usable_score"].to_numpy(), named["passes"].to_numpy(), gate)
-        judged["filter"] = judged_filter(named, passing)
-        judged["filter_baseline"] = judge_filter(
+        judged[FILTER.name] = judged_filter(named, passing)
+        judged[f"{FILTER.name}_baseline"] = judge_filter(
             named["image_id"].to_list(),
             named["group_id"].to_list(),
             _places(named["label"]),
@@ -168,8 +169,8 @@ def _judged(
         )
     masked = test.filter(pl.col("confusion").is_not_null())
     if masked.height:
-        judged["segmenter"] = judged_segmenter(masked, mask_classes)
-        judged["segmenter_baseline"] = judge_segmenter(
+        judged[SEGMENTER.name] = judged_segmenter(masked, mask_classes)
+        judged[f"{SEGMENTER.name}_baseline"] = judge_segmenter(
             masked["image_id"].to_list(),
             masked["group_id"].to_list(),
             _counts(masked["confusion_baseline"], len(mask_classes)),
@@ -255,7 +256,7 @@ def _filter_confusion(test: pl.DataFrame) -> list[tuple[str, str, str, int]]:
     size = len(FILTER_CLASSES)
     ones = np.ones((1, named.height))
     counts = confusion(_places(named["label"]), _places(named["predicted"]), size, ones)[0]
-    return _cells("filter", counts, FILTER_CLASSES)
+    return _cells(FILTER.name, counts, FILTER_CLASSES)
 
 
 def _segmenter_confusion(
@@ -265,7 +266,7 @@ def _segmenter_confusion(
     if masked.is_empty():
         return []
     counts = np.array(masked["confusion"].to_list(), dtype=np.int64).sum(0)
-    return _cells("segmenter", counts.reshape(len(classes), len(classes)), classes)
+    return _cells(SEGMENTER.name, counts.reshape(len(classes), len(classes)), classes)
 
 
 def _cells(

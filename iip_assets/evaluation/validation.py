@@ -13,6 +13,7 @@ import polars as pl
 from iip_assets.evaluation.evaluation import Judgement, judged_filter, judged_segmenter
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import Judged, score
+from iip_assets.models.tasks import FILTER, SEGMENTER
 
 _SCHEMA = {
     "model": pl.String(),
@@ -62,7 +63,7 @@ def filter_validation(held_out: pl.DataFrame, judgement: Judgement) -> pl.DataFr
     """
     said = pl.col(f"prob_{FILTER_CLASSES[0]}").is_not_null()
     known = held_out.filter(pl.col("label").is_in(FILTER_CLASSES) & said)
-    return _rows("filter", judged_filter(known), judgement)
+    return _rows(FILTER.name, judged_filter(known), judgement)
 
 
 def segmenter_validation(
@@ -77,7 +78,7 @@ def segmenter_validation(
         judgement: How to judge.
     """
     known = held_out.filter(pl.col("confusion").is_not_null())
-    return _rows("segmenter", judged_segmenter(known, classes), judgement)
+    return _rows(SEGMENTER.name, judged_segmenter(known, classes), judgement)
 
 
 def _rows(model: str, judged: Judged, judgement: Judgement) -> pl.DataFrame:

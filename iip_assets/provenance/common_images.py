@@ -12,6 +12,7 @@ from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.intervals import Estimate
 from iip_assets.metrics.paired import score_difference
 from iip_assets.metrics.scored_predictions import Judged, judge_filter, judge_segmenter
+from iip_assets.models.tasks import FILTER, SEGMENTER
 from iip_assets.settings import EvaluationSettings
 
 
@@ -69,7 +70,7 @@ def compare_common(
         .join(after.splits.select("image_id", "group_id"), on="image_id")
         .sort("image_id")
     )
-    pairs = {"filter": _filters(both), "segmenter": _segmenters(both, mask_classes)}
+    pairs = {FILTER.name: _filters(both), SEGMENTER.name: _segmenters(both, mask_classes)}
     found = {}
     for model, pair in pairs.items():
         if pair is None:

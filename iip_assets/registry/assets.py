@@ -73,6 +73,7 @@ def model_versions(
 
     from iip_assets.embeddings.device import core_count
     from iip_assets.images.store import ImageStore
+    from iip_assets.models.tasks import FILTER, SEGMENTER
     from iip_assets.registry.contenders import tables_of
     from iip_assets.registry.gate import rules_of
     from iip_assets.registry.version_comparison import Images, compare_model
@@ -87,7 +88,7 @@ def model_versions(
     asked = rules_of(rules, judgement)
     found = [
         compare_model(
-            model,
+            task,
             model_registry,
             present,
             images,
@@ -97,9 +98,9 @@ def model_versions(
             threads=core_count(threads),
             chunk=_CHUNK,
         )
-        for model, present in (
-            ("filter", iris_filter_model),
-            ("segmenter", segmentation_model),
+        for task, present in (
+            (FILTER, iris_filter_model),
+            (SEGMENTER, segmentation_model),
         )
     ]
     tables = tables_of(

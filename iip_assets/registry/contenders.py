@@ -20,7 +20,8 @@ from iip_assets.metrics.scored_predictions import (
     judge_segmenter,
     score,
 )
-from iip_assets.metrics.scores import HEADLINES, Gate
+from iip_assets.metrics.scores import Gate
+from iip_assets.models.tasks import TASKS
 from iip_assets.registry.gate import GATE_SCHEMA, Rules, judge_candidate
 from iip_assets.registry.registry_state import RegistryState
 
@@ -106,15 +107,6 @@ def common_test_images(images: pl.DataFrame, contenders: Sequence[Contender]) ->
     ).sort("image_id")
 
 
-def with_truth(model: str, images: pl.DataFrame) -> pl.DataFrame:
-    """Of images with `label` and `mask_id` those of which the model's answer is known."""
-    return images.filter(
-        pl.col("label").is_in(FILTER_CLASSES)
-        if model == "filter"
-        else pl.col("mask_id").is_not_null()
-    )
-
-
 def judged_filter(
     images: pl.DataFrame,
     scores: pl.DataFrame,
@@ -190,7 +182,7 @@ def history_rows(
     present = next((j for c, j in zip(contenders, judged, strict=True) if c.present), None)
     rows = []
     for contender, one in zip(contenders, judged, strict=True):
-        metric = HEADLINES[contender.model]
+        metric = TASKS[contender.model].headline
         places = np.arange(len(one.image_ids))
         scored = score(one, places, **how)
         own = scored.estimates[metric]
@@ -229,7 +221,7 @@ def gate_rows(
             one,
             slices,
             rules,
-            metric=HEADLINES[contender.model],
+            metric=TASKS[contender.model].headline,
             names=(contender.model, contender.version, contenders[champion].version),
         )
         for place, (contender, one) in enumerate(zip(contenders, judged, strict=True))

@@ -16,10 +16,10 @@ import polars as pl
 from iip_assets.dataset.near_duplicates import near_pairs
 from iip_assets.evaluation.evaluation import METRICS_SCHEMA, Judgement, metric_rows
 from iip_assets.inference.filter_scores import has_head, head_scores
-from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import Judged
 from iip_assets.metrics.scores import Gate
-from iip_assets.registry.contenders import Contender, judged_filter, judged_segmenter, with_truth
+from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS
+from iip_assets.registry.contenders import Contender, judged_filter, judged_segmenter
 from iip_assets.registry.scoring import Asking, filter_scores, segmentations
 
 Split = Literal["test", "all"]
@@ -113,7 +113,7 @@ def unseen(model: str, other: OtherSet, learned: Learned, *, split: Split) -> Un
         .when(pl.col("group_id").is_in(groups))
         .then(pl.lit("related"))
     )
-    asked = with_truth(model, everyone.with_columns(reason=reason))
+    asked = TASKS[model].with_truth(everyone.with_columns(reason=reason))
     if split == "test":
         asked = asked.filter(pl.col("split") == "test")
     counts = dict(asked["reason"].value_counts().iter_rows())
@@ -132,9 +132,9 @@ def check_classes(one: Contender, other: OtherSet) -> None:
         UntestableError: They do not.
     """
     known = _card(one)["classes"]
-    wanted = list(FILTER_CLASSES if one.model == "filter" else other.mask_classes)
+    wanted = list(TASKS[one.model].classes(other.mask_classes))
     if known != wanted:
-        what = "labels" if one.model == "filter" else "masks (dataset.mask_classes)"
+        what = "labels" if one.model == FILTER.name else "masks (dataset.mask_classes)"
         raise UntestableError(
             f"{one.model} {one.version} tells {', '.join(known)} apart, its {what} "
             f"{', '.join(wanted)}: no number would mean anything"
@@ -211,9 +211,9 @@ def metrics_on(
 
 def shown_metrics(model: str, classes: Sequence[str]) -> tuple[str, ...]:
     """Those of a model's metrics that people are shown, the headline first."""
-    if model == "filter":
-        return ("f1_macro", "auc_macro", "usable_recall", "cost", "calibration_error")
-    return ("mean_iou", *(f"iou_{name}" for name in classes))
+    if model == FILTER.name:
+        return (FILTER.headline, "auc_macro", "usable_recall", "cost", "calibration_error")
+    return (SEGMENTER.headline, *(f"iou_{name}" for name in classes))
 
 
 def _copies(images: pl.DataFrame, hashes: Sequence[str], *, within_bits: int) -> list[str]:

@@ -18,9 +18,10 @@ from iip_assets.metrics.scored_predictions import (
     judge_filter,
     judge_segmenter,
 )
+from iip_assets.models.tasks import FILTER, SEGMENTER
 from iip_assets.robustness.corrupted_rows import variants
 
-METRICS = {"filter": ("accuracy", "f1_macro"), "segmenter": ("mean_iou",)}
+METRICS = {FILTER.name: ("accuracy", FILTER.headline), SEGMENTER.name: (SEGMENTER.headline,)}
 """What is followed over the severities."""
 
 _SCHEMA = {
@@ -134,15 +135,15 @@ def _judged(
     model: str, images: pl.DataFrame, count: int, mask_classes: Sequence[str]
 ) -> list[Judged]:
     """What the model said under each variant; nothing where there is no such model or truth."""
-    column = "probabilities" if model == "filter" else "confusions"
+    column = "probabilities" if model == FILTER.name else "confusions"
     known = images.filter(pl.col(column).cast(pl.String).is_not_null())
-    if model == "filter":
+    if model == FILTER.name:
         known = known.filter(pl.col("label").is_not_null())
     if known.is_empty():
         return []
     ids, groups = known["image_id"].to_list(), known["group_id"].to_list()
     said = np.array([json.loads(text) for text in known[column]], dtype=np.float64)
-    if model == "filter":
+    if model == FILTER.name:
         place = {name: index for index, name in enumerate(FILTER_CLASSES)}
         actual = np.array([place[label] for label in known["label"]], dtype=np.int64)
         return [

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from iip_assets.models.tasks import TaskName
 from iip_assets.settings import Settings
 from iip_assets.sweeps.space import Range, corners, grid
 
@@ -77,7 +78,7 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    model: Literal["filter", "segmenter"]
+    model: TaskName
     sampler: Sampler = "tpe"
     trials: int = Field(default=12, ge=1)
     seed: int = Field(default=0, ge=0)

@@ -16,7 +16,7 @@ from iip_assets.images.store import ImageStore
 from iip_assets.inference.filter_scores import probabilities_of, scores_table
 from iip_assets.inference.segment_rows import segment_chunk
 from iip_assets.inference.segmentation import Segmenter
-from iip_assets.metrics.scores import HEADLINES
+from iip_assets.models.tasks import FILTER, TASKS
 from iip_assets.settings import Settings
 
 
@@ -39,14 +39,14 @@ def quality_of(
     """
     judgement = Judgement(**settings.evaluation.model_dump())
     held_out = examples.filter(pl.col("split") == "validation")
-    if model == "filter":
+    if model == FILTER.name:
         said = _scores(files, held_out, root, settings)
         rows = filter_validation(held_out.join(said, on="image_id"), judgement)
     else:
         classes = settings.dataset.mask_classes
         counts = segmenter_columns(_segmented(files, held_out, root, settings), classes)
         rows = segmenter_validation(held_out.join(counts, on="image_id"), classes, judgement)
-    headline = rows.filter(pl.col("metric") == HEADLINES[model], pl.col("value").is_not_null())
+    headline = rows.filter(pl.col("metric") == TASKS[model].headline, pl.col("value").is_not_null())
     if headline.is_empty():
         raise LookupError(f"there are no validation images to judge the {model} on")
     found = headline.row(0, named=True)

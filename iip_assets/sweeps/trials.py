@@ -15,8 +15,7 @@ from iip_assets.engine.project import Project
 from iip_assets.engine.trial_run import run_trial
 from iip_assets.engine.values import Files, Operation
 from iip_assets.engine.workspace import flat_settings, keyed_settings
-from iip_assets.metrics.scores import HEADLINES
-from iip_assets.registry.registering import EXAMPLES, MODEL_ASSETS
+from iip_assets.models.tasks import TASKS
 from iip_assets.settings import Settings
 from iip_assets.sweeps.latency import latency_ms
 from iip_assets.sweeps.plan import Plan, PlanError, settings_with
@@ -64,7 +63,7 @@ def run_sweep(
             otherwise.
         RuntimeError: The last trainings failed one after the other.
     """
-    asset = MODEL_ASSETS[plan.model]
+    asset = TASKS[plan.model].asset
     _refuse_idle(project, asset, plan)
     # Code that is edited while the sweep goes on is not what its trials run.
     loaded = {name: project.code_of(one) for name, one in project.graph.assets.items()}
@@ -89,7 +88,7 @@ def run_sweep(
             else:
                 study.succeeded(trial, **facts)
                 log(
-                    f"  {HEADLINES[plan.model]} {facts['quality']:.3f} "
+                    f"  {TASKS[plan.model].headline} {facts['quality']:.3f} "
                     f"({facts['low']:.3f} to {facts['high']:.3f}), {facts['latency_ms']:.1f} ms "
                     f"an image, {facts['seconds']:.0f} s"
                 )
@@ -121,7 +120,7 @@ def _facts(
     """What came of a training under the trial's settings."""
     if record.skipped:
         raise LookupError(f"there is no {plan.model} to train: {record.skipped}")
-    workspace, examples = project.workspace, EXAMPLES[plan.model]
+    workspace, examples = project.workspace, TASKS[plan.model].examples
     files = workspace.artifacts.get(record.artifact)
     assert isinstance(files, Files)  # a model is
     learned = workspace.kept(examples, record.inputs[examples])
