@@ -73,7 +73,8 @@ class Explainer:
             FILTER.name,
             chosen,
             explain_filter_chunk,
-            given={"model": model.digest, "classes": list(classes)},
+            digest=model.digest,
+            given={"classes": list(classes)},
             tools={"filter_model": FilterFromPixels(model.parts, threads=self.threads)},
         )
 
@@ -86,7 +87,8 @@ class Explainer:
             SEGMENTER.name,
             chosen,
             explain_segmenter_chunk,
-            given={"model": model.digest},
+            digest=model.digest,
+            given={},
             tools={"segmenter": Segmenter(model.parts, threads=self.threads)},
         )
 
@@ -100,6 +102,7 @@ class Explainer:
         chosen: pl.DataFrame,
         compute: Callable[..., list[dict[str, Any]]],
         *,
+        digest: str,
         given: dict[str, Any],
         tools: dict[str, Any],
     ) -> pl.DataFrame:
@@ -117,6 +120,7 @@ class Explainer:
                 "max_megapixels": self.max_megapixels,
                 **given,
             },
+            key={"model": digest},
             tools={"store": self.store, **tools},
             chunk=self.chunk,
         )

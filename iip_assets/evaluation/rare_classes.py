@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,12 +61,7 @@ def classes_to_learn(
         image_id, group_id, class, pixels (null for the filter): one row an image and class.
     """
     counts: dict[str, list[int]] = (
-        {
-            mask_id: json.loads(text)
-            for mask_id, text in pixels.select("mask_id", "pixels").iter_rows()
-        }
-        if pixels.height
-        else {}
+        dict(pixels.select("mask_id", "pixels").iter_rows()) if pixels.height else {}
     )
     return {
         FILTER.name: _labelled(training),

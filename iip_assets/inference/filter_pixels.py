@@ -36,7 +36,6 @@ class FilterFromPixels:
 def score_chunk(
     records: Sequence[dict[str, Any]],
     *,
-    model: str,
     max_megapixels: float,
     filter_model: FilterFromPixels,
     store: Reader,
@@ -45,12 +44,10 @@ def score_chunk(
 
     Args:
         records: Each with an `image_id`.
-        model: The filter's data version, which only enters the row's key.
         max_megapixels: The largest image that is decoded.
         filter_model: The filter, opened.
         store: Where the images are.
     """
-    del model
     found: list[dict[str, Any]] = []
     for first in range(0, len(records), _BATCH):
         images = [

@@ -98,7 +98,8 @@ def score_images(
         "filter_scores",
         images,
         score_chunk,
-        given={"model": model.digest, "max_megapixels": max_megapixels},
+        given={"max_megapixels": max_megapixels},
+        key={"model": model.digest},
         tools={"filter_model": FilterFromPixels(model.parts, threads=threads), "store": store},
         chunk=chunk,
     )

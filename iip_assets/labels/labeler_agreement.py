@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -136,9 +135,6 @@ def _of_several(drawn: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_counts(names: pl.DataFrame, filled: pl.DataFrame | None) -> pl.DataFrame:
-    """The rows with the counts that a feature table keeps as text."""
-    counts = {
-        name: [] if filled is None else [json.loads(text) for text in filled[name]]
-        for name in _COUNTS
-    }
-    return names.hstack(pl.DataFrame(counts, schema=_COUNTS))
+    """The rows with the counts of a feature table."""
+    counts = pl.DataFrame(schema=_COUNTS) if filled is None else filled.select(_COUNTS.keys())
+    return names.hstack(counts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,7 +21,7 @@ Mask = NDArray[np.uint8]
 def compare_masks(
     records: Sequence[dict[str, Any]], *, n_classes: int, store: Store, threads: int = 2
 ) -> list[dict[str, Any]]:
-    """`confusion` (K, K) and `boundary` (K, 4) of two masks of one image, as JSON text.
+    """`confusion` (K, K) and `boundary` (K, 4) of two masks of one image, as lists row by row.
 
     The first mask is taken for the truth; only pixels that both of them label count.
 
@@ -41,8 +40,8 @@ def compare_masks(
         either = (first == NOT_LABELLED) | (second == NOT_LABELLED)
         first[either] = second[either] = NOT_LABELLED
         return {
-            "confusion": _text(mask_confusion(first, second, n_classes)),
-            "boundary": _text(boundary_counts(first, second, n_classes)),
+            "confusion": mask_confusion(first, second, n_classes).ravel().tolist(),
+            "boundary": boundary_counts(first, second, n_classes).ravel().tolist(),
         }
 
     return _in_threads(one, records, threads)
@@ -51,7 +50,7 @@ def compare_masks(
 def count_pixels(
     records: Sequence[dict[str, Any]], *, n_classes: int, store: Store, threads: int = 2
 ) -> list[dict[str, Any]]:
-    """`pixels` (K,) of each class in each mask, as JSON text.
+    """`pixels` (K,) of each class in each mask, as a list.
 
     Args:
         records: Each with the `mask_id` of a valid mask.
@@ -63,7 +62,7 @@ def count_pixels(
 
     def one(record: dict[str, Any]) -> dict[str, Any]:
         mask = _read(store, record["mask_id"], n_classes)
-        return {"pixels": _text(np.bincount(mask.ravel(), minlength=n_classes)[:n_classes])}
+        return {"pixels": np.bincount(mask.ravel(), minlength=n_classes)[:n_classes].tolist()}
 
     return _in_threads(one, records, threads)
 
@@ -82,7 +81,3 @@ def _in_threads(
 ) -> list[dict[str, Any]]:
     with ThreadPoolExecutor(max_workers=threads) as pool:
         return list(pool.map(one, records))
-
-
-def _text(counts: NDArray[np.int64]) -> str:
-    return json.dumps(counts.ravel().tolist())

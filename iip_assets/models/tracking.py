@@ -5,7 +5,6 @@ Nothing here changes a model, so this module is in nobody's code key (`graph.FRA
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -103,7 +102,6 @@ def log_segmenter(
     segmenter = Segmenter(files, threads=threads)
     found = segment_chunk(
         records,
-        model="",
         max_megapixels=max_megapixels,
         segmenter=segmenter,
         store=store,
@@ -111,7 +109,7 @@ def log_segmenter(
     )
     size = len(segmenter.classes)
     counts, borders = (
-        np.array([json.loads(one[name]) for one in found], dtype=np.float64).reshape(-1, size, last)
+        np.array([one[name] for one in found], dtype=np.float64).reshape(-1, size, last)
         for name, last in (("confusion", size), ("boundary", 4))
     )
     judged = judge_segmenter(

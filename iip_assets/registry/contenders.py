@@ -154,12 +154,11 @@ def judged_segmenter(
     known = images.join(
         segmented.select("image_id", "confusion"), on="image_id", maintain_order="left"
     )
-    counts = [json.loads(text) for text in known["confusion"]]
     size = len(classes)
     return judge_segmenter(
         known["image_id"].to_list(),
         known["group_id"].to_list(),
-        np.array(counts, dtype=np.float64).reshape(-1, size, size),
+        np.array(known["confusion"].to_list(), dtype=np.float64).reshape(-1, size, size),
         classes,
     )
 

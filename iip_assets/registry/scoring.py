@@ -50,7 +50,8 @@ def filter_scores(one: Contender, images: pl.DataFrame, asking: Asking) -> pl.Da
         "filter_scores",
         images.select("image_id"),
         score_chunk,
-        given={"model": one.digest, "max_megapixels": asking.max_megapixels},
+        given={"max_megapixels": asking.max_megapixels},
+        key={"model": one.digest},
         tools={
             "filter_model": FilterFromPixels(one.files(), threads=asking.threads),
             "store": asking.store,
@@ -72,7 +73,8 @@ def segmentations(one: Contender, images: pl.DataFrame, asking: Asking) -> pl.Da
         "segmentations",
         images.select("image_id", "mask_id"),
         segment_chunk,
-        given={"model": one.digest, "max_megapixels": asking.max_megapixels},
+        given={"max_megapixels": asking.max_megapixels},
+        key={"model": one.digest},
         tools={
             "segmenter": Segmenter(one.files(), threads=asking.threads),
             "store": asking.store,

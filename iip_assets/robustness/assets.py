@@ -66,11 +66,13 @@ def robustness_benchmark(
         chosen.select("image_id", "mask_id"),
         corrupted_chunk,
         given={
-            "filter_model": models.filter_digest,
-            "segmenter_model": models.segmenter_digest,
             "corruptions": list(options.corruptions),
             "seed": options.seed,
             "max_megapixels": max_megapixels,
+        },
+        key={
+            "filter_model": models.filter_digest,
+            "segmenter_model": models.segmenter_digest,
         },
         tools={"models": models, "store": store},
         chunk=_CHUNK,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -136,13 +135,13 @@ def _judged(
 ) -> list[Judged]:
     """What the model said under each variant; nothing where there is no such model or truth."""
     column = "probabilities" if model == FILTER.name else "confusions"
-    known = images.filter(pl.col(column).cast(pl.String).is_not_null())
+    known = images.filter(pl.col(column).is_not_null())
     if model == FILTER.name:
         known = known.filter(pl.col("label").is_not_null())
     if known.is_empty():
         return []
     ids, groups = known["image_id"].to_list(), known["group_id"].to_list()
-    said = np.array([json.loads(text) for text in known[column]], dtype=np.float64)
+    said = np.array(known[column].to_list(), dtype=np.float64).reshape(len(known), count, -1)
     if model == FILTER.name:
         place = {name: index for index, name in enumerate(FILTER_CLASSES)}
         actual = np.array([place[label] for label in known["label"]], dtype=np.int64)

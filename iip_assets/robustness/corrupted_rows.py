@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,29 +56,24 @@ def variants(corruptions: Sequence[str]) -> list[tuple[str, int]]:
 def corrupted_chunk(
     records: Sequence[dict[str, Any]],
     *,
-    filter_model: str | None,
-    segmenter_model: str | None,
     corruptions: Sequence[str],
     seed: int,
     max_megapixels: float,
     models: Models,
     store: Reader,
 ) -> list[dict[str, Any]]:
-    """`probabilities` and `confusions` per image, one for each of `variants`, as JSON text.
+    """`probabilities` (V, K) and `confusions` (V, K, K) per image, for the V `variants`, as lists.
 
     Pixel counts are those of the image, shrunk; they are null without a mask or a segmenter.
 
     Args:
         records: Each with an `image_id` and a `mask_id` or None.
-        filter_model: The filter's data version, which only enters the row's key.
-        segmenter_model: The segmenter's, likewise.
         corruptions: Names of the corruptions.
         seed: Of what they draw.
         max_megapixels: The largest image that is decoded.
         models: The models, opened.
         store: Where the images are.
     """
-    del filter_model, segmenter_model
     results = []
     for record in records:
         image, mask = _shrunk(*_read(record, store, models, max_megapixels))
@@ -130,20 +124,21 @@ def _corrupted(
             yield corrupt(name, image, mask, severity=severity, image_id=image_id, seed=seed)
 
 
-def _probabilities(model: FilterFromPixels | None, pairs: Sequence[Pair]) -> str | None:
+def _probabilities(model: FilterFromPixels | None, pairs: Sequence[Pair]) -> list[float] | None:
     if model is None:
         return None
-    return json.dumps(model.probabilities([image for image, _ in pairs]).tolist())
+    found: list[float] = model.probabilities([image for image, _ in pairs]).ravel().tolist()
+    return found
 
 
-def _confusions(model: Segmenter | None, pairs: Sequence[Pair]) -> str | None:
+def _confusions(model: Segmenter | None, pairs: Sequence[Pair]) -> list[int] | None:
     if model is None or pairs[0][1] is None:
         return None
     found = model.segment([image for image, _ in pairs])
     size = len(model.classes)
-    counts = [
-        mask_confusion(mask, predicted, size).ravel().tolist()
+    return [
+        int(count)
         for (_, mask), predicted in zip(pairs, found, strict=True)
         if mask is not None
+        for count in mask_confusion(mask, predicted, size).ravel()
     ]
-    return json.dumps(counts)

@@ -73,7 +73,6 @@ def _segmented(
     store.fetch([*held_out["image_id"], *held_out["mask_id"]])
     records = segment_chunk(
         held_out.to_dicts(),
-        model="",
         max_megapixels=settings.dataset.max_megapixels,
         segmenter=Segmenter(files.parts, threads=threads),
         store=store,

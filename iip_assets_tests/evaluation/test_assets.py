@@ -1,5 +1,3 @@
-import json
-
 import cv2
 import numpy as np
 import polars as pl
@@ -318,14 +316,13 @@ def judged_by_segmenting(examples, store, files):
     held_out = examples.filter(split="validation")
     found = segment_chunk(
         held_out.to_dicts(),
-        model="",
         max_megapixels=1.0,
         segmenter=Segmenter(files, threads=1),
         store=store,
         threads=1,
     )
     counts, borders = (
-        np.array([json.loads(one[name]) for one in found], np.float64).reshape(-1, 4, 4)
+        np.array([one[name] for one in found], np.float64).reshape(-1, 4, 4)
         for name in ("confusion", "boundary")
     )
     ids, groups = held_out["image_id"].to_list(), held_out["group_id"].to_list()

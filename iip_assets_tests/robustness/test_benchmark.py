@@ -204,7 +204,7 @@ def test_known_answers_make_a_known_curve():
             "image_id": ["a", "b"],
             "label": ["full", "full"],
             "group_id": ["a", "b"],
-            "probabilities": [json.dumps(answers)] * 2,
+            "probabilities": [[share for answer in answers for share in answer]] * 2,
             "confusions": [None, None],
         }
     )
