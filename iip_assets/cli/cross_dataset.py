@@ -31,13 +31,12 @@ from iip_assets.registry.cross_dataset import (
     check_classes,
     embeddings_for,
     judged_filter_on,
-    judged_segmenter_on,
     metrics_on,
     unseen,
 )
 from iip_assets.registry.deployed import Deployed, threshold_of
 from iip_assets.registry.registry_state import RegistryState, Version
-from iip_assets.registry.scoring import Asking
+from iip_assets.registry.scoring import Asking, scored_by
 from iip_assets.settings import Settings, read_settings
 from iip_assets.where import NoWorkspaceError
 
@@ -166,7 +165,7 @@ def _on_one(
             gate=Gate(usable, costs.lost_iris_cost, costs.failed_segmentation_cost),
         )
     else:
-        judged = judged_segmenter_on(one, found.images, asking, classes=other.mask_classes)
+        judged = scored_by(one, found.images, asking, classes=other.mask_classes)
     revision = _data_revision(*opened)
     return Tested(
         name=name,

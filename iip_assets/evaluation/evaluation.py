@@ -14,13 +14,13 @@ from iip_assets.labels.human_level import judge_labelers
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.functional import confusion
 from iip_assets.metrics.scored_predictions import (
-    Judged,
     Passing,
+    ScoredPredictions,
     by_slice,
     judge_filter,
-    judge_segmenter,
 )
 from iip_assets.metrics.scores import Gate
+from iip_assets.models.answers import class_places, passing_of, scored_filter, scored_segmenter
 from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS, ModelTask
 from iip_assets.settings import ThresholdSettings
 
@@ -151,64 +151,28 @@ def beats_baseline(metrics: pl.DataFrame, task: ModelTask) -> Verdict:
 
 def _judged(
     test: pl.DataFrame, train_labels: Sequence[str], mask_classes: Sequence[str], gate: Gate
-) -> dict[str, Judged]:
+) -> dict[str, ScoredPredictions]:
     """The models that said something about test images of known truth, and their baselines."""
-    judged: dict[str, Judged] = {}
-    named = _with_truth_for_filter(test)
+    judged: dict[str, ScoredPredictions] = {}
+    named = _answered(FILTER, test)
     if named.height:
         blind = np.tile(class_shares(train_labels, FILTER_CLASSES), (named.height, 1))
-        passing = Passing(named["usable_score"].to_numpy(), named["passes"].to_numpy(), gate)
-        judged[FILTER.name] = judged_filter(named, passing)
+        judged[FILTER.name] = scored_filter(named, passing=passing_of(named, gate))
         judged[f"{FILTER.name}_baseline"] = judge_filter(
             named["image_id"].to_list(),
             named["group_id"].to_list(),
-            _places(named["label"]),
+            class_places(named["label"]),
             blind,
             FILTER_CLASSES,
             passing=_blind_passing(blind, gate),
         )
     masked = test.filter(pl.col("confusion").is_not_null())
     if masked.height:
-        judged[SEGMENTER.name] = judged_segmenter(masked, mask_classes)
-        judged[f"{SEGMENTER.name}_baseline"] = judge_segmenter(
-            masked["image_id"].to_list(),
-            masked["group_id"].to_list(),
-            _counts(masked["confusion_baseline"], len(mask_classes)),
-            mask_classes,
+        judged[SEGMENTER.name] = scored_segmenter(masked, mask_classes, boundary="boundary")
+        judged[f"{SEGMENTER.name}_baseline"] = scored_segmenter(
+            masked, mask_classes, confusion="confusion_baseline"
         )
     return judged
-
-
-def judged_filter(known: pl.DataFrame, passing: Passing | None = None) -> Judged:
-    """The filter's word on images of known truth: image_id, group_id, label, prob_<class>."""
-    said = known.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
-    return judge_filter(
-        known["image_id"].to_list(),
-        known["group_id"].to_list(),
-        _places(known["label"]),
-        said.astype(np.float64),
-        FILTER_CLASSES,
-        passing=passing,
-    )
-
-
-def judged_segmenter(known: pl.DataFrame, classes: Sequence[str]) -> Judged:
-    """The segmenter's word on masked images: image_id, group_id, and lists of counts.
-
-    Those are `confusion` (K, K) and `boundary` (K, 4).
-    """
-    borders = np.array(known["boundary"].to_list(), dtype=np.float64)
-    return judge_segmenter(
-        known["image_id"].to_list(),
-        known["group_id"].to_list(),
-        _counts(known["confusion"], len(classes)),
-        classes,
-        boundary=borders.reshape(-1, len(classes), 4),
-    )
-
-
-def _counts(confusion: pl.Series, size: int) -> NDArray[np.float64]:
-    return np.array(confusion.to_list(), dtype=np.float64).reshape(-1, size, size)
 
 
 def _blind_passing(shares: NDArray[np.float64], gate: Gate) -> Passing:
@@ -219,7 +183,7 @@ def _blind_passing(shares: NDArray[np.float64], gate: Gate) -> Passing:
 
 
 def metric_rows(
-    model: str, judged: Judged, slices: pl.DataFrame, judgement: Judgement
+    model: str, judged: ScoredPredictions, slices: pl.DataFrame, judgement: Judgement
 ) -> list[tuple[object, ...]]:
     """Rows of `METRICS_SCHEMA`: every metric on all of the images, then on each slice.
 
@@ -250,12 +214,14 @@ def metric_rows(
 
 
 def _filter_confusion(test: pl.DataFrame) -> list[tuple[str, str, str, int]]:
-    named = _with_truth_for_filter(test)
+    named = _answered(FILTER, test)
     if named.is_empty():
         return []
     size = len(FILTER_CLASSES)
     ones = np.ones((1, named.height))
-    counts = confusion(_places(named["label"]), _places(named["predicted"]), size, ones)[0]
+    counts = confusion(class_places(named["label"]), class_places(named["predicted"]), size, ones)[
+        0
+    ]
     return _cells(FILTER.name, counts, FILTER_CLASSES)
 
 
@@ -279,10 +245,6 @@ def _cells(
     ]
 
 
-def _with_truth_for_filter(test: pl.DataFrame) -> pl.DataFrame:
-    return test.filter(pl.col("label").is_in(FILTER_CLASSES) & pl.col("predicted").is_not_null())
-
-
-def _places(labels: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    place = {name: index for index, name in enumerate(FILTER_CLASSES)}
-    return np.array([place[label] for label in labels], dtype=np.int64)
+def _answered(task: ModelTask, test: pl.DataFrame) -> pl.DataFrame:
+    """Images of known truth of which the model said something."""
+    return task.with_truth(test).filter(pl.col(task.answer).is_not_null())

@@ -16,11 +16,12 @@ import polars as pl
 from iip_assets.dataset.near_duplicates import near_pairs
 from iip_assets.evaluation.evaluation import METRICS_SCHEMA, Judgement, metric_rows
 from iip_assets.inference.filter_scores import has_head, head_scores
-from iip_assets.metrics.scored_predictions import Judged
+from iip_assets.metrics.scored_predictions import ScoredPredictions
 from iip_assets.metrics.scores import Gate
+from iip_assets.models.answers import passing_from, scored_filter
 from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS
-from iip_assets.registry.contenders import Contender, judged_filter, judged_segmenter
-from iip_assets.registry.scoring import Asking, filter_scores, segmentations
+from iip_assets.registry.contenders import Contender
+from iip_assets.registry.scoring import Asking, filter_scores, with_scores
 
 Split = Literal["test", "all"]
 
@@ -167,7 +168,7 @@ def judged_filter_on(
     *,
     threshold: float,
     gate: Gate,
-) -> Judged:
+) -> ScoredPredictions:
     """A version of the filter, and what it lets pass, on labelled images.
 
     Args:
@@ -183,26 +184,12 @@ def judged_filter_on(
     else:
         asking.store.fetch(images["image_id"].to_list())
         scores = filter_scores(one, images, asking)
-    return judged_filter(images, scores, threshold=threshold, gate=gate)
-
-
-def judged_segmenter_on(
-    one: Contender, images: pl.DataFrame, asking: Asking, *, classes: Sequence[str]
-) -> Judged:
-    """A version of the segmenter on masked images.
-
-    Args:
-        one: The version.
-        images: From `unseen`.
-        asking: How.
-        classes: Names of the masks' classes.
-    """
-    asking.store.fetch([*images["image_id"], *images["mask_id"]])
-    return judged_segmenter(images, segmentations(one, images, asking), classes)
+    said = with_scores(images, scores)
+    return scored_filter(said, passing=passing_from(said, gate, threshold=threshold))
 
 
 def metrics_on(
-    model: str, judged: Judged, slices: pl.DataFrame, judgement: Judgement
+    model: str, judged: ScoredPredictions, slices: pl.DataFrame, judgement: Judgement
 ) -> pl.DataFrame:
     """All metrics overall and by slice, in `METRICS_SCHEMA`."""
     rows = metric_rows(model, judged, slices, judgement)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,9 @@ from iip_assets.inference.filter_pixels import FilterFromPixels, score_chunk
 from iip_assets.inference.filter_scores import network_scores
 from iip_assets.inference.segment_rows import segment_chunk
 from iip_assets.inference.segmentation import Segmenter
+from iip_assets.metrics.scored_predictions import ScoredPredictions
+from iip_assets.models.answers import scored_filter, scored_segmenter
+from iip_assets.models.tasks import FILTER, TASKS
 from iip_assets.registry.contenders import Contender
 
 if TYPE_CHECKING:
@@ -36,6 +39,29 @@ class Asking:
     fill: Callable[..., Filled]
     threads: int
     chunk: int
+
+
+def scored_by(
+    one: Contender, images: pl.DataFrame, asking: Asking, *, classes: Sequence[str]
+) -> ScoredPredictions:
+    """A version's answers on images of known truth, from the pixels.
+
+    Args:
+        one: The version.
+        images: `image_id`, `group_id`, and `label` or `mask_id`.
+        asking: How.
+        classes: Names of the masks' classes.
+    """
+    asking.store.fetch([one for name in TASKS[one.model].reads for one in images[name]])
+    if one.model == FILTER.name:
+        return scored_filter(with_scores(images, filter_scores(one, images, asking)))
+    said = segmentations(one, images, asking).select("image_id", "confusion")
+    return scored_segmenter(images.join(said, on="image_id", maintain_order="left"), classes)
+
+
+def with_scores(images: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
+    """The images with the filter's `prob_<class>` beside them."""
+    return images.join(scores, on="image_id", maintain_order="left")
 
 
 def filter_scores(one: Contender, images: pl.DataFrame, asking: Asking) -> pl.DataFrame:

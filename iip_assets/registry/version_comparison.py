@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from iip_assets.engine.values import Files, Json, Skipped
-from iip_assets.models.tasks import FILTER, ModelTask
+from iip_assets.models.tasks import ModelTask
 from iip_assets.registry.contenders import (
     common_test_images,
     contenders_of,
     gate_rows,
     history_rows,
-    judged_filter,
-    judged_segmenter,
 )
 from iip_assets.registry.gate import Rules
 from iip_assets.registry.registry_state import RegistryState
-from iip_assets.registry.scoring import Asking, filter_scores, segmentations
+from iip_assets.registry.scoring import Asking, scored_by
 
 if TYPE_CHECKING:
     from iip_assets.engine.features import Filled
@@ -93,14 +91,8 @@ def compare_model(
     test = common_test_images(task.with_truth(images.held_out), able)
     if test.is_empty() or not able:
         return SideBySide([], [], left_out)
-    images.store.fetch([one for name in task.reads for one in test[name]])
     asking = Asking(images.store, images.max_megapixels, fill, threads, chunk)
-    judged = [
-        judged_filter(test, filter_scores(one, test, asking))
-        if task is FILTER
-        else judged_segmenter(test, segmentations(one, test, asking), classes)
-        for one in able
-    ]
+    judged = [scored_by(one, test, asking, classes=classes) for one in able]
     return SideBySide(
         history_rows(able, judged, rules),
         gate_rows(able, judged, images.slices, rules),

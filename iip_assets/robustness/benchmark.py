@@ -9,14 +9,14 @@ import numpy as np
 import polars as pl
 
 from iip_assets.evaluation.evaluation import Judgement
+from iip_assets.inference.filter_scores import scores_table
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import (
-    Judged,
     Scored,
+    ScoredPredictions,
     by_slice,
-    judge_filter,
-    judge_segmenter,
 )
+from iip_assets.models.answers import scored_filter, scored_segmenter
 from iip_assets.models.tasks import FILTER, SEGMENTER
 from iip_assets.robustness.corrupted_rows import variants
 
@@ -132,7 +132,7 @@ def _numbers(
 
 def _judged(
     model: str, images: pl.DataFrame, count: int, mask_classes: Sequence[str]
-) -> list[Judged]:
+) -> list[ScoredPredictions]:
     """What the model said under each variant; nothing where there is no such model or truth."""
     column = "probabilities" if model == FILTER.name else "confusions"
     known = images.filter(pl.col(column).is_not_null())
@@ -140,17 +140,19 @@ def _judged(
         known = known.filter(pl.col("label").is_not_null())
     if known.is_empty():
         return []
-    ids, groups = known["image_id"].to_list(), known["group_id"].to_list()
-    said = np.array(known[column].to_list(), dtype=np.float64).reshape(len(known), count, -1)
+    ids = known["image_id"].to_list()
+    truth = known.select("image_id", "group_id", "label")
+    said = np.array(known[column].to_list(), dtype=np.float64).reshape(len(ids), count, -1)
     if model == FILTER.name:
-        place = {name: index for index, name in enumerate(FILTER_CLASSES)}
-        actual = np.array([place[label] for label in known["label"]], dtype=np.int64)
         return [
-            judge_filter(ids, groups, actual, said[:, variant], FILTER_CLASSES)
+            scored_filter(
+                truth.join(
+                    scores_table(ids, said[:, variant]), on="image_id", maintain_order="left"
+                )
+            )
             for variant in range(count)
         ]
-    size = len(mask_classes)
     return [
-        judge_segmenter(ids, groups, said[:, variant].reshape(-1, size, size), mask_classes)
+        scored_segmenter(truth.with_columns(confusion=said[:, variant]), mask_classes)
         for variant in range(count)
     ]
