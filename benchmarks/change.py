@@ -91,7 +91,7 @@ def embedding_work(store: FolderStore) -> tuple[Any, dict[str, Any], dict[str, A
     folder = Path(os.environ["BACKBONE"])
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     embedder = open_embedder(files, device="cpu", batch_size=16)
-    given = {"backbone": "packaged", "backend": "onnxruntime", "max_megapixels": 50}
+    given = {"max_megapixels": 50}
     return embed_chunk, given, {"embedder": embedder, "store": store, "threads": 2}, 256
 
 

@@ -76,8 +76,6 @@ def main() -> None:
             ours[f"ours, from {width}×{height} files"] = partial(
                 embed_chunk,
                 records,
-                backbone="",
-                backend="",
                 max_megapixels=50,
                 embedder=embedder,
                 store=store,

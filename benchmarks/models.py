@@ -224,8 +224,6 @@ def retraining(ready: Ready, *, epochs: int, threads: int, clock: Clock) -> Rows
     def embed_and_train(count: int) -> None:
         embed_chunk(
             images.select("image_id").head(count).to_dicts(),
-            backbone="",
-            backend="",
             max_megapixels=ready.megapixels,
             embedder=embedder,
             store=ready.store,

@@ -51,7 +51,6 @@ _NOTHING: Record = dict.fromkeys(
 def explain_filter_chunk(
     records: Sequence[Record],
     *,
-    model: str,
     cells: int,
     seed: int,
     classes: Sequence[str],
@@ -63,7 +62,6 @@ def explain_filter_chunk(
 
     Args:
         records: Each with an `image_id`, a `mask_id` or None, and what is `said` of it.
-        model: The filter's data version, which only enters the row's key.
         cells: On an image's longer side.
         seed: Of the order by chance in the deletion check.
         classes: Names of the mask's classes.
@@ -74,7 +72,6 @@ def explain_filter_chunk(
     Returns:
         Of each what `_explained` gives, `true_outline`, that of the eye, and no `said_outline`.
     """
-    del model
     results = []
     for record in records:
         fitted, truth, grid = _fitted(
@@ -95,7 +92,6 @@ def explain_filter_chunk(
 def explain_segmenter_chunk(
     records: Sequence[Record],
     *,
-    model: str,
     cells: int,
     seed: int,
     max_megapixels: float,
@@ -111,7 +107,6 @@ def explain_segmenter_chunk(
 
     Args:
         records: Each with an `image_id`, a `mask_id`, and the class, such as iris, as `said`.
-        model: The segmenter's data version, which only enters the row's key.
         cells: On an image's longer side.
         seed: Of the order by chance in the deletion check.
         max_megapixels: The largest image that is decoded.
@@ -124,7 +119,6 @@ def explain_segmenter_chunk(
     """
     from scipy.special import softmax
 
-    del model
     results = []
     for record in records:
         fitted, truth, grid = _fitted(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from iip_assets.cli.common import AsJson, log, stdout_kept_clean
+from iip_assets.models.tasks import FILTER, TASKS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -86,7 +87,7 @@ def open_models(which: Which | None) -> tuple[Deployed | None, Deployed | None]:
     Raises:
         LookupError: A deployed version was asked for by name, and neither model has one.
     """
-    found = tuple(_one(model, which) for model in ("filter", "segmenter"))
+    found = tuple(_one(model, which) for model in TASKS)
     if which in ("champion", "challenger") and found == (None, None):
         raise LookupError(
             f"neither model has a {which}; `iip models promote MODEL VERSION --as {which}`"
@@ -111,7 +112,6 @@ def write_sheet(table: pl.DataFrame, found: Sequence[Found], out: Path, *, most:
 def _one(model: str, which: Which | None) -> Deployed | None:
     from iip_assets.loading import load
     from iip_assets.registry.deployed import deployed, present_model
-    from iip_assets.registry.registering import MODEL_ASSETS
     from iip_assets.where import find_workspace
 
     root = find_workspace()
@@ -120,7 +120,7 @@ def _one(model: str, which: Which | None) -> Deployed | None:
     if which is None and (champion := deployed(root, model, "champion")):
         return champion
     try:
-        value = load(MODEL_ASSETS[model], root=root)
+        value = load(TASKS[model].asset, root=root)
     except LookupError:
         return None
     return present_model(model, value, _serving(model, root))
@@ -130,7 +130,7 @@ def _serving(model: str, root: Path) -> dict[str, Any]:
     from iip_assets.loading import load
     from iip_assets.settings import read_settings
 
-    if model != "filter":
+    if model != FILTER.name:
         return {}
     try:
         verdicts = load("filter_verdicts", root=root)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from iip_assets.cli.common import AsJson, log, stdout_kept_clean
+from iip_assets.models.tasks import TaskName
 
 Name = Annotated[str, typer.Argument(help="A sweep's name: that of its file, without .toml.")]
 
@@ -21,7 +22,7 @@ sweep = typer.Typer(
 
 @sweep.command("example")
 def example_sweep(
-    model: Annotated[Literal["filter", "segmenter"], typer.Argument()] = "segmenter",
+    model: Annotated[TaskName, typer.Argument()] = "segmenter",
 ) -> None:
     """Print a file to begin with, such as: iip sweep example segmenter > sweeps/first.toml."""
     from iip_assets.sweeps.plan import EXAMPLES

@@ -15,7 +15,7 @@ from iip_assets.cli.settings_file import Change, write_settings
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.project import Project
 from iip_assets.metrics.display_names import spelled
-from iip_assets.metrics.scores import HEADLINES
+from iip_assets.models.tasks import TASKS
 from iip_assets.settings import read_settings
 from iip_assets.sweeps.page import sweep_page
 from iip_assets.sweeps.plan import Plan, PlanError, read_plan
@@ -139,7 +139,7 @@ def print_trials(plan: Plan, done: Sequence[Done], importances: Mapping[str, flo
     # What was searched for, and why a trial failed, are broken rather than cut off.
     for name in short:
         table.add_column(name, overflow="fold")
-    for name in (spelled(HEADLINES[plan.model]), "ms a\nimage", "s"):
+    for name in (spelled(TASKS[plan.model].headline), "ms a\nimage", "s"):
         table.add_column(name, no_wrap=True)
     table.add_column("", overflow="fold")
     for one in done:

@@ -84,10 +84,11 @@ def image_embeddings(
         "image_embeddings",
         rows,
         embed_chunk,
-        given={
+        given={"max_megapixels": max_megapixels},
+        # Which numbers these are.
+        key={
             "backbone": backbone_digest(embedding_backbone),
             "backend": "onnxruntime" if device == "cpu" else "torch-cuda",
-            "max_megapixels": max_megapixels,
         },
         tools={
             "embedder": open_embedder(

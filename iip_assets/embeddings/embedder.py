@@ -129,8 +129,6 @@ def standardise(
 def embed_chunk(
     records: Sequence[dict[str, Any]],
     *,
-    backbone: str,
-    backend: str,
     max_megapixels: float,
     embedder: Embedder,
     store: Reader,
@@ -140,14 +138,11 @@ def embed_chunk(
 
     Args:
         records: Each with an `image_id`.
-        backbone: The backbone's data version; with `backend` it says which numbers these are.
-        backend: What runs the backbone.
         max_megapixels: Larger images are not decoded.
         embedder: The backbone, opened.
         store: Where the images are.
         threads: Batches worked on at a time.
     """
-    del backbone, backend  # they only enter the row's key
 
     def embed_part(part: Sequence[dict[str, Any]]) -> list[NDArray[np.float32] | None]:
         images = [_image(record["image_id"], max_megapixels, embedder, store) for record in part]

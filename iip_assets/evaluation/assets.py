@@ -14,7 +14,6 @@ from iip_assets.engine.values import (
     Skipped,
 )
 from iip_assets.settings import (
-    AgeBands,
     Evaluation,
     MaskClasses,
     MaxMegapixels,
@@ -209,12 +208,10 @@ def model_evaluation(
     labeler_agreement: dict[str, pl.DataFrame],
     raw_dataset: dict[str, pl.DataFrame],
     data_splits: pl.DataFrame,
-    lighting_stats: pl.DataFrame,
-    background_stats: pl.DataFrame,
+    image_slices: pl.DataFrame,
     *,
     judgement: Evaluation,
     rarity: Annotated[RareClassSettings, Setting("rare_classes")],
-    age_bands: AgeBands,
     axes: SliceAxes,
     classes: MaskClasses,
     costs: Annotated[ThresholdSettings, Setting("threshold")],
@@ -227,7 +224,6 @@ def model_evaluation(
     """
     import polars as pl
 
-    from iip_assets.dataset.slices import slice_table
     from iip_assets.evaluation import rare_classes as rare
     from iip_assets.evaluation.evaluation import Judgement, evaluate, gate_of
     from iip_assets.images.store import ImageStore
@@ -241,9 +237,7 @@ def model_evaluation(
         predictions,
         training["label"].drop_nulls().to_list(),
         groups,
-        slice_table(
-            images, age_bands=age_bands, axes=axes, extra=[lighting_stats, background_stats]
-        ),
+        image_slices.filter(pl.col("axis").is_in(axes)),
         mask_classes=classes,
         judgement=Judgement(**judgement.model_dump()),
         gate=gate_of(costs),
@@ -296,8 +290,9 @@ def describe_model_evaluation(
 def filter_beats_baseline(model_evaluation: dict[str, pl.DataFrame]) -> CheckResult:
     """The filter beats always saying the commonest class."""
     from iip_assets.evaluation.evaluation import beats_baseline
+    from iip_assets.models.tasks import FILTER
 
-    verdict = beats_baseline(model_evaluation["metrics"], "filter")
+    verdict = beats_baseline(model_evaluation["metrics"], FILTER)
     return CheckResult(passed=verdict.beats, description=verdict.reason)
 
 
@@ -305,6 +300,7 @@ def filter_beats_baseline(model_evaluation: dict[str, pl.DataFrame]) -> CheckRes
 def segmenter_beats_baseline(model_evaluation: dict[str, pl.DataFrame]) -> CheckResult:
     """The segmenter beats always saying the commonest class at each place."""
     from iip_assets.evaluation.evaluation import beats_baseline
+    from iip_assets.models.tasks import SEGMENTER
 
-    verdict = beats_baseline(model_evaluation["metrics"], "segmenter")
+    verdict = beats_baseline(model_evaluation["metrics"], SEGMENTER)
     return CheckResult(passed=verdict.beats, description=verdict.reason)

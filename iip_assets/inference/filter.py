@@ -43,7 +43,6 @@ class FilterFromPixels:
 def score_chunk(
     records: Sequence[dict[str, Any]],
     *,
-    model: str,
     max_megapixels: float,
     filter_model: FilterFromPixels,
     store: Reader,
@@ -52,12 +51,10 @@ def score_chunk(
 
     Args:
         records: Each with an `image_id`.
-        model: The filter's data version, which only enters the row's key.
         max_megapixels: The largest image that is decoded.
         filter_model: The filter, opened.
         store: Where the images are.
     """
-    del model
     found: list[dict[str, Any]] = []
     for first in range(0, len(records), _BATCH):
         images = [
@@ -146,7 +143,8 @@ def score_images(
         "filter_scores",
         images,
         score_chunk,
-        given={"model": model.digest, "max_megapixels": max_megapixels},
+        given={"max_megapixels": max_megapixels},
+        key={"model": model.digest},
         tools={"filter_model": FilterFromPixels(model.parts, threads=threads), "store": store},
         chunk=chunk,
     )

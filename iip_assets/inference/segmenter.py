@@ -141,7 +141,8 @@ def segment_images(
         "segmentations",
         masked.select("image_id", "mask_id"),
         segment_chunk,
-        given={"model": model.digest, "max_megapixels": max_megapixels},
+        given={"max_megapixels": max_megapixels},
+        key={"model": model.digest},
         tools={"segmenter": segmenter, "store": store, "threads": threads},
         chunk=chunk,
     ).frame
@@ -150,26 +151,22 @@ def segment_images(
 def segment_chunk(
     records: Sequence[dict[str, Any]],
     *,
-    model: str,
     max_megapixels: float,
     segmenter: Segmenter,
     store: Reader,
     threads: int,
 ) -> list[dict[str, Any]]:
-    """`confusion`, `baseline` (K, K) and `boundary` (K, 4) of each image, as JSON text.
+    """`confusion`, `baseline` (K, K) and `boundary` (K, 4) of each image, as lists row by row.
 
-    The first two are pixel counts, row by row, the last is that of `boundary_counts`. Counts of
-    large images are exact in text; a vector of float32 would round them.
+    The first two are pixel counts, the last is that of `boundary_counts`.
 
     Args:
         records: Each with an `image_id` and a `mask_id`, both of which can be decoded.
-        model: The segmenter's data version, which only enters the row's key.
         max_megapixels: The largest image that is decoded.
         segmenter: The segmenter, opened.
         store: Where the images are.
         threads: Images decoded at a time.
     """
-    del model
     classes = len(segmenter.classes)
 
     def pair_of(record: dict[str, Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -183,9 +180,9 @@ def segment_chunk(
                 blind = segmenter.prior(*mask.shape)
                 results.append(
                     {
-                        "confusion": _text(mask_confusion(mask, predicted, classes)),
-                        "baseline": _text(mask_confusion(mask, blind, classes)),
-                        "boundary": _text(boundary_counts(mask, predicted, classes)),
+                        "confusion": mask_confusion(mask, predicted, classes).ravel().tolist(),
+                        "baseline": mask_confusion(mask, blind, classes).ravel().tolist(),
+                        "boundary": boundary_counts(mask, predicted, classes).ravel().tolist(),
                     }
                 )
     return results
@@ -203,10 +200,6 @@ def read_pair(
     height, width = image.shape[:2]
     mask = decode_mask(store.read(record["mask_id"]), height=height, width=width, n_classes=classes)
     return image, mask
-
-
-def _text(counts: NDArray[np.int64]) -> str:
-    return json.dumps(counts.ravel().tolist())
 
 
 def _batches(

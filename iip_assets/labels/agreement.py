@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ _COUNTS = {"confusion": pl.List(pl.Int64), "boundary": pl.List(pl.Int64)}
 def compare_masks(
     records: Sequence[dict[str, Any]], *, n_classes: int, store: Store, threads: int = 2
 ) -> list[dict[str, Any]]:
-    """`confusion` (K, K) and `boundary` (K, 4) of two masks of one image, as JSON text.
+    """`confusion` (K, K) and `boundary` (K, 4) of two masks of one image, as lists row by row.
 
     The first mask is taken for the truth; only pixels that both of them label count.
 
@@ -58,8 +57,8 @@ def compare_masks(
         either = (first == NOT_LABELLED) | (second == NOT_LABELLED)
         first[either] = second[either] = NOT_LABELLED
         return {
-            "confusion": _text(mask_confusion(first, second, n_classes)),
-            "boundary": _text(boundary_counts(first, second, n_classes)),
+            "confusion": mask_confusion(first, second, n_classes).ravel().tolist(),
+            "boundary": boundary_counts(first, second, n_classes).ravel().tolist(),
         }
 
     return _in_threads(one, records, threads)
@@ -68,7 +67,7 @@ def compare_masks(
 def count_pixels(
     records: Sequence[dict[str, Any]], *, n_classes: int, store: Store, threads: int = 2
 ) -> list[dict[str, Any]]:
-    """`pixels` (K,) of each class in each mask, as JSON text.
+    """`pixels` (K,) of each class in each mask, as a list.
 
     Args:
         records: Each with the `mask_id` of a valid mask.
@@ -80,7 +79,7 @@ def count_pixels(
 
     def one(record: dict[str, Any]) -> dict[str, Any]:
         mask = _read(store, record["mask_id"], n_classes)
-        return {"pixels": _text(np.bincount(mask.ravel(), minlength=n_classes)[:n_classes])}
+        return {"pixels": np.bincount(mask.ravel(), minlength=n_classes)[:n_classes].tolist()}
 
     return _in_threads(one, records, threads)
 
@@ -99,10 +98,6 @@ def _in_threads(
 ) -> list[dict[str, Any]]:
     with ThreadPoolExecutor(max_workers=threads) as pool:
         return list(pool.map(one, records))
-
-
-def _text(counts: NDArray[np.int64]) -> str:
-    return json.dumps(counts.ravel().tolist())
 
 
 def words_of_labelers(label_rows: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
@@ -274,9 +269,6 @@ def _of_several(drawn: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_counts(names: pl.DataFrame, filled: pl.DataFrame | None) -> pl.DataFrame:
-    """The rows with the counts that a feature table keeps as text."""
-    counts = {
-        name: [] if filled is None else [json.loads(text) for text in filled[name]]
-        for name in _COUNTS
-    }
-    return names.hstack(pl.DataFrame(counts, schema=_COUNTS))
+    """The rows with the counts of a feature table."""
+    counts = pl.DataFrame(schema=_COUNTS) if filled is None else filled.select(_COUNTS.keys())
+    return names.hstack(counts)

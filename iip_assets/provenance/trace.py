@@ -16,13 +16,9 @@ from iip_assets.engine.revisions import commits_that_brought
 from iip_assets.engine.values import Skipped
 from iip_assets.images.data_listing import POINTER_FILE
 from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.models.tasks import FILTER, TASKS, ModelTask
 
 DATA = "dvc_data"
-
-FILTER, SEGMENTER = "iris_filter_model", "segmentation_model"
-
-# Model to the asset that holds what it learns from.
-EXAMPLES = {FILTER: "filter_examples", SEGMENTER: "segmenter_examples"}
 
 
 @dataclass(frozen=True)
@@ -171,7 +167,8 @@ class ImageTrace:
 
     def models(self) -> Iterator[dict[str, Any]]:
         """Every recorded model that saw the image in some way, the present ones first."""
-        for name in (FILTER, SEGMENTER):
+        for task in TASKS.values():
+            name = task.asset
             present = self.archive.present(name)
             versions = {one.data_version: one for one in self.archive.records.of(name)}
             ordered = sorted(
@@ -180,7 +177,7 @@ class ImageTrace:
                 reverse=True,
             )
             for record in ordered:
-                saw = self._saw(record) if record.skipped is None else None
+                saw = self._saw(task, record) if record.skipped is None else None
                 if saw is not None:
                     is_present = bool(present and present.data_version == record.data_version)
                     yield {
@@ -192,16 +189,16 @@ class ImageTrace:
                         **saw,
                     }
 
-    def _saw(self, model: ActionRecord) -> dict[str, Any] | None:
+    def _saw(self, task: ModelTask, model: ActionRecord) -> dict[str, Any] | None:
         """How a model saw the image: in training, in validation, in a test, or None."""
         # What the model read is all that it could learn from, with split and weight.
-        example = self._row(self._input(model, EXAMPLES[model.asset]))
+        example = self._row(self._input(model, task.examples))
         split = None if example is None else str(example["split"])
         predictions = [
             (record, row)
             for record in self._predictions_by(model)
             if (row := self._row(self.archive.value(record))) is not None
-            and row["predicted" if model.asset == FILTER else "confusion"] is not None
+            and row[task.answer] is not None
         ]
         tested = any(
             row["split"] == "test" and list(self.archive.records.readers("model_evaluation", made))
@@ -215,7 +212,7 @@ class ImageTrace:
             "tested_on": tested,
             "predicted": bool(predictions),
             "weight": example["weight"] if example and split == "train" else None,
-            "prediction": _prediction(model.asset, predictions[-1][1]) if predictions else None,
+            "prediction": _prediction(task, predictions[-1][1]) if predictions else None,
         }
 
     def _predictions_by(self, model: ActionRecord) -> Iterator[ActionRecord]:
@@ -242,9 +239,9 @@ class ImageTrace:
         return table.filter(pl.col("image_id") == self.image_id).to_dicts()
 
 
-def _prediction(model: str, row: dict[str, Any]) -> dict[str, Any]:
+def _prediction(task: ModelTask, row: dict[str, Any]) -> dict[str, Any]:
     """What the model said, without the pixel counts."""
-    if model == FILTER:
+    if task is FILTER:
         names = ["predicted", *(f"prob_{name}" for name in FILTER_CLASSES)]
         return {name: row[name] for name in names}
     return {name: value for name, value in row.items() if name.startswith("iou_")}

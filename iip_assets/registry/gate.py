@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.metrics.paired import LEAST_SUBJECTS, draws_of_both
-from iip_assets.metrics.scored_predictions import Judged, places_by_slice
+from iip_assets.metrics.scored_predictions import ScoredPredictions, places_by_slice
 from iip_assets.settings import EvaluationSettings, ReleaseSettings
 
 # Draws beyond those without which the strictest p-value could not be reached.
@@ -80,8 +80,8 @@ def rules_of(release: ReleaseSettings, judgement: EvaluationSettings) -> Rules:
 
 
 def judge_candidate(
-    champion: Judged,
-    candidate: Judged,
+    champion: ScoredPredictions,
+    candidate: ScoredPredictions,
     slices: pl.DataFrame,
     rules: Rules,
     *,

@@ -164,7 +164,7 @@ image.</p>
 MODELS = """
 {% if c.metrics %}
 <section aria-labelledby="metrics"><h2 id="metrics">Models</h2>
-{% for model, rows in c.reference points.items() %}
+{% for model, rows in c.reference_points.items() %}
 <h3>The {{ model }} and what it is held against</h3>
 {{ plot(images["yardsticks_" + model]) }}
 {{ table("reference points", rows, model) }}

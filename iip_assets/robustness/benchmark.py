@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +16,17 @@ from iip_assets.engine.values import Files, Skipped
 from iip_assets.evaluation.evaluation import Judgement
 from iip_assets.images.decode import decode_image, decode_mask
 from iip_assets.images.store import Reader
-from iip_assets.inference.filter import FilterFromPixels
+from iip_assets.inference.filter import FilterFromPixels, scores_table
 from iip_assets.inference.frame import mask_confusion
 from iip_assets.inference.segmenter import Segmenter
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import (
-    Judged,
     Scored,
+    ScoredPredictions,
     by_slice,
-    judge_filter,
-    judge_segmenter,
 )
+from iip_assets.models.answers import scored_filter, scored_segmenter
+from iip_assets.models.tasks import FILTER, SEGMENTER
 from iip_assets.robustness.corruptions import SEVERITIES, corrupt
 
 # Larger images are shrunk first: corruptions are defined at about this size.
@@ -35,7 +34,7 @@ _LONGEST_PX = 320
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
 
-METRICS = {"filter": ("accuracy", "f1_macro"), "segmenter": ("mean_iou",)}
+METRICS = {FILTER.name: ("accuracy", FILTER.headline), SEGMENTER.name: (SEGMENTER.headline,)}
 """What is followed over the severities."""
 _SCHEMA = {
     "model": pl.String(),
@@ -86,29 +85,24 @@ def variants(corruptions: Sequence[str]) -> list[tuple[str, int]]:
 def corrupted_chunk(
     records: Sequence[dict[str, Any]],
     *,
-    filter_model: str | None,
-    segmenter_model: str | None,
     corruptions: Sequence[str],
     seed: int,
     max_megapixels: float,
     models: Models,
     store: Reader,
 ) -> list[dict[str, Any]]:
-    """`probabilities` and `confusions` per image, one for each of `variants`, as JSON text.
+    """`probabilities` (V, K) and `confusions` (V, K, K) per image, for the V `variants`, as lists.
 
     Pixel counts are those of the image, shrunk; they are null without a mask or a segmenter.
 
     Args:
         records: Each with an `image_id` and a `mask_id` or None.
-        filter_model: The filter's data version, which only enters the row's key.
-        segmenter_model: The segmenter's, likewise.
         corruptions: Names of the corruptions.
         seed: Of what they draw.
         max_megapixels: The largest image that is decoded.
         models: The models, opened.
         store: Where the images are.
     """
-    del filter_model, segmenter_model
     results = []
     for record in records:
         image, mask = _shrunk(*_read(record, store, models, max_megapixels))
@@ -159,23 +153,24 @@ def _corrupted(
             yield corrupt(name, image, mask, severity=severity, image_id=image_id, seed=seed)
 
 
-def _probabilities(model: FilterFromPixels | None, pairs: Sequence[Pair]) -> str | None:
+def _probabilities(model: FilterFromPixels | None, pairs: Sequence[Pair]) -> list[float] | None:
     if model is None:
         return None
-    return json.dumps(model.probabilities([image for image, _ in pairs]).tolist())
+    found: list[float] = model.probabilities([image for image, _ in pairs]).ravel().tolist()
+    return found
 
 
-def _confusions(model: Segmenter | None, pairs: Sequence[Pair]) -> str | None:
+def _confusions(model: Segmenter | None, pairs: Sequence[Pair]) -> list[int] | None:
     if model is None or pairs[0][1] is None:
         return None
     found = model.segment([image for image, _ in pairs])
     size = len(model.classes)
-    counts = [
-        mask_confusion(mask, predicted, size).ravel().tolist()
+    return [
+        int(count)
         for (_, mask), predicted in zip(pairs, found, strict=True)
         if mask is not None
+        for count in mask_confusion(mask, predicted, size).ravel()
     ]
-    return json.dumps(counts)
 
 
 def benchmark_images(
@@ -270,25 +265,27 @@ def _numbers(
 
 def _judged(
     model: str, images: pl.DataFrame, count: int, mask_classes: Sequence[str]
-) -> list[Judged]:
+) -> list[ScoredPredictions]:
     """What the model said under each variant; nothing where there is no such model or truth."""
-    column = "probabilities" if model == "filter" else "confusions"
-    known = images.filter(pl.col(column).cast(pl.String).is_not_null())
-    if model == "filter":
+    column = "probabilities" if model == FILTER.name else "confusions"
+    known = images.filter(pl.col(column).is_not_null())
+    if model == FILTER.name:
         known = known.filter(pl.col("label").is_not_null())
     if known.is_empty():
         return []
-    ids, groups = known["image_id"].to_list(), known["group_id"].to_list()
-    said = np.array([json.loads(text) for text in known[column]], dtype=np.float64)
-    if model == "filter":
-        place = {name: index for index, name in enumerate(FILTER_CLASSES)}
-        actual = np.array([place[label] for label in known["label"]], dtype=np.int64)
+    ids = known["image_id"].to_list()
+    truth = known.select("image_id", "group_id", "label")
+    said = np.array(known[column].to_list(), dtype=np.float64).reshape(len(ids), count, -1)
+    if model == FILTER.name:
         return [
-            judge_filter(ids, groups, actual, said[:, variant], FILTER_CLASSES)
+            scored_filter(
+                truth.join(
+                    scores_table(ids, said[:, variant]), on="image_id", maintain_order="left"
+                )
+            )
             for variant in range(count)
         ]
-    size = len(mask_classes)
     return [
-        judge_segmenter(ids, groups, said[:, variant].reshape(-1, size, size), mask_classes)
+        scored_segmenter(truth.with_columns(confusion=said[:, variant]), mask_classes)
         for variant in range(count)
     ]

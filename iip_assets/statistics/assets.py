@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
 from iip_assets.engine.values import CheckResult, MetadataValue, Rows, Setting
-from iip_assets.settings import AgeBands, CoverageTolerance, MaskClasses, MaxMegapixels
+from iip_assets.settings import (
+    AgeBands,
+    CoverageTolerance,
+    GroupAxis,
+    MaskClasses,
+    MaxMegapixels,
+    ProtectedAxes,
+    SliceAxes,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -130,6 +138,39 @@ def describe_background_stats(background_stats: pl.DataFrame) -> dict[str, Metad
         "counts": Rows(word_counts(background_stats, "background", BACKGROUNDS)),
         "plot": figure_markdown(figure, "Share of images by background"),
     }
+
+
+@asset(room="statistics", kinds={"polars"})
+def image_slices(
+    raw_dataset: dict[str, pl.DataFrame],
+    lighting_stats: pl.DataFrame,
+    background_stats: pl.DataFrame,
+    *,
+    age_bands: AgeBands,
+    axes: SliceAxes,
+    protected_axes: ProtectedAxes,
+    group_axis: GroupAxis,
+) -> pl.DataFrame:
+    """Which slice every image belongs to, on every axis that anything below is told by.
+
+    Whoever reads it filters by axis. What comes before a training does not read it: else another
+    threshold of the lighting could train the models again.
+    """
+    from iip_assets.dataset.slices import slice_table
+
+    return slice_table(
+        raw_dataset["images"],
+        age_bands=age_bands,
+        axes=[*axes, *protected_axes, group_axis],
+        extra=[lighting_stats, background_stats],
+    )
+
+
+@describe(image_slices)
+def describe_image_slices(image_slices: pl.DataFrame) -> dict[str, MetadataValue]:
+    """How many images each slice has."""
+    counts = image_slices.group_by("axis", "slice").len("images").sort("axis", "slice")
+    return {"rows": image_slices.height, "slices": Rows(counts.to_dicts())}
 
 
 @asset(room="statistics", kinds={"polars"})

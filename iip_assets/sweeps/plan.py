@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from iip_assets.models.tasks import TaskName
 from iip_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    model: Literal["filter", "segmenter"]
+    model: TaskName
     sampler: Sampler = "tpe"
     trials: int = Field(default=12, ge=1)
     seed: int = Field(default=0, ge=0)

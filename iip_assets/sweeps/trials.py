@@ -28,8 +28,7 @@ from iip_assets.images.decode import image_reader
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.filter import probabilities_of, scores_table
 from iip_assets.inference.segmenter import Segmenter, segment_chunk
-from iip_assets.metrics.scores import HEADLINES
-from iip_assets.registry.registering import EXAMPLES, MODEL_ASSETS
+from iip_assets.models.tasks import FILTER, TASKS
 from iip_assets.settings import Settings
 from iip_assets.sweeps.plan import Plan, PlanError, settings_with, suggest
 from iip_assets.sweeps.study import Done, Study, failures_in_a_row
@@ -86,14 +85,14 @@ def quality_of(
     """
     judgement = Judgement(**settings.evaluation.model_dump())
     held_out = examples.filter(pl.col("split") == "validation")
-    if model == "filter":
+    if model == FILTER.name:
         said = _scores(files, held_out, root, settings)
         rows = filter_validation(held_out.join(said, on="image_id"), judgement)
     else:
         classes = settings.dataset.mask_classes
         counts = segmenter_columns(_segmented(files, held_out, root, settings), classes)
         rows = segmenter_validation(held_out.join(counts, on="image_id"), classes, judgement)
-    headline = rows.filter(pl.col("metric") == HEADLINES[model], pl.col("value").is_not_null())
+    headline = rows.filter(pl.col("metric") == TASKS[model].headline, pl.col("value").is_not_null())
     if headline.is_empty():
         raise LookupError(f"there are no validation images to judge the {model} on")
     found = headline.row(0, named=True)
@@ -120,7 +119,6 @@ def _segmented(
     store.fetch([*held_out["image_id"], *held_out["mask_id"]])
     records = segment_chunk(
         held_out.to_dicts(),
-        model="",
         max_megapixels=settings.dataset.max_megapixels,
         segmenter=Segmenter(files.parts, threads=threads),
         store=store,
@@ -161,7 +159,7 @@ def run_sweep(
             otherwise.
         RuntimeError: The last trainings failed one after the other.
     """
-    asset = MODEL_ASSETS[plan.model]
+    asset = TASKS[plan.model].asset
     _refuse_idle(project, asset, plan)
     # Code that is edited while the sweep goes on is not what its trials run.
     loaded = {name: project.code_of(one) for name, one in project.graph.assets.items()}
@@ -186,7 +184,7 @@ def run_sweep(
             else:
                 study.succeeded(trial, **facts)
                 log(
-                    f"  {HEADLINES[plan.model]} {facts['quality']:.3f} "
+                    f"  {TASKS[plan.model].headline} {facts['quality']:.3f} "
                     f"({facts['low']:.3f} to {facts['high']:.3f}), {facts['latency_ms']:.1f} ms "
                     f"an image, {facts['seconds']:.0f} s"
                 )
@@ -218,7 +216,7 @@ def _facts(
     """What came of a training under the trial's settings."""
     if record.skipped:
         raise LookupError(f"there is no {plan.model} to train: {record.skipped}")
-    workspace, examples = project.workspace, EXAMPLES[plan.model]
+    workspace, examples = project.workspace, TASKS[plan.model].examples
     files = workspace.artifacts.get(record.artifact)
     assert isinstance(files, Files)  # a model is
     learned = workspace.kept(examples, record.inputs[examples])

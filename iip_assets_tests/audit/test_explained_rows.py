@@ -23,7 +23,7 @@ from iip_assets_tests.audit.looking import (
 )
 from iip_assets_tests.embeddings.stand_ins import MemoryStore
 
-GIVEN = {"model": "", "cells": 8, "seed": 0, "max_megapixels": 1.0}
+GIVEN = {"cells": 8, "seed": 0, "max_megapixels": 1.0}
 
 
 @pytest.fixture(scope="module")

@@ -28,8 +28,6 @@ def embed(store, backbone, ids, *, batch_size=4, threads=1):
     embedder = open_embedder(backbone, device="cpu", batch_size=batch_size)
     records = embed_chunk(
         [{"image_id": one} for one in ids],
-        backbone="",
-        backend="",
         max_megapixels=1.0,
         embedder=embedder,
         store=store,

@@ -1,5 +1,3 @@
-import json
-
 import cv2
 import numpy as np
 import polars as pl
@@ -8,6 +6,7 @@ from safetensors.torch import load
 from scipy.special import softmax
 
 from iip_assets.dataset.schema import label_rows_schema
+from iip_assets.dataset.slices import slice_table
 from iip_assets.engine.values import Files, Skipped
 from iip_assets.evaluation import assets as evaluation_assets
 from iip_assets.images.store import ImageStore
@@ -160,18 +159,21 @@ def agree(eyes, context, segmenter=None, label_rows=None):
 
 def judge(eyes, predictions, context, agreement=None):
     _, images, splits = eyes
+    images = images.with_columns(geography=pl.lit("north"), device=pl.lit("phone"))
     words = images.select("image_id", lighting=pl.lit("normal"), background=pl.lit("skin"))
+    axes = SliceSettings().axes
+    # More axes than the evaluation asks for.
+    wide = (*axes, "label")
+    slices = slice_table(images, age_bands=SliceSettings().age_bands, axes=wide, extra=[words])
     return evaluation_assets.model_evaluation.function(
         predictions,
         agree(eyes, context).value if agreement is None else agreement,
-        {"images": images.with_columns(geography=pl.lit("north"), device=pl.lit("phone"))},
+        {"images": images},
         splits,
-        words.select("image_id", "lighting"),
-        words.select("image_id", "background"),
+        slices,
         judgement=EvaluationSettings(resamples=50),
         rarity=RareClassSettings(),
-        age_bands=SliceSettings().age_bands,
-        axes=SliceSettings().axes,
+        axes=axes,
         classes=CLASSES,
         costs=ThresholdSettings(),
         context=context,
@@ -313,14 +315,13 @@ def judged_by_segmenting(examples, store, files):
     held_out = examples.filter(split="validation")
     found = segment_chunk(
         held_out.to_dicts(),
-        model="",
         max_megapixels=1.0,
         segmenter=Segmenter(files, threads=1),
         store=store,
         threads=1,
     )
     counts, borders = (
-        np.array([json.loads(one[name]) for one in found], np.float64).reshape(-1, 4, 4)
+        np.array([one[name] for one in found], np.float64).reshape(-1, 4, 4)
         for name in ("confusion", "boundary")
     )
     ids, groups = held_out["image_id"].to_list(), held_out["group_id"].to_list()

@@ -74,13 +74,12 @@ def test_a_teacher_sees_images_in_its_own_frame_and_speaks_at_the_students_size(
 def mean_iou(files: Mapping[str, bytes], held_out: pl.DataFrame, store: MemoryStore) -> float:
     found = segment_chunk(
         held_out.to_dicts(),
-        model="",
         max_megapixels=1.0,
         segmenter=Segmenter(files, threads=1),
         store=store,
         threads=1,
     )
-    counts = np.array([json.loads(one["confusion"]) for one in found], np.float64)
+    counts = np.array([one["confusion"] for one in found], np.float64)
     scores = segmenter_scores(counts.reshape(-1, 4, 4), np.ones((1, len(found))), CLASSES)
     return float(scores["mean_iou"][0])
 

@@ -101,7 +101,6 @@ def test_a_whole_network_learns_what_shows_in_the_pixels(data, files):
     test = rows.filter(pl.col("split") == "test")
     found = score_chunk(
         test.select("image_id").to_dicts(),
-        model="",
         max_megapixels=1.0,
         filter_model=FilterFromPixels(files, threads=1),
         store=store,

@@ -45,12 +45,10 @@ def test_eyes_that_are_easy_are_learned_better_than_the_commonest_class_by_place
     store, images, splits = eyes
     test = masked_rows(images, splits).filter(pl.col("split") == "test").to_dicts()
     segmenter = Segmenter(files, threads=1)
-    found = segment_chunk(
-        test, model="", max_megapixels=1.0, segmenter=segmenter, store=store, threads=1
-    )
+    found = segment_chunk(test, max_megapixels=1.0, segmenter=segmenter, store=store, threads=1)
 
     def iris_iou(name):
-        counts = np.sum([json.loads(one[name]) for one in found], axis=0).reshape(4, 4)
+        counts = np.sum([one[name] for one in found], axis=0).reshape(4, 4)
         return counts[2, 2] / (counts[2].sum() + counts[:, 2].sum() - counts[2, 2])
 
     assert iris_iou("confusion") > 0.6
