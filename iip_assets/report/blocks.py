@@ -118,6 +118,19 @@ class Column:
         return self.kind.show(row.get(self.of) if isinstance(self.of, str) else self.of(row))
 
 
+def over_interval(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    show: Show = number,
+    ends: Show | None = None,
+) -> str:
+    """The value, and its interval below it where it has one: how a cell holds an estimate."""
+    if value is None or low is None or high is None:
+        return show(value)
+    return f"{show(value)}\n{interval(low, high, ends or show)}"
+
+
 def estimate_column(
     title: str,
     value: str = "value",
@@ -139,10 +152,7 @@ def estimate_column(
     """
 
     def cell(row: Row) -> str:
-        known = row.get(value)
-        if known is None or row.get(low) is None or row.get(high) is None:
-            return show(known)
-        return f"{show(known)}\n{interval(row[low], row[high], ends or show)}"
+        return over_interval(row.get(value), row.get(low), row.get(high), show, ends)
 
     return Column(title, cell, FIGURE)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from markupsafe import Markup
@@ -126,7 +126,6 @@ def render(block: Block, reader: ImageReader | None = None) -> Markup:  # noqa: 
         case Side():
             return tag("div", *(render(table) for table in block.tables), class_="side")
         case Pictures():
-            assert reader is not None  # who shows pictures gives what they are drawn from
             return _pictures(block, reader)
 
 
@@ -194,7 +193,7 @@ def _cell(column: Column, row: Row, *, first: bool) -> Markup:
     return tag("td", *inside, class_=f"{place} {tone}".strip(), style=style)
 
 
-def _pictures(block: Pictures, reader: ImageReader) -> Markup:
+def _pictures(block: Pictures, reader: ImageReader | None) -> Markup:
     if block.layout.startswith("gallery"):
         entries = (tag("li", tag("figure", *_picture(one, reader))) for one in block.pictures)
         return tag("ul", *entries, class_=block.layout)
@@ -203,9 +202,10 @@ def _pictures(block: Pictures, reader: ImageReader) -> Markup:
     return _lines([tag("figure", *parts, class_=block.layout) for parts in ordered])
 
 
-def _picture(one: Picture, reader: ImageReader) -> list[Markup]:
+def _picture(one: Picture, reader: ImageReader | None) -> list[Markup]:
     """The image, and its caption where it has one."""
-    drawn = one.draw(reader)
+    # A page of plots alone has no reader, and no plot asks for one.
+    drawn = one.draw(cast("ImageReader", reader))
     if isinstance(drawn, np.ndarray):
         image = tag("img", src=jpeg_data_uri(drawn, max_bytes=MAX_IMAGE_BYTES), alt=one.alt)
     else:
