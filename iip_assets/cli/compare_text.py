@@ -38,7 +38,7 @@ def print_comparison(found: Comparison) -> None:
         rows = [row for row in found.rows if row.group == group]
         caption = f"{group}, changed underneath: {', '.join(rows[0].changed)}"
         common = any(row.common for row in rows)
-        columns = [Column("metric", "metric"), *_columns(found, common=common)]
+        columns = [Column("metric", "metric"), *_columns(found, intervals=False, common=common)]
         show(Table(caption, columns, _records(rows)))
     console = Console()
     for line in [*_about(found), "", *_changes(found)]:
@@ -47,9 +47,9 @@ def print_comparison(found: Comparison) -> None:
 
 def comparison_markdown(found: Comparison) -> str:
     """The same as Markdown."""
-    columns = [
+    columns: list[Column | str] = [
         Column("metric", lambda row: f"{row['group']}.{row['metric']}"),
-        *_columns(found, common=True),
+        *_columns(found, intervals=True, common=True),
         Column("what changed", lambda row: ", ".join(row["changed"])),
     ]
     lines = [
@@ -66,12 +66,16 @@ def comparison_markdown(found: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _columns(found: Comparison, *, common: bool) -> list[Column]:
+def _columns(found: Comparison, *, intervals: bool, common: bool) -> list[Column]:
     """Both states, their difference, the verdict, and the difference on the images of both."""
     paired = Column("on common test images", lambda row: _paired(row["common"]), FIGURE)
+
+    def side(name: str, key: str) -> Column:
+        return Column(name, lambda row: _value(row[key], row["group"], intervals), FIGURE)
+
     return [
-        Column(found.before.name, lambda row: _value(row["before"], row["group"]), FIGURE),
-        Column(found.after.name, lambda row: _value(row["after"], row["group"]), FIGURE),
+        side(found.before.name, "before"),
+        side(found.after.name, "after"),
         Column("difference", _difference, FIGURE),
         Column("verdict", "verdict", tone=lambda row: _TONES.get(row["verdict"], "")),
         *([paired] if common else []),
@@ -82,8 +86,9 @@ def _records(rows: Iterable[MetricRow]) -> list[Row]:
     return [{**vars(row), "difference": row.difference} for row in rows]
 
 
-def _value(one: Estimate, group: str) -> str:
-    return over_interval(one.value, one.low, one.high, _whole if group == "data" else number)
+def _value(one: Estimate, group: str, intervals: bool) -> str:
+    show = _whole if group == "data" else number
+    return over_interval(one.value, one.low, one.high, show) if intervals else show(one.value)
 
 
 def _difference(row: Row) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import polars as pl
@@ -28,29 +28,35 @@ def print_tests(version: Version, tests: Sequence[Tested], *, split: Split) -> N
     if len(tests) == 1:
         show(_by_slice(tests[0].metrics, shown))
         return
+    metrics = [one.metrics for one in tests]
     overall = [
-        {"": spelled(metric)}
-        | {one.name: _estimate(_row(one.metrics, metric, "overall", "all")) for one in tests}
+        {"": spelled(metric), **_by_set(_row(one, metric, "overall", "all") for one in metrics)}
         for metric in shown
     ]
-    overall.append({"": "images"} | {one.name: f"{one.unseen.images.height}" for one in tests})
-    subjects = {one.name: f"{one.unseen.images['group_id'].n_unique()}" for one in tests}
+    sizes = [one.unseen.images for one in tests]
+    overall.append({"": "images"} | {f"value {i}": f"{one.height}" for i, one in enumerate(sizes)})
+    subjects = {f"value {i}": f"{one['group_id'].n_unique()}" for i, one in enumerate(sizes)}
     overall.append({"": "subjects"} | subjects)
-    sets = [Column(one.name, one.name, FIGURE) for one in tests]
-    columns, by_slice = [Column("slice", "slice")], []
-    for one in tests:
-        columns += [Column(one.name, one.name, FIGURE), Column("n", f"{one.name} n")]
-    places = pl.concat(one.metrics.select("axis", "slice") for one in tests).unique()
-    for axis, name in places.filter(pl.col("axis") != "overall").sort("axis", "slice").iter_rows():
-        cells = {"slice": f"{axis} {name}"}
-        for one in tests:
-            row = _row(one.metrics, shown[0], axis, name)
-            cells |= {one.name: _estimate(row), f"{one.name} n": _size(row)}
-        by_slice.append(cells)
+    places = pl.concat(one.select("axis", "slice") for one in metrics).unique()
+    slices = places.filter(pl.col("axis") != "overall").sort("axis", "slice").iter_rows()
+    by_slice = [
+        {"": f"{axis} {name}", **_by_set(_row(one, shown[0], axis, name) for one in metrics)}
+        for axis, name in slices
+    ]
+    values = [Column(one.name, f"value {i}", FIGURE) for i, one in enumerate(tests)]
+    with_sizes = [c for i, one in enumerate(values) for c in (one, Column("n", f"n {i}"))]
     show(
-        Table("", [Column("all images", ""), *sets], overall),
-        Table(spelled(shown[0]), columns, by_slice),
+        Table("", [Column("all images", ""), *values], overall),
+        Table(spelled(shown[0]), [Column("slice", ""), *with_sizes], by_slice),
     )
+
+
+def _by_set(rows: Iterable[Row | None]) -> dict[str, str]:
+    """The value of each set and its size, by the set's place: two sets may have one name."""
+    cells: dict[str, str] = {}
+    for place, row in enumerate(rows):
+        cells |= {f"value {place}": _estimate(row), f"n {place}": _size(row)}
+    return cells
 
 
 def _tested_on(version: Version, one: Tested, split: Split) -> str:

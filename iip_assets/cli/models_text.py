@@ -23,7 +23,7 @@ from iip_assets.report.terminal import show
 
 def print_versions(rows: Sequence[Row]) -> None:
     """A row a version, the deployed ones in bold; it fits a terminal of 80 columns."""
-    columns = [
+    columns: list[Column | str] = [
         Column("version", lambda row: f"{row['model']} {row['version']}"),
         Column("deployed", lambda row: "\n".join(row["aliases"])),
         Column("registered", lambda row: row["registered_at"].replace("T", "\n")[:16]),
@@ -36,11 +36,11 @@ def print_versions(rows: Sequence[Row]) -> None:
 
 def print_moves(rows: Sequence[Row]) -> None:
     """A line a move, the oldest first."""
-    columns = [
+    columns: list[Column | str] = [
         Column("when", lambda row: row["at"].replace("T", "\n")[:16]),
-        Column("who", "who"),
-        Column("model", "model"),
-        Column("alias", "alias"),
+        "who",
+        "model",
+        "alias",
         Column("from", "before"),
         Column("to", "after"),
         Column("reason", _reason),
@@ -52,7 +52,7 @@ def print_comparison(slices: pl.DataFrame, differs: Sequence[Row], before: str, 
     """What differs underneath, then both versions by slice."""
     made = [Column("made of", lambda row: _short(row["what"]))]
     made += [Column(side, side, Kind(_short)) for side in (before, after)]
-    columns = [
+    columns: list[Column | str] = [
         Column("slice", slice_name),
         Column(before, "champion_value", NUMBER),
         Column(after, "candidate_value", NUMBER),

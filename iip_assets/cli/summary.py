@@ -19,7 +19,7 @@ from iip_assets.engine.plan import Planned
 from iip_assets.engine.project import Project
 from iip_assets.engine.staleness import State, stands_above
 from iip_assets.engine.values import Skipped
-from iip_assets.report.blocks import COUNT, FIGURE, TEXT, Column, Table, Tone, estimate_column
+from iip_assets.report.blocks import FIGURE, TEXT, Column, Table, Tone
 from iip_assets.report.terminal import STYLES, show
 
 # Of all metrics, those that the terminal shows; the report has the rest.
@@ -43,12 +43,7 @@ def print_refreshed(root: Path, result: Refreshed, headline: Headline) -> None:
     console = Console()
     _print_outcome(console, result)
     if headline:
-        columns = [
-            Column("model", "model"),
-            Column("metric", "metric"),
-            estimate_column("value, 95% interval"),
-            Column("images", "n_images", COUNT),
-        ]
+        columns: list[Column | str] = ["model", Column("metric", "metric"), "value", "n_images"]
         show(Table("Held-out subjects", columns, headline))
     page = report_page(root / ".iip", "pipeline_report")
     if page.exists():
@@ -121,11 +116,11 @@ def print_states(rooms: Mapping[str, str], states: Mapping[str, State]) -> None:
         }
         for name, state in states.items()
     ]
-    columns = [
-        Column("asset", "asset"),
-        Column("room", "room"),
+    columns: list[Column | str] = [
+        "asset",
+        "room",
         Column("state", "state", tone=lambda row: _TONES[row["state"]]),
-        Column("reasons", "reasons"),
+        "reasons",
     ]
     show(Table("", columns, rows))
     due = sum(state.due for state in states.values())

@@ -13,8 +13,10 @@ from iip_assets.sweeps.study import Done
 
 def print_sweeps(rows: Sequence[Row]) -> None:
     """A line a sweep."""
-    columns = [
-        *(Column(name, name) for name in ("sweep", "model", "sampler")),
+    columns: list[Column | str] = [
+        "sweep",
+        "model",
+        "sampler",
         Column("objectives", lambda row: ", ".join(row["objectives"])),
         *(Column(name, name, FIGURE) for name in ("trials", "failed")),
         Column("best", lambda row: "" if row["best"] is None else number(row["best"]), FIGURE),

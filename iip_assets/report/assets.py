@@ -6,17 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from iip_assets.engine.asset import AssetContext, asset, describe
-from iip_assets.engine.values import (
-    MetadataValue,
-    Report,
-    Rows,
-    Setting,
-    Skipped,
-)
-from iip_assets.settings import (
-    CoverageTolerance,
-    MaxMegapixels,
-)
+from iip_assets.engine.values import MetadataValue, Report, Rows, Setting, Skipped
+from iip_assets.settings import CoverageTolerance, MaxMegapixels
 
 if TYPE_CHECKING:
     import polars as pl

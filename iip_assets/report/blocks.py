@@ -157,23 +157,45 @@ def estimate_column(
     return Column(title, cell, FIGURE)
 
 
+# The usual columns, by the keys of their rows.
+_COLUMNS: dict[str, Column] = {
+    "metric": Column("metric", "metric", NAME),
+    "corruption": Column("corruption", "corruption", NAME),
+    "value": estimate_column("value, 95% interval"),
+    "n": Column("images", "n", COUNT),
+    "n_images": Column("images", "n_images", COUNT),
+    "n_subjects": Column("subjects", "n_subjects", COUNT),
+    "share": Column("share", "share", PERCENT),
+    **{name: Column(name, name, NUMBER) for name in ("clean", "loss", "baseline")},
+    "enough": Column("enough images", lambda row: "yes" if row["enough"] else "too few"),
+}
+
+
 @dataclass(frozen=True)
 class Table:
     """A table, of which the first column names the row.
 
     Attributes:
         caption: What it holds.
-        columns: At least one.
+        columns: At least one; the usual ones by the keys of their rows.
         rows: A mapping each.
         folded: On a page, a title under which the table is folded away.
         tone: A row to its tone.
     """
 
     caption: str
-    columns: Sequence[Column]
+    columns: Sequence[Column | str]
     rows: Sequence[Row]
     folded: str = ""
     tone: Callable[[Row], Tone] | None = None
+
+    @property
+    def heads(self) -> list[Column]:
+        """The columns; a key that is not a usual one is its own heading."""
+        return [
+            _COLUMNS.get(one, Column(one, one)) if isinstance(one, str) else one
+            for one in self.columns
+        ]
 
 
 @dataclass(frozen=True)

@@ -160,17 +160,17 @@ def _tile(one: Number) -> Markup:
 def _table(table: Table) -> Markup:
     heads = (
         tag("th", column.title, scope="col", class_="n" if column.kind.numeric else "")
-        for column in table.columns
+        for column in table.heads
     )
     rows = (
         tag(
             "tr",
-            *(_cell(column, row, first=not place) for place, column in enumerate(table.columns)),
+            *(_cell(column, row, first=not place) for place, column in enumerate(table.heads)),
             class_=table.tone(row) if table.tone else "",
         )
         for row in table.rows
     )
-    shaded = any(column.shade for column in table.columns)
+    shaded = any(column.shade for column in table.heads)
     shown = tag(
         "table",
         tag("caption", table.caption),

@@ -7,9 +7,9 @@ from iip_assets.report.blocks import Table
 
 def table_markdown(table: Table) -> str:
     """The table without its caption; an interval stands in brackets after its value."""
-    marks = ("---:" if column.kind.numeric else "---" for column in table.columns)
-    lines = [[_plain(column.title) for column in table.columns], list(marks)]
-    lines += [[_cell(column.cell(row)) for column in table.columns] for row in table.rows]
+    marks = ("---:" if column.kind.numeric else "---" for column in table.heads)
+    lines = [[_plain(column.title) for column in table.heads], list(marks)]
+    lines += [[_cell(column.cell(row)) for column in table.heads] for row in table.rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 

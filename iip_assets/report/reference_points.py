@@ -13,13 +13,7 @@ import polars as pl
 
 from iip_assets.engine.figures import PALETTE, new_figure
 from iip_assets.evaluation.evaluation import ENOUGH_SUBJECTS
-from iip_assets.evaluation.evaluation_rows import (
-    BASELINE,
-    MAIN_METRIC,
-    MODELS,
-    OVERALL,
-    main_row,
-)
+from iip_assets.evaluation.evaluation_rows import BASELINE, MAIN_METRIC, MODELS, OVERALL, main_row
 from iip_assets.metrics.constants import BESIDE_HUMAN, HUMAN
 from iip_assets.metrics.display_names import spelled
 from iip_assets.report.blocks import count, estimate

@@ -19,6 +19,8 @@ from iip_assets.report.blocks import (
     Tone,
 )
 
+# A word of so many letters is never broken.
+_LEAST_WIDTH = 10
 STYLES: dict[Tone, str] = {
     "": "",
     "strong": "bold",
@@ -71,20 +73,19 @@ def render(block: Block | Section) -> RenderableType:  # noqa: PLR0911 - a case 
 
 
 def _table(table: Table) -> Grid:
-    """Numbers and what names a row keep their lines; other words are folded, and never cut off."""
+    """Where there is little room words are folded; nothing is cut off or left out."""
     grid = Grid(title=Text(table.caption) if table.caption else None, title_justify="left")
-    for place, column in enumerate(table.columns):
+    cells = [[column.cell(row) for column in table.heads] for row in table.rows]
+    for place, column in enumerate(table.heads):
+        words = " ".join([column.title, *(row[place] for row in cells)]).split()
         grid.add_column(
             Text(column.title),
             justify="right" if column.kind.numeric else "left",
-            no_wrap=column.kind.numeric or not place,
+            min_width=min(_LEAST_WIDTH, max(map(len, words), default=0)),
             overflow="fold",
         )
-    for row in table.rows:
-        tones = [column.tone(row) if column.tone else "" for column in table.columns]
-        cells = (
-            Text(column.cell(row), STYLES[tone])
-            for column, tone in zip(table.columns, tones, strict=True)
-        )
-        grid.add_row(*cells, style=STYLES[table.tone(row) if table.tone else ""])
+    for row, texts in zip(table.rows, cells, strict=True):
+        tones = [column.tone(row) if column.tone else "" for column in table.heads]
+        styled = (Text(text, STYLES[tone]) for text, tone in zip(texts, tones, strict=True))
+        grid.add_row(*styled, style=STYLES[table.tone(row) if table.tone else ""])
     return grid

@@ -62,7 +62,7 @@ def test_a_value_stands_with_its_interval_everywhere(capsys):
 
 def test_without_an_interval_the_value_stands_alone_and_without_a_value_a_dash(capsys):
     assert estimate(0.5, None, None) == "0.500"
-    assert [TABLE.columns[1].cell(row) for row in ROWS[1:]] == ["0.500", "–"]
+    assert [TABLE.heads[1].cell(row) for row in ROWS[1:]] == ["0.500", "–"]
 
 
 def test_the_ends_of_an_interval_may_be_shorter_where_there_is_little_room():

@@ -205,4 +205,4 @@ def test_tables_name_their_rows_by_their_first_column():
     tables = [block for block in blocks if isinstance(block, Table)]
     tables += [table for block in blocks if isinstance(block, Side) for table in block.tables]
     assert len(tables) >= 13
-    assert all(table.caption and not table.columns[0].kind.numeric for table in tables)
+    assert all(table.caption and not table.heads[0].kind.numeric for table in tables)

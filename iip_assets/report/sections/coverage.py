@@ -40,9 +40,9 @@ def coverage(demographic_stats: pl.DataFrame, tolerance: float) -> Section:
         Table(
             "Coverage beside the target",
             [
-                Column("axis", "axis"),
+                "axis",
                 Column("value", "value"),
-                Column("images", "n", COUNT),
+                "n",
                 estimate_column("share, 95% interval", "share", show=percent),
                 Column("target", "target", PERCENT),
                 Column("to add", "needed", COUNT),

@@ -25,7 +25,7 @@ def dataset(
     names = ("images", "masks", *LABELS, UNLABELLED)
     table = Table(
         "Images by batch and label; the newest label of an image counts",
-        [Column("batch", "batch"), *(Column(name, name, COUNT) for name in names)],
+        ["batch", *(Column(name, name, COUNT) for name in names)],
         batches,
     )
     data = {"counts": counts, "batches": batches}

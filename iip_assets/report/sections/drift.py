@@ -54,7 +54,7 @@ def drift(drift_report: Report) -> Section:
             Column("moved", lambda row: "moved" if row["moved"] else "no"),
             Column("distance", "score", NUMBER),
             Column("limit", "threshold", NUMBER),
-            Column("change", "change"),
+            "change",
             Column("training images", "n_reference", COUNT),
             Column("batch images", "n_current", COUNT),
         ],

@@ -10,7 +10,6 @@ import polars as pl
 from iip_assets.audit.explained_sheets import hardest_of
 from iip_assets.audit.explained_words import APART, RIGHT, SCORES, WRONG, explained_caption
 from iip_assets.report.blocks import (
-    COUNT,
     NAME,
     Block,
     Column,
@@ -22,7 +21,6 @@ from iip_assets.report.blocks import (
     Pictures,
     Section,
     Table,
-    estimate_column,
     interval,
     plot,
     short_number,
@@ -63,20 +61,23 @@ def explanations(
     blocks: list[Block] = [Paragraph(_HARDEST)]
     for model, rows in found["images"].items():
         blocks += _model_blocks(model, rows)
-    columns = [
-        Column("model", "model"),
-        Column("predictions", "predictions"),
-        Column("mean", "metric", NAME),
-        estimate_column("value, 95% interval"),
-        Column("images", "n_images", COUNT),
-        Column("subjects", "n_subjects", COUNT),
-        Column("enough images", lambda row: "yes" if row["enough"] else "too few"),
-    ]
     caption = "Where the models look, over samples of held-out images"
     blocks += [
         Heading("Does it look at the eye, and is that so"),
         Paragraph(_MEASURES),
-        Table(caption, columns, found["measures"]),
+        Table(
+            caption,
+            [
+                "model",
+                "predictions",
+                Column("mean", "metric", NAME),
+                "value",
+                "n_images",
+                "n_subjects",
+                "enough",
+            ],
+            found["measures"],
+        ),
     ]
     return Section(
         "explanations",

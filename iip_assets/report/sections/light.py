@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from iip_assets.report.blocks import COUNT, PERCENT, Block, Column, Section, Side, Table
+from iip_assets.report.blocks import Block, Column, Section, Side, Table
 from iip_assets.report.metrics import rounded
 
 
@@ -17,15 +17,7 @@ def light(
     tables = {"lighting": lighting_stats, "background": background_stats}
     data = {name: word_table(one, name) for name, one in tables.items() if one is not None}
     shown = [
-        Table(
-            f"Images by {name}",
-            [
-                Column(name, "value"),
-                Column("images", "n", COUNT),
-                Column("share", "share", PERCENT),
-            ],
-            rows,
-        )
+        Table(f"Images by {name}", [Column(name, "value"), "n", "share"], rows)
         for name, rows in data.items()
         if rows
     ]

@@ -15,10 +15,7 @@ from iip_assets.evaluation.evaluation_rows import (
 )
 from iip_assets.metrics.display_names import spelled
 from iip_assets.report.blocks import (
-    COUNT,
     FIGURE,
-    NAME,
-    NUMBER,
     PERCENT,
     Block,
     Column,
@@ -151,10 +148,10 @@ def _held_against(model: str, rows: list[Record]) -> list[Block]:
         f"On the same images, the present {model} and what it is held against",
         [
             Column("who", called),
-            Column("on", "on"),
-            estimate_column("value, 95% interval"),
-            Column("images", "n_images", COUNT),
-            Column("subjects", "n_subjects", COUNT),
+            "on",
+            "value",
+            "n_images",
+            "n_subjects",
             Column("", lambda row: "" if row["enough"] else "few subjects: too narrow an interval"),
         ],
         rows,
@@ -183,7 +180,7 @@ def _class_table(rows: list[Record]) -> Table:
             FIGURE,
         )
 
-    columns = [
+    columns: list[Column | str] = [
         Column("class", lambda row: f"{row['model']}: {row['class']}"),
         of_subjects("train"),
         Column("share", "train_share", PERCENT),
@@ -196,14 +193,7 @@ def _class_table(rows: list[Record]) -> Table:
 
 
 def _metric_table(rows: list[Record]) -> Table:
-    columns = [
-        Column("model", "model"),
-        Column("metric", "metric", NAME),
-        estimate_column("value, 95% interval"),
-        Column("images", "n_images", COUNT),
-        Column("subjects", "n_subjects", COUNT),
-        Column("baseline", "baseline", NUMBER),
-    ]
+    columns: list[Column | str] = ["model", "metric", "value", "n_images", "n_subjects", "baseline"]
     return Table("Metrics on held-out subjects", columns, rows)
 
 
@@ -221,7 +211,7 @@ def _confusion(model: str, cells: Record) -> Table:
         shown = percent(share(row, column)) if row["total"] else ""
         return f"{shown}\n{count(row['counts'][column])}"
 
-    columns = [
+    columns: list[Column | str] = [
         Column(
             name,
             lambda row, i=i: cell(row, i),  # type: ignore[misc]

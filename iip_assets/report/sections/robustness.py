@@ -12,8 +12,6 @@ from iip_assets.engine.figures import PALETTE, new_figure
 from iip_assets.evaluation.evaluation_rows import MAIN_METRIC, MODELS, OVERALL
 from iip_assets.metrics.display_names import spelled
 from iip_assets.report.blocks import (
-    COUNT,
-    NAME,
     NUMBER,
     Block,
     Column,
@@ -165,13 +163,13 @@ def _loss_table(rows: list[Record]) -> Table:
     return Table(
         "From clean images to the highest severity",
         [
-            Column("model", "model"),
-            Column("corruption", "corruption", NAME),
-            Column("metric", "metric", NAME),
+            "model",
+            "corruption",
+            "metric",
             Column("clean", lambda row: row["values"][0], NUMBER),
             Column("worst", lambda row: row["values"][-1], NUMBER),
-            Column("loss", "loss", NUMBER),
-            Column("images", "n_images", COUNT),
+            "loss",
+            "n_images",
         ],
         rows,
         folded="Losses as a table",
@@ -182,12 +180,12 @@ def _group_table(rows: list[Record]) -> Table:
     return Table(
         "Clean and at the highest severity, by group",
         [
-            Column("model", "model"),
-            Column("corruption", "corruption", NAME),
+            "model",
+            "corruption",
             Column("group", lambda row: f"{row['axis']} {row['slice']}"),
-            Column("clean", "clean", NUMBER),
+            "clean",
             estimate_column("worst, 95% interval", "worst"),
-            Column("images", "n_images", COUNT),
+            "n_images",
         ],
         rows,
         folded="Groups as a table",

@@ -11,16 +11,12 @@ from iip_assets.engine.figures import PALETTE, new_figure
 from iip_assets.evaluation.evaluation_rows import MODELS, UNKNOWN, main_row, slice_rows
 from iip_assets.metrics.display_names import spelled
 from iip_assets.report.blocks import (
-    COUNT,
-    NAME,
     Block,
-    Column,
     Heading,
     NextStep,
     Paragraph,
     Section,
     Table,
-    estimate_column,
     interval,
     plot,
 )
@@ -122,20 +118,12 @@ def plain(text: str, most: int = 40) -> str:
 
 def _model_blocks(model: str, rows: list[Record], overall: Record | None) -> list[Block]:
     alt = f"{spelled(rows[0]['metric'])} of the {model} by slice, with intervals"
-    columns = [
-        Column("axis", "axis"),
-        Column("slice", "slice"),
-        Column("metric", "metric", NAME),
-        estimate_column("value, 95% interval"),
-        Column("images", "n_images", COUNT),
-        Column("enough images", lambda row: "yes" if row["enough"] else "too few"),
-    ]
     return [
         Heading(model.capitalize()),
         plot(lambda: forest_figure(rows, overall), alt),
         Table(
             "Held-out images by slice",
-            columns,
+            ["axis", "slice", "metric", "value", "n_images", "enough"],
             rows,
             folded=f"The {model} by slice as a table",
         ),

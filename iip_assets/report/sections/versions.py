@@ -10,8 +10,6 @@ import polars as pl
 from iip_assets.registry.gate import refusal
 from iip_assets.registry.history_figure import history_figure
 from iip_assets.report.blocks import (
-    COUNT,
-    NAME,
     NUMBER,
     Block,
     Column,
@@ -21,7 +19,6 @@ from iip_assets.report.blocks import (
     Paragraph,
     Section,
     Table,
-    estimate_column,
     plot,
 )
 from iip_assets.report.metrics import rounded
@@ -36,16 +33,6 @@ def versions(model_versions: dict[str, pl.DataFrame]) -> Section | None:
         "Every registered version and the present models, on the same test images; on none of "
         "these was any version trained or chosen."
     )
-    columns = [
-        Column("model", "model"),
-        Column("version", "version"),
-        Column("deployed", "aliases"),
-        Column("metric", "metric", NAME),
-        estimate_column("value, 95% interval"),
-        Column("images", "n_images", COUNT),
-        Column("change since", "since", NUMBER),
-        Column("gate", "gate"),
-    ]
     caption = "Versions of both models; the change is that of the present model since the version"
     blocks: list[Block] = [
         Paragraph(text),
@@ -53,7 +40,20 @@ def versions(model_versions: dict[str, pl.DataFrame]) -> Section | None:
             lambda: history_figure(model_versions["history"]),
             "Every version on the same test images",
         ),
-        Table(caption, columns, found["rows"]),
+        Table(
+            caption,
+            [
+                "model",
+                "version",
+                Column("deployed", "aliases"),
+                "metric",
+                "value",
+                "n_images",
+                Column("change since", "since", NUMBER),
+                "gate",
+            ],
+            found["rows"],
+        ),
     ]
     if found["refusals"]:
         refusals = Listing([Item(text=words) for words in found["refusals"]])
