@@ -26,17 +26,15 @@ from iip_assets.report.blocks import (
 from iip_assets.report.html import page
 from iip_assets.report.sections import (
     clusters,
-    coverage,
-    dataset,
+    data,
     drift,
     explanations,
     failures,
-    light,
     models,
     passing,
-    quarantine,
     robustness,
     slices,
+    statistics,
     training_set,
     versions,
 )
@@ -46,10 +44,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SECTIONS: tuple[Callable[..., Section | None], ...] = (
-    dataset.dataset,
-    quarantine.quarantine,
-    coverage.coverage,
-    light.light,
+    data.dataset,
+    data.quarantine,
+    statistics.coverage,
+    statistics.light,
     clusters.clusters,
     training_set.balance,
     training_set.augmentation,
@@ -88,10 +86,10 @@ def image_ids(sections: Sequence[Section]) -> list[str]:
 
 def report_data(sections: Sequence[Section]) -> dict[str, Any]:
     """The numbers of all sections: JSON alone, rounded, so that equal inputs give equal data."""
-    data: dict[str, Any] = {"headlines": [], "slices": {}, "skipped": []}
+    found: dict[str, Any] = {"headlines": [], "slices": {}, "skipped": []}
     for section in sections:
-        data |= section.data
-    return data
+        found |= section.data
+    return found
 
 
 def pipeline_page(
@@ -104,22 +102,22 @@ def pipeline_page(
         read: Gives an image's bytes by its id.
         max_megapixels: Images larger than this are not decoded.
     """
-    data = report_data(sections)
+    content = report_data(sections)
     numbers = sorted(
         (one for section in sections for one in section.numbers), key=lambda one: one.rank
     )
-    lead: list[Block] = [Paragraph(_summary(data), soft=True)]
+    lead: list[Block] = [Paragraph(_summary(content), soft=True)]
     if numbers:
         lead.append(Numbers(numbers, "Headline numbers"))
     html = page(
-        f"{_TITLE} on {count(data['counts']['images'])} images",
+        f"{_TITLE} on {count(content['counts']['images'])} images",
         lead,
         sections,
         reader=_Reader(read, max_megapixels),
         heading=_TITLE,
         foot=_FOOT,
     )
-    return Report(html, data)
+    return Report(html, content)
 
 
 @dataclass(frozen=True)
@@ -196,8 +194,8 @@ def _next_steps(sections: Sequence[Section]) -> Section:
     return Section("next", "Next steps", blocks, {"next_steps": rows})
 
 
-def _summary(data: Mapping[str, Any]) -> str:
-    counts = data["counts"]
+def _summary(content: Mapping[str, Any]) -> str:
+    counts = content["counts"]
     words = [
         f"{count(counts['images'])} images of {count(counts['subjects'])} known subjects in "
         f"{count(counts['batches'])} batches; {count(counts['with_mask'])} have a mask."
@@ -205,7 +203,7 @@ def _summary(data: Mapping[str, Any]) -> str:
     if splits := counts["splits"]:
         shown = (f"{name} {count(splits[split])}" for name, split in _SPLITS.items())
         words.append(f"{', '.join(shown)}.")
-    if data["headlines"]:
+    if content["headlines"]:
         words.append("Models are judged on images of people whom they never saw.")
     return " ".join(words)
 

@@ -1,4 +1,4 @@
-"""Images by batch and label, and what remains to be labelled."""
+"""The data as they are, what remains to be labelled, and what could not be used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from iip_assets.report.blocks import COUNT, Column, NextStep, Section, Table
+from iip_assets.report.blocks import (
+    COUNT,
+    Block,
+    Column,
+    NextStep,
+    Number,
+    Paragraph,
+    Section,
+    Table,
+    count,
+)
 
 if TYPE_CHECKING:
     from iip_assets.engine.values import Json
@@ -14,6 +24,8 @@ if TYPE_CHECKING:
 LABELS = ("full", "partial", "none", "unclear")
 UNLABELLED = "no label"
 NO_BATCH = "no batch"
+MOST_QUARANTINE_ROWS = 30
+QUARANTINE_COLUMNS = ("what", "path", "batch", "row", "column", "value", "reason", "fix")
 
 
 def dataset(
@@ -80,3 +92,34 @@ def _steps(counts: dict[str, Any]) -> list[NextStep]:
         text = f"{unlabelled} of {counts['images']} images have none."
         steps.append(NextStep(7, "Images without a label", text))
     return steps
+
+
+def quarantine(quarantine: pl.DataFrame) -> Section:
+    """How much could not be used, and the first cases."""
+    total = quarantine.height
+    ordered = quarantine.sort(quarantine.columns, nulls_last=True).head(MOST_QUARANTINE_ROWS)
+    rows = ordered.select(
+        [name for name in QUARANTINE_COLUMNS if name in ordered.columns]
+    ).to_dicts()
+    blocks: list[Block] = [Paragraph("Everything could be used.")]
+    if total:
+        more = f" The first {len(rows)} are shown." if total > len(rows) else ""
+        blocks = [
+            Paragraph(f"Entries that could not be used: {count(total)}.{more}"),
+            Table(
+                "What could not be used, why, and how to fix it",
+                QUARANTINE_COLUMNS,
+                rows,
+            ),
+        ]
+    text = f"In quarantine: {total}, each with how to fix it."
+    steps = [NextStep(8, "Files and rows that could not be used", text)] if total else []
+    note = "images, masks and rows that could not be used"
+    return Section(
+        "quarantine",
+        "Quarantine",
+        blocks,
+        {"quarantine": {"total": total, "rows": rows}},
+        [Number("quarantine", count(total), (note,), rank=3)],
+        steps,
+    )
