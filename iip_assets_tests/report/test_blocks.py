@@ -24,6 +24,7 @@ from iip_assets.report.blocks import (
     signed,
 )
 from iip_assets.report.markdown import table_markdown
+from iip_assets.report.model_card import model_card
 from iip_assets_tests.report.samples import sample_inputs, sections_of
 
 HOSTILE = "<b onload='x'>[red]|[/red]"
@@ -104,3 +105,30 @@ def test_the_whole_report_prints_at_a_terminal_without_drawing_anything(capsys):
     for words in ("Next steps", "The filter is weaker on lighting dark", "0.870 to 0.930"):
         assert words in shown
     assert "[Map of all images by similarity, with numbered clusters]" in shown
+
+
+def test_a_card_says_for_whom_a_version_was_judged_as_text_and_as_a_page():
+    row = {"metric": "mean_iou", "n_images": 40, "n_subjects": 30, "value": 0.8}
+    ends = {"low": 0.7, "high": 0.9, "enough": True}
+    metrics = [
+        {**row, **ends, "axis": "overall", "slice": "all"},
+        {**row, **ends, "axis": "gender", "slice": HOSTILE, "enough": False},
+    ]
+    names = ("data_revision", "git_commit", "code_key", "action_key", "made_at", "onnx")
+    facts = {name: f"of {name}" for name in names} | {
+        "learned_from": 120,
+        "settings": {"segmenter.encoder": "x"},
+        "validation": {**row, **ends},
+    }
+    files = model_card(
+        "segmenter", "3", facts, metrics, digest="d3", metric="mean_iou", confidence=0.95
+    )
+    text, page = files["model_card.md"].decode(), files["model_card.html"].decode()
+    for words in ("segmenter 3", "of onnx", "segmenter.encoder = x", "too small to judge"):
+        assert words in text
+        assert words in page
+    assert "| mean_iou | 0.800 (0.700 to 0.900) | 40 | 30 |" in text
+    assert "On the 40 validation images of 30 subjects" in text
+    assert "mean_iou 0.800 (0.700 to 0.900)." in text
+    assert "<b" not in text.replace(r"\<b", "")
+    assert "<b onload" not in page
