@@ -86,8 +86,7 @@ def embed_all(folder: Path, out: Path) -> None:
 
 def embedding_work(store: FolderStore) -> tuple[Any, dict[str, Any], dict[str, Any], int]:
     """What embeds: the function, what it is given, its tools, and images at a time."""
-    from iip_assets.embeddings.embed import embed_chunk
-    from iip_assets.embeddings.embedder import open_embedder
+    from iip_assets.embeddings.embedder import embed_chunk, open_embedder
 
     folder = Path(os.environ["BACKBONE"])
     files = {path.name: path.read_bytes() for path in folder.iterdir()}

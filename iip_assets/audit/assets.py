@@ -45,7 +45,7 @@ def batch_trials(
     from iip_assets.audit.batch_trials import newest_batches, reason_for_no_trials, try_batches
     from iip_assets.models.examples import weights_of
     from iip_assets.models.filter import head_schedule
-    from iip_assets.training.around import machine_of
+    from iip_assets.training.trainer import machine_of
 
     images = filter_examples.join(
         raw_dataset["images"].select("image_id", "batch"), on="image_id", maintain_order="left"

@@ -19,10 +19,10 @@ from iip_assets.audit.cells import Cells, blurred, evened
 from iip_assets.audit.occlusion import deletion, occlude
 from iip_assets.audit.outlines import outline_of
 from iip_assets.images.decode import NOT_LABELLED, decode_image, decode_mask
-from iip_assets.images.reading import Reader
-from iip_assets.inference.filter_pixels import FilterFromPixels
-from iip_assets.inference.preprocess import Frame
-from iip_assets.inference.segmentation import BACKGROUND, Segmenter
+from iip_assets.images.store import Reader
+from iip_assets.inference.filter import FilterFromPixels
+from iip_assets.inference.frame import Frame
+from iip_assets.inference.segmenter import BACKGROUND, Segmenter
 from iip_assets.metrics.calibration import softmax
 from iip_assets.metrics.constants import FILTER_CLASSES
 

@@ -12,8 +12,8 @@ from iip_assets.audit.explained_images import CHOSEN, filter_images, segmenter_i
 from iip_assets.audit.explained_rows import explain_filter_chunk, explain_segmenter_chunk
 from iip_assets.engine.values import Files
 from iip_assets.images.store import ImageStore
-from iip_assets.inference.filter_pixels import FilterFromPixels
-from iip_assets.inference.segmentation import Segmenter
+from iip_assets.inference.filter import FilterFromPixels
+from iip_assets.inference.segmenter import Segmenter
 from iip_assets.settings import ExplanationSettings
 
 if TYPE_CHECKING:

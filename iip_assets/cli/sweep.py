@@ -45,7 +45,6 @@ def run_sweep(
     What the workspace holds stays as it is. Each trial is logged in W&B in the sweep's group.
     """
     from iip_assets.cli import sweeping
-    from iip_assets.cli.sweeps_text import print_trials
     from iip_assets.graph import build_project
 
     project = build_project()
@@ -54,7 +53,7 @@ def run_sweep(
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in done]))
         return
-    print_trials(plan, done, {})
+    sweeping.print_trials(plan, done, {})
     log(f"Look at it: {page}\nTake up the best: iip sweep apply {plan.name}")
 
 
@@ -62,14 +61,13 @@ def run_sweep(
 def list_sweeps(as_json: AsJson = False) -> None:
     """Show all sweeps of this workspace."""
     from iip_assets.cli import sweeping
-    from iip_assets.cli.sweeps_text import print_sweeps
     from iip_assets.graph import build_project
 
     rows = sweeping.overview(build_project().workspace.state)
     if as_json:
         typer.echo(json.dumps(rows))
     elif rows:
-        print_sweeps(rows)
+        sweeping.print_sweeps(rows)
     else:
         log("There is no sweep yet: iip sweep example > FILE.toml, then iip sweep run FILE.toml")
 
@@ -78,7 +76,6 @@ def list_sweeps(as_json: AsJson = False) -> None:
 def show_sweep(name: Name, as_json: AsJson = False) -> None:
     """Show a sweep's trials, the best ones, and which settings mattered."""
     from iip_assets.cli import sweeping
-    from iip_assets.cli.sweeps_text import print_trials
     from iip_assets.graph import build_project
 
     plan, done, mattered = sweeping.trials_of(build_project().workspace.state, name)
@@ -86,7 +83,7 @@ def show_sweep(name: Name, as_json: AsJson = False) -> None:
         told = {"trials": [asdict(one) for one in done], "importances": mattered}
         typer.echo(json.dumps(told))
         return
-    print_trials(plan, done, mattered)
+    sweeping.print_trials(plan, done, mattered)
 
 
 @sweep.command("apply")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from iip_assets.cli.settings_file import Change, write_settings
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.project import Project
+from iip_assets.report.blocks import FIGURE, Column, Paragraph, Row, Table, number, short_number
+from iip_assets.report.terminal import show
 from iip_assets.settings import read_settings
-from iip_assets.sweeps.page import sweep_page
+from iip_assets.sweeps.page import sweep_page, trial_columns
 from iip_assets.sweeps.plan import Plan, PlanError, read_plan
 from iip_assets.sweeps.study import Done, Study, done_trials, importances, known_studies, load_study
 from iip_assets.sweeps.trials import in_words, run_sweep, sweep_folder
@@ -112,3 +114,30 @@ def _chosen(plan: Plan, done: list[Done], number: int | None) -> Done:
     if found.reason is not None:
         raise PlanError(f"trial {number} failed: {found.reason}")
     return found
+
+
+def print_sweeps(rows: Sequence[Row]) -> None:
+    """A line a sweep."""
+    columns: list[Column | str] = [
+        "sweep",
+        "model",
+        "sampler",
+        Column("objectives", lambda row: ", ".join(row["objectives"])),
+        *(Column(name, name, FIGURE) for name in ("trials", "failed")),
+        Column("best", lambda row: "" if row["best"] is None else number(row["best"]), FIGURE),
+    ]
+    show(Table("", columns, rows))
+
+
+def print_trials(plan: Plan, done: Sequence[Done], importances: Mapping[str, float]) -> None:
+    """A line a trial, the best ones in bold; then how much each setting mattered."""
+    columns = trial_columns(
+        plan, lambda path: path.partition(".")[2].replace("_", "\n"), ends=short_number
+    )
+    rows = [vars(one) for one in done]
+    caption = f"{plan.name}, a {plan.model}"
+    show(Table(caption, columns, rows, tone=lambda row: "strong" if row["best"] else ""))
+    if importances:
+        shares = ", ".join(f"{path} {share:.0%}" for path, share in importances.items())
+        judged = sum(one.quality is not None for one in done)
+        show(Paragraph(f"share of the spread in quality, over {judged} trials: {shares}"))

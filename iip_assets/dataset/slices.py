@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from iip_assets.dataset.constants import UNKNOWN
+from iip_assets.dataset.schema import UNKNOWN
 
 if TYPE_CHECKING:
     import polars as pl

@@ -51,7 +51,7 @@ def filter_verdicts(
     from iip_assets.embeddings.device import core_count
     from iip_assets.evaluation.threshold import Costs
     from iip_assets.evaluation.verdicts import filter_verdicts_tables
-    from iip_assets.inference.filter_scores import score_images
+    from iip_assets.inference.filter import score_images
 
     scores = score_images(
         iris_filter_model,
@@ -133,7 +133,7 @@ def predictions(
     from iip_assets.embeddings.device import core_count
     from iip_assets.evaluation import predictions as predict
     from iip_assets.images.store import ImageStore
-    from iip_assets.inference.segment_rows import segment_images
+    from iip_assets.inference.segmenter import segment_images
 
     if isinstance(filter_verdicts, Skipped) and isinstance(segmentation_model, Skipped):
         reasons = f"{filter_verdicts.reason}; {segmentation_model.reason}"
@@ -231,7 +231,7 @@ def model_evaluation(
     from iip_assets.evaluation import rare_classes as rare
     from iip_assets.evaluation.evaluation import Judgement, evaluate, gate_of
     from iip_assets.images.store import ImageStore
-    from iip_assets.labels.mask_rows import count_pixels
+    from iip_assets.labels.agreement import count_pixels
     from iip_assets.models.examples import masked_rows
 
     images = raw_dataset["images"]

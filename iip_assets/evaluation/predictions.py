@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.inference.filter_scores import score_columns
+from iip_assets.inference.filter import score_columns
 from iip_assets.metrics.functional import iou
 
 

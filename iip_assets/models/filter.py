@@ -16,7 +16,7 @@ from safetensors.torch import save
 from iip_assets.embeddings.onnx_export import check_equal
 from iip_assets.engine.values import Files, Noted
 from iip_assets.images.decode import NOT_LABELLED
-from iip_assets.inference.preprocess import Frame
+from iip_assets.inference.frame import Frame
 from iip_assets.metrics.calibration import fit_temperature, softmax
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.filter_head import (

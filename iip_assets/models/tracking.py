@@ -14,10 +14,9 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.context import AssetContext
-from iip_assets.images.reading import Reader
-from iip_assets.inference.filter_scores import probabilities_of
-from iip_assets.inference.segment_rows import read_pair, segment_chunk
-from iip_assets.inference.segmentation import Segmenter
+from iip_assets.images.store import Reader
+from iip_assets.inference.filter import probabilities_of
+from iip_assets.inference.segmenter import Segmenter, read_pair, segment_chunk
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import Judged, judge_filter, judge_segmenter, score
 from iip_assets.models.filter import LoadImage, examples_of

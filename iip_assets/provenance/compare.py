@@ -10,9 +10,8 @@ from iip_assets.engine.project import Project
 from iip_assets.evaluation.evaluation_rows import MAIN_METRIC, overall_rows
 from iip_assets.metrics.intervals import Estimate
 from iip_assets.metrics.paired import LEAST_SUBJECTS
-from iip_assets.provenance.causes import Causes, find_causes
+from iip_assets.provenance.causes import Causes, DataChanges, data_changes, find_causes
 from iip_assets.provenance.common_images import Common, Predicted, compare_common
-from iip_assets.provenance.data_changes import DataChanges, data_changes
 from iip_assets.provenance.sides import Side, find_side
 from iip_assets.report.metrics import headline
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import polars as pl
 
-from iip_assets.dataset.near_duplicates import near_pairs
+from iip_assets.dataset.fingerprints import near_pairs
 from iip_assets.evaluation.evaluation import METRICS_SCHEMA, Judgement, metric_rows
-from iip_assets.inference.filter_scores import has_head, head_scores
+from iip_assets.inference.filter import has_head, head_scores
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import Judged
 from iip_assets.metrics.scores import Gate

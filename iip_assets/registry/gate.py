@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.dataset.constants import UNKNOWN
+from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.metrics.paired import LEAST_SUBJECTS, draws_of_both
 from iip_assets.metrics.scored_predictions import Judged, places_by_slice
 from iip_assets.settings import EvaluationSettings, ReleaseSettings

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from iip_assets.inference.filter_pixels import FilterFromPixels, score_chunk
-from iip_assets.inference.filter_scores import network_scores
-from iip_assets.inference.segment_rows import segment_chunk
-from iip_assets.inference.segmentation import Segmenter
+from iip_assets.inference.filter import FilterFromPixels, network_scores, score_chunk
+from iip_assets.inference.segmenter import Segmenter, segment_chunk
 from iip_assets.registry.contenders import Contender
 
 if TYPE_CHECKING:

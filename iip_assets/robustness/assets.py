@@ -48,8 +48,12 @@ def robustness_benchmark(
     from iip_assets.embeddings.device import core_count
     from iip_assets.evaluation.evaluation import Judgement
     from iip_assets.images.store import ImageStore
-    from iip_assets.robustness.benchmark import benchmark_images, benchmark_table
-    from iip_assets.robustness.corrupted_rows import corrupted_chunk, open_models
+    from iip_assets.robustness.benchmark import (
+        benchmark_images,
+        benchmark_table,
+        corrupted_chunk,
+        open_models,
+    )
     from iip_assets.robustness.corruptions import check_names
 
     check_names(options.corruptions)
@@ -98,8 +102,7 @@ def describe_robustness_benchmark(
 ) -> dict[str, MetadataValue]:
     """What the strongest corruptions cost, and the metrics over severity."""
     from iip_assets.engine.figures import figure_markdown
-    from iip_assets.robustness.figures import robustness_figure
-    from iip_assets.robustness.summary import worst_rows
+    from iip_assets.robustness.figures import robustness_figure, worst_rows
 
     return {
         "rows": robustness_benchmark.height,

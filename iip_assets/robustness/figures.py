@@ -1,8 +1,8 @@
-"""Plots of the benchmark: metrics over severity."""
+"""The benchmark for people: a few rows, and metrics over severity."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from iip_assets.engine.figures import PALETTE, new_figure
 from iip_assets.metrics.display_names import spelled
+from iip_assets.robustness.corruptions import SEVERITIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,8 +18,25 @@ if TYPE_CHECKING:
 
 _SHOWN = {"filter": "f1_macro", "segmenter": "mean_iou"}
 _STYLES = ("-", "--", "-.", ":")
+
 # More lines than the palette has colours cannot be told apart.
 _MOST_GROUPS = 7
+
+
+def worst_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """For each model, metric and corruption over all images: the value at the last severity."""
+    shown = table.filter(
+        (pl.col("axis") == "overall") & (pl.col("severity") == SEVERITIES[-1])
+    ).sort(["model", "metric", "relative_drop"], descending=[False, False, True])
+    return shown.select(
+        "model",
+        "metric",
+        "corruption",
+        "severity",
+        pl.col("value", "low", "high", "relative_drop").round(4),
+        "n_images",
+        "n_subjects",
+    ).to_dicts()
 
 
 def robustness_figure(table: pl.DataFrame) -> Figure:

@@ -10,8 +10,7 @@ from iip_assets.dataset.schema import label_rows_schema
 from iip_assets.engine.values import Files, Skipped
 from iip_assets.evaluation import assets as evaluation_assets
 from iip_assets.images.store import ImageStore
-from iip_assets.inference.segment_rows import segment_chunk
-from iip_assets.inference.segmentation import Segmenter
+from iip_assets.inference.segmenter import Segmenter, segment_chunk
 from iip_assets.labels import assets as label_assets
 from iip_assets.metrics.calibration import softmax
 from iip_assets.metrics.constants import FILTER_CLASSES
@@ -32,7 +31,7 @@ from iip_assets.settings import (
     TrackingSettings,
     TrainingSettings,
 )
-from iip_assets.sweeps.quality import quality_of
+from iip_assets.sweeps.trials import quality_of
 from iip_assets_tests.embeddings.stand_ins import PlainWork
 from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
 
@@ -446,7 +445,7 @@ def test_judging_needs_neither_torch_nor_lightning():
 
     code = (
         "import sys, iip_assets.evaluation.predictions, iip_assets.evaluation.evaluation, "
-        "iip_assets.inference.segment_rows, iip_assets.robustness.corrupted_rows; "
+        "iip_assets.inference.segmenter, iip_assets.robustness.benchmark; "
         "print(' '.join(sys.modules))"
     )
     loaded = subprocess.run(

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from iip_assets.synthetic.effects import SAMPLE
+from iip_assets.synthetic.parameters import SAMPLE
 from iip_assets.synthetic.write import write_dataset
 from iip_assets_tests.graph.conftest import QUICK, Team
 

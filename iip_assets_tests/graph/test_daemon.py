@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from iip_assets.synthetic.effects import SAMPLE
+from iip_assets.synthetic.parameters import SAMPLE
 from iip_assets.synthetic.write import write_dataset
 from iip_assets_tests.automation.webhook import Webhook, webhook_server
 from iip_assets_tests.graph.conftest import QUICK, Team

@@ -8,9 +8,8 @@ import polars as pl
 import pytest
 
 from iip_assets.evaluation.evaluation import Judgement, evaluate
+from iip_assets.labels.agreement import WORDS, compare_masks, count_pixels
 from iip_assets.labels.human_level import judge_labelers, leave_one_out
-from iip_assets.labels.labelers import WORDS
-from iip_assets.labels.mask_rows import compare_masks, count_pixels
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.scores import Gate
 from iip_assets_tests.embeddings.stand_ins import MemoryStore

@@ -12,9 +12,8 @@ import polars as pl
 import pytest
 import torch
 
-from iip_assets.inference.preprocess import Frame
-from iip_assets.inference.segment_rows import segment_chunk
-from iip_assets.inference.segmentation import Segmenter
+from iip_assets.inference.frame import Frame
+from iip_assets.inference.segmenter import Segmenter, segment_chunk
 from iip_assets.metrics.scores import segmenter_scores
 from iip_assets.models.examples import masked_rows
 from iip_assets.models.filter_onnx import head_onnx

@@ -8,8 +8,13 @@ import timm
 import torch
 from safetensors.torch import save
 
-from iip_assets.inference.filter_pixels import FilterFromPixels, score_chunk
-from iip_assets.inference.filter_scores import has_head, network_scores, probabilities_of
+from iip_assets.inference.filter import (
+    FilterFromPixels,
+    has_head,
+    network_scores,
+    probabilities_of,
+    score_chunk,
+)
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.filter import FilterRecipe, build_filter
 from iip_assets.registry.onnx_check import OnnxDiffersError, largest_difference

@@ -7,10 +7,9 @@ import polars as pl
 import pytest
 import torch
 
-from iip_assets.embeddings.weights import packaged_weights, weights_digest
-from iip_assets.inference.preprocess import Frame
-from iip_assets.inference.segment_rows import read_pair, segment_chunk
-from iip_assets.inference.segmentation import Segmenter, prior_png
+from iip_assets.embeddings.backbone import packaged_weights, weights_digest
+from iip_assets.inference.frame import Frame
+from iip_assets.inference.segmenter import Segmenter, prior_png, read_pair, segment_chunk
 from iip_assets.models.examples import masked_rows
 from iip_assets.models.masked_images import MaskedImages
 from iip_assets.models.segmentation_model import build_segmenter, reason_not_to_train

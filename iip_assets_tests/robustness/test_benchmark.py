@@ -10,10 +10,9 @@ from iip_assets.engine.figures import figure_png
 from iip_assets.engine.values import Files, Markdown, Skipped
 from iip_assets.evaluation.evaluation import Judgement
 from iip_assets.images.store import ImageStore
-from iip_assets.inference.segmentation import prior_png
+from iip_assets.inference.segmenter import prior_png
 from iip_assets.robustness.assets import describe_robustness_benchmark, robustness_benchmark
-from iip_assets.robustness.benchmark import benchmark_images, benchmark_table
-from iip_assets.robustness.corrupted_rows import variants
+from iip_assets.robustness.benchmark import benchmark_images, benchmark_table, variants
 from iip_assets.robustness.figures import robustness_figure
 from iip_assets.settings import EvaluationSettings, RobustnessSettings
 from iip_assets_tests.embeddings.stand_ins import PlainWork

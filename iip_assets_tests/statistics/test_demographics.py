@@ -4,15 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iip_assets.dataset.slices import slice_table
-from iip_assets.statistics.coverage import coverage_shortfalls, coverage_words, images_needed
 from iip_assets.statistics.demographics import (
     DEMOGRAPHIC_AXES,
     INTERSECTIONS,
     SCHEMA,
+    coverage_shortfalls,
+    coverage_words,
     demographic_table,
+    images_needed,
     natural_key,
+    wilson_interval,
 )
-from iip_assets.statistics.interval import wilson_interval
 
 BANDS = (0, 18, 30)
 IMAGES = {

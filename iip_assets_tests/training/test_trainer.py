@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from iip_assets.training.epoch_order import EpochOrder, in_order
-from iip_assets.training.shared_norm import _batch_norm
+from iip_assets.training.processes import EpochOrder, _batch_norm, in_order
 from iip_assets.training.trainer import Around, Machine
 from iip_assets_tests.training.small_training import (
     Watched,

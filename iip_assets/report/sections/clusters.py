@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from iip_assets.edge_cases.figures import map_figure, plain_map_figure
-from iip_assets.edge_cases.selection import exemplars_by_cluster, strongest_outliers
-from iip_assets.edge_cases.summary import summarize_clusters
+from iip_assets.edge_cases.summary import (
+    exemplars_by_cluster,
+    strongest_outliers,
+    summarize_clusters,
+)
 from iip_assets.images.contact_sheet import sheet
 from iip_assets.report.blocks import (
     Block,

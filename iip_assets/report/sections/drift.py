@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from iip_assets.drift.figures import drift_figure
-from iip_assets.drift.wording import change_in_words
+from iip_assets.drift.figures import change_in_words, drift_figure
 from iip_assets.engine.values import Report
 from iip_assets.metrics.display_names import spelled
 from iip_assets.report.blocks import (

@@ -21,7 +21,7 @@ from iip_assets.report.blocks import (
     plot,
 )
 from iip_assets.report.metrics import rounded
-from iip_assets.statistics.demographic_figures import coverage_figure
+from iip_assets.statistics.figures import coverage_figure
 
 MOST_STEPS = 2
 
