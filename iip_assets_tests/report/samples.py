@@ -298,8 +298,8 @@ def sample_inputs(**changes):
                 "path": [f"images/{HOSTILE}.jpg"],
                 "batch": ["2024-01"],
                 "row": [3],
-                "column": [None],
-                "value": [None],
+                "column": ["age_years"],
+                "value": [HOSTILE],
                 "reason": ["cut short"],
                 "fix": ["copy the file again"],
             }

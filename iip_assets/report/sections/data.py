@@ -108,7 +108,7 @@ def quarantine(quarantine: pl.DataFrame) -> Section:
             Paragraph(f"Entries that could not be used: {count(total)}.{more}"),
             Table(
                 "What could not be used, why, and how to fix it",
-                QUARANTINE_COLUMNS,
+                [Column(name, name) for name in QUARANTINE_COLUMNS],
                 rows,
             ),
         ]
