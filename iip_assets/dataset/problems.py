@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 _LONGEST_VALUE = 120
 
-_MEND_IMAGE = "replace the file by a sound copy or delete it, then run `dvc add data`"
-_MEND_MASK = "fix the mask as said, then run `dvc add data`"
+_FIX_IMAGE = "replace the file by a sound copy or delete it, then run `dvc add data`"
+_FIX_MASK = "fix the mask as said, then run `dvc add data`"
 _THEN_ADD = " (then run `dvc add data`)"
 _COLUMNS = ("what", "image_id", "path", "batch", "row", "column", "value", "reason", "fix")
 
@@ -114,7 +114,7 @@ def quarantine_table(
         "batch",
         *nothing,
         reason="mask_problem",
-        fix=pl.lit(_MEND_MASK),
+        fix=pl.lit(_FIX_MASK),
     )
     bad_labels = problems.select(
         pl.lit("label").alias("what"),
@@ -141,7 +141,7 @@ def undecodable_images(images: pl.DataFrame, fingerprints: pl.DataFrame) -> pl.D
     return (
         fingerprints.filter(pl.col("problem").is_not_null())
         .join(images.select("image_id", "path", "batch"), on="image_id")
-        .select("path", "batch", "image_id", reason="problem", fix=pl.lit(_MEND_IMAGE))
+        .select("path", "batch", "image_id", reason="problem", fix=pl.lit(_FIX_IMAGE))
         .sort("path", "image_id")
     )
 

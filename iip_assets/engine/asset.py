@@ -214,17 +214,17 @@ def _part(name: str, function: Callable[..., Any]) -> Part:
     settings: dict[str, str] = {}
     context: str | None = None
     accepts: set[str] = set()
-    recommendations = get_type_hints(function, localns=_Known(function), include_extras=True)
+    annotations = get_type_hints(function, localns=_Known(function), include_extras=True)
     for parameter in inspect.signature(function).parameters.values():
-        recommendation = recommendations.get(parameter.name)
+        annotation = annotations.get(parameter.name)
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             inputs.append(parameter.name)
-            if Skipped in get_args(recommendation):
+            if Skipped in get_args(annotation):
                 accepts.add(parameter.name)
-        elif recommendation is AssetContext:
+        elif annotation is AssetContext:
             context = parameter.name
         else:
-            settings[parameter.name] = _setting_of(function, parameter.name, recommendation).path
+            settings[parameter.name] = _setting_of(function, parameter.name, annotation).path
     return Part(
         name,
         function,
@@ -236,10 +236,10 @@ def _part(name: str, function: Callable[..., Any]) -> Part:
     )
 
 
-def _setting_of(function: Callable[..., Any], name: str, recommendation: Any) -> Setting:
+def _setting_of(function: Callable[..., Any], name: str, annotation: Any) -> Setting:
     """The mark in a `Annotated[type, Setting(path)]`."""
-    if get_origin(recommendation) is Annotated:
-        for mark in get_args(recommendation)[1:]:
+    if get_origin(annotation) is Annotated:
+        for mark in get_args(annotation)[1:]:
             if isinstance(mark, Setting):
                 return mark
     raise TypeError(
