@@ -12,7 +12,7 @@ from iip_assets.graph import build_project
 if TYPE_CHECKING:
     import dagster as dg
 
-    from iip_assets.engine.perform import Outcome
+    from iip_assets.engine.outcomes import Outcome
 
 
 def build_definitions(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iip_assets.automation.alarms import Alarm, make_alarm
-from iip_assets.engine.part_results import check_results
+from iip_assets.engine.outcomes import check_results
 from iip_assets.engine.reasons import in_words
 
 if TYPE_CHECKING:

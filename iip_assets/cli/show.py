@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.event_cache import present_ledger
-from iip_assets.engine.part_results import check_results, description
+from iip_assets.engine.outcomes import check_results, description
 from iip_assets.engine.perform import report_page
 from iip_assets.engine.project import Project
 from iip_assets.engine.values import Files, Report, Skipped

@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,8 +26,8 @@ from iip_assets.engine.asset import NOTES, Asset, Part
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.lock import action_lock, is_under_way, workspace_lock
-from iip_assets.engine.part_results import broken_blocking_checks
-from iip_assets.engine.project import Ledger, Materialized, Project
+from iip_assets.engine.outcomes import Outcome, broken_blocking_checks
+from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.values import CheckResult, Noted, Skipped
 from iip_assets.engine.workspace import flat_settings, setting_json, setting_value
 
@@ -38,33 +38,6 @@ class MovedMeanwhileError(RuntimeError):
 
 class BlockedError(RuntimeError):
     """A blocking check above the asset has failed."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of performing an asset.
-
-    Attributes:
-        record: How its value was computed.
-        reused: Whether that was there already.
-        seconds: How long it took.
-        same: Where it was done again: whether it gave what was recorded before.
-        parts: What describes and checks it, by part.
-        parts_made: The parts that were not there already.
-    """
-
-    record: ActionRecord
-    reused: bool
-    seconds: float
-    same: bool | None = None
-    parts: Mapping[str, PartRecord] = field(default_factory=dict)
-    parts_made: tuple[str, ...] = ()
-
-    @property
-    def materialized(self) -> Materialized:
-        """What a ledger says of it."""
-        keys = {name: part.action_key for name, part in self.parts.items()}
-        return Materialized(self.record.data_version, self.record.action_key, keys)
 
 
 @dataclass(frozen=True)
@@ -405,14 +378,3 @@ def _machine() -> dict[str, Any]:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {"cpu": names[0] if names else platform.processor(), "cores": os.cpu_count()}
-
-
-def images_of(outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, int]]:
-    """Images computed and images reused by each performed asset that works image by image."""
-    counts = {}
-    for name, outcome in outcomes.items():
-        computed, reused = outcome.record.images_computed, outcome.record.images_reused
-        if computed + reused:
-            new = 0 if outcome.reused else computed
-            counts[name] = {"computed": new, "reused": computed + reused - new}
-    return counts

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from iip_assets.engine.actions import Action, ActionRecord
 from iip_assets.engine.asset import Asset
-from iip_assets.engine.part_results import broken_blocking_checks
+from iip_assets.engine.outcomes import broken_blocking_checks
 from iip_assets.engine.project import Ledger, Materialized, Project, is_reader
 from iip_assets.engine.reasons import Reason, differences, own_differences
 

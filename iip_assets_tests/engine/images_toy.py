@@ -16,7 +16,8 @@ import polars as pl
 from iip_assets.engine.asset import asset
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.graph import Graph, Source
-from iip_assets.engine.perform import Outcome, Performer
+from iip_assets.engine.outcomes import Outcome
+from iip_assets.engine.perform import Performer
 from iip_assets.engine.plan import Planned, make_plan
 from iip_assets.engine.project import Project
 from iip_assets.engine.staleness import find_states

@@ -12,7 +12,7 @@ import pytest
 from iip_assets.engine.asset import asset, asset_check, describe
 from iip_assets.engine.dagster.graph import build_dagster_definitions
 from iip_assets.engine.graph import Graph, Source
-from iip_assets.engine.perform import Outcome
+from iip_assets.engine.outcomes import Outcome
 from iip_assets.engine.project import Project
 from iip_assets.engine.values import CheckResult
 from iip_assets.engine.workspace import Workspace

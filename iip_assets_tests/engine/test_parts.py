@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from iip_assets.engine.asset import asset, asset_check, describe
 from iip_assets.engine.graph import Graph, Source
-from iip_assets.engine.part_results import check_results, description
-from iip_assets.engine.perform import BlockedError, Outcome, Performer
+from iip_assets.engine.outcomes import Outcome, check_results, description
+from iip_assets.engine.perform import BlockedError, Performer
 from iip_assets.engine.plan import make_plan
 from iip_assets.engine.project import Project
 from iip_assets.engine.reasons import in_words

@@ -14,7 +14,8 @@ import pytest
 from iip_assets.engine.asset import asset
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.graph import Graph, Source
-from iip_assets.engine.perform import MovedMeanwhileError, Outcome, Performer, report_page
+from iip_assets.engine.outcomes import Outcome
+from iip_assets.engine.perform import MovedMeanwhileError, Performer, report_page
 from iip_assets.engine.project import Project
 from iip_assets.engine.staleness import find_states
 from iip_assets.engine.values import Report, Skipped

@@ -14,8 +14,8 @@ from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.asset import Asset
 from iip_assets.engine.dagster.ledger import DagsterLedger
 from iip_assets.engine.graph import Source
-from iip_assets.engine.part_results import check_results, description
-from iip_assets.engine.perform import Outcome, Performer, report_page
+from iip_assets.engine.outcomes import Outcome, check_results, description
+from iip_assets.engine.perform import Performer, report_page
 from iip_assets.engine.project import Project
 from iip_assets.engine.run_lock import hold_run_lock
 

@@ -12,7 +12,7 @@ from iip_assets.engine.atomic import sweep_old_writes
 from iip_assets.engine.causes import Explanation, explain
 from iip_assets.engine.event_cache import read_cached_ledger, write_cached_ledger
 from iip_assets.engine.lock import workspace_lock
-from iip_assets.engine.perform import Outcome, images_of
+from iip_assets.engine.outcomes import Outcome, images_of
 from iip_assets.engine.plan import Planned, make_plan
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.reasons import in_words

@@ -1,13 +1,42 @@
-"""What the records of descriptions and checks say, put together for an asset."""
+"""What came of performing an asset: its value's record, and what describes and checks it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from iip_assets.engine.actions import ActionRecord, PartRecord, check_to_json, metadata_to_json
 from iip_assets.engine.asset import Asset
+from iip_assets.engine.project import Materialized
 from iip_assets.engine.values import CheckResult
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of performing an asset.
+
+    Attributes:
+        record: How its value was computed.
+        reused: Whether that was there already.
+        seconds: How long it took.
+        same: Where it was done again: whether it gave what was recorded before.
+        parts: What describes and checks it, by part.
+        parts_made: The parts that were not there already.
+    """
+
+    record: ActionRecord
+    reused: bool
+    seconds: float
+    same: bool | None = None
+    parts: Mapping[str, PartRecord] = field(default_factory=dict)
+    parts_made: tuple[str, ...] = ()
+
+    @property
+    def materialized(self) -> Materialized:
+        """What a ledger says of it."""
+        keys = {name: part.action_key for name, part in self.parts.items()}
+        return Materialized(self.record.data_version, self.record.action_key, keys)
 
 
 def broken_blocking_checks(asset: Asset[..., Any], parts: Iterable[PartRecord]) -> list[str]:
@@ -45,3 +74,14 @@ def description(
         return metadata_to_json({"skipped": record.skipped})
     found = [parts[part.name].told for part in asset.describing if part.name in parts]
     return {name: value for told in found for name, value in told.items()}
+
+
+def images_of(outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, int]]:
+    """Images computed and images reused by each performed asset that works image by image."""
+    counts = {}
+    for name, outcome in outcomes.items():
+        computed, reused = outcome.record.images_computed, outcome.record.images_reused
+        if computed + reused:
+            new = 0 if outcome.reused else computed
+            counts[name] = {"computed": new, "reused": computed + reused - new}
+    return counts
