@@ -164,10 +164,10 @@ image.</p>
 MODELS = """
 {% if c.metrics %}
 <section aria-labelledby="metrics"><h2 id="metrics">Models</h2>
-{% for model, rows in c.reference points.items() %}
+{% for model, rows in c.reference_points.items() %}
 <h3>The {{ model }} and what it is held against</h3>
 {{ plot(images["yardsticks_" + model]) }}
-{{ table("reference points", rows, model) }}
+{{ table("reference_points", rows, model) }}
 {% if "people" in rows | map(attribute="who") %}
 <p class="soft">People: each labeler judged by the other labelers' words on the same image; beside
 them the present model, judged by those very words.</p>
