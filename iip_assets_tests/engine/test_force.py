@@ -5,24 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
 
 from iip_assets_tests.engine.test_perform import Toy as Performed
 from iip_assets_tests.engine.test_perform import lengths, total
 from iip_assets_tests.engine.toy import Pieces, Toy, refresh, states
 
-# Loaded once here, so that each forked process has it.
-with dg.DagsterInstance.local_temp():
-    pass
-
 
 @pytest.fixture
-def toy(tmp_path: Path) -> Toy:
-    made = Toy(tmp_path)
-    made.write(Pieces())
-    made.run(refresh)
-    return made
+def toy(toy: Toy) -> Toy:
+    toy.run(refresh)
+    return toy
 
 
 def refresh_anew(*names: str, only: tuple[str, ...] = ()) -> Any:

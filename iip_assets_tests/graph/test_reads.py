@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from typing import Any
 
 import pytest
@@ -31,7 +30,7 @@ def touched(team: Team, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     shutil.copytree(team.root, root, symlinks=True)
     shutil.rmtree(root / "data")
     (root / "truth.csv").unlink()
-    done = Team(root).run(sys.executable, watched.__file__, str(root), *NAMES)
+    done = Team(root).warm(watched.__file__, str(root), *NAMES)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
