@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from iip_assets.automation.alarms import Alarm, make_alarm
 from iip_assets.engine.part_results import check_results
+from iip_assets.engine.reasons import in_words
 
 if TYPE_CHECKING:
     from iip_assets.dataset.problems import Problem
@@ -48,7 +49,7 @@ def failed_assets(states: Mapping[str, State], action_keys: Mapping[str, str]) -
         action_keys: Action key of each failed asset.
     """
     for name, key in action_keys.items():
-        error = "; ".join(states[name].reasons)
+        error = "; ".join(in_words(states[name].reasons))
         yield make_alarm(
             "asset_failure",
             name,

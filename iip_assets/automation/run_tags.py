@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from iip_assets.automation.alarms import clean
 from iip_assets.dataset.batch_changes import batches_between
 from iip_assets.engine.project import Ledger, Project
-from iip_assets.engine.staleness import State, stands_above
+from iip_assets.engine.reasons import in_words
+from iip_assets.engine.staleness import State
 
 BATCHES_TAG = "iip/batches"
 WHY_TAG = "iip/why"
@@ -40,10 +41,9 @@ def moved_batches(project: Project, ledger: Ledger) -> tuple[str, ...]:
 def reasons(states: Mapping[str, State], due: Collection[str]) -> str:
     """Why assets are due, those that follow from another one's left out."""
     whys = [
-        f"{name}: {reasons}"
+        f"{name}: {text}"
         for name in due
-        for reasons in states[name].reasons
-        if not stands_above(reasons)
+        for text in in_words(one for one in states[name].reasons if one.kind != "upstream")
     ]
     return listed(whys, separator="; ")
 

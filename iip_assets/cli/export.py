@@ -24,6 +24,7 @@ def export(
 ) -> None:
     """Write images, labels and masks for a labeling tool; `iip ingest --format` reads them back."""
     from iip_assets.engine.event_cache import present_ledger
+    from iip_assets.engine.reasons import in_words
     from iip_assets.images.store import ImageStore
     from iip_assets.ingest.export import write_export
     from iip_assets.ingest.export_rows import annotations_left, rows_to_export
@@ -36,8 +37,9 @@ def export(
     state = refresher.states()["raw_dataset"]
     if state.state != "fresh":
         log(
-            f"raw_dataset is {state.state} ({'; '.join(state.reasons)}): written is what the last "
-            "refresh saw; for what data/ holds now, run `iip refresh raw_dataset` and export again"
+            f"raw_dataset is {state.state} ({'; '.join(in_words(state.reasons))}): written is what "
+            "the last refresh saw; for what data/ holds now, run `iip refresh raw_dataset` and "
+            "export again"
         )
     dataset = read_settings(root).dataset
     done = write_export(

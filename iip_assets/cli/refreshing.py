@@ -77,7 +77,7 @@ def refresh(
 
 def status(
     as_json: AsJson = False,
-    reasons: Annotated[
+    why: Annotated[
         str | None,
         typer.Option(
             metavar="ASSET",
@@ -86,8 +86,8 @@ def status(
     ] = None,
 ) -> None:
     """Show how every asset stands and, where it is stale, why."""
-    if reasons is not None:
-        explanation = open_refresher().explain(reasons)
+    if why is not None:
+        explanation = open_refresher().explain(why)
         if as_json:
             typer.echo(json.dumps(explanation.as_json()))
             return
@@ -104,10 +104,12 @@ def status(
         rooms = {name: asset.room for name, asset in graph.assets.items()}
         keep_look(refresher, headline=None)
     if as_json:
+        from iip_assets.engine.reasons import in_words
+
         shown = {
             name: {
                 "state": state.state,
-                "reasons": list(state.reasons),
+                "reasons": in_words(state.reasons),
                 "data_version": state.data_version,
                 "skipped": state.skipped,
             }

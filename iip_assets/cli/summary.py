@@ -17,7 +17,8 @@ from iip_assets.engine.garbage import Garbage
 from iip_assets.engine.perform import report_page
 from iip_assets.engine.plan import Planned
 from iip_assets.engine.project import Project
-from iip_assets.engine.staleness import State, stands_above
+from iip_assets.engine.reasons import Reason, in_words
+from iip_assets.engine.staleness import State
 from iip_assets.engine.values import Skipped
 
 # Of all metrics, those that the terminal shows; the report has the rest.
@@ -131,11 +132,11 @@ def print_states(rooms: Mapping[str, str], states: Mapping[str, State]) -> None:
         console.print(f"{blocked} blocked: fix what the check above them found.")
 
 
-def _briefly(reasons: Sequence[str]) -> str:
+def _briefly(reasons: Sequence[Reason]) -> str:
     """The reasons; of what stands above, the first and a number, as `--why` tells them all."""
-    above = [reason for reason in reasons if stands_above(reason)]
+    above = [str(reason) for reason in reasons if reason.kind == "upstream"]
     more = f" and {len(above) - 1} more" if len(above) > 1 else ""
-    own = [reason for reason in reasons if reason not in above]
+    own = in_words(reason for reason in reasons if reason.kind != "upstream")
     return "; ".join([*own, *above[:1]]) + more
 
 

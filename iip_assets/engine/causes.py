@@ -9,7 +9,8 @@ from typing import Any
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.lineage import Records
 from iip_assets.engine.project import Ledger, Project
-from iip_assets.engine.staleness import State, differences, own_differences
+from iip_assets.engine.reasons import Reason, differences, in_words
+from iip_assets.engine.staleness import NEVER, State, moved_itself
 
 
 @dataclass(frozen=True)
@@ -87,18 +88,17 @@ def explain(
         holding = [one for one, found in roots.items() if root in found]
         alone = sum(len(roots[one]) == 1 for one in holding)
         details = tuple(finder.details.get(root, ()))
-        causes.append(Cause(root[0] or holding[0], root[1], details, len(holding), alone))
+        causes.append(Cause(root[0] or holding[0], str(root[1]), details, len(holding), alone))
     causes.sort(key=lambda cause: (-cause.freed, -cause.held))
     return Explanation(finder.chain(name, set()), tuple(causes))
 
 
 # An asset and a reason; no asset where one fix serves every asset with that reason.
-_Root = tuple[str, str]
-_SHARED = ("code of ", "package ", "setting ", "input ")
+_Root = tuple[str, Reason]
 
 
-def _root(name: str, reason: str) -> _Root:
-    return ("" if reason.startswith(_SHARED) else name), reason
+def _root(name: str, reason: Reason) -> _Root:
+    return ("" if reason.shared else name), reason
 
 
 @dataclass
@@ -107,7 +107,7 @@ class _Finder:
     ledger: Ledger
     states: Mapping[str, State]
     details: dict[_Root, Sequence[str]] = field(default_factory=dict)
-    _own: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _own: dict[str, tuple[Reason, ...]] = field(default_factory=dict)
     _roots: dict[str, dict[_Root, None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -117,7 +117,8 @@ class _Finder:
         """The chain from an asset upwards."""
         told.add(name)
         above = [self.chain(one, told) for one in self._above(name) if one not in told]
-        return Link(name, self.states[name].state, self._reasons(name), tuple(above))
+        words = tuple(map(str, self._reasons(name)))
+        return Link(name, self.states[name].state, words, tuple(above))
 
     def roots_of(self, name: str) -> dict[_Root, None]:
         """The causes at the ends of an asset's chain, each once."""
@@ -141,13 +142,13 @@ class _Finder:
             if self.states[one].value_due or self.states[one].state == "blocked"
         ]
 
-    def _reasons(self, name: str) -> tuple[str, ...]:
+    def _reasons(self, name: str) -> tuple[Reason, ...]:
         """What is wrong with the asset itself, however what lies above it stands."""
         if name not in self._own:
             self._own[name] = tuple(self._find_reasons(name))
         return self._own[name]
 
-    def _find_reasons(self, name: str) -> list[str]:
+    def _find_reasons(self, name: str) -> list[Reason]:
         asset, state = self.project.graph.assets[name], self.states[name]
         if state.state == "fresh":
             return []
@@ -157,33 +158,26 @@ class _Finder:
         if not self._above(name):
             reasons = [] if state.state == "stale" and record else list(state.reasons)
         elif record is None and self.ledger.materialized(name) is None:
-            reasons = ["never materialized"]
+            reasons = [NEVER]
         else:
             reasons = []
         if record is not None:
-            present = self.project.code_keys.of(asset.function).modules
-            modules = sorted(present.keys() | record.modules.keys())
-            reasons += [
-                f"code of {module} changed"
-                for module in modules
-                if present.get(module) != record.modules.get(module)
-            ]
-            moved = own_differences(self.project, asset, record)
-            reasons += [one for one in moved if not one.startswith("code changed")]
+            reasons += moved_itself(self.project, asset, record)
             for one, version in record.inputs.items():
                 reasons += self._input_reasons(name, one, version)
         if not reasons and not self._above(name):
             reasons = list(state.reasons)
         return list(dict.fromkeys(reasons))
 
-    def _input_reasons(self, name: str, one: str, version: str) -> list[str]:
+    def _input_reasons(self, name: str, one: str, version: str) -> list[Reason]:
         """Why an input that stands is another than the recorded one, down to its own causes."""
         source = self.project.graph.sources.get(one)
         if source is not None:
             present = self.ledger.observed(one) or ""
             if present == version:
                 return []
-            reason = f"input {one} changed: {_short(version)} → {_short(present)}"
+            text = f"input {one} changed: {_short(version)} → {_short(present)}"
+            reason = Reason("input", text, one)
             if source.describe_change:
                 root = self.project.workspace.root
                 self.details[_root(name, reason)] = source.describe_change(root, version, present)
@@ -195,7 +189,7 @@ class _Finder:
             return []
         # It was brought up to date, and what reads it was not: told by what it was made of then.
         before = self.records.with_version(one, version)
-        reason = f"input {one} was made again"
+        reason = Reason("input", f"input {one} was made again", one)
         self.details[_root(name, reason)] = self._since(before, latest) if before else ()
         return [reason]
 
@@ -203,10 +197,8 @@ class _Finder:
         """What moved between two records of one asset, in words, down to the sources."""
         told: list[str] = []
         asset = self.project.graph.assets[latest.asset]
-        for one in differences(
-            before, self.project.action(asset, lambda name: latest.inputs.get(name, ""))
-        ):
-            told.append(f"{latest.asset}: {one}")
+        action = self.project.action(asset, lambda name: latest.inputs.get(name, ""))
+        told += [f"{latest.asset}: {one}" for one in in_words(differences(before, action))]
         for name, version in latest.inputs.items():
             past = before.inputs.get(name)
             source = self.project.graph.sources.get(name)

@@ -36,7 +36,11 @@ def workspace_lock(
             log(f"waiting for {_holder(file)}, which is at work in this workspace")
             fcntl.flock(opened, how)
         _name_holder(file)
-        yield
+        try:
+            yield
+        finally:
+            # Said, and not left to the closing: a forked process holds the same file open.
+            fcntl.flock(opened, fcntl.LOCK_UN)
 
 
 @contextmanager

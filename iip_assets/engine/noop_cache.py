@@ -49,11 +49,15 @@ class NoopCache:
 
     def states(self) -> dict[str, State]:
         """The state of every asset, in graph order."""
+        from iip_assets.engine.reasons import Reason
         from iip_assets.engine.staleness import State
 
         return {
             name: State(
-                asset["state"], tuple(asset["reasons"]), asset["data_version"], asset["skipped"]
+                asset["state"],
+                tuple(Reason(**one) for one in asset["reasons"]),
+                asset["data_version"],
+                asset["skipped"],
             )
             for name, asset in self.assets.items()
         }
@@ -111,7 +115,7 @@ def write_noop_cache(
         name: {
             "room": project.graph.assets[name].room,
             "state": state.state,
-            "reasons": list(state.reasons),
+            "reasons": [vars(reason) for reason in state.reasons],
             "data_version": state.data_version,
             "skipped": state.skipped,
         }

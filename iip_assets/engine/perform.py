@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -336,7 +336,10 @@ class Performer:
         if source is not None:
             # What others observe meanwhile does not matter.
             return source.load(self.project.workspace.root, action.inputs[name])
-        return self.project.load(name, self.ledger)
+        record = self.project.record(name, self.ledger)
+        if record is None or record.data_version != action.inputs[name]:
+            return self._recorded(name, action.inputs[name])
+        return self.project.workspace.artifacts.get(record.artifact)
 
     def _action(self, asset: Asset[..., Any]) -> Action:
         return self.project.action(asset, self._version)
@@ -359,17 +362,25 @@ class Performer:
             above = self.project.graph.assets.get(name)
             if above is None or not above.blocking:
                 continue
-            broken = broken_blocking_checks(above, self._checks_of(above))
+            broken = broken_blocking_checks(above, self._verdicts(above))
             if broken:
                 raise BlockedError(
                     f"{asset.name} is blocked: the check {broken[0]} of {name} failed; "
                     "fix the data or the check, then run `iip refresh`"
                 )
 
-    def _checks_of(self, asset: Asset[..., Any]) -> Iterable[PartRecord]:
+    def _verdicts(self, asset: Asset[..., Any]) -> Iterator[PartRecord]:
+        """What the blocking checks of an asset say by their present code and settings.
+
+        A check that is due runs here: nothing else puts it before what lies further below.
+        """
         outcome = self.outcomes.get(asset.name)
-        parts = outcome.parts if outcome else self.project.parts(asset.name, self.ledger)
-        return parts.values()
+        record = outcome.record if outcome else self.project.record(asset.name, self.ledger)
+        for part, action in self.project.part_actions(asset, record) if record else ():
+            if record and part.name in asset.blocking_parts:
+                with action_lock(self.project.workspace.state, part.name, action.key, log=self.log):
+                    known = self.project.workspace.parts.find(part.name, action.key)
+                    yield known or self._make_part(part, action, record)
 
 
 def report_page(state: Path, asset: str) -> Path:

@@ -13,7 +13,8 @@ from iip_assets.engine.duration import estimate_seconds
 from iip_assets.engine.features import known_rows
 from iip_assets.engine.lineage import Records, data_inputs
 from iip_assets.engine.project import Ledger, Project
-from iip_assets.engine.staleness import State, own_differences
+from iip_assets.engine.reasons import Reason, in_words
+from iip_assets.engine.staleness import State, moved_itself
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,7 +26,7 @@ class Planned:
 
     Attributes:
         asset: Its name.
-        reasons: The reasons in words.
+        reasons: Why it is due.
         known: Whether the result was computed before and will only be taken up again.
         images: How many images it would compute; None where it does not work image by image.
         exact: Whether that is the number; otherwise it is the most that is to be expected.
@@ -34,7 +35,7 @@ class Planned:
     """
 
     asset: str
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     known: bool
     images: int | None
     exact: bool
@@ -45,7 +46,7 @@ class Planned:
         """The entry as `iip refresh --dry-run --json` prints it."""
         return {
             "asset": self.asset,
-            "reasons": list(self.reasons),
+            "reasons": in_words(self.reasons),
             "known": self.known,
             "images": self.images,
             "exact": self.exact,
@@ -103,7 +104,7 @@ class _Planner:
 
     def plan(self, name: str, *, force: bool) -> Planned:
         asset, state = self.project.graph.assets[name], self.states[name]
-        reasons = state.reasons or ("asked for",)
+        reasons = state.reasons or (Reason("other", "asked for"),)
         if state.parts and not force:
             self.versions[name] = state.data_version
             took = [one.seconds for part in state.parts for one in self._last(part)]
@@ -144,7 +145,7 @@ class _Planner:
         return latest.data_version if latest else None
 
     def _only_data_moved(self, asset: Asset[..., Any], before: ActionRecord | None) -> bool:
-        if before is None or own_differences(self.project, asset, before):
+        if before is None or any(moved_itself(self.project, asset, before)):
             return False
         return all(self.by_data_alone.get(name, True) for name in asset.inputs)
 
@@ -181,7 +182,7 @@ class _Planner:
 
     def _read_as_a_whole(self, asset: Asset[..., Any], before: ActionRecord) -> bool:
         """Whether something moved that bears on every image: code, settings, a model."""
-        if own_differences(self.project, asset, before):
+        if any(moved_itself(self.project, asset, before)):
             return True
         for name, version in data_inputs(before):
             if name not in self.project.graph.assets or self._version(name) == version:

@@ -5,19 +5,17 @@ Read from recorded provenance each time, so nothing is missed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from iip_assets.engine.actions import Action, ActionRecord, Made
+from iip_assets.engine.actions import Action, ActionRecord
 from iip_assets.engine.asset import Asset
 from iip_assets.engine.part_results import broken_blocking_checks
 from iip_assets.engine.project import Ledger, Materialized, Project, is_reader
-from iip_assets.engine.workspace import flat_settings
+from iip_assets.engine.reasons import Reason, differences, own_differences
 
-# How a reason begins that is no more than the state of an asset above.
-_ABOVE = "upstream "
-_GONE = "its artifact is gone"
+NEVER = Reason("missing", "never materialized")
 
 StateName = Literal["fresh", "stale", "missing", "failed", "blocked"]
 
@@ -30,14 +28,14 @@ class State:
         state: `fresh`; `stale` (something that it reads moved); `missing` (never made, or its
             artifact is gone); `failed` (the present action failed when last tried); `blocked` (a
             blocking check above failed).
-        reasons: The reasons in words; empty when fresh.
+        reasons: Empty when fresh.
         data_version: What it holds, if anything.
         skipped: Why it could not be made from this data, if so.
         parts: What is due of its description and checks, where the value itself stands.
     """
 
     state: StateName
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     data_version: str | None = None
     skipped: str | None = None
     parts: tuple[str, ...] = ()
@@ -51,11 +49,6 @@ class State:
     def value_due(self) -> bool:
         """Whether its value may change, and not only how that is described and judged."""
         return self.due and not self.parts
-
-
-def stands_above(reason: str) -> bool:
-    """Whether a reason is no more than the state of an asset above."""
-    return reason.startswith(_ABOVE)
 
 
 def find_states(project: Project, ledger: Ledger) -> dict[str, State]:
@@ -85,12 +78,12 @@ def _state(
     if upstream:
         state: StateName = "stale" if latest else "missing"
         return State(
-            state, tuple(f"{_ABOVE}{name} is {states[name].state}" for name in upstream), version
+            state, tuple(_stands_above(name, states[name].state) for name in upstream), version
         )
     if latest is None:
-        reason: tuple[str, ...] = ("never materialized",)
+        reason: tuple[Reason, ...] = (NEVER,)
     elif record is None:
-        reason = ("the record of how it was made is gone",)
+        reason = (Reason("missing", "the record of how it was made is gone"),)
     else:
         reason = ()
     unobserved = [
@@ -99,7 +92,8 @@ def _state(
         if name in project.graph.sources and ledger.observed(name) is None
     ]
     if unobserved:
-        return State("missing", (*reason, f"{unobserved[0]} was never observed"), version, skipped)
+        seen = Reason("missing", f"{unobserved[0]} was never observed", unobserved[0])
+        return State("missing", (*reason, seen), version, skipped)
     action = project.action(asset, lambda name: _version(project, ledger, name))
     present, reasons = _compare(project, asset, record, action, reason)
     if present != "fresh" or record is None or latest is None:
@@ -112,14 +106,15 @@ def _compare(
     asset: Asset[..., Any],
     record: ActionRecord | None,
     action: Action,
-    reason: tuple[str, ...],
-) -> tuple[StateName, tuple[str, ...]]:
+    reason: tuple[Reason, ...],
+) -> tuple[StateName, tuple[Reason, ...]]:
     """The state, and why, of an asset whose inputs stand; `reason` says why it has no record."""
     if record is not None and record.action_key == action.key:
-        return ("fresh", ()) if project.workspace.holds(record) else ("missing", (_GONE,))
+        gone = Reason("missing", "its artifact is gone")
+        return ("fresh", ()) if project.workspace.holds(record) else ("missing", (gone,))
     failure = _failure(project, asset, action)
     if failure:
-        return "failed", (failure,)
+        return "failed", (Reason("failed", failure),)
     if reason or record is None:
         return "missing", reason
     return "stale", tuple(differences(record, action))
@@ -147,7 +142,7 @@ def _with_parts(
     """The state of an asset whose value stands, by what describes and checks it."""
     workspace = project.workspace
     due: list[str] = []
-    reasons: list[str] = []
+    reasons: list[Reason] = []
     failed = False
     for part, action in project.part_actions(asset, record):
         key = latest.parts.get(part.name, "")
@@ -158,11 +153,12 @@ def _with_parts(
         label = _label(asset, part.name)
         if failure := workspace.failures.find(part.name, action.key):
             failed = True
-            reasons.append(f"{label} failed: {failure}")
+            reasons.append(Reason("failed", f"{label} failed: {failure}"))
         elif known is None:
-            reasons.append(f"{label} {'was never made' if not key else 'is gone'}")
+            text = f"{label} {'is gone' if key else 'was never made'}"
+            reasons.append(Reason("missing", text))
         else:
-            reasons += [f"{label}: {reason}" for reason in differences(known, action)]
+            reasons += differences(known, action, label)
     if not due:
         return fresh
     state: StateName = "failed" if failed else "stale"
@@ -175,51 +171,34 @@ def _label(asset: Asset[..., Any], part: str) -> str:
     return f"the check {own}" if any(own == one.name for one in asset.checks) else "its description"
 
 
-def differences(record: Made, action: Action) -> list[str]:
-    """What moved between the recorded action and the present one, in words."""
-    reasons = _own_differences(record, action)
-    for name in _changed(record.inputs, action.inputs):
-        reasons.append(f"input {name} changed")
-    return reasons or ["the way code keys are formed changed"]
-
-
-def own_differences(project: Project, asset: Asset[..., Any], record: ActionRecord) -> list[str]:
-    """What moved in the asset itself, its code and its settings, in words; its inputs apart."""
+def moved_itself(
+    project: Project, asset: Asset[..., Any], record: ActionRecord
+) -> Iterator[Reason]:
+    """What moved in the asset itself, its code and its settings; its inputs apart."""
     action = project.action(asset, lambda name: record.inputs.get(name, ""))
-    reasons = _own_differences(record, action)
-    readers = [name for name in _changed(record.inputs, action.inputs) if is_reader(name)]
-    return reasons + [f"input {name} changed" for name in readers]
-
-
-def _own_differences(record: Made, action: Action) -> list[str]:
-    reasons = []
-    changed = _changed(record.modules, action.code.modules)
-    if changed:
-        reasons.append(f"code changed: {_listed(changed)}")
-    for name in _changed(record.packages, action.code.packages):
-        had, has = record.packages.get(name, "absent"), action.code.packages.get(name, "unused")
-        reasons.append(f"package {name} changed: {had} → {has}")
-    before, now = flat_settings(record.settings), flat_settings(action.settings)
-    for path in _changed(before, now):
-        was, present = _short(before.get(path)), _short(now.get(path))
-        reasons.append(f"setting {path} changed: {was} → {present}")
-    return reasons
-
-
-def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    yield from own_differences(record, action)
+    for name, key in action.inputs.items():
+        if is_reader(name) and record.inputs.get(name) != key:
+            yield Reason("input", f"input {name} changed", name)
 
 
 def _blocker(
     project: Project, ledger: Ledger, name: str, states: Mapping[str, State]
-) -> str | None:
+) -> Reason | None:
     """Why what reads `name` is blocked, if it is."""
     if states[name].state == "blocked":
-        return f"{_ABOVE}{name} is blocked"
+        return _stands_above(name, "blocked")
     if states[name].value_due:
         return None
     broken = sorted(_broken(project, ledger, name) - set(states[name].parts))
-    return f"the check {broken[0].removeprefix(f'{name}.')} of {name} failed" if broken else None
+    if not broken:
+        return None
+    check = broken[0].removeprefix(f"{name}.")
+    return Reason("check", f"the check {check} of {name} failed", name)
+
+
+def _stands_above(name: str, state: StateName) -> Reason:
+    return Reason("upstream", f"upstream {name} is {state}", name)
 
 
 def _broken(project: Project, ledger: Ledger, name: str) -> set[str]:
@@ -236,13 +215,3 @@ def _version(project: Project, ledger: Ledger, name: str) -> str:
         return ledger.observed(name) or ""
     latest = ledger.materialized(name)
     return latest.data_version if latest else ""
-
-
-def _listed(names: list[str], most: int = 3) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from iip_assets.engine.part_results import check_results, description
 from iip_assets.engine.perform import BlockedError, Outcome, Performer
 from iip_assets.engine.plan import make_plan
 from iip_assets.engine.project import Project
+from iip_assets.engine.reasons import in_words
 from iip_assets.engine.staleness import State, find_states
 from iip_assets.engine.values import (
     AsBefore,
@@ -83,6 +85,11 @@ def double(total: dict[str, Any]) -> dict[str, Any]:
     return {"value": total["value"] * 2}
 
 
+@asset(room="toy")
+def half(double: dict[str, Any]) -> dict[str, Any]:
+    return {"value": double["value"] / 2}
+
+
 class Toy:
     """Two assets performed in this process, with a ledger in memory."""
 
@@ -106,7 +113,8 @@ class Toy:
         return find_states(self.project, self.ledger)
 
     def due(self) -> dict[str, tuple[str, ...]]:
-        return {name: state.reasons for name, state in self.states().items() if state.due}
+        states = self.states().items()
+        return {name: tuple(in_words(one.reasons)) for name, one in states if one.due}
 
     def refresh(self, force: Sequence[str] = ()) -> dict[str, Outcome]:
         """Performs what is due; gives the outcomes."""
@@ -194,6 +202,15 @@ def test_what_lies_below_a_check_that_fails_is_refused_in_the_same_run(toy: Toy)
         toy.refresh()
 
 
+def test_a_check_that_is_due_is_made_before_what_lies_further_below(toy: Toy) -> None:
+    """An asset between the two is fresh, so a run puts neither before the other."""
+    project = replace(toy.project, graph=Graph([total, double, half], [numbers]))
+    toy.set(most=5)
+    performer = Performer(project, toy.ledger, lambda _: None)
+    with pytest.raises(BlockedError, match="the check small_enough of total failed"):
+        performer.perform(half, loaded=project.code_of(half))
+
+
 def test_going_back_to_an_older_description_makes_none(toy: Toy) -> None:
     toy.set(unit="pears")
     toy.refresh()
@@ -212,7 +229,7 @@ def test_a_description_that_fails_costs_no_computation_and_is_named(
         toy.refresh()
     state = toy.states()["total"]
     assert state.state == "failed"
-    assert state.reasons == ("its description failed: ValueError: no such colour",)
+    assert in_words(state.reasons) == ["its description failed: ValueError: no such colour"]
     monkeypatch.setitem(FAIL, "describe_total", False)
     outcome = toy.refresh()["total"]
     assert outcome.reused

@@ -346,9 +346,9 @@ def refresh(refresher: Any) -> dict[str, Any]:
     result = refresher.refresh().as_json()
     if cached is not None:
         assert result["run_id"] is None, f"the short look missed that {result} was due"
-        assert {
-            name: [state.state, list(state.reasons)] for name, state in cached.states().items()
-        } == (states(refresher))
+        assert {name: [state.state, words(state)] for name, state in cached.states().items()} == (
+            states(refresher)
+        )
     if not plain:
         write_noop_cache(refresher, watched=WATCHED, notes={})
     return {**result, "values": values(refresher), "states": states(refresher)}
@@ -366,9 +366,15 @@ def values(refresher: Any) -> dict[str, Any]:
     return found
 
 
+def words(state: Any) -> list[str]:
+    from iip_assets.engine.reasons import in_words
+
+    return in_words(state.reasons)
+
+
 def states(refresher: Any) -> dict[str, Any]:
     """The state of each asset."""
-    return {name: [state.state, list(state.reasons)] for name, state in refresher.states().items()}
+    return {name: [state.state, words(state)] for name, state in refresher.states().items()}
 
 
 def press_materialize(names: list[str]) -> Callable[[Any], dict[str, Any]]:

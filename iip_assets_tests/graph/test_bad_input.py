@@ -84,7 +84,7 @@ def test_nothing_that_is_sound_is_in_quarantine(quarantine: pl.DataFrame) -> Non
 
 
 @pytest.mark.parametrize(
-    ("what", "file", "reasons", "fix"),
+    ("what", "file", "reason", "fix"),
     [
         ("image", "images/truncated.jpg", "the file is cut short", "a sound copy or delete it"),
         ("image", "images/empty.jpg", "the file is empty (0 bytes)", "a sound copy or delete it"),
@@ -95,12 +95,12 @@ def test_nothing_that_is_sound_is_in_quarantine(quarantine: pl.DataFrame) -> Non
     ],
 )
 def test_a_bad_file_is_named_with_why_and_mend(
-    quarantine: pl.DataFrame, images: pl.DataFrame, what: str, file: str, reasons: str, fix: str
+    quarantine: pl.DataFrame, images: pl.DataFrame, what: str, file: str, reason: str, fix: str
 ) -> None:
     path = f"batches/{BATCH}/{file}"
     row = quarantine.row(by_predicate=pl.col("path") == path, named=True)
     assert row["what"] == what
-    assert reasons in row["reasons"]
+    assert reason in row["reason"]
     assert fix in row["fix"]
     assert "`dvc add data`" in row["fix"]
     named = "mask_path" if what == "mask" else "path"
@@ -108,7 +108,7 @@ def test_a_bad_file_is_named_with_why_and_mend(
 
 
 @pytest.mark.parametrize(
-    ("number", "column", "value", "reasons", "fix"),
+    ("number", "column", "value", "reason", "fix"),
     [
         (10, "age_years", "-3", "not an age between 0 and 120", "write the age in years"),
         (11, "image", "../../x.jpg", "leaves the batch's folder", "put the file into the batch"),
@@ -119,7 +119,7 @@ def test_a_bad_file_is_named_with_why_and_mend(
     ids=["age", "path_outside", "one_of_two", "the_other_of_two", "missing_file"],
 )
 def test_a_bad_row_is_named_with_row_column_value_why_and_mend(
-    quarantine: pl.DataFrame, number: int, column: str, value: str, reasons: str, fix: str
+    quarantine: pl.DataFrame, number: int, column: str, value: str, reason: str, fix: str
 ) -> None:
     row = quarantine.row(by_predicate=pl.col("row") == number, named=True)
     assert (row["what"], row["path"], row["column"], row["value"]) == (
@@ -128,7 +128,7 @@ def test_a_bad_row_is_named_with_row_column_value_why_and_mend(
         column,
         value,
     )
-    assert reasons in row["reasons"]
+    assert reason in row["reason"]
     assert fix in row["fix"]
     assert "`dvc add data`" in row["fix"]
 
@@ -201,8 +201,8 @@ def test_too_many_undecodable_images_block_all_below_until_the_data_is_mended(
     (hostile.root / "iip.toml").write_text(QUICK)
     below = {"quarantine", "data_splits", "image_embeddings", "edge_case_clusters"}
     found = hostile.refresh(*below)
-    # The two that hold their share of undecodable images against the setting.
-    assert found["computed"] == ["image_fingerprints", "image_statistics"]
+    # The check judges the same table again; no image is looked at.
+    assert (found["computed"], found["described"]) == ([], ["image_fingerprints"])
     assert found["images"]["image_fingerprints"] == {"computed": 0, "reused": 42}
     assert below <= found["blocked"].keys()
 
@@ -224,7 +224,7 @@ def test_too_many_undecodable_images_block_all_below_until_the_data_is_mended(
     )
     named = shown["metadata"]["undecodable_images"]
     assert {Path(row["path"]).name for row in named} == set(UNDECODABLE)
-    assert all(row["reasons"] and row["fix"] for row in named)
+    assert all(row["reason"] and row["fix"] for row in named)
 
     again = hostile.refresh(*below)
     assert (again["computed"], again["run_id"]) == ([], None)

@@ -15,6 +15,7 @@ from iip_assets.engine.lock import workspace_lock
 from iip_assets.engine.perform import Outcome, images_of
 from iip_assets.engine.plan import Planned, make_plan
 from iip_assets.engine.project import Ledger, Project
+from iip_assets.engine.reasons import in_words
 from iip_assets.engine.staleness import State, find_states
 
 if TYPE_CHECKING:
@@ -282,10 +283,14 @@ def summarise(
         if name in outcomes and outcomes[name].reused and outcomes[name].parts_made
     )
     failed = {
-        name: "; ".join(state.reasons) for name, state in states.items() if state.state == "failed"
+        name: "; ".join(in_words(state.reasons))
+        for name, state in states.items()
+        if state.state == "failed"
     }
     blocked = {
-        name: "; ".join(state.reasons) for name, state in states.items() if state.state == "blocked"
+        name: "; ".join(in_words(state.reasons))
+        for name, state in states.items()
+        if state.state == "blocked"
     }
     # A step also fails where code moved under it, or Dagster could not take its result; and
     # where its blocking check failed, which is a verdict and leaves the asset fresh.
