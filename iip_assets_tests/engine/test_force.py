@@ -13,9 +13,17 @@ from iip_assets_tests.engine.toy import Pieces, Toy, refresh, states
 
 
 @pytest.fixture
-def toy(toy: Toy) -> Toy:
-    toy.run(refresh)
-    return toy
+def plain() -> bool:
+    """Whether the toy is without Dagster: one test is of both."""
+    return True
+
+
+@pytest.fixture
+def toy(tmp_path: Path, plain: bool) -> Toy:
+    made = Toy(tmp_path, plain=plain)
+    made.write(Pieces())
+    made.run(refresh)
+    return made
 
 
 def refresh_anew(*names: str, only: tuple[str, ...] = ()) -> Any:
@@ -34,16 +42,15 @@ def forge(name: str, value: int) -> Any:
     def act(refresher: Any) -> None:
         from dataclasses import replace
 
-        from iip_assets.engine.dagster.ledger import DagsterLedger
-
         project = refresher.project
-        record = project.record(name, DagsterLedger(refresher.open_instance()))
+        record = project.record(name, refresher.ledger())
         artifact = project.workspace.artifacts.put({"value": value})
         project.workspace.actions.add(replace(record, artifact=artifact))
 
     return act
 
 
+@pytest.mark.parametrize("plain", [True, False], ids=["plain", "with Dagster"])
 def test_what_comes_out_equal_runs_nothing_below(toy: Toy) -> None:
     result = toy.run(refresh_anew("b"))
     assert result["computed"] == ["b"]

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.artifacts import Artifact
 from iip_assets.engine.asset import asset
@@ -18,6 +20,11 @@ from iip_assets.engine.workspace import Workspace
 from iip_assets_tests.engine.toy import INPUTS, Pieces, Toy, naive, refresh
 
 SETTINGS = SimpleNamespace(toy=SimpleNamespace(threshold=1000))
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Toy:
+    return Toy(tmp_path, plain=True)
 
 
 def oracle(pieces: Pieces) -> dict[str, int]:
