@@ -127,7 +127,7 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = shared / "untouched" / "workspace"
     with FileLock(shared / "untouched.lock"):
         if not (shared / "untouched.made").exists():
-            root.parent.mkdir()
+            root.parent.mkdir(exist_ok=True)
             made_team(root, images=80).refresh()
             (shared / "untouched.made").touch()
     return root

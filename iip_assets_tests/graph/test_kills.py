@@ -58,7 +58,11 @@ def ingested(team: Team, tmp_path_factory: pytest.TempPathFactory) -> Undisturbe
     [
         pytest.param(0.9, None, 1, id="late in the run", marks=pytest.mark.exhaustive),
         pytest.param(0.0, ".iip/features/*.lance/data/*", 1, id="with rows of an unfinished asset"),
-        pytest.param(0.0, ".iip/artifacts/*/*", 4, id="with an artifact that has no record"),
+        pytest.param(
+            *(0.0, ".iip/artifacts/*/*", 4),
+            id="with an artifact that has no record",
+            marks=pytest.mark.exhaustive,
+        ),
     ],
 )
 def test_a_killed_refresh_is_taken_up_where_it_was(
@@ -72,7 +76,7 @@ def test_a_killed_refresh_is_taken_up_where_it_was(
     "event",
     [
         pytest.param(f"data/batches/{BATCH}", id="moved into the data"),
-        pytest.param(".iip/ingest/*/index", id="committed"),
+        pytest.param(".iip/ingest/*/index", id="committed", marks=pytest.mark.exhaustive),
     ],
 )
 def test_a_killed_ingest_has_the_batch_whole_or_not_at_all(
