@@ -86,13 +86,12 @@ def embed_all(folder: Path, out: Path) -> None:
 
 def embedding_work(store: FolderStore) -> tuple[Any, dict[str, Any], dict[str, Any], int]:
     """What embeds: the function, what it is given, its tools, and images at a time."""
-    from iip_assets.embeddings.embed import embed_chunk
-    from iip_assets.embeddings.embedder import open_embedder
+    from iip_assets.embeddings.embedder import embed_chunk, open_embedder
 
     folder = Path(os.environ["BACKBONE"])
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     embedder = open_embedder(files, device="cpu", batch_size=16)
-    given = {"backbone": "packaged", "backend": "onnxruntime", "max_megapixels": 50}
+    given = {"max_megapixels": 50}
     return embed_chunk, given, {"embedder": embedder, "store": store, "threads": 2}, 256
 
 

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from turns import in_turn, options_of, show
 
 from iip_assets.embeddings.backbone import build_backbone, restore_backbone
-from iip_assets.embeddings.embed import embed_chunk
-from iip_assets.embeddings.embedder import open_embedder
+from iip_assets.embeddings.embedder import embed_chunk, open_embedder
 from iip_assets.embeddings.onnx_session import open_session, run
 
 BATCHES = (1, 4, 16)
@@ -77,8 +76,6 @@ def main() -> None:
             ours[f"ours, from {width}×{height} files"] = partial(
                 embed_chunk,
                 records,
-                backbone="",
-                backend="",
                 max_megapixels=50,
                 embedder=embedder,
                 store=store,

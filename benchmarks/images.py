@@ -10,7 +10,7 @@ from typing import Any
 from turns import CACHE
 
 from iip_assets.images.store import ImageStore, content_md5
-from iip_assets.synthetic.effects import SAMPLE
+from iip_assets.synthetic.parameters import SAMPLE
 from iip_assets.synthetic.write import write_dataset
 
 SIZES = ((64, 40), (160, 120), (320, 240), (640, 480))

@@ -35,15 +35,13 @@ from computed import Clock, Ready, Works, make_workspace, timed
 from numpy.typing import NDArray
 from turns import show
 
-from iip_assets.embeddings.embed import embed_chunk
-from iip_assets.embeddings.embedder import open_embedder
+from iip_assets.embeddings.embedder import embed_chunk, open_embedder
 from iip_assets.embeddings.onnx_export import export_onnx
 from iip_assets.embeddings.onnx_session import open_session, run
-from iip_assets.images.decode import NOT_LABELLED, decode_image
-from iip_assets.images.image_reader import image_reader
-from iip_assets.inference.filter_pixels import FilterFromPixels
-from iip_assets.inference.preprocess import Frame
-from iip_assets.inference.segmentation import Segmenter, eye_classes, prior_png
+from iip_assets.images.decode import NOT_LABELLED, decode_image, image_reader
+from iip_assets.inference.filter import FilterFromPixels
+from iip_assets.inference.frame import Frame
+from iip_assets.inference.segmenter import Segmenter, eye_classes, prior_png
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.examples import weights_of
 from iip_assets.models.filter import build_filter, network_schedule
@@ -56,7 +54,7 @@ from iip_assets.models.masked_images import MaskedImages
 from iip_assets.models.segmentation_model import Pairs
 from iip_assets.models.segmentation_model import recipe_of as segmenter_recipe
 from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter
-from iip_assets.training.epoch_order import EpochOrder
+from iip_assets.training.processes import EpochOrder
 from iip_assets.training.trainer import Around, Machine, seeded
 
 BATCHES = (1, 16)
@@ -226,8 +224,6 @@ def retraining(ready: Ready, *, epochs: int, threads: int, clock: Clock) -> Rows
     def embed_and_train(count: int) -> None:
         embed_chunk(
             images.select("image_id").head(count).to_dicts(),
-            backbone="",
-            backend="",
             max_megapixels=ready.megapixels,
             embedder=embedder,
             store=ready.store,

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from iip_assets.synthetic.effects import SAMPLE
+from iip_assets.synthetic.parameters import SAMPLE
 from iip_assets.synthetic.plan import Dataset
 from iip_assets.synthetic.write import make_image, write_dataset
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iip_assets.automation.definitions import build_automation
+from iip_assets.automation.sensors import build_automation
 from iip_assets.engine.dagster.graph import build_dagster_definitions
 from iip_assets.graph import build_project
 

@@ -26,6 +26,7 @@ from iip_assets.report import assets as report
 from iip_assets.robustness import assets as robustness
 from iip_assets.settings import read_settings, settings_at
 from iip_assets.statistics import assets as statistics
+from iip_assets.tables import column_meanings
 from iip_assets.training_set import assets as training_set
 from iip_assets.where import find_workspace
 
@@ -37,6 +38,7 @@ ASSETS: tuple[Asset[..., Any], ...] = (
     statistics.image_statistics,
     statistics.lighting_stats,
     statistics.background_stats,
+    statistics.image_slices,
     statistics.demographic_stats,
     embeddings.embedding_backbone,
     embeddings.image_embeddings,
@@ -91,4 +93,4 @@ def build_project(root: Path | None = None) -> Project:
     keys = CodeKeys(
         "iip_assets", package, framework=FRAMEWORK, cache=workspace.state / "code_keys.json"
     )
-    return Project(Graph(ASSETS, SOURCES), workspace, keys)
+    return Project(Graph(ASSETS, SOURCES), workspace, keys, column_meanings())

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
 from iip_assets.engine.values import CheckResult, Files, MetadataValue, Rows, Setting, Skipped
 from iip_assets.settings import (
-    AgeBands,
     BatchVerdictSettings,
     Compute,
     Evaluation,
@@ -45,7 +44,7 @@ def batch_trials(
     from iip_assets.audit.batch_trials import newest_batches, reason_for_no_trials, try_batches
     from iip_assets.models.examples import weights_of
     from iip_assets.models.filter import head_schedule
-    from iip_assets.training.around import machine_of
+    from iip_assets.training.trainer import machine_of
 
     images = filter_examples.join(
         raw_dataset["images"].select("image_id", "batch"), on="image_id", maintain_order="left"
@@ -79,13 +78,10 @@ def describe_batch_trials(batch_trials: dict[str, pl.DataFrame]) -> dict[str, Me
 @asset(room="audit", kinds={"polars"})
 def batch_verdict(
     batch_trials: dict[str, pl.DataFrame],
-    raw_dataset: dict[str, pl.DataFrame],
     filter_examples: pl.DataFrame,
-    lighting_stats: pl.DataFrame,
-    background_stats: pl.DataFrame,
+    image_slices: pl.DataFrame,
     *,
     judgement: Evaluation,
-    age_bands: AgeBands,
     axes: SliceAxes,
 ) -> pl.DataFrame:
     """Did each of the newest batches help or hurt the filter, and on which slice.
@@ -93,20 +89,15 @@ def batch_verdict(
     The filter's head was trained with and without the batch on the cached embeddings, and both are
     judged on the validation images.
     """
+    import polars as pl
+
     from iip_assets.audit.batch_verdict import judge_batches
-    from iip_assets.dataset.slices import slice_table
     from iip_assets.metrics.intervals import Intervals
 
-    slices = slice_table(
-        raw_dataset["images"],
-        age_bands=age_bands,
-        axes=axes,
-        extra=[lighting_stats, background_stats],
-    )
     return judge_batches(
         batch_trials,
         filter_examples,
-        slices,
+        image_slices.filter(pl.col("axis").is_in(axes)),
         Intervals(judgement.resamples, judgement.confidence, judgement.seed),
         min_images=judgement.min_slice_images,
     )

@@ -17,7 +17,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.metrics.calibration import softmax
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.filter import examples_of, reason_not_to_train
 from iip_assets.models.filter_head import Examples, head_logits, train_head
@@ -90,6 +89,8 @@ def try_batches(
         machine: Where to train.
         progress: Shows how far it is, in trainings.
     """
+    from scipy.special import softmax
+
     train = images.filter(pl.col("split") == "train")
     held_out = images.filter(pl.col("split") == "validation")
     dimensions = len(images["embedding"][0])
@@ -116,7 +117,7 @@ def try_batches(
             around=Around(machine),
         )
         logits = head_logits(head, validation.embeddings).astype(np.float64)
-        said.append(_said(held_out, batch, seed, softmax(logits)))
+        said.append(_said(held_out, batch, seed, softmax(logits, axis=1)))
     sizes = [(batch, int((~kept[batch]).sum())) for batch in batches]
     return {
         "batches": pl.DataFrame(sizes, schema=_BATCHES, orient="row"),

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.intervals import Estimate, Intervals, bootstrap_weights, estimate
 from iip_assets.metrics.paired import LEAST_SUBJECTS
-from iip_assets.metrics.scores import FILTER_HEADLINE, filter_scores
+from iip_assets.metrics.scores import filter_scores
+from iip_assets.models.tasks import FILTER
 
 Floats = NDArray[np.float64]
 Verdict = Literal["helps", "hurts", "no clear effect", "too small to judge"]
@@ -119,7 +120,7 @@ def _rows(
             np.stack(
                 [
                     filter_scores(actual[places], one[places], weights, FILTER_CLASSES)[
-                        FILTER_HEADLINE
+                        FILTER.headline
                     ]
                     for one in said
                 ]

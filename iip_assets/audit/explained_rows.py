@@ -19,11 +19,10 @@ from iip_assets.audit.cells import Cells, blurred, evened
 from iip_assets.audit.occlusion import deletion, occlude
 from iip_assets.audit.outlines import outline_of
 from iip_assets.images.decode import NOT_LABELLED, decode_image, decode_mask
-from iip_assets.images.reading import Reader
-from iip_assets.inference.filter_pixels import FilterFromPixels
-from iip_assets.inference.preprocess import Frame
-from iip_assets.inference.segmentation import BACKGROUND, Segmenter
-from iip_assets.metrics.calibration import softmax
+from iip_assets.images.store import Reader
+from iip_assets.inference.filter import FilterFromPixels
+from iip_assets.inference.frame import Frame
+from iip_assets.inference.segmenter import BACKGROUND, Segmenter
 from iip_assets.metrics.constants import FILTER_CLASSES
 
 # Of numbers that are kept: the last bits of a sum differ with the number of threads.
@@ -52,7 +51,6 @@ _NOTHING: Record = dict.fromkeys(
 def explain_filter_chunk(
     records: Sequence[Record],
     *,
-    model: str,
     cells: int,
     seed: int,
     classes: Sequence[str],
@@ -64,7 +62,6 @@ def explain_filter_chunk(
 
     Args:
         records: Each with an `image_id`, a `mask_id` or None, and what is `said` of it.
-        model: The filter's data version, which only enters the row's key.
         cells: On an image's longer side.
         seed: Of the order by chance in the deletion check.
         classes: Names of the mask's classes.
@@ -75,7 +72,6 @@ def explain_filter_chunk(
     Returns:
         Of each what `_explained` gives, `true_outline`, that of the eye, and no `said_outline`.
     """
-    del model
     results = []
     for record in records:
         fitted, truth, grid = _fitted(
@@ -96,7 +92,6 @@ def explain_filter_chunk(
 def explain_segmenter_chunk(
     records: Sequence[Record],
     *,
-    model: str,
     cells: int,
     seed: int,
     max_megapixels: float,
@@ -112,7 +107,6 @@ def explain_segmenter_chunk(
 
     Args:
         records: Each with an `image_id`, a `mask_id`, and the class, such as iris, as `said`.
-        model: The segmenter's data version, which only enters the row's key.
         cells: On an image's longer side.
         seed: Of the order by chance in the deletion check.
         max_megapixels: The largest image that is decoded.
@@ -123,7 +117,8 @@ def explain_segmenter_chunk(
         Of each what `_explained` gives, and the class's `said_outline` and `true_outline`. Where
         the class is lost in the input, which is coarser than the image, there is no attribution.
     """
-    del model
+    from scipy.special import softmax
+
     results = []
     for record in records:
         fitted, truth, grid = _fitted(
@@ -143,7 +138,7 @@ def explain_segmenter_chunk(
             images: Image, place: int = place, region: NDArray[np.bool_] = region
         ) -> NDArray[np.float64]:
             logits = segmenter.logits_fitted(images).astype(np.float64)
-            return np.asarray(softmax(logits)[:, place, region].mean(1))
+            return np.asarray(softmax(logits, axis=1)[:, place, region].mean(1))
 
         eye = eye_of(truth, segmenter.classes)
         explained = (

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from iip_assets.models.tasks import FILTER, SEGMENTER
+
 RIGHT, WRONG, APART = "right", "wrong", "right − wrong"
 """Which predictions a measure is of; the last is the difference of the other two."""
 
 SCORES = {
-    "filter": "the filter's probability of the word that it said",
-    "segmenter": "the segmenter's mean probability of the class, where it is or is said to be,",
+    FILTER.name: "the filter's probability of the word that it said",
+    SEGMENTER.name: "the segmenter's mean probability of the class, where it is or is said to be,",
 }
 """By model, what an attribution is a change of."""
 
@@ -21,7 +23,7 @@ def explained_caption(row: Mapping[str, Any]) -> str:
     Args:
         row: Of the table of explained images.
     """
-    if row["model"] == "filter":
+    if row["model"] == FILTER.name:
         words = f"said {row['said']} ({row['confidence']:.0%} sure), labelled {row['label']}"
     else:
         words = f"IoU of {row['said']} {row['iou']:.2f}, labelled {row['label'] or 'nothing'}"

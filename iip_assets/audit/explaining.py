@@ -12,8 +12,9 @@ from iip_assets.audit.explained_images import CHOSEN, filter_images, segmenter_i
 from iip_assets.audit.explained_rows import explain_filter_chunk, explain_segmenter_chunk
 from iip_assets.engine.values import Files
 from iip_assets.images.store import ImageStore
-from iip_assets.inference.filter_pixels import FilterFromPixels
-from iip_assets.inference.segmentation import Segmenter
+from iip_assets.inference.filter import FilterFromPixels
+from iip_assets.inference.segmenter import Segmenter
+from iip_assets.models.tasks import FILTER, SEGMENTER
 from iip_assets.settings import ExplanationSettings
 
 if TYPE_CHECKING:
@@ -69,10 +70,11 @@ class Explainer:
         """
         chosen = filter_images(predictions, about, **self._choice())
         return self._explained(
-            "filter",
+            FILTER.name,
             chosen,
             explain_filter_chunk,
-            given={"model": model.digest, "classes": list(classes)},
+            digest=model.digest,
+            given={"classes": list(classes)},
             tools={"filter_model": FilterFromPixels(model.parts, threads=self.threads)},
         )
 
@@ -82,10 +84,11 @@ class Explainer:
         """The segmenter's classes, explained; for the arguments see `of_filter`."""
         chosen = segmenter_images(predictions, about, **self._choice())
         return self._explained(
-            "segmenter",
+            SEGMENTER.name,
             chosen,
             explain_segmenter_chunk,
-            given={"model": model.digest},
+            digest=model.digest,
+            given={},
             tools={"segmenter": Segmenter(model.parts, threads=self.threads)},
         )
 
@@ -99,6 +102,7 @@ class Explainer:
         chosen: pl.DataFrame,
         compute: Callable[..., list[dict[str, Any]]],
         *,
+        digest: str,
         given: dict[str, Any],
         tools: dict[str, Any],
     ) -> pl.DataFrame:
@@ -116,6 +120,7 @@ class Explainer:
                 "max_megapixels": self.max_megapixels,
                 **given,
             },
+            key={"model": digest},
             tools={"store": self.store, **tools},
             chunk=self.chunk,
         )

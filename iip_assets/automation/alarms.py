@@ -1,17 +1,24 @@
 """Alarms: what a person should hear of, kept in files until everybody who should know was told.
 
 An alarm has an id of what it is about, so that finding the same thing again raises nothing new.
+
+A process may be killed between telling a sink and writing that down; then the sink is told again,
+under the same id.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
 
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.hashing import digest_json
@@ -25,6 +32,14 @@ _MOST_DETAILS = 20
 _SECRET = re.compile(
     r"(://)[^/\s@]+(?=@)"
     r"|((?i:token|key|secret|password|signature)(?:['\"]?\s*=\s*|['\"]\s*:\s*)['\"]?)[^&\s'\"]+"
+)
+
+# A tick of a sensor has a minute; whoever does not answer in this time is asked on the next one.
+_ANSWER_WITHIN_S = 5.0
+_DELIVER_WITHIN_S = 20.0
+_WRONG_WEBHOOK = (
+    "the webhook is no valid address; write one such as https://example.org/path to alarms.webhook "
+    "in iip.toml or to IIP_ALARMS__WEBHOOK, or leave it empty if the log is enough"
 )
 
 
@@ -157,3 +172,116 @@ def _read(file: Path) -> Alarm | None:
     sound = all(isinstance(text, str) for text in texts) and isinstance(alarm.details, dict)
     # The name is what it is found by again.
     return alarm if sound and alarm.id == file.stem and alarm.kind in get_args(Kind) else None
+
+
+Sink = Callable[[Alarm], None]
+
+
+class SinkDownError(RuntimeError):
+    """A sink cannot be reached: no use in trying it with another alarm now."""
+
+
+class AlarmRefusedError(RuntimeError):
+    """A sink is there and did not take this alarm."""
+
+
+def deliver(box: AlarmBox, sinks: Mapping[str, Sink], *, log: Callable[[str], None]) -> int:
+    """Tells the sinks of every alarm that waits; gives the number that still do.
+
+    Args:
+        box: The alarms.
+        sinks: By name.
+        log: Told why an alarm still waits.
+    """
+    box.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(box.folder / "lock", timeout=0):
+            return _deliver(box, sinks, log)
+    except Timeout:
+        return len(box.pending())  # another process is at it
+
+
+def _deliver(box: AlarmBox, sinks: Mapping[str, Sink], log: Callable[[str], None]) -> int:
+    until = time.monotonic() + _DELIVER_WITHIN_S
+    down: set[str] = set()
+    left = 0
+    for waiting in box.pending():
+        alarm = waiting
+        for name, sink in sinks.items():
+            if name in alarm.delivered or name in down or time.monotonic() > until:
+                continue
+            try:
+                sink(alarm)
+            except AlarmRefusedError as error:
+                log(f"alarm {alarm.id} waits: {error}")
+            except SinkDownError as error:
+                down.add(name)
+                log(f"alarms wait: {error}")
+            else:
+                alarm = told(alarm, name)
+                box.keep(alarm)
+        if sinks.keys() <= set(alarm.delivered):
+            box.mark_sent(alarm)
+        else:
+            left += 1
+    return left
+
+
+def sinks_of(webhook: str, *, log: Callable[[str], None]) -> dict[str, Sink]:
+    """The log, and the webhook if there is one."""
+    sinks: dict[str, Sink] = {"log": lambda alarm: log(in_words(alarm))}
+    if webhook:
+        sinks["webhook"] = lambda alarm: post(webhook, alarm)
+    return sinks
+
+
+def in_words(alarm: Alarm) -> str:
+    """The alarm in a line."""
+    return f"{alarm.kind.replace('_', ' ')}: {alarm.text}"
+
+
+def post(url: str, alarm: Alarm) -> None:
+    """Sends the alarm as JSON to an http or https address; any answer of 2xx means that it arrived.
+
+    Certificates are held against those of certifi, or of the file that REQUESTS_CA_BUNDLE names.
+
+    Raises:
+        SinkDownError: Nobody answers there, or it is no such address.
+        AlarmRefusedError: The answer is another.
+    """
+    import requests
+    from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
+    from urllib3.exceptions import LocationParseError
+
+    host = _host(url)  # the rest of the address may hold a key
+    try:
+        # A redirected POST becomes a GET without the alarm, and would count as delivered. What else
+        # the answer says is not read.
+        with requests.post(
+            url,
+            json=alarm.as_json(),
+            headers={"User-Agent": "iip"},
+            auth=lambda request: request,  # else a password of ~/.netrc would be sent
+            timeout=_ANSWER_WITHIN_S,
+            allow_redirects=False,
+            stream=True,
+        ) as answer:
+            status = answer.status_code
+    except (InvalidSchema, InvalidURL, MissingSchema, LocationParseError):
+        raise SinkDownError(_WRONG_WEBHOOK) from None
+    except (requests.RequestException, ValueError) as error:
+        reason = getattr(error.args[0] if error.args else error, "reason", None) or error
+        kind = type(reason).__name__
+        raise SinkDownError(f"the webhook at {host} cannot be reached ({kind})") from None
+    if not 200 <= status < 300:
+        raise AlarmRefusedError(f"the webhook at {host} answered {status}")
+
+
+def _host(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        if parts.hostname and parts.username is None and parts.port != 0 and url.isascii():
+            return parts.hostname
+    except ValueError:
+        pass  # brackets or a port that are none
+    raise SinkDownError(_WRONG_WEBHOOK)

@@ -5,39 +5,76 @@ They run in the process that serves the code, have a minute, and read no image.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import dagster as dg
 
 from iip_assets.automation import conditions
-from iip_assets.automation.alarms import AlarmBox
-from iip_assets.automation.delivery import deliver, sinks_of
+from iip_assets.automation.alarms import AlarmBox, deliver, sinks_of
 from iip_assets.automation.ingest_job import (
     BATCH_TAG,
     FINGERPRINT_TAG,
     INGEST_JOB,
+    build_ingest_job,
     configured_batch,
     ingest_config,
 )
-from iip_assets.automation.ingest_requests import Drop, IngestRun, Outcome, decide_ingests
-from iip_assets.automation.looking import look
-from iip_assets.automation.refresh_requests import (
+from iip_assets.automation.run_requests import (
+    Drop,
     EndedRun,
+    IngestRun,
     Marks,
+    Outcome,
+    decide_ingests,
     decide_refresh,
     due_key,
+    refresh_tags,
     runnable,
     world_key,
 )
-from iip_assets.automation.run_tags import refresh_tags
 from iip_assets.engine.dagster.graph import REFRESH_JOB
+from iip_assets.engine.dagster.ledger import DagsterLedger
 from iip_assets.engine.dagster.refresh import root_cause
 from iip_assets.engine.dagster.runs import UNDER_WAY, runs_under_way
-from iip_assets.engine.project import Project
+from iip_assets.engine.event_cache import read_cached_ledger, write_cached_ledger
+from iip_assets.engine.project import Ledger, Project
+from iip_assets.engine.staleness import State, find_states
 from iip_assets.engine.workspace import Workspace
 from iip_assets.ingest.inbox import waiting_batches
 from iip_assets.settings import AutomationSettings, SettingsError, read_settings
 
 WORLD_TAG = "iip/world"
 DUE_TAG = "iip/due"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How every asset stands, and the ledger that says so."""
+
+    ledger: Ledger
+    states: dict[str, State]
+
+
+def look(project: Project, instance: dg.DagsterInstance) -> Standing:
+    """Observes the sources, so that Dagster's page knows too, and finds the states."""
+    graph, state = project.graph, project.workspace.state
+    ledger: Ledger = read_cached_ledger(state, graph) or _written(project, instance)
+    moved = {
+        name: present
+        for name, source in graph.sources.items()
+        if (present := source.observe(project.workspace.root)) != ledger.observed(name)
+    }
+    if moved:
+        for name, present in moved.items():
+            DagsterLedger(instance).observe(name, present)
+        ledger = _written(project, instance)
+    return Standing(ledger, find_states(project, ledger))
+
+
+def _written(project: Project, instance: dg.DagsterInstance) -> Ledger:
+    """What the event log says, also kept beside it for the next look."""
+    return write_cached_ledger(project.workspace.state, project.graph, DagsterLedger(instance))
+
 
 _ENDED = [status for status in dg.DagsterRunStatus if status not in UNDER_WAY]
 
@@ -259,3 +296,8 @@ def _ended_refreshes(instance: dg.DagsterInstance, most: int) -> list[EndedRun]:
 def _waiting_words(waiting: list[Drop]) -> str:
     names = ", ".join(drop.batch for drop in waiting)
     return f"nothing to start; in the inbox: {names}" if names else "no whole batch is in the inbox"
+
+
+def build_automation(project: Project) -> dg.Definitions:
+    """The job `ingest` and the sensors of a project's workspace."""
+    return dg.Definitions(jobs=[build_ingest_job(project)], sensors=build_sensors(project))

@@ -21,7 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 
 def open_refresher() -> Refresher:
     """The refresher of the workspace that the current folder lies in."""
-    from iip_assets.automation.run_tags import refresh_tags
+    from iip_assets.automation.run_requests import refresh_tags
     from iip_assets.engine.dagster.instance import open_instance
     from iip_assets.engine.dagster.refresh import Refresher
     from iip_assets.graph import build_project

@@ -12,9 +12,8 @@ from rich.table import Table
 
 from iip_assets.metrics.intervals import Estimate
 from iip_assets.metrics.paired import LEAST_SUBJECTS
-from iip_assets.provenance.causes import Causes, Change
+from iip_assets.provenance.causes import Causes, Change, DataChanges
 from iip_assets.provenance.compare import Comparison, MetricRow
-from iip_assets.provenance.data_changes import DataChanges
 
 _COLOURS = {"better": "green", "worse": "red"}
 # Of a module's hash and of a data version, as many digits as tell them apart.

@@ -10,7 +10,6 @@ from typing import Any
 
 import polars as pl
 
-from iip_assets.dataset.slices import slice_table
 from iip_assets.embeddings.device import core_count
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.event_cache import present_ledger
@@ -20,6 +19,7 @@ from iip_assets.evaluation.evaluation import Judgement
 from iip_assets.graph import build_project
 from iip_assets.images.store import ImageStore
 from iip_assets.metrics.scores import Gate
+from iip_assets.models.tasks import FILTER
 from iip_assets.registry.contenders import contenders_of
 from iip_assets.registry.cross_dataset import (
     LEFT_OUT,
@@ -31,13 +31,12 @@ from iip_assets.registry.cross_dataset import (
     check_classes,
     embeddings_for,
     judged_filter_on,
-    judged_segmenter_on,
     metrics_on,
     unseen,
 )
 from iip_assets.registry.deployed import Deployed, threshold_of
 from iip_assets.registry.registry_state import RegistryState, Version
-from iip_assets.registry.scoring import Asking
+from iip_assets.registry.scoring import Asking, scored_by
 from iip_assets.settings import Settings, read_settings
 from iip_assets.where import NoWorkspaceError
 
@@ -135,7 +134,7 @@ def _on_one(
     (one,) = contenders_of(version.model, RegistryState((version,)), Skipped(""))
     one = replace(one, files=lambda: files)
     root, settings, opened = _open(folder)
-    other = _other_set(folder, opened, settings, with_embeddings=version.model == "filter")
+    other = _other_set(folder, opened, settings, with_embeddings=version.model == FILTER.name)
     try:
         check_classes(one, other)
     except UntestableError as error:
@@ -151,7 +150,7 @@ def _on_one(
         _CHUNK,
     )
     embeddings = None
-    if version.model == "filter":
+    if version.model == FILTER.name:
         threshold, usable = threshold_of(
             Deployed(version.name, version.digest, files, version.facts)
         )
@@ -166,7 +165,7 @@ def _on_one(
             gate=Gate(usable, costs.lost_iris_cost, costs.failed_segmentation_cost),
         )
     else:
-        judged = judged_segmenter_on(one, found.images, asking, classes=other.mask_classes)
+        judged = scored_by(one, found.images, asking, classes=other.mask_classes)
     revision = _data_revision(*opened)
     return Tested(
         name=name,
@@ -233,7 +232,7 @@ def _other_set(
     images = _value(folder, opened, "raw_dataset")["images"]
     fingerprints = _value(folder, opened, "image_fingerprints")
     splits = _value(folder, opened, "data_splits")
-    stats = [_value(folder, opened, name) for name in ("lighting_stats", "background_stats")]
+    slices = _value(folder, opened, "image_slices")
     dealt = (
         splits.join(images.select("image_id", "label", "mask_id", "subject_id"), on="image_id")
         .join(fingerprints.select("image_id", "phash"), on="image_id")
@@ -245,9 +244,7 @@ def _other_set(
         backbone = json.loads(backbone_files.parts["card.json"])
     return OtherSet(
         images=dealt,
-        slices=slice_table(
-            images, age_bands=settings.slices.age_bands, axes=settings.slices.axes, extra=stats
-        ),
+        slices=slices.filter(pl.col("axis").is_in(settings.slices.axes)),
         mask_classes=settings.dataset.mask_classes,
         near_duplicate_bits=settings.dataset.near_duplicate_bits,
         embeddings=embeddings,
@@ -273,7 +270,7 @@ def _data_revision(project: Project, ledger: Ledger) -> str:
 
 
 def _nothing_left(version: Version, found: Unseen, split: Split) -> str:
-    what = "label of full, partial or none" if version.model == "filter" else "valid mask"
+    what = "label of full, partial or none" if version.model == FILTER.name else "valid mask"
     which = "test image" if split == "test" else "image"
     total = sum(found.left_out.values())
     if not total:

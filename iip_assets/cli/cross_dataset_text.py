@@ -13,6 +13,7 @@ from rich.table import Table
 from iip_assets.cli.cross_dataset import Tested, left_out_words
 from iip_assets.cli.estimate_text import estimate
 from iip_assets.metrics.display_names import spelled
+from iip_assets.models.tasks import FILTER
 from iip_assets.registry.cross_dataset import Split, shown_metrics
 from iip_assets.registry.deployed import Deployed, threshold_of
 from iip_assets.registry.registry_state import Version
@@ -57,7 +58,7 @@ def _tested_on(version: Version, one: Tested, split: Split) -> str:
         f"{'test images' if split == 'test' else 'images'} (subjects: "
         f"{images['group_id'].n_unique()}), by their {one.seen_as}"
     ]
-    if version.model == "filter":
+    if version.model == FILTER.name:
         threshold, usable = threshold_of(Deployed(version.name, version.digest, {}, version.facts))
         words.append(f"what is {' or '.join(usable)} passes from {threshold:.2f} on")
     if left_out := left_out_words(one.unseen.left_out):

@@ -85,10 +85,9 @@ def _git(root: Path) -> Finding:
 
 
 def _data(root: Path, log: Callable[[str], None]) -> Iterator[Finding]:
-    from iip_assets.dataset.folder_check import compare_folder
+    from iip_assets.dataset.versions import compare_folder
+    from iip_assets.images.data_listing import BadManifest, BadPointer, read_manifest, read_pointer
     from iip_assets.images.dvc_objects import MissingData
-    from iip_assets.images.manifest import BadManifest, read_manifest
-    from iip_assets.images.pointer import BadPointer, read_pointer
 
     try:
         pointer = read_pointer(root)
@@ -122,8 +121,7 @@ def _data(root: Path, log: Callable[[str], None]) -> Iterator[Finding]:
 
 
 def _inbox(root: Path) -> Iterator[Finding]:
-    from iip_assets.ingest.inbox import REJECTED_FOLDER, waiting_batches
-    from iip_assets.ingest.staging import leftovers
+    from iip_assets.ingest.inbox import REJECTED_FOLDER, leftovers, waiting_batches
 
     waiting = [batch.name for batch in waiting_batches(root)]
     if waiting:

@@ -1,13 +1,25 @@
-"""`iip ingest`: a batch of images joins the data."""
+"""`iip ingest` and `iip export`: batches join the data, and leave it for labeling tools."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from iip_assets.cli.common import AsJson, log, stdout_kept_clean
+from iip_assets.cli.common import AsJson, log, open_refresher, stdout_kept_clean
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from iip_assets.ingest.judgement import Ingested
+
+# Rows of errors that a terminal shows; errors.csv has them all.
+_ROWS_SHOWN = 20
+
+_MOST_NAMED = 10
 
 
 def ingest(
@@ -25,7 +37,6 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Take a batch into the data, whole; or send it to rejected/ with errors.csv."""
-    from iip_assets.cli.ingest_summary import print_ingested
     from iip_assets.ingest.ingest import ingest_folder
     from iip_assets.where import find_workspace
 
@@ -37,3 +48,116 @@ def ingest(
     print_ingested(root, result, as_json=as_json)
     if result.verdict == "rejected":
         raise typer.Exit(1)
+
+
+def print_ingested(root: Path, result: Ingested, *, as_json: bool) -> None:
+    """Prints the verdict, the errors, and what to do next."""
+    from iip_assets.ingest.batch_files import ERRORS_FILE
+
+    if as_json:
+        print(json.dumps(asdict(result), default=str))  # noqa: T201 - the result
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(soft_wrap=True)
+    console.print(escape(_headline(result)), style="bold", highlight=False)
+    if result.known:
+        first = result.known[0]
+        told = f"{len(result.known)} of them were in the data already, such as {first.path}"
+        console.print(escape(f"{told}, which is {first.present_path}"), highlight=False)
+    if result.problems:
+        _print_errors(console, result)
+    if result.rejected_to is not None:
+        place = _below(root, result.rejected_to)
+        words = f"All of them: {place}/{ERRORS_FILE}. Fix them, then `iip ingest` the folder again"
+        console.print(escape(words), highlight=False)
+    if result.verdict == "taken":
+        commit = f", commit {result.commit[:10]}" if result.commit else ""
+        console.print(f"The data is at {result.data_version}{commit}", highlight=False)
+        console.print(
+            "`iip refresh` brings the graph up to date; the sensors of `iip ui` do so by themselves"
+        )
+
+
+def _headline(result: Ingested) -> str:
+    from iip_assets.dataset.problems import shown
+
+    batch = shown(result.batch)
+    counted = f"{result.images} images, {result.new_images} of them new"
+    return {
+        "taken": f"{batch} is in the data: {counted}",
+        "present": f"{batch} was in the data already, all of it; nothing changed",
+        "rejected": f"{batch} is rejected; errors: {len(result.problems)}",
+        "sound": f"{batch} would be taken: {counted}",
+    }[result.verdict]
+
+
+def _print_errors(console: Console, result: Ingested) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from iip_assets.ingest.inbox import shown_errors
+
+    errors = shown_errors(result.problems)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in errors[0]:
+        table.add_column(name, overflow="fold")
+    for error in errors[:_ROWS_SHOWN]:
+        table.add_row(*(escape(cell) for cell in error.values()))
+    console.print(table)
+    if len(errors) > _ROWS_SHOWN:
+        console.print(f"… and {len(errors) - _ROWS_SHOWN} more", highlight=False)
+
+
+def _below(root: Path, place: Path) -> Path:
+    return place.relative_to(root) if place.is_relative_to(root) else place
+
+
+def export(
+    out: Annotated[Path, typer.Argument(help="The folder to make; it must be new or empty.")],
+    form: Annotated[
+        Literal["coco", "labelstudio"],
+        typer.Option("--format", help="COCO JSON as CVAT has it, or Label Studio JSON."),
+    ],
+    batch: Annotated[
+        str | None, typer.Option(help="Only the images that this batch says something of.")
+    ] = None,
+) -> None:
+    """Write images, labels and masks for a labeling tool; `iip ingest --format` reads them back."""
+    from iip_assets.engine.event_cache import present_ledger
+    from iip_assets.engine.reasons import in_words
+    from iip_assets.images.store import ImageStore
+    from iip_assets.ingest.export import write_export
+    from iip_assets.ingest.export_rows import annotations_left, rows_to_export
+    from iip_assets.settings import read_settings
+
+    refresher = open_refresher()
+    project = refresher.project
+    root = project.workspace.root
+    raw = project.load("raw_dataset", present_ledger(project))
+    state = refresher.states()["raw_dataset"]
+    if state.state != "fresh":
+        log(
+            f"raw_dataset is {state.state} ({'; '.join(in_words(state.reasons))}): written is what "
+            "the last refresh saw; for what data/ holds now, run `iip refresh raw_dataset` and "
+            "export again"
+        )
+    dataset = read_settings(root).dataset
+    done = write_export(
+        out,
+        rows_to_export(raw["images"], raw["label_rows"], batch=batch),
+        form=form,
+        store=ImageStore.open(root),
+        mask_classes=dataset.mask_classes,
+        max_megapixels=dataset.max_megapixels,
+        log=log,
+    )
+    for words in done.left_out[:_MOST_NAMED]:
+        log(f"left out: {words}")
+    if len(done.left_out) > _MOST_NAMED:
+        log(f"left out: {len(done.left_out) - _MOST_NAMED} more")
+    annotations = annotations_left(raw["label_rows"], batch=batch)
+    if annotations:
+        log(f"left out: {annotations} rows of annotations.csv, which would come back as labels")
+    typer.echo(f"{done.images} images and {done.masks} masks are in {out}")

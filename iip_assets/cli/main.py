@@ -9,17 +9,14 @@ import sys
 
 import typer
 
-from iip_assets.cli.alarms import alarms
 from iip_assets.cli.compare import compare
-from iip_assets.cli.export import export
-from iip_assets.cli.gc import gc
-from iip_assets.cli.ingest import ingest
+from iip_assets.cli.ingest import export, ingest
 from iip_assets.cli.models import models
 from iip_assets.cli.predict import predict
 from iip_assets.cli.refreshing import refresh, show, status
 from iip_assets.cli.sweep import sweep
 from iip_assets.cli.trace import trace
-from iip_assets.cli.workspaces import doctor, init, synthesize, ui
+from iip_assets.cli.workspaces import alarms, doctor, gc, init, synthesize, ui
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 
 from iip_assets.cli.settings_file import Change, write_settings
-from iip_assets.dataset.slices import slice_table
 from iip_assets.embeddings.device import core_count
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.dagster.refresh import Refresher
@@ -17,10 +16,9 @@ from iip_assets.engine.lineage import Records, data_inputs
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.values import Skipped
 from iip_assets.images.store import ImageStore
+from iip_assets.models.tasks import FILTER, TASKS
 from iip_assets.registry.gate import refusal, rules_of
 from iip_assets.registry.registering import (
-    EXAMPLES,
-    MODEL_ASSETS,
     Origin,
     Present,
     register_present,
@@ -47,16 +45,16 @@ def register(refresher: Refresher, model: str) -> Version:
     Raises:
         RegistryError: There is no such model to register.
     """
-    names = [MODEL_ASSETS[model], EXAMPLES[model], "validation_card", "model_evaluation"]
-    if model == "filter":
+    names = [TASKS[model].asset, TASKS[model].examples, "validation_card", "model_evaluation"]
+    if model == FILTER.name:
         names.append("filter_verdicts")
     _refresh(refresher, names)
     project, ledger = refresher.project, refresher.ledger()
-    files = project.load(MODEL_ASSETS[model], ledger)
+    files = project.load(TASKS[model].asset, ledger)
     if isinstance(files, Skipped):
         raise RegistryError(f"there is no {model} to register: {files.reason}")
     serving: dict[str, Any] = {}
-    if model == "filter":
+    if model == FILTER.name:
         chosen = project.load("filter_verdicts", ledger)["threshold"].row(0, named=True)
         usable = project.workspace.read_settings(project.workspace.root).threshold.usable
         serving = {"threshold": chosen["threshold"], "usable": list(usable)}
@@ -67,11 +65,11 @@ def register(refresher: Refresher, model: str) -> Version:
         model,
         Present(
             files=files,
-            examples=project.load(EXAMPLES[model], ledger),
+            examples=project.load(TASKS[model].examples, ledger),
             metrics=project.load("model_evaluation", ledger)["metrics"],
             validation=None if isinstance(validation, Skipped) else validation,
             serving=serving,
-            origin=_origin(project, ledger, MODEL_ASSETS[model]),
+            origin=_origin(project, ledger, TASKS[model].asset),
         ),
         confidence=settings.evaluation.confidence,
         css=CSS,
@@ -120,13 +118,13 @@ def teach(project: Project, model: str, number: int) -> list[Change]:
     """
     version = Registry(project.workspace.root).version(model, number)
     data_version = version.facts["data_version"]
-    if project.workspace.kept(MODEL_ASSETS[model], data_version) is None:
+    if project.workspace.kept(TASKS[model].asset, data_version) is None:
         raise RegistryError(
             f"{version.name} cannot teach: its artifact is no longer in this workspace, as after "
             "`make clean`. Compute it again (`iip models list --json` has its commit) and register"
         )
     values = {f"{model}.teacher": data_version}
-    if model == "filter":
+    if model == FILTER.name:
         values["filter.train"] = "network"
     return write_settings(project.workspace.root, values)
 
@@ -143,20 +141,14 @@ def compare(
     alone = RegistryState((replace(before, aliases=("champion",)), replace(after, aliases=())))
     held_out = project.load("held_out_images", ledger)
     splits = project.load("data_splits", ledger)
-    images = project.load("raw_dataset", ledger)["images"]
-    extra = [project.load(name, ledger) for name in ("lighting_stats", "background_stats")]
+    slices = project.load("image_slices", ledger)
     found = compare_model(
-        before.model,
+        TASKS[before.model],
         alone,
         Skipped("two registered versions are compared"),
         Images(
             held_out.join(splits.select("image_id", "group_id"), on="image_id"),
-            slice_table(
-                images,
-                age_bands=settings.slices.age_bands,
-                axes=settings.release.protected_axes,
-                extra=extra,
-            ),
+            slices.filter(pl.col("axis").is_in(settings.release.protected_axes)),
             ImageStore.open(project.workspace.root),
             settings.dataset.max_megapixels,
         ),

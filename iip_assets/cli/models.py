@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from iip_assets.cli.common import AsJson, log, open_refresher, stdout_kept_clean
+from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS, TaskName
 
-Model = Literal["filter", "segmenter"]
 Alias = Literal["champion", "challenger"]
 As = Annotated[Alias, typer.Option("--as", help="Which of the two deployed versions.")]
 Why = Annotated[str, typer.Option("--why", help="Kept in the history.")]
@@ -23,14 +23,14 @@ models = typer.Typer(
 
 @models.command("register")
 def register_model(
-    model: Annotated[Model | None, typer.Argument(help="Both, unless one is named.")] = None,
+    model: Annotated[TaskName | None, typer.Argument(help="Both, unless one is named.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Register what the graph holds now, evaluated; the same model twice is one version."""
     from iip_assets.cli.model_management import register, version_rows
 
     refresher = open_refresher()
-    wanted: list[Model] = [model] if model else ["filter", "segmenter"]
+    wanted = [model] if model else list(TASKS)
     with stdout_kept_clean():
         made = [register(refresher, one) for one in wanted]
     if as_json:
@@ -71,7 +71,7 @@ def list_models(
 
 @models.command("compare")
 def compare_models(
-    model: Model,
+    model: TaskName,
     before: Annotated[int, typer.Argument(help="A version.")],
     after: Annotated[int, typer.Argument(help="Another.")],
     as_json: AsJson = False,
@@ -97,7 +97,7 @@ def compare_models(
 
 @models.command("test")
 def check_model_elsewhere(
-    model: Model,
+    model: TaskName,
     version: int,
     *,
     on: Annotated[
@@ -142,7 +142,7 @@ def check_model_elsewhere(
 
 @models.command("promote")
 def promote_model(
-    model: Model,
+    model: TaskName,
     version: int,
     alias: As = "champion",
     reason: Why = "",
@@ -164,7 +164,7 @@ def promote_model(
 
 
 @models.command("rollback")
-def roll_back_model(model: Model, alias: As = "champion", reason: Why = "") -> None:
+def roll_back_model(model: TaskName, alias: As = "champion", reason: Why = "") -> None:
     """Give an alias back to the version that had it before."""
     from iip_assets.registry.registry import Registry
     from iip_assets.where import find_workspace
@@ -174,7 +174,7 @@ def roll_back_model(model: Model, alias: As = "champion", reason: Why = "") -> N
 
 @models.command("distill")
 def distill_model(
-    model: Model,
+    model: TaskName,
     version: Annotated[int, typer.Argument(help="Of the teacher, as `iip models list` has it.")],
 ) -> None:
     """Make a registered version the teacher of the next training, which learns its probabilities.
@@ -188,8 +188,8 @@ def distill_model(
     for line in in_words(teach(build_project(), model, version)):
         log(line)
     small = {
-        "filter": "network (a timm model), width and height",
-        "segmenter": "encoder, decoder_channels, width and height",
+        FILTER.name: "network (a timm model), width and height",
+        SEGMENTER.name: "encoder, decoder_channels, width and height",
     }
     log(
         f"{model} {version} is the teacher now. How small the student is: [{model}] {small[model]} "

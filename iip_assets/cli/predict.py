@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from iip_assets.cli.common import AsJson, log, stdout_kept_clean
+from iip_assets.models.tasks import FILTER, TASKS
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from iip_assets.registry.batch_predict import Found
+    from iip_assets.registry.deployed import Deployed
+    from iip_assets.settings import Settings
+
+Which = Literal["champion", "challenger", "present"]
 
 
 def predict(
     paths: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
     out: Annotated[Path, typer.Option(help="The folder for the results.")] = Path("predictions"),
     model: Annotated[
-        Literal["champion", "challenger", "present"] | None,
+        Which | None,
         typer.Option(
             help="Which models: those deployed, or what the graph holds now. The champions unless "
             "told otherwise; where there is none, what the graph holds."
@@ -25,7 +36,7 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Say of each image whether it is usable, and segment those that are; resumable."""
-    from iip_assets.cli.predicting import open_models, settings_here
+    from iip_assets.embeddings.device import core_count
     from iip_assets.engine.progress import track
     from iip_assets.registry.batch_predict import TABLE, Predictor, find_images, predict_all
 
@@ -34,8 +45,6 @@ def predict(
     the_filter, segmenter = open_models(model)
     if the_filter is None and segmenter is None:
         raise LookupError("there is no model yet: run `iip refresh`, or register and promote one")
-    from iip_assets.embeddings.device import core_count
-
     predictor = Predictor(
         the_filter,
         segmenter,
@@ -50,8 +59,6 @@ def predict(
             progress=lambda items, total, label: track(items, total=total, label=label, log=log),
         )
         if sheet > 0:
-            from iip_assets.cli.predicting import write_sheet
-
             write_sheet(table, found, out, most=sheet)
     counts = dict(table["verdict"].value_counts().sort("verdict").iter_rows())
     if as_json:
@@ -61,3 +68,77 @@ def predict(
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     log(f"{table.height} images: {words} ({by['filter_model']}, {by['segmenter_model']})")
     log(f"{out / TABLE}, masks in {out / 'masks'}" + (", contact_sheet.png" if sheet > 0 else ""))
+
+
+def settings_here() -> Settings:
+    """The settings of the workspace that the current folder lies in."""
+    from iip_assets.settings import read_settings
+    from iip_assets.where import find_workspace
+
+    return read_settings(find_workspace())
+
+
+def open_models(which: Which | None) -> tuple[Deployed | None, Deployed | None]:
+    """The filter and the segmenter.
+
+    Args:
+        which: None: the champion of each, or what the graph holds where there is none.
+
+    Raises:
+        LookupError: A deployed version was asked for by name, and neither model has one.
+    """
+    found = tuple(_one(model, which) for model in TASKS)
+    if which in ("champion", "challenger") and found == (None, None):
+        raise LookupError(
+            f"neither model has a {which}; `iip models promote MODEL VERSION --as {which}`"
+        )
+    return found[0], found[1]
+
+
+def write_sheet(table: pl.DataFrame, found: Sequence[Found], out: Path, *, most: int) -> None:
+    """Writes the contact sheet of the predicted masks."""
+    import cv2
+
+    from iip_assets.engine.atomic import write_bytes_whole
+    from iip_assets.registry.batch_predict import SHEET
+    from iip_assets.registry.overlays import contact_sheet
+
+    sheet = contact_sheet(
+        table, found, out, most=most, max_megapixels=settings_here().dataset.max_megapixels
+    )
+    write_bytes_whole(out / SHEET, cv2.imencode(".png", sheet[:, :, ::-1])[1].tobytes())
+
+
+def _one(model: str, which: Which | None) -> Deployed | None:
+    from iip_assets.loading import load
+    from iip_assets.registry.deployed import deployed, present_model
+    from iip_assets.where import find_workspace
+
+    root = find_workspace()
+    if which in ("champion", "challenger"):
+        return deployed(root, model, which)
+    if which is None and (champion := deployed(root, model, "champion")):
+        return champion
+    try:
+        value = load(TASKS[model].asset, root=root)
+    except LookupError:
+        return None
+    return present_model(model, value, _serving(model, root))
+
+
+def _serving(model: str, root: Path) -> dict[str, Any]:
+    from iip_assets.loading import load
+    from iip_assets.settings import read_settings
+
+    if model != FILTER.name:
+        return {}
+    try:
+        verdicts = load("filter_verdicts", root=root)
+    except LookupError:
+        return {}
+    if not isinstance(verdicts, dict):
+        return {}
+    return {
+        "threshold": verdicts["threshold"]["threshold"][0],
+        "usable": list(read_settings(root).threshold.usable),
+    }

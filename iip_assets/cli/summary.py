@@ -20,9 +20,10 @@ from iip_assets.engine.project import Project
 from iip_assets.engine.reasons import Reason, in_words
 from iip_assets.engine.staleness import State
 from iip_assets.engine.values import Skipped
+from iip_assets.models.tasks import TASKS
 
 # Of all metrics, those that the terminal shows; the report has the rest.
-_HEADLINES = ("f1_macro", "auc_macro", "map", "mean_iou", "iou_")
+_SHOWN = (*(task.headline for task in TASKS.values()), "auc_macro", "map", "iou_")
 
 _COLOURS = {
     "fresh": "green",
@@ -100,7 +101,7 @@ def headline_of(project: Project) -> Headline:
 
     rows = []
     for row in overall_rows(evaluation["metrics"]).iter_rows(named=True):
-        if row["value"] is None or not row["metric"].startswith(_HEADLINES):
+        if row["value"] is None or not row["metric"].startswith(_SHOWN):
             continue
         interval = (
             f"{row['low']:.3f} – {row['high']:.3f}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from iip_assets.cli.common import AsJson, log, stdout_kept_clean
+from iip_assets.models.tasks import TaskName
 
 Name = Annotated[str, typer.Argument(help="A sweep's name: that of its file, without .toml.")]
 
@@ -21,7 +22,7 @@ sweep = typer.Typer(
 
 @sweep.command("example")
 def example_sweep(
-    model: Annotated[Literal["filter", "segmenter"], typer.Argument()] = "segmenter",
+    model: Annotated[TaskName, typer.Argument()] = "segmenter",
 ) -> None:
     """Print a file to begin with, such as: iip sweep example segmenter > sweeps/first.toml."""
     from iip_assets.sweeps.plan import EXAMPLES
@@ -45,7 +46,6 @@ def run_sweep(
     What the workspace holds stays as it is. Each trial is logged in W&B in the sweep's group.
     """
     from iip_assets.cli import sweeping
-    from iip_assets.cli.sweeps_text import print_trials
     from iip_assets.graph import build_project
 
     project = build_project()
@@ -54,7 +54,7 @@ def run_sweep(
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in done]))
         return
-    print_trials(plan, done, {})
+    sweeping.print_trials(plan, done, {})
     log(f"Look at it: {page}\nTake up the best: iip sweep apply {plan.name}")
 
 
@@ -62,14 +62,13 @@ def run_sweep(
 def list_sweeps(as_json: AsJson = False) -> None:
     """Show all sweeps of this workspace."""
     from iip_assets.cli import sweeping
-    from iip_assets.cli.sweeps_text import print_sweeps
     from iip_assets.graph import build_project
 
     rows = sweeping.overview(build_project().workspace.state)
     if as_json:
         typer.echo(json.dumps(rows))
     elif rows:
-        print_sweeps(rows)
+        sweeping.print_sweeps(rows)
     else:
         log("There is no sweep yet: iip sweep example > FILE.toml, then iip sweep run FILE.toml")
 
@@ -78,7 +77,6 @@ def list_sweeps(as_json: AsJson = False) -> None:
 def show_sweep(name: Name, as_json: AsJson = False) -> None:
     """Show a sweep's trials, the best ones, and which settings mattered."""
     from iip_assets.cli import sweeping
-    from iip_assets.cli.sweeps_text import print_trials
     from iip_assets.graph import build_project
 
     plan, done, mattered = sweeping.trials_of(build_project().workspace.state, name)
@@ -86,7 +84,7 @@ def show_sweep(name: Name, as_json: AsJson = False) -> None:
         told = {"trials": [asdict(one) for one in done], "importances": mattered}
         typer.echo(json.dumps(told))
         return
-    print_trials(plan, done, mattered)
+    sweeping.print_trials(plan, done, mattered)
 
 
 @sweep.command("apply")

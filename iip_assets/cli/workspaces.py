@@ -1,23 +1,91 @@
-"""`iip init`, `iip doctor`, `iip synthesize` and `iip ui`: a workspace and what goes into it."""
+"""A workspace and its upkeep: `iip init`, `doctor`, `synthesize`, `ui`, `alarms` and `gc`."""
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from iip_assets.cli.common import AsJson, log, open_refresher
+
+if TYPE_CHECKING:
+    from iip_assets.engine.garbage import Garbage
+
+_TEMPLATES = Path(__file__).parent / "templates"
+# Template file to its place in the workspace.
+_PLACES = {
+    "iip.toml": "iip.toml",
+    # By its own name DVC would take it for a stage of this repository.
+    "dvc.yaml.template": "dvc.yaml",
+    "workspace.yaml": "workspace.yaml",
+    "gitignore": ".gitignore",
+    "inbox.md": "inbox/README.md",
+    "LABELING.md": "data/LABELING.md",
+}
+
+NEXT_STEPS = """
+Your workspace is ready. Next:
+
+  cd {folder}
+  git commit -m "Begin"
+  # put a batch into the inbox: inbox/2026-01-first/images/ and, if you have them,
+  # inbox/2026-01-first/labels.csv and masks/ (inbox/README.md tells the format)
+  iip ingest inbox/2026-01-first
+  iip refresh
+  iip ui    # takes what comes into the inbox later by itself
+"""
+
+
+class InitError(LookupError):
+    """git or DVC refused."""
+
+
+def init_workspace(folder: Path, *, log: Callable[[str], None]) -> None:
+    """Makes a workspace in a new or empty folder.
+
+    Raises:
+        FileExistsError: The folder has something in it.
+        InitError: git or DVC failed; the message is theirs.
+    """
+    if folder.is_file():
+        raise FileExistsError(f"{folder} is a file; give a folder that does not exist yet")
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty; give a folder that does not exist yet")
+    for template, place in _PLACES.items():
+        target = folder / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((_TEMPLATES / template).read_bytes())
+    log("git init")
+    _run(folder, "git", "init", "--quiet")
+    log("dvc init")
+    _dvc(folder, "init", "--quiet")
+    _dvc(folder, "config", "core.analytics", "false")
+    _dvc(folder, "config", "core.check_update", "false")
+    log("dvc add data")
+    _dvc(folder, "add", "--quiet", "data")
+    _run(folder, "git", "add", "--all")
+
+
+def _dvc(folder: Path, *words: str) -> None:
+    _run(folder, sys.executable, "-m", "dvc", *words)
+
+
+def _run(folder: Path, *command: str) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InitError(f"`{' '.join(command[-3:])}` failed in {folder}: {done.stderr.strip()}")
 
 
 def init(
     folder: Annotated[Path, typer.Argument(help="The folder to make; it must be new or empty.")],
 ) -> None:
     """Make a workspace of your own: git, DVC, iip.toml, dvc.yaml, workspace.yaml and an inbox."""
-    from iip_assets.cli.init import NEXT_STEPS, init_workspace
-
     init_workspace(folder, log=log)
     typer.echo(NEXT_STEPS.format(folder=folder))
 
@@ -54,7 +122,7 @@ def synthesize(  # noqa: PLR0917 - typer reads parameters as options
     ] = None,
 ) -> None:
     """Render eyes with exact masks and known truth, in the layout of a batch."""
-    from iip_assets.synthetic.effects import SAMPLE, PlantedEffects, plant_effects
+    from iip_assets.synthetic.parameters import SAMPLE, PlantedEffects, plant_effects
     from iip_assets.synthetic.write import write_dataset
 
     effects = plant_effects(SAMPLE if like_sample else PlantedEffects(), plant or ())
@@ -89,3 +157,64 @@ def ui(
     command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(port)]
     log(f"Dagster will be at http://127.0.0.1:{port} (stop it with Ctrl+C)")
     os.execv(sys.executable, command)  # noqa: S606 - becomes Dagster, so that Ctrl+C reaches it
+
+
+def alarms(as_json: AsJson = False) -> None:
+    """List the alarms, newest first: failures, rejected batches, failed checks."""
+    from iip_assets.automation.alarms import AlarmBox
+    from iip_assets.graph import build_project
+
+    box = AlarmBox.of(build_project().workspace.state)
+    listed = [(alarm, "waits") for alarm in box.pending()]
+    listed += [(alarm, "sent") for alarm in box.sent()]
+    listed.sort(key=lambda pair: (pair[0].at, pair[0].id), reverse=True)
+    if as_json:
+        shown = [{**alarm.as_json(), "delivery": delivery} for alarm, delivery in listed]
+        typer.echo(json.dumps({"alarms": shown}))
+        return
+    for alarm, delivery in listed:
+        kind = alarm.kind.replace("_", " ")
+        typer.echo(f"{alarm.at[:19].replace('T', ' ')}  {delivery:5}  {kind:14}  {alarm.text}")
+    if not listed:
+        typer.echo("there are no alarms")
+
+
+def gc(
+    yes: Annotated[bool, typer.Option("--yes", help="Free it without asking.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be freed, and stop.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Free what neither a git revision nor anything materialized needs, and what it held of images.
+
+    Rows of feature tables whose images are in no data version that is needed are deleted too.
+    """
+    from iip_assets.engine.event_cache import present_ledger
+    from iip_assets.engine.garbage import find_garbage, sweep
+    from iip_assets.engine.lock import workspace_lock
+
+    if as_json and not (yes or dry_run):
+        raise ValueError("--json does not ask: give --yes or --dry-run as well")
+    project = open_refresher().project
+    if dry_run or not yes:
+        garbage = find_garbage(project, present_ledger(project))
+        _show(garbage, as_json=as_json)
+        if dry_run or garbage.empty or not typer.confirm("Free it?", err=True):
+            return
+    with workspace_lock(project.workspace.state, log=log):
+        # Again: what was looked at before may be needed by now.
+        garbage = find_garbage(project, present_ledger(project))
+        sweep(project, garbage)
+    if yes:
+        _show(garbage, as_json=as_json)
+    log("done")
+
+
+def _show(garbage: Garbage, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(garbage.as_json()))
+        return
+    from iip_assets.cli.summary import print_garbage
+
+    print_garbage(garbage)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from iip_assets.dataset.constants import LABELS
 from iip_assets.dataset.csv_file import Fault, Record, read_csv
 from iip_assets.dataset.labels import (
     LabelFile,
@@ -20,7 +19,8 @@ from iip_assets.dataset.labels import (
     named_file,
     problem_of,
 )
-from iip_assets.dataset.validation import (
+from iip_assets.dataset.schema import (
+    LABELS,
     BadCell,
     is_unknown,
     parse_text,

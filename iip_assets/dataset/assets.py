@@ -9,7 +9,7 @@ from iip_assets.dataset.versions import data_ids, data_rows, describe_change
 from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
 from iip_assets.engine.graph import Source
 from iip_assets.engine.values import CheckResult, MetadataValue, Noted, Rows, Setting
-from iip_assets.images.manifest import data_version_at, load_data, observe_data
+from iip_assets.images.data_listing import data_version_at, observe_data, read_manifest
 from iip_assets.settings import MaskClasses, MaxMegapixels, SplitSettings
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ dvc_data = Source(
     room="dataset",
     description="Path and md5 of every file that `data.dvc` tracks; its data version is that md5.",
     observe=observe_data,
-    load=load_data,
+    load=read_manifest,
     kinds=frozenset({"dvc"}),
     version_at=data_version_at,
     ids=data_ids,
@@ -57,8 +57,7 @@ def describe_raw_dataset(
     raw_dataset: dict[str, pl.DataFrame], notes: Mapping[str, Any]
 ) -> dict[str, MetadataValue]:
     """What each batch holds, and the rows that cannot be used."""
-    from iip_assets.dataset.figures import batches_figure
-    from iip_assets.dataset.summaries import batch_table
+    from iip_assets.dataset.figures import batch_table, batches_figure
     from iip_assets.engine.figures import figure_markdown
 
     images, problems = raw_dataset["images"], raw_dataset["problems"]
@@ -112,7 +111,7 @@ def describe_image_fingerprints(
     image_fingerprints: pl.DataFrame, raw_dataset: dict[str, pl.DataFrame]
 ) -> dict[str, MetadataValue]:
     """How many images and masks cannot be used, and which images."""
-    from iip_assets.dataset.quarantine import undecodable_images
+    from iip_assets.dataset.problems import undecodable_images
 
     # Named here too: when there are too many, the asset quarantine is blocked like all below.
     undecodable = undecodable_images(raw_dataset["images"], image_fingerprints)
@@ -131,7 +130,7 @@ def undecodable_share(
     max_undecodable_share: Annotated[float, Setting("dataset.max_undecodable_share")],
 ) -> CheckResult:
     """Few enough images cannot be decoded (dataset.max_undecodable_share)."""
-    from iip_assets.dataset.quarantine import undecodable_share as share_of
+    from iip_assets.dataset.problems import undecodable_share as share_of
 
     share = share_of(image_fingerprints)
     return CheckResult(
@@ -147,7 +146,7 @@ def quarantine(
     raw_dataset: dict[str, pl.DataFrame], image_fingerprints: pl.DataFrame
 ) -> pl.DataFrame:
     """Images, masks and label rows that are not used, each with why and how to fix it."""
-    from iip_assets.dataset.quarantine import quarantine_table
+    from iip_assets.dataset.problems import quarantine_table
 
     return quarantine_table(raw_dataset["images"], raw_dataset["problems"], image_fingerprints)
 
@@ -178,7 +177,7 @@ def data_splits(
     All images of one subject and all near duplicates stand on one side, and a new batch moves no
     image unless it joins two groups.
     """
-    from iip_assets.dataset.near_duplicates import spanning_pairs
+    from iip_assets.dataset.fingerprints import spanning_pairs
     from iip_assets.dataset.splits import deal_splits
 
     dealt = deal_splits(
@@ -205,8 +204,7 @@ def describe_data_splits(
     data_splits: pl.DataFrame, raw_dataset: dict[str, pl.DataFrame], notes: Mapping[str, Any]
 ) -> dict[str, MetadataValue]:
     """What stands in each split, and which images the newest batch moved."""
-    from iip_assets.dataset.figures import splits_figure
-    from iip_assets.dataset.summaries import split_table
+    from iip_assets.dataset.figures import split_table, splits_figure
     from iip_assets.engine.figures import figure_markdown
 
     counts = split_table(data_splits, raw_dataset["images"])

@@ -75,8 +75,8 @@ def read_csv(data: bytes, *, required: Sequence[str]) -> CsvFile:
     return CsvFile(columns, tuple(records), tuple(faults))
 
 
-def _file_fault(reason: str, fix: str, value: str | None = None) -> Fault:
-    return Fault(row=None, column=None, value=value, reason=reason, fix=fix)
+def _file_fault(reason: str, fix: str) -> Fault:
+    return Fault(row=None, column=None, value=None, reason=reason, fix=fix)
 
 
 def _decode(data: bytes) -> str | Fault:

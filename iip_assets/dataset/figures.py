@@ -1,20 +1,105 @@
-"""Plots of the data set: what the batches hold, and what stands in each split."""
+"""Plots and small tables for people: what the batches hold, and what stands in each split."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from iip_assets.dataset.constants import LABELS
-from iip_assets.dataset.summaries import NO_LABEL
+from iip_assets.dataset.schema import LABELS, SPLITS
 from iip_assets.engine.figures import PALETTE, new_figure
 
 if TYPE_CHECKING:
     import polars as pl
     from matplotlib.figure import Figure
 
+NO_LABEL = "no label"
+NO_BATCH = "no batch"
+
 _MOST_BARS = 30
 _GREY = "#BBBBBB"
 _COLOURS = dict(zip(LABELS, PALETTE, strict=False)) | {NO_LABEL: _GREY}
+
+
+def batch_table(
+    images: pl.DataFrame,
+    problems: pl.DataFrame,
+    tags: Mapping[str, Mapping[str, str | None]],
+) -> pl.DataFrame:
+    """What each batch holds, in the order of the batches' names.
+
+    Args:
+        images: batch, label, mask_id, subject_id of raw_dataset.
+        problems: batch of raw_dataset's problems.
+        tags: Further columns by batch, with the known column that each may have been meant to be.
+
+    Returns:
+        batch, images, one column a label, "no label", masks, subjects, problems, and tags: the
+        further columns in words.
+    """
+    import polars as pl
+
+    label = pl.col("label").fill_null(NO_LABEL)
+    held = images.group_by(pl.col("batch").fill_null(NO_BATCH)).agg(
+        pl.len().cast(pl.Int64).alias("images"),
+        *[(label == word).sum().cast(pl.Int64).alias(word) for word in (*LABELS, NO_LABEL)],
+        pl.col("mask_id").is_not_null().sum().cast(pl.Int64).alias("masks"),
+        pl.col("subject_id").drop_nulls().n_unique().cast(pl.Int64).alias("subjects"),
+    )
+    bad = problems.group_by(pl.col("batch").fill_null(NO_BATCH)).agg(
+        pl.len().cast(pl.Int64).alias("problems")
+    )
+    words = pl.DataFrame(
+        [(batch, ", ".join(_tag_words(names))) for batch, names in tags.items()],
+        schema={"batch": pl.Utf8, "tags": pl.Utf8},
+        orient="row",
+    )
+    batches = pl.concat([held.select("batch"), bad.select("batch"), words.select("batch")])
+    return (
+        batches.unique()
+        .join(held, on="batch", how="left")
+        .join(bad, on="batch", how="left")
+        .join(words, on="batch", how="left")
+        .with_columns(pl.col(pl.Int64).fill_null(0), pl.col("tags").fill_null(""))
+        .sort("batch")
+    )
+
+
+def _tag_words(names: Mapping[str, str | None]) -> list[str]:
+    return [
+        name if meant is None else f"{name} (did you mean {meant}?)"
+        for name, meant in sorted(names.items())
+    ]
+
+
+def split_table(splits: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
+    """What stands in each split.
+
+    Args:
+        splits: image_id, group_id, split, has_mask.
+        images: image_id, label, subject_id.
+
+    Returns:
+        split, images, share, groups, subjects, one column a label, "no label", masks.
+    """
+    import polars as pl
+
+    joined = splits.join(images.select("image_id", "label", "subject_id"), on="image_id")
+    label = pl.col("label").fill_null(NO_LABEL)
+    counted = joined.group_by("split").agg(
+        pl.len().cast(pl.Int64).alias("images"),
+        pl.col("group_id").n_unique().cast(pl.Int64).alias("groups"),
+        pl.col("subject_id").drop_nulls().n_unique().cast(pl.Int64).alias("subjects"),
+        *[(label == word).sum().cast(pl.Int64).alias(word) for word in (*LABELS, NO_LABEL)],
+        pl.col("has_mask").sum().cast(pl.Int64).alias("masks"),
+    )
+    return (
+        pl.DataFrame({"split": list(SPLITS)})
+        .join(counted, on="split", how="left", maintain_order="left")
+        .with_columns(pl.col(pl.Int64).fill_null(0))
+        .with_columns(
+            (pl.col("images") / max(joined.height, 1)).round(4).alias("share"),
+        )
+    )
 
 
 def batches_figure(batches: pl.DataFrame) -> Figure:

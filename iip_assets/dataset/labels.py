@@ -14,11 +14,13 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
-from iip_assets.dataset.constants import EYES, IMAGE_SUFFIXES, LABELS
 from iip_assets.dataset.csv_file import Fault, Record, read_csv
 from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem, shown
-from iip_assets.dataset.validation import (
+from iip_assets.dataset.schema import (
+    EYES,
+    IMAGE_SUFFIXES,
+    LABELS,
     BadCell,
     is_unknown,
     parse_age,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from iip_assets.dataset.constants import (
+from iip_assets.dataset.problems import Problem
+from iip_assets.dataset.schema import (
     ANNOTATIONS_FILE,
     BATCHES_FOLDER,
     IMAGE_SUFFIXES,
@@ -13,7 +14,6 @@ from iip_assets.dataset.constants import (
     LABELS_FILE,
     MASKS_FOLDER,
 )
-from iip_assets.dataset.problems import Problem
 
 _IMAGES_FOLDER = "images"
 
@@ -81,23 +81,10 @@ def _stray(path: str, batch: str | None) -> Problem | None:
     if name.startswith(".") or name in ("Thumbs.db", "desktop.ini"):
         return None
     if name in (LABELS_FILE, ANNOTATIONS_FILE) and (batch is None or path.count("/") > 2):
-        return Problem(
-            batch,
-            path,
-            None,
-            None,
-            None,
-            f"labels are only read from data/batches/<batch>/{name}",
-            f"move the folder with its {name} and images to data/batches/<batch>",
-        )
+        reason = f"labels are only read from data/batches/<batch>/{name}"
+        fix = f"move the folder with its {name} and images to data/batches/<batch>"
+        return Problem(batch, path, None, None, None, reason, fix)
     if _IMAGES_FOLDER in folders.split("/"):
-        return Problem(
-            batch,
-            path,
-            None,
-            None,
-            None,
-            "not an image file by its name",
-            f"save it as one of {', '.join(IMAGE_SUFFIXES)}, or delete it",
-        )
+        fix = f"save it as one of {', '.join(IMAGE_SUFFIXES)}, or delete it"
+        return Problem(batch, path, None, None, None, "not an image file by its name", fix)
     return None

@@ -9,14 +9,24 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from iip_assets.dataset.annotations import parse_annotations
-from iip_assets.dataset.constants import ANNOTATIONS_FILE, BATCHES_FOLDER, FACTS, LABELS_FILE
 from iip_assets.dataset.labels import LabelFile, LabelRow, Listing, parse_labels
 from iip_assets.dataset.layout import Layout, batch_of, labeling_md5, sort_out
 from iip_assets.dataset.problems import problem_frame
-from iip_assets.dataset.schema import images_schema, label_rows_schema
+from iip_assets.dataset.schema import (
+    ANNOTATIONS_FILE,
+    BATCHES_FOLDER,
+    FACTS,
+    LABELS_FILE,
+    images_schema,
+    label_rows_schema,
+)
 
 if TYPE_CHECKING:
     import polars as pl
+
+# Batch and file name, to what the file says.
+_Parsed = Mapping[tuple[str, str], LabelFile]
+_READERS = {LABELS_FILE: parse_labels, ANNOTATIONS_FILE: parse_annotations}
 
 
 @dataclass(frozen=True)
@@ -43,11 +53,6 @@ class _Told:
     batch: str
     file: str
     row: LabelRow
-
-
-# Batch and file name, to what the file says.
-_Parsed = Mapping[tuple[str, str], LabelFile]
-_READERS = {LABELS_FILE: parse_labels, ANNOTATIONS_FILE: parse_annotations}
 
 
 def files_to_read(manifest: Mapping[str, str]) -> list[str]:

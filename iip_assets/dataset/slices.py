@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from iip_assets.dataset.constants import UNKNOWN
+from iip_assets.dataset.schema import UNKNOWN
 
 if TYPE_CHECKING:
     import polars as pl
@@ -124,7 +124,7 @@ def _axis_words(
             return table.filter(pl.col("axis") == axis).select("image_id", "slice")
     further = [name for table in extra for name in _axes_of(table)]
     known = sorted({AGE_AXIS, *_axes_of(images), *further})
-    raise ValueError(f"slices.axes names {axis!r}, known are {', '.join(known)}")
+    raise ValueError(f"a setting names the axis {axis!r}, known are {', '.join(known)}")
 
 
 def _axes_of(table: pl.DataFrame) -> list[str]:

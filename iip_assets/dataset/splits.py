@@ -1,21 +1,102 @@
-"""Training, validation and test: a pure function of each group's name and a salt."""
+"""Training, validation and test: a pure function of each group's name and a salt.
+
+A group holds the images that must stand on one side: one subject's, and near duplicates. It is
+named by its anchor: what was known, when they came, of the images that came first. So what joins a
+group later, a new image of the subject or a subject's name found out, does not rename it.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iip_assets.dataset.constants import SPLITS
-from iip_assets.dataset.groups import Member, Told, group_anchors, member_of
+from iip_assets.dataset.fingerprints import near_pairs
 from iip_assets.dataset.layout import batch_of
-from iip_assets.dataset.near_duplicates import near_pairs
+from iip_assets.dataset.schema import SPLITS
 
 if TYPE_CHECKING:
     import polars as pl
 
 NearIds = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """That a batch named an image's subject (None: the batch had the image, and named none)."""
+
+    batch: str
+    subject: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An image as grouping sees it.
+
+    Attributes:
+        image_id: The image.
+        subject: Its subject as known now.
+        anchor: Batch and name by which it may stand for its group; the smallest of a group does.
+    """
+
+    image_id: str
+    subject: str | None
+    anchor: tuple[str, str]
+
+
+def member_of(image_id: str, told: Sequence[Told]) -> Member:
+    """Reads an image's history.
+
+    An image whose subject was not known when it came stands for itself, even after the subject is
+    known. One whose subject was corrected stands for the new subject, from the correction on.
+
+    Args:
+        image_id: The image.
+        told: At least one entry: what each batch that has the image said.
+    """
+    history = sorted(told, key=lambda one: (one.batch, one.subject or ""))
+    named = [one for one in history if one.subject is not None]
+    first = history[0].batch
+    if not named:
+        return Member(image_id, None, (first, f"image:{image_id}"))
+    subject = named[-1].subject
+    at_first = [one.subject for one in named if one.batch == first]
+    if not at_first:
+        return Member(image_id, subject, (first, f"image:{image_id}"))
+    since = first
+    if at_first[-1] != subject:
+        since = next(one.batch for one in named if one.subject == subject)
+    return Member(image_id, subject, (since, f"subject:{subject}"))
+
+
+def group_anchors(members: Iterable[Member], near: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """The anchor of each image's group.
+
+    Args:
+        members: The images.
+        near: Pairs of near duplicates by image id; pairs with an image that is no member are left
+            out.
+
+    Returns:
+        Image id to the name of its group's anchor.
+    """
+    from scipy.cluster.hierarchy import DisjointSet
+
+    by_id = {member.image_id: member for member in members}
+    joined = DisjointSet(by_id)
+    of_subject: dict[str, str] = {}
+    for member in by_id.values():
+        if member.subject is not None:
+            joined.merge(member.image_id, of_subject.setdefault(member.subject, member.image_id))
+    for one, other in near:
+        if one in by_id and other in by_id:
+            joined.merge(one, other)
+    anchors: dict[str, str] = {}
+    for group in joined.subsets():
+        anchor = min(by_id[image_id].anchor for image_id in group)[1]
+        anchors |= dict.fromkeys(group, anchor)
+    return anchors
 
 
 @dataclass(frozen=True)

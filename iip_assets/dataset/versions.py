@@ -1,18 +1,60 @@
-"""What a data version holds, and in what two of them differ: for plans, reasons and cleaning up."""
+"""What a data version holds, what two of them differ in, and whether `data/` is what DVC tracks."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iip_assets.dataset.constants import MASKS_FOLDER
 from iip_assets.dataset.layout import batch_of, is_image_path
-from iip_assets.images.dvc_objects import MissingData
-from iip_assets.images.manifest import read_manifest
+from iip_assets.dataset.schema import MASKS_FOLDER
+from iip_assets.images.data_listing import BadManifest, parse_manifest, read_manifest
+from iip_assets.images.dvc_objects import MissingData, object_path, open_repository
 
 if TYPE_CHECKING:
     import polars as pl
+
+# Files of `data/` that are read at once.
+_READERS = 4
+
+
+def changed_batches(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Batches of which a file came, went or changed, by name.
+
+    Args:
+        before: Path to md5.
+        now: Likewise.
+    """
+    differ = before.items() ^ now.items()
+    return tuple(sorted({batch for path, _ in differ if (batch := batch_of(path))}))
+
+
+def batches_between(root: Path, before: str | None, now: str) -> tuple[str, ...]:
+    """Batches that differ between two data versions, as far as the DVC cache knows these.
+
+    Nothing is fetched: this is for a word to people, who need not wait for it.
+
+    Args:
+        root: The workspace.
+        before: md5 of the older version, None where there was none.
+        now: md5 of the newer one.
+    """
+    if before == now:
+        return ()
+    try:
+        with open_repository(root) as repository:
+            listings = [
+                parse_manifest(object_path(repository, md5).read_bytes(), md5)
+                for md5 in ((before, now) if before else (now,))
+            ]
+    except (MissingData, BadManifest, OSError):
+        return ()
+    paths = [dict(listing.iter_rows()) for listing in listings]
+    return changed_batches(paths[0] if before else {}, paths[-1])
 
 
 def data_ids(root: Path, md5: str) -> frozenset[str] | None:
@@ -81,3 +123,73 @@ def _manifest(root: Path, md5: str) -> dict[str, str] | None:
         return dict(read_manifest(root, md5).select("path", "md5").iter_rows())
     except MissingData:
         return None
+
+
+@dataclass(frozen=True)
+class FolderDifference:
+    """How `data/` differs from the manifest; paths are relative to `data/`, sorted.
+
+    Attributes:
+        modified: Tracked, but the bytes are others. The graph goes on using the tracked bytes.
+        missing: Tracked, but not there.
+        untracked: There, but not tracked; files that `.dvcignore` names do not count.
+    """
+
+    modified: tuple[str, ...]
+    missing: tuple[str, ...]
+    untracked: tuple[str, ...]
+
+    @property
+    def clean(self) -> bool:
+        """Whether the folder is just what DVC tracks."""
+        return not (self.modified or self.missing or self.untracked)
+
+
+def compare_folder(
+    root: Path,
+    manifest: pl.DataFrame,
+    *,
+    folder: str = "data",
+    progress: Callable[[int, int], None] | None = None,
+) -> FolderDifference:
+    """Compare the files in `root/folder` with the manifest, by the md5 of their bytes.
+
+    Args:
+        root: The workspace.
+        manifest: Columns path and md5.
+        folder: The tracked folder.
+        progress: Called with files done and files in all.
+    """
+    base = root / folder
+    present = _files_below(root, base)
+    tracked = dict(manifest.select("path", "md5").iter_rows())
+    both = sorted(present & tracked.keys())
+    modified = []
+    with ThreadPoolExecutor(max_workers=_READERS) as pool:
+        digests = pool.map(_file_md5, (base / path for path in both))
+        for done, (path, digest) in enumerate(zip(both, digests, strict=True), start=1):
+            if digest != tracked[path]:
+                modified.append(path)
+            if progress is not None:
+                progress(done, len(both))
+    return FolderDifference(
+        modified=tuple(modified),
+        missing=tuple(sorted(tracked.keys() - present)),
+        untracked=tuple(sorted(present - tracked.keys())),
+    )
+
+
+def _files_below(root: Path, base: Path) -> set[str]:
+    if not base.is_dir():
+        return set()
+    with open_repository(root) as repository:
+        found = repository.dvcignore.find(repository.fs, str(base))
+        return {Path(path).relative_to(base).as_posix() for path in found}
+
+
+def _file_md5(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except FileNotFoundError:  # a dead link, or deleted since it was listed
+        return "missing"

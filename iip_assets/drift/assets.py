@@ -44,8 +44,7 @@ def drift_report(
 @describe(drift_report)
 def describe_drift_report(drift_report: Report) -> dict[str, MetadataValue]:
     """Which features of the newest batch moved, and their distributions before and after."""
-    from iip_assets.drift.figures import drift_figure
-    from iip_assets.drift.wording import column_rows
+    from iip_assets.drift.figures import column_rows, drift_figure
     from iip_assets.engine.figures import figure_markdown
 
     data: Mapping[str, Any] = drift_report.data

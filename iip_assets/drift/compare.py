@@ -1,17 +1,163 @@
-"""From tables to the drift report: pick the sides, compare, draw up the page."""
+"""From tables to the drift report: pick the sides, compare, draw up the page.
+
+What counts as moved is decided before, in `columns`; the thresholds given here make Evidently say
+the same.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from iip_assets.drift.batches import newest_against_training
-from iip_assets.drift.columns import WORDS, compare_sides, rounded
+import numpy as np
+import pandas as pd
+import polars as pl
+from evidently import DataDefinition, Dataset
+from evidently import Report as EvidentlyReport
+from evidently.presets import DataDriftPreset
+
+from iip_assets.drift.columns import WORDS, clean_words, compare_sides, rounded
 from iip_assets.engine.values import Json, Report, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import polars as pl
+HEAD = """<title>{title}</title>
+<style>
+  .iip {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 1.5rem auto; padding: 0
+  1rem }} .iip h1 {{ font-size: 1.6rem }}
+</style>"""
+INTRODUCTION = """<header class="iip">
+<h1>{title}</h1>
+<p>{batch_images} images of the newest batch are compared with {training_images} training images of
+older batches. A feature counts as drifted where its distance reaches the threshold set in
+<code>drift.threshold</code> and is larger than chance would give for so many images.</p>
+</header>"""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The two sides of the comparison.
+
+    Attributes:
+        batch: Name of the newest batch.
+        reference: Rows of raw_dataset's images: training split, older batches.
+        current: Rows of raw_dataset's images: the newest batch, all splits.
+    """
+
+    batch: str
+    reference: pl.DataFrame
+    current: pl.DataFrame
+
+
+def newest_against_training(images: pl.DataFrame, splits: pl.DataFrame) -> Sides | Skipped:
+    """Sets the newest batch, by name, against the training images of all others.
+
+    Images of no batch count as older ones. Images without a split could not be decoded and take no
+    part.
+
+    Args:
+        images: The table "images" of raw_dataset.
+        splits: data_splits.
+
+    Returns:
+        The two sides, or why there are not two.
+    """
+    known = images.join(splits.select("image_id", "split"), on="image_id", how="inner").sort(
+        "image_id"
+    )
+    batches = known["batch"].drop_nulls().unique().sort()
+    if batches.is_empty():
+        return Skipped("drift compares the newest batch with older ones; no image is in a batch")
+    newest = str(batches[-1])
+    is_newest = (pl.col("batch") == newest).fill_null(value=False)
+    reference = known.filter(~is_newest & (pl.col("split") == "train"))
+    if reference.is_empty():
+        return Skipped(
+            "drift compares the newest batch with training images of older ones; there are none "
+            f"beside {newest}"
+        )
+    return Sides(newest, reference, known.filter(is_newest))
+
+
+class FeatureDrift(DataDriftPreset):
+    """Evidently's preset without its first line, a verdict on the whole batch.
+
+    How many features may move is for the asset's check to say: a page that said it too would be
+    made again with every other `drift.max_share`.
+    """
+
+    def render(self, *args: Any, **options: Any) -> list[Any]:
+        """The widgets below that line."""
+        widgets: list[Any] = super().render(*args, **options)
+        return widgets[1:]
+
+
+def evidently_page(
+    reference: pl.DataFrame,
+    current: pl.DataFrame,
+    columns: Sequence[dict[str, Any]],
+    *,
+    batch: str,
+) -> str:
+    """The page as one HTML text, with all scripts inside.
+
+    Args:
+        reference: One row per image.
+        current: Likewise.
+        columns: Records of `compare_sides`; at least one.
+        batch: Name of the newest batch.
+    """
+    numbers = sorted(column["name"] for column in columns if column["kind"] == "number")
+    words = sorted(column["name"] for column in columns if column["kind"] == "word")
+    definition = DataDefinition(numerical_columns=numbers, categorical_columns=words)
+    preset = FeatureDrift(
+        columns=[*numbers, *words],
+        num_method="wasserstein",
+        cat_method="jensenshannon",
+        per_column_threshold={column["name"]: decisive(column) for column in columns},
+    )
+    sides = [
+        Dataset.from_pandas(_to_pandas(frame, numbers, words), data_definition=definition)
+        for frame in (current, reference)
+    ]
+    # Evidently correlates all numbers with each other; one that never varies divides by zero there.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        page = str(EvidentlyReport([preset]).run(*sides).get_html_str(as_iframe=False))
+    title = f"Drift of batch {batch}"
+    return _introduce(page, title, len(current), len(reference))
+
+
+def decisive(column: dict[str, Any]) -> float:
+    """The threshold at which Evidently gives our verdict.
+
+    Scores here are rounded, Evidently's are not, and it counts equality as drift: so margins.
+    """
+    if column["moved"]:
+        return float(column["threshold"]) * (1 - 1e-8)
+    return max(float(column["threshold"]), float(column["score"])) * (1 + 1e-8)
+
+
+def _to_pandas(frame: pl.DataFrame, numbers: Sequence[str], words: Sequence[str]) -> pd.DataFrame:
+    table: dict[str, Any] = {
+        name: frame[name].cast(float).fill_null(float("nan")).to_numpy() for name in numbers
+    }
+    for name in words:
+        # Evidently writes words into a script unescaped, where "</script>" would end it.
+        table[name] = [
+            word.replace("<", "＜").replace(">", "＞") for word in clean_words(frame, name)[name]
+        ]
+    return pd.DataFrame(table)
+
+
+def _introduce(page: str, title: str, batch_images: int, training_images: int) -> str:
+    safe = html.escape(title)
+    introduction = INTRODUCTION.format(
+        title=safe, batch_images=f"{batch_images:,}", training_images=f"{training_images:,}"
+    )
+    page = page.strip().replace("<head>", "<head>\n" + HEAD.format(title=safe), 1)
+    return page.replace("<body>", "<body>\n" + introduction, 1)
 
 
 def compare_newest(
@@ -62,8 +208,6 @@ def compare_newest(
     if not result.columns:
         reasons = "; ".join(f"{r['name']}: {r['reason']}" for r in result.not_compared)
         return Skipped(f"no feature of batch {sides.batch} can be compared: {reasons}")
-    from iip_assets.drift.page import evidently_page
-
     moved = sum(1 for column in result.columns if column["moved"])
     page = evidently_page(reference, current, result.columns, batch=sides.batch)
     data: dict[str, Json] = {

@@ -25,7 +25,7 @@ def embedding_map(
 
     Directions and distances between far groups mean little; look at what stands beside what.
     """
-    from iip_assets.edge_cases.umap_map import map_images
+    from iip_assets.edge_cases.projection import map_images
 
     if image_embeddings.is_empty():
         return Skipped("there are no images to lay out")
@@ -87,9 +87,13 @@ def describe_edge_case_clusters(
 ) -> dict[str, MetadataValue]:
     """The map by cluster, what each cluster has in common, and the images themselves."""
     from iip_assets.edge_cases.figures import map_figure
-    from iip_assets.edge_cases.selection import exemplars_by_cluster, strongest_outliers
-    from iip_assets.edge_cases.sheet_text import cluster_sheets, outlier_sheet
-    from iip_assets.edge_cases.summary import summarize_clusters
+    from iip_assets.edge_cases.summary import (
+        cluster_sheets,
+        exemplars_by_cluster,
+        outlier_sheet,
+        strongest_outliers,
+        summarize_clusters,
+    )
     from iip_assets.engine.figures import figure_markdown
     from iip_assets.images.store import ImageStore
 

@@ -1,21 +1,60 @@
-"""What a group of images has in common: size, labels, light, who is over-represented."""
+"""Groups of images for people: what they have in common, which are shown, contact sheets."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from iip_assets.engine.values import Markdown
+from iip_assets.images.contact_sheet import jpeg_data_uri, read_thumbnails, sheet
+from iip_assets.statistics.demographics import wilson_interval
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from iip_assets.engine.values import Json
 
+MAX_STRIPS = 20
+
 DEMOGRAPHICS = ("gender", "ethnicity", "geography", "device", "eye")
 MEASURES = ("brightness", "contrast", "sharpness", "saturation", "iris_visibility")
-# z of a two-sided 95% interval
-Z = 1.959964
+
+# Dagster keeps metadata in its event log, and each look at the asset reads it.
+MAX_BYTES = 240_000
+
+
+def exemplars_by_cluster(
+    clusters: pl.DataFrame, *, limit: int = MAX_STRIPS
+) -> dict[int, list[str]]:
+    """Image ids of each group's exemplars, the smallest group (the likeliest edge case) first.
+
+    Args:
+        clusters: image_id, cluster, exemplar.
+        limit: At most so many groups.
+    """
+    sizes = (
+        clusters.filter(pl.col("cluster") >= 0)
+        .group_by("cluster")
+        .len()
+        .sort(["len", "cluster"], descending=[False, True])
+        .head(limit)
+    )
+    typical = clusters.filter("exemplar").sort("image_id")
+    return {
+        cluster: typical.filter(pl.col("cluster") == cluster)["image_id"].to_list()
+        for cluster in sizes["cluster"]
+    }
+
+
+def strongest_outliers(clusters: pl.DataFrame, *, n: int) -> list[str]:
+    """Image ids of the `n` highest outlier scores, the highest first."""
+    known = clusters.drop_nulls("outlier_score")
+    return (
+        known.sort(["outlier_score", "image_id"], descending=[True, False])
+        .head(n)["image_id"]
+        .to_list()
+    )
 
 
 def summarize_clusters(
@@ -101,16 +140,65 @@ def over_represented(members: pl.DataFrame, everyone: pl.DataFrame, axes: Sequen
             if not n:
                 continue
             base = n_all / known.len()
-            lift = wilson_low(n, inside.len()) / base
+            lift = wilson_interval(n / inside.len(), inside.len())[0] / base
             if lift > best[0]:
                 share = round(100 * n / inside.len())
                 best = (lift, f"{axis} {value} {share}% ({round(100 * base)}% of all)")
     return best[1]
 
 
-def wilson_low(hits: int, n: int) -> float:
-    """Lower end of the 95% Wilson interval of `hits` out of `n`, n > 0."""
-    share = hits / n
-    middle = share + Z * Z / (2 * n)
-    spread = Z * math.sqrt((share * (1 - share) + Z * Z / (4 * n)) / n)
-    return max(0.0, (middle - spread) / (1 + Z * Z / n))
+def cluster_sheets(
+    chosen: Mapping[int, Sequence[str]],
+    summary: pl.DataFrame,
+    *,
+    read: Callable[[str], bytes],
+    max_megapixels: float,
+) -> Markdown:
+    """A strip of typical images for each group, in the order given.
+
+    Args:
+        chosen: Group to image ids.
+        summary: Of `summarize_clusters`.
+        read: Gives an image's bytes by its id.
+        max_megapixels: Images larger than this are not decoded.
+    """
+    if not chosen:
+        return Markdown("No group of similar images was found.")
+    facts = {row["cluster"]: row for row in summary.iter_rows(named=True)}
+    parts = []
+    for cluster, ids in chosen.items():
+        words = describe(facts[cluster])
+        tiles = read_thumbnails(read, ids, max_megapixels=max_megapixels, width=80, height=60)
+        uri = jpeg_data_uri(sheet(tiles, columns=12), max_bytes=MAX_BYTES // len(chosen))
+        parts.append(f"{words}\n\n![{len(ids)} typical images of cluster {cluster}]({uri})")
+    hidden = summary.filter(summary["cluster"] >= 0).height - len(chosen)
+    if hidden:
+        parts.append(f"{hidden} larger clusters are not shown.")
+    return Markdown("\n\n".join(parts))
+
+
+def outlier_sheet(
+    ids: Sequence[str], *, read: Callable[[str], bytes], max_megapixels: float
+) -> Markdown:
+    """The images that stand farthest from all others, the farthest first."""
+    if not ids:
+        return Markdown("Too few images to tell outliers.")
+    tiles = read_thumbnails(read, ids, max_megapixels=max_megapixels, width=80, height=60)
+    uri = jpeg_data_uri(sheet(tiles, columns=12), max_bytes=MAX_BYTES // 4)
+    return Markdown(f"![{len(ids)} images with the highest outlier score]({uri})")
+
+
+def describe(facts: Mapping[str, object]) -> str:
+    """A group's row of the summary as one Markdown line; words of the data cannot become markup."""
+    kind = "edge case" if facts["edge_case"] else "group"
+    words = f"**Cluster {facts['cluster']}** ({kind}): {facts['images']} images"
+    for text in (facts["labels"], facts["over_represented"]):
+        if text:
+            words += f"; {_plain(str(text))}"
+    return words
+
+
+def _plain(text: str) -> str:
+    for mark in "\\`*_[]<>!#|":
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())

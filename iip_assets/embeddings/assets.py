@@ -67,9 +67,13 @@ def image_embeddings(
     An image is embedded once: the row's key is its bytes and the backbone.
     """
     from iip_assets.embeddings.device import core_count, resolve_device
-    from iip_assets.embeddings.embed import embed_chunk
-    from iip_assets.embeddings.embedder import open_embedder
-    from iip_assets.embeddings.table import backbone_digest, decodable_images, embedding_table
+    from iip_assets.embeddings.embedder import (
+        backbone_digest,
+        decodable_images,
+        embed_chunk,
+        embedding_table,
+        open_embedder,
+    )
     from iip_assets.images.store import ImageStore
 
     device = resolve_device(compute.device)
@@ -80,10 +84,11 @@ def image_embeddings(
         "image_embeddings",
         rows,
         embed_chunk,
-        given={
+        given={"max_megapixels": max_megapixels},
+        # Which numbers these are.
+        key={
             "backbone": backbone_digest(embedding_backbone),
             "backend": "onnxruntime" if device == "cpu" else "torch-cuda",
-            "max_megapixels": max_megapixels,
         },
         tools={
             "embedder": open_embedder(
@@ -108,7 +113,7 @@ def describe_image_embeddings(
 @asset_check(image_embeddings)
 def all_embedded(image_embeddings: pl.DataFrame, image_fingerprints: pl.DataFrame) -> CheckResult:
     """Every image that could be decoded has an embedding."""
-    from iip_assets.embeddings.table import decodable_images
+    from iip_assets.embeddings.embedder import decodable_images
 
     wanted, found = decodable_images(image_fingerprints).height, image_embeddings.height
     return CheckResult(

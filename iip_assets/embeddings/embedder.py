@@ -1,19 +1,29 @@
-"""Pixels to embeddings, through ONNX Runtime on a CPU or torch on a GPU."""
+"""Pixels to embeddings, through ONNX Runtime on a CPU or torch on a GPU, and their tables.
+
+Each thread takes a batch from its bytes to its numbers, so none waits for another: where one
+decoded for a network that used all cores, these stood idle whenever either was ahead.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.embeddings.device import Device
 from iip_assets.embeddings.onnx_session import open_session, run
+from iip_assets.engine.values import Files
+from iip_assets.images.decode import Undecodable, decode_image
 from iip_assets.images.letterbox import letterbox_image
+from iip_assets.images.store import Reader
 
 # Images that go through the network at once on a CPU: more are no faster, and each thread holds
 # what lies between the layers for all of them.
@@ -41,11 +51,6 @@ def open_embedder(files: Mapping[str, bytes], *, device: Device, batch_size: int
     if device == "cuda":
         return TorchEmbedder(files, card, batch_size=batch_size)
     return OnnxEmbedder(files, card, batch_size=batch_size)
-
-
-def prepare(image: NDArray[np.uint8], embedder: Embedder) -> NDArray[np.uint8]:
-    """The (H, W, 3) image fitted, undistorted, into the backbone's input."""
-    return letterbox_image(image, embedder.input_width, embedder.input_height)
 
 
 class OnnxEmbedder:
@@ -119,3 +124,69 @@ def standardise(
             np.multiply(channel, factor, out=plane)
             np.add(plane, offset, out=plane)
     return floats
+
+
+def embed_chunk(
+    records: Sequence[dict[str, Any]],
+    *,
+    max_megapixels: float,
+    embedder: Embedder,
+    store: Reader,
+    threads: int,
+) -> list[dict[str, Any]]:
+    """One record `{"embedding": (D,) float32 | None}` per image; None where it cannot be decoded.
+
+    Args:
+        records: Each with an `image_id`.
+        max_megapixels: Larger images are not decoded.
+        embedder: The backbone, opened.
+        store: Where the images are.
+        threads: Batches worked on at a time.
+    """
+
+    def embed_part(part: Sequence[dict[str, Any]]) -> list[NDArray[np.float32] | None]:
+        images = [_image(record["image_id"], max_megapixels, embedder, store) for record in part]
+        there = [image for image in images if image is not None]
+        vectors = iter(embedder.embed(np.stack(there)) if there else ())
+        return [None if image is None else next(vectors) for image in images]
+
+    size = embedder.batch_size
+    parts = [records[start : start + size] for start in range(0, len(records), size)]
+    with ThreadPoolExecutor(threads) as pool:
+        return [{"embedding": one} for part in pool.map(embed_part, parts) for one in part]
+
+
+def _image(
+    image_id: str, max_megapixels: float, embedder: Embedder, store: Reader
+) -> NDArray[np.uint8] | None:
+    try:
+        image = decode_image(store.read(image_id), max_megapixels=max_megapixels)
+    except Undecodable:
+        return None
+    return letterbox_image(image, embedder.input_width, embedder.input_height)
+
+
+def decodable_images(fingerprints: pl.DataFrame) -> pl.DataFrame:
+    """`image_id` of every image that can be decoded, once each, sorted.
+
+    Args:
+        fingerprints: `image_id`, `problem`.
+    """
+    decodable = fingerprints.filter(pl.col("problem").is_null())
+    return decodable.select("image_id").unique().sort("image_id")
+
+
+def embedding_table(frame: pl.DataFrame) -> pl.DataFrame:
+    """`image_id` and `embedding` (List(Float32)), sorted, of the images that have one."""
+    if "embedding" not in frame.columns:
+        frame = frame.with_columns(pl.lit(None).alias("embedding"))
+    return (
+        frame.select("image_id", pl.col("embedding").cast(pl.List(pl.Float32)))
+        .drop_nulls("embedding")
+        .sort("image_id")
+    )
+
+
+def backbone_digest(files: Files) -> str:
+    """SHA-256 of what decides the backbone's numbers: its card, which holds the weights' digest."""
+    return hashlib.sha256(files.parts["card.json"]).hexdigest()

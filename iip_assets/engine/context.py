@@ -60,6 +60,7 @@ class AssetContext:
         compute: Compute,
         *,
         given: Mapping[str, Any] | None = None,
+        key: Mapping[str, Any] | None = None,
         tools: Mapping[str, Any] | None = None,
         chunk: int = 64,
     ) -> Filled:
@@ -74,26 +75,29 @@ class AssetContext:
                 name, to one record per row in the same order, all with the same keys.
             given: What else the result depends on; it enters the row's key, as does the code of
                 `compute`.
+            key: What enters the row's key and is not handed to `compute`, such as the digest of a
+                model that is one of the tools.
             tools: What it works with, such as an image store; it does not enter the key.
             chunk: Rows per call; a killed run loses at most one chunk.
         """
         from iip_assets.engine.features import FeatureTable
 
         features = FeatureTable(self.state / "features", table)
-        code_key, values = self.code_keys.of(compute).key, dict(given or {})
+        code_key, values, only_keyed = self.code_keys.of(compute).key, given or {}, key or {}
         filled = features.fill(
             rows,
             compute,
             code_key=code_key,
             given=values,
-            tools=dict(tools or {}),
+            key=only_keyed,
+            tools=tools or {},
             chunk=chunk,
             progress=self.progress,
             refuse_other_code=self.refuse_other_code,
             force=self.force,
             log=self.log,
         )
-        self.features.append(features.variant(code_key=code_key, given=values))
+        self.features.append(features.variant(code_key=code_key, given={**values, **only_keyed}))
         self.images_computed += filled.computed
         self.images_reused += filled.reused
         return filled

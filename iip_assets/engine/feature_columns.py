@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 KEY = "feature_key"
 
 # The letter before a column's field.
-_FLAG, _WHOLE, _FRACTION, _WORDS, _VECTOR = "b", "i", "f", "s", "v"
+_FLAG, _WHOLE, _FRACTION, _WORDS, _VECTOR, _COUNTS = "b", "i", "f", "s", "v", "w"
 
 
 def row_keys(rows: pl.DataFrame) -> pl.Series:
@@ -55,8 +55,11 @@ def identities(keys: pl.Series) -> pl.DataFrame:
 def pack(keys: Sequence[str], results: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Keys and results as columns.
 
+    A vector of whole numbers, such as counts, is kept exactly; any other one as float32.
+
     Raises:
-        ValueError: A value is neither null, words, a finite number, a flag nor a vector.
+        ValueError: A value is neither null, words, a finite number, a flag nor a vector, or a whole
+            number has more than 64 bits.
     """
     import pyarrow as pa
 
@@ -64,11 +67,12 @@ def pack(keys: Sequence[str], results: Sequence[Mapping[str, Any]]) -> pa.Table:
     columns: dict[str, pa.Array] = {}
     for name in dict.fromkeys(name for result in results for name in result):
         values = [result.get(name) for result in results]
-        examples = {type(value): value for value in values if value is not None}
-        kinds = {kind: _kind(name, value) for kind, value in examples.items()}
+        kinds = [None if value is None else _kind(name, value) for value in values]
         # A field of nothing but null counts as a flag.
-        for kind in sorted(set(kinds.values())) or [_FLAG]:
-            held = [value if kinds.get(type(value)) == kind else None for value in values]
+        for kind in sorted({kind for kind in kinds if kind}) or [_FLAG]:
+            held = [
+                value if own == kind else None for value, own in zip(values, kinds, strict=True)
+            ]
             if kind == _FRACTION and not all(
                 value is None or math.isfinite(value) for value in held
             ):
@@ -95,15 +99,15 @@ def unpack(stored: pl.DataFrame, also: Sequence[str]) -> pl.DataFrame:
     for column in stored.columns:
         if column not in also and column != KEY:
             by_field.setdefault(field_of(column), []).append(column)
-    scalars, vectors = [], []
+    scalars: list[pl.Expr] = []
+    vectors: list[pl.Expr] = []
     for name in sorted(by_field):
         held = [column for column in by_field[name] if stored[column].null_count() < stored.height]
         if not held:
             scalars.append(pl.lit(None, pl.Null).alias(name))
-        elif held[0].startswith(_VECTOR):
-            vectors.append(pl.col(held[0]).alias(name))
         else:
-            scalars.append(pl.coalesce(held).alias(name))
+            among = vectors if held[0].startswith((_VECTOR, _COUNTS)) else scalars
+            among.append(pl.coalesce(held).alias(name))
     return stored.select(*also, *scalars, *vectors)
 
 
@@ -121,8 +125,10 @@ def _kind(name: str, value: Any) -> str:
     for types, kind in ((bool, _FLAG), (int, _WHOLE), (float, _FRACTION), (str, _WORDS)):
         if isinstance(value, types):
             return kind
-    if isinstance(value, list) or hasattr(value, "__array__"):
-        return _VECTOR
+    if hasattr(value, "__array__"):
+        return _COUNTS if value.dtype.kind in "iu" else _VECTOR
+    if isinstance(value, list):
+        return _COUNTS if value and all(type(one) is int for one in value) else _VECTOR
     raise ValueError(f"a feature must be words and finite numbers, {name!r} is {value!r}")
 
 
@@ -135,4 +141,5 @@ def _arrow_types() -> Mapping[str, pa.DataType]:
         _FRACTION: pa.float64(),
         _WORDS: pa.string(),
         _VECTOR: pa.list_(pa.float32()),
+        _COUNTS: pa.list_(pa.int64()),
     }

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from iip_assets.engine.feature_columns import KEY, identities, pack, row_keys, unpack
@@ -81,6 +82,7 @@ class FeatureTable:
         *,
         code_key: str,
         given: Mapping[str, Any],
+        key: Mapping[str, Any] = MappingProxyType({}),
         tools: Mapping[str, Any],
         chunk: int,
         progress: Progress,
@@ -103,7 +105,7 @@ class FeatureTable:
             return Filled(rows, 0, 0)
 
         keyed = rows.with_columns(row_keys(rows))
-        variant = self.variant(code_key=code_key, given=given)
+        variant = self.variant(code_key=code_key, given={**given, **key})
         table = LanceTable(self._folder, variant)
         found, computed = None, 0
         wanted = keyed if force else _without(keyed, table)

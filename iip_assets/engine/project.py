@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 from iip_assets.engine.actions import Action, ActionRecord, PartRecord
@@ -56,11 +57,25 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True)
 class Project:
-    """What is computed, where, and by which code."""
+    """What is computed, where, and by which code.
+
+    Attributes:
+        graph: The assets and sources.
+        workspace: Where.
+        code_keys: Of the package's functions.
+        meanings: For people, by asset: the meaning of each column, which stands after its table's
+            name where there are several. A `*` in a column's name stands for anything.
+    """
 
     graph: Graph
     workspace: Workspace
     code_keys: CodeKeys
+    meanings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def meaning(self, asset: str, column: str) -> str | None:
+        """What a column of an asset's table says, if that is known."""
+        known = self.meanings.get(asset, {})
+        return next((text for name, text in known.items() if fnmatchcase(column, name)), None)
 
     def action(self, asset: Asset[..., Any], version_of: Callable[[str], str]) -> Action:
         """What computing the asset would do now.

@@ -14,7 +14,6 @@ from iip_assets.engine.values import (
     Skipped,
 )
 from iip_assets.settings import (
-    AgeBands,
     Evaluation,
     MaskClasses,
     MaxMegapixels,
@@ -51,7 +50,7 @@ def filter_verdicts(
     from iip_assets.embeddings.device import core_count
     from iip_assets.evaluation.threshold import Costs
     from iip_assets.evaluation.verdicts import filter_verdicts_tables
-    from iip_assets.inference.filter_scores import score_images
+    from iip_assets.inference.filter import score_images
 
     scores = score_images(
         iris_filter_model,
@@ -133,7 +132,7 @@ def predictions(
     from iip_assets.embeddings.device import core_count
     from iip_assets.evaluation import predictions as predict
     from iip_assets.images.store import ImageStore
-    from iip_assets.inference.segment_rows import segment_images
+    from iip_assets.inference.segmenter import segment_images
 
     if isinstance(filter_verdicts, Skipped) and isinstance(segmentation_model, Skipped):
         reasons = f"{filter_verdicts.reason}; {segmentation_model.reason}"
@@ -209,12 +208,10 @@ def model_evaluation(
     labeler_agreement: dict[str, pl.DataFrame],
     raw_dataset: dict[str, pl.DataFrame],
     data_splits: pl.DataFrame,
-    lighting_stats: pl.DataFrame,
-    background_stats: pl.DataFrame,
+    image_slices: pl.DataFrame,
     *,
     judgement: Evaluation,
     rarity: Annotated[RareClassSettings, Setting("rare_classes")],
-    age_bands: AgeBands,
     axes: SliceAxes,
     classes: MaskClasses,
     costs: Annotated[ThresholdSettings, Setting("threshold")],
@@ -227,11 +224,10 @@ def model_evaluation(
     """
     import polars as pl
 
-    from iip_assets.dataset.slices import slice_table
     from iip_assets.evaluation import rare_classes as rare
     from iip_assets.evaluation.evaluation import Judgement, evaluate, gate_of
     from iip_assets.images.store import ImageStore
-    from iip_assets.labels.mask_rows import count_pixels
+    from iip_assets.labels.agreement import count_pixels
     from iip_assets.models.examples import masked_rows
 
     images = raw_dataset["images"]
@@ -241,9 +237,7 @@ def model_evaluation(
         predictions,
         training["label"].drop_nulls().to_list(),
         groups,
-        slice_table(
-            images, age_bands=age_bands, axes=axes, extra=[lighting_stats, background_stats]
-        ),
+        image_slices.filter(pl.col("axis").is_in(axes)),
         mask_classes=classes,
         judgement=Judgement(**judgement.model_dump()),
         gate=gate_of(costs),
@@ -296,8 +290,9 @@ def describe_model_evaluation(
 def filter_beats_baseline(model_evaluation: dict[str, pl.DataFrame]) -> CheckResult:
     """The filter beats always saying the commonest class."""
     from iip_assets.evaluation.evaluation import beats_baseline
+    from iip_assets.models.tasks import FILTER
 
-    verdict = beats_baseline(model_evaluation["metrics"], "filter")
+    verdict = beats_baseline(model_evaluation["metrics"], FILTER)
     return CheckResult(passed=verdict.beats, description=verdict.reason)
 
 
@@ -305,6 +300,7 @@ def filter_beats_baseline(model_evaluation: dict[str, pl.DataFrame]) -> CheckRes
 def segmenter_beats_baseline(model_evaluation: dict[str, pl.DataFrame]) -> CheckResult:
     """The segmenter beats always saying the commonest class at each place."""
     from iip_assets.evaluation.evaluation import beats_baseline
+    from iip_assets.models.tasks import SEGMENTER
 
-    verdict = beats_baseline(model_evaluation["metrics"], "segmenter")
+    verdict = beats_baseline(model_evaluation["metrics"], SEGMENTER)
     return CheckResult(passed=verdict.beats, description=verdict.reason)

@@ -14,13 +14,14 @@ from iip_assets.labels.human_level import judge_labelers
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.functional import confusion
 from iip_assets.metrics.scored_predictions import (
-    Judged,
     Passing,
+    ScoredPredictions,
     by_slice,
     judge_filter,
-    judge_segmenter,
 )
-from iip_assets.metrics.scores import HEADLINES, Gate
+from iip_assets.metrics.scores import Gate
+from iip_assets.models.answers import class_places, passing_of, scored_filter, scored_segmenter
+from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS, ModelTask
 from iip_assets.settings import ThresholdSettings
 
 ENOUGH_SUBJECTS = 20
@@ -121,28 +122,28 @@ def headline(metrics: pl.DataFrame, model: str) -> dict[str, float | int | None]
 
     None if it was not judged.
     """
-    metric = HEADLINES[model.partition("_")[0]]
+    metric = TASKS[model.partition("_")[0]].headline
     found = metrics.filter(
         (pl.col("model") == model) & (pl.col("metric") == metric) & (pl.col("axis") == "overall")
     )
     return dict(found.row(0, named=True)) if found.height else None
 
 
-def beats_baseline(metrics: pl.DataFrame, model: str) -> Verdict:
+def beats_baseline(metrics: pl.DataFrame, task: ModelTask) -> Verdict:
     """Whether the model's headline metric is above the baseline's value on the test images.
 
     The lower end of the interval counts where there are `ENOUGH_SUBJECTS`, else the value alone.
     """
-    own, baseline = headline(metrics, model), headline(metrics, f"{model}_baseline")
+    own, baseline = headline(metrics, task.name), headline(metrics, f"{task.name}_baseline")
     if own is None or baseline is None or own["value"] is None:
-        return Verdict(beats=True, reason=f"there is no {model} to judge on the test images")
+        return Verdict(beats=True, reason=f"there is no {task.name} to judge on the test images")
     many = (own["n_subjects"] or 0) >= ENOUGH_SUBJECTS and own["low"] is not None
     counted = own["low"] if many else own["value"]
     bar = baseline["value"] or 0.0
     interval = f" ({own['low']:.3f} to {own['high']:.3f})" if own["low"] is not None else ""
     return Verdict(
         beats=counted is not None and counted > bar,
-        reason=f"{HEADLINES[model]} {own['value']:.3f}{interval} against {bar:.3f} "
+        reason=f"{task.headline} {own['value']:.3f}{interval} against {bar:.3f} "
         f"without looking, on {own['n_images']} images of {own['n_subjects']} subjects"
         + ("" if many else f"; fewer than {ENOUGH_SUBJECTS} subjects, so the value alone decides"),
     )
@@ -150,64 +151,28 @@ def beats_baseline(metrics: pl.DataFrame, model: str) -> Verdict:
 
 def _judged(
     test: pl.DataFrame, train_labels: Sequence[str], mask_classes: Sequence[str], gate: Gate
-) -> dict[str, Judged]:
+) -> dict[str, ScoredPredictions]:
     """The models that said something about test images of known truth, and their baselines."""
-    judged: dict[str, Judged] = {}
-    named = _with_truth_for_filter(test)
+    judged: dict[str, ScoredPredictions] = {}
+    named = _answered(FILTER, test)
     if named.height:
         blind = np.tile(class_shares(train_labels, FILTER_CLASSES), (named.height, 1))
-        passing = Passing(named["usable_score"].to_numpy(), named["passes"].to_numpy(), gate)
-        judged["filter"] = judged_filter(named, passing)
-        judged["filter_baseline"] = judge_filter(
+        judged[FILTER.name] = scored_filter(named, passing=passing_of(named, gate))
+        judged[f"{FILTER.name}_baseline"] = judge_filter(
             named["image_id"].to_list(),
             named["group_id"].to_list(),
-            _places(named["label"]),
+            class_places(named["label"]),
             blind,
             FILTER_CLASSES,
             passing=_blind_passing(blind, gate),
         )
     masked = test.filter(pl.col("confusion").is_not_null())
     if masked.height:
-        judged["segmenter"] = judged_segmenter(masked, mask_classes)
-        judged["segmenter_baseline"] = judge_segmenter(
-            masked["image_id"].to_list(),
-            masked["group_id"].to_list(),
-            _counts(masked["confusion_baseline"], len(mask_classes)),
-            mask_classes,
+        judged[SEGMENTER.name] = scored_segmenter(masked, mask_classes, boundary="boundary")
+        judged[f"{SEGMENTER.name}_baseline"] = scored_segmenter(
+            masked, mask_classes, confusion="confusion_baseline"
         )
     return judged
-
-
-def judged_filter(known: pl.DataFrame, passing: Passing | None = None) -> Judged:
-    """The filter's word on images of known truth: image_id, group_id, label, prob_<class>."""
-    said = known.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
-    return judge_filter(
-        known["image_id"].to_list(),
-        known["group_id"].to_list(),
-        _places(known["label"]),
-        said.astype(np.float64),
-        FILTER_CLASSES,
-        passing=passing,
-    )
-
-
-def judged_segmenter(known: pl.DataFrame, classes: Sequence[str]) -> Judged:
-    """The segmenter's word on masked images: image_id, group_id, and lists of counts.
-
-    Those are `confusion` (K, K) and `boundary` (K, 4).
-    """
-    borders = np.array(known["boundary"].to_list(), dtype=np.float64)
-    return judge_segmenter(
-        known["image_id"].to_list(),
-        known["group_id"].to_list(),
-        _counts(known["confusion"], len(classes)),
-        classes,
-        boundary=borders.reshape(-1, len(classes), 4),
-    )
-
-
-def _counts(confusion: pl.Series, size: int) -> NDArray[np.float64]:
-    return np.array(confusion.to_list(), dtype=np.float64).reshape(-1, size, size)
 
 
 def _blind_passing(shares: NDArray[np.float64], gate: Gate) -> Passing:
@@ -218,7 +183,7 @@ def _blind_passing(shares: NDArray[np.float64], gate: Gate) -> Passing:
 
 
 def metric_rows(
-    model: str, judged: Judged, slices: pl.DataFrame, judgement: Judgement
+    model: str, judged: ScoredPredictions, slices: pl.DataFrame, judgement: Judgement
 ) -> list[tuple[object, ...]]:
     """Rows of `METRICS_SCHEMA`: every metric on all of the images, then on each slice.
 
@@ -249,13 +214,15 @@ def metric_rows(
 
 
 def _filter_confusion(test: pl.DataFrame) -> list[tuple[str, str, str, int]]:
-    named = _with_truth_for_filter(test)
+    named = _answered(FILTER, test)
     if named.is_empty():
         return []
     size = len(FILTER_CLASSES)
     ones = np.ones((1, named.height))
-    counts = confusion(_places(named["label"]), _places(named["predicted"]), size, ones)[0]
-    return _cells("filter", counts, FILTER_CLASSES)
+    counts = confusion(class_places(named["label"]), class_places(named["predicted"]), size, ones)[
+        0
+    ]
+    return _cells(FILTER.name, counts, FILTER_CLASSES)
 
 
 def _segmenter_confusion(
@@ -265,7 +232,7 @@ def _segmenter_confusion(
     if masked.is_empty():
         return []
     counts = np.array(masked["confusion"].to_list(), dtype=np.int64).sum(0)
-    return _cells("segmenter", counts.reshape(len(classes), len(classes)), classes)
+    return _cells(SEGMENTER.name, counts.reshape(len(classes), len(classes)), classes)
 
 
 def _cells(
@@ -278,10 +245,6 @@ def _cells(
     ]
 
 
-def _with_truth_for_filter(test: pl.DataFrame) -> pl.DataFrame:
-    return test.filter(pl.col("label").is_in(FILTER_CLASSES) & pl.col("predicted").is_not_null())
-
-
-def _places(labels: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    place = {name: index for index, name in enumerate(FILTER_CLASSES)}
-    return np.array([place[label] for label in labels], dtype=np.int64)
+def _answered(task: ModelTask, test: pl.DataFrame) -> pl.DataFrame:
+    """Images of known truth of which the model said something."""
+    return task.with_truth(test).filter(pl.col(task.answer).is_not_null())

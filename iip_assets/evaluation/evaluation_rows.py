@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 
-MODELS = ("filter", "segmenter")
+from iip_assets.models.tasks import TASKS
+
+MODELS = tuple(TASKS)
 OVERALL = "overall"
 UNKNOWN = "unknown"
 BASELINE = "_baseline"
 
 # The metric that stands for a model where there is room for one.
-MAIN_METRIC = {"filter": "f1_macro", "segmenter": "mean_iou"}
+MAIN_METRIC: Mapping[str, str] = {task.name: task.headline for task in TASKS.values()}
 
 
 def overall_rows(metrics: pl.DataFrame) -> pl.DataFrame:

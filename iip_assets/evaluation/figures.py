@@ -10,7 +10,7 @@ import polars as pl
 
 from iip_assets.engine.figures import PALETTE, new_figure
 from iip_assets.metrics.display_names import spelled
-from iip_assets.metrics.scores import HEADLINES
+from iip_assets.models.tasks import TASKS
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -55,17 +55,17 @@ def confusion_figure(confusion: pl.DataFrame, metrics: pl.DataFrame) -> Figure:
         axes.set_yticks(range(len(classes)), classes, fontsize=8)
         axes.set_xlabel("predicted")
         axes.set_ylabel("actual")
-        unit = "images" if model == "filter" else "pixels"
+        unit = TASKS[model].unit
         axes.set_title(f"{model}, {unit} of {_images(metrics, model)} test images", fontsize=9)
     return figure
 
 
 def slices_figure(metrics: pl.DataFrame) -> Figure:
     """Each model's headline metric by slice with its interval; grey where images are too few."""
-    models = [model for model in HEADLINES if (metrics["model"] == model).any()]
+    models = [model for model in TASKS if (metrics["model"] == model).any()]
     parts = {
         model: metrics.filter(
-            (pl.col("model") == model) & (pl.col("metric") == HEADLINES[model])
+            (pl.col("model") == model) & (pl.col("metric") == TASKS[model].headline)
         ).drop_nulls("value")
         for model in models
     }
@@ -75,7 +75,7 @@ def slices_figure(metrics: pl.DataFrame) -> Figure:
         figure.text(0.5, 0.5, "no model was judged", ha="center")
     for column, (model, part) in enumerate(parts.items()):
         axes = figure.add_subplot(1, len(models), column + 1)
-        _forest(axes, part, HEADLINES[model])
+        _forest(axes, part, TASKS[model].headline)
         bar = _baseline(metrics, model)
         if bar is not None:
             axes.axvline(bar, color=PALETTE[5], linestyle="--", linewidth=1, label="baseline")
@@ -158,7 +158,7 @@ def _forest(axes: object, part: pl.DataFrame, metric: str) -> None:
 def _baseline(metrics: pl.DataFrame, model: str) -> float | None:
     found = metrics.filter(
         (pl.col("model") == f"{model}_baseline")
-        & (pl.col("metric") == HEADLINES[model])
+        & (pl.col("metric") == TASKS[model].headline)
         & (pl.col("axis") == "overall")
     )["value"]
     return None if found.is_empty() else found[0]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.inference.filter_scores import score_columns
+from iip_assets.inference.filter import score_columns
 from iip_assets.metrics.functional import iou
 
 
@@ -57,15 +56,15 @@ def segmenter_columns(segmented: pl.DataFrame | None, classes: Sequence[str]) ->
     }
     if segmented is None or segmented.is_empty():
         return pl.DataFrame(schema=schema)
-    found = [json.loads(text) for text in segmented["confusion"]]
-    values = iou(np.array(found, dtype=np.float64).reshape(-1, size, size))
+    found = np.array(segmented["confusion"].to_list(), dtype=np.float64)
+    values = iou(found.reshape(-1, size, size))
     return pl.DataFrame(
         {
             "image_id": segmented["image_id"],
             **{name: _nulls(values[:, place]) for place, name in enumerate(names)},
-            "confusion": found,
-            "confusion_baseline": [json.loads(text) for text in segmented["baseline"]],
-            "boundary": [json.loads(text) for text in segmented["boundary"]],
+            "confusion": segmented["confusion"],
+            "confusion_baseline": segmented["baseline"],
+            "boundary": segmented["boundary"],
         },
         schema=schema,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import polars as pl
 
 from iip_assets.evaluation.evaluation import ENOUGH_SUBJECTS
 from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS
 
 CLASSES = {
     "model": pl.String(),
@@ -29,7 +29,6 @@ CLASSES = {
     "low": pl.Float64(),
     "high": pl.Float64(),
 }
-_METRIC = {"filter": "f1", "segmenter": "iou"}
 
 
 @dataclass(frozen=True)
@@ -62,16 +61,11 @@ def classes_to_learn(
         image_id, group_id, class, pixels (null for the filter): one row an image and class.
     """
     counts: dict[str, list[int]] = (
-        {
-            mask_id: json.loads(text)
-            for mask_id, text in pixels.select("mask_id", "pixels").iter_rows()
-        }
-        if pixels.height
-        else {}
+        dict(pixels.select("mask_id", "pixels").iter_rows()) if pixels.height else {}
     )
     return {
-        "filter": _labelled(training),
-        "segmenter": _in_masks(masked, [counts[one] for one in masked["mask_id"]], classes),
+        FILTER.name: _labelled(training),
+        SEGMENTER.name: _in_masks(masked, [counts[one] for one in masked["mask_id"]], classes),
     }
 
 
@@ -93,8 +87,8 @@ def classes_to_judge(
     size = len(classes)
     counts = np.array(masked["confusion"].to_list(), dtype=np.int64).reshape(-1, size, size)
     return {
-        "filter": _labelled(test.filter(pl.col("predicted").is_not_null())),
-        "segmenter": _in_masks(masked, counts.sum(2).tolist(), classes),
+        FILTER.name: _labelled(test.filter(pl.col("predicted").is_not_null())),
+        SEGMENTER.name: _in_masks(masked, counts.sum(2).tolist(), classes),
     }
 
 
@@ -148,11 +142,11 @@ def class_table(
         for row in metrics.filter(pl.col("axis") == "overall").iter_rows(named=True)
     }
     rows: list[dict[str, Any]] = []
-    for model, classes in (("filter", FILTER_CLASSES), ("segmenter", mask_classes)):
+    for model, task in TASKS.items():
         if not any(judged == model for judged, _ in overall):
             continue
-        for name in classes:
-            metric = f"{_METRIC[model]}_{name}"
+        for name in task.classes(mask_classes):
+            metric = f"{task.class_metric}_{name}"
             to_learn, to_judge = _learned(trained[model], name), _judged(tested[model], name)
             found = overall[model, metric] if to_judge["test_images"] else {}
             rows.append(

@@ -8,14 +8,14 @@ import polars as pl
 
 from iip_assets.evaluation.evaluation import headline
 from iip_assets.metrics.constants import BESIDE_HUMAN, HUMAN
-from iip_assets.metrics.scores import HEADLINES
+from iip_assets.models.tasks import TASKS
 
 
 def headline_rows(metrics: pl.DataFrame) -> list[Mapping[str, float | int | str | None]]:
     """The headline metric of each model and of who is beside it, with interval and counts."""
     rows: list[Mapping[str, float | int | str | None]] = []
     beside = ("", "_baseline", HUMAN, BESIDE_HUMAN)
-    for name in (f"{model}{suffix}" for model in HEADLINES for suffix in beside):
+    for name in (f"{model}{suffix}" for model in TASKS for suffix in beside):
         found = headline(metrics, name)
         if found is not None:
             numbers = {end: _rounded(found[end]) for end in ("value", "low", "high")}

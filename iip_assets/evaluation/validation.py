@@ -10,9 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from iip_assets.evaluation.evaluation import Judgement, judged_filter, judged_segmenter
+from iip_assets.evaluation.evaluation import Judgement
 from iip_assets.metrics.constants import FILTER_CLASSES
-from iip_assets.metrics.scored_predictions import Judged, score
+from iip_assets.metrics.scored_predictions import ScoredPredictions, score
+from iip_assets.models.answers import scored_filter, scored_segmenter
+from iip_assets.models.tasks import FILTER, SEGMENTER
 
 _SCHEMA = {
     "model": pl.String(),
@@ -62,7 +64,7 @@ def filter_validation(held_out: pl.DataFrame, judgement: Judgement) -> pl.DataFr
     """
     said = pl.col(f"prob_{FILTER_CLASSES[0]}").is_not_null()
     known = held_out.filter(pl.col("label").is_in(FILTER_CLASSES) & said)
-    return _rows("filter", judged_filter(known), judgement)
+    return _rows(FILTER.name, scored_filter(known), judgement)
 
 
 def segmenter_validation(
@@ -77,10 +79,10 @@ def segmenter_validation(
         judgement: How to judge.
     """
     known = held_out.filter(pl.col("confusion").is_not_null())
-    return _rows("segmenter", judged_segmenter(known, classes), judgement)
+    return _rows(SEGMENTER.name, scored_segmenter(known, classes, boundary="boundary"), judgement)
 
 
-def _rows(model: str, judged: Judged, judgement: Judgement) -> pl.DataFrame:
+def _rows(model: str, judged: ScoredPredictions, judgement: Judgement) -> pl.DataFrame:
     places = np.arange(len(judged.image_ids))
     if not len(places):
         return pl.DataFrame(schema=_SCHEMA)

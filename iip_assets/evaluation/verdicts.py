@@ -8,6 +8,7 @@ import polars as pl
 
 from iip_assets.evaluation.threshold import Costs, choose_threshold, cost_curve
 from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.models.answers import usable_score
 
 _SUMMARY = {
     "threshold": pl.Float64(),
@@ -45,8 +46,7 @@ def filter_verdicts_tables(
         confidence: Of intervals.
         seed: Of the draws.
     """
-    score = pl.sum_horizontal(f"prob_{name}" for name in usable).cast(pl.Float64)
-    scored = scores.with_columns(usable_score=score.clip(0, 1)).sort("image_id")
+    scored = scores.with_columns(usable_score=usable_score(usable)).sort("image_id")
     known = examples.filter(pl.col("split") == "validation")
     held_out = scored.join(known.select("image_id", "label", "group_id"), on="image_id")
     is_usable = held_out["label"].is_in(list(usable)).to_numpy().astype(bool)

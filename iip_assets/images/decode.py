@@ -1,20 +1,19 @@
-"""Bytes to pixels: upright RGB images and class-index masks, or a clear reason why not.
-
-Ordinary JPEG and PNG files go through OpenCV. Everything else (CMYK, 16 bits, EXIF in PNG,
-animation, TIFF, a file without its end) goes through Pillow, which is slower and refuses what is
-cut short instead of filling it with grey.
-"""
+"""Bytes to pixels: upright RGB images and class-index masks, or a clear reason why not."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import cv2
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.images.header import Header, Undecodable, read_header
+from iip_assets.images.store import ImageStore
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -193,3 +192,25 @@ def _upright_rgb(image: ImageFile) -> NDArray[np.uint8]:
         # A palette with transparency goes to RGB by way of RGBA, or Pillow warns.
         upright = upright.convert("RGBA")
     return np.asarray(upright.convert("RGB"))
+
+
+def image_reader(
+    root: Path, image_ids: pl.Series, max_megapixels: float
+) -> Callable[[str], NDArray[np.uint8]]:
+    """Reads an image (H, W, 3) by its id; at the first call all of them are fetched.
+
+    Args:
+        root: The workspace's folder.
+        image_ids: The images that may be asked for.
+        max_megapixels: The largest image that is decoded.
+    """
+    stores: list[ImageStore] = []
+
+    def read(image_id: str) -> NDArray[np.uint8]:
+        if not stores:
+            store = ImageStore.open(root)
+            store.fetch(image_ids.to_list())
+            stores.append(store)
+        return decode_image(stores[0].read(image_id), max_megapixels=max_megapixels)
+
+    return read

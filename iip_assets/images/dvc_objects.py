@@ -1,6 +1,6 @@
 """DVC's object store through DVC's own classes: where objects lie, and bringing missing ones.
 
-With `dvc_add`, the one file that knows DVC's Python interface (checked against 3.67).
+With `ingest.data_commit`, the one file that knows DVC's Python interface (checked against 3.67).
 """
 
 from __future__ import annotations

@@ -125,17 +125,21 @@ def _png_header(data: bytes) -> Header:
     if len(data) < 33 or data[12:16] != b"IHDR":
         raise Undecodable("a PNG that ends before its size is told: the file is cut short")
     width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
-    # A chance match of these names in compressed pixels only sends the file the careful way.
-    plain = (
-        bits == 8
-        and data.rfind(b"IEND", max(0, len(data) - 64)) >= 0
-        and b"eXIf" not in data
-        and b"acTL" not in data
-    )
+    chunks = _png_chunks(data)
+    plain = bits == 8 and b"IEND" in chunks and chunks.isdisjoint({b"eXIf", b"acTL"})
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 0)
     return Header(
         "PNG", width, height, plain=plain, bits=bits, channels=channels, palette=colour == 3
     )
+
+
+def _png_chunks(data: bytes) -> set[bytes]:
+    """The names of a PNG's chunks, by their lengths; no pixel is read."""
+    names, position = set(), len(_PNG_SIGNATURE)
+    while position + 8 <= len(data) and b"IEND" not in names:
+        names.add(data[position + 4 : position + 8])
+        position += 12 + int.from_bytes(data[position : position + 4])
+    return names
 
 
 def _webp_header(data: bytes) -> Header:

@@ -67,11 +67,11 @@ class Letterbox:
 
 
 def letterbox_image(
-    image: NDArray[np.uint8], input_width: int, input_height: int, *, fill: int = 127
+    image: NDArray[np.uint8], input_width: int, input_height: int
 ) -> NDArray[np.uint8]:
     """The (H, W, 3) image fitted into (input_height, input_width, 3), mid-grey around it."""
     place = Letterbox.of(image.shape[1], image.shape[0], input_width, input_height)
-    return place.place(image, fill=fill, nearest=False)
+    return place.place(image, fill=127, nearest=False)
 
 
 def _resize(

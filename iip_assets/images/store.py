@@ -7,15 +7,31 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
+from iip_assets.images.data_listing import BadPointer, read_manifest, read_pointer
 from iip_assets.images.dvc_objects import (
     MissingData,
     fetch_objects,
     object_path,
     open_repository,
 )
-from iip_assets.images.manifest import read_manifest
-from iip_assets.images.pointer import BadPointer, read_pointer
+
+
+class Reader(Protocol):
+    """Gives bytes by md5, as `ImageStore` does."""
+
+    def read(self, md5: str) -> bytes:
+        """The bytes."""
+        ...
+
+
+class Store(Reader, Protocol):
+    """Gives bytes that may lie elsewhere still."""
+
+    def fetch(self, md5s: Sequence[str]) -> None:
+        """Brings what is not here yet."""
+        ...
 
 
 def content_md5(data: bytes) -> str:

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from iip_assets.dataset.constants import IMAGE_SUFFIXES
 from iip_assets.dataset.problems import Problem, shown
+from iip_assets.dataset.schema import IMAGE_SUFFIXES
 
 READY_FILE = "READY"
 """Put into a batch of the inbox last: it is whole."""

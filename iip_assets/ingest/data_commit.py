@@ -1,20 +1,235 @@
-"""Committing `data.dvc`, and nothing else, to git: every state of the data has a revision."""
+"""A batch's way into the data that DVC tracks, and `data.dvc`, and nothing else, into git.
+
+Git's commands hold `.git/index.lock` while they work, hooks included. Killed, they leave it, and
+nobody can commit until someone deletes it, which nobody dares who cannot tell whose it is. Here the
+new index is made in a private folder and has that name for a moment only, as a second name of the
+private file: by that, the next ingest knows a lock as its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-from iip_assets.images.pointer import POINTER_FILE
-from iip_assets.ingest.git_command import run_git
-from iip_assets.ingest.git_index import commit_index, stage_pointer
+from iip_assets.engine.atomic import write_text_whole
+from iip_assets.errors import UserError
+from iip_assets.images.data_listing import POINTER_FILE, read_pointer
+from iip_assets.images.dvc_objects import open_repository
 
+# A hook may run tests.
+_GIT_PATIENCE_S = 600
+
+# How long somebody else may hold the index, such as a `git add`.
+_PATIENCE_S = 10.0
+_PAUSE_S = 0.2
+
+# Git itself waits a tenth of a second for another's lock of a branch, and then gives up.
+_BRANCH_LOCK_S = 10.0
+_INDEX = "index"
+_COMMIT_INDEX = "commit-index"
+
+# How long another DVC process may hold its lock, such as a `dvc pull` of everything.
+_DVC_PATIENCE_S = 600.0
+_DVC_PAUSE_S = 0.5
 _STRANGER = {
     "GIT_AUTHOR_NAME": "iip ingest",
     "GIT_AUTHOR_EMAIL": "iip@localhost",
     "GIT_COMMITTER_NAME": "iip ingest",
     "GIT_COMMITTER_EMAIL": "iip@localhost",
 }
+
+
+def run_git(
+    root: Path, *words: str, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs a git command to its end; a git that is missing or hangs is a return code too."""
+    # What only looks takes no lock that a kill would leave behind.
+    command = ("git", "--no-optional-locks", *words)
+    try:
+        return subprocess.run(
+            command,
+            cwd=root,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=_GIT_PATIENCE_S,
+            env={**os.environ, "GIT_TERMINAL_PROMPT": "0", **(environment or {})},
+        )
+    except FileNotFoundError:
+        return subprocess.CompletedProcess(command, 127, "", "git is not installed")
+    except subprocess.TimeoutExpired:
+        reason = f"git did not end within {_GIT_PATIENCE_S} s"
+        return subprocess.CompletedProcess(command, 124, "", reason)
+
+
+def commit_index(root: Path, place: Path) -> dict[str, str]:
+    """The environment in which git sees the checked-out commit with `data.dvc` as it is now.
+
+    Args:
+        root: The workspace.
+        place: A private folder, for an index that holds just that.
+    """
+    environment = {"GIT_INDEX_FILE": str(place / _COMMIT_INDEX)}
+    if run_git(root, "read-tree", "HEAD", environment=environment).returncode:
+        run_git(root, "read-tree", "--empty", environment=environment)  # the first commit
+    run_git(root, "add", "--", POINTER_FILE, environment=environment)
+    return environment
+
+
+def stage_pointer(root: Path, place: Path) -> bool:
+    """Stages `data.dvc`; False where somebody else held the index all the time.
+
+    Args:
+        root: The workspace.
+        place: A private folder.
+    """
+    index, private = _git_path(root, "index"), place / _INDEX
+    lock = index.with_name("index.lock")
+    patience_ends = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < patience_ends:
+        before = _stamp(index)
+        if before is not None:
+            shutil.copyfile(index, private)
+        run_git(root, "add", "--", POINTER_FILE, environment={"GIT_INDEX_FILE": str(private)})
+        try:
+            lock.hardlink_to(private)
+        except FileExistsError:
+            time.sleep(_PAUSE_S)
+            continue
+        except OSError:  # on another disk, or one without links
+            return run_git(root, "add", "--", POINTER_FILE).returncode == 0
+        if _stamp(index) == before:
+            lock.rename(index)
+            return True
+        lock.unlink()
+        private.unlink()
+    return False
+
+
+def free_locks(root: Path, places: Iterable[Path]) -> None:
+    """Takes away the locks of git that killed ingests left, and no one else's.
+
+    Args:
+        root: The workspace.
+        places: The private folders of the killed ingests.
+    """
+    for place in places:
+        lock = _git_path(root, "index.lock")
+        if (place / _INDEX).exists() and lock.exists() and lock.samefile(place / _INDEX):
+            lock.unlink()
+        if (place / _COMMIT_INDEX).exists():
+            branch = run_git(root, "symbolic-ref", "--quiet", "HEAD").stdout.strip()
+            for name in ("HEAD", *([branch] if branch else [])):
+                _free_branch_lock(_git_path(root, f"{name}.lock"))
+
+
+def _free_branch_lock(lock: Path) -> None:
+    """A lock of a branch is held for milliseconds: one that stays has no living owner."""
+    patience_ends = time.monotonic() + _BRANCH_LOCK_S
+    stamp = _stamp(lock)
+    while stamp is not None and _stamp(lock) == stamp:
+        if time.monotonic() > patience_ends:
+            lock.unlink(missing_ok=True)
+        time.sleep(_PAUSE_S)
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _git_path(root: Path, name: str) -> Path:
+    return root / run_git(root, "rev-parse", "--git-path", name).stdout.strip()
+
+
+class DvcRefusedError(UserError, RuntimeError):
+    """DVC cannot add the folder, for a reason that does not lie in the folder."""
+
+
+def add_folder(root: Path, folder: Path, *, log: Callable[[str], None]) -> str:
+    """Brings a folder below the data folder into DVC's cache and into `data.dvc`.
+
+    Only the entries of that folder change in `data.dvc`: the rest of the data need not be there,
+    and what was edited in it stays as it was tracked. `data.dvc` is replaced whole, or not at all.
+
+    Args:
+        root: The workspace.
+        folder: The folder.
+        log: Told when another DVC process must be waited for.
+
+    Returns:
+        The new data version.
+
+    Raises:
+        DvcRefusedError: DVC's lock did not come free in ten minutes, or DVC failed; the words are
+            its own.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.lock import LockError
+    from dvc_objects.errors import ObjectDBError
+
+    patience_ends = time.monotonic() + _DVC_PATIENCE_S
+    told = False
+    while True:
+        try:
+            with open_repository(root) as repository:
+                _add(repository, root, folder)
+            return read_pointer(root).md5
+        except LockError as error:
+            if time.monotonic() > patience_ends:
+                raise DvcRefusedError(f"DVC is busy: {_words(error)}") from error
+            if not told:
+                log("waiting for another DVC process, which is at work in this repository")
+            told = True
+            time.sleep(_DVC_PAUSE_S)
+        except (DvcException, ObjectDBError) as error:
+            raise DvcRefusedError(f"DVC could not add {folder}: {_words(error)}") from error
+
+
+def ignored_by_dvc(root: Path, paths: list[Path]) -> list[Path]:
+    """Which of the paths DVC would leave out, because a `.dvcignore` says so."""
+    with open_repository(root) as repository:
+        return [path for path in paths if repository.dvcignore.is_ignored_file(str(path))]
+
+
+def _add(repository: Any, root: Path, folder: Path) -> None:
+    """`dvc add` of a folder inside a tracked one, but for how `data.dvc` is written.
+
+    DVC writes it in place: killed at that moment, it would leave half a file.
+    """
+    from dvc.dvcfile import load_file
+    from dvc.exceptions import CacheLinkError
+    from dvc.repo import lock_repo
+    from dvc.rwlock import RWLockFileCorruptedError, RWLockFileFormatError
+    from dvc.stage.serialize import to_single_stage_file
+    from dvc.utils.serialize import dumps_yaml
+
+    with lock_repo(repository):
+        stage = load_file(repository, str(root / POINTER_FILE)).stage
+        try:
+            stage.add_outs(str(folder))
+        except CacheLinkError:
+            # All is in the cache; only the folder's files are copies where links were wished for.
+            pass
+        except (RWLockFileCorruptedError, RWLockFileFormatError):
+            # DVC's note of who reads and writes, cut short by a kill; the lock itself is ours.
+            (Path(repository.tmp_dir) / "rwlock").unlink(missing_ok=True)
+            stage.add_outs(str(folder))
+        write_text_whole(root / POINTER_FILE, dumps_yaml(to_single_stage_file(stage)))
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def commit_pointer(

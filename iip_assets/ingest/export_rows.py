@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from iip_assets.dataset.constants import ANNOTATIONS_FILE, BATCHES_FOLDER, FACTS
+from iip_assets.dataset.schema import ANNOTATIONS_FILE, BATCHES_FOLDER, FACTS
 
 if TYPE_CHECKING:
     import polars as pl

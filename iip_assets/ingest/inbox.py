@@ -1,16 +1,37 @@
-"""The inbox: which batches wait there, told without a look into an image: a sensor may ask."""
+"""The folders of a batch on its way: the inbox, a private one while it is made ready, `rejected/`.
+
+Between the move of a batch into `data/batches` and the moment when `data.dvc` names it, a note says
+that the folder there is ours: a kill in between leaves it, and the next ingest takes it away again.
+The inbox still has the batch then. All of it happens under the ingest's lock.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import errno
 import hashlib
+import io
+import json
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from iip_assets.dataset.constants import ANNOTATIONS_FILE, LABELS_FILE
-from iip_assets.ingest.batch_files import READY_FILE, list_batch
+from iip_assets.dataset.problems import Problem, shown
+from iip_assets.dataset.schema import ANNOTATIONS_FILE, LABELS_FILE
+from iip_assets.engine.atomic import write_text_whole
+from iip_assets.ingest.batch_files import ERRORS_FILE, READY_FILE, list_batch
 
 INBOX_FOLDER = "inbox"
 REJECTED_FOLDER = "rejected"
+
+# Batch name to whether the data has it.
+Tracked = Callable[[str], bool]
+_NOTE = "taking.json"
+_COLUMNS = ("file", "row", "column", "value", "reason", "fix")
 
 
 @dataclass(frozen=True)
@@ -60,3 +81,156 @@ def _fingerprint(folder: Path) -> str | None:
             with (folder / file.path).open("rb") as labels:
                 hasher.update(hashlib.file_digest(labels, "sha256").digest())
     return hasher.hexdigest()
+
+
+def staging_root(root: Path) -> Path:
+    """Where the private folders lie."""
+    return root / ".iip" / "ingest"
+
+
+@contextmanager
+def staging(root: Path, batches: Path, tracked: Tracked) -> Iterator[Path]:
+    """A private folder, gone afterwards with all that did not become data.
+
+    Args:
+        root: The workspace.
+        batches: The folder `data/batches`.
+        tracked: Whether `data.dvc` names a batch.
+    """
+    place = staging_root(root) / uuid.uuid4().hex
+    place.mkdir(parents=True)
+    try:
+        yield place
+    except BaseException:
+        # What went wrong is told, even if clearing up goes wrong too: the next ingest does it.
+        with contextlib.suppress(Exception):
+            _clear(place, batches, tracked)
+        raise
+    _clear(place, batches, tracked)
+
+
+def sweep(root: Path, batches: Path, tracked: Tracked) -> None:
+    """Takes away what killed ingests left; only for whoever holds the ingest's lock."""
+    for place in leftovers(root):
+        _clear(place, batches, tracked)
+
+
+def leftovers(root: Path) -> list[Path]:
+    """The private folders that are there now: of an ingest at work, or of killed ones."""
+    place = staging_root(root)
+    return sorted(place.iterdir()) if place.is_dir() else []
+
+
+def move_into_data(staged: Path, place: Path, target: Path) -> None:
+    """Moves a staged batch to its place in the data, with the note that it is not yet tracked.
+
+    Args:
+        staged: The batch in the private folder.
+        place: The private folder.
+        target: Its folder in `data/batches`. One that is there is a copy of the batch that DVC
+            does not track; it is moved out of the way.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_text_whole(place / _NOTE, json.dumps({"batch": target.name}))
+    if target.exists():
+        _move(target, place / "replaced")
+    _move(staged, target)
+
+
+def tracked_now(place: Path) -> None:
+    """Takes the note away: `data.dvc` names the batch."""
+    (place / _NOTE).unlink()
+
+
+def _clear(place: Path, batches: Path, tracked: Tracked) -> None:
+    batch = _noted_batch(place)
+    if batch is not None and not tracked(batch) and (batches / batch).exists():
+        _move(batches / batch, place / "undone")
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink()
+
+
+def _noted_batch(place: Path) -> str | None:
+    try:
+        return str(json.loads((place / _NOTE).read_text())["batch"])
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # `data/` lies on another disk. The note covers a copy that is cut short.
+        shutil.copytree(source, target)
+        shutil.rmtree(source)
+
+
+def errors_csv(problems: Iterable[Problem]) -> str:
+    """The problems as CSV; row and column are empty where a file as a whole is meant."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for problem in problems:
+        cells = [getattr(problem, name) for name in _COLUMNS]
+        writer.writerow(["" if cell is None else cell for cell in cells])
+    return out.getvalue()
+
+
+def rejection_place(root: Path, folder: Path) -> Path:
+    """The folder in `rejected/` that a batch's folder would go to; never one that holds another's.
+
+    A folder that lies there already stays. One that holds nothing but an errors.csv is free.
+    """
+    rejected = root / REJECTED_FOLDER
+    if folder.parent == rejected.resolve():
+        return folder
+    place, count = rejected / folder.name, 1
+    while place.is_symlink() or (place.exists() and not _is_free(place)):
+        count += 1
+        place = rejected / f"{folder.name}-{count}"
+    return place
+
+
+def send_back(folder: Path, place: Path, problems: Sequence[Problem]) -> None:
+    """Moves a batch's folder to its place in `rejected/`, errors.csv written before.
+
+    A folder on another disk is not carried over: it stays, without READY, and its errors are told.
+    """
+    write_text_whole(folder / ERRORS_FILE, errors_csv(problems))
+    if folder == place:
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.exists():
+        shutil.rmtree(place)
+    try:
+        folder.rename(place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        tell_errors(place, problems)
+        (folder / READY_FILE).unlink(missing_ok=True)
+
+
+def tell_errors(place: Path, problems: Iterable[Problem]) -> None:
+    """Writes errors.csv alone, for a folder that is not ours to move."""
+    write_text_whole(place / ERRORS_FILE, errors_csv(problems))
+
+
+def shown_errors(problems: Iterable[Problem]) -> list[dict[str, str]]:
+    """The problems as rows of text for a page or a terminal."""
+    return [
+        {
+            name: shown("" if (cell := getattr(problem, name)) is None else str(cell))
+            for name in _COLUMNS
+        }
+        for problem in problems
+    ]
+
+
+def _is_free(place: Path) -> bool:
+    return place.is_dir() and {entry.name for entry in place.iterdir()} <= {ERRORS_FILE}

@@ -14,27 +14,49 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-from iip_assets.dataset.constants import BATCHES_FOLDER
 from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem
+from iip_assets.dataset.schema import BATCHES_FOLDER
 from iip_assets.engine.atomic import sweep_writes_of
 from iip_assets.engine.lock import exclusive_lock
+from iip_assets.images.data_listing import (
+    POINTER_FILE,
+    BadManifest,
+    BadPointer,
+    parse_pointer,
+    read_pointer,
+)
 from iip_assets.images.dvc_objects import MissingData
-from iip_assets.images.manifest import BadManifest
-from iip_assets.images.pointer import POINTER_FILE, BadPointer, parse_pointer, read_pointer
+from iip_assets.ingest.batch_check import read_present
 from iip_assets.ingest.batch_files import READY_FILE, BatchListing, copy_batch, list_batch
-from iip_assets.ingest.conversion import Form, convert_export
-from iip_assets.ingest.data_commit import commit_pointer, committed_pointer, settle_index
-from iip_assets.ingest.dvc_add import DvcRefusedError, add_folder, ignored_by_dvc
-from iip_assets.ingest.git_index import free_locks
-from iip_assets.ingest.inbox import INBOX_FOLDER, REJECTED_FOLDER
-from iip_assets.ingest.ingested import Ingested, KnownImage
-from iip_assets.ingest.judgement import Candidate, judge
-from iip_assets.ingest.present_data import read_present
-from iip_assets.ingest.rejection import rejection_place, send_back, tell_errors
-from iip_assets.ingest.staging import leftovers, move_into_data, staging, sweep, tracked_now
+from iip_assets.ingest.data_commit import (
+    DvcRefusedError,
+    add_folder,
+    commit_pointer,
+    committed_pointer,
+    free_locks,
+    ignored_by_dvc,
+    settle_index,
+)
+from iip_assets.ingest.inbox import (
+    INBOX_FOLDER,
+    REJECTED_FOLDER,
+    leftovers,
+    move_into_data,
+    rejection_place,
+    send_back,
+    staging,
+    sweep,
+    tell_errors,
+    tracked_now,
+)
+from iip_assets.ingest.judgement import Candidate, Ingested, KnownImage, judge
 from iip_assets.settings import Settings, read_settings
+
+Form = Literal["native", "coco", "labelstudio"]
+
 
 __all__ = ["Form", "Ingested", "KnownImage", "UnsettledBatchError", "ingest_folder"]
 
@@ -192,8 +214,11 @@ def _staged(job: _Job, listing: BatchListing, place: Path) -> tuple[Path, tuple[
         )
     if job.form == "native":
         return native, listing.problems
-    problems = convert_export(
-        job.form,
+    if job.form == "coco":
+        from iip_assets.ingest.formats.coco import convert_coco as convert
+    else:
+        from iip_assets.ingest.formats.labelstudio import convert_labelstudio as convert
+    problems = convert(
         copy,
         native,
         mask_classes=job.settings.dataset.mask_classes,

@@ -7,16 +7,60 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem, shown
-from iip_assets.ingest.batch_check import ImageRules, check_batch
+from iip_assets.ingest.batch_check import ImageRules, PresentData, check_batch
 from iip_assets.ingest.batch_files import BatchListing, file_md5, list_batch
-from iip_assets.ingest.ingested import Ingested, KnownImage, Verdict
-from iip_assets.ingest.present_data import PresentData
 from iip_assets.settings import Settings
 
+Verdict = Literal["taken", "present", "rejected", "sound"]
+
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class KnownImage:
+    """An image of a batch that the data had already, under another name.
+
+    Attributes:
+        image_id: The md5 of its bytes.
+        path: Its path within the batch.
+        present_path: Its first path under `data/`.
+    """
+
+    image_id: str
+    path: str
+    present_path: str
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What became of a batch.
+
+    Attributes:
+        batch: Its name.
+        verdict: `taken` into the data; `present`: the data has all of it, byte for byte;
+            `rejected`; `sound`: a dry run found nothing wrong.
+        images: Distinct images in it.
+        new_images: Those of them that the data did not have.
+        known: Those that it had, under another name.
+        problems: Why it was rejected.
+        rejected_to: The folder that has errors.csv.
+        data_version: The data's version now.
+        commit: The commit that was made for it.
+    """
+
+    batch: str
+    verdict: Verdict
+    images: int
+    new_images: int
+    known: tuple[KnownImage, ...]
+    problems: tuple[Problem, ...]
+    rejected_to: Path | None
+    data_version: str | None
+    commit: str | None
 
 
 @dataclass(frozen=True)

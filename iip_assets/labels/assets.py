@@ -46,11 +46,10 @@ def labeler_agreement(
     """
     from iip_assets.embeddings.device import core_count
     from iip_assets.images.store import ImageStore
-    from iip_assets.labels import labeler_agreement as labelers
-    from iip_assets.labels.labelers import words_of_labelers
+    from iip_assets.labels import agreement
 
-    words = words_of_labelers(raw_dataset["label_rows"], data_splits)
-    masks = labelers.Masks(
+    words = agreement.words_of_labelers(raw_dataset["label_rows"], data_splits)
+    masks = agreement.Masks(
         ImageStore.open(context.root),
         context,
         len(classes),
@@ -58,13 +57,13 @@ def labeler_agreement(
         core_count(threads),
         _CHUNK,
     )
-    drawn = labelers.drawn_masks(words, masks)
+    drawn = agreement.drawn_masks(words, masks)
     unusable: list[Any] = drawn.drop_nulls("reason").head(_SHOWN).to_dicts()
     return Noted(
         {
             "words": words,
-            "mask_pairs": labelers.compared_masks(drawn, masks),
-            "segmented": labelers.segmented_images(drawn, segmentation_model, masks),
+            "mask_pairs": agreement.compared_masks(drawn, masks),
+            "segmented": agreement.segmented_images(drawn, segmentation_model, masks),
         },
         notes={"unusable_masks": unusable},
     )

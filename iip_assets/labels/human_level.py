@@ -25,8 +25,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.metrics.constants import BESIDE_HUMAN, FILTER_CLASSES, HUMAN
-from iip_assets.metrics.scored_predictions import Judged, Passing, judge_filter, judge_segmenter
+from iip_assets.metrics.scored_predictions import (
+    Passing,
+    ScoredPredictions,
+    judge_filter,
+    judge_segmenter,
+)
 from iip_assets.metrics.scores import Gate
+from iip_assets.models.answers import class_places, counts_of, passing_of, scored_filter
+from iip_assets.models.tasks import FILTER, SEGMENTER
 
 Floats = NDArray[np.float64]
 
@@ -69,7 +76,7 @@ def judge_labelers(
     *,
     mask_classes: Sequence[str],
     gate: Gate,
-) -> dict[str, Judged]:
+) -> dict[str, ScoredPredictions]:
     """Labelers and models on the test images of several labelers, by name; none without such.
 
     Args:
@@ -79,18 +86,18 @@ def judge_labelers(
         gate: What the filter should let pass.
     """
     words = leave_one_out(agreement["words"])
-    judged: dict[str, Judged] = {}
+    judged: dict[str, ScoredPredictions] = {}
     if words.height:
-        judged[f"filter{HUMAN}"] = _filter_labelers(words, gate)
+        judged[f"{FILTER.name}{HUMAN}"] = _filter_labelers(words, gate)
     asked = words.join(
         predictions.filter(pl.col("predicted").is_not_null()), on="image_id", maintain_order="left"
     )
     if asked.height:
-        judged[f"filter{BESIDE_HUMAN}"] = _filter_beside(asked, gate)
+        judged[f"{FILTER.name}{BESIDE_HUMAN}"] = _filter_beside(asked, gate)
     groups = agreement["words"].select("image_id", "group_id").unique()
     for name, table, both_ways in (
-        (f"segmenter{HUMAN}", agreement["mask_pairs"], True),
-        (f"segmenter{BESIDE_HUMAN}", agreement["segmented"], False),
+        (f"{SEGMENTER.name}{HUMAN}", agreement["mask_pairs"], True),
+        (f"{SEGMENTER.name}{BESIDE_HUMAN}", agreement["segmented"], False),
     ):
         if table.height:
             told = table.join(groups, on="image_id", maintain_order="left")
@@ -98,7 +105,7 @@ def judge_labelers(
     return judged
 
 
-def by_image(judged: Judged, shares: Floats) -> Judged:
+def by_image(judged: ScoredPredictions, shares: Floats) -> ScoredPredictions:
     """Images in place of judgements, of which an image may have several.
 
     Args:
@@ -115,16 +122,16 @@ def by_image(judged: Judged, shares: Floats) -> Judged:
         rows = np.flatnonzero(column[place] >= 0)
         return judged.score(rows, weights[:, column[place[rows]]] * shares[rows])
 
-    return Judged(ids.tolist(), [judged.groups[row] for row in first], score)
+    return ScoredPredictions(ids.tolist(), [judged.groups[row] for row in first], score)
 
 
-def _filter_labelers(words: pl.DataFrame, gate: Gate) -> Judged:
-    said = _places(words["said"])
+def _filter_labelers(words: pl.DataFrame, gate: Gate) -> ScoredPredictions:
+    said = class_places(words["said"])
     passes = words["said"].is_in(list(gate.usable)).to_numpy()
     judged = judge_filter(
         words["image_id"].to_list(),
         words["group_id"].to_list(),
-        _places(words["reference"]),
+        class_places(words["reference"]),
         np.eye(len(FILTER_CLASSES))[said],
         FILTER_CLASSES,
         passing=Passing(passes.astype(np.float64), passes, gate),
@@ -136,28 +143,23 @@ def _filter_labelers(words: pl.DataFrame, gate: Gate) -> Judged:
             name: values for name, values in found.items() if not name.startswith(_OF_PROBABILITIES)
         }
 
-    return by_image(Judged(judged.image_ids, judged.groups, score), words["share"].to_numpy())
-
-
-def _filter_beside(asked: pl.DataFrame, gate: Gate) -> Judged:
-    shares = asked.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
-    passing = Passing(asked["usable_score"].to_numpy(), asked["passes"].to_numpy(), gate)
-    judged = judge_filter(
-        asked["image_id"].to_list(),
-        asked["group_id"].to_list(),
-        _places(asked["reference"]),
-        shares.astype(np.float64),
-        FILTER_CLASSES,
-        passing=passing,
+    return by_image(
+        ScoredPredictions(judged.image_ids, judged.groups, score), words["share"].to_numpy()
     )
+
+
+def _filter_beside(asked: pl.DataFrame, gate: Gate) -> ScoredPredictions:
+    judged = scored_filter(asked, truth="reference", passing=passing_of(asked, gate))
     return by_image(judged, asked["share"].to_numpy())
 
 
-def _segmenters(told: pl.DataFrame, classes: Sequence[str], *, both_ways: bool) -> Judged:
+def _segmenters(
+    told: pl.DataFrame, classes: Sequence[str], *, both_ways: bool
+) -> ScoredPredictions:
     """Counts against masks; `both_ways` where each of two masks is also the other's truth."""
     size = len(classes)
-    counts = np.array(told["confusion"].to_list(), dtype=np.float64).reshape(-1, size, size)
-    borders = np.array(told["boundary"].to_list(), dtype=np.float64).reshape(-1, size, 4)
+    counts = counts_of(told["confusion"], size, size)
+    borders = counts_of(told["boundary"], size, 4)
     ids, groups = told["image_id"].to_list(), told["group_id"].to_list()
     if both_ways:
         counts = np.concatenate([counts, counts.transpose(0, 2, 1)])
@@ -166,7 +168,3 @@ def _segmenters(told: pl.DataFrame, classes: Sequence[str], *, both_ways: bool) 
     _, place = np.unique(np.asarray(ids, dtype=str), return_inverse=True)
     judged = judge_segmenter(ids, groups, counts, classes, boundary=borders)
     return by_image(judged, 1 / np.bincount(place)[place])
-
-
-def _places(labels: pl.Series) -> NDArray[np.int64]:
-    return np.array([FILTER_CLASSES.index(label) for label in labels], dtype=np.int64)

@@ -19,25 +19,19 @@ def fit_temperature(logits: NDArray[np.float32], classes: NDArray[np.int64]) -> 
     """
     if len(classes) < _LEAST_IMAGES:
         return 1.0
+    from scipy.special import log_softmax
+
+    exact, rows = logits.astype(np.float64), np.arange(len(classes))
+
+    def loss(inverse: float) -> float:
+        return float(-log_softmax(exact * inverse, axis=1)[rows, classes].mean())
+
     # The loss is convex in 1 / temperature: thirds of the range can be dropped.
     low, high = 1 / _HIGHEST, 1 / _LOWEST
     for _ in range(_STEPS):
         third = (high - low) / 3
-        if _loss(logits, classes, low + third) < _loss(logits, classes, high - third):
+        if loss(low + third) < loss(high - third):
             high -= third
         else:
             low += third
     return float(2 / (low + high))
-
-
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, K) logits to probabilities."""
-    shifted = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(1, keepdims=True))
-
-
-def _loss(logits: NDArray[np.float32], classes: NDArray[np.int64], inverse: float) -> float:
-    scaled = logits.astype(np.float64) * inverse
-    scaled -= scaled.max(1, keepdims=True)
-    likely = scaled[np.arange(len(classes)), classes] - np.log(np.exp(scaled).sum(1))
-    return float(-likely.mean())

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.metrics.intervals import bootstrap_weights, estimate
-from iip_assets.metrics.scored_predictions import Judged, Scored
+from iip_assets.metrics.scored_predictions import Scored, ScoredPredictions
 
 LEAST_SUBJECTS = 10
 """An interval from fewer subjects is shown, and nothing is decided by it: it is too narrow."""
 
 
 def score_difference(
-    before: Judged,
-    after: Judged,
+    before: ScoredPredictions,
+    after: ScoredPredictions,
     places: NDArray[np.int64],
     *,
     resamples: int,
@@ -48,8 +48,8 @@ def score_difference(
 
 
 def draws_of_both(
-    before: Judged,
-    after: Judged,
+    before: ScoredPredictions,
+    after: ScoredPredictions,
     places: NDArray[np.int64],
     *,
     metric: str,
@@ -65,7 +65,12 @@ def draws_of_both(
 
 
 def _same_draws(
-    before: Judged, after: Judged, places: NDArray[np.int64], *, resamples: int, seed: int
+    before: ScoredPredictions,
+    after: ScoredPredictions,
+    places: NDArray[np.int64],
+    *,
+    resamples: int,
+    seed: int,
 ) -> NDArray[np.float64]:
     assert list(before.image_ids) == list(after.image_ids)
     groups = [before.groups[place] for place in places]

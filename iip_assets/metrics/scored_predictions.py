@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredPredictions:
     """Images, their groups, and a function that scores them under weights.
 
     Attributes:
@@ -68,7 +68,7 @@ def judge_filter(
     classes: Sequence[str],
     *,
     passing: Passing | None = None,
-) -> Judged:
+) -> ScoredPredictions:
     """The filter's (N, K) probabilities against (N,) classes, and what it lets pass, if known."""
 
     def score(places: NDArray[np.int64], weights: Floats) -> dict[str, Floats]:
@@ -79,7 +79,7 @@ def judge_filter(
         scores = (usable[places], passing.scores[places], passing.passes[places])
         return found | gate_scores(*scores, weights, passing.gate)
 
-    return Judged(image_ids, groups, score)
+    return ScoredPredictions(image_ids, groups, score)
 
 
 def judge_segmenter(
@@ -89,18 +89,18 @@ def judge_segmenter(
     classes: Sequence[str],
     *,
     boundary: Floats | None = None,
-) -> Judged:
+) -> ScoredPredictions:
     """The segmenter's (N, K, K) confusion counts, and (N, K, 4) border counts if known."""
 
     def score(places: NDArray[np.int64], weights: Floats) -> dict[str, Floats]:
         borders = None if boundary is None else boundary[places]
         return segmenter_scores(pixel_counts[places], weights, classes, borders)
 
-    return Judged(image_ids, groups, score)
+    return ScoredPredictions(image_ids, groups, score)
 
 
 def score(
-    judged: Judged,
+    judged: ScoredPredictions,
     places: NDArray[np.int64],
     *,
     resamples: int,
@@ -122,7 +122,7 @@ def score(
 
 
 def by_slice(
-    judged: Judged,
+    judged: ScoredPredictions,
     slices: pl.DataFrame,
     *,
     resamples: int,
@@ -149,7 +149,7 @@ def by_slice(
 
 
 def places_by_slice(
-    judged: Judged, slices: pl.DataFrame
+    judged: ScoredPredictions, slices: pl.DataFrame
 ) -> list[tuple[str, str, NDArray[np.int64]]]:
     """Axis, slice and places (n,) of its images: all first, then in order of axis and name.
 

@@ -24,10 +24,6 @@ from iip_assets.metrics.functional import (
 
 Floats = NDArray[np.float64]
 
-FILTER_HEADLINE = "f1_macro"
-SEGMENTER_HEADLINE = "mean_iou"
-HEADLINES = {"filter": FILTER_HEADLINE, "segmenter": SEGMENTER_HEADLINE}
-
 
 @dataclass(frozen=True)
 class Gate:
@@ -98,7 +94,7 @@ def filter_scores(
     by_class["ap"] = np.stack(precisions, axis=1)
     scores = {
         "accuracy": accuracy(counts),
-        FILTER_HEADLINE: over_classes(_occurring(by_class["f1"], counts)),
+        "f1_macro": over_classes(_occurring(by_class["f1"], counts)),
         "auc_macro": over_classes(by_class["auc"]),
         "map": over_classes(by_class["ap"]),
         "calibration_error": calibration_error(probabilities.max(1), actual == said, weights),
@@ -128,7 +124,7 @@ def segmenter_scores(
     counts = (weights @ flat).reshape(-1, size, size)
     by_class = iou(counts)
     mean = over_classes(_occurring(by_class, counts))
-    scores = {SEGMENTER_HEADLINE: mean, "pixel_accuracy": accuracy(counts)}
+    scores = {"mean_iou": mean, "pixel_accuracy": accuracy(counts)}
     by_metric = {"iou": by_class, "image_iou": _mean_image_iou(pixel_counts, weights)}
     if boundary is not None:
         sums = (weights @ boundary.reshape(len(boundary), -1)).reshape(-1, size, 4)

@@ -90,12 +90,12 @@ def iris_filter_model(
 
     Trained on the rebalanced training images, calibrated and stopped on the validation images.
     """
-    from iip_assets.images.image_reader import image_reader
+    from iip_assets.images.decode import image_reader
     from iip_assets.models.examples import weights_of
     from iip_assets.models.filter import build_filter, reason_not_to_train, recipe_of
     from iip_assets.models.teacher import teacher_files
     from iip_assets.models.tracking import log_filter, tracked_training
-    from iip_assets.training.around import machine_of
+    from iip_assets.training.trainer import machine_of
 
     reason = reason_not_to_train(filter_examples)
     if reason is not None:
@@ -166,7 +166,7 @@ def segmentation_model(
     from iip_assets.models.segmentation_model import build_segmenter, reason_not_to_train, recipe_of
     from iip_assets.models.teacher import teacher_files
     from iip_assets.models.tracking import log_segmenter, tracked_training
-    from iip_assets.training.around import machine_of
+    from iip_assets.training.trainer import machine_of
 
     rows = segmenter_examples
     reason = reason_not_to_train(rows, classes)

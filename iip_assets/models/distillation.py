@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from iip_assets.inference.preprocess import Frame
+from iip_assets.inference.frame import Frame
 from iip_assets.models.losses import distillation_loss
 
 # Softens what the teacher is sure of; 2 to 5 is usual for a student that is much smaller.

@@ -16,8 +16,8 @@ from safetensors.torch import save
 from iip_assets.embeddings.onnx_export import check_equal
 from iip_assets.engine.values import Files, Noted
 from iip_assets.images.decode import NOT_LABELLED
-from iip_assets.inference.preprocess import Frame
-from iip_assets.metrics.calibration import fit_temperature, softmax
+from iip_assets.inference.frame import Frame
+from iip_assets.metrics.calibration import fit_temperature
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.filter_head import (
     Examples,
@@ -194,6 +194,8 @@ def _head(
     around: Around,
 ) -> _Built:
     """A head on embeddings."""
+    from scipy.special import softmax
+
     training, validation = examples
     head, trained = train_head(
         training,
@@ -207,7 +209,7 @@ def _head(
     state = {name: tensor.contiguous() for name, tensor in head.state_dict().items()}
     head_file = head_onnx({name: t.numpy() for name, t in state.items()}, temperature)
     sample = training.embeddings[:8]
-    expected = softmax(head_logits(head, sample).astype(np.float64) / temperature)
+    expected = softmax(head_logits(head, sample).astype(np.float64) / temperature, axis=1)
     check_equal(head_file, sample, expected.astype(np.float32))
     files = {
         "filter.onnx": filter_onnx(backbone["backbone.onnx"], head_file),

@@ -14,9 +14,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
-from iip_assets.training.epoch_order import EpochOrder
-from iip_assets.training.processes import total
-from iip_assets.training.shared_norm import shared_norm
+from iip_assets.training.processes import EpochOrder, shared_norm, total
 from iip_assets.training.trainer import Around, Best, Schedule, Task, Trained, seeded, train
 
 _HIDDEN = 64

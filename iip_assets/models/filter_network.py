@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from iip_assets.embeddings.onnx_export import export_onnx
 from iip_assets.images.letterbox import letterbox_image
-from iip_assets.inference.preprocess import Frame
+from iip_assets.inference.frame import Frame
 from iip_assets.models.augment import augment
 from iip_assets.models.filter_head import ClassifierTask
-from iip_assets.training.epoch_order import EpochOrder, in_order
+from iip_assets.training.processes import EpochOrder, in_order
 from iip_assets.training.trainer import (
     Around,
     Best,

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.inference.filter_scores import has_head, probabilities_of
+from iip_assets.inference.filter import has_head, probabilities_of
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.teacher import UnfitTeacherError
 

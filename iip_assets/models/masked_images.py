@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from iip_assets.inference.preprocess import Frame
-from iip_assets.inference.two_pass import box_around, cut_image, cut_mask, drawn_box
+from iip_assets.inference.frame import Frame, box_around, cut_image, cut_mask, drawn_box
 from iip_assets.models.augment import augment
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]

@@ -16,10 +16,9 @@ from safetensors.torch import save
 from iip_assets.embeddings.onnx_export import export_onnx
 from iip_assets.engine.values import Files, Noted
 from iip_assets.images.decode import NOT_LABELLED
-from iip_assets.images.reading import Reader
-from iip_assets.inference.preprocess import Frame
-from iip_assets.inference.segment_rows import read_pair
-from iip_assets.inference.segmentation import eye_classes, prior_png
+from iip_assets.images.store import Reader
+from iip_assets.inference.frame import Frame
+from iip_assets.inference.segmenter import eye_classes, prior_png, read_pair
 from iip_assets.models.losses import segmentation_loss
 from iip_assets.models.masked_images import MaskedImages
 from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter

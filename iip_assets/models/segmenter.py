@@ -12,13 +12,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
-from iip_assets.embeddings.weights import PACKAGED_MODEL, packaged_weights
+from iip_assets.embeddings.backbone import PACKAGED_MODEL, packaged_weights
 from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.models.distillation import Distillation
 from iip_assets.models.losses import segmentation_loss
 from iip_assets.models.masked_images import MaskedImages
-from iip_assets.training.epoch_order import EpochOrder, in_order
-from iip_assets.training.shared_norm import shared_norm
+from iip_assets.training.processes import EpochOrder, in_order, shared_norm
 from iip_assets.training.trainer import (
     Around,
     Best,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from safetensors.torch import load
 
-from iip_assets.inference.preprocess import Frame
+from iip_assets.inference.frame import Frame
 from iip_assets.models.distillation import Distillation
 from iip_assets.models.segmenter import build_network
 from iip_assets.models.teacher import UnfitTeacherError

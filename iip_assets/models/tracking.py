@@ -5,7 +5,6 @@ Nothing here changes a model, so this module is in nobody's code key (`graph.FRA
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -14,13 +13,12 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.context import AssetContext
-from iip_assets.images.reading import Reader
-from iip_assets.inference.filter_scores import probabilities_of
-from iip_assets.inference.segment_rows import read_pair, segment_chunk
-from iip_assets.inference.segmentation import Segmenter
-from iip_assets.metrics.constants import FILTER_CLASSES
-from iip_assets.metrics.scored_predictions import Judged, judge_filter, judge_segmenter, score
-from iip_assets.models.filter import LoadImage, examples_of
+from iip_assets.images.store import Reader
+from iip_assets.inference.filter import probabilities_of, scores_table
+from iip_assets.inference.segmenter import Segmenter, read_pair, segment_chunk
+from iip_assets.metrics.scored_predictions import ScoredPredictions, score
+from iip_assets.models.answers import scored_filter, scored_segmenter
+from iip_assets.models.filter import LoadImage
 from iip_assets.settings import TrackingSettings
 from iip_assets.training.tracking import log_segmentations, log_validation, tracked
 from iip_assets.training.trainer import Around, Machine
@@ -69,14 +67,9 @@ def log_filter(
     if around.logger is None or held_out.is_empty():
         return
     said = probabilities_of(held_out, files, load_image=load, threads=around.machine.threads)
-    judged = judge_filter(
-        held_out["image_id"].to_list(),
-        held_out["group_id"].to_list(),
-        examples_of(held_out, {}, len(held_out["embedding"][0])).classes,
-        said.astype(np.float64),
-        FILTER_CLASSES,
-    )
-    log_validation(around.logger, _validation(judged))
+    scores = scores_table(held_out["image_id"].to_list(), said)
+    known = held_out.join(scores, on="image_id", maintain_order="left")
+    log_validation(around.logger, _validation(scored_filter(known)))
 
 
 def log_segmenter(
@@ -103,24 +96,14 @@ def log_segmenter(
     segmenter = Segmenter(files, threads=threads)
     found = segment_chunk(
         records,
-        model="",
         max_megapixels=max_megapixels,
         segmenter=segmenter,
         store=store,
         threads=threads,
     )
     size = len(segmenter.classes)
-    counts, borders = (
-        np.array([json.loads(one[name]) for one in found], dtype=np.float64).reshape(-1, size, last)
-        for name, last in (("confusion", size), ("boundary", 4))
-    )
-    judged = judge_segmenter(
-        held_out["image_id"].to_list(),
-        held_out["group_id"].to_list(),
-        counts,
-        segmenter.classes,
-        boundary=borders,
-    )
+    known = held_out.hstack(pl.DataFrame(found))
+    judged = scored_segmenter(known, segmenter.classes, boundary="boundary")
     log_validation(around.logger, _validation(judged))
     pairs = [
         read_pair(store, one, classes=size, max_megapixels=max_megapixels)
@@ -131,7 +114,7 @@ def log_segmenter(
     log_segmentations(around.logger, shown, segmenter.classes)
 
 
-def _validation(judged: Judged) -> dict[str, Any]:
+def _validation(judged: ScoredPredictions) -> dict[str, Any]:
     """The metrics by name. A run shows values alone, so nothing is drawn for intervals."""
     places = np.arange(len(judged.image_ids))
     scored = score(judged, places, resamples=0, confidence=0.95, seed=0)

@@ -11,7 +11,9 @@ import polars as pl
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.intervals import Estimate
 from iip_assets.metrics.paired import score_difference
-from iip_assets.metrics.scored_predictions import Judged, judge_filter, judge_segmenter
+from iip_assets.metrics.scored_predictions import ScoredPredictions
+from iip_assets.models.answers import scored_filter, scored_segmenter
+from iip_assets.models.tasks import FILTER, SEGMENTER
 from iip_assets.settings import EvaluationSettings
 
 
@@ -69,7 +71,7 @@ def compare_common(
         .join(after.splits.select("image_id", "group_id"), on="image_id")
         .sort("image_id")
     )
-    pairs = {"filter": _filters(both), "segmenter": _segmenters(both, mask_classes)}
+    pairs = {FILTER.name: _filters(both), SEGMENTER.name: _segmenters(both, mask_classes)}
     found = {}
     for model, pair in pairs.items():
         if pair is None:
@@ -93,7 +95,7 @@ def _tested(state: Predicted) -> pl.DataFrame:
     )
 
 
-def _filters(both: pl.DataFrame) -> tuple[Judged, Judged] | None:
+def _filters(both: pl.DataFrame) -> tuple[ScoredPredictions, ScoredPredictions] | None:
     named = both.filter(
         pl.col("label_after").is_in(FILTER_CLASSES)
         & pl.col("predicted").is_not_null()
@@ -101,23 +103,13 @@ def _filters(both: pl.DataFrame) -> tuple[Judged, Judged] | None:
     )
     if named.is_empty():
         return None
-    actual = np.array([FILTER_CLASSES.index(label) for label in named["label_after"]])
-    one, other = (
-        judge_filter(
-            named["image_id"].to_list(),
-            named["group_id"].to_list(),
-            actual,
-            named.select(f"prob_{name}{end}" for name in FILTER_CLASSES)
-            .to_numpy()
-            .astype(np.float64),
-            FILTER_CLASSES,
-        )
-        for end in ("", "_after")
-    )
+    one, other = (scored_filter(named, truth="label_after", end=end) for end in ("", "_after"))
     return one, other
 
 
-def _segmenters(both: pl.DataFrame, classes: Sequence[str]) -> tuple[Judged, Judged] | None:
+def _segmenters(
+    both: pl.DataFrame, classes: Sequence[str]
+) -> tuple[ScoredPredictions, ScoredPredictions] | None:
     columns = ("confusion", "confusion_after")
     masked = both.filter(
         *(pl.col(column).list.len() == len(classes) ** 2 for column in columns),
@@ -125,15 +117,5 @@ def _segmenters(both: pl.DataFrame, classes: Sequence[str]) -> tuple[Judged, Jud
     )
     if masked.is_empty():
         return None
-    one, other = (
-        judge_segmenter(
-            masked["image_id"].to_list(),
-            masked["group_id"].to_list(),
-            np.array(masked[column].to_list(), dtype=np.float64).reshape(
-                -1, len(classes), len(classes)
-            ),
-            classes,
-        )
-        for column in columns
-    )
+    one, other = (scored_segmenter(masked, classes, confusion=column) for column in columns)
     return one, other

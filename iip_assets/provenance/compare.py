@@ -10,9 +10,9 @@ from iip_assets.engine.project import Project
 from iip_assets.evaluation.evaluation_rows import MAIN_METRIC, overall_rows
 from iip_assets.metrics.intervals import Estimate
 from iip_assets.metrics.paired import LEAST_SUBJECTS
-from iip_assets.provenance.causes import Causes, find_causes
+from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS
+from iip_assets.provenance.causes import Causes, DataChanges, data_changes, find_causes
 from iip_assets.provenance.common_images import Common, Predicted, compare_common
-from iip_assets.provenance.data_changes import DataChanges, data_changes
 from iip_assets.provenance.sides import Side, find_side
 from iip_assets.report.metrics import headline
 
@@ -23,14 +23,13 @@ Verdict = Literal[
 # Where the numbers of a group come from, and what does not bear on them: the evaluation holds both
 # models, of which each is judged by itself.
 _ROOT = {
-    "filter": "model_evaluation",
-    "segmenter": "model_evaluation",
+    **dict.fromkeys(TASKS, "model_evaluation"),
     "data": "raw_dataset",
     "drift": "drift_report",
 }
 _IGNORED = {
-    "filter": {"segmentation_model"},
-    "segmenter": {"iris_filter_model", "image_embeddings"},
+    FILTER.name: {SEGMENTER.asset},
+    SEGMENTER.name: {FILTER.asset, "image_embeddings"},
 }
 
 
@@ -105,7 +104,7 @@ def compare(project: Project, before: str, after: str) -> Comparison:
         was, is_now = (side.get(group, {}) for side in numbers)
         main = MAIN_METRIC.get(group)
         for metric in sorted(was.keys() | is_now.keys(), key=lambda name: (name != main, name)):
-            if metric == "images" and group in ("filter", "segmenter"):
+            if metric == "images" and group in TASKS:
                 continue  # how many images were tested is told beside the table
             nothing = Estimate(None, None, None)
             shared = common.get(group)
@@ -123,7 +122,7 @@ def compare(project: Project, before: str, after: str) -> Comparison:
             )
     tested = {
         model: (_count(numbers[0].get(model, {})), _count(numbers[1].get(model, {})))
-        for model in ("filter", "segmenter")
+        for model in TASKS
         if any(model in side for side in numbers)
     }
     return Comparison(one, other, tuple(rows), causes, data, common, tested)
@@ -246,7 +245,7 @@ def _verdict(
 ) -> Verdict:
     if before.value is None or after.value is None:
         return "unknown"
-    if group not in ("filter", "segmenter"):
+    if group not in TASKS:
         return "equal" if before.value == after.value else "differs"
     if shared is not None and paired is not None and paired.value is not None:
         if shared.subjects < LEAST_SUBJECTS or paired.low is None or paired.high is None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from iip_assets.engine.actions import ActionRecord
-from iip_assets.engine.event_cache import present_ledger
 from iip_assets.engine.history import records_at
-from iip_assets.engine.lineage import Records
 from iip_assets.engine.project import Project
 from iip_assets.engine.revisions import find_revision, point_at
-from iip_assets.engine.values import Skipped
+from iip_assets.provenance.trace import Archive
 
 NOW = "now"
 
@@ -26,31 +24,22 @@ class Side:
     """A state of the workspace, as far as it was computed.
 
     Attributes:
-        project: The project.
+        archive: What was recorded in the workspace.
         name: What was typed.
         commit: The commit; for `now` the one at which the models were judged, if they were.
         lineages: For each of the roots that has a value, the records that it was made of.
         absent: For each of the others, why there is none and how to get it.
     """
 
-    project: Project
+    archive: Archive
     name: str
     commit: str
     lineages: Mapping[str, Mapping[str, ActionRecord]]
     absent: Mapping[str, str]
-    _values: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def value(self, asset: str, root: str | None = None) -> Any:
         """The value of an asset in the lineage of a root; None if absent or skipped."""
-        record = self.lineages.get(root or asset, {}).get(asset)
-        if record is None or not self.project.workspace.artifacts.has(record.artifact):
-            return None
-        if record.data_version not in self._values:
-            self._values[record.data_version] = self.project.workspace.artifacts.get(
-                record.artifact
-            )
-        value = self._values[record.data_version]
-        return None if isinstance(value, Skipped) else value
+        return self.archive.value(self.lineages.get(root or asset, {}).get(asset))
 
 
 def find_side(project: Project, name: str) -> Side:
@@ -59,24 +48,24 @@ def find_side(project: Project, name: str) -> Side:
     Raises:
         LookupError: There is no such revision.
     """
-    return _present(project) if name == NOW else _older(project, name)
+    archive = Archive.open(project)
+    return _present(archive) if name == NOW else _older(archive, name)
 
 
-def _present(project: Project) -> Side:
-    ledger = present_ledger(project)
-    records = Records(project.workspace.actions)
+def _present(archive: Archive) -> Side:
     lineages, absent, commit = {}, {}, ""
     for root in ROOTS:
-        record = project.record(root, ledger)
+        record = archive.present(root)
         if record is None:
             absent[root] = f"{root} has no value now; run `iip refresh {root}`"
             continue
-        lineages[root] = records.lineage(record)
+        lineages[root] = archive.records.lineage(record)
         commit = record.git_commit
-    return Side(project, NOW, commit, lineages, absent | _lost(project, lineages, NOW))
+    return Side(archive, NOW, commit, lineages, absent | _lost(archive.project, lineages, NOW))
 
 
-def _older(project: Project, name: str) -> Side:
+def _older(archive: Archive, name: str) -> Side:
+    project = archive.project
     revision = find_revision(project.workspace.root, name)
     chosen = records_at(project, point_at(project, revision), ROOTS)
     lineages = {root: chosen for root in ROOTS if root in chosen}
@@ -86,7 +75,8 @@ def _older(project: Project, name: str) -> Side:
         for root in ROOTS
         if root not in chosen
     }
-    return Side(project, name, revision.commit, lineages, absent | _lost(project, lineages, name))
+    absent |= _lost(project, lineages, name)
+    return Side(archive, name, revision.commit, lineages, absent)
 
 
 def _lost(

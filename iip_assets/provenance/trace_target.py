@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from iip_assets.engine.actions import ActionRecord
-from iip_assets.provenance.trace import DATA, Archive
-from iip_assets.provenance.trace_image import ImageTrace
+from iip_assets.provenance.trace import DATA, Archive, ImageTrace
 
 _HEX = re.compile(r"[0-9a-fA-F]+")
 # Shorter beginnings of an id name too many things by accident.

@@ -22,7 +22,6 @@ from iip_assets.registry.registry_source import (
     registered_actions,
 )
 from iip_assets.settings import (
-    AgeBands,
     Evaluation,
     MaskClasses,
     MaxMegapixels,
@@ -56,14 +55,11 @@ def model_versions(
     iris_filter_model: Files | Skipped,
     segmentation_model: Files | Skipped,
     held_out_images: pl.DataFrame,
-    raw_dataset: dict[str, pl.DataFrame],
     data_splits: pl.DataFrame,
-    lighting_stats: pl.DataFrame,
-    background_stats: pl.DataFrame,
+    image_slices: pl.DataFrame,
     *,
     rules: Annotated[ReleaseSettings, Setting("release")],
     judgement: Evaluation,
-    age_bands: AgeBands,
     classes: MaskClasses,
     max_megapixels: MaxMegapixels,
     threads: Threads,
@@ -73,9 +69,11 @@ def model_versions(
 
     An image counts only if no version was trained or chosen on it.
     """
-    from iip_assets.dataset.slices import slice_table
+    import polars as pl
+
     from iip_assets.embeddings.device import core_count
     from iip_assets.images.store import ImageStore
+    from iip_assets.models.tasks import FILTER, SEGMENTER
     from iip_assets.registry.contenders import tables_of
     from iip_assets.registry.gate import rules_of
     from iip_assets.registry.version_comparison import Images, compare_model
@@ -83,19 +81,14 @@ def model_versions(
     store = ImageStore.open(context.root)
     images = Images(
         held_out_images.join(data_splits.select("image_id", "group_id"), on="image_id"),
-        slice_table(
-            raw_dataset["images"],
-            age_bands=age_bands,
-            axes=rules.protected_axes,
-            extra=[lighting_stats, background_stats],
-        ),
+        image_slices.filter(pl.col("axis").is_in(rules.protected_axes)),
         store,
         max_megapixels,
     )
     asked = rules_of(rules, judgement)
     found = [
         compare_model(
-            model,
+            task,
             model_registry,
             present,
             images,
@@ -105,9 +98,9 @@ def model_versions(
             threads=core_count(threads),
             chunk=_CHUNK,
         )
-        for model, present in (
-            ("filter", iris_filter_model),
-            ("segmenter", segmentation_model),
+        for task, present in (
+            (FILTER, iris_filter_model),
+            (SEGMENTER, segmentation_model),
         )
     ]
     tables = tables_of(

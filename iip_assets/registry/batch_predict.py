@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from iip_assets.engine.atomic import write_bytes_whole
 from iip_assets.images.decode import Undecodable, decode_image
-from iip_assets.inference.filter_pixels import FilterFromPixels
-from iip_assets.inference.segmentation import Segmenter
+from iip_assets.inference.filter import FilterFromPixels
+from iip_assets.inference.segmenter import Segmenter
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.registry.deployed import Deployed, threshold_of
 from iip_assets.statistics.measure import measure

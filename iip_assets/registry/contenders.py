@@ -11,16 +11,12 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.values import Files, Skipped
-from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.paired import score_difference
 from iip_assets.metrics.scored_predictions import (
-    Judged,
-    Passing,
-    judge_filter,
-    judge_segmenter,
+    ScoredPredictions,
     score,
 )
-from iip_assets.metrics.scores import HEADLINES, Gate
+from iip_assets.models.tasks import TASKS
 from iip_assets.registry.gate import GATE_SCHEMA, Rules, judge_candidate
 from iip_assets.registry.registry_state import RegistryState
 
@@ -106,74 +102,8 @@ def common_test_images(images: pl.DataFrame, contenders: Sequence[Contender]) ->
     ).sort("image_id")
 
 
-def with_truth(model: str, images: pl.DataFrame) -> pl.DataFrame:
-    """Of images with `label` and `mask_id` those of which the model's answer is known."""
-    return images.filter(
-        pl.col("label").is_in(FILTER_CLASSES)
-        if model == "filter"
-        else pl.col("mask_id").is_not_null()
-    )
-
-
-def judged_filter(
-    images: pl.DataFrame,
-    scores: pl.DataFrame,
-    *,
-    threshold: float | None = None,
-    gate: Gate | None = None,
-) -> Judged:
-    """A filter's word on labelled images.
-
-    Args:
-        images: `image_id`, `group_id`, `label`.
-        scores: `image_id`, `prob_<class>`.
-        threshold: From what score on an image passes; with `gate`, what it lets pass is judged
-            too.
-        gate: Of which classes the score is the sum, and what errors cost.
-    """
-    known = images.join(scores, on="image_id", maintain_order="left")
-    place = {name: index for index, name in enumerate(FILTER_CLASSES)}
-    shares = known.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
-    passing = None
-    if threshold is not None and gate is not None:
-        score = pl.sum_horizontal(f"prob_{name}" for name in gate.usable).cast(pl.Float64)
-        usable = known.select(score.clip(0, 1)).to_series().to_numpy()
-        passing = Passing(usable, usable >= threshold, gate)
-    return judge_filter(
-        known["image_id"].to_list(),
-        known["group_id"].to_list(),
-        np.array([place[label] for label in known["label"]], dtype=np.int64),
-        shares.astype(np.float64),
-        FILTER_CLASSES,
-        passing=passing,
-    )
-
-
-def judged_segmenter(
-    images: pl.DataFrame, segmented: pl.DataFrame, classes: Sequence[str]
-) -> Judged:
-    """A segmenter's word on masked images.
-
-    Args:
-        images: `image_id`, `group_id`.
-        segmented: `image_id`, and what `segment_chunk` gives.
-        classes: The K names.
-    """
-    known = images.join(
-        segmented.select("image_id", "confusion"), on="image_id", maintain_order="left"
-    )
-    counts = [json.loads(text) for text in known["confusion"]]
-    size = len(classes)
-    return judge_segmenter(
-        known["image_id"].to_list(),
-        known["group_id"].to_list(),
-        np.array(counts, dtype=np.float64).reshape(-1, size, size),
-        classes,
-    )
-
-
 def history_rows(
-    contenders: Sequence[Contender], judged: Sequence[Judged], rules: Rules
+    contenders: Sequence[Contender], judged: Sequence[ScoredPredictions], rules: Rules
 ) -> list[dict[str, Any]]:
     """A row a version: its headline metric, and by how much the present one is better or worse.
 
@@ -190,7 +120,7 @@ def history_rows(
     present = next((j for c, j in zip(contenders, judged, strict=True) if c.present), None)
     rows = []
     for contender, one in zip(contenders, judged, strict=True):
-        metric = HEADLINES[contender.model]
+        metric = TASKS[contender.model].headline
         places = np.arange(len(one.image_ids))
         scored = score(one, places, **how)
         own = scored.estimates[metric]
@@ -214,7 +144,7 @@ def history_rows(
 
 def gate_rows(
     contenders: Sequence[Contender],
-    judged: Sequence[Judged],
+    judged: Sequence[ScoredPredictions],
     slices: pl.DataFrame,
     rules: Rules,
 ) -> list[pl.DataFrame]:
@@ -229,7 +159,7 @@ def gate_rows(
             one,
             slices,
             rules,
-            metric=HEADLINES[contender.model],
+            metric=TASKS[contender.model].headline,
             names=(contender.model, contender.version, contenders[champion].version),
         )
         for place, (contender, one) in enumerate(zip(contenders, judged, strict=True))

@@ -13,14 +13,15 @@ from typing import Any, Literal
 
 import polars as pl
 
-from iip_assets.dataset.near_duplicates import near_pairs
+from iip_assets.dataset.fingerprints import near_pairs
 from iip_assets.evaluation.evaluation import METRICS_SCHEMA, Judgement, metric_rows
-from iip_assets.inference.filter_scores import has_head, head_scores
-from iip_assets.metrics.constants import FILTER_CLASSES
-from iip_assets.metrics.scored_predictions import Judged
+from iip_assets.inference.filter import has_head, head_scores
+from iip_assets.metrics.scored_predictions import ScoredPredictions
 from iip_assets.metrics.scores import Gate
-from iip_assets.registry.contenders import Contender, judged_filter, judged_segmenter, with_truth
-from iip_assets.registry.scoring import Asking, filter_scores, segmentations
+from iip_assets.models.answers import passing_from, scored_filter
+from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS
+from iip_assets.registry.contenders import Contender
+from iip_assets.registry.scoring import Asking, filter_scores, with_scores
 
 Split = Literal["test", "all"]
 
@@ -113,7 +114,7 @@ def unseen(model: str, other: OtherSet, learned: Learned, *, split: Split) -> Un
         .when(pl.col("group_id").is_in(groups))
         .then(pl.lit("related"))
     )
-    asked = with_truth(model, everyone.with_columns(reason=reason))
+    asked = TASKS[model].with_truth(everyone.with_columns(reason=reason))
     if split == "test":
         asked = asked.filter(pl.col("split") == "test")
     counts = dict(asked["reason"].value_counts().iter_rows())
@@ -132,9 +133,9 @@ def check_classes(one: Contender, other: OtherSet) -> None:
         UntestableError: They do not.
     """
     known = _card(one)["classes"]
-    wanted = list(FILTER_CLASSES if one.model == "filter" else other.mask_classes)
+    wanted = list(TASKS[one.model].classes(other.mask_classes))
     if known != wanted:
-        what = "labels" if one.model == "filter" else "masks (dataset.mask_classes)"
+        what = "labels" if one.model == FILTER.name else "masks (dataset.mask_classes)"
         raise UntestableError(
             f"{one.model} {one.version} tells {', '.join(known)} apart, its {what} "
             f"{', '.join(wanted)}: no number would mean anything"
@@ -167,7 +168,7 @@ def judged_filter_on(
     *,
     threshold: float,
     gate: Gate,
-) -> Judged:
+) -> ScoredPredictions:
     """A version of the filter, and what it lets pass, on labelled images.
 
     Args:
@@ -183,26 +184,12 @@ def judged_filter_on(
     else:
         asking.store.fetch(images["image_id"].to_list())
         scores = filter_scores(one, images, asking)
-    return judged_filter(images, scores, threshold=threshold, gate=gate)
-
-
-def judged_segmenter_on(
-    one: Contender, images: pl.DataFrame, asking: Asking, *, classes: Sequence[str]
-) -> Judged:
-    """A version of the segmenter on masked images.
-
-    Args:
-        one: The version.
-        images: From `unseen`.
-        asking: How.
-        classes: Names of the masks' classes.
-    """
-    asking.store.fetch([*images["image_id"], *images["mask_id"]])
-    return judged_segmenter(images, segmentations(one, images, asking), classes)
+    said = with_scores(images, scores)
+    return scored_filter(said, passing=passing_from(said, gate, threshold=threshold))
 
 
 def metrics_on(
-    model: str, judged: Judged, slices: pl.DataFrame, judgement: Judgement
+    model: str, judged: ScoredPredictions, slices: pl.DataFrame, judgement: Judgement
 ) -> pl.DataFrame:
     """All metrics overall and by slice, in `METRICS_SCHEMA`."""
     rows = metric_rows(model, judged, slices, judgement)
@@ -211,9 +198,9 @@ def metrics_on(
 
 def shown_metrics(model: str, classes: Sequence[str]) -> tuple[str, ...]:
     """Those of a model's metrics that people are shown, the headline first."""
-    if model == "filter":
-        return ("f1_macro", "auc_macro", "usable_recall", "cost", "calibration_error")
-    return ("mean_iou", *(f"iou_{name}" for name in classes))
+    if model == FILTER.name:
+        return (FILTER.headline, "auc_macro", "usable_recall", "cost", "calibration_error")
+    return (SEGMENTER.headline, *(f"iou_{name}" for name in classes))
 
 
 def _copies(images: pl.DataFrame, hashes: Sequence[str], *, within_bits: int) -> list[str]:

@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.dataset.constants import UNKNOWN
+from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.metrics.paired import LEAST_SUBJECTS, draws_of_both
-from iip_assets.metrics.scored_predictions import Judged, places_by_slice
+from iip_assets.metrics.scored_predictions import ScoredPredictions, places_by_slice
 from iip_assets.settings import EvaluationSettings, ReleaseSettings
 
 # Draws beyond those without which the strictest p-value could not be reached.
@@ -80,8 +80,8 @@ def rules_of(release: ReleaseSettings, judgement: EvaluationSettings) -> Rules:
 
 
 def judge_candidate(
-    champion: Judged,
-    candidate: Judged,
+    champion: ScoredPredictions,
+    candidate: ScoredPredictions,
     slices: pl.DataFrame,
     rules: Rules,
     *,
@@ -134,12 +134,9 @@ def judge_candidate(
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Adjusted p-values (N,), each to be held against alpha (Holm 1979)."""
-    order = np.argsort(p_values, kind="stable")
-    count = len(p_values)
-    raised = np.maximum.accumulate(p_values[order] * (count - np.arange(count)))
-    adjusted = np.empty(count)
-    adjusted[order] = np.minimum(raised, 1)
-    return adjusted
+    from statsmodels.stats.multitest import multipletests
+
+    return np.asarray(multipletests(p_values, method="holm")[1])
 
 
 def refusal(gate: pl.DataFrame, model: str, candidate: str, champion: str) -> str | None:

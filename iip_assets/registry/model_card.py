@@ -10,10 +10,12 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from iip_assets.models.tasks import FILTER, SEGMENTER
+
 USES = {
-    "filter": "Tells images with a whole iris, with a part of one and with none apart, so that "
+    FILTER.name: "Tells images with a whole iris, with a part of one and with none apart, so that "
     "only usable ones reach the segmenter.",
-    "segmenter": "Names the class of every pixel of an eye image. It stands behind the filter, "
+    SEGMENTER.name: "Names the class of every pixel of an eye image. It stands behind the filter, "
     "which should have let the image pass.",
 }
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.embeddings.onnx_session import open_session, run
+from iip_assets.models.tasks import FILTER, SEGMENTER
 
 TOLERANCE = 1e-3
 """Of the output's range: what kernels of other machines may differ in."""
@@ -33,7 +34,7 @@ def largest_difference(model: str, files: Mapping[str, bytes]) -> float:
     """
     rng = np.random.default_rng(0)
     card = json.loads(files["card.json"])
-    if model == "filter" and "filter_head.onnx" in files:
+    if model == FILTER.name and "filter_head.onnx" in files:
         given, expected = _head(files, rng)
         found = run(open_session(files["filter_head.onnx"], threads=1), given)
     else:
@@ -86,7 +87,7 @@ def _network(
     temperature = float(state.pop("temperature", torch.tensor(1.0)))
     classes = len(card["classes"])
     network: torch.nn.Module
-    if model == "segmenter":
+    if model == SEGMENTER.name:
         network = build_network(
             str(card["encoder"]),
             classes=classes,
@@ -99,5 +100,5 @@ def _network(
     network.load_state_dict(state)
     with torch.inference_mode():
         logits = network.eval()(torch.from_numpy(given))
-        said = torch.softmax(logits / temperature, 1) if model == "filter" else logits
+        said = torch.softmax(logits / temperature, 1) if model == FILTER.name else logits
     return np.asarray(said.numpy())

@@ -13,15 +13,12 @@ import polars as pl
 
 from iip_assets.engine.values import Files
 from iip_assets.engine.workspace import flat_settings
-from iip_assets.metrics.scores import HEADLINES
+from iip_assets.models.tasks import TASKS
 from iip_assets.registry.contenders import LEARNED_FROM
 from iip_assets.registry.model_card import card_html, card_markdown
 from iip_assets.registry.onnx_check import largest_difference
 from iip_assets.registry.registry import Registry
 from iip_assets.registry.registry_state import Version, read_registry
-
-MODEL_ASSETS = {"filter": "iris_filter_model", "segmenter": "segmentation_model"}
-EXAMPLES = {"filter": "filter_examples", "segmenter": "segmenter_examples"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ def register_present(
     learned = examples.filter(pl.col("split") != "test")["image_id"].sort().to_list()
     own = present.metrics.filter(pl.col("model") == model)
     rows = own.to_dicts()
-    headline = HEADLINES[model]
+    headline = TASKS[model].headline
     validated = _validated(present.validation, model)
     facts = {
         **vars(origin),

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from iip_assets.engine.atomic import write_folder_whole
+from iip_assets.models.tasks import TASKS
 from iip_assets.registry.registry_state import (
     ALIASES,
-    MODELS,
     MOVE,
     REGISTRY,
     Move,
@@ -195,7 +195,7 @@ def _client(root: Path) -> MlflowClient:
         # A database whose making was killed would lack tables for ever.
         unfinished = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
         first = _connected(MlflowClient, unfinished)
-        for model in MODELS:
+        for model in TASKS:
             first.create_registered_model(model)
         unfinished.rename(file)
     return _connected(MlflowClient, file)

@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from iip_assets.models.tasks import TASKS
+
 REGISTRY = "registry"
 """The folder of a workspace that holds its registry; `make clean` leaves it alone."""
 
-MODELS = ("filter", "segmenter")
 ALIASES = ("champion", "challenger")
 
 MOVE = "move."
@@ -147,7 +148,7 @@ def read_registry(root: Path) -> RegistryState:
                 folder=root / REGISTRY / tags[model, number]["folder"],
             )
             for model, number, made_ms in rows("name, version, creation_time", "model_versions")
-            if model in MODELS and "digest" in tags.get((model, number), {})
+            if model in TASKS and "digest" in tags.get((model, number), {})
         ]
         moves = [
             (key, _move(model, value))

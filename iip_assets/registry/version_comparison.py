@@ -10,19 +10,16 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from iip_assets.engine.values import Files, Json, Skipped
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.models.tasks import ModelTask
 from iip_assets.registry.contenders import (
     common_test_images,
     contenders_of,
     gate_rows,
     history_rows,
-    judged_filter,
-    judged_segmenter,
-    with_truth,
 )
 from iip_assets.registry.gate import Rules
 from iip_assets.registry.registry_state import RegistryState
-from iip_assets.registry.scoring import Asking, filter_scores, segmentations
+from iip_assets.registry.scoring import Asking, scored_by
 
 if TYPE_CHECKING:
     from iip_assets.engine.features import Filled
@@ -56,7 +53,7 @@ class SideBySide:
 
 
 def compare_model(
-    model: str,
+    task: ModelTask,
     registry: RegistryState,
     present: Files | Skipped,
     images: Images,
@@ -70,7 +67,7 @@ def compare_model(
     """Asks every version of a model; an image that one was asked about is not shown it again.
 
     Args:
-        model: `filter` or `segmenter`.
+        task: The model's.
         registry: What is registered.
         present: What the graph holds now.
         images: What to ask about.
@@ -80,29 +77,22 @@ def compare_model(
         threads: On the processor.
         chunk: Images that a killed run may lose.
     """
-    everyone = contenders_of(model, registry, present)
+    everyone = contenders_of(task.name, registry, present)
     left_out: list[dict[str, Json]] = []
     able = []
     for one in everyone:
         known = json.loads(one.files()["card.json"])["classes"]
-        wanted = list(FILTER_CLASSES if model == "filter" else classes)
+        wanted = list(task.classes(classes))
         if known == wanted:
             able.append(one)
         else:
             reason = f"it tells {known} apart, now it is {wanted}"
-            left_out.append({"model": model, "version": one.version, "reason": reason})
-    test = common_test_images(with_truth(model, images.held_out), able)
+            left_out.append({"model": task.name, "version": one.version, "reason": reason})
+    test = common_test_images(task.with_truth(images.held_out), able)
     if test.is_empty() or not able:
         return SideBySide([], [], left_out)
-    names = ["image_id"] if model == "filter" else ["image_id", "mask_id"]
-    images.store.fetch([one for name in names for one in test[name]])
     asking = Asking(images.store, images.max_megapixels, fill, threads, chunk)
-    judged = [
-        judged_filter(test, filter_scores(one, test, asking))
-        if model == "filter"
-        else judged_segmenter(test, segmentations(one, test, asking), classes)
-        for one in able
-    ]
+    judged = [scored_by(one, test, asking, classes=classes) for one in able]
     return SideBySide(
         history_rows(able, judged, rules),
         gate_rows(able, judged, images.slices, rules),

@@ -7,9 +7,12 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from iip_assets.drift.wording import change_in_words
-from iip_assets.edge_cases.selection import exemplars_by_cluster, strongest_outliers
-from iip_assets.edge_cases.summary import summarize_clusters
+from iip_assets.drift.figures import change_in_words
+from iip_assets.edge_cases.summary import (
+    exemplars_by_cluster,
+    strongest_outliers,
+    summarize_clusters,
+)
 from iip_assets.engine.values import Report, Skipped
 from iip_assets.report import data_content, lifecycle_content, model_content
 from iip_assets.report.explanation_content import explanation_content

@@ -177,7 +177,7 @@ def _data_plots(inputs: Inputs, tolerance: float) -> dict[str, EmbeddedFigure]:
     plots: dict[str, EmbeddedFigure] = {}
     demographics = made(inputs.demographic_stats)
     if demographics is not None and demographics.height:
-        from iip_assets.statistics.demographic_figures import coverage_figure
+        from iip_assets.statistics.figures import coverage_figure
 
         figure = coverage_figure(demographics, tolerance=tolerance)
         plots["coverage"] = embed_figure(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from iip_assets.engine.asset import AssetContext, asset, describe
 from iip_assets.engine.values import Files, MetadataValue, Noted, Rows, Setting, Skipped
 from iip_assets.settings import (
-    AgeBands,
     Evaluation,
     MaskClasses,
     MaxMegapixels,
@@ -29,12 +28,10 @@ def robustness_benchmark(
     data_splits: pl.DataFrame,
     iris_filter_model: Files | Skipped,
     segmentation_model: Files | Skipped,
-    lighting_stats: pl.DataFrame,
-    background_stats: pl.DataFrame,
+    image_slices: pl.DataFrame,
     *,
     options: Annotated[RobustnessSettings, Setting("robustness")],
     judgement: Evaluation,
-    age_bands: AgeBands,
     classes: MaskClasses,
     max_megapixels: MaxMegapixels,
     threads: Threads,
@@ -44,12 +41,17 @@ def robustness_benchmark(
 
     Five severities each, overall and by group.
     """
-    from iip_assets.dataset.slices import slice_table
+    import polars as pl
+
     from iip_assets.embeddings.device import core_count
     from iip_assets.evaluation.evaluation import Judgement
     from iip_assets.images.store import ImageStore
-    from iip_assets.robustness.benchmark import benchmark_images, benchmark_table
-    from iip_assets.robustness.corrupted_rows import corrupted_chunk, open_models
+    from iip_assets.robustness.benchmark import (
+        benchmark_images,
+        benchmark_table,
+        corrupted_chunk,
+        open_models,
+    )
     from iip_assets.robustness.corruptions import check_names
 
     check_names(options.corruptions)
@@ -68,23 +70,20 @@ def robustness_benchmark(
         chosen.select("image_id", "mask_id"),
         corrupted_chunk,
         given={
-            "filter_model": models.filter_digest,
-            "segmenter_model": models.segmenter_digest,
             "corruptions": list(options.corruptions),
             "seed": options.seed,
             "max_megapixels": max_megapixels,
+        },
+        key={
+            "filter_model": models.filter_digest,
+            "segmenter_model": models.segmenter_digest,
         },
         tools={"models": models, "store": store},
         chunk=_CHUNK,
     )
     table = benchmark_table(
         chosen.join(filled.frame.drop("mask_id"), on="image_id").sort("image_id"),
-        slice_table(
-            images,
-            age_bands=age_bands,
-            axes=[options.group_axis],
-            extra=[lighting_stats, background_stats],
-        ),
+        image_slices.filter(pl.col("axis") == options.group_axis),
         corruptions=options.corruptions,
         mask_classes=classes,
         judgement=Judgement(**judgement.model_dump()),
@@ -98,8 +97,7 @@ def describe_robustness_benchmark(
 ) -> dict[str, MetadataValue]:
     """What the strongest corruptions cost, and the metrics over severity."""
     from iip_assets.engine.figures import figure_markdown
-    from iip_assets.robustness.figures import robustness_figure
-    from iip_assets.robustness.summary import worst_rows
+    from iip_assets.robustness.figures import robustness_figure, worst_rows
 
     return {
         "rows": robustness_benchmark.height,

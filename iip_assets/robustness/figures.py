@@ -1,8 +1,8 @@
-"""Plots of the benchmark: metrics over severity."""
+"""The benchmark for people: a few rows, and metrics over severity."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -10,21 +10,40 @@ from numpy.typing import NDArray
 
 from iip_assets.engine.figures import PALETTE, new_figure
 from iip_assets.metrics.display_names import spelled
+from iip_assets.models.tasks import TASKS
+from iip_assets.robustness.corruptions import SEVERITIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SHOWN = {"filter": "f1_macro", "segmenter": "mean_iou"}
 _STYLES = ("-", "--", "-.", ":")
+
 # More lines than the palette has colours cannot be told apart.
 _MOST_GROUPS = 7
+
+
+def worst_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """For each model, metric and corruption over all images: the value at the last severity."""
+    shown = table.filter(
+        (pl.col("axis") == "overall") & (pl.col("severity") == SEVERITIES[-1])
+    ).sort(["model", "metric", "relative_drop"], descending=[False, False, True])
+    return shown.select(
+        "model",
+        "metric",
+        "corruption",
+        "severity",
+        pl.col("value", "low", "high", "relative_drop").round(4),
+        "n_images",
+        "n_subjects",
+    ).to_dicts()
 
 
 def robustness_figure(table: pl.DataFrame) -> Figure:
     """One panel for each model and corruption: all images with their interval, and each group."""
     shown = {
-        m: table.filter((pl.col("model") == m) & (pl.col("metric") == _SHOWN[m])) for m in _SHOWN
+        name: table.filter((pl.col("model") == name) & (pl.col("metric") == task.headline))
+        for name, task in TASKS.items()
     }
     models = [model for model, part in shown.items() if part.height]
     corruptions = table["corruption"].unique().sort().to_list()
@@ -42,7 +61,7 @@ def robustness_figure(table: pl.DataFrame) -> Figure:
                 axes.set_title(spelled(corruption), fontsize=9)
             if row == len(models) - 1:
                 axes.set_xlabel("severity", fontsize=8)
-        grid[row][0].set_ylabel(f"{model}\n{spelled(_SHOWN[model])}", fontsize=8)
+        grid[row][0].set_ylabel(f"{model}\n{spelled(TASKS[model].headline)}", fontsize=8)
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=min(6, len(labels)), fontsize=8

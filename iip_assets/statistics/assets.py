@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
 from iip_assets.engine.values import CheckResult, MetadataValue, Rows, Setting
-from iip_assets.settings import AgeBands, CoverageTolerance, MaskClasses, MaxMegapixels
+from iip_assets.settings import (
+    AgeBands,
+    CoverageTolerance,
+    GroupAxis,
+    MaskClasses,
+    MaxMegapixels,
+    ProtectedAxes,
+    SliceAxes,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,8 +30,7 @@ def image_statistics(
 ) -> pl.DataFrame:
     """Light, colour, detail, noise and background of every image; the eye where masked."""
     from iip_assets.images.store import ImageStore
-    from iip_assets.statistics.measure import measure_images
-    from iip_assets.statistics.tables import statistics_table
+    from iip_assets.statistics.measure import measure_images, statistics_table
 
     filled = context.fill(
         "image_statistics",
@@ -39,7 +46,7 @@ def image_statistics(
 @describe(image_statistics)
 def describe_image_statistics(image_statistics: pl.DataFrame) -> dict[str, MetadataValue]:
     """How widely each measure is spread."""
-    from iip_assets.statistics.tables import spread_rows
+    from iip_assets.statistics.measure import spread_rows
 
     return {"rows": image_statistics.height, "spread": Rows(spread_rows(image_statistics))}
 
@@ -51,7 +58,7 @@ def measured_share(
     max_undecodable_share: Annotated[float, Setting("dataset.max_undecodable_share")],
 ) -> CheckResult:
     """Enough of the images can be decoded and measured."""
-    from iip_assets.statistics.tables import measured_share as share_of
+    from iip_assets.statistics.measure import measured_share as share_of
 
     share = share_of(image_statistics)
     return CheckResult(
@@ -71,7 +78,7 @@ def lighting_stats(
     uneven_above: Annotated[float, Setting("statistics.uneven_above")],
 ) -> pl.DataFrame:
     """How each image is lit: dark, normal, bright or uneven."""
-    from iip_assets.statistics.lighting import lighting_table
+    from iip_assets.statistics.capture_conditions import lighting_table
 
     return lighting_table(
         image_statistics,
@@ -91,9 +98,8 @@ def describe_lighting_stats(
 ) -> dict[str, MetadataValue]:
     """How many images are lit how, and the brightness behind it."""
     from iip_assets.engine.figures import figure_markdown
+    from iip_assets.statistics.capture_conditions import LIGHTING, word_counts
     from iip_assets.statistics.figures import lighting_figure
-    from iip_assets.statistics.lighting import LIGHTING
-    from iip_assets.statistics.word_counts import word_counts
 
     limits = {"dark below": dark_below, "bright above": bright_above}
     figure = lighting_figure(image_statistics, lighting_stats, limits=limits)
@@ -112,7 +118,7 @@ def background_stats(
     cluttered_above: Annotated[float, Setting("statistics.cluttered_background_above")],
 ) -> pl.DataFrame:
     """What each eye stands before: plain, textured or cluttered, by the edges along the border."""
-    from iip_assets.statistics.background import background_table
+    from iip_assets.statistics.capture_conditions import background_table
 
     return background_table(
         image_statistics, plain_below=plain_below, cluttered_above=cluttered_above
@@ -123,9 +129,8 @@ def background_stats(
 def describe_background_stats(background_stats: pl.DataFrame) -> dict[str, MetadataValue]:
     """How many images have which background."""
     from iip_assets.engine.figures import figure_markdown
-    from iip_assets.statistics.background import BACKGROUNDS
+    from iip_assets.statistics.capture_conditions import BACKGROUNDS, word_counts
     from iip_assets.statistics.figures import background_figure
-    from iip_assets.statistics.word_counts import word_counts
 
     figure = background_figure(background_stats)
     return {
@@ -133,6 +138,39 @@ def describe_background_stats(background_stats: pl.DataFrame) -> dict[str, Metad
         "counts": Rows(word_counts(background_stats, "background", BACKGROUNDS)),
         "plot": figure_markdown(figure, "Share of images by background"),
     }
+
+
+@asset(room="statistics", kinds={"polars"})
+def image_slices(
+    raw_dataset: dict[str, pl.DataFrame],
+    lighting_stats: pl.DataFrame,
+    background_stats: pl.DataFrame,
+    *,
+    age_bands: AgeBands,
+    axes: SliceAxes,
+    protected_axes: ProtectedAxes,
+    group_axis: GroupAxis,
+) -> pl.DataFrame:
+    """Which slice every image belongs to, on every axis that anything below is told by.
+
+    Whoever reads it filters by axis. What comes before a training does not read it: else another
+    threshold of the lighting could train the models again.
+    """
+    from iip_assets.dataset.slices import slice_table
+
+    return slice_table(
+        raw_dataset["images"],
+        age_bands=age_bands,
+        axes=[*axes, *protected_axes, group_axis],
+        extra=[lighting_stats, background_stats],
+    )
+
+
+@describe(image_slices)
+def describe_image_slices(image_slices: pl.DataFrame) -> dict[str, MetadataValue]:
+    """How many images each slice has."""
+    counts = image_slices.group_by("axis", "slice").len("images").sort("axis", "slice")
+    return {"rows": image_slices.height, "slices": Rows(counts.to_dicts())}
 
 
 @asset(room="statistics", kinds={"polars"})
@@ -161,8 +199,8 @@ def describe_demographic_stats(
 ) -> dict[str, MetadataValue]:
     """How near each value comes to its target, and how many images intersections have."""
     from iip_assets.engine.figures import figure_markdown
-    from iip_assets.statistics.coverage import coverage_words
-    from iip_assets.statistics.demographic_figures import coverage_figure, intersection_figure
+    from iip_assets.statistics.demographics import coverage_words
+    from iip_assets.statistics.figures import coverage_figure, intersection_figure
 
     pairs = [("age_band", "gender"), ("age_band", "ethnicity"), ("gender", "ethnicity")]
     return {
@@ -184,7 +222,7 @@ def coverage_at_target(
     demographic_stats: pl.DataFrame, *, tolerance: CoverageTolerance
 ) -> CheckResult:
     """Every value with a target share comes near it."""
-    from iip_assets.statistics.coverage import coverage_shortfalls, coverage_words
+    from iip_assets.statistics.demographics import coverage_shortfalls, coverage_words
 
     short = coverage_shortfalls(demographic_stats, tolerance=tolerance)
     return CheckResult(

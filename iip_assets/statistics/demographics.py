@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import polars as pl
 
-from iip_assets.dataset.constants import UNKNOWN
-from iip_assets.statistics.coverage import images_needed
-from iip_assets.statistics.interval import wilson_interval
+from iip_assets.dataset.schema import UNKNOWN
+
+# Two-sided 95% of the normal distribution.
+_Z = 1.959963984540054
 
 DEMOGRAPHIC_AXES = ("age_band", "gender", "ethnicity", "geography", "device")
 INTERSECTIONS = (*combinations(DEMOGRAPHIC_AXES, 2), ("age_band", "gender", "ethnicity"))
 TIMES = "×"
-
 SCHEMA = {
     "axis": pl.String,
     "value": pl.String,
@@ -31,8 +32,82 @@ SCHEMA = {
     "enough": pl.Boolean,
     "note": pl.String,
 }
-
 Target = Mapping[str, Mapping[str, float]]
+
+# Gaps that a sentence names.
+_MOST_GAPS = 3
+
+
+def wilson_interval(share: float, n: int) -> tuple[float, float]:
+    """The 95% score interval of a share of n independent draws (Wilson, 1927).
+
+    Unlike share ± 1.96 standard errors it stays within 0 and 1, and has a width at shares of 0 and
+    1.
+
+    Args:
+        share: The share seen, 0 to 1.
+        n: The number of independent draws; no draw leaves the whole of 0 to 1.
+
+    Raises:
+        ValueError: The share is not within 0 and 1, or n is negative.
+    """
+    if not 0 <= share <= 1 or n < 0:
+        raise ValueError(
+            f"a share within 0 and 1 of n >= 0 draws is wanted, got {share!r} of {n!r}"
+        )
+    if n == 0:
+        return 0.0, 1.0
+    shrink = 1 + _Z**2 / n
+    centre = (share + _Z**2 / (2 * n)) / shrink
+    half = _Z / shrink * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+    # At the ends the bounds are exact, whatever rounding says.
+    low = 0.0 if share == 0 else max(0.0, centre - half)
+    high = 1.0 if share == 1 else min(1.0, centre + half)
+    return low, high
+
+
+def images_needed(n: int, total: int, target: float) -> int | None:
+    """How many images of one value bring it to its target share, if nothing else is added.
+
+    Solves (n + x) / (total + x) >= target.
+
+    Returns:
+        The number, 0 where it is there already, None where the target is 1 and other values exist.
+    """
+    if total == 0:
+        return 0 if target == 0 else 1
+    if target >= 1:
+        return 0 if n == total else None
+    # 1e-9 keeps an exact hit from being rounded up to one image more.
+    return max(0, math.ceil((target * total - n) / (1 - target) - 1e-9))
+
+
+def coverage_shortfalls(table: pl.DataFrame, *, tolerance: float) -> pl.DataFrame:
+    """Values whose share of the known is below target × (1 - tolerance), the worst gap first."""
+    short = pl.col("known_share").fill_null(0.0) < pl.col("target") * (1 - tolerance)
+    return table.filter(short).sort("gap", "axis", "value")
+
+
+def coverage_words(table: pl.DataFrame, *, tolerance: float) -> str:
+    """What there is to say of coverage: the worst gaps, or that no target is set."""
+    targeted = table.filter(pl.col("target").is_not_null())
+    if targeted.is_empty():
+        return "no target mix is set: put one under coverage.target in iip.toml"
+    short = coverage_shortfalls(table, tolerance=tolerance)
+    if short.is_empty():
+        return f"all {targeted.height} targets are met"
+    named = "; ".join(_gap_words(record) for record in short.head(_MOST_GAPS).to_dicts())
+    return f"{short.height} of {targeted.height} targets are not met, worst first: {named}"
+
+
+def _gap_words(record: Mapping[str, float | str | None]) -> str:
+    needed = "" if record["needed"] is None else f", {record['needed']} more images of it needed"
+    if record["known_share"] is None:
+        return f"{record['axis']} {record['value']}: none known, target {record['target']:.0%}"
+    return (
+        f"{record['axis']} {record['value']}: {record['known_share']:.1%} "
+        f"({record['low']:.1%} to {record['high']:.1%}), target {record['target']:.0%}{needed}"
+    )
 
 
 def demographic_table(

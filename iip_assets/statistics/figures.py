@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
+from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.engine.figures import PALETTE, new_figure
-from iip_assets.statistics.background import BACKGROUNDS
-from iip_assets.statistics.lighting import LIGHTING
-from iip_assets.statistics.word_counts import word_counts
+from iip_assets.statistics.capture_conditions import BACKGROUNDS, LIGHTING, word_counts
+from iip_assets.statistics.demographics import DEMOGRAPHIC_AXES, natural_key
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Dark words dark and bright ones bright, so that the colour reads without the legend.
@@ -27,6 +28,11 @@ _BAR = PALETTE[0]
 _UNKNOWN_COLOUR = "#999999"
 # A plot of more points takes seconds and shows no more.
 _MOST_POINTS = 4000
+
+_SHORT = PALETTE[5]
+
+# More bars than this are no longer read: the largest are shown, the title counts the rest.
+_MOST_BARS = 15
 
 
 def lighting_figure(
@@ -100,3 +106,146 @@ def background_figure(background: pl.DataFrame) -> Figure:
 
 def _percent(share: float, _: float) -> str:
     return f"{share:.0%}"
+
+
+def coverage_figure(table: pl.DataFrame, *, tolerance: float) -> Figure:
+    """Shares by axis with 95% intervals, and where there is a target, a mark.
+
+    Args:
+        table: What `demographic_table` gives.
+        tolerance: A share below target × (1 - tolerance) is coloured as short.
+    """
+    by_axis = {
+        axis: [record for record in table.to_dicts() if record["axis"] == axis]
+        for axis in DEMOGRAPHIC_AXES
+    }
+    shown = {axis: _most(records) for axis, records in by_axis.items() if _has_known(records)}
+    if not shown:
+        return _empty_figure("no image has a known age, gender, ethnicity, geography or device")
+    heights = [len(records) + 1.6 for records in shown.values()]
+    figure = new_figure(7.5, 0.24 * sum(heights) + 0.4)
+    panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for panel, (axis, records) in zip(panels, shown.items(), strict=True):
+        _coverage_panel(panel, records, tolerance)
+        left_out = len(by_axis[axis]) - len(records)
+        panel.set_title(
+            axis + (f" ({left_out} smaller values not shown)" if left_out else ""),
+            loc="left",
+            size=9,
+        )
+    panels[-1].set_xlabel("share of the known, with 95% interval (unknown: share of all)")
+    return figure
+
+
+def _coverage_panel(panel: Axes, records: list[dict[str, Any]], tolerance: float) -> None:
+    labels = [f"{record['value']} ({record['n']:,})" for record in records]
+    for place, record in enumerate(records):
+        known = record["known_share"] is not None
+        share = record["known_share"] if known else record["share"] or 0.0
+        target = record["target"]
+        short = target is not None and share < target * (1 - tolerance)
+        colour = _SHORT if short else _BAR if known else _UNKNOWN_COLOUR
+        panel.barh(
+            place,
+            share,
+            color=colour,
+            height=0.75,
+            hatch="//" if short else None,
+            edgecolor="white",
+        )
+        if known:
+            panel.plot([record["low"], record["high"]], [place, place], color="black", linewidth=1)
+        if target is not None:
+            panel.plot(
+                [target, target], [place - 0.45, place + 0.45], color=PALETTE[1], linewidth=3
+            )
+    panel.set_yticks(range(len(labels)), labels, fontsize=8)
+    panel.invert_yaxis()
+    panel.set_xlim(0, 1)
+    panel.xaxis.set_major_formatter(_percent)
+    panel.tick_params(axis="x", labelsize=7)
+
+
+def intersection_figure(
+    table: pl.DataFrame, pairs: list[tuple[str, str]], *, min_images: int
+) -> Figure:
+    """Counts of images in the cells of two axes each; cells below `min_images` are framed.
+
+    Args:
+        table: What `demographic_table` gives.
+        pairs: The pairs of axes, one panel each.
+        min_images: The least number that says something of a cell.
+    """
+    grids = [grid for pair in pairs if (grid := _grid(table, *pair)) is not None]
+    if not grids:
+        return _empty_figure("no two axes have known values")
+    widths = [len(columns) + 1.5 for _, _, _, columns, _ in grids]
+    tallest = max(len(rows) for _, _, rows, _, _ in grids)
+    figure = new_figure(0.75 * sum(widths) + 0.5, 0.36 * tallest + 1.7)
+    panels = figure.subplots(1, len(grids), squeeze=False, width_ratios=widths)[0]
+    for panel, (first, second, rows, columns, counts) in zip(panels, grids, strict=True):
+        # The root lets small cells differ in colour; the numbers say the rest.
+        panel.imshow(
+            np.sqrt(counts),
+            cmap="cividis",
+            aspect="auto",
+            vmin=0,
+            vmax=max(1.0, np.sqrt(counts.max())),
+        )
+        panel.set_xticks(range(len(columns)), columns, rotation=45, ha="right", fontsize=8)
+        panel.set_yticks(range(len(rows)), rows, fontsize=8)
+        panel.set_title(f"{first} × {second}", size=9)
+        for y, x in np.ndindex(*counts.shape):
+            n = int(counts[y, x])
+            light = np.sqrt(n) > 0.6 * np.sqrt(max(1, counts.max()))
+            panel.text(
+                x,
+                y,
+                f"{n:,}" + ("" if n >= min_images else " !"),
+                ha="center",
+                va="center",
+                size=7,
+                color="black" if light else "white",
+            )
+    figure.suptitle(f"Images by intersection (! fewer than {min_images})", size=10)
+    return figure
+
+
+def _grid(
+    table: pl.DataFrame, first: str, second: str
+) -> tuple[str, str, list[str], list[str], np.ndarray] | None:
+    cells = {
+        tuple(record["value"].split(" × ")): record["n"]
+        for record in table.filter(pl.col("axis") == f"{first}×{second}").to_dicts()
+    }
+    rows = sorted({cell[0] for cell in cells}, key=natural_key)
+    columns = sorted({cell[1] for cell in cells}, key=natural_key)
+    if set(rows) <= {UNKNOWN} or set(columns) <= {UNKNOWN}:
+        return None
+    counts = np.array(
+        [[cells.get((row, column), 0) for column in columns] for row in rows], dtype=np.float64
+    )
+    return first, second, rows, columns, counts
+
+
+def _has_known(records: list[dict[str, Any]]) -> bool:
+    return any(
+        record["known_share"] is not None or record["target"] is not None for record in records
+    )
+
+
+def _most(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records with the largest counts or a target, in their order."""
+    if len(records) <= _MOST_BARS:
+        return records
+    ranked = sorted(records, key=lambda record: (record["target"] is None, -record["n"]))
+    kept = {record["value"] for record in ranked[:_MOST_BARS]}
+    return [record for record in records if record["value"] in kept]
+
+
+def _empty_figure(text: str) -> Figure:
+    figure = new_figure(6.0, 1.0)
+    axes = figure.subplots()
+    axes.text(0.5, 0.5, text, ha="center", va="center")
+    axes.set_axis_off()
+    return figure

@@ -1,4 +1,4 @@
-"""All measures of images, as the feature table computes them: bytes in, records out."""
+"""All measures of images, as the feature table computes them, and the table that they make."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from iip_assets.images.decode import Undecodable, decode_image, decode_mask
-from iip_assets.images.reading import Store
-from iip_assets.statistics.border import BORDER_MEASURES, background_region, border_measures
+from iip_assets.images.store import Store
 from iip_assets.statistics.eye_quality import EYE_MEASURES, eye_measures
-from iip_assets.statistics.pixels import PIXEL_MEASURES, pixel_measures
+from iip_assets.statistics.pixels import (
+    BORDER_MEASURES,
+    PIXEL_MEASURES,
+    background_region,
+    border_measures,
+    pixel_measures,
+)
 from iip_assets.statistics.planes import U8, Reduced, luma_of, reduce_image, stack_planes
 
 MEASURES = (*PIXEL_MEASURES, *BORDER_MEASURES, *EYE_MEASURES)
@@ -149,3 +155,39 @@ def _mask(mask_id: str | None, rgb: U8, mask_classes: Sequence[str], store: Stor
         )
     except Undecodable:
         return None
+
+
+def statistics_table(filled: pl.DataFrame) -> pl.DataFrame:
+    """`image_id` and one Float64 column per measure, sorted by `image_id`.
+
+    A measure that no image has (no masks, or no images at all) is a column of nulls, so that what
+    reads the table finds every column.
+
+    Args:
+        filled: `image_id` and the measures that were computed.
+    """
+    columns = [
+        (pl.col(name) if name in filled.columns else pl.lit(None)).cast(pl.Float64).alias(name)
+        for name in MEASURES
+    ]
+    return filled.select(pl.col("image_id").cast(pl.String), *columns).sort("image_id")
+
+
+def measured_share(table: pl.DataFrame) -> float:
+    """Share of the images that could be measured; 1 for no images."""
+    return table["brightness"].count() / table.height if table.height else 1.0
+
+
+def spread_rows(table: pl.DataFrame) -> list[dict[str, str | int | float | None]]:
+    """For each measure, how many images have it, and its 5%, 50% and 95% quantile."""
+    return [
+        {
+            "measure": name,
+            "n": table[name].count(),
+            **{
+                f"q{share:.0%}": table[name].quantile(share, "linear")
+                for share in (0.05, 0.5, 0.95)
+            },
+        }
+        for name in MEASURES
+    ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from iip_assets.engine.figures import PALETTE, figure_png, new_figure
 from iip_assets.metrics.display_names import spelled
-from iip_assets.metrics.scores import HEADLINES
+from iip_assets.models.tasks import TASKS
 from iip_assets.report.style import CSS
 from iip_assets.sweeps.plan import Plan
 from iip_assets.sweeps.study import Done
@@ -27,7 +27,7 @@ def sweep_page(plan: Plan, done: Sequence[Done], importances: Mapping[str, float
         done: Its trials so far.
         importances: From `study.importances`.
     """
-    metric = spelled(HEADLINES[plan.model])
+    metric = spelled(TASKS[plan.model].headline)
     image = base64.b64encode(figure_png(sweep_figure(plan, done))).decode()
     failed = [one for one in done if one.reason]
     return f"""<!doctype html>
@@ -60,7 +60,7 @@ def sweep_figure(plan: Plan, done: Sequence[Done]) -> Figure:
     figure = new_figure(9.6, 3.8)
     by_trial, by_latency = figure.subplots(1, 2)
     known = [one for one in done if one.quality is not None]
-    metric = spelled(HEADLINES[plan.model])
+    metric = spelled(TASKS[plan.model].headline)
     best_so_far: list[float] = []
     for one in known:
         assert one.quality is not None
@@ -94,7 +94,7 @@ def _mark(axes: Axes, place: float, one: Done) -> None:
 
 
 def _trials(plan: Plan, done: Sequence[Done]) -> str:
-    metric = spelled(HEADLINES[plan.model])
+    metric = spelled(TASKS[plan.model].headline)
     heads = ("trial", *plan.space, metric, "interval", "ms an image", "s", "")
     rows = []
     for one in done:

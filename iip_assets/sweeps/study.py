@@ -14,8 +14,7 @@ import optuna
 from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from iip_assets.sweeps.plan import Objective, Plan, PlanError
-from iip_assets.sweeps.space import grid, values_of
+from iip_assets.sweeps.plan import Objective, Plan, PlanError, grid, values_of
 
 DATABASE = "sweeps.db"
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
+
 from iip_assets.embeddings.device import core_count
+from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.asset import Asset
 from iip_assets.engine.lock import exclusive_lock
@@ -15,21 +21,110 @@ from iip_assets.engine.project import Project
 from iip_assets.engine.trial_run import run_trial
 from iip_assets.engine.values import Files, Operation
 from iip_assets.engine.workspace import flat_settings, keyed_settings
-from iip_assets.metrics.scores import HEADLINES
-from iip_assets.registry.registering import EXAMPLES, MODEL_ASSETS
+from iip_assets.evaluation.evaluation import Judgement
+from iip_assets.evaluation.predictions import segmenter_columns
+from iip_assets.evaluation.validation import filter_validation, segmenter_validation
+from iip_assets.images.decode import image_reader
+from iip_assets.images.store import ImageStore
+from iip_assets.inference.filter import probabilities_of, scores_table
+from iip_assets.inference.segmenter import Segmenter, segment_chunk
+from iip_assets.models.tasks import FILTER, TASKS
 from iip_assets.settings import Settings
-from iip_assets.sweeps.latency import latency_ms
-from iip_assets.sweeps.plan import Plan, PlanError, settings_with
-from iip_assets.sweeps.quality import quality_of
-from iip_assets.sweeps.space import suggest
+from iip_assets.sweeps.plan import Plan, PlanError, settings_with, suggest
 from iip_assets.sweeps.study import Done, Study, failures_in_a_row
+
+_REPEATS = 30
 
 # After so many trainings in a row that failed, something else is wrong than their settings.
 _GIVE_UP = 3
+
 # What the interval of a trial's quality hangs on.
 _INTERVALS = ("evaluation.resamples", "evaluation.confidence", "evaluation.seed")
-
 Say = Callable[[str], None]
+
+
+def latency_ms(files: Mapping[str, bytes], *, threads: int) -> float:
+    """Milliseconds of one forward pass of one image: the least of 30 on ONNX Runtime's CPU.
+
+    Whatever else the machine does only ever adds to it.
+
+    Args:
+        files: Of the filter or the segmenter.
+        threads: Inside an operator.
+    """
+    card = json.loads(files["card.json"])
+    model = next(data for name, data in files.items() if name in ("filter.onnx", "segmenter.onnx"))
+    shape = (1, 3, int(card["input_height"]), int(card["input_width"]))
+    image = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    session = open_session(model, threads=threads)
+    took = []
+    for repeat in range(_REPEATS + 3):
+        started = time.perf_counter()
+        run(session, image)
+        if repeat >= 3:  # the first ones arrange memory
+            took.append(time.perf_counter() - started)
+    return 1000 * min(took)
+
+
+def quality_of(
+    model: str, files: Files, examples: pl.DataFrame, *, root: Path, settings: Settings
+) -> dict[str, float]:
+    """`quality` with its interval, `low` and `high`; of one subject alone all three are the value.
+
+    No test image is looked at.
+
+    Args:
+        model: `filter` or `segmenter`.
+        files: The model.
+        examples: What it learned from, with the validation images.
+        root: The workspace's folder.
+        settings: The trial's.
+
+    Raises:
+        LookupError: There are no validation images.
+    """
+    judgement = Judgement(**settings.evaluation.model_dump())
+    held_out = examples.filter(pl.col("split") == "validation")
+    if model == FILTER.name:
+        said = _scores(files, held_out, root, settings)
+        rows = filter_validation(held_out.join(said, on="image_id"), judgement)
+    else:
+        classes = settings.dataset.mask_classes
+        counts = segmenter_columns(_segmented(files, held_out, root, settings), classes)
+        rows = segmenter_validation(held_out.join(counts, on="image_id"), classes, judgement)
+    headline = rows.filter(pl.col("metric") == TASKS[model].headline, pl.col("value").is_not_null())
+    if headline.is_empty():
+        raise LookupError(f"there are no validation images to judge the {model} on")
+    found = headline.row(0, named=True)
+    ends = {end: found["value"] if found[end] is None else found[end] for end in ("low", "high")}
+    return {"quality": found["value"], **ends}
+
+
+def _scores(files: Files, held_out: pl.DataFrame, root: Path, settings: Settings) -> pl.DataFrame:
+    ids = held_out["image_id"]
+    said = probabilities_of(
+        held_out,
+        files.parts,
+        load_image=image_reader(root, ids, settings.dataset.max_megapixels),
+        threads=core_count(settings.compute.threads),
+    )
+    return scores_table(ids.to_list(), said)
+
+
+def _segmented(
+    files: Files, held_out: pl.DataFrame, root: Path, settings: Settings
+) -> pl.DataFrame:
+    """`image_id` and what `segment_chunk` gives."""
+    store, threads = ImageStore.open(root), core_count(settings.compute.threads)
+    store.fetch([*held_out["image_id"], *held_out["mask_id"]])
+    records = segment_chunk(
+        held_out.to_dicts(),
+        max_megapixels=settings.dataset.max_megapixels,
+        segmenter=Segmenter(files.parts, threads=threads),
+        store=store,
+        threads=threads,
+    )
+    return held_out.select("image_id").hstack(pl.DataFrame(records))
 
 
 def sweep_folder(state: Path) -> Path:
@@ -64,7 +159,7 @@ def run_sweep(
             otherwise.
         RuntimeError: The last trainings failed one after the other.
     """
-    asset = MODEL_ASSETS[plan.model]
+    asset = TASKS[plan.model].asset
     _refuse_idle(project, asset, plan)
     # Code that is edited while the sweep goes on is not what its trials run.
     loaded = {name: project.code_of(one) for name, one in project.graph.assets.items()}
@@ -89,7 +184,7 @@ def run_sweep(
             else:
                 study.succeeded(trial, **facts)
                 log(
-                    f"  {HEADLINES[plan.model]} {facts['quality']:.3f} "
+                    f"  {TASKS[plan.model].headline} {facts['quality']:.3f} "
                     f"({facts['low']:.3f} to {facts['high']:.3f}), {facts['latency_ms']:.1f} ms "
                     f"an image, {facts['seconds']:.0f} s"
                 )
@@ -121,7 +216,7 @@ def _facts(
     """What came of a training under the trial's settings."""
     if record.skipped:
         raise LookupError(f"there is no {plan.model} to train: {record.skipped}")
-    workspace, examples = project.workspace, EXAMPLES[plan.model]
+    workspace, examples = project.workspace, TASKS[plan.model].examples
     files = workspace.artifacts.get(record.artifact)
     assert isinstance(files, Files)  # a model is
     learned = workspace.kept(examples, record.inputs[examples])

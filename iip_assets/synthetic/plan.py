@@ -11,18 +11,17 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from iip_assets.synthetic.effects import (
+from iip_assets.synthetic.parameters import (
     MASK_ERRORS,
     RARE_MODES,
+    EyeParameters,
     LabelFate,
     MaskError,
     PlantedEffects,
     RareMode,
 )
-from iip_assets.synthetic.parameters import EyeParameters
-from iip_assets.synthetic.places import batch_month, batch_name, batch_site
 from iip_assets.synthetic.population import Subject, pick, sample_subject
-from iip_assets.synthetic.shots import Shot, sample_shot
+from iip_assets.synthetic.shots import Shot, batch_month, batch_name, batch_site, sample_shot
 
 _SUBJECTS, _SHOT, _PLANTED, _COPIES = 2, 3, 4, 5  # streams; 1 is a person's own
 _SHOTS_OF_TWO_SUBJECTS = 12

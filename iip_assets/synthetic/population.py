@@ -11,12 +11,29 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from iip_assets.synthetic.effects import PlantedEffects
-from iip_assets.synthetic.parameters import Anatomy, Rgb, Side
+from iip_assets.synthetic.parameters import Anatomy, PlantedEffects, Rgb, Side
 
 T = TypeVar("T")
 Gender = Literal["female", "male"]
 Range = tuple[float, float]
+
+# (outer colour, colour around the pupil, spread, strength of the fibres, limbal ring)
+_IRISES: Mapping[str, tuple[Rgb, Rgb, float, Range, Range]] = {
+    "dark_brown": ((0.17, 0.10, 0.065), (0.2, 0.12, 0.07), 0.03, (0.25, 0.6), (0.1, 0.5)),
+    "brown": ((0.33, 0.20, 0.11), (0.4, 0.24, 0.12), 0.04, (0.4, 0.8), (0.2, 0.7)),
+    "hazel": ((0.40, 0.34, 0.19), (0.47, 0.3, 0.14), 0.04, (0.5, 0.9), (0.3, 0.8)),
+    "green": ((0.38, 0.44, 0.30), (0.52, 0.44, 0.24), 0.04, (0.5, 1.0), (0.3, 0.9)),
+    "blue": ((0.36, 0.49, 0.60), (0.52, 0.56, 0.54), 0.05, (0.5, 1.0), (0.4, 1.0)),
+    "grey": ((0.47, 0.51, 0.53), (0.54, 0.54, 0.5), 0.04, (0.4, 0.9), (0.4, 1.0)),
+}
+_HAIRS: Mapping[str, Rgb] = {
+    "black": (0.085, 0.07, 0.065),
+    "dark_brown": (0.17, 0.115, 0.085),
+    "brown": (0.3, 0.205, 0.14),
+    "blond": (0.5, 0.39, 0.25),
+    "red": (0.42, 0.22, 0.11),
+}
+_GREY: Rgb = (0.6, 0.59, 0.58)
 
 
 @dataclass(frozen=True)
@@ -85,24 +102,6 @@ HERITAGES: Mapping[str, Heritage] = {
         geography={"latin_america": 0.6, "north_america": 0.25, "oceania": 0.15},
     ),
 }
-
-# (outer colour, colour around the pupil, spread, strength of the fibres, limbal ring)
-_IRISES: Mapping[str, tuple[Rgb, Rgb, float, Range, Range]] = {
-    "dark_brown": ((0.17, 0.10, 0.065), (0.2, 0.12, 0.07), 0.03, (0.25, 0.6), (0.1, 0.5)),
-    "brown": ((0.33, 0.20, 0.11), (0.4, 0.24, 0.12), 0.04, (0.4, 0.8), (0.2, 0.7)),
-    "hazel": ((0.40, 0.34, 0.19), (0.47, 0.3, 0.14), 0.04, (0.5, 0.9), (0.3, 0.8)),
-    "green": ((0.38, 0.44, 0.30), (0.52, 0.44, 0.24), 0.04, (0.5, 1.0), (0.3, 0.9)),
-    "blue": ((0.36, 0.49, 0.60), (0.52, 0.56, 0.54), 0.05, (0.5, 1.0), (0.4, 1.0)),
-    "grey": ((0.47, 0.51, 0.53), (0.54, 0.54, 0.5), 0.04, (0.4, 0.9), (0.4, 1.0)),
-}
-_HAIRS: Mapping[str, Rgb] = {
-    "black": (0.085, 0.07, 0.065),
-    "dark_brown": (0.17, 0.115, 0.085),
-    "brown": (0.3, 0.205, 0.14),
-    "blond": (0.5, 0.39, 0.25),
-    "red": (0.42, 0.22, 0.11),
-}
-_GREY: Rgb = (0.6, 0.59, 0.58)
 
 
 @dataclass(frozen=True)

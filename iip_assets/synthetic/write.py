@@ -1,35 +1,208 @@
-"""A rendered dataset on disk, batch by batch, in the inbox's layout."""
+"""A rendered dataset on disk, batch by batch, in the inbox's layout, with a labeler's mistakes."""
 
 from __future__ import annotations
 
+import csv
+import io
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
+import numpy as np
 
-from iip_assets.synthetic.camera import encode_jpeg, encode_png
-from iip_assets.synthetic.effects import PlantedEffects
-from iip_assets.synthetic.errors import spoiled_mask, written_label
-from iip_assets.synthetic.labeling import LABELING
+from iip_assets.dataset.schema import FACTS
+from iip_assets.synthetic.eyeball import BACKGROUND, IRIS, PUPIL, SCLERA, Label, Mask
+from iip_assets.synthetic.parameters import LabelFate, MaskError, PlantedEffects
 from iip_assets.synthetic.plan import Dataset, PlannedImage, plan_image
-from iip_assets.synthetic.render import render
-from iip_assets.synthetic.tables import (
-    LABEL_COLUMNS,
-    Row,
-    csv_text,
-    image_path,
-    label_row,
-    mask_path,
-    truth_row,
-)
+from iip_assets.synthetic.population import pick
+from iip_assets.synthetic.render import Rendered, encode_jpeg, encode_png, render
 
+LABELING = """# How these images are labelled
+
+One image shows one eye, or the place where one was expected.
+Cells of `labels.csv` are empty where nothing is known.
+
+## Filter label
+
+- `full`: at least 60% of the whole iris disc (pupil included) can be seen, and it does not touch
+  the border of the image.
+- `partial`: some iris or pupil can be seen, but under 60% of the disc, or it touches the border.
+- `none`: iris and pupil together are under 0.1% of the pixels: closed eyes, skin, hair, off frame.
+- `unclear`: you cannot tell; somebody else will look at it.
+
+What covers the iris counts as not seen: lids, hair, the rim of glasses.
+Lashes, a glint or a reflection on the eye do not cover it.
+
+## Mask
+
+A single-channel PNG of the image's size: 0 background, 1 sclera, 2 iris, 3 pupil;
+255 where you leave a pixel out. A pixel belongs to what fills more than half of it.
+The pink inner corner (caruncle) and the wet edge of the lid are background.
+"""
+
+
+LABEL_COLUMNS = ("image", "label", "mask", *FACTS)
+Row = dict[str, str]
+
+# People mistake a label for the one next to it more often than for the far one.
+_CONFUSIONS: dict[Label, dict[Label, float]] = {
+    "full": {"partial": 0.85, "none": 0.15},
+    "partial": {"full": 0.6, "none": 0.4},
+    "none": {"partial": 0.8, "full": 0.2},
+}
 READY = "READY"
+
+
+def image_path(index: int) -> str:
+    """Where the image lies in its batch."""
+    return f"images/{index:06d}.jpg"
+
+
+def mask_path(index: int) -> str:
+    """Where its mask lies in its batch."""
+    return f"masks/{index:06d}.png"
+
+
+def label_row(planned: PlannedImage, label: str, *, masked: bool) -> Row:
+    """The row of labels.csv: what a data team would know."""
+    subject = planned.subject
+    age = subject.written_age_years
+    return {
+        "image": image_path(planned.index),
+        "label": label,
+        "mask": mask_path(planned.index) if masked else "",
+        "subject_id": subject.subject_id,
+        "eye": planned.shot.side,
+        "age_years": "" if age is None else str(age),
+        "gender": subject.written_gender,
+        "ethnicity": subject.written_ethnicity,
+        "geography": subject.written_geography,
+        "device": planned.device,
+        "captured_at": planned.captured_at.isoformat(),
+    }
+
+
+def truth_row(
+    dataset: Dataset,
+    planned: PlannedImage,
+    rendered: Rendered,
+    *,
+    written: str,
+    mask_error: MaskError | None,
+) -> Row:
+    """The row of truth.csv: what only the renderer knows, parameters in `group.name` columns."""
+    return {
+        "image": image_path(planned.index),
+        "batch": dataset.batch_name(planned.batch),
+        "label": rendered.label,
+        "written_label": written,
+        "fate": planned.fate,
+        "mask_error": mask_error or "",
+        "rare_mode": planned.rare_mode or "",
+        "rare_group": _text(planned.subject.heritage == dataset.effects.rare_group),
+        "drifted": _text(dataset.drifts(planned.batch)),
+        "same_as": _path_of(dataset, planned.same_as),
+        "nearly_as": _path_of(dataset, planned.nearly_as),
+        "shot": planned.shot.kind,
+        "iris_share": _text(rendered.iris_share),
+        "subject_id": planned.subject.subject_id,
+        "ethnicity": planned.subject.heritage,
+        "age_years": str(planned.subject.age_years),
+        **_flat(planned.shot.parameters),
+    }
+
+
+def _path_of(dataset: Dataset, index: int | None) -> str:
+    if index is None:
+        return ""
+    return f"{dataset.batch_name(dataset.batch_of(index))}/{image_path(index)}"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    if isinstance(value, tuple):
+        return " ".join(_text(part) for part in value)
+    return str(value)
+
+
+def _flat(value: Any, prefix: str = "") -> Row:
+    flat: Row = {}
+    for entry in fields(value):
+        part = getattr(value, entry.name)
+        if is_dataclass(part):
+            flat |= _flat(part, f"{prefix}{entry.name}.")
+        else:
+            flat[f"{prefix}{entry.name}"] = _text(part)
+    return flat
+
+
+def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
+    """The rows as CSV with a header and one kind of line end on every system."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def written_label(truth: Label, fate: LabelFate, seed: int) -> str:
+    """What stands in the label file for an image of this true label; "" when unlabelled."""
+    if fate == "unlabelled":
+        return ""
+    if fate == "unclear":
+        return "unclear"
+    if fate == "wrong":
+        return pick(np.random.default_rng([seed, 0]), _CONFUSIONS[truth])
+    return truth
+
+
+def spoiled_mask(mask: Mask, error: MaskError, seed: int) -> tuple[Mask, MaskError | None]:
+    """The mask with an error in it, and the error that came of it.
+
+    A mask that lacks the class in question is shifted instead; an empty one stays as it is.
+    """
+    rng = np.random.default_rng([seed, 1])
+    if not mask.any():
+        return mask, None
+    spoiled = _apply(mask, error, rng)
+    if not np.array_equal(spoiled, mask):
+        return spoiled, error
+    shifted = _shifted(mask, rng)
+    return (mask, None) if np.array_equal(shifted, mask) else (shifted, "shifted")
+
+
+def _apply(mask: Mask, error: MaskError, rng: np.random.Generator) -> Mask:
+    if error == "shifted":
+        return _shifted(mask, rng)
+    if error == "no_pupil":
+        return np.where(mask == PUPIL, np.uint8(IRIS), mask)
+    if error == "no_sclera":
+        return np.where(mask == SCLERA, np.uint8(BACKGROUND), mask)
+    side = 2 * max(2, round(mask.shape[1] * rng.uniform(0.02, 0.035))) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    if error == "dilated":
+        grown = cv2.dilate((mask >= IRIS).astype(np.uint8), kernel) > 0
+        return np.where(grown & (mask < IRIS), np.uint8(IRIS), mask)
+    kept = cv2.erode((mask > 0).astype(np.uint8), kernel) > 0
+    return np.where(kept, mask, np.uint8(BACKGROUND))
+
+
+def _shifted(mask: Mask, rng: np.random.Generator) -> Mask:
+    """Moved by 4% to 9% of the width."""
+    turn, far = rng.uniform(0, 2 * np.pi), mask.shape[1] * rng.uniform(0.04, 0.09)
+    move = np.array([(1, 0, far * np.cos(turn)), (0, 1, far * np.sin(turn))], np.float32)
+    size = (mask.shape[1], mask.shape[0])
+    return np.asarray(cv2.warpAffine(mask, move, size, flags=cv2.INTER_NEAREST), dtype=np.uint8)
 
 
 @dataclass(frozen=True)

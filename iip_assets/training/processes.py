@@ -1,4 +1,4 @@
-"""One training in several processes of this machine, which share every batch.
+"""One training in several processes of this machine, which share every batch and its statistics.
 
 The processes find one another through a file and talk over the loopback interface: nothing listens
 to the outside.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.distributed.checkpoint.state_dict import (
@@ -21,6 +22,11 @@ from torch.distributed.checkpoint.state_dict import (
     set_model_state_dict,
 )
 from torch.distributed.fsdp import FSDPModule
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+from torch.utils.data import BatchSampler
+from torch.utils.data.distributed import DistributedSampler
+from typing_extensions import override
 
 from iip_assets.embeddings.device import Device
 
@@ -130,3 +136,117 @@ def _share_out(module: torch.nn.Module) -> None:
 
 def _in_group() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def shared_norm() -> AbstractContextManager[Any]:
+    """Batch statistics inside are those of all processes; in one process nothing changes."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return _SharedNorm()
+    return nullcontext()
+
+
+class _SharedNorm(TorchFunctionMode):
+    """Replaces the one function that all layers of batch normalization call.
+
+    PyTorch's own shared layer works on GPUs alone, and its conversion takes from timm's layers the
+    activation that they hold.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        del types
+        if func is functional.batch_norm:
+            return _batch_norm(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def _batch_norm(  # noqa: PLR0917 - called by position, as PyTorch's is
+    values: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """As `torch.nn.functional.batch_norm`, for (B, C, …), the batch being that of all processes."""
+    if not training:
+        return torch.batch_norm(
+            values, weight, bias, running_mean, running_var, training, momentum, eps, False
+        )
+    # Sums of many numbers need more digits and room than sixteen bits have.
+    given, values = values.dtype, values if values.dtype == torch.float64 else values.float()
+    axes = [0, *range(2, values.ndim)]
+    shape = [1, -1] + [1] * (values.ndim - 2)
+    count = total(values.new_tensor([values.numel() / values.shape[1]]))
+    mean = total(values.sum(axes)) / count
+    centred = values - mean.view(shape)
+    variance = total(centred.square().sum(axes)) / count
+    if running_mean is not None and running_var is not None:
+        with torch.no_grad():
+            running_mean.lerp_(mean.detach(), momentum)
+            running_var.lerp_(variance.detach() * count / (count - 1), momentum)
+    found = centred * (variance + eps).rsqrt().view(shape)
+    if weight is not None:
+        found = found * weight.view(shape)
+    if bias is not None:
+        found = found + bias.view(shape)
+    return found.to(given)
+
+
+class EpochOrder(BatchSampler):
+    """Batches of (epoch, place): every place once an epoch, in an order of the epoch's own.
+
+    A last batch that is not full is left out, unless it is the only one: it would count as much
+    as a full one, and one image alone has no statistics to normalise by.
+    """
+
+    def __init__(self, count: int, *, batch_size: int, seed: int) -> None:
+        """An order of `count` places.
+
+        Args:
+            count: How many places there are.
+            batch_size: Places a batch, over all processes together.
+            seed: Of the order.
+
+        Raises:
+            ValueError: The batches cannot be shared evenly among the processes.
+        """
+        grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
+        rank = torch.distributed.get_rank() if grouped else 0
+        processes = torch.distributed.get_world_size() if grouped else 1
+        size = min(batch_size, count)
+        if size % processes:
+            raise ValueError(
+                f"{processes} processes cannot share batches of {size} evenly; choose "
+                "a batch_size that is a multiple of training.processes"
+            )
+        places: Any = range(count)  # all that the sampler asks of a data set is its length
+        sampler = _Places(places, processes, rank, seed=seed, drop_last=True)
+        super().__init__(sampler, size // processes, drop_last=True)
+
+
+class _Places(DistributedSampler[Any]):
+    """(epoch, place) of this process's share of each batch; Lightning sets the epoch."""
+
+    dataset: Any
+
+    @override
+    def __iter__(self) -> Iterator[Any]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.dataset))
+        for place in order[self.rank : self.total_size : self.num_replicas]:
+            yield self.epoch, int(place)
+
+
+def in_order(count: int, size: int) -> list[list[tuple[int, int]]]:
+    """Batches of (0, place): every place once, in order."""
+    return [
+        [(0, place) for place in range(first, min(first + size, count))]
+        for first in range(0, count, size)
+    ]

@@ -21,7 +21,8 @@ from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy, Str
 from torch.distributed.fsdp import fully_shard
 from torch.utils.data import DataLoader
 
-from iip_assets.embeddings.device import Device
+from iip_assets.embeddings.device import Device, core_count, resolve_device
+from iip_assets.settings import ComputeSettings, TrainingSettings
 from iip_assets.training.callbacks import History, KeepBest, SeedSteps, StopEarly, Ticks
 from iip_assets.training.processes import in_processes, whole_state
 
@@ -338,3 +339,14 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def machine_of(compute: ComputeSettings, training: TrainingSettings) -> Machine:
+    """The machine that the settings mean."""
+    return Machine(
+        device=resolve_device(compute.device),
+        threads=core_count(compute.threads),
+        precision=training.precision,
+        processes=training.processes,
+        sharing=training.sharing,
+    )

@@ -23,8 +23,7 @@ def rebalanced_training_set(
 ) -> pl.DataFrame | Skipped:
     """What the models learn from: the train split, weighted so that rare cells count."""
     from iip_assets.dataset.slices import slice_table
-    from iip_assets.training_set.memory import memory_table
-    from iip_assets.training_set.rebalanced import rebalanced_table
+    from iip_assets.training_set.rebalanced import memory_table, rebalanced_table
 
     images = raw_dataset["images"]
     table = rebalanced_table(

@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 
 from iip_assets.embeddings.onnx_export import OPSET
 from iip_assets.engine.values import Files
-from iip_assets.inference.segmentation import prior_png
+from iip_assets.inference.segmenter import prior_png
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.filter_onnx import filter_onnx, head_onnx
 

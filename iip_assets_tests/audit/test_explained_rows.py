@@ -10,8 +10,8 @@ import pytest
 from iip_assets.audit.explained_rows import explain_filter_chunk, explain_segmenter_chunk
 from iip_assets.audit.explanation_figures import draw_outline
 from iip_assets.audit.outlines import outline_of
-from iip_assets.inference.filter_pixels import FilterFromPixels
-from iip_assets.inference.segmentation import Segmenter
+from iip_assets.inference.filter import FilterFromPixels
+from iip_assets.inference.segmenter import Segmenter
 from iip_assets_tests.audit.looking import (
     CLASSES,
     corner_filter,
@@ -23,7 +23,7 @@ from iip_assets_tests.audit.looking import (
 )
 from iip_assets_tests.embeddings.stand_ins import MemoryStore
 
-GIVEN = {"model": "", "cells": 8, "seed": 0, "max_megapixels": 1.0}
+GIVEN = {"cells": 8, "seed": 0, "max_megapixels": 1.0}
 
 
 @pytest.fixture(scope="module")

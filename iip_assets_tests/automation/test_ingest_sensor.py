@@ -21,7 +21,7 @@ from iip_assets.engine.project import Project
 from iip_assets.engine.workspace import Workspace
 from iip_assets.ingest import ingest
 from iip_assets.ingest.inbox import waiting_batches
-from iip_assets.ingest.ingested import Ingested
+from iip_assets.ingest.judgement import Ingested
 from iip_assets.settings import read_settings
 
 PROBLEM = Problem("a", "labels.csv", 3, "age_years", "-3", "is negative", "correct it")

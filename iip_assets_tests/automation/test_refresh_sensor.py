@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 from iip_assets.automation.alarms import AlarmBox
-from iip_assets.automation.run_tags import WHY_TAG
+from iip_assets.automation.run_requests import WHY_TAG
 from iip_assets.automation.sensors import build_sensors
 from iip_assets.engine.dagster import graph as dagster_graph
 from iip_assets.engine.dagster.graph import REFRESH_JOB, build_dagster_definitions

@@ -11,7 +11,7 @@ import pytest
 from iip_assets.dataset import assets
 from iip_assets.dataset.fingerprints import fingerprint_images
 from iip_assets.engine.values import CheckResult, Markdown
-from iip_assets.images.manifest import load_data, observe_data
+from iip_assets.images.data_listing import observe_data, read_manifest
 from iip_assets.settings import DatasetSettings, SplitSettings
 from iip_assets_tests.dataset.conftest import dvc
 from iip_assets_tests.dataset.images import encoded, png_header, scene
@@ -58,7 +58,7 @@ class Made:
 def run(workspace: Path) -> dict[str, Made]:
     """All four assets in order."""
     context = PlainContext(workspace)
-    manifest = load_data(workspace, observe_data(workspace))
+    manifest = read_manifest(workspace, observe_data(workspace))
     raw = assets.raw_dataset.function(manifest, context=context)
     prints = assets.image_fingerprints.function(
         raw.value,

@@ -6,9 +6,17 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iip_assets.dataset.groups import Member, Told, group_anchors, member_of
-from iip_assets.dataset.near_duplicates import spanning_pairs
-from iip_assets.dataset.splits import Splits, choose_split, deal_splits, leaks
+from iip_assets.dataset.fingerprints import spanning_pairs
+from iip_assets.dataset.splits import (
+    Member,
+    Splits,
+    Told,
+    choose_split,
+    deal_splits,
+    group_anchors,
+    leaks,
+    member_of,
+)
 
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 

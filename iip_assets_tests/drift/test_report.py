@@ -67,8 +67,7 @@ def test_our_distances_are_evidently_s():
     from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import ValueDrift
 
-    from iip_assets.drift.batches import newest_against_training
-    from iip_assets.drift.page import _to_pandas
+    from iip_assets.drift.compare import _to_pandas, newest_against_training
 
     images, splits, statistics = drift_tables(darker=0.7, label_shift=0.3, seed=3)
     ours = {c["name"]: c["score"] for c in compare((images, splits, statistics)).data["columns"]}

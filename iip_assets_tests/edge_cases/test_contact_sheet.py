@@ -9,12 +9,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from iip_assets.edge_cases.selection import exemplars_by_cluster, strongest_outliers
-from iip_assets.edge_cases.sheet_text import (
+from iip_assets.edge_cases.summary import (
     MAX_BYTES,
     cluster_sheets,
     describe,
+    exemplars_by_cluster,
     outlier_sheet,
+    strongest_outliers,
 )
 from iip_assets.images.contact_sheet import (
     EMPTY,

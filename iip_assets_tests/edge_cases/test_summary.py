@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import polars as pl
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from iip_assets.edge_cases.summary import (
-    label_mix,
-    over_represented,
-    summarize_clusters,
-    wilson_low,
-)
+from iip_assets.edge_cases.summary import label_mix, over_represented, summarize_clusters
 
 
 def frames():
@@ -68,14 +60,3 @@ def test_one_lucky_image_does_not_count_as_over_representation():
     assert over_represented(everyone.head(1), everyone, ["device"]).startswith("device rare")
     everyone = pl.DataFrame({"device": ["rare"] * 3 + ["common"] * 7})
     assert over_represented(everyone.head(1), everyone, ["device"]) == ""
-
-
-@pytest.mark.parametrize(("hits", "n", "low"), [(0, 10, 0.0), (10, 10, 0.7225), (5, 10, 0.2366)])
-def test_the_wilson_bound_matches_published_values(hits, n, low):
-    assert wilson_low(hits, n) == pytest.approx(low, abs=1e-4)
-
-
-@given(st.integers(1, 1000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_the_wilson_bound_never_exceeds_the_share(pair):
-    hits, n = pair
-    assert 0 <= wilson_low(hits, n) <= hits / n + 1e-12

@@ -1,6 +1,6 @@
 import pytest
 
-from iip_assets.embeddings.weights import PACKAGED_MODEL
+from iip_assets.embeddings.backbone import PACKAGED_MODEL
 
 
 @pytest.fixture(scope="session")

@@ -43,8 +43,8 @@ class PlainWork:
         self.said = []
         self.log = self.said.append
 
-    def fill(self, table, rows, compute, *, given, tools, chunk=64):
-        self.given[table] = given
+    def fill(self, table, rows, compute, *, given, tools, key=None, chunk=64):
+        self.given[table] = {**given, **(key or {})}
         records = rows.to_dicts()
         results = []
         for start in range(0, len(records), chunk):

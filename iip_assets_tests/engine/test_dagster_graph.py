@@ -53,7 +53,9 @@ def outcomes() -> dict[str, Outcome]:
 
 @pytest.fixture
 def definitions(tmp_path: Path, outcomes: dict[str, Outcome]) -> dg.Definitions:
-    project = Project(Graph([lengths], [words]), Workspace(tmp_path, lambda _: None), Keys())
+    meanings = {"lengths": {"word": "the word", "let*": "how long it is"}}
+    workspace = Workspace(tmp_path, lambda _: None)
+    project = Project(Graph([lengths], [words]), workspace, Keys(), meanings)
     return build_dagster_definitions(project, outcomes=outcomes)
 
 
@@ -101,6 +103,7 @@ def test_pages_get_rows_columns_place_description_and_check(definitions: dg.Defi
     assert event.metadata["dagster/row_count"].value == 2
     columns = event.metadata["dagster/column_schema"].value.columns
     assert [(one.name, one.type) for one in columns] == [("word", "String"), ("letters", "Int64")]
+    assert [one.description for one in columns] == ["the word", "how long it is"]
     assert Path(str(event.metadata["dagster/uri"].value)).is_file()
     assert event.metadata["longest"].value == 2
     (check,) = result.get_asset_check_evaluations()

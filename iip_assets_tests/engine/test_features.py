@@ -59,6 +59,7 @@ def fill(
     add: int = 0,
     code: str = "c",
     compute: Any = measure,
+    key: dict[str, Any] | None = None,
     log: Any = print,
 ) -> tuple[Filled, list[str]]:
     seen: list[str] = []
@@ -67,6 +68,7 @@ def fill(
         compute,
         code_key=code,
         given={"add": add},
+        key=key or {},
         tools={"seen": seen},
         chunk=2,
         progress=quiet,
@@ -97,6 +99,39 @@ def test_vectors_and_nulls_come_back(tmp_path: Path) -> None:
     filled, _ = fill(tmp_path, rows("bad", "good"), add=4)
     assert filled.frame["vector"].to_list() == [None, [4.0, 4.0, 4.0]]
     assert filled.frame.schema["vector"] == pl.List(pl.Float32)
+
+
+def test_counts_come_back_exactly_and_null_where_there_were_none(tmp_path: Path) -> None:
+    counts = {"a": [2**24 + 1, 2**62], "b": np.array([3, 2**53 + 1]), "c": None, "d": [-1, 0]}
+
+    def count(records: list[dict[str, Any]], **_: Any) -> list[dict[str, Any]]:
+        return [{"counts": counts[record["image_id"]], "share": [0.5]} for record in records]
+
+    for _ in range(2):  # computed, and then read
+        frame = fill(tmp_path, rows("a", "b", "c", "d"), compute=count)[0].frame
+        assert frame.schema["counts"] == pl.List(pl.Int64)
+        assert frame["counts"].to_list() == [
+            [2**24 + 1, 2**62],
+            [3, 2**53 + 1],
+            None,
+            [-1, 0],
+        ]
+        assert frame.schema["share"] == pl.List(pl.Float32)
+
+
+def test_counts_of_more_than_64_bits_are_refused(tmp_path: Path) -> None:
+    def huge(records: list[dict[str, Any]], **_: Any) -> list[dict[str, Any]]:
+        return [{"counts": [2**64]} for _ in records]
+
+    with pytest.raises(ValueError, match="'counts' cannot be kept"):
+        fill(tmp_path, rows("a"), compute=huge)
+
+
+def test_what_only_enters_the_key_is_another_row_and_is_not_handed_on(tmp_path: Path) -> None:
+    # `measure` takes no such argument.
+    assert fill(tmp_path, rows("a"), key={"model": "first"})[1] == ["a"]
+    assert fill(tmp_path, rows("a"), key={"model": "second"})[1] == ["a"]
+    assert fill(tmp_path, rows("a"), key={"model": "first"})[1] == []
 
 
 def test_a_column_that_is_null_at_first_can_hold_words_later(tmp_path: Path) -> None:

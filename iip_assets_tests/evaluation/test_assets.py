@@ -1,19 +1,17 @@
-import json
-
 import cv2
 import numpy as np
 import polars as pl
 import pytest
 from safetensors.torch import load
+from scipy.special import softmax
 
 from iip_assets.dataset.schema import label_rows_schema
+from iip_assets.dataset.slices import slice_table
 from iip_assets.engine.values import Files, Skipped
 from iip_assets.evaluation import assets as evaluation_assets
 from iip_assets.images.store import ImageStore
-from iip_assets.inference.segment_rows import segment_chunk
-from iip_assets.inference.segmentation import Segmenter
+from iip_assets.inference.segmenter import Segmenter, segment_chunk
 from iip_assets.labels import assets as label_assets
-from iip_assets.metrics.calibration import softmax
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import judge_filter, judge_segmenter, score
 from iip_assets.models import assets
@@ -32,7 +30,7 @@ from iip_assets.settings import (
     TrackingSettings,
     TrainingSettings,
 )
-from iip_assets.sweeps.quality import quality_of
+from iip_assets.sweeps.trials import quality_of
 from iip_assets_tests.embeddings.stand_ins import PlainWork
 from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
 
@@ -161,18 +159,21 @@ def agree(eyes, context, segmenter=None, label_rows=None):
 
 def judge(eyes, predictions, context, agreement=None):
     _, images, splits = eyes
+    images = images.with_columns(geography=pl.lit("north"), device=pl.lit("phone"))
     words = images.select("image_id", lighting=pl.lit("normal"), background=pl.lit("skin"))
+    axes = SliceSettings().axes
+    # More axes than the evaluation asks for.
+    wide = (*axes, "label")
+    slices = slice_table(images, age_bands=SliceSettings().age_bands, axes=wide, extra=[words])
     return evaluation_assets.model_evaluation.function(
         predictions,
         agree(eyes, context).value if agreement is None else agreement,
-        {"images": images.with_columns(geography=pl.lit("north"), device=pl.lit("phone"))},
+        {"images": images},
         splits,
-        words.select("image_id", "lighting"),
-        words.select("image_id", "background"),
+        slices,
         judgement=EvaluationSettings(resamples=50),
         rarity=RareClassSettings(),
-        age_bands=SliceSettings().age_bands,
-        axes=SliceSettings().axes,
+        axes=axes,
         classes=CLASSES,
         costs=ThresholdSettings(),
         context=context,
@@ -307,21 +308,20 @@ def judged_by_torch(examples, files):
     logits = head_logits(head.eval(), vectors).astype(np.float64)
     actual = np.array([FILTER_CLASSES.index(label) for label in held_out["label"]])
     ids, groups = held_out["image_id"].to_list(), held_out["group_id"].to_list()
-    return judge_filter(ids, groups, actual, softmax(logits / temperature), FILTER_CLASSES)
+    return judge_filter(ids, groups, actual, softmax(logits / temperature, axis=1), FILTER_CLASSES)
 
 
 def judged_by_segmenting(examples, store, files):
     held_out = examples.filter(split="validation")
     found = segment_chunk(
         held_out.to_dicts(),
-        model="",
         max_megapixels=1.0,
         segmenter=Segmenter(files, threads=1),
         store=store,
         threads=1,
     )
     counts, borders = (
-        np.array([json.loads(one[name]) for one in found], np.float64).reshape(-1, 4, 4)
+        np.array([one[name] for one in found], np.float64).reshape(-1, 4, 4)
         for name in ("confusion", "boundary")
     )
     ids, groups = held_out["image_id"].to_list(), held_out["group_id"].to_list()
@@ -446,7 +446,7 @@ def test_judging_needs_neither_torch_nor_lightning():
 
     code = (
         "import sys, iip_assets.evaluation.predictions, iip_assets.evaluation.evaluation, "
-        "iip_assets.inference.segment_rows, iip_assets.robustness.corrupted_rows; "
+        "iip_assets.inference.segmenter, iip_assets.robustness.benchmark; "
         "print(' '.join(sys.modules))"
     )
     loaded = subprocess.run(

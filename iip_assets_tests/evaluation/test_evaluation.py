@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import polars as pl
 import pytest
@@ -8,6 +10,7 @@ from iip_assets.evaluation.evaluation import Judgement, beats_baseline, evaluate
 from iip_assets.evaluation.figures import confusion_figure, slices_figure
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.scores import Gate
+from iip_assets.models.tasks import FILTER, SEGMENTER
 
 GATE = Gate(("full",), lost_iris=1.0, failed_segmentation=1.0)
 JUDGEMENT = Judgement(resamples=60, confidence=0.95, min_slice_images=10, seed=0)
@@ -138,8 +141,8 @@ def test_the_baseline_says_the_commonest_training_label_and_ranks_nothing():
 
 
 def test_a_good_filter_beats_the_baseline_and_a_useless_one_does_not():
-    assert beats_baseline(evaluated(predicted())["metrics"], "filter").beats
-    verdict = beats_baseline(evaluated(predicted(right=0.0))["metrics"], "filter")
+    assert beats_baseline(evaluated(predicted())["metrics"], FILTER).beats
+    verdict = beats_baseline(evaluated(predicted(right=0.0))["metrics"], FILTER)
     assert not verdict.beats
     assert "f1_macro 0.000" in verdict.reason
 
@@ -148,7 +151,7 @@ def test_with_few_subjects_the_value_alone_decides():
     metrics = evaluated(predicted(20, right=0.25))["metrics"]
     row, bar = headline(metrics, "filter"), headline(metrics, "filter_baseline")
     assert row["low"] < bar["value"] < row["value"]
-    verdict = beats_baseline(metrics, "filter")
+    verdict = beats_baseline(metrics, FILTER)
     assert verdict.beats
     assert "value alone" in verdict.reason
 
@@ -170,7 +173,7 @@ def test_a_class_that_does_not_occur_is_in_no_average():
 def test_a_model_that_is_not_there_has_no_rows_and_breaks_no_promise():
     tables = evaluated(predicted(with_masks=False))
     assert set(tables["metrics"]["model"]) == {"filter", "filter_baseline"}
-    assert beats_baseline(tables["metrics"], "segmenter").beats
+    assert beats_baseline(tables["metrics"], SEGMENTER).beats
     empty = evaluated(predicted().head(0))
     assert empty["metrics"].is_empty()
     assert empty["confusion"].is_empty()
@@ -190,3 +193,28 @@ def test_plots_are_drawn_whatever_there_is(table):
         slices_figure(tables["metrics"]),
     ):
         assert figure_png(figure).startswith(b"\x89PNG")
+
+
+def test_the_numbers_of_each_slice_are_those_of_fairlearn():
+    """Its MetricFrame splits by group as well; no image of a class leaves its recall unknown."""
+    from fairlearn.metrics import MetricFrame
+    from sklearn.metrics import accuracy_score, recall_score
+
+    table = predicted(right=0.7)
+    metrics = evaluated(table)["metrics"].filter(pl.col("axis") == "device")
+    test = table.filter(pl.col("split") == "test")
+    scores = {"accuracy": accuracy_score}
+    for name in FILTER_CLASSES:
+        scores[f"recall_{name}"] = partial(
+            recall_score, labels=[name], average="macro", zero_division=np.nan
+        )
+    frame = MetricFrame(
+        metrics=scores,
+        y_true=test["label"].to_numpy(),
+        y_pred=test["predicted"].to_numpy(),
+        sensitive_features=parts(test)[1]["slice"].to_numpy(),
+    )
+    for device, wanted in frame.by_group.to_dict("index").items():
+        for metric, value in wanted.items():
+            found = one(metrics, model="filter", slice=device, metric=metric)["value"]
+            assert found == (None if np.isnan(value) else pytest.approx(value, abs=1e-12))

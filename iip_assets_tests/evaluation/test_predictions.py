@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import polars as pl
 
@@ -55,9 +53,9 @@ def test_iou_of_a_image_is_null_for_a_class_that_is_nowhere_in_it():
         {
             "image_id": ["a"],
             "mask_id": ["ma"],
-            "confusion": [json.dumps(counts.ravel().tolist())],
-            "baseline": [json.dumps([8, 0, 0, 4, 0, 0, 0, 0, 0])],
-            "boundary": [json.dumps([0] * 12)],
+            "confusion": [counts.ravel().tolist()],
+            "baseline": [[8, 0, 0, 4, 0, 0, 0, 0, 0]],
+            "boundary": [[0] * 12],
         }
     )
     row = segmenter_columns(segmented, ("background", "iris", "pupil")).row(0, named=True)

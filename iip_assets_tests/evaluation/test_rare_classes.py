@@ -59,9 +59,7 @@ def metrics(*models):
 
 def classes(labels, pixels, tests, *models, rarity=RARITY):
     known, test = training(labels), predicted(tests)
-    counted = pl.DataFrame(
-        {"mask_id": known["mask_id"], "pixels": [str(list(row)) for row in pixels]}
-    )
+    counted = pl.DataFrame({"mask_id": known["mask_id"], "pixels": [list(row) for row in pixels]})
     groups = test.select("image_id", group_id=pl.format("g{}", pl.int_range(pl.len()) // 2))
     table = class_table(
         metrics(*models),

@@ -8,7 +8,7 @@ from iip_assets.engine.figures import figure_png
 from iip_assets.evaluation.figures import threshold_figure
 from iip_assets.evaluation.threshold import Costs, choose_threshold, cost_curve
 from iip_assets.evaluation.verdicts import counted, filter_verdicts_tables, to_label_next
-from iip_assets.inference.filter_scores import scores_table
+from iip_assets.inference.filter import scores_table
 
 EQUAL = Costs(1.0, 1.0)
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from iip_assets.synthetic.effects import SAMPLE
+from iip_assets.synthetic.parameters import SAMPLE
 from iip_assets.synthetic.write import write_dataset
 from iip_assets_tests.graph.warm import run_warm
 

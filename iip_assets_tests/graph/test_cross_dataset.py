@@ -99,7 +99,7 @@ def test_a_set_without_models_or_embeddings_is_tested_on_by_its_images(
     lacking = team.iip("models", "test", "filter", "1", "--on", str(root), check=False)
     assert lacking.returncode == 1
     assert "no value yet; run `iip refresh image_fingerprints` there" in lacking.stderr
-    new.iip("refresh", "data_splits", "lighting_stats", "background_stats")
+    new.iip("refresh", "data_splits", "image_slices")
     to = tmp_path / "metrics.csv"
     found = outcome(team, "filter", team.root, root, words=("--split", "all", "--to", str(to)))
     own, other = found["sets"]

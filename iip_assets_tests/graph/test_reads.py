@@ -38,12 +38,13 @@ def touched(team: Team, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
 def forbidden(files: list[str]) -> list[str]:
     """What an asset must not touch in its workspace.
 
-    It may use DVC's cache and settings, its feature tables, its scratch folder, and the engine's
-    memory of code keys.
+    It may use DVC's cache and settings, its feature tables and their locks, its scratch folder, and
+    the engine's memory of code keys.
     Values of other assets are handed to it: it does not fetch them from the artifacts itself. DVC
     looks for its own ignore file in the root.
     """
-    allowed = (".dvc/", ".iip/watched/features/", ".iip/watched/scratch/", ".iip/code_keys.json")
+    own = ("features", "locks", "scratch")
+    allowed = (".dvc/", *(f".iip/watched/{folder}/" for folder in own), ".iip/code_keys.json")
     return [
         file for file in files if file not in (".", ".dvcignore") and not file.startswith(allowed)
     ]

@@ -9,8 +9,8 @@ import cv2
 import pytest
 
 from iip_assets.images.store import content_md5
-from iip_assets.ingest.coco import convert_coco
-from iip_assets.ingest.labelstudio import convert_labelstudio
+from iip_assets.ingest.formats.coco import convert_coco
+from iip_assets.ingest.formats.labelstudio import convert_labelstudio
 from iip_assets.settings import DatasetSettings
 from iip_assets_tests.graph.conftest import Team
 

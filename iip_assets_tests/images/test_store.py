@@ -6,15 +6,14 @@ import shutil
 import polars as pl
 import pytest
 
-from iip_assets.dataset.folder_check import compare_folder
-from iip_assets.images.dvc_objects import MissingData
-from iip_assets.images.manifest import (
+from iip_assets.dataset.versions import compare_folder
+from iip_assets.images.data_listing import (
     BadManifest,
-    load_data,
     observe_data,
     parse_manifest,
     read_manifest,
 )
+from iip_assets.images.dvc_objects import MissingData
 from iip_assets.images.store import ImageStore, content_md5
 from iip_assets_tests.dataset.conftest import LABELS, dvc
 
@@ -31,7 +30,7 @@ def forget_cache(workspace) -> None:
 
 
 def test_the_manifest_lists_every_tracked_file_by_path(workspace):
-    table = load_data(workspace, observe_data(workspace))
+    table = read_manifest(workspace, observe_data(workspace))
     assert table.schema == {"path": pl.Utf8, "md5": pl.Utf8}
     assert table["path"].to_list() == [
         "batches/2026-01/images/a.jpg",
@@ -129,13 +128,13 @@ def test_an_empty_folder_has_an_empty_manifest(workspace):
     shutil.rmtree(workspace / "data")
     (workspace / "data").mkdir()
     dvc(workspace, "add", "data")
-    table = load_data(workspace, observe_data(workspace))
+    table = read_manifest(workspace, observe_data(workspace))
     assert table.is_empty()
     assert table.schema == {"path": pl.Utf8, "md5": pl.Utf8}
 
 
 def test_the_folder_check_names_what_differs(workspace):
-    table = load_data(workspace, observe_data(workspace))
+    table = read_manifest(workspace, observe_data(workspace))
     assert compare_folder(workspace, table).clean
     data = workspace / "data"
     (data / A).unlink()
@@ -156,7 +155,7 @@ def test_the_folder_check_names_what_differs(workspace):
 
 
 def test_the_folder_check_works_without_a_folder(workspace):
-    table = load_data(workspace, observe_data(workspace))
+    table = read_manifest(workspace, observe_data(workspace))
     shutil.rmtree(workspace / "data")
     assert len(compare_folder(workspace, table).missing) == 3
 

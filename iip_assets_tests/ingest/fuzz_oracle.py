@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from iip_assets.dataset.raw import RawDataset, join_labels
-from iip_assets.images.manifest import observe_data, read_manifest
+from iip_assets.images.data_listing import observe_data, read_manifest
 from iip_assets.images.store import ImageStore, content_md5
+from iip_assets.ingest.batch_check import present_data
 from iip_assets.ingest.batch_files import list_batch
 from iip_assets.ingest.ingest import Ingested, ingest_folder
 from iip_assets.ingest.judgement import Candidate, judge
-from iip_assets.ingest.present_data import present_data
 from iip_assets.settings import Settings
 from iip_assets_tests.ingest.fuzzed_batch import KNOWN, OLD_BATCH, Fuzzed
 from iip_assets_tests.ingest.fuzzed_batches import FACTS

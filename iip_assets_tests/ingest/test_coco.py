@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from iip_assets.ingest.coco import convert_coco
+from iip_assets.ingest.formats.coco import convert_coco
 from iip_assets_tests.ingest.tool_exports import (
     MASK_CLASSES,
     assert_taken_or_refused,

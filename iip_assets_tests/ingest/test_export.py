@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iip_assets.dataset.constants import EYES, LABELS
 from iip_assets.dataset.raw import RawDataset, join_labels
+from iip_assets.dataset.schema import EYES, LABELS
 from iip_assets.images.decode import decode_mask
 from iip_assets.images.store import content_md5
-from iip_assets.ingest.coco import convert_coco
 from iip_assets.ingest.export import write_export
 from iip_assets.ingest.export_rows import rows_to_export
-from iip_assets.ingest.labelstudio import convert_labelstudio
+from iip_assets.ingest.formats.coco import convert_coco
+from iip_assets.ingest.formats.labelstudio import convert_labelstudio
 from iip_assets_tests.dataset.images import encoded, png_header, scene
 from iip_assets_tests.ingest.tool_exports import HEIGHT, MASK_CLASSES, WIDTH
 

@@ -17,10 +17,10 @@ from iip_assets.cli.doctor import examine
 from iip_assets.cli.main import app
 from iip_assets.dataset.problems import Problem
 from iip_assets.engine.lock import workspace_lock
-from iip_assets.images.manifest import observe_data
+from iip_assets.images.data_listing import observe_data
 from iip_assets.images.store import content_md5
-from iip_assets.ingest import dvc_add, ingest
-from iip_assets.ingest.dvc_add import DvcRefusedError
+from iip_assets.ingest import data_commit, ingest
+from iip_assets.ingest.data_commit import DvcRefusedError
 from iip_assets.ingest.ingest import Ingested, UnsettledBatchError, ingest_folder
 from iip_assets_tests.dataset.team_workspace import drop, files_of, git, manifest_of, subjects
 from iip_assets_tests.ingest.fuzz_oracle import tree
@@ -234,7 +234,7 @@ MOMENTS = {
     "before the check": (ingest, "judge"),
     "before the move into the data": (ingest, "move_into_data"),
     "after the move into the data": (ingest, "add_folder"),
-    "before data.dvc is written": (dvc_add, "write_text_whole"),
+    "before data.dvc is written": (data_commit, "write_text_whole"),
     "after data.dvc is written": (ingest, "tracked_now"),
     "before the commit": (ingest, "commit_pointer"),
     "before the inbox is emptied": (ingest, "_leave_inbox"),
@@ -249,7 +249,7 @@ def kill(monkeypatch: pytest.MonkeyPatch, root: Path, folder: Path, moment: str)
 
     with monkeypatch.context() as patch:
         patch.setattr(*MOMENTS[moment], die)
-        patch.setattr("iip_assets.ingest.staging._clear", lambda *_: None)
+        patch.setattr("iip_assets.ingest.inbox._clear", lambda *_: None)
         with pytest.raises(Killed):
             take(root, folder)
 
@@ -417,7 +417,7 @@ def test_a_folder_that_is_not_there_is_refused(team):
 
 
 def test_an_export_of_another_tool_is_converted_and_its_problems_send_it_back(team, monkeypatch):
-    stand_in = ModuleType("iip_assets.ingest.coco")
+    stand_in = ModuleType("iip_assets.ingest.formats.coco")
 
     def convert_coco(source, out, *, mask_classes, max_megapixels, log):
         assert mask_classes == ("background", "sclera", "iris", "pupil")
@@ -428,7 +428,7 @@ def test_an_export_of_another_tool_is_converted_and_its_problems_send_it_back(te
         return ()
 
     stand_in.convert_coco = convert_coco
-    monkeypatch.setitem(sys.modules, "iip_assets.ingest.coco", stand_in)
+    monkeypatch.setitem(sys.modules, "iip_assets.ingest.formats.coco", stand_in)
     assert take(team, drop(team / "inbox", NAME), form="coco").verdict == "taken"
     assert files_of(team, NAME) == ["images/101.png", "images/102.png"]
     bad = drop(team / "inbox", "2026-06")

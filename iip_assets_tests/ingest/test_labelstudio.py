@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from iip_assets.ingest.brush_rle import encode_brush
-from iip_assets.ingest.labelstudio import convert_labelstudio
+from iip_assets.ingest.formats.labelstudio import convert_labelstudio
+from iip_assets.ingest.formats.masks import encode_brush
 from iip_assets_tests.ingest.tool_exports import (
     HEIGHT,
     MASK_CLASSES,

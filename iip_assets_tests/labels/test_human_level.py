@@ -1,16 +1,13 @@
 """People are judged by each other's words, and the models by the very same words."""
 
-import json
-
 import cv2
 import numpy as np
 import polars as pl
 import pytest
 
 from iip_assets.evaluation.evaluation import Judgement, evaluate
+from iip_assets.labels.agreement import WORDS, compare_masks, count_pixels
 from iip_assets.labels.human_level import judge_labelers, leave_one_out
-from iip_assets.labels.labelers import WORDS
-from iip_assets.labels.mask_rows import compare_masks, count_pixels
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.scores import Gate
 from iip_assets_tests.embeddings.stand_ins import MemoryStore
@@ -223,12 +220,10 @@ def mask_tables(shifts, segmenter_shift):
     for image, shift in shifts.items():
         first, second, said = disc(50), disc(50 + shift), disc(50 + segmenter_shift)
         found = counts_of(first, second)
-        pairs.append((image, *(json.loads(found[name]) for name in ("confusion", "boundary"))))
+        pairs.append((image, *(found[name] for name in ("confusion", "boundary"))))
         for truth in (first, second):
             found = counts_of(truth, said)
-            segmented.append(
-                (image, *(json.loads(found[name]) for name in ("confusion", "boundary")))
-            )
+            segmented.append((image, *(found[name] for name in ("confusion", "boundary"))))
     return {
         name: pl.DataFrame(rows, schema=NO_PAIRS.schema, orient="row")
         for name, rows in (("pairs", pairs), ("segmented", segmented))
@@ -273,12 +268,12 @@ def test_only_pixels_that_both_labelers_named_count():
     first[:, :30], second[:, 100:] = 255, 255
     second[:, :30] = 1
     found = counts_of(first, second)
-    assert sum(json.loads(found["confusion"])) == 80 * (120 - 30 - 20)
+    assert sum(found["confusion"]) == 80 * (120 - 30 - 20)
     assert one_class_wrong(found) == 0
 
 
 def one_class_wrong(found):
-    background, as_iris, as_background, iris = json.loads(found["confusion"])
+    background, as_iris, as_background, iris = found["confusion"]
     assert background
     assert iris
     return as_iris + as_background
@@ -291,7 +286,7 @@ def test_pixels_of_a_mask_are_counted_by_class_and_those_of_none_not_at_all():
     records = [{"mask_id": store.add_png(mask)}, {"mask_id": store.add_png(disc(50) * 2)}]
     found = count_pixels(records, n_classes=3, store=store)
     iris = int((disc(50) == 1).sum())
-    assert [json.loads(one["pixels"]) for one in found] == [
+    assert [one["pixels"] for one in found] == [
         [80 * 120 - 10 * 120 - iris, iris, 0],
         [80 * 120 - iris, 0, iris],
     ]

@@ -12,9 +12,8 @@ import polars as pl
 import pytest
 import torch
 
-from iip_assets.inference.preprocess import Frame
-from iip_assets.inference.segment_rows import segment_chunk
-from iip_assets.inference.segmentation import Segmenter
+from iip_assets.inference.frame import Frame
+from iip_assets.inference.segmenter import Segmenter, segment_chunk
 from iip_assets.metrics.scores import segmenter_scores
 from iip_assets.models.examples import masked_rows
 from iip_assets.models.filter_onnx import head_onnx
@@ -75,13 +74,12 @@ def test_a_teacher_sees_images_in_its_own_frame_and_speaks_at_the_students_size(
 def mean_iou(files: Mapping[str, bytes], held_out: pl.DataFrame, store: MemoryStore) -> float:
     found = segment_chunk(
         held_out.to_dicts(),
-        model="",
         max_megapixels=1.0,
         segmenter=Segmenter(files, threads=1),
         store=store,
         threads=1,
     )
-    counts = np.array([json.loads(one["confusion"]) for one in found], np.float64)
+    counts = np.array([one["confusion"] for one in found], np.float64)
     scores = segmenter_scores(counts.reshape(-1, 4, 4), np.ones((1, len(found))), CLASSES)
     return float(scores["mean_iou"][0])
 

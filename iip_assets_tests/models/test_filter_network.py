@@ -8,8 +8,13 @@ import timm
 import torch
 from safetensors.torch import save
 
-from iip_assets.inference.filter_pixels import FilterFromPixels, score_chunk
-from iip_assets.inference.filter_scores import has_head, network_scores, probabilities_of
+from iip_assets.inference.filter import (
+    FilterFromPixels,
+    has_head,
+    network_scores,
+    probabilities_of,
+    score_chunk,
+)
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.filter import FilterRecipe, build_filter
 from iip_assets.registry.onnx_check import OnnxDiffersError, largest_difference
@@ -96,7 +101,6 @@ def test_a_whole_network_learns_what_shows_in_the_pixels(data, files):
     test = rows.filter(pl.col("split") == "test")
     found = score_chunk(
         test.select("image_id").to_dicts(),
-        model="",
         max_megapixels=1.0,
         filter_model=FilterFromPixels(files, threads=1),
         store=store,

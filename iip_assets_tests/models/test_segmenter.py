@@ -7,10 +7,9 @@ import polars as pl
 import pytest
 import torch
 
-from iip_assets.embeddings.weights import packaged_weights, weights_digest
-from iip_assets.inference.preprocess import Frame
-from iip_assets.inference.segment_rows import read_pair, segment_chunk
-from iip_assets.inference.segmentation import Segmenter, prior_png
+from iip_assets.embeddings.backbone import packaged_weights, weights_digest
+from iip_assets.inference.frame import Frame
+from iip_assets.inference.segmenter import Segmenter, prior_png, read_pair, segment_chunk
 from iip_assets.models.examples import masked_rows
 from iip_assets.models.masked_images import MaskedImages
 from iip_assets.models.segmentation_model import build_segmenter, reason_not_to_train
@@ -46,12 +45,10 @@ def test_eyes_that_are_easy_are_learned_better_than_the_commonest_class_by_place
     store, images, splits = eyes
     test = masked_rows(images, splits).filter(pl.col("split") == "test").to_dicts()
     segmenter = Segmenter(files, threads=1)
-    found = segment_chunk(
-        test, model="", max_megapixels=1.0, segmenter=segmenter, store=store, threads=1
-    )
+    found = segment_chunk(test, max_megapixels=1.0, segmenter=segmenter, store=store, threads=1)
 
     def iris_iou(name):
-        counts = np.sum([json.loads(one[name]) for one in found], axis=0).reshape(4, 4)
+        counts = np.sum([one[name] for one in found], axis=0).reshape(4, 4)
         return counts[2, 2] / (counts[2].sum() + counts[:, 2].sum() - counts[2, 2])
 
     assert iris_iou("confusion") > 0.6

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import polars as pl
+
+from iip_assets.dataset.schema import images_schema
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.artifacts import Artifact
-from iip_assets.provenance.causes import Causes, find_causes
+from iip_assets.provenance.causes import BatchChange, Causes, LabelChange, data_changes, find_causes
 
 
 def record(asset: str, version: str, inputs: dict[str, str], **changes: Any) -> ActionRecord:
@@ -16,8 +19,6 @@ def record(asset: str, version: str, inputs: dict[str, str], **changes: Any) -> 
         "modules": {"train": "1", "loss": "1"},
         "packages": {"torch": "2.1"},
         "settings": {"filter": {"seed": 0, "epochs": 5}},
-        "metadata": {},
-        "checks": (),
         "images_computed": 0,
         "images_reused": 0,
         "seconds": 0.0,
@@ -90,3 +91,41 @@ def test_another_value_of_the_same_makings_is_without_cause() -> None:
 
 def test_a_state_without_the_value_is_unknown() -> None:
     assert find_causes({}, state(), "score").unknown == ["score"]
+
+
+def images(*rows: dict[str, Any]) -> pl.DataFrame:
+    filled = [
+        {"path": f"batches/{row['batch']}/images/{row['image_id']}.png", **row} for row in rows
+    ]
+    return pl.DataFrame(filled, schema=images_schema())
+
+
+A = {"image_id": "a", "batch": "one", "label": "full", "mask_id": "m"}
+B = {"image_id": "b", "batch": "one", "label": "none", "age_years": 30.0}
+C = {"image_id": "c", "batch": "two", "label": "full"}
+
+
+def test_a_new_batch_a_removed_image_and_a_correction_are_told_apart() -> None:
+    path = "batches/one/images/a.png"
+    corrected = {**A, "batch": "two", "label": "partial", "path": path}
+    found = data_changes(images(A, B), images(corrected, C))
+    assert (found.images_before, found.images_after) == (2, 2)
+    assert found.batches == (
+        BatchChange("one", "changed", images=1, images_added=0, images_removed=1),
+        BatchChange("two", "added", images=1, images_added=1, images_removed=0),
+    )
+    assert found.labels == (LabelChange("two", "full", "partial", 1),)
+
+
+def test_masks_and_facts_count_and_a_label_that_came_is_one_that_changed() -> None:
+    before = images({**A, "label": None}, B)
+    after = images({**A, "mask_id": "n"}, {**B, "age_years": 31.0})
+    found = data_changes(before, after)
+    assert found.labels == (LabelChange("one", None, "full", 1),)
+    assert (found.masks, found.facts) == (1, 1)
+    assert found.batches == ()
+
+
+def test_equal_versions_differ_in_nothing() -> None:
+    found = data_changes(images(A, B, C), images(A, B, C))
+    assert (found.batches, found.labels, found.masks, found.facts) == ((), (), 0, 0)

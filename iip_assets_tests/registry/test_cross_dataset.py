@@ -22,12 +22,11 @@ from iip_assets.registry.cross_dataset import (
     check_classes,
     embeddings_for,
     judged_filter_on,
-    judged_segmenter_on,
     metrics_on,
     shown_metrics,
     unseen,
 )
-from iip_assets.registry.scoring import Asking
+from iip_assets.registry.scoring import Asking, scored_by
 from iip_assets_tests.embeddings.stand_ins import MemoryStore, PlainWork
 
 NOTHING = Learned(frozenset(), (), frozenset())
@@ -297,7 +296,7 @@ def test_a_segmenters_iou_by_class_is_that_counted_by_hand(tmp_path):
     check_classes(one, other)
     images = unseen("segmenter", other, NOTHING, split="all").images
     asking = Asking(store, 1.0, PlainWork(tmp_path).fill, 1, 4)
-    judged = judged_segmenter_on(one, images, asking, classes=CLASSES)
+    judged = scored_by(one, images, asking, classes=CLASSES)
     metrics = metrics_on("segmenter", judged, other.slices.clear(), JUDGEMENT)
     # Over ten images: iris right 255 each; bright but not iris 256 each; five iris pixels dark.
     iris = 2550 / (2550 + 2560 + 5)

@@ -15,7 +15,7 @@ from iip_assets.engine.values import Report
 from iip_assets.evaluation.rare_classes import CLASSES
 from iip_assets.evaluation.threshold import Costs
 from iip_assets.evaluation.verdicts import filter_verdicts_tables
-from iip_assets.inference.filter_scores import scores_table
+from iip_assets.inference.filter import scores_table
 from iip_assets.registry.contenders import tables_of
 from iip_assets.registry.gate import GATE_SCHEMA
 from iip_assets.report.content import Inputs

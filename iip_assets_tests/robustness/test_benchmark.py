@@ -6,14 +6,14 @@ import polars as pl
 import pytest
 from onnx import helper, numpy_helper
 
+from iip_assets.dataset.slices import slice_table
 from iip_assets.engine.figures import figure_png
 from iip_assets.engine.values import Files, Markdown, Skipped
 from iip_assets.evaluation.evaluation import Judgement
 from iip_assets.images.store import ImageStore
-from iip_assets.inference.segmentation import prior_png
+from iip_assets.inference.segmenter import prior_png
 from iip_assets.robustness.assets import describe_robustness_benchmark, robustness_benchmark
-from iip_assets.robustness.benchmark import benchmark_images, benchmark_table
-from iip_assets.robustness.corrupted_rows import variants
+from iip_assets.robustness.benchmark import benchmark_images, benchmark_table, variants
 from iip_assets.robustness.figures import robustness_figure
 from iip_assets.settings import EvaluationSettings, RobustnessSettings
 from iip_assets_tests.embeddings.stand_ins import PlainWork
@@ -79,17 +79,15 @@ def run_asset(tmp_path, monkeypatch, filter_model, segmenter_model, **options):
     images = images.with_columns(
         ethnicity=pl.when(pl.col("image_id") < "8").then(pl.lit("one")).otherwise(pl.lit("two"))
     )
-    words = images.select("image_id", lighting=pl.lit("normal"), background=pl.lit("skin"))
+    slices = slice_table(images, age_bands=(0, 18), axes=("age_band", "ethnicity"))
     return robustness_benchmark.function(
         {"images": images},
         splits,
         filter_model,
         segmenter_model,
-        words.select("image_id", "lighting"),
-        words.select("image_id", "background"),
+        slices,
         options=RobustnessSettings(**options),
         judgement=EvaluationSettings(resamples=50),
-        age_bands=(0, 18),
         classes=CLASSES,
         max_megapixels=1.0,
         threads=1,
@@ -205,7 +203,7 @@ def test_known_answers_make_a_known_curve():
             "image_id": ["a", "b"],
             "label": ["full", "full"],
             "group_id": ["a", "b"],
-            "probabilities": [json.dumps(answers)] * 2,
+            "probabilities": [[share for answer in answers for share in answer]] * 2,
             "confusions": [None, None],
         }
     )

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from iip_assets.engine.values import CheckResult, Markdown
+from iip_assets.graph import ASSETS
 from iip_assets.images import store
 from iip_assets.settings import CoverageSettings, DatasetSettings, StatisticsSettings
 from iip_assets.statistics.assets import (
@@ -13,8 +14,10 @@ from iip_assets.statistics.assets import (
     demographic_stats,
     describe_background_stats,
     describe_demographic_stats,
+    describe_image_slices,
     describe_image_statistics,
     describe_lighting_stats,
+    image_slices,
     image_statistics,
     lighting_stats,
     measured_share,
@@ -132,6 +135,39 @@ def test_coverage_without_a_target_passes_and_says_that_none_is_set():
     check = coverage_of(PEOPLE, CoverageSettings())
     assert check.passed
     assert "no target mix is set" in check.description
+
+
+def test_slices_hold_every_axis_that_any_setting_names_once():
+    words = PEOPLE.select("image_id", lighting=pl.lit("dark"))
+    slices = image_slices.function(
+        {"images": PEOPLE},
+        words,
+        words.select("image_id", background=pl.lit("plain")),
+        age_bands=BANDS,
+        axes=("gender", "lighting"),
+        protected_axes=("gender", "age_band"),
+        group_axis="ethnicity",
+    )
+    assert set(slices["axis"]) == {"gender", "lighting", "age_band", "ethnicity"}
+    assert slices.height == 4 * PEOPLE.height
+    assert slices.select("image_id", "axis").is_unique().all()
+    assert describe_image_slices(slices)["rows"] == slices.height
+
+
+def test_nothing_that_is_trained_or_feeds_a_training_lies_below_the_slices():
+    below = below_of("image_slices")
+    assert {"model_evaluation", "batch_verdict", "robustness_benchmark", "model_versions"} <= below
+    assert not below & {"rebalanced_training_set", "iris_filter_model", "segmentation_model"}
+    assert not below & {"filter_examples", "segmenter_examples", "batch_trials", "predictions"}
+
+
+def below_of(name):
+    """The assets that read it, or read what does."""
+    below = {name}
+    for one in ASSETS:  # in the order of the data
+        if below & set(one.inputs):
+            below.add(one.name)
+    return below - {name}
 
 
 @pytest.mark.parametrize("one", [image_statistics, demographic_stats])

@@ -4,15 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iip_assets.dataset.slices import slice_table
-from iip_assets.statistics.coverage import coverage_shortfalls, coverage_words, images_needed
 from iip_assets.statistics.demographics import (
     DEMOGRAPHIC_AXES,
     INTERSECTIONS,
     SCHEMA,
+    coverage_shortfalls,
+    coverage_words,
     demographic_table,
+    images_needed,
     natural_key,
+    wilson_interval,
 )
-from iip_assets.statistics.interval import wilson_interval
 
 BANDS = (0, 18, 30)
 IMAGES = {
@@ -176,3 +178,5 @@ def test_the_interval_is_wilsons():
     # 10 of 20 by the formula: centre 1/2, half-width z·sqrt(n/4 + z²/4)/(n + z²).
     assert wilson_interval(0.5, 20) == pytest.approx((0.29930, 0.70070), abs=1e-5)
     assert wilson_interval(0.0, 10) == pytest.approx((0.0, 0.27753), abs=1e-5)
+    assert wilson_interval(0.5, 10) == pytest.approx((0.23659, 0.76341), abs=1e-5)
+    assert wilson_interval(1.0, 10) == pytest.approx((0.72247, 1.0), abs=1e-5)

@@ -3,9 +3,13 @@ import pytest
 
 from iip_assets.dataset.slices import slice_table
 from iip_assets.engine.figures import figure_png
-from iip_assets.statistics.demographic_figures import coverage_figure, intersection_figure
 from iip_assets.statistics.demographics import DEMOGRAPHIC_AXES, demographic_table
-from iip_assets.statistics.figures import background_figure, lighting_figure
+from iip_assets.statistics.figures import (
+    background_figure,
+    coverage_figure,
+    intersection_figure,
+    lighting_figure,
+)
 from iip_assets_tests.statistics.test_demographics import BANDS, PEOPLE, images_of
 
 PAIRS = [("age_band", "gender"), ("gender", "ethnicity")]

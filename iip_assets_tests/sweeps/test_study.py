@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from iip_assets.sweeps.plan import Plan, PlanError
-from iip_assets.sweeps.space import suggest
+from iip_assets.sweeps.plan import Plan, PlanError, suggest
 from iip_assets.sweeps.study import Done, Study, importances, load_study
 
 MADE_OF = {"data": "d1", "code": "c1"}

@@ -3,12 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from iip_assets.synthetic.effects import PlantedEffects
-from iip_assets.synthetic.errors import spoiled_mask, written_label
-from iip_assets.synthetic.parameters import EyeParameters
+from iip_assets.synthetic.parameters import EyeParameters, PlantedEffects
 from iip_assets.synthetic.plan import Dataset, PlannedImage, plan_image, subject_number
 from iip_assets.synthetic.population import HERITAGES, heritage_weights, sample_subject
 from iip_assets.synthetic.render import render
+from iip_assets.synthetic.write import spoiled_mask, written_label
 
 IMAGES = 1500
 

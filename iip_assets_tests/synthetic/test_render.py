@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from iip_assets.synthetic.eyeball import BACKGROUND, IRIS, PUPIL, SCLERA, label_of
 from iip_assets.synthetic.geometry import Disc, Frame
-from iip_assets.synthetic.masks import BACKGROUND, IRIS, PUPIL, SCLERA, label_of
 from iip_assets.synthetic.parameters import Anatomy, Camera, EyeParameters, Light, Pose
 from iip_assets.synthetic.render import Rendered, render
 from iip_assets_tests.synthetic.eye_strategies import eyes

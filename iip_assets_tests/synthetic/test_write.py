@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from iip_assets.synthetic.effects import SAMPLE, PlantedEffects
+from iip_assets.synthetic.parameters import SAMPLE, PlantedEffects
 from iip_assets.synthetic.write import write_dataset
 
 COLUMNS = "image,label,mask,subject_id,eye,age_years,gender,ethnicity,geography,device,captured_at"

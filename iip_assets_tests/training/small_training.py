@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from iip_assets.inference.preprocess import Frame
+from iip_assets.inference.frame import Frame
 from iip_assets.models.masked_images import MaskedImages
 from iip_assets.models.segmenter import train_segmenter
 from iip_assets.training.trainer import Around, Machine, Schedule, seeded

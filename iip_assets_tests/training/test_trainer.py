@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from iip_assets.training.epoch_order import EpochOrder, in_order
-from iip_assets.training.shared_norm import _batch_norm
+from iip_assets.training.processes import EpochOrder, _batch_norm, in_order
 from iip_assets.training.trainer import Around, Machine
 from iip_assets_tests.training.small_training import (
     Watched,
@@ -192,7 +191,7 @@ def test_every_place_comes_once_an_epoch_in_an_order_of_its_own():
     order = EpochOrder(10, batch_size=5, seed=3)
     seen = []
     for epoch in (0, 1, 0):
-        order.set_epoch(epoch)
+        order.sampler.set_epoch(epoch)
         batches = list(order)
         assert len(batches) == len(order) == 2
         assert sorted(place for batch in batches for _, place in batch) == list(range(10))

@@ -188,18 +188,21 @@ def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
         "machine": dg.MetadataValue.json(dict(record.machine)),
         "input_versions": dg.MetadataValue.json(dict(record.inputs)),
         "seconds": round(outcome.seconds, 3),
-        **_table_metadata(record),
+        **_table_metadata(project, record),
         "images_computed": 0 if outcome.reused else record.images_computed,
         "images_reused": record.images_reused + (record.images_computed if outcome.reused else 0),
         "dagster/uri": project.workspace.artifacts.path(record.artifact),
     }
 
 
-def _table_metadata(record: ActionRecord) -> dict[str, Any]:
+def _table_metadata(project: Project, record: ActionRecord) -> dict[str, Any]:
     """Rows and columns under the names by which Dagster's pages know them."""
     if record.rows is None:
         return {}
-    columns = [dg.TableColumn(name, dtype) for name, dtype in record.columns.items()]
+    columns = [
+        dg.TableColumn(name, dtype, description=project.meaning(record.asset, name))
+        for name, dtype in record.columns.items()
+    ]
     return {
         "dagster/row_count": record.rows,
         "dagster/column_schema": dg.TableSchema(columns=columns),

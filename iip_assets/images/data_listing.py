@@ -1,0 +1,220 @@
+"""What DVC tracks: `data.dvc`, read without DVC, and the manifest of all files under `data/`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iip_assets.images.dvc_objects import fetch_objects, object_path, open_repository
+
+if TYPE_CHECKING:
+    import polars as pl
+
+POINTER_FILE = "data.dvc"
+
+_DIRECTORY_MD5 = re.compile(r"[0-9a-f]{32}\.dir")
+_CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)", re.MULTILINE)
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_OUTSIDE = re.compile(r"(^|/)\.{1,2}(/|$)|^/|^$|//|/$|\0")
+
+
+class BadPointer(ValueError):
+    """`data.dvc` is missing or does not name one folder; the message says how to fix it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataPointer:
+    """What `data.dvc` names.
+
+    Attributes:
+        md5: md5 of the folder's listing, ending in `.dir`.
+        path: The folder, relative to the workspace.
+    """
+
+    md5: str
+    path: str
+
+
+def read_pointer(root: Path) -> DataPointer:
+    """The folder that the workspace at `root` tracks.
+
+    Raises:
+        BadPointer: `data.dvc` is missing, in conflict, no YAML, or names something other than one
+            folder.
+    """
+    file = root / POINTER_FILE
+    try:
+        text = file.read_bytes().decode("utf-8")
+    except FileNotFoundError as error:
+        raise BadPointer(
+            f"{file} is missing: no data is tracked here. Put the batches under {root / 'data'} "
+            "and run `dvc add data`, or `iip init` for a new workspace"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise _mend(str(file), "is not text", "`git checkout data.dvc`") from error
+    return parse_pointer(text, str(file))
+
+
+def parse_pointer(text: str, file: str) -> DataPointer:
+    """The folder that the text of a `data.dvc` names.
+
+    Args:
+        text: What is in the file.
+        file: Its name, for messages.
+
+    Raises:
+        BadPointer: It is in conflict, no YAML, or names something other than one folder.
+    """
+    if _CONFLICT.search(text):
+        raise _mend(
+            file,
+            "has merge conflict markers",
+            "choose a side with `git checkout --ours data.dvc` or `--theirs`, then `dvc checkout`",
+        )
+    return _pointer_of(file, _parse(file, text))
+
+
+def _mend(file: str, what: str, how: str) -> BadPointer:
+    return BadPointer(f"{file} {what}. To fix it: {how}")
+
+
+def _parse(file: str, text: str) -> Any:
+    import yaml
+
+    # libyaml's loader is ten times as fast where it is built in.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return yaml.load(text, Loader=loader)  # noqa: S506 - both loaders are the safe ones
+    except yaml.YAMLError as error:
+        first = " ".join(str(error).split())[:200]
+        raise _mend(
+            file, f"is not YAML ({first})", "`git checkout data.dvc` or `dvc add data`"
+        ) from error
+
+
+def _pointer_of(file: str, content: Any) -> DataPointer:
+    outs = content.get("outs") if isinstance(content, dict) else None
+    if not isinstance(outs, list) or len(outs) != 1 or not isinstance(outs[0], dict):
+        raise _mend(file, "does not name exactly one tracked folder under `outs`", "`dvc add data`")
+    out = outs[0]
+    md5, path = out.get("md5"), out.get("path")
+    if not isinstance(path, str) or not path:
+        raise _mend(file, "has no `path`", "`dvc add data`")
+    if not isinstance(md5, str):
+        raise _mend(
+            file,
+            "has no `md5` (a version-aware remote lists files one by one, which is not supported)",
+            "track the folder in DVC's own cache with `dvc add data`",
+        )
+    if re.fullmatch(r"[0-9a-f]{32}", md5):
+        raise _mend(
+            file,
+            f"tracks {path!r} as a single file, a folder was expected",
+            "`dvc remove data.dvc`, make `data` a folder, `dvc add data`",
+        )
+    if not _DIRECTORY_MD5.fullmatch(md5):
+        raise _mend(file, f"has md5 {md5!r}, expected 32 hex digits and `.dir`", "`dvc add data`")
+    if out.get("hash") != "md5":
+        # DVC 2 hashed text with its line ends changed: such an md5 is not that of the bytes.
+        raise _mend(file, "was written by DVC 2", "`dvc cache migrate --dvc-files`")
+    return DataPointer(md5=md5, path=path)
+
+
+class BadManifest(ValueError):
+    """The listing of the data folder is damaged or names a path outside it."""
+
+
+def observe_data(root: Path) -> str:
+    """The data version of the workspace at `root`: the md5 in `data.dvc`."""
+    return read_pointer(root).md5
+
+
+def data_version_at(text_of: Callable[[str], str]) -> str:
+    """The data version at a git revision.
+
+    Args:
+        text_of: Gives the text of a file of the workspace there.
+    """
+    return parse_pointer(text_of(POINTER_FILE), POINTER_FILE).md5
+
+
+def read_manifest(root: Path, md5: str) -> pl.DataFrame:
+    """Path and md5 of every file of the data version `md5`, fetched from the remote where needed.
+
+    Args:
+        root: The workspace.
+        md5: As in `data.dvc`, ending in `.dir`. Older versions work as long as cache or remote hold
+            them.
+
+    Returns:
+        Columns path (relative to `data/`, forward slashes) and md5, sorted by path.
+
+    Raises:
+        MissingData: Neither cache nor remote has the listing.
+        BadManifest: The listing is damaged, or a path in it leaves the folder.
+    """
+    with open_repository(root) as repository:
+        file = object_path(repository, md5)
+        if not file.exists():
+            fetch_objects(repository, [md5])
+        listing = file.read_bytes()
+    return parse_manifest(listing, md5)
+
+
+def parse_manifest(listing: bytes, md5: str) -> pl.DataFrame:
+    """Parse DVC's JSON listing of a folder.
+
+    Args:
+        listing: The bytes of the `.dir` object.
+        md5: Its name, for the message.
+
+    Returns:
+        Columns path and md5, sorted by path.
+
+    Raises:
+        BadManifest: It is no such listing, or a path in it leaves the folder or stands twice.
+    """
+    import polars as pl
+
+    try:
+        entries = json.loads(listing)
+        pairs = sorted((_checked_path(entry, md5), _checked_md5(entry, md5)) for entry in entries)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        if isinstance(error, BadManifest):
+            raise
+        raise BadManifest(
+            f"the listing {md5} of the data folder is damaged ({error}): remove it from the "
+            "DVC cache and run `dvc fetch`"
+        ) from error
+    paths = [path for path, _ in pairs]
+    if len(set(paths)) != len(paths):
+        raise BadManifest(f"the listing {md5} names a path twice: run `dvc add data` again")
+    return pl.DataFrame(
+        {"path": paths, "md5": [digest for _, digest in pairs]},
+        schema={"path": pl.Utf8, "md5": pl.Utf8},
+    )
+
+
+def _checked_path(entry: Any, md5: str) -> str:
+    path = entry["relpath"]
+    if not isinstance(path, str) or _OUTSIDE.search(path):
+        raise BadManifest(
+            f"the listing {md5} names {path!r}, which is no plain path inside the data folder: "
+            "someone wrote it by hand; run `dvc add data` again"
+        )
+    return path
+
+
+def _checked_md5(entry: Any, md5: str) -> str:
+    digest = entry["md5"]
+    if not isinstance(digest, str) or not _MD5.fullmatch(digest):
+        raise BadManifest(
+            f"the listing {md5} gives {entry['relpath']!r} the md5 {digest!r}, "
+            "expected 32 hex digits"
+        )
+    return digest

@@ -1,0 +1,215 @@
+"""The segmenter in use, through ONNX Runtime: masks for images, and their pixel counts."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from PIL import Image
+
+from iip_assets.embeddings.onnx_session import open_session, run
+from iip_assets.engine.values import Files
+from iip_assets.images.decode import decode_image, decode_mask
+from iip_assets.images.store import Reader, Store
+from iip_assets.inference.frame import Frame, box_around, cut_image, mask_confusion, put_back
+from iip_assets.metrics.boundary import boundary_counts
+
+if TYPE_CHECKING:
+    from iip_assets.engine.features import Filled
+
+BACKGROUND = "background"
+"""The class that is no part of an eye."""
+
+# Images the network sees at a time.
+_BATCH = 8
+
+
+def eye_classes(classes: Sequence[str]) -> tuple[int, ...]:
+    """The indices of the classes that are parts of an eye; none where no class is the background.
+
+    Without a background it cannot be told where the eye is.
+    """
+    if BACKGROUND not in classes:
+        return ()
+    return tuple(place for place, name in enumerate(classes) if name != BACKGROUND)
+
+
+class Segmenter:
+    """A trained segmenter, opened.
+
+    Attributes:
+        classes: The names of its classes.
+        frame: Its input.
+        two_pass: Whether it looks at the eye once more, closely.
+    """
+
+    def __init__(self, files: Mapping[str, bytes], *, threads: int) -> None:
+        """Opens the files of a segmentation model: `segmenter.onnx`, `prior.png`, `card.json`."""
+        card = json.loads(files["card.json"])
+        self.classes: tuple[str, ...] = tuple(card["classes"])
+        self.frame = Frame.of_card(card)
+        self.two_pass = bool(card.get("two_pass"))
+        self._eye = eye_classes(self.classes)
+        self._prior = np.asarray(Image.open(io.BytesIO(files["prior.png"])), dtype=np.uint8)
+        self._session = open_session(files["segmenter.onnx"], threads=threads)
+
+    def segment(self, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+        """Class indices (H, W) for each (H, W, 3) image, at its own size."""
+        if not images:
+            return []
+        found = [
+            self.frame.classes_of(one, height=image.shape[0], width=image.shape[1])
+            for one, image in zip(self._logits(images), images, strict=True)
+        ]
+        return self._closely(images, found) if self.two_pass else found
+
+    def _logits(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """(B, K, h, w) of whole images."""
+        return self.logits_fitted(np.stack([self.frame.fit_image(image) for image in images]))
+
+    def _closely(
+        self, images: Sequence[NDArray[np.uint8]], found: list[NDArray[np.uint8]]
+    ) -> list[NDArray[np.uint8]]:
+        """What was found, with each eye looked at once more."""
+        boxes = [box_around(np.isin(one, self._eye), self.frame) for one in found]
+        seen = [(place, box) for place, box in enumerate(boxes) if box is not None]
+        if not seen:
+            return found
+        close = np.stack([cut_image(images[place], box, self.frame) for place, box in seen])
+        logits = self.logits_fitted(close)
+        for (place, box), one in zip(seen, logits, strict=True):
+            found[place] = put_back(found[place], one, box)
+        return found
+
+    def logits_fitted(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (B, K, H, W) for images (B, H, W, 3) that are in the frame already."""
+        return run(self._session, self.frame.standardise(fitted))
+
+    def prior(self, height: int, width: int) -> NDArray[np.uint8]:
+        """What a segmenter says that never looks: the training masks' commonest class by place."""
+        place = self.frame.place(height, width)
+        inside = place.cut(self._prior.astype(np.float32)).astype(np.uint8)
+        rows = np.minimum(np.arange(height) * inside.shape[0] // height, inside.shape[0] - 1)
+        columns = np.minimum(np.arange(width) * inside.shape[1] // width, inside.shape[1] - 1)
+        return np.asarray(inside[rows][:, columns])
+
+
+def prior_png(masks: Iterable[NDArray[np.uint8]], classes: int) -> bytes:
+    """The commonest class at each place of masks (H, W) that are in the frame, as a PNG.
+
+    Where no mask was ever labelled it is the class that is commonest of all.
+    """
+    names = np.arange(classes)[:, None, None]
+    counts = np.asarray(sum((mask == names).astype(np.int64) for mask in masks))
+    commonest = counts.argmax(0)
+    commonest[counts.sum(0) == 0] = counts.sum((1, 2)).argmax()
+    buffer = io.BytesIO()
+    Image.fromarray(commonest.astype(np.uint8)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def segment_images(
+    model: Files,
+    masked: pl.DataFrame,
+    store: Store,
+    *,
+    fill: Callable[..., Filled],
+    max_megapixels: float,
+    threads: int,
+    chunk: int,
+) -> pl.DataFrame:
+    """`image_id`, `mask_id` and what `segment_chunk` gives of each.
+
+    Args:
+        model: The segmenter.
+        masked: `image_id` and `mask_id` of images with a valid mask.
+        store: Where they are.
+        fill: `AssetContext.fill`.
+        max_megapixels: The largest image that is decoded.
+        threads: On the processor.
+        chunk: Images that a killed run may lose.
+    """
+    store.fetch([*masked["image_id"], *masked["mask_id"]])
+    segmenter = Segmenter(model.parts, threads=threads)
+    return fill(
+        "segmentations",
+        masked.select("image_id", "mask_id"),
+        segment_chunk,
+        given={"max_megapixels": max_megapixels},
+        key={"model": model.digest},
+        tools={"segmenter": segmenter, "store": store, "threads": threads},
+        chunk=chunk,
+    ).frame
+
+
+def segment_chunk(
+    records: Sequence[dict[str, Any]],
+    *,
+    max_megapixels: float,
+    segmenter: Segmenter,
+    store: Reader,
+    threads: int,
+) -> list[dict[str, Any]]:
+    """`confusion`, `baseline` (K, K) and `boundary` (K, 4) of each image, as lists row by row.
+
+    The first two are pixel counts, the last is that of `boundary_counts`.
+
+    Args:
+        records: Each with an `image_id` and a `mask_id`, both of which can be decoded.
+        max_megapixels: The largest image that is decoded.
+        segmenter: The segmenter, opened.
+        store: Where the images are.
+        threads: Images decoded at a time.
+    """
+    classes = len(segmenter.classes)
+
+    def pair_of(record: dict[str, Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        return read_pair(store, record, classes=classes, max_megapixels=max_megapixels)
+
+    results: list[dict[str, Any]] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for pairs in _batches(pool.map(pair_of, records)):
+            found = segmenter.segment([image for image, _ in pairs])
+            for (_, mask), predicted in zip(pairs, found, strict=True):
+                blind = segmenter.prior(*mask.shape)
+                results.append(
+                    {
+                        "confusion": mask_confusion(mask, predicted, classes).ravel().tolist(),
+                        "baseline": mask_confusion(mask, blind, classes).ravel().tolist(),
+                        "boundary": boundary_counts(mask, predicted, classes).ravel().tolist(),
+                    }
+                )
+    return results
+
+
+def read_pair(
+    store: Reader, record: dict[str, Any], *, classes: int, max_megapixels: float
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Image (H, W, 3) and mask (H, W) of a record with `image_id` and `mask_id`.
+
+    Raises:
+        Undecodable: One of them cannot be decoded.
+    """
+    image = decode_image(store.read(record["image_id"]), max_megapixels=max_megapixels)
+    height, width = image.shape[:2]
+    mask = decode_mask(store.read(record["mask_id"]), height=height, width=width, n_classes=classes)
+    return image, mask
+
+
+def _batches(
+    pairs: Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
+) -> Iterator[list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]]:
+    batch = []
+    for pair in pairs:
+        batch.append(pair)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,1 @@
+"""Batches in the forms of labeling tools, brought into the native one."""

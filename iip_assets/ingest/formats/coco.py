@@ -1,0 +1,298 @@
+"""COCO JSON, as CVAT exports it ("COCO 1.0"), to a native batch.
+
+Masks are annotations whose category is one of the mask classes; how they overlap is told in
+`masks`. CVAT leaves its tags out of COCO, so the label of a whole image is taken from where it
+can stand: the image's `attributes`, the attribute `label` of any annotation, or the category of
+one (a box called `partial`). The other columns of labels.csv are read from the image's
+`attributes`, where `iip export` writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iip_assets.dataset.problems import Problem
+from iip_assets.dataset.schema import LABELS, BadCell, parse_path, parse_word
+from iip_assets.ingest.formats.export_folder import ImageFiles
+from iip_assets.ingest.formats.json_file import (
+    BadEntry,
+    Findings,
+    as_id,
+    as_list,
+    as_object,
+    as_side,
+    as_text,
+    entries,
+)
+from iip_assets.ingest.formats.masks import (
+    BadRuns,
+    Region,
+    class_values,
+    decode_counts,
+    polygon_pixels,
+    unknown_class,
+    unpack_counts,
+)
+from iip_assets.ingest.formats.native import NativeRow, cells_of, convert
+
+_COLUMN = "annotations.segmentation"
+
+T = TypeVar("T")
+_PATTERNS = ("annotations/instances_*.json", "annotations/*.json", "*.json")
+
+
+def segmentation_pixels(segmentation: Any, height: int, width: int) -> NDArray[np.bool_]:
+    """The pixels (H, W) of a segmentation.
+
+    Raises:
+        BadEntry: It is neither of the two, or not of an image of this size.
+    """
+    if isinstance(segmentation, dict):
+        return _run_pixels(segmentation, height, width)
+    polygons = as_list(segmentation, _COLUMN)
+    if not polygons:
+        raise BadEntry(
+            _COLUMN,
+            None,
+            "a mask class, but neither polygon nor mask",
+            "outline it with a polygon or a brush: a box is no mask",
+        )
+    pixels = np.zeros((height, width), np.bool_)
+    for polygon in polygons:
+        numbers = as_list(polygon, _COLUMN)
+        if len(numbers) % 2:
+            raise BadEntry(_COLUMN, polygon, "an odd count of coordinates", "draw the region again")
+        pairs = [[x, y] for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
+        pixels |= polygon_pixels(pairs, _COLUMN, height=height, width=width, scale=(1.0, 1.0))
+    return pixels
+
+
+def _run_pixels(runs: Mapping[str, Any], height: int, width: int) -> NDArray[np.bool_]:
+    size, counts = runs.get("size"), runs.get("counts")
+    if size != [height, width]:
+        raise BadEntry(
+            f"{_COLUMN}.size",
+            size,
+            f"the mask is not of the image's size, [{height}, {width}]",
+            "put the image there that was labelled",
+        )
+    column = f"{_COLUMN}.counts"
+    try:
+        told = unpack_counts(counts) if isinstance(counts, str) else as_list(counts, column)
+        return decode_counts(told, height=height, width=width)
+    except BadRuns as error:
+        raise BadEntry(column, None, str(error), "export the labels again") from error
+
+
+def convert_coco(
+    source: Path,
+    out: Path,
+    *,
+    mask_classes: Sequence[str],
+    max_megapixels: float = 50.0,
+    log: Callable[[str], None] = lambda _: None,
+) -> tuple[Problem, ...]:
+    """Write the native batch `out` from a COCO export.
+
+    Args:
+        source: The export's folder, or the JSON file in it.
+        out: The batch's folder; it must not exist. It is made only when there is no problem.
+        mask_classes: Names of the classes 0, 1, 2…; categories are matched whatever their case.
+        max_megapixels: Larger images are refused.
+        log: Takes the lines of progress where there is no terminal.
+
+    Returns:
+        All that is wrong with the export.
+
+    Raises:
+        FileExistsError: `out` is there already.
+    """
+    values = class_values(mask_classes)
+    return convert(
+        source,
+        out,
+        patterns=_PATTERNS,
+        reader=lambda images, findings: _Reader(images, values, findings).rows,
+        nothing=BadEntry("images", None, "no image is named", "export the images' labels again"),
+        max_megapixels=max_megapixels,
+        log=log,
+    )
+
+
+@dataclass
+class _Image:
+    """An entry of `images` with what its annotations say."""
+
+    row: int
+    image: str
+    size: tuple[int | None, int | None]
+    cells: dict[str, str]
+    labels: dict[str, int] = field(default_factory=dict)
+    regions: list[Region] = field(default_factory=list)
+
+
+@dataclass
+class _Known:
+    """The entries of one file by id; None for one that is bad, so that it is a problem once."""
+
+    images: dict[int | str, _Image | None] = field(default_factory=dict)
+    categories: dict[int | str, str | None] = field(default_factory=dict)
+    annotations: dict[int | str, None] = field(default_factory=dict)
+
+
+class _Reader:
+    """Reads the files of one export; every entry that is bad becomes a problem."""
+
+    def __init__(self, images: ImageFiles, values: Mapping[str, int], findings: Findings) -> None:
+        self._images = images
+        self._values = values
+        self._findings = findings
+        self._told: dict[str, str] = {}
+
+    def rows(self, document: Any, name: str) -> list[NativeRow]:
+        """The rows of one file's images."""
+        document, known = as_object(document, "the file"), _Known()
+        for row, entry in entries(document, "categories"):
+            with self._findings.catching(name, row):
+                self._read_category(entry, known)
+        for row, entry in entries(document, "images"):
+            with self._findings.catching(name, row):
+                self._read_image(entry, known, name, row)
+        for row, entry in entries(document, "annotations"):
+            with self._findings.catching(name, row):
+                self._read_annotation(entry, known, row)
+        images = [image for image in known.images.values() if image is not None]
+        return [self._native(image, name) for image in images]
+
+    def _native(self, image: _Image, name: str) -> NativeRow:
+        cells = image.cells
+        if image.labels:
+            with self._findings.catching(name, image.row):
+                cells |= {"label": _one_label(image)}
+        return NativeRow(image.image, name, image.row, cells, tuple(image.regions), image.size)
+
+    def _read_category(self, entry: Any, known: _Known) -> None:
+        category = as_object(entry, "categories")
+        key = _new_id(category, known.categories, "categories")
+        known.categories[key] = as_text(category.get("name"), "categories.name").strip()
+
+    def _read_image(self, entry: Any, known: _Known, name: str, row: int) -> None:
+        image = as_object(entry, "images")
+        key = _new_id(image, known.images, "images")
+        attributes = image.get("attributes")
+        told = {} if attributes is None else as_object(attributes, "images.attributes")
+        column = "images.file_name"
+        file = self._find(as_text(image.get("file_name"), column), column, _subset(name))
+        if file in self._told:
+            raise BadEntry(
+                column,
+                image["file_name"],
+                f"a second entry of {file}; the first is {self._told[file]}",
+                "keep one of the two",
+            )
+        self._told[file] = f"entry {row} of {name}"
+        known.images[key] = _Image(
+            row,
+            file,
+            (
+                as_side(image.get("height"), "images.height"),
+                as_side(image.get("width"), "images.width"),
+            ),
+            cells_of(told, "images.attributes"),
+        )
+
+    def _find(self, name: str, column: str, subset: str) -> str:
+        try:
+            parts = parse_path(name).split("/")
+        except BadCell as bad:
+            raise BadEntry(column, name, bad.reason, bad.fix) from bad
+        found = self._images.find([subset, *parts], column, whole=True)
+        found = found or self._images.find(parts, column, whole=True)
+        if found is not None:
+            return found
+        if self._images.is_link(parts):
+            raise BadEntry(column, name, "a link, not a file", "put the file itself there")
+        raise BadEntry(
+            column,
+            name,
+            "no such image in the folder",
+            f"put it at images/{'/'.join(parts)}, or export again with the images",
+        )
+
+    def _read_annotation(self, entry: Any, known: _Known, row: int) -> None:
+        annotation = as_object(entry, "annotations")
+        if annotation.get("id") is not None:
+            _new_id(annotation, known.annotations, "annotations")
+        image = _named(annotation, "image_id", known.images)
+        category = _named(annotation, "category_id", known.categories)
+        if image is None or category is None:
+            return
+        self._read_label(annotation, image, row)
+        value = self._values.get(category.lower())
+        if value is not None:
+            fill = partial(segmentation_pixels, annotation.get("segmentation"))
+            image.regions.append(Region(value, fill, row))
+        elif category.lower() in LABELS:
+            image.labels.setdefault(category.lower(), row)
+        else:
+            # Known from here on: each class is a problem once, however often it was drawn.
+            known.categories[annotation["category_id"]] = None
+            raise unknown_class(category, self._values, "annotations.category_id")
+
+    def _read_label(self, annotation: Mapping[str, Any], image: _Image, row: int) -> None:
+        attributes = annotation.get("attributes")
+        if attributes is None:
+            return
+        label = as_object(attributes, "annotations.attributes").get("label")
+        if label is None or label == "":
+            return
+        column = "annotations.attributes.label"
+        try:
+            image.labels.setdefault(parse_word(as_text(label, column).strip(), LABELS), row)
+        except BadCell as bad:
+            raise BadEntry(column, label, bad.reason, bad.fix) from bad
+
+
+def _new_id(entry: Mapping[str, Any], known: dict[int | str, Any], place: str) -> int | str:
+    """The entry's id, from here on known to be of a bad entry, unless it turns out to be good."""
+    key = as_id(entry.get("id"), f"{place}.id")
+    if key in known:
+        reason = "an entry before it has the same id"
+        raise BadEntry(f"{place}.id", key, reason, "export the labels again")
+    known[key] = None
+    return key
+
+
+def _named(annotation: Mapping[str, Any], key: str, known: Mapping[int | str, T]) -> T:
+    column = f"annotations.{key}"
+    named = as_id(annotation.get(key), column)
+    if named not in known:
+        raise BadEntry(column, named, "no entry has this id", "export the labels again")
+    return known[named]
+
+
+def _subset(name: str) -> str:
+    """CVAT puts the images of instances_default.json into images/default/."""
+    return PurePosixPath(name).stem.rpartition("_")[2]
+
+
+def _one_label(image: _Image) -> str:
+    own = image.cells.get("label")
+    told = dict(image.labels)
+    if own:
+        told.setdefault(own.lower(), image.row)
+    if len(told) > 1:
+        raise BadEntry(
+            "images.attributes.label" if own else "annotations.category_id",
+            ", ".join(sorted(told)),
+            f"{image.image} has more than one label",
+            "keep the label that is right",
+        )
+    return next(iter(told))

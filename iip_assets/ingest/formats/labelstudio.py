@@ -1,0 +1,328 @@
+"""Label Studio's JSON export, whole or JSON-MIN, to a native batch.
+
+It knows images by URL: an upload (`/data/upload/3/ab12cd34-eye_1.jpg`: a prefix of its own, and
+spaces replaced), a file of local storage (`/data/local-files/?d=eyes/eye.jpg`), an object in a
+bucket, or a plain name.
+
+There a task and one annotation are one flat object: the task's data, the answer to each question by
+its name, regions as lists, and who made it.
+
+A task is an image, an annotation one labeler's word on it: it becomes a row with the label that
+was chosen, the answers to other questions, and a mask painted from brush strokes and polygons
+(overlaps: see `regions`). Of several annotations by one labeler the newest counts; those that were
+cancelled and predictions do not. What a task's `data` says is in every row, unless the labeler said
+otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from iip_assets.dataset.problems import Problem
+from iip_assets.dataset.schema import IMAGE_SUFFIXES, LABELS
+from iip_assets.ingest.formats.export_folder import ImageFiles
+from iip_assets.ingest.formats.json_file import (
+    BadEntry,
+    Findings,
+    as_id,
+    as_list,
+    as_object,
+    as_text,
+    entries,
+)
+from iip_assets.ingest.formats.labelstudio_results import (
+    LABEL_QUESTIONS,
+    REGIONS,
+    Said,
+    label_question,
+    read_results,
+)
+from iip_assets.ingest.formats.masks import class_values
+from iip_assets.ingest.formats.native import NativeRow, cells_of, convert
+
+_UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")
+_LONGEST = 4096
+
+_ABOUT = {"created_at": "created_at", "updated_at": "updated_at", "annotator": "completed_by"}
+_DROPPED = ("id", "annotation_id", "lead_time", "agreement", *_ABOUT)
+Numbered = Sequence[tuple[int, Any]]
+_IMAGE = "image"
+
+
+class TaskImages:
+    """The images in an export's folder, by the names that Label Studio has for them."""
+
+    def __init__(self, images: ImageFiles) -> None:
+        self._images = images
+        self._stored: dict[str, set[str]] = {}
+        for name in images.by_name:
+            self._stored.setdefault(_stored_name(name), set()).add(name)
+
+    def find(self, url: str, column: str) -> str:
+        """The path of the image that a task means.
+
+        As much of its path counts as the folder has. An upload's prefix may be there or not.
+
+        Raises:
+            BadEntry: There is none, several would do, or the name leaves the folder.
+        """
+        if len(url) > _LONGEST:
+            raise BadEntry(column, url, "too long for an image's name", "put it into a file")
+        path = _path_of(url)
+        uploaded = _UPLOADED.fullmatch(path[-1])
+        name = uploaded[1] if uploaded else path[-1]
+        readings = [path, _parts(url), [name]]
+        if uploaded:
+            readings += [[stored] for stored in sorted(self._stored.get(name, ()))]
+        for parts in readings:
+            if ".." in parts:
+                fix = "name a file in the folder"
+                raise BadEntry(column, url, "a path that leaves its folder", fix)
+            found = self._images.find(parts, column, whole=False)
+            if found is not None:
+                return found
+        if self._images.is_link([name]):
+            raise BadEntry(column, url, "a link, not a file", "put the file itself there")
+        fix = f"put {name} beside the JSON file"
+        raise BadEntry(column, url, "no such image in the folder", fix)
+
+
+def _path_of(url: str) -> list[str]:
+    """The folders and the file name in a URL."""
+    try:
+        split = urlsplit(url)
+        local = parse_qs(split.query).get("d")
+    except ValueError:  # no URL, such as one with half a bracket
+        return _parts(url)
+    return _parts(local[-1] if local else unquote(split.path))
+
+
+def _parts(path: str) -> list[str]:
+    parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
+    return parts or [path]
+
+
+def _stored_name(name: str) -> str:
+    """The name under which Label Studio (that is, Django) stores an uploaded file."""
+    return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
+
+
+def is_minimal(tasks: Numbered) -> bool:
+    """Whether these are of JSON-MIN."""
+    return any(isinstance(task, dict) and "annotation_id" in task for _, task in tasks) and not any(
+        isinstance(task, dict) and "data" in task for _, task in tasks
+    )
+
+
+def whole_tasks(tasks: Numbered) -> list[tuple[int, Any]]:
+    """The tasks with their annotations; those of one id are annotations of one task."""
+    question = _question([flat for _, flat in tasks if isinstance(flat, dict)])
+    whole: dict[Any, tuple[int, Any]] = {}
+    for row, flat in tasks:
+        if not isinstance(flat, dict):
+            whole[("no task", row)] = (row, flat)
+            continue
+        task = _whole(flat, question)
+        key = flat.get("id")
+        if not isinstance(key, (int, str)):
+            key = ("no id", row)
+        if key in whole and whole[key][1]["data"] == task["data"]:
+            whole[key][1]["annotations"] += task["annotations"]
+        else:
+            # Tasks of one id that differ in their data are told apart: they name other images.
+            whole[key if key not in whole else ("differs", row)] = (row, task)
+    return list(whole.values())
+
+
+def _question(flats: Sequence[Mapping[str, Any]]) -> str | None:
+    """The key of the label: by its name, or else the only one whose every value is a label."""
+    answers: dict[str, set[Any]] = {}
+    for flat in flats:
+        for name, value in flat.items():
+            answers.setdefault(name, set()).add(value if isinstance(value, str) else None)
+    for name in LABEL_QUESTIONS:
+        if name in answers:
+            return name
+    labels = [name for name, words in answers.items() if words <= set(LABELS)]
+    return labels[0] if len(labels) == 1 else None
+
+
+def _whole(flat: Mapping[str, Any], question: str | None) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    results: list[dict[str, Any]] = []
+    for name, value in flat.items():
+        if name in _DROPPED:
+            continue
+        if name == question:
+            results.append(_result("label", "choices", {"choices": _as_list(value)}))
+        elif isinstance(value, list):
+            results += [_result(name, _kind(one), one) for one in value]
+        else:
+            data[name] = value
+    about = {whole: flat.get(minimal) for minimal, whole in _ABOUT.items()}
+    return {"data": data, "annotations": [{**about, "result": results}]}
+
+
+def _result(name: str, kind: str, value: Any) -> dict[str, Any]:
+    size = (
+        {key: value.get(key) for key in ("original_width", "original_height", "image_rotation")}
+        if isinstance(value, dict)
+        else {}
+    )
+    return {"from_name": name, "type": kind, "value": value, **size}
+
+
+def _kind(value: Any) -> str:
+    """The kind of a region: the key that names its classes."""
+    if isinstance(value, dict):
+        for kind in REGIONS:
+            if kind in value:
+                return kind
+    return "unknown"
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def convert_labelstudio(
+    source: Path,
+    out: Path,
+    *,
+    mask_classes: Sequence[str],
+    max_megapixels: float = 50.0,
+    log: Callable[[str], None] = lambda _: None,
+) -> tuple[Problem, ...]:
+    """Write the native batch `out` from a Label Studio export.
+
+    Args:
+        source: The folder with the JSON export and the images, or the JSON file in it.
+        out: The batch's folder; it must not exist. It is made only when there is no problem.
+        mask_classes: Names of the classes 0, 1, 2…; labels are matched whatever their case.
+        max_megapixels: Larger images are refused.
+        log: Takes the lines of progress where there is no terminal.
+
+    Returns:
+        All that is wrong with the export.
+
+    Raises:
+        FileExistsError: `out` is there already.
+    """
+    values = class_values(mask_classes)
+    return convert(
+        source,
+        out,
+        patterns=("*.json",),
+        reader=lambda images, findings: _Reader(TaskImages(images), values, findings).rows,
+        nothing=BadEntry(None, None, "no task is in the export", "export the tasks again"),
+        max_megapixels=max_megapixels,
+        log=log,
+    )
+
+
+@dataclass(frozen=True)
+class _Annotation:
+    """One labeler's word on an image, and when it was changed last (empty when not told)."""
+
+    labeler: Mapping[str, str]
+    at: str
+    said: Said
+
+
+class _Reader:
+    """Reads the files of one export; every task that is bad becomes a problem."""
+
+    def __init__(self, images: TaskImages, values: Mapping[str, int], findings: Findings) -> None:
+        self._images = images
+        self._values = values
+        self._findings = findings
+        self._told: dict[str, str] = {}
+
+    def rows(self, document: Any, name: str) -> list[NativeRow]:
+        """The rows of one file's tasks."""
+        tasks = list(enumerate(as_list(document, "the file"), start=1))
+        if is_minimal(tasks):
+            tasks = whole_tasks(tasks)
+        question = label_question(task for _, task in tasks)
+        rows: list[NativeRow] = []
+        for row, task in tasks:
+            with self._findings.catching(name, row):
+                rows += self._task_rows(as_object(task, "the task"), name, row, question)
+        return rows
+
+    def _task_rows(
+        self, task: Mapping[str, Any], name: str, row: int, question: str | None
+    ) -> list[NativeRow]:
+        data = as_object(task.get("data"), "data")
+        key = _image_key(data)
+        image = self._images.find(as_text(data[key], f"data.{key}"), f"data.{key}")
+        if image in self._told:
+            raise BadEntry(
+                f"data.{key}",
+                data[key],
+                f"a second task of {image}; the first is {self._told[image]}",
+                "keep one of the two tasks, or name their images differently",
+            )
+        self._told[image] = f"task {row} of {name}"
+        facts = cells_of({other: data[other] for other in data if other != key}, "data")
+        kept: dict[str, _Annotation] = {}
+        for _, entry in entries(task, "annotations"):
+            annotation = as_object(entry, "annotations")
+            if annotation.get("was_cancelled"):
+                continue
+            said = read_results(annotation, self._values, question=question, row=row)
+            read = _Annotation(_labeler(annotation), _moment(annotation), said)
+            key = read.labeler.get("labeler", "")
+            if key not in kept or kept[key].at <= read.at:
+                kept[key] = read
+        return [
+            NativeRow(
+                image,
+                name,
+                row,
+                {**facts, **one.labeler, **one.said.cells},
+                one.said.regions,
+                one.said.size,
+            )
+            for one in kept.values() or [_Annotation({}, "", Said({}))]
+        ]
+
+
+def _image_key(data: Mapping[str, Any]) -> str:
+    """The key under which a task names its image: `image`, or the only one that may be."""
+    if _IMAGE in data:
+        return _IMAGE
+    named = [key for key, value in data.items() if isinstance(value, str) and _names_image(value)]
+    if len(named) != 1:
+        raise BadEntry(
+            "data", data, "it does not tell which image is meant", "name the image as `image`"
+        )
+    return named[0]
+
+
+def _names_image(value: str) -> bool:
+    """Whether the text may name an image: before the query of a URL, or (local storage) in it."""
+    ends = (value.lower(), value.lower().partition("?")[0])
+    return any(end.endswith(IMAGE_SUFFIXES) for end in ends)
+
+
+def _labeler(annotation: Mapping[str, Any]) -> dict[str, str]:
+    """Who made an annotation: an e-mail address where the export has it, else an id."""
+    by = annotation.get("completed_by")
+    if isinstance(by, dict):
+        by = by.get("email") or by.get("id")
+    if by is None:
+        return {}
+    column = "annotations.completed_by"
+    return cells_of({"labeler": as_id(by, column)}, column)
+
+
+def _moment(annotation: Mapping[str, Any]) -> str:
+    """When an annotation was changed last, in ISO 8601, which sorts as text."""
+    told = annotation.get("updated_at") or annotation.get("created_at")
+    return told if isinstance(told, str) else ""

@@ -1,0 +1,290 @@
+"""A batch in its native layout, written from what a reader of another format found.
+
+It appears under its name when it is whole, and not at all when anything in it is bad.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from iip_assets.dataset.labels import COLUMNS
+from iip_assets.dataset.problems import Problem
+from iip_assets.dataset.schema import LABELING_FILE, LABELS_FILE, MASKS_FOLDER, BadCell, parse_text
+from iip_assets.engine.progress import track
+from iip_assets.images.decode import Undecodable, decode_image
+from iip_assets.ingest.formats.export_folder import (
+    ImageFiles,
+    is_plain_file,
+    list_images,
+    open_export,
+)
+from iip_assets.ingest.formats.json_file import BadEntry, Findings, read_json
+from iip_assets.ingest.formats.masks import Region, paint
+
+_IMAGES_FOLDER = "images"
+_FROM_ELSEWHERE = ("image", "mask")
+
+
+@dataclass(frozen=True)
+class NativeRow:
+    """A row of labels.csv in the making.
+
+    Attributes:
+        image: The image's path in the export's folder.
+        file: The file of the export that names it.
+        row: The entry of that file.
+        cells: Column to text; neither image nor mask.
+        regions: What the mask is painted from; without any, the row has no mask.
+        size: Height and width that the export gives the image, where it does.
+    """
+
+    image: str
+    file: str
+    row: int
+    cells: Mapping[str, str] = field(default_factory=dict)
+    regions: tuple[Region, ...] = ()
+    size: tuple[int | None, int | None] = (None, None)
+
+
+def cells_of(told: Mapping[str, Any], column: str) -> dict[str, str]:
+    """Further facts of an image as cells of labels.csv; column names are in lower case.
+
+    Args:
+        told: Name to a text, number, true, false or null.
+        column: Where it stands in the export, for the problem.
+
+    Raises:
+        BadEntry: A name or value that no cell can hold.
+    """
+    cells: dict[str, str] = {}
+    for key, value in told.items():
+        where = f"{column}.{key}"[:200]
+        name = _cell(key, where).lower()
+        if not name or name in _FROM_ELSEWHERE:
+            raise BadEntry(
+                where, key, "not a name that a column can have here", "rename it, or delete it"
+            )
+        if name in cells:
+            raise BadEntry(where, key, f"a second {name}", "keep one of the two")
+        text = _cell(_as_text(value, where), where)
+        if text:
+            cells[name] = text
+    return cells
+
+
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    patterns: Sequence[str],
+    reader: Callable[[ImageFiles, Findings], Callable[[Any, str], list[NativeRow]]],
+    nothing: BadEntry,
+    max_megapixels: float,
+    log: Callable[[str], None],
+) -> tuple[Problem, ...]:
+    """Writes `out` from an export's JSON files, and gives all that is wrong with the export.
+
+    Args:
+        source: The export's folder, or the JSON file in it.
+        out: The folder to make; it does not exist yet.
+        patterns: Names of the JSON files.
+        reader: Opens a tool's reader, which gives the rows of one file's content, by its name.
+        nothing: The problem of an export without any row.
+        max_megapixels: Larger images are refused.
+        log: Takes the lines of progress where there is no terminal.
+    """
+    findings = Findings(source.parent.name if source.is_file() else source.name)
+    rows: list[NativeRow] = []
+    with findings.catching(source.name):
+        export = open_export(source, patterns=patterns)
+        images = list_images(export.root)
+        read = reader(images, findings)
+        for file in export.files:
+            with findings.catching(export.named(file)):
+                rows += read(read_json(file), export.named(file))
+        if not rows and not findings:
+            raise nothing
+        if not findings:
+            write_native(
+                rows, images, out, findings=findings, max_megapixels=max_megapixels, log=log
+            )
+    return findings.problems()
+
+
+def write_native(
+    rows: Sequence[NativeRow],
+    images: ImageFiles,
+    out: Path,
+    *,
+    findings: Findings,
+    max_megapixels: float,
+    log: Callable[[str], None],
+) -> None:
+    """Write `out`: labels.csv, images and masks; nothing is left when `findings` has a problem.
+
+    Images that no row names stay behind.
+
+    Args:
+        rows: What to write; an image that several labelers judged has several rows.
+        images: Where the images are.
+        out: The folder to make; it does not exist yet.
+        findings: Takes what is found to be bad while painting.
+        max_megapixels: Larger images are refused before any memory is taken.
+        log: Takes the lines of progress where there is no terminal.
+
+    Raises:
+        FileExistsError: `out` is there already.
+    """
+    if os.path.lexists(out):
+        raise FileExistsError(f"{out} is there already; name a folder that is not")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    making = out.parent / f".{out.name}.{uuid.uuid4().hex}"
+    try:
+        making.mkdir()
+        names = _Names()
+        told: list[dict[str, str]] = []
+        for row in track(rows, total=len(rows), label="Reading", log=log):
+            with findings.catching(row.file, row.row):
+                mask = _painted(row, images, max_megapixels)
+                told.append(_written(row, mask, images, making, names))
+        # The instructions that the labelers had, where they lie beside their work.
+        if is_plain_file(images.root / LABELING_FILE):
+            _copy(LABELING_FILE, images, making / LABELING_FILE)
+        (making / LABELS_FILE).write_text(_as_csv(told), encoding="utf-8", newline="")
+        if not findings:
+            making.rename(out)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def _cell(text: str, column: str) -> str:
+    try:
+        return parse_text(text)
+    except BadCell as bad:
+        raise BadEntry(column, text, bad.reason, bad.fix) from bad
+
+
+def _as_text(value: Any, column: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and math.isfinite(value):
+        # 1e-05 is no number to labels.csv.
+        return f"{Decimal(repr(value)):f}"
+    if isinstance(value, (str, int)):
+        return str(value)
+    raise BadEntry(
+        column, value, "expected a text or a number", "write it as one text, or delete it"
+    )
+
+
+class _Names:
+    """File names in the batch: each image has one, whatever folder of the export it is from."""
+
+    def __init__(self) -> None:
+        self._of_image: dict[str, str] = {}
+        self._taken: set[str] = set()
+
+    def image(self, path: str) -> tuple[str, bool]:
+        """The image's path in the batch, and whether it is asked for the first time."""
+        if path in self._of_image:
+            return self._of_image[path], False
+        name = path if path.startswith(f"{_IMAGES_FOLDER}/") else f"{_IMAGES_FOLDER}/{path}"
+        while name in self._taken:
+            name = f"{_IMAGES_FOLDER}/{name}"
+        self._taken.add(name)
+        self._of_image[path] = name
+        return name, True
+
+    def mask(self, image: str) -> str:
+        """A new path for a mask of the image at this path in the batch."""
+        stem = PurePosixPath(image).relative_to(_IMAGES_FOLDER).with_suffix("")
+        name, count = f"{MASKS_FOLDER}/{stem}.png", 1
+        while name in self._taken:
+            count += 1
+            name = f"{MASKS_FOLDER}/{stem}-{count}.png"
+        self._taken.add(name)
+        return name
+
+
+def _painted(row: NativeRow, images: ImageFiles, max_megapixels: float) -> NDArray[np.uint8] | None:
+    if not row.regions and row.size == (None, None):
+        return None
+    try:
+        data = _read(row.image, images, max_megapixels)
+        image = decode_image(data, max_megapixels=max_megapixels)
+    except Undecodable as error:
+        raise BadEntry("image", row.image, str(error), "replace the file") from error
+    height, width = image.shape[:2]
+    told_height, told_width = row.size
+    if told_height not in (None, height) or told_width not in (None, width):
+        raise BadEntry(
+            "image",
+            row.image,
+            f"the labels are of an image of {told_width}×{told_height} pixels, the file has "
+            f"{width}×{height}",
+            "put the file there that was labelled",
+        )
+    return paint(row.regions, height=height, width=width) if row.regions else None
+
+
+def _read(image: str, images: ImageFiles, max_megapixels: float) -> bytes:
+    # Eight bytes a pixel are 16 bits of four channels, not compressed.
+    most = int(max_megapixels * 1e6) * 8 + (1 << 20)
+    with images.stream(image) as stream:
+        data = stream.read(most + 1)
+    if len(data) > most:
+        raise BadEntry("image", image, "the file is too large for an image", "replace the file")
+    return data
+
+
+def _written(
+    row: NativeRow,
+    mask: NDArray[np.uint8] | None,
+    images: ImageFiles,
+    making: Path,
+    names: _Names,
+) -> dict[str, str]:
+    image, first = names.image(row.image)
+    if first:
+        _copy(row.image, images, making / image)
+    cells = {"image": image, **row.cells}
+    if mask is not None:
+        cells["mask"] = names.mask(image)
+        target = making / cells["mask"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(cv2.imencode(".png", mask)[1].tobytes())
+    return cells
+
+
+def _copy(path: str, images: ImageFiles, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with images.stream(path) as source, target.open("wb") as copy:
+        shutil.copyfileobj(source, copy)
+
+
+def _as_csv(told: Iterable[Mapping[str, str]]) -> str:
+    rows = list(told)
+    present = {name for row in rows for name in row}
+    tags = sorted(present - set(COLUMNS))
+    columns = [name for name in COLUMNS if name == "image" or name in present] + tags
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

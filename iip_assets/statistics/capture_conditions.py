@@ -1,0 +1,93 @@
+"""How each image is lit and what each eye stands before, in a word, and counts of such words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from iip_assets.statistics.demographics import wilson_interval
+
+LIGHTING = ("dark", "normal", "bright", "uneven")
+
+BACKGROUNDS = ("plain", "textured", "cluttered")
+
+
+def lighting_table(
+    statistics: pl.DataFrame, *, dark_below: float, bright_above: float, uneven_above: float
+) -> pl.DataFrame:
+    """The lighting of every image: dark, bright, else uneven, else normal; null where not measured.
+
+    Darkness comes first: what little light a dark image has is often uneven too, and more light
+    fixes both.
+
+    Args:
+        statistics: `image_id`, `brightness` (0 to 255) and `unevenness` (0 to 1).
+        dark_below: Brightness below it is dark.
+        bright_above: Brightness above it is bright.
+        uneven_above: Unevenness above it is uneven.
+
+    Returns:
+        `image_id` and `lighting`, sorted by `image_id`.
+    """
+    word = (
+        pl.when(pl.col("brightness").is_null())
+        .then(None)
+        .when(pl.col("brightness") < dark_below)
+        .then(pl.lit("dark"))
+        .when(pl.col("brightness") > bright_above)
+        .then(pl.lit("bright"))
+        .when(pl.col("unevenness") > uneven_above)
+        .then(pl.lit("uneven"))
+        .otherwise(pl.lit("normal"))
+    )
+    return statistics.select("image_id", word.cast(pl.String).alias("lighting")).sort("image_id")
+
+
+def background_table(
+    statistics: pl.DataFrame, *, plain_below: float, cluttered_above: float
+) -> pl.DataFrame:
+    """The background of every image by its share of edges: plain, textured or cluttered.
+
+    Null where the image could not be measured, or where the eye fills the frame.
+
+    Args:
+        statistics: `image_id` and `background_edges` (0 to 1).
+        plain_below: Below this share it is plain.
+        cluttered_above: Above this share it is cluttered.
+
+    Returns:
+        `image_id` and `background`, sorted by `image_id`.
+    """
+    edges = pl.col("background_edges")
+    word = (
+        pl.when(edges.is_null())
+        .then(None)
+        .when(edges < plain_below)
+        .then(pl.lit("plain"))
+        .when(edges > cluttered_above)
+        .then(pl.lit("cluttered"))
+        .otherwise(pl.lit("textured"))
+    )
+    return statistics.select("image_id", word.cast(pl.String).alias("background")).sort("image_id")
+
+
+def word_counts(
+    table: pl.DataFrame, column: str, words: Sequence[str]
+) -> list[dict[str, str | int | float]]:
+    """One record per word in the given order, then `not known`: n, share, 95% interval."""
+    total = table.height
+    records: list[dict[str, str | int | float]] = []
+    for word in (*words, None):
+        n = int((table[column].is_null() if word is None else table[column] == word).sum())
+        low, high = wilson_interval(n / total if total else 0.0, total)
+        records.append(
+            {
+                column: word or "not known",
+                "n": n,
+                "share": n / total if total else 0.0,
+                "low": low,
+                "high": high,
+            }
+        )
+    return records

@@ -1,0 +1,64 @@
+"""What an asset's key holds: what computes its value, and nothing that shows, judges or watches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import iip_assets
+from iip_assets.engine.asset import Part
+from iip_assets.engine.code_key import CodeKeys
+from iip_assets.engine.workspace import flat_settings, keyed_settings
+from iip_assets.graph import ASSETS, FRAMEWORK
+from iip_assets.settings import Settings
+
+# By the last word of a module's name.
+SHOWING = ("figures", "figure", "summary", "summaries", "text", "sheets", "tracking", "preflight")
+# Whole rooms in which nothing is computed that an asset above them holds.
+ABOVE_NOTHING = ("cli", "provenance", "sweeps", "automation", "report", "synthetic")
+# Its value is a page: what it shows is what it computes.
+PAGES = ("pipeline_report",)
+
+
+@pytest.fixture(scope="module")
+def keys() -> CodeKeys:
+    return CodeKeys("iip_assets", Path(iip_assets.__file__).parent, framework=FRAMEWORK)
+
+
+def reached(keys: CodeKeys, part: Part) -> Iterator[str]:
+    for module in keys.of(part.function).modules:
+        yield module.partition(":")[0].removeprefix("iip_assets.")
+
+
+@pytest.mark.parametrize("name", [one.name for one in ASSETS if one.name not in PAGES])
+def test_a_value_reaches_nothing_that_shows_judges_or_watches(keys: CodeKeys, name: str) -> None:
+    asset = next(one for one in ASSETS if one.name == name)
+    found = set(reached(keys, asset.compute))
+    showing = {name for name in found if name.rpartition(".")[2].endswith(SHOWING)}
+    rooms = {name for name in found if name.partition(".")[0] in ABOVE_NOTHING}
+    assert showing | rooms == set()
+
+
+def test_watching_a_training_and_counting_threads_is_in_no_key() -> None:
+    settings = Settings()
+    paths = [path for asset in ASSETS for path in asset.compute.settings.values()]
+    keyed = flat_settings(keyed_settings(settings, paths))
+    assert (
+        keyed.keys() & {"compute.threads", "training.processes", "embeddings.batch_size"} == set()
+    )
+    assert not any(path.startswith(("tracking", "alarms", "storage")) for path in keyed)
+
+
+@pytest.mark.parametrize("name", ["iris_filter_model", "segmentation_model", "batch_trials"])
+def test_how_a_model_is_judged_trains_none(name: str) -> None:
+    """More bootstrap draws, another confidence: no training reads them, nor what it is made of."""
+    assets = {one.name: one for one in ASSETS}
+    waiting, read = [name], set[str]()
+    while waiting:
+        asset = assets.get(waiting.pop())
+        if asset is not None:
+            read |= set(asset.compute.settings.values())
+            waiting += asset.inputs
+    assert not any(path.startswith("evaluation") for path in read)
