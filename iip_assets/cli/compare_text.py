@@ -5,72 +5,58 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from iip_assets.metrics.intervals import Estimate
 from iip_assets.metrics.paired import LEAST_SUBJECTS
 from iip_assets.provenance.causes import Causes, Change, DataChanges
 from iip_assets.provenance.compare import Comparison, MetricRow
+from iip_assets.report.blocks import (
+    ABSENT,
+    FIGURE,
+    Column,
+    Row,
+    Table,
+    Tone,
+    number,
+    over_interval,
+    signed,
+)
+from iip_assets.report.markdown import table_markdown
+from iip_assets.report.terminal import show
 
-_COLOURS = {"better": "green", "worse": "red"}
+_TONES: dict[str, Tone] = {"better": "good", "worse": "bad"}
 # Of a module's hash and of a data version, as many digits as tell them apart.
 _DIGITS = 10
 _MOST = 20
-_GROUP_COLUMNS = ("difference", "verdict", "on common test images")
 
 
 def print_comparison(found: Comparison) -> None:
     """A table for each group of numbers, then what changed underneath."""
-    console = Console()
     for group in dict.fromkeys(row.group for row in found.rows):
         rows = [row for row in found.rows if row.group == group]
-        table = Table(
-            title=f"{group}, changed underneath: {', '.join(rows[0].changed)}",
-            title_justify="left",
-            box=box.SIMPLE,
-        )
-        shown = _GROUP_COLUMNS if any(row.common for row in rows) else _GROUP_COLUMNS[:2]
-        for column in ("metric", found.before.name, found.after.name, *shown):
-            # Words and intervals may take two lines where the terminal is narrow; numbers may not.
-            table.add_column(escape(column), no_wrap=column not in _GROUP_COLUMNS[1:])
-        for row in rows:
-            _add_row(table, row, len(shown) > 2)
-        console.print(table)
+        caption = f"{group}, changed underneath: {', '.join(rows[0].changed)}"
+        common = any(row.common for row in rows)
+        columns = [Column("metric", "metric"), *_columns(found, intervals=False, common=common)]
+        show(Table(caption, columns, _records(rows)))
+    console = Console()
     for line in [*_about(found), "", *_changes(found)]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _add_row(table: Table, row: MetricRow, with_common: bool) -> None:
-    whole = row.group == "data"
-    colour = _COLOURS.get(row.verdict)
-    verdict = f"[{colour}]{row.verdict}[/]" if colour else row.verdict
-    common = [] if not with_common else ["" if row.common is None else _paired(row.common)]
-    table.add_row(
-        row.metric,
-        *(
-            "–" if one.value is None else _number(one.value, whole)
-            for one in (row.before, row.after)
-        ),
-        "" if row.difference is None else _signed(row.difference, whole=whole),
-        verdict,
-        *common,
-    )
-
-
 def comparison_markdown(found: Comparison) -> str:
     """The same as Markdown."""
-    columns = _columns(found)
+    columns: list[Column | str] = [
+        Column("metric", lambda row: f"{row['group']}.{row['metric']}"),
+        *_columns(found, intervals=True, common=True),
+        Column("what changed", lambda row: ", ".join(row["changed"])),
+    ]
     lines = [
         f"### {_named(found.before.name, found.before.commit)} → "
         f"{_named(found.after.name, found.after.commit)}",
         "",
-        "| " + " | ".join(columns) + " |",
-        "| --- " * len(columns) + "|",
+        table_markdown(Table("", columns, _records(found.rows))),
     ]
-    lines += ["| " + " | ".join(_cells(row)) + " |" for row in found.rows]
     lines += ["", *(f"{line}  " for line in _about(found)), ""]
     lines += [
         f"- {line}" if line and not line.startswith("  ") else line
@@ -79,55 +65,48 @@ def comparison_markdown(found: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _columns(found: Comparison) -> list[str]:
+def _columns(found: Comparison, *, intervals: bool, common: bool) -> list[Column]:
+    """Both states, their difference, the verdict, and the difference on the images of both."""
+    paired = Column("on common test images", lambda row: _paired(row["common"]), FIGURE)
+
+    def side(name: str, key: str) -> Column:
+        return Column(name, lambda row: _value(row[key], row["group"], intervals), FIGURE)
+
     return [
-        "metric",
-        found.before.name,
-        found.after.name,
-        "difference",
-        "on common test images",
-        "verdict",
-        "what changed",
+        side(found.before.name, "before"),
+        side(found.after.name, "after"),
+        Column("difference", _difference, FIGURE),
+        Column("verdict", "verdict", tone=lambda row: _TONES.get(row["verdict"], "")),
+        *([paired] if common else []),
     ]
 
 
-def _cells(row: MetricRow) -> list[str]:
-    whole = row.group == "data"
-    difference = "" if row.difference is None else _signed(row.difference, whole=whole)
-    return [
-        f"{row.group}.{row.metric}",
-        _value(row.before, whole=whole),
-        _value(row.after, whole=whole),
-        difference,
-        "" if row.common is None else _paired(row.common),
-        row.verdict,
-        ", ".join(row.changed),
-    ]
+def _records(rows: Iterable[MetricRow]) -> list[Row]:
+    return [{**vars(row), "difference": row.difference} for row in rows]
 
 
-def _value(one: Estimate, *, whole: bool) -> str:
-    if one.value is None:
-        return "–"
-    text = _number(one.value, whole)
-    return text if one.low is None else f"{text} ({one.low:.3f} to {one.high:.3f})"
+def _value(one: Estimate, group: str, intervals: bool) -> str:
+    show = _whole if group == "data" else number
+    return over_interval(one.value, one.low, one.high, show) if intervals else show(one.value)
 
 
-def _number(value: float, whole: bool) -> str:
-    return f"{value:.0f}" if whole else f"{value:.3f}"
+def _difference(row: Row) -> str:
+    if row["difference"] is None:
+        return ""
+    if row["group"] == "data":
+        return f"{row['difference']:+.0f}" if row["difference"] else "0"
+    return signed(row["difference"])
 
 
-def _paired(one: Estimate) -> str:
-    if one.value is None:
-        return "–"
-    if one.low is None or one.high is None:
-        return f"{_signed(one.value)} (one subject)"
-    return f"{_signed(one.value)} ({_signed(one.low)} to {_signed(one.high)})"
+def _paired(one: Estimate | None) -> str:
+    if one is None:
+        return ""
+    alone = "\none subject" if one.value is not None and one.low is None else ""
+    return over_interval(one.value, one.low, one.high, signed) + alone
 
 
-def _signed(value: float, *, whole: bool = False) -> str:
-    if whole:
-        return f"{value:+.0f}" if value else "0"
-    return f"{value:+.3f}" if abs(value) >= 0.0005 else "0.000"
+def _whole(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:.0f}"
 
 
 def _about(found: Comparison) -> list[str]:

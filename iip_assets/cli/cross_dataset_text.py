@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import polars as pl
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from iip_assets.cli.cross_dataset import Tested, left_out_words
-from iip_assets.cli.estimate_text import estimate
+from iip_assets.cli.models_text import slice_name
 from iip_assets.metrics.display_names import spelled
 from iip_assets.models.tasks import FILTER
 from iip_assets.registry.cross_dataset import Split, shown_metrics
 from iip_assets.registry.deployed import Deployed, threshold_of
 from iip_assets.registry.registry_state import Version
+from iip_assets.report.blocks import FIGURE, Column, Row, Table, over_interval, short_number
+from iip_assets.report.terminal import show
 
 
 def print_tests(version: Version, tests: Sequence[Tested], *, split: Split) -> None:
@@ -26,28 +27,37 @@ def print_tests(version: Version, tests: Sequence[Tested], *, split: Split) -> N
         console.print(escape(_tested_on(version, one, split)))
     shown = shown_metrics(version.model, tests[0].mask_classes)
     if len(tests) == 1:
-        console.print(_by_slice(tests[0].metrics, shown))
+        show(_by_slice(tests[0].metrics, shown))
         return
-    names = [one.name for one in tests]
-    overall = _table("all images", *map(escape, names))
-    for metric in shown:
-        rows = [_row(one.metrics, metric, "overall", "all") for one in tests]
-        overall.add_row(spelled(metric), *map(_estimate, rows))
-    overall.add_row("images", *(str(one.unseen.images.height) for one in tests))
-    subjects = (one.unseen.images["group_id"].n_unique() for one in tests)
-    overall.add_row("subjects", *map(str, subjects))
-    console.print(overall)
-    by_slice = _table(
-        "slice", *(escape(name) for one in names for name in (one, "n")), title=spelled(shown[0])
+    metrics = [one.metrics for one in tests]
+    overall = [
+        {"": spelled(metric), **_by_set(_row(one, metric, "overall", "all") for one in metrics)}
+        for metric in shown
+    ]
+    sizes = [one.unseen.images for one in tests]
+    overall.append({"": "images"} | {f"value {i}": f"{one.height}" for i, one in enumerate(sizes)})
+    subjects = {f"value {i}": f"{one['group_id'].n_unique()}" for i, one in enumerate(sizes)}
+    overall.append({"": "subjects"} | subjects)
+    places = pl.concat(one.select("axis", "slice") for one in metrics).unique()
+    slices = places.filter(pl.col("axis") != "overall").sort("axis", "slice").iter_rows()
+    by_slice = [
+        {"": f"{axis} {name}", **_by_set(_row(one, shown[0], axis, name) for one in metrics)}
+        for axis, name in slices
+    ]
+    values = [Column(one.name, f"value {i}", FIGURE) for i, one in enumerate(tests)]
+    with_sizes = [c for i, one in enumerate(values) for c in (one, Column("n", f"n {i}"))]
+    show(
+        Table("", [Column("all images", ""), *values], overall),
+        Table(spelled(shown[0]), [Column("slice", ""), *with_sizes], by_slice),
     )
-    places = pl.concat(one.metrics.select("axis", "slice") for one in tests).unique()
-    for axis, name in places.filter(pl.col("axis") != "overall").sort("axis", "slice").iter_rows():
-        cells = []
-        for one in tests:
-            row = _row(one.metrics, shown[0], axis, name)
-            cells += [_estimate(row), _size(row)]
-        by_slice.add_row(escape(f"{axis} {name}"), *cells)
-    console.print(by_slice)
+
+
+def _by_set(rows: Iterable[Row | None]) -> dict[str, str]:
+    """The value of each set and its size, by the set's place: two sets may have one name."""
+    cells: dict[str, str] = {}
+    for place, row in enumerate(rows):
+        cells |= {f"value {place}": _estimate(row), f"n {place}": _size(row)}
+    return cells
 
 
 def _tested_on(version: Version, one: Tested, split: Split) -> str:
@@ -74,18 +84,18 @@ def _tested_on(version: Version, one: Tested, split: Split) -> str:
 
 
 def _by_slice(metrics: pl.DataFrame, shown: Sequence[str]) -> Table:
-    table = _table("slice", *map(spelled, shown), "n", "subjects")
+    rows = []
     for axis, name in metrics.select("axis", "slice").unique(maintain_order=True).iter_rows():
-        rows = [_row(metrics, metric, axis, name) for metric in shown]
-        known = next(row for row in rows if row is not None)
-        table.add_row(
-            "all" if axis == "overall" else escape(f"{axis} {name}"),
-            *map(_estimate, rows),
-            _size(known),
-            str(known["n_subjects"]),
-            style="" if known["enough"] else "dim",
-        )
-    return table
+        found = {metric: _row(metrics, metric, axis, name) for metric in shown}
+        known = next(row for row in found.values() if row is not None)
+        rows.append({**known, **{metric: _estimate(row) for metric, row in found.items()}})
+    columns = [
+        Column("slice", slice_name),
+        *(Column(spelled(metric), metric, FIGURE) for metric in shown),
+        Column("n", _size),
+        Column("subjects", "n_subjects", FIGURE),
+    ]
+    return Table("", columns, rows, tone=lambda row: "" if row["enough"] else "soft")
 
 
 def _row(metrics: pl.DataFrame, metric: str, axis: str, name: str) -> dict[str, Any] | None:
@@ -95,18 +105,13 @@ def _row(metrics: pl.DataFrame, metric: str, axis: str, name: str) -> dict[str, 
     return found.row(0, named=True) if found.height else None
 
 
-def _estimate(row: Mapping[str, Any] | None) -> str:
-    return "" if row is None else estimate(row["value"], row["low"], row["high"])
+def _estimate(row: Row | None) -> str:
+    if row is None:
+        return ""
+    return over_interval(row["value"], row["low"], row["high"], ends=short_number)
 
 
-def _size(row: Mapping[str, Any] | None) -> str:
+def _size(row: Row | None) -> str:
     if row is None:
         return "0"
     return str(row["n_images"]) if row["enough"] else f"{row['n_images']}, too small"
-
-
-def _table(*names: str, title: str | None = None) -> Table:
-    table = Table(title=title, title_justify="left")
-    for place, name in enumerate(names):
-        table.add_column(name, overflow="fold", no_wrap=place == 0)
-    return table

@@ -30,7 +30,7 @@ from iip_assets.registry.registry_state import (
     Version,
 )
 from iip_assets.registry.version_comparison import Images, compare_model
-from iip_assets.report.style import CSS
+from iip_assets.report.model_card import model_card
 
 DATA = "dvc_data"
 
@@ -72,7 +72,7 @@ def register(refresher: Refresher, model: str) -> Version:
             origin=_origin(project, ledger, TASKS[model].asset),
         ),
         confidence=settings.evaluation.confidence,
-        css=CSS,
+        card=model_card,
     )
 
 

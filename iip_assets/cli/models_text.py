@@ -2,99 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from iip_assets.cli.estimate_text import estimate
+from iip_assets.report.blocks import (
+    FIGURE,
+    NUMBER,
+    Column,
+    Kind,
+    Row,
+    Table,
+    estimate_column,
+    short_number,
+    signed,
+)
+from iip_assets.report.terminal import show
 
 
-def print_versions(rows: Sequence[Mapping[str, Any]]) -> None:
+def print_versions(rows: Sequence[Row]) -> None:
     """A row a version, the deployed ones in bold; it fits a terminal of 80 columns."""
-    table = _table("version", "deployed", "registered", "headline", "data", "commit")
-    for row in rows:
-        bold = "bold" if row["aliases"] else ""
-        table.add_row(
-            f"{row['model']} {row['version']}",
-            "\n".join(row["aliases"]),
-            row["registered_at"].replace("T", "\n")[:16],
-            estimate(row["headline"], row["low"], row["high"]),
-            (row["data_revision"] or "")[:8],
-            (row["git_commit"] or "")[:8],
-            style=bold,
-        )
-    Console().print(table)
+    columns: list[Column | str] = [
+        Column("version", lambda row: f"{row['model']} {row['version']}"),
+        Column("deployed", lambda row: "\n".join(row["aliases"])),
+        Column("registered", lambda row: row["registered_at"].replace("T", "\n")[:16]),
+        estimate_column("headline", "headline", ends=short_number),
+        Column("data", lambda row: (row["data_revision"] or "")[:8]),
+        Column("commit", lambda row: (row["git_commit"] or "")[:8]),
+    ]
+    show(Table("", columns, rows, tone=lambda row: "strong" if row["aliases"] else ""))
 
 
-def print_moves(rows: Sequence[Mapping[str, Any]]) -> None:
+def print_moves(rows: Sequence[Row]) -> None:
     """A line a move, the oldest first."""
-    table = _table("when", "who", "model", "alias", "from", "to", "reason")
-    for row in rows:
-        words = [row["reason"]] if row["reason"] else []
-        if row["back"]:
-            words.insert(0, "rolled back")
-        if row["override"]:
-            words.append(f"past the gate: {row['override']}")
-        table.add_row(
-            row["at"].replace("T", "\n")[:16],
-            escape(row["who"]),
-            row["model"],
-            row["alias"],
-            *("" if row[end] is None else str(row[end]) for end in ("before", "after")),
-            escape("; ".join(words)),
-        )
-    Console().print(table)
+    columns: list[Column | str] = [
+        Column("when", lambda row: row["at"].replace("T", "\n")[:16]),
+        "who",
+        "model",
+        "alias",
+        Column("from", "before"),
+        Column("to", "after"),
+        Column("reason", _reason),
+    ]
+    show(Table("", columns, rows))
 
 
-def print_comparison(
-    slices: pl.DataFrame, differs: Sequence[Mapping[str, Any]], before: str, after: str
-) -> None:
+def print_comparison(slices: pl.DataFrame, differs: Sequence[Row], before: str, after: str) -> None:
     """What differs underneath, then both versions by slice."""
-    console = Console()
-    made = _table("made of", before, after)
-    for row in differs:
-        made.add_row(*(escape(_short(row[name])) for name in ("what", before, after)))
-    console.print(made)
-    metric = slices["metric"][0]
-    table = _table("slice", before, after, "difference", "p (Holm)", "n", "", title=metric)
-    for row in slices.iter_rows(named=True):
-        colour = "red" if row["verdict"] == "worse" else ""
-        table.add_row(
-            "all" if row["axis"] == "overall" else escape(f"{row['axis']} {row['slice']}"),
-            *(_number(row[name]) for name in ("champion_value", "candidate_value")),
-            _interval(row["difference"], row["low"], row["high"], signed=True),
-            "" if row["p_holm"] is None else f"{row['p_holm']:.2g}",
-            str(row["n_images"]),
-            row["verdict"],
-            style=colour,
-        )
-    console.print(table)
+    made = [Column("made of", lambda row: _short(row["what"]))]
+    made += [Column(side, side, Kind(_short)) for side in (before, after)]
+    columns: list[Column | str] = [
+        Column("slice", slice_name),
+        Column(before, "champion_value", NUMBER),
+        Column(after, "candidate_value", NUMBER),
+        estimate_column("difference", "difference", show=signed),
+        Column("p (Holm)", lambda row: "" if row["p_holm"] is None else f"{row['p_holm']:.2g}"),
+        Column("n", "n_images", FIGURE),
+        Column("", "verdict"),
+    ]
+    rows = slices.to_dicts()
+    by_slice = Table(
+        slices["metric"][0],
+        columns,
+        rows,
+        tone=lambda row: "bad" if row["verdict"] == "worse" else "",
+    )
+    show(Table("", made, differs), by_slice)
 
 
-def _table(*names: str, title: str | None = None) -> Table:
-    table = Table(title=title, title_justify="left")
-    for name in names:
-        table.add_column(name, overflow="fold")
-    return table
+def slice_name(row: Row) -> str:
+    """The slice of a row of metrics, as a person names it."""
+    return "all" if row["axis"] == "overall" else f"{row['axis']} {row['slice']}"
 
 
-def _number(value: float | None, *, signed: bool = False) -> str:
-    if value is None:
-        return "-"
-    return f"{value:+.3f}" if signed else f"{value:.3f}"
-
-
-def _interval(
-    value: float | None, low: float | None, high: float | None, *, signed: bool = False
-) -> str:
-    if value is None or low is None or high is None:
-        return _number(value, signed=signed)
-    ends = " to ".join(_number(end, signed=signed) for end in (low, high))
-    return f"{_number(value, signed=signed)} ({ends})"
+def _reason(row: Row) -> str:
+    words = ["rolled back"] if row["back"] else []
+    words += [row["reason"]] if row["reason"] else []
+    words += [f"past the gate: {row['override']}"] if row["override"] else []
+    return "; ".join(words)
 
 
 def _short(value: Any) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.event_cache import present_ledger
@@ -16,6 +15,8 @@ from iip_assets.engine.part_results import check_results, description
 from iip_assets.engine.perform import report_page
 from iip_assets.engine.project import Project
 from iip_assets.engine.values import Files, Report, Skipped
+from iip_assets.report.blocks import GENERAL, Column, Table
+from iip_assets.report.terminal import show
 
 
 def print_asset(project: Project, name: str, *, as_json: bool) -> None:
@@ -138,18 +139,9 @@ def _print_metadata(console: Console, key: str, entry: dict[str, Any]) -> None:
         if not value:
             console.print(f"{key}: nothing", highlight=False)
             return
-        columns = list(dict.fromkeys(column for row in value for column in row))
-        table = Table(*columns, title=key, title_justify="left")
-        for row in value[:20]:
-            table.add_row(*(_cell(row.get(column)) for column in columns))
-        console.print(table)
+        names = dict.fromkeys(column for row in value for column in row)
+        show(Table(key, [Column(name, name, GENERAL) for name in names], value[:20]))
     elif entry["kind"] == "markdown" and "data:image" in value:
         console.print(f"{key}: an image (see it in the UI)", highlight=False)
     else:
         console.print(f"{key}: {value}", highlight=False, markup=False)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.tree import Tree
 
 from iip_assets.engine.causes import Explanation, Link
@@ -21,21 +21,23 @@ from iip_assets.engine.reasons import Reason, in_words
 from iip_assets.engine.staleness import State
 from iip_assets.engine.values import Skipped
 from iip_assets.models.tasks import TASKS
+from iip_assets.report.blocks import FIGURE, TEXT, Column, Table, Tone
+from iip_assets.report.terminal import STYLES, show
 
 # Of all metrics, those that the terminal shows; the report has the rest.
 _SHOWN = (*(task.headline for task in TASKS.values()), "auc_macro", "map", "iou_")
 
-_COLOURS = {
-    "fresh": "green",
-    "stale": "yellow",
-    "missing": "yellow",
-    "failed": "red",
-    "blocked": "red",
+_TONES: dict[str, Tone] = {
+    "fresh": "good",
+    "stale": "warn",
+    "missing": "warn",
+    "failed": "bad",
+    "blocked": "bad",
 }
 
 
-# A metric in words: model, metric, value, interval, images.
-Headline = Sequence[Sequence[str]]
+# Rows of the table of metrics.
+Headline = Sequence[Mapping[str, Any]]
 
 
 def print_refreshed(root: Path, result: Refreshed, headline: Headline) -> None:
@@ -43,12 +45,8 @@ def print_refreshed(root: Path, result: Refreshed, headline: Headline) -> None:
     console = Console()
     _print_outcome(console, result)
     if headline:
-        table = Table(title="Held-out subjects", title_justify="left")
-        for column in ("model", "metric", "value", "95% interval", "images"):
-            table.add_column(column)
-        for row in headline:
-            table.add_row(*row)
-        console.print(table)
+        columns: list[Column | str] = ["model", Column("metric", "metric"), "value", "n_images"]
+        show(Table("Held-out subjects", columns, headline))
     page = report_page(root / ".iip", "pipeline_report")
     if page.exists():
         console.print(f"Report:     {page}", highlight=False, soft_wrap=True)
@@ -99,30 +97,34 @@ def headline_of(project: Project) -> Headline:
         return []
     from iip_assets.evaluation.evaluation_rows import overall_rows
 
-    rows = []
-    for row in overall_rows(evaluation["metrics"]).iter_rows(named=True):
-        if row["value"] is None or not row["metric"].startswith(_SHOWN):
-            continue
-        interval = (
-            f"{row['low']:.3f} – {row['high']:.3f}"
-            if row["low"] is not None
-            else "too few subjects"
-        )
-        rows.append(
-            [row["model"], row["metric"], f"{row['value']:.3f}", interval, str(row["n_images"])]
-        )
-    return rows
+    names = ("model", "metric", "value", "low", "high", "n_images")
+    return [
+        {name: row[name] for name in names}
+        for row in overall_rows(evaluation["metrics"]).iter_rows(named=True)
+        if row["value"] is not None and row["metric"].startswith(_SHOWN)
+    ]
 
 
 def print_states(rooms: Mapping[str, str], states: Mapping[str, State]) -> None:
     """Every asset with its room, its state and the reasons in words."""
     console = Console()
-    table = Table("asset", "room", "state", "reasons", title_justify="left")
-    for name, state in states.items():
-        colour = _COLOURS[state.state]
-        reasons = _briefly(state.reasons) or (f"skipped: {state.skipped}" if state.skipped else "")
-        table.add_row(name, rooms[name], f"[{colour}]{state.state}[/]", escape(reasons))
-    console.print(table)
+    rows = [
+        {
+            "asset": name,
+            "room": rooms[name],
+            "state": state.state,
+            "reasons": _briefly(state.reasons)
+            or (f"skipped: {state.skipped}" if state.skipped else ""),
+        }
+        for name, state in states.items()
+    ]
+    columns: list[Column | str] = [
+        "asset",
+        "room",
+        Column("state", "state", tone=lambda row: _TONES[row["state"]]),
+        "reasons",
+    ]
+    show(Table("", columns, rows))
     due = sum(state.due for state in states.values())
     blocked = sum(state.state == "blocked" for state in states.values())
     if due:
@@ -168,7 +170,7 @@ def _grow(tree: Tree, link: Link) -> None:
 
 
 def _link_text(link: Link) -> str:
-    colour = _COLOURS[link.state]
+    colour = STYLES[_TONES[link.state]]
     reasons = escape("; ".join(link.reasons))
     return f"{link.asset} [{colour}]{link.state}[/]" + (f": {reasons}" if reasons else "")
 
@@ -179,15 +181,15 @@ def print_plan(planned: list[Planned]) -> None:
     if not planned:
         console.print("Nothing is due.")
         return
-    table = Table("asset", "reasons")
-    table.add_column("images", justify="right")
-    table.add_column("about, s", justify="right")
+    rows = []
     for one in planned:
         reasons = _briefly(one.reasons)
         if one.known:
             reasons += "; the value stands" if one.parts else "; was computed before"
-        table.add_row(one.asset, escape(reasons), _images(one), _seconds(one.seconds))
-    console.print(table)
+        numbers = {"images": _images(one), "about, s": _seconds(one.seconds)}
+        rows.append({"asset": one.asset, "reasons": reasons, **numbers})
+    columns = [Column(name, name, FIGURE if name in numbers else TEXT) for name in rows[0]]
+    show(Table("", columns, rows))
     known = [one.seconds for one in planned if one.seconds is not None]
     images = [one.images for one in planned if one.images is not None]
     text = f"{len(planned)} assets are due"
@@ -232,24 +234,28 @@ def print_garbage(garbage: Garbage) -> None:
     if garbage.empty:
         console.print("There is nothing to free.")
         return
-    table = Table("what")
-    for column in ("number", "MB"):
-        table.add_column(column, justify="right")
-    for what, sizes in (
-        ("artifacts", garbage.artifacts),
-        ("action records", garbage.records),
-        ("feature tables", garbage.tables),
-        ("reports", garbage.reports),
-    ):
-        if sizes:
-            table.add_row(what, str(len(sizes)), f"{sum(sizes.values()) / 1e6:.1f}")
+    kinds: dict[str, Mapping[Any, int]] = {
+        "artifacts": garbage.artifacts,
+        "action records": garbage.records,
+        "feature tables": garbage.tables,
+        "reports": garbage.reports,
+    }
+    rows: list[tuple[str, int, str]] = [
+        (what, len(sizes), f"{sum(sizes.values()) / 1e6:.1f}")
+        for what, sizes in kinds.items()
+        if sizes
+    ]
     losing = {name: count for name, count in garbage.rows.items() if count}
-    for name, count in losing.items():
-        table.add_row(f"rows of images in {name}, and its older versions", str(count), "")
+    rows += [
+        (f"rows of images in {name}, and its older versions", count, "")
+        for name, count in losing.items()
+    ]
     if len(losing) < len(garbage.rows):
         older = len(garbage.rows) - len(losing)
-        table.add_row("feature tables that stay: their older versions", str(older), "")
-    console.print(table)
+        rows.append(("feature tables that stay: their older versions", older, ""))
+    names = ("what", "number", "MB")
+    columns = [Column(name, name, FIGURE if name != "what" else TEXT) for name in names]
+    show(Table("", columns, [dict(zip(names, row, strict=True)) for row in rows]))
     if garbage.store and garbage.artifacts:
         console.print(
             f"The artifacts are in {garbage.store}: another workspace that keeps its own there "

@@ -6,18 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from iip_assets.cli.estimate_text import estimate
 from iip_assets.cli.settings_file import Change, write_settings
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.project import Project
-from iip_assets.metrics.display_names import spelled
-from iip_assets.models.tasks import TASKS
+from iip_assets.report.blocks import FIGURE, Column, Paragraph, Row, Table, number, short_number
+from iip_assets.report.terminal import show
 from iip_assets.settings import read_settings
-from iip_assets.sweeps.page import sweep_page
+from iip_assets.sweeps.page import sweep_page, trial_columns
 from iip_assets.sweeps.plan import Plan, PlanError, read_plan
 from iip_assets.sweeps.study import Done, Study, done_trials, importances, known_studies, load_study
 from iip_assets.sweeps.trials import in_words, run_sweep, sweep_folder
@@ -121,46 +116,28 @@ def _chosen(plan: Plan, done: list[Done], number: int | None) -> Done:
     return found
 
 
-def print_sweeps(rows: Sequence[Mapping[str, Any]]) -> None:
+def print_sweeps(rows: Sequence[Row]) -> None:
     """A line a sweep."""
-    table = Table("sweep", "model", "sampler", "objectives", "trials", "failed", "best")
-    for row in rows:
-        best = "" if row["best"] is None else f"{row['best']:.3f}"
-        counts = (str(row["trials"]), str(row["failed"]))
-        words = (row["sweep"], row["model"], row["sampler"], ", ".join(row["objectives"]))
-        table.add_row(*words, *counts, best)
-    Console().print(table)
+    columns: list[Column | str] = [
+        "sweep",
+        "model",
+        "sampler",
+        Column("objectives", lambda row: ", ".join(row["objectives"])),
+        *(Column(name, name, FIGURE) for name in ("trials", "failed")),
+        Column("best", lambda row: "" if row["best"] is None else number(row["best"]), FIGURE),
+    ]
+    show(Table("", columns, rows))
 
 
 def print_trials(plan: Plan, done: Sequence[Done], importances: Mapping[str, float]) -> None:
     """A line a trial, the best ones in bold; then how much each setting mattered."""
-    short = [path.partition(".")[2].replace("_", "\n") for path in plan.space]
-    table = Table("trial", title=f"{plan.name}, a {plan.model}", title_justify="left")
-    # What was searched for, and why a trial failed, are broken rather than cut off.
-    for name in short:
-        table.add_column(name, overflow="fold")
-    for name in (spelled(TASKS[plan.model].headline), "ms a\nimage", "s"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("", overflow="fold")
-    for one in done:
-        if one.quality is None:
-            facts = ["", "", "", f"failed: {escape(str(one.reason))}"]
-        else:
-            facts = [
-                estimate(one.quality, one.low, one.high),
-                f"{one.latency_ms:.1f}",
-                f"{one.seconds:.0f}",
-                "best" if one.best else "",
-            ]
-        values = [_shown_value(one.values.get(path)) for path in plan.space]
-        table.add_row(str(one.number), *values, *facts, style="bold" if one.best else "")
-    console = Console()
-    console.print(table)
+    columns = trial_columns(
+        plan, lambda path: path.partition(".")[2].replace("_", "\n"), ends=short_number
+    )
+    rows = [vars(one) for one in done]
+    caption = f"{plan.name}, a {plan.model}"
+    show(Table(caption, columns, rows, tone=lambda row: "strong" if row["best"] else ""))
     if importances:
         shares = ", ".join(f"{path} {share:.0%}" for path, share in importances.items())
         judged = sum(one.quality is not None for one in done)
-        console.print(f"share of the spread in quality, over {judged} trials: {shares}")
-
-
-def _shown_value(value: object) -> str:
-    return escape(f"{value:.4g}" if isinstance(value, float) else str(value))
+        show(Paragraph(f"share of the spread in quality, over {judged} trials: {shares}"))

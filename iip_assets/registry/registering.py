@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from iip_assets.engine.values import Files
 from iip_assets.engine.workspace import flat_settings
 from iip_assets.models.tasks import TASKS
 from iip_assets.registry.contenders import LEARNED_FROM
-from iip_assets.registry.model_card import card_html, card_markdown
 from iip_assets.registry.onnx_check import largest_difference
 from iip_assets.registry.registry import Registry
 from iip_assets.registry.registry_state import Version, read_registry
+
+# A card's files from a model, its number, its facts and its metrics: `report.model_card`.
+Card = Callable[..., Mapping[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Present:
 
 
 def register_present(
-    root: Path, model: str, present: Present, *, confidence: float, css: str
+    root: Path, model: str, present: Present, *, confidence: float, card: Card
 ) -> Version:
     """Registers the present model; where it is registered already, that version is given.
 
@@ -77,7 +79,7 @@ def register_present(
         model: `filter` or `segmenter`.
         present: What is registered.
         confidence: Of the intervals.
-        css: Of the card's page.
+        card: Makes its card.
 
     Raises:
         OnnxDiffersError: The ONNX file gives other numbers than the weights.
@@ -108,16 +110,13 @@ def register_present(
         **present.serving,
     }
     number = str(len(read_registry(root).of(model)) + 1)
-    card = card_markdown(
-        model, number, facts, rows, digest=digest, metric=headline, confidence=confidence
-    )
+    shown = card(model, number, facts, rows, digest=digest, metric=headline, confidence=confidence)
     parts = {
         **files.parts,
         LEARNED_FROM: json.dumps(learned).encode(),
         "metrics.parquet": _parquet(own),
         "facts.json": json.dumps(facts, indent=2, sort_keys=True).encode(),
-        "model_card.md": card.encode(),
-        "model_card.html": card_html(f"{model} {number}", card, css=css).encode(),
+        **shown,
     }
     if validated.height:
         parts["validation.parquet"] = _parquet(validated)

@@ -6,17 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from iip_assets.engine.asset import AssetContext, asset, describe
-from iip_assets.engine.values import (
-    MetadataValue,
-    Report,
-    Rows,
-    Setting,
-    Skipped,
-)
-from iip_assets.settings import (
-    CoverageTolerance,
-    MaxMegapixels,
-)
+from iip_assets.engine.values import MetadataValue, Report, Rows, Setting, Skipped
+from iip_assets.settings import CoverageTolerance, MaxMegapixels
 
 if TYPE_CHECKING:
     import polars as pl
@@ -53,36 +44,14 @@ def pipeline_report(
     It says which assets were skipped, and why. The page loads nothing and can be mailed as one
     file.
     """
+    values = dict(locals())  # by the names that sections read them by
     from iip_assets.images.store import ImageStore
-    from iip_assets.report.content import Inputs, report_content
-    from iip_assets.report.pipeline_report import imaged_images, pipeline_page
+    from iip_assets.report.pipeline_report import build_sections, image_ids, pipeline_page
 
-    inputs = Inputs(
-        raw_dataset=raw_dataset,
-        quarantine=quarantine,
-        data_splits=data_splits,
-        image_statistics=image_statistics,
-        lighting_stats=lighting_stats,
-        background_stats=background_stats,
-        demographic_stats=demographic_stats,
-        embedding_map=embedding_map,
-        edge_case_clusters=edge_case_clusters,
-        rebalanced_training_set=rebalanced_training_set,
-        segmenter_examples=segmenter_examples,
-        filter_verdicts=filter_verdicts,
-        predictions=predictions,
-        model_evaluation=model_evaluation,
-        model_explanations=model_explanations,
-        robustness_benchmark=robustness_benchmark,
-        model_versions=model_versions,
-        drift_report=drift_report,
-    )
-    content = report_content(inputs, edge_share=edge_share)
+    sections = build_sections(values)
     store = ImageStore.open(context.root)
-    store.fetch(imaged_images(content))
-    return pipeline_page(
-        inputs, content, read=store.read, max_megapixels=max_megapixels, tolerance=tolerance
-    )
+    store.fetch(image_ids(sections))
+    return pipeline_page(sections, read=store.read, max_megapixels=max_megapixels)
 
 
 @describe(pipeline_report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -64,6 +64,22 @@ def rounded(value: float | None) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return round(float(value), DIGITS)
+
+
+def metric_record(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the metrics table, rounded."""
+    return {
+        "model": row["model"],
+        "metric": row["metric"],
+        "axis": row["axis"],
+        "slice": row["slice"],
+        "value": rounded(row["value"]),
+        "low": rounded(row["low"]),
+        "high": rounded(row["high"]),
+        "n_images": row["n_images"],
+        "n_subjects": row["n_subjects"],
+        "enough": row["enough"],
+    }
 
 
 def _by_model(metrics: pl.DataFrame) -> dict[str, dict[str, Json]]:

@@ -6,21 +6,22 @@ present model in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from iip_assets.engine.figures import PALETTE, new_figure
 from iip_assets.evaluation.evaluation import ENOUGH_SUBJECTS
-from iip_assets.evaluation.evaluation_rows import (
-    BASELINE,
-    MAIN_METRIC,
-    MODELS,
-    OVERALL,
-    main_row,
-)
+from iip_assets.evaluation.evaluation_rows import BASELINE, MAIN_METRIC, MODELS, OVERALL, main_row
 from iip_assets.metrics.constants import BESIDE_HUMAN, HUMAN
+from iip_assets.metrics.display_names import spelled
+from iip_assets.report.blocks import count, estimate
 from iip_assets.report.metrics import rounded
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Record = dict[str, Any]
 
@@ -29,6 +30,16 @@ PRESENT, TRIVIAL, PEOPLE, CHAMPION = "present model", "trivial baseline", "peopl
 ALL = "all test images"
 OF_SEVERAL = "images of several labelers"
 OF_NO_VERSION = "images that no version learned from"
+
+
+# Colour and mark of each; a filled mark is the present model.
+_LOOKS = {
+    PRESENT: (PALETTE[0], "o"),
+    TRIVIAL: ("#777777", "X"),
+    PEOPLE: (PALETTE[5], "s"),
+    CHAMPION: (PALETTE[2], "*"),
+}
+_ROW_IN = 0.3
 
 
 def reference_points(
@@ -63,6 +74,34 @@ def called(row: Mapping[str, Any]) -> str:
     """Who it is, a champion with its version."""
     name = str(row["who"])
     return name if row["version"] is None else f"{name} (version {row['version']})"
+
+
+def reference_points_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """A line each with its interval and its number; groups of the same images stand together.
+
+    Args:
+        rows: Records of `reference_points`, of one model.
+    """
+    groups = list(dict.fromkeys(row["on"] for row in rows))
+    figure = new_figure(8.0, 0.7 + _ROW_IN * (len(rows) + len(groups)))
+    axes = figure.add_subplot()
+    place, ticks = 0, {}
+    for group in groups:
+        axes.text(0.0, place, f"{group}:", fontsize=8, color="#444444", va="center")
+        for row in (row for row in rows if row["on"] == group):
+            place += 1
+            ticks[place] = called(row)
+            _draw(axes, place, row)
+        place += 1
+    axes.set_yticks(list(ticks), list(ticks.values()), fontsize=9)
+    axes.set_ylim(place - 0.4, -0.6)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel(spelled(rows[0]["metric"]), fontsize=9)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    return figure
 
 
 def _evaluated(
@@ -107,3 +146,31 @@ def _record(row: Mapping[str, Any], who: str, on: str) -> Record:
         "n_subjects": row["n_subjects"],
         "enough": row["n_subjects"] >= ENOUGH_SUBJECTS,
     }
+
+
+def _draw(axes: Axes, place: int, row: Mapping[str, Any]) -> None:
+    colour, mark = _LOOKS[row["who"]]
+    numbers = f"{estimate(row['value'], row['low'], row['high'])}, n = {count(row['n_images'])}"
+    few = "" if row["enough"] else ", few subjects"
+    axes.annotate(
+        numbers + few,
+        (1.0, place),
+        xytext=(8, 0),
+        textcoords="offset points",
+        fontsize=8,
+        va="center",
+        annotation_clip=False,
+    )
+    if row["value"] is None:
+        return
+    if row["low"] is not None and row["high"] is not None:
+        axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2)
+    axes.plot(
+        row["value"],
+        place,
+        marker=mark,
+        color=colour,
+        markerfacecolor=colour if row["enough"] else "white",
+        markersize=10 if mark == "*" else 7,
+        linestyle="none",
+    )

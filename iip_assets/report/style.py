@@ -34,6 +34,7 @@ nav li { margin: .3rem 0 }
 nav a { text-decoration: none }
 nav a:hover { text-decoration: underline }
 main { padding: 2rem 1.5rem 4rem }
+.alone { max-width: 72rem; margin: auto }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem }
 h2 { font-size: 1.35rem; margin: 2.8rem 0 .6rem; padding-top: .6rem;
   border-top: 1px solid var(--line) }
@@ -49,7 +50,7 @@ p { margin: .4rem 0 .8rem; max-width: 46rem }
 .tile .name { color: var(--text); font-weight: 600 }
 .note { background: var(--warn-ground); border-left: 4px solid var(--warn); padding: .6rem 1rem;
   border-radius: .3rem; margin: 1rem 0 }
-.note p { margin: .2rem 0 }
+.note ul { list-style: none; margin: .2rem 0; padding: 0 }
 .note h2 { border: 0; margin: 0; padding: 0; font-size: 1.06rem }
 .side { display: flex; flex-wrap: wrap; gap: 0 3rem }
 .side .scroll { max-width: none }
@@ -65,7 +66,11 @@ td.n, th.n { text-align: right; white-space: nowrap }
 tbody th { font-weight: 500 }
 .wrap { min-width: 6rem; max-width: 22rem; overflow-wrap: anywhere }
 .confusion td { text-align: center; min-width: 5rem; border: 1px solid var(--line) }
-.confusion .right { font-weight: 700 }
+td.strong, tr.strong td { font-weight: 700 }
+td.soft, tr.soft td, .under { color: var(--soft) }
+td.good { color: var(--good) }
+td.warn, td.bad, tr.bad td { color: var(--warn) }
+.under { display: block; font-weight: 400; font-size: .86em }
 figure { margin: 0 }
 figure.plot { margin: .8rem 0 1.4rem }
 figure.plot img { background: #fff; border-radius: .5rem; border: 1px solid var(--line);

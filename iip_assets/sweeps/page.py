@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from iip_assets.engine.figures import PALETTE, figure_png, new_figure
+from iip_assets.engine.figures import PALETTE, new_figure
 from iip_assets.metrics.display_names import spelled
 from iip_assets.models.tasks import TASKS
-from iip_assets.report.style import CSS
+from iip_assets.report.blocks import (
+    FIGURE,
+    GENERAL,
+    PERCENT,
+    Block,
+    Column,
+    Heading,
+    Paragraph,
+    Row,
+    Show,
+    Table,
+    estimate_column,
+    plot,
+)
+from iip_assets.report.html import page
 from iip_assets.sweeps.plan import Plan
 from iip_assets.sweeps.study import Done
 
@@ -28,31 +40,60 @@ def sweep_page(plan: Plan, done: Sequence[Done], importances: Mapping[str, float
         importances: From `study.importances`.
     """
     metric = spelled(TASKS[plan.model].headline)
-    image = base64.b64encode(figure_png(sweep_figure(plan, done))).decode()
     failed = [one for one in done if one.reason]
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Sweep {escape(plan.name)}</title>
-<style>{CSS}</style></head>
-<body><main style="max-width:72rem;margin:auto">
-<h1>Sweep {escape(plan.name)}</h1>
-<p>{len(done)} trials of the {plan.model} with {plan.sampler}; {len(failed)} failed. Quality is
-{metric} on the validation images: test images were not looked at. Best are marked.</p>
-<img alt="{metric} by trial and by latency" src="data:image/png;base64,{image}"
-style="max-width:100%">
-{_trials(plan, done)}
-{_what_mattered(importances)}
-</main></body></html>
-"""
+    text = (
+        f"{len(done)} trials of the {plan.model} with {plan.sampler}; {len(failed)} failed. "
+        f"Quality is {metric} on the validation images: test images were not looked at. Best are "
+        "marked."
+    )
+    shown: list[Block] = [
+        Paragraph(text),
+        plot(lambda: sweep_figure(plan, done), f"{metric} by trial and by latency"),
+        Table("Trials", trial_columns(plan), [vars(one) for one in done]),
+    ]
+    if importances:
+        spread = (
+            "The share of the spread in quality that each setting explains by itself and with "
+            "others, by a forest on these trials. Of few trials it is a hint, no more."
+        )
+        shares = [{"setting": path, "share": share} for path, share in importances.items()]
+        columns = [Column("setting", "setting"), Column("share", "share", PERCENT)]
+        shown += [
+            Heading("What mattered"),
+            Paragraph(spread),
+            Table("What each setting explains", columns, shares),
+        ]
+    return page(f"Sweep {plan.name}", shown, ())
 
 
-def _what_mattered(importances: Mapping[str, float]) -> str:
-    if not importances:
-        return ""
-    shares = [(path, f"{share:.0%}") for path, share in importances.items()]
-    return f"""<h2>What mattered</h2>
-<p>The share of the spread in quality that each setting explains by itself and with others, by a
-forest on these trials. Of few trials it is a hint, no more.</p>
-{_table(("setting", "share"), shares)}"""
+def trial_columns(
+    plan: Plan, title: Callable[[str], str] = str, *, ends: Show | None = None
+) -> list[Column]:
+    """A trial's settings, its quality and cost, and whether it is the best or failed.
+
+    Args:
+        plan: The sweep.
+        title: From a setting's path to its column's heading.
+        ends: How the ends of intervals read, where not as their values.
+    """
+
+    def setting(path: str) -> Column:
+        return Column(title(path), lambda row: row["values"].get(path), GENERAL)
+
+    def known(name: str, digits: int) -> Callable[[Row], str]:
+        return lambda row: "" if row[name] is None else f"{row[name]:.{digits}f}"
+
+    def remark(row: Row) -> str:
+        return f"failed: {row['reason']}" if row["quality"] is None else "best" * row["best"]
+
+    return [
+        Column("trial", "number"),
+        *map(setting, plan.space),
+        estimate_column(spelled(TASKS[plan.model].headline), "quality", ends=ends),
+        Column("ms a\nimage", known("latency_ms", 1), FIGURE),
+        Column("s", known("seconds", 0), FIGURE),
+        Column("", remark),
+    ]
 
 
 def sweep_figure(plan: Plan, done: Sequence[Done]) -> Figure:
@@ -91,35 +132,3 @@ def _mark(axes: Axes, place: float, one: Done) -> None:
     assert one.quality is not None  # only what was judged is drawn
     colour, mark, size = (PALETTE[1], "*", 110) if one.best else (PALETTE[0], "o", 36)
     axes.scatter([place], [one.quality], color=colour, marker=mark, s=size, zorder=3)
-
-
-def _trials(plan: Plan, done: Sequence[Done]) -> str:
-    metric = spelled(TASKS[plan.model].headline)
-    heads = ("trial", *plan.space, metric, "interval", "ms an image", "s", "")
-    rows = []
-    for one in done:
-        settings = [_short(one.values.get(path)) for path in plan.space]
-        if one.quality is None:
-            facts = ["–", "", "", "", f"failed: {one.reason}"]
-        else:
-            facts = [
-                f"{one.quality:.3f}",
-                f"{one.low:.3f} to {one.high:.3f}",
-                f"{one.latency_ms:.1f}",
-                f"{one.seconds:.0f}",
-                "best" if one.best else "",
-            ]
-        rows.append((str(one.number), *settings, *facts))
-    return _table(heads, rows)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f'<th scope="col">{escape(one)}</th>' for one in heads)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

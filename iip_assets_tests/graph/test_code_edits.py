@@ -60,7 +60,7 @@ def test_documentation_moves_nothing(file: Path, package: Path, before: dict[str
 
 @pytest.mark.parametrize(
     "file",
-    ["metrics/functional.py", "models/losses.py", "drift/columns.py", "report/template.py"],
+    ["metrics/functional.py", "models/losses.py", "drift/columns.py", "report/html.py"],
     indirect=True,
 )
 def test_a_new_function_moves_nothing(file: Path, package: Path, before: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from iip_assets.evaluation.verdicts import filter_verdicts_tables
 from iip_assets.inference.filter import scores_table
 from iip_assets.registry.contenders import tables_of
 from iip_assets.registry.gate import GATE_SCHEMA
-from iip_assets.report.content import Inputs
+from iip_assets.report.pipeline_report import build_sections, pipeline_page, report_data
 from iip_assets.statistics.demographics import SCHEMA as DEMOGRAPHICS
 
 MASK = "f" * 32
@@ -297,8 +298,8 @@ def sample_inputs(**changes):
                 "path": [f"images/{HOSTILE}.jpg"],
                 "batch": ["2024-01"],
                 "row": [3],
-                "column": [None],
-                "value": [None],
+                "column": ["age_years"],
+                "value": [HOSTILE],
                 "reason": ["cut short"],
                 "fix": ["copy the file again"],
             }
@@ -360,4 +361,21 @@ def sample_inputs(**changes):
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),
     }
-    return Inputs(**(values | changes))
+    return SimpleNamespace(**(values | changes))
+
+
+ASSETS = tuple(vars(sample_inputs()))
+MAY_BE_SKIPPED = tuple(name for name in ASSETS if name != "raw_dataset")
+
+
+def sections_of(inputs, *, edge_share=0.06):
+    return build_sections({**vars(inputs), "edge_share": edge_share, "tolerance": 0.5})
+
+
+def content_of(inputs, *, edge_share=0.06):
+    """The page's numbers."""
+    return report_data(sections_of(inputs, edge_share=edge_share))
+
+
+def page_of(inputs, *, read=image_bytes):
+    return pipeline_page(sections_of(inputs), read=read, max_megapixels=1)

@@ -8,21 +8,16 @@ import polars as pl
 
 from iip_assets.audit.hardest import held_out
 from iip_assets.engine.values import Skipped
-from iip_assets.report.content import Inputs, report_content
-from iip_assets.report.data_content import balance_content, map_digest
-from iip_assets.report.failures import surest_errors, worst_segmentations
-from iip_assets.report.model_content import confusion_tables, robustness_table
-from iip_assets_tests.report.samples import HOSTILE, sample_inputs
+from iip_assets.report.sections.clusters import map_digest
+from iip_assets.report.sections.failures import surest_errors, worst_segmentations
+from iip_assets.report.sections.models import confusion_tables
+from iip_assets.report.sections.robustness import robustness_table
+from iip_assets.report.sections.training_set import balance_content
+from iip_assets_tests.report.samples import HOSTILE, MAY_BE_SKIPPED, content_of, sample_inputs
 
 
 def content(**changes):
-    return report_content(sample_inputs(**changes), edge_share=0.06)
-
-
-def everything_skipped():
-    inputs = sample_inputs()
-    names = [name for name in Inputs.__dataclass_fields__ if name != "raw_dataset"]
-    return Inputs(inputs.raw_dataset, **{name: Skipped(f"no {name}") for name in names})
+    return content_of(sample_inputs(**changes))
 
 
 def test_equal_inputs_give_equal_plain_json():
@@ -41,7 +36,7 @@ def test_counts_add_up():
 
 
 def test_skipped_assets_are_listed_with_their_reasons_and_their_sections_are_absent():
-    found = report_content(everything_skipped(), edge_share=0.05)
+    found = content(**{name: Skipped(f"no {name}") for name in MAY_BE_SKIPPED})
     assert {"asset": "predictions", "reason": "no predictions"} in found["skipped"]
     assert len(found["skipped"]) == len(vars(sample_inputs())) - 1
     for section in ("coverage", "clusters", "metrics", "robustness", "drift", "failures"):

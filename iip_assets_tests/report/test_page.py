@@ -10,12 +10,17 @@ import pytest
 
 from iip_assets.engine.values import Skipped
 from iip_assets.metrics.display_names import spelled
-from iip_assets.report.content import Inputs, report_content
-from iip_assets.report.figures import forest_figure
-from iip_assets.report.formats import count, interval, number, percent
-from iip_assets.report.pipeline_report import imaged_images, pipeline_page
-from iip_assets.report.tables import TABLES
-from iip_assets_tests.report.samples import HOSTILE, image_bytes, sample_inputs
+from iip_assets.report.blocks import Side, Table, count, interval, number, percent
+from iip_assets.report.pipeline_report import image_ids
+from iip_assets.report.sections.slices import forest_figure
+from iip_assets_tests.report.samples import (
+    HOSTILE,
+    MAY_BE_SKIPPED,
+    image_bytes,
+    page_of,
+    sample_inputs,
+    sections_of,
+)
 
 VOID = {"meta", "img", "br"}
 
@@ -56,14 +61,9 @@ def outline(html):
     return parser
 
 
-def page(inputs):
-    content = report_content(inputs, edge_share=0.06)
-    return pipeline_page(inputs, content, read=image_bytes, max_megapixels=1, tolerance=0.5)
-
-
 @pytest.fixture(scope="module")
 def report():
-    return page(sample_inputs())
+    return page_of(sample_inputs())
 
 
 def test_every_section_of_the_contents_exists_and_no_id_stands_twice(report):
@@ -131,17 +131,16 @@ def test_small_slices_are_marked(report):
 
 
 def test_a_report_without_anything_but_images_says_what_was_skipped():
-    inputs = sample_inputs()
-    names = [name for name in Inputs.__dataclass_fields__ if name != "raw_dataset"]
-    bare = page(Inputs(inputs.raw_dataset, **{n: Skipped(f"no <{n}>") for n in names}))
+    skipped = {name: Skipped(f"no <{name}>") for name in MAY_BE_SKIPPED}
+    bare = page_of(sample_inputs(**skipped))
     outline(bare.html)
     assert "no &lt;predictions&gt;" in bare.html
     assert "<img" not in bare.html
 
 
-@pytest.mark.parametrize("name", [n for n in Inputs.__dataclass_fields__ if n != "raw_dataset"])
+@pytest.mark.parametrize("name", MAY_BE_SKIPPED)
 def test_any_one_skipped_asset_leaves_a_whole_page(name):
-    html = page(sample_inputs(**{name: Skipped("for the test")})).html
+    html = page_of(sample_inputs(**{name: Skipped("for the test")})).html
     outline(html)
     assert "for the test" in html
 
@@ -156,23 +155,21 @@ def test_an_empty_dataset_still_makes_a_page():
             if hasattr(value, "clear")
             else value
         )
-        for name in Inputs.__dataclass_fields__
-        for value in [getattr(inputs, name)]
+        for name, value in vars(inputs).items()
     }
-    outline(page(Inputs(**empty)).html)
+    outline(page_of(sample_inputs(**empty)).html)
 
 
 def test_all_images_of_the_page_are_known_before_it_is_drawn():
     inputs = sample_inputs()
-    content = report_content(inputs, edge_share=0.06)
     asked = set()
 
     def read(image_id):
         asked.add(image_id)
         return image_bytes(image_id)
 
-    pipeline_page(inputs, content, read=read, max_megapixels=1, tolerance=0.5)
-    assert asked == set(imaged_images(content))
+    page_of(inputs, read=read)
+    assert asked == set(image_ids(sections_of(inputs)))
 
 
 def test_a_forest_of_too_many_slices_drops_small_ones_first():
@@ -199,9 +196,13 @@ def test_numbers_read_as_people_expect():
     assert [count(1234.4), count(None)] == ["1,234", "–"]
     assert [percent(0.5), percent(0.034), percent(0), percent(None)] == ["50%", "3.4%", "0%", "–"]
     assert number(0.12345) == "0.123"
-    assert interval({"low": None, "high": 0.2}) == "–"
+    assert interval(None, 0.2) == "–"
     assert spelled("mean_iou") == "mean IoU"
 
 
 def test_tables_name_their_rows_by_their_first_column():
-    assert all(table.caption and not table.columns[0].numeric for table in TABLES.values())
+    blocks = [block for section in sections_of(sample_inputs()) for block in section.blocks]
+    tables = [block for block in blocks if isinstance(block, Table)]
+    tables += [table for block in blocks if isinstance(block, Side) for table in block.tables]
+    assert len(tables) >= 13
+    assert all(table.caption and not table.heads[0].kind.numeric for table in tables)

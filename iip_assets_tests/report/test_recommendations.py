@@ -5,10 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from iip_assets.engine.values import Report, Skipped
-from iip_assets.report.content import report_content
 from iip_assets_tests.report.samples import (
     HOSTILE,
     class_table,
+    content_of,
     drift_data,
     metrics_table,
     sample_inputs,
@@ -16,7 +16,7 @@ from iip_assets_tests.report.samples import (
 
 
 def titles(**changes):
-    content = report_content(sample_inputs(**changes), edge_share=0.05)
+    content = content_of(sample_inputs(**changes), edge_share=0.05)
     return [recommendation["title"] for recommendation in content["next_steps"]]
 
 
@@ -45,7 +45,7 @@ def test_rare_classes_are_named_and_whether_they_can_be_judged():
     found = [title for title in titles() if title.endswith("rare")]
     assert found == ["The filter's class none is rare"]
     classes = class_table().with_columns(rare=pl.lit(True), value=pl.lit(None, pl.Float64))
-    content = report_content(
+    content = content_of(
         sample_inputs(model_evaluation=sample_inputs().model_evaluation | {"classes": classes}),
         edge_share=0.05,
     )

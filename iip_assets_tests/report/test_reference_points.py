@@ -7,14 +7,11 @@ import pytest
 
 from iip_assets.engine.figures import figure_png
 from iip_assets.engine.values import Skipped
-from iip_assets.report.content import report_content
-from iip_assets.report.pipeline_report import pipeline_page
-from iip_assets.report.reference_points import reference_points
-from iip_assets.report.reference_points_figure import reference_points_figure
-from iip_assets.report.tables import TABLES
+from iip_assets.report.reference_points import reference_points, reference_points_figure
+from iip_assets.report.sections.models import class_remarks
 from iip_assets_tests.report.samples import (
-    image_bytes,
     metrics_table,
+    page_of,
     sample_inputs,
     version_tables,
 )
@@ -80,9 +77,7 @@ def test_the_plot_names_everyone_and_says_how_many_images(model):
 
 
 def page(**changes):
-    inputs = sample_inputs(**changes)
-    content = report_content(inputs, edge_share=0.06)
-    return pipeline_page(inputs, content, read=image_bytes, max_megapixels=1, tolerance=0.5)
+    return page_of(sample_inputs(**changes))
 
 
 def test_the_page_says_where_there_is_no_human_level():
@@ -94,10 +89,9 @@ def test_the_page_says_where_there_is_no_human_level():
 
 
 def test_rare_classes_and_those_that_cannot_be_judged_are_named():
-    remarks = TABLES["classes"].columns[-1].cell
     rows = {(row["model"], row["class"]): row for row in page().data["classes"]}
-    assert remarks(rows["filter", "full"]) == ""
-    assert remarks(rows["filter", "none"]) == "rare in training"
-    assert remarks(rows["segmenter", "pupil"]) == "too few test subjects to judge"
+    assert class_remarks(rows["filter", "full"]) == ""
+    assert class_remarks(rows["filter", "none"]) == "rare in training"
+    assert class_remarks(rows["segmenter", "pupil"]) == "too few test subjects to judge"
     both = {**rows["filter", "none"], "enough": False}
-    assert remarks(both) == "rare in training, too few test subjects to judge"
+    assert class_remarks(both) == "rare in training, too few test subjects to judge"

@@ -1,0 +1,138 @@
+"""A version's card: what it is, what it was made of, how good it is and for whom it is not.
+
+After Mitchell et al., Model Cards for Model Reporting (2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from iip_assets.report.blocks import (
+    Block,
+    Column,
+    Item,
+    Listing,
+    Paragraph,
+    Section,
+    Table,
+    estimate,
+    estimate_column,
+)
+from iip_assets.report.html import page
+from iip_assets.report.markdown import markdown
+
+USES = {
+    "filter": "Tells images with a whole iris, with a part of one and with none apart, so that "
+    "only usable ones reach the segmenter.",
+    "segmenter": "Names the class of every pixel of an eye image. It stands behind the filter, "
+    "which should have let the image pass.",
+}
+
+Record = Mapping[str, Any]
+
+
+def model_card(
+    model: str,
+    version: str,
+    facts: Record,
+    metrics: Sequence[Record],
+    *,
+    digest: str,
+    metric: str,
+    confidence: float,
+) -> dict[str, bytes]:
+    """The card as Markdown and as a page that loads nothing, by the names of their files.
+
+    Args:
+        model: `filter` or `segmenter`.
+        version: Its number.
+        facts: What is recorded with the version.
+        metrics: Rows of the table `metrics` of an evaluation, of this model alone.
+        digest: What tells it from others.
+        metric: The headline metric.
+        confidence: Of the intervals.
+    """
+    title = f"{model} {version}"
+    lead: list[Block] = [
+        Paragraph(USES[model]),
+        Paragraph("It says nothing about who somebody is, and was not made to."),
+    ]
+    slices = [row for row in metrics if row["axis"] != "overall" and row["metric"] == metric]
+    sections = [
+        _made_of(facts, digest),
+        _how_good(facts, metrics, metric, confidence),
+        _for_whom(slices, metric),
+        _limits(slices),
+    ]
+    return {
+        "model_card.md": markdown(title, lead, sections).encode(),
+        "model_card.html": page(title, lead, sections).encode(),
+    }
+
+
+def _made_of(facts: Record, digest: str) -> Section:
+    rows = {
+        "data revision": facts["data_revision"],
+        "git commit": facts["git_commit"],
+        "code key": facts["code_key"],
+        "action key": facts["action_key"],
+        "trained at": facts["made_at"],
+        "trained and chosen on": f"{facts['learned_from']} images",
+        "digest": digest,
+        "ONNX against torch": facts["onnx"],
+    }
+    columns = [Column("made of", "name"), Column("", "value")]
+    table = Table(
+        "What it was made of", columns, [{"name": name, "value": one} for name, one in rows.items()]
+    )
+    settings = [Item(text=f"{name} = {one}") for name, one in sorted(facts["settings"].items())]
+    return Section("made", "Made of", [table, Paragraph("Settings:"), Listing(settings)])
+
+
+def _how_good(facts: Record, metrics: Sequence[Record], metric: str, confidence: float) -> Section:
+    text = (
+        "On test images that it was neither trained nor chosen on, with "
+        f"{confidence:.0%} intervals over subjects."
+    )
+    value = estimate_column(f"value, {confidence:.0%} interval")
+    overall = [row for row in metrics if row["axis"] == "overall"]
+    table = Table(
+        "All metrics", [Column("metric", "metric"), value, "n_images", "n_subjects"], overall
+    )
+    return Section("good", "How good it is", [Paragraph(text), table, _validated(facts, metric)])
+
+
+def _validated(facts: Record, metric: str) -> Paragraph:
+    found = facts["validation"]
+    if not found:
+        return Paragraph("There were no validation images to judge it on.")
+    return Paragraph(
+        f"On the {found['n_images']} validation images of {found['n_subjects']} subjects, by which "
+        f"its best epoch was chosen: {metric} "
+        f"{estimate(found['value'], found['low'], found['high'])}."
+    )
+
+
+def _for_whom(slices: Sequence[Record], metric: str) -> Section:
+    columns: list[Column | str] = [
+        Column("slice", lambda row: f"{row['axis']} {row['slice']}"),
+        "value",
+        "n_images",
+        "n_subjects",
+        Column("", lambda row: "" if row["enough"] else "too small to judge"),
+    ]
+    table = Table(f"{metric} by slice", columns, slices)
+    return Section("whom", "For whom", [table])
+
+
+def _limits(slices: Sequence[Record]) -> Section:
+    unjudged = [f"{row['axis']} {row['slice']}" for row in slices if not row["enough"]]
+    text = "Every slice has enough test images to be judged."
+    if unjudged:
+        text = f"Too few test images to judge: {', '.join(unjudged)}."
+    where = (
+        "A number holds for images like those of the test split. Other cameras, other light, "
+        "other people are another question: look at the drift report before trusting it there."
+    )
+    return Section("limits", "Limits", [Paragraph(text), Paragraph(where)])
