@@ -2,21 +2,24 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check ui clean install lock
+.PHONY: help demo test test-all check ui clean install lock
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 BIN := .venv/bin
 STAMP := .venv/.installed
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The Python that is here, and nothing from anywhere but the package index.
 export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
+# Python keeps what it compiles, whatever the environment says: compiling is half of each start.
+export PYTHONDONTWRITEBYTECODE :=
 
 help:  ## List the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: $(STAMP)  ## Install everything into .venv (the other commands do it by themselves)
 
@@ -25,7 +28,10 @@ demo: $(STAMP)  ## Materialize the whole graph on the sample and say where to lo
 	@iip refresh
 
 test: $(STAMP)  ## Run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(PYTEST) -m "not exhaustive"
+
+test-all: $(STAMP)  ## Run those too of which `make test` runs one of a family
+	@$(PYTEST)
 
 check: $(STAMP)  ## Lint, format, types, import contracts
 	ruff check

@@ -19,7 +19,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from iip_assets_tests.graph import killed_ingest, killed_refresh
-from iip_assets_tests.graph.killing import Kill, Moment, copy_workspace, make_workspace
+from iip_assets_tests.graph.conftest import made_team
+from iip_assets_tests.graph.killing import Kill, Moment, copy_workspace
 
 
 class Moments:
@@ -62,7 +63,7 @@ class Moments:
 
 def kill_refreshes(folder: Path, count: int, seed: int) -> list[Kill]:
     """Kills refreshes of everything, and refreshes after some images and a label changed."""
-    first = make_workspace(folder / "first")
+    first = made_team(folder / "first", images=40)
     whole = killed_refresh.refresh_undisturbed(first.root, folder / "whole", ("refresh",))
     changed = copy_workspace(folder / "whole", folder / "changed")
     killed_refresh.change_data(changed, images=4)
@@ -85,7 +86,7 @@ def kill_refreshes(folder: Path, count: int, seed: int) -> list[Kill]:
 
 def kill_ingests(folder: Path, count: int, seed: int) -> list[Kill]:
     """Kills ingests of a batch that waits in the inbox."""
-    start = make_workspace(folder / "start")
+    start = made_team(folder / "start", images=40)
     killed_ingest.drop_batch(start)
     undisturbed = killed_ingest.ingest_undisturbed(start.root, folder / "example")
     moments = Moments(undisturbed.seconds, killed_ingest.EVENTS, most=3, seed=seed)

@@ -14,13 +14,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from iip_assets_tests.graph.killing import copy_workspace, make_workspace
+from iip_assets_tests.graph.conftest import made_team
+from iip_assets_tests.graph.killing import copy_workspace
 from iip_assets_tests.graph.work_ratio import ACTS, COUNTED, Work, work_of
 
 
 def measure(folder: Path, images: int) -> list[Work]:
     """Each act in a copy of one refreshed workspace."""
-    fresh = make_workspace(folder / "fresh", images=images)
+    fresh = made_team(folder / "fresh", images=images)
     fresh.iip("refresh", *COUNTED)
     found = []
     for act in ACTS:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 
 LONGEST_FIRST = (
-    "test_daemon.py",
     "test_staleness.py",
+    "test_daemon.py",
     "test_kills.py",
-    "test_reads.py",
+    "test_models_verb.py",
     "test_provenance.py",
     "test_work_ratio.py",
+    "test_cross_dataset.py",
+    "test_sweep_verb.py",
+    "test_reads.py",
     "test_ui.py",
     "test_notebooks.py",
     "test_round_trip.py",

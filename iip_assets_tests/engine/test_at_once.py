@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-import pytest
-
 from iip_assets.engine.lock import workspace_lock
 from iip_assets_tests.engine.toy import INPUTS, Pieces, Toy, press_materialize, refresh
-
-# Loaded once here, so that each forked process has it.
-with dg.DagsterInstance.local_temp():
-    pass
-
-
-@pytest.fixture
-def toy(tmp_path: Path) -> Toy:
-    made = Toy(tmp_path)
-    made.write(Pieces())
-    return made
 
 
 def hold_for_ever(refresher: Any) -> None:
@@ -53,6 +40,7 @@ def test_a_kill_frees_the_lock(toy: Toy) -> None:
 
 def test_a_run_of_the_ui_and_a_refresh_started_together_compute_nothing_twice(toy: Toy) -> None:
     """The first start of both: Dagster's home, the event log and every asset are new."""
+    shutil.rmtree(toy.root / ".iip")
     started = [toy.start(press_materialize(list(INPUTS))), toy.start(refresh)]
     results = [toy.wait(one) for one in started]
     computed = [name for result in results for name in result["computed"]]

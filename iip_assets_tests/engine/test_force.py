@@ -5,21 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
 
 from iip_assets_tests.engine.test_perform import Toy as Performed
 from iip_assets_tests.engine.test_perform import lengths, total
 from iip_assets_tests.engine.toy import Pieces, Toy, refresh, states
 
-# Loaded once here, so that each forked process has it.
-with dg.DagsterInstance.local_temp():
-    pass
+
+@pytest.fixture
+def plain() -> bool:
+    """Whether the toy is without Dagster: one test is of both."""
+    return True
 
 
 @pytest.fixture
-def toy(tmp_path: Path) -> Toy:
-    made = Toy(tmp_path)
+def toy(tmp_path: Path, plain: bool) -> Toy:
+    made = Toy(tmp_path, plain=plain)
     made.write(Pieces())
     made.run(refresh)
     return made
@@ -41,16 +42,15 @@ def forge(name: str, value: int) -> Any:
     def act(refresher: Any) -> None:
         from dataclasses import replace
 
-        from iip_assets.engine.dagster.ledger import DagsterLedger
-
         project = refresher.project
-        record = project.record(name, DagsterLedger(refresher.open_instance()))
+        record = project.record(name, refresher.ledger())
         artifact = project.workspace.artifacts.put({"value": value})
         project.workspace.actions.add(replace(record, artifact=artifact))
 
     return act
 
 
+@pytest.mark.parametrize("plain", [True, False], ids=["plain", "with Dagster"])
 def test_what_comes_out_equal_runs_nothing_below(toy: Toy) -> None:
     result = toy.run(refresh_anew("b"))
     assert result["computed"] == ["b"]

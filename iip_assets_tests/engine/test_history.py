@@ -24,9 +24,7 @@ SETTINGS = SimpleNamespace(toy=SimpleNamespace(threshold=1000))
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Toy:
-    made = Toy(tmp_path)
-    made.write(Pieces())
-    return made
+    return Toy(tmp_path, plain=True)
 
 
 def oracle(pieces: Pieces) -> dict[str, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -13,17 +12,6 @@ import pytest
 
 from iip_assets.engine.run_lock import hold_run_lock
 from iip_assets_tests.engine.toy import INPUTS, Pieces, Toy, press_materialize, refresh
-
-# Loaded once here, so that each forked process has it.
-with dg.DagsterInstance.local_temp():
-    pass
-
-
-@pytest.fixture
-def toy(tmp_path: Path) -> Toy:
-    made = Toy(tmp_path)
-    made.write(Pieces())
-    return made
 
 
 def statuses(refresher: Any) -> list[str]:

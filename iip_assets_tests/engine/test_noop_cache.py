@@ -8,15 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
 
 from iip_assets.engine.noop_cache import read_noop_cache
 from iip_assets_tests.engine.toy import Pieces, Toy, press_materialize, refresh
-
-# Loaded once here, so that each forked process has it.
-with dg.DagsterInstance.local_temp():
-    pass
 
 
 @pytest.fixture(scope="module")

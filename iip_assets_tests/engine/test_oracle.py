@@ -8,8 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -24,10 +22,6 @@ from iip_assets_tests.engine.toy import (
     press_materialize,
     refresh,
 )
-
-# Loaded once here, so that each forked process has it.
-with dg.DagsterInstance.local_temp():
-    pass
 
 EDITS = {
     "numbers": ["1 2 3", "4", "", "3 2 1"],
@@ -46,12 +40,17 @@ EDITS = {
 
 
 class Engine(RuleBasedStateMachine):
-    """Edits, runs, kills and reverts in any order; a model that recomputes all knows the truth."""
+    """Edits, runs, kills and reverts in any order; a model that recomputes all knows the truth.
+
+    Most of it without Dagster, whose part `EngineOfDagster` has.
+    """
+
+    plain = True
 
     @initialize()
     def start(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
-        self.toy = Toy(self.folder)
+        self.toy = Toy(self.folder, plain=self.plain)
         self.pieces = Pieces()
         self.toy.write(self.pieces)
         self.latest: dict[str, Any] = {}
@@ -181,8 +180,13 @@ class Engine(RuleBasedStateMachine):
         assert values == {name: self.latest.get(name) for name in INPUTS}
 
 
-EngineMatchesOracle = Engine.TestCase
-EngineMatchesOracle.settings = settings(
+class EngineOfDagster(Engine):
+    """The same with Dagster's runs and its event log."""
+
+    plain = False
+
+
+SETTINGS = settings(
     max_examples=8,
     stateful_step_count=10,
     deadline=None,
@@ -190,4 +194,7 @@ EngineMatchesOracle.settings = settings(
     derandomize=True,
     print_blob=False,
 )
-EngineMatchesOracle = pytest.mark.slow(EngineMatchesOracle)
+EngineMatchesOracle = Engine.TestCase
+EngineMatchesOracle.settings = SETTINGS
+EngineOfDagsterMatchesOracle = EngineOfDagster.TestCase
+EngineOfDagsterMatchesOracle.settings = settings(SETTINGS, max_examples=2)

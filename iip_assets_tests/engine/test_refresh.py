@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-import dagster as dg
-import pytest
 
 from iip_assets.engine.lock import workspace_lock
 from iip_assets_tests.engine.toy import Pieces, Toy, refresh
-
-# Loaded once here, so that each forked process has it.
-with dg.DagsterInstance.local_temp():
-    pass
-
-
-@pytest.fixture
-def toy(tmp_path: Path) -> Toy:
-    made = Toy(tmp_path)
-    made.write(Pieces())
-    return made
 
 
 def refresh_only(*names: str) -> Any:

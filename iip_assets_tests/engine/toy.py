@@ -6,14 +6,18 @@ decorators. Each run happens in a forked process, so that code is loaded again a
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import select
+import shutil
 import sys
+import tempfile
 import tomllib
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -191,13 +195,21 @@ def naive(pieces: Pieces, asset: str, inputs: dict[str, Any]) -> int:
 
 
 class Toy:
-    """The toy package and its workspace in a folder."""
+    """The toy package and its workspace in a folder.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where both are made.
+        plain: Whether its assets are performed without Dagster, and its ledger lies in files.
+    """
+
+    def __init__(self, folder: Path, *, plain: bool = False) -> None:
+        self.plain = plain
         self.code = folder / "code"
         self.root = folder / "workspace"
         (self.code / "toy").mkdir(parents=True)
         self.root.mkdir()
+        if not plain:
+            shutil.copytree(_dagster_home(), self.root / ".iip" / "dagster")
 
     def write(self, pieces: Pieces) -> None:
         """Writes the package, the settings and the data."""
@@ -262,6 +274,7 @@ class Toy:
         from iip_assets.engine.graph import Graph
         from iip_assets.engine.project import Project
         from iip_assets.engine.workspace import Workspace
+        from iip_assets_tests.engine.stand_ins import PlainRefresher
 
         sys.dont_write_bytecode = True
         sys.path.insert(0, str(self.code))
@@ -274,7 +287,19 @@ class Toy:
             cache=self.root / ".iip" / "code_keys.json",
         )
         project = Project(graph, Workspace(self.root, read_settings), keys)
-        return Refresher(project, lambda: open_instance(project.workspace), lambda _: None)
+        kind = PlainRefresher if self.plain else Refresher
+        return kind(project, lambda: open_instance(project.workspace), lambda _: None)
+
+
+@cache
+def _dagster_home() -> Path:
+    """Dagster's home as a first start leaves it; each forked process then has Dagster loaded."""
+    from iip_assets.engine.dagster.instance import _make_home
+
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    _make_home(folder / "home")
+    return folder / "home"
 
 
 def read_settings(root: Path) -> SimpleNamespace:
@@ -313,23 +338,25 @@ def refresh(refresher: Any) -> dict[str, Any]:
     Whatever happened before: where the short look says that nothing is due, nothing is.
     """
     from iip_assets.engine.noop_cache import read_noop_cache, write_noop_cache
+    from iip_assets_tests.engine.stand_ins import PlainRefresher
 
-    cached = read_noop_cache(refresher.project.workspace.root)
+    # The short look is at Dagster's event log.
+    plain = isinstance(refresher, PlainRefresher)
+    cached = None if plain else read_noop_cache(refresher.project.workspace.root)
     result = refresher.refresh().as_json()
     if cached is not None:
         assert result["run_id"] is None, f"the short look missed that {result} was due"
         assert {name: [state.state, words(state)] for name, state in cached.states().items()} == (
             states(refresher)
         )
-    write_noop_cache(refresher, watched=WATCHED, notes={})
+    if not plain:
+        write_noop_cache(refresher, watched=WATCHED, notes={})
     return {**result, "values": values(refresher), "states": states(refresher)}
 
 
 def values(refresher: Any) -> dict[str, Any]:
     """The present value of each asset."""
-    from iip_assets.engine.dagster.ledger import DagsterLedger
-
-    ledger = DagsterLedger(refresher.open_instance())
+    ledger = refresher.ledger()
     found = {}
     for name in refresher.project.graph.assets:
         try:
@@ -357,7 +384,12 @@ def press_materialize(names: list[str]) -> Callable[[Any], dict[str, Any]]:
         import dagster as dg
 
         from iip_assets.engine.dagster.graph import build_dagster_definitions
+        from iip_assets_tests.engine.stand_ins import PlainRefresher
 
+        if isinstance(refresher, PlainRefresher):
+            done = refresher.press(names)
+            computed = [name for name, outcome in done.items() if not outcome.reused]
+            return {"computed": computed, "values": values(refresher)}
         outcomes: dict[str, Any] = {}
         definitions = build_dagster_definitions(refresher.project, outcomes=outcomes)
         result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(

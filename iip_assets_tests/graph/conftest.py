@@ -9,8 +9,7 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from filelock import FileLock
 
 from iip_assets.synthetic.parameters import SAMPLE
 from iip_assets.synthetic.write import write_dataset
-from iip_assets_tests.graph.warm import run_iip
+from iip_assets_tests.graph.warm import run_warm
 
 # Small enough to train on in seconds, large enough for every asset to have something to say. With
 # more neighbours than images the map is no UMAP, which every process compiles for a quarter of a
@@ -70,15 +69,22 @@ class Team:
 
     root: Path
 
-    def iip(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def iip(
+        self, *words: str, check: bool = True, variables: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Runs `iip` in a process of its own."""
-        environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-        done = run_iip(words, cwd=self.root, environment=environment)
-        assert not check or done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
-        return done
+        return self.warm("iip", *words, check=check, variables=variables)
 
     def dvc(self, *words: str) -> None:
-        self.run(sys.executable, "-m", "dvc", *words)
+        self.warm("dvc", *words)
+
+    def warm(
+        self, *command: str, check: bool = True, variables: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs `iip`, `dvc` or a Python file in a process of its own."""
+        done = run_warm(command, cwd=self.root, variables=variables or {})
+        assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done
 
     def git(self, *words: str) -> str:
         name = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
@@ -98,8 +104,9 @@ class Team:
         assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done
 
-    def refresh(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.iip("refresh", "--json").stdout)
+    def refresh(self, *assets: str) -> dict[str, Any]:
+        """Refreshes these assets and what they need, or all; what was done."""
+        found: dict[str, Any] = json.loads(self.iip("refresh", "--json", *assets).stdout)
         assert not found["failed"], found
         return found
 
@@ -120,7 +127,8 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = shared / "untouched" / "workspace"
     with FileLock(shared / "untouched.lock"):
         if not (shared / "untouched.made").exists():
-            _compute(root)
+            root.parent.mkdir(exist_ok=True)
+            made_team(root, images=80).refresh()
             (shared / "untouched.made").touch()
     return root
 
@@ -136,28 +144,24 @@ def copied_team(untouched: Path, root: Path) -> Team:
     return Team(shutil.copytree(untouched, root, symlinks=True))
 
 
-def _compute(root: Path) -> None:
-    """A workspace made by `iip init` with 80 rendered eyes, everything computed."""
-    code = "from iip_assets.cli.main import main; main()"
-    subprocess.run(
-        [sys.executable, "-c", code, "init", str(root)], check=True, capture_output=True, text=True
-    )
+def made_team(root: Path, *, images: int, settings: str = QUICK, seed: int = 5) -> Team:
+    """A workspace made by `iip init` with rendered eyes in its data, nothing computed."""
+    run_warm(("iip", "init", str(root)), cwd=root.parent, variables={}).check_returncode()
     made = Team(root)
-    batches = root / "data" / "batches"
     write_dataset(
-        batches,
-        images=80,
-        seed=5,
+        root / "data" / "batches",
+        images=images,
+        seed=seed,
         batches=2,
         effects=SAMPLE,
         truth=root / "truth.csv",
         labeling=root / "data" / "LABELING.md",
     )
-    (root / "iip.toml").write_text(QUICK)
+    (root / "iip.toml").write_text(settings)
     made.dvc("add", "--quiet", "data")
     made.git("add", "--all")
     made.git("commit", "--quiet", "--message", "First batches")
-    made.refresh()
+    return made
 
 
 @pytest.fixture(scope="module")

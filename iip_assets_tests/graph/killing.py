@@ -12,18 +12,15 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from iip_assets.synthetic.parameters import SAMPLE
-from iip_assets.synthetic.write import write_dataset
-from iip_assets_tests.graph.conftest import QUICK, Team
-
-IIP = (sys.executable, "-c", "from iip_assets.cli.main import main; main()")
+from iip_assets_tests.graph.conftest import Team
+from iip_assets_tests.graph.warm import start_warm
 
 
 @dataclass(frozen=True)
@@ -65,26 +62,6 @@ class Kill:
     faults: tuple[str, ...]
 
 
-def make_workspace(root: Path, *, images: int = 40, settings: str = QUICK) -> Team:
-    """A workspace of rendered eyes in which nothing was computed."""
-    subprocess.run([*IIP, "init", str(root)], check=True, capture_output=True, text=True)
-    team = Team(root)
-    write_dataset(
-        root / "data" / "batches",
-        images=images,
-        seed=5,
-        batches=2,
-        effects=SAMPLE,
-        truth=root / "truth.csv",
-        labeling=root / "data" / "LABELING.md",
-    )
-    (root / "iip.toml").write_text(settings)
-    team.dvc("add", "--quiet", "data")
-    team.git("add", "--all")
-    team.git("commit", "--quiet", "--message", "First batches")
-    return team
-
-
 def copy_workspace(start: Path, to: Path) -> Team:
     """A copy to work on, quick where the file system shares blocks."""
     shutil.rmtree(to, ignore_errors=True)
@@ -96,26 +73,28 @@ def start_and_kill(root: Path, words: Sequence[str], moment: Moment) -> float | 
     """Starts `iip`, kills it and all its children, and says after how many seconds, if at all."""
     seen = set(root.glob(moment.event)) if moment.event else set()
     began = time.monotonic()
-    process = subprocess.Popen(
-        [*IIP, *words],
-        cwd=root,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        start_new_session=True,
-    )
+    nowhere = Path(os.devnull)
+    process = start_warm(("iip", *words), cwd=root, out=nowhere, err=nowhere, variables={})
     try:
-        while moment.event and process.poll() is None:
+        while moment.event and process.is_alive():
             if len(set(root.glob(moment.event)) - seen) >= moment.count:
                 break
             time.sleep(0.001)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(moment.after_s)
+        process.join(moment.after_s)
     finally:
-        ended = process.poll() is not None
+        ended = not process.is_alive()
         took = time.monotonic() - began
         if not ended:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    assert not ended or process.returncode == 0, f"{words} failed before it was killed"
+            kill_group(process)
+        process.join()
+    assert not ended or process.exitcode == 0, f"{words} failed before it was killed"
     return None if ended else took
+
+
+def kill_group(process: BaseProcess) -> None:
+    """SIGKILL to a warm process and all that it started."""
+    assert process.pid is not None
+    # Killed in its first moment, it leads no group yet and has no children.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -22,6 +19,7 @@ from iip_assets_tests.graph.hostile import (
     WIDTH,
     write_hostile_batch,
 )
+from iip_assets_tests.graph.warm import run_warm
 
 pytestmark = pytest.mark.slow
 
@@ -32,20 +30,11 @@ DATA_SIDE = ("quarantine", "image_statistics", "image_embeddings", "data_splits"
 LABELS = f"batches/{BATCH}/labels.csv"
 
 
-def refresh(team: Team, *assets: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(team.iip("refresh", "--json", *assets).stdout)
-    assert not found["failed"], found
-    return found
-
-
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Team:
     """A workspace of its own with 30 sound eyes and the hostile batch, the data side refreshed."""
     root = tmp_path_factory.mktemp("hostile") / "workspace"
-    code = "from iip_assets.cli.main import main; main()"
-    subprocess.run(
-        [sys.executable, "-c", code, "init", str(root)], check=True, capture_output=True, text=True
-    )
+    run_warm(("iip", "init", str(root)), cwd=root.parent, variables={}).check_returncode()
     data = root / "data"
     write_dataset(
         data / "batches",
@@ -59,7 +48,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Team:
     (root / "iip.toml").write_text(TOLERANT)
     made = Team(root)
     made.dvc("add", "--quiet", "data")
-    found = refresh(made, *DATA_SIDE)
+    found = made.refresh(*DATA_SIDE)
     assert not found["blocked"], found
     return made
 
@@ -211,7 +200,7 @@ def test_too_many_undecodable_images_block_all_below_until_the_data_is_mended(
     """
     (hostile.root / "iip.toml").write_text(QUICK)
     below = {"quarantine", "data_splits", "image_embeddings", "edge_case_clusters"}
-    found = refresh(hostile, *below)
+    found = hostile.refresh(*below)
     # The check judges the same table again; no image is looked at.
     assert (found["computed"], found["described"]) == ([], ["image_fingerprints"])
     assert found["images"]["image_fingerprints"] == {"computed": 0, "reused": 42}
@@ -237,14 +226,14 @@ def test_too_many_undecodable_images_block_all_below_until_the_data_is_mended(
     assert {Path(row["path"]).name for row in named} == set(UNDECODABLE)
     assert all(row["reason"] and row["fix"] for row in named)
 
-    again = refresh(hostile, *below)
+    again = hostile.refresh(*below)
     assert (again["computed"], again["run_id"]) == ([], None)
     assert below <= again["blocked"].keys()
 
     for name in UNDECODABLE:
         (hostile.root / "data" / "batches" / BATCH / "images" / name).unlink()
     hostile.dvc("add", "--quiet", "data")
-    mended = refresh(hostile, *DATA_SIDE)
+    mended = hostile.refresh(*DATA_SIDE)
     assert mended["blocked"] == {}
     assert mended["images"]["image_embeddings"] == {"computed": 0, "reused": 38}
     assert set(load("quarantine", root=hostile.root)["what"]) == {"mask", "label"}

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import csv
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,10 +16,9 @@ from typing import Any
 
 import pytest
 
-from iip_assets.synthetic.parameters import SAMPLE
 from iip_assets.synthetic.write import write_dataset
 from iip_assets_tests.automation.webhook import Webhook, webhook_server
-from iip_assets_tests.graph.conftest import QUICK, Team
+from iip_assets_tests.graph.conftest import Team, made_team
 from iip_assets_tests.graph.page import Page, dagster_dev
 
 pytestmark = [pytest.mark.slow]
@@ -151,24 +148,9 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     root = tmp_path_factory.mktemp("office") / "workspace"
-    code = "from iip_assets.cli.main import main; main()"
-    subprocess.run([sys.executable, "-c", code, "init", str(root)], check=True, capture_output=True)
-    team = Team(root)
-    write_dataset(
-        root / "data" / "batches",
-        images=30,
-        seed=5,
-        batches=2,
-        effects=SAMPLE,
-        truth=root / "truth.csv",
-        labeling=root / "data" / "LABELING.md",
-    )
-    (root / "iip.toml").write_text(QUICK)
+    team = made_team(root, images=30)
     team.git("config", "user.name", "Test")
     team.git("config", "user.email", "test@example.org")
-    team.dvc("add", "--quiet", "data")
-    team.git("add", "--all")
-    team.git("commit", "--quiet", "--message", "First batches")
     team.refresh()
     with webhook_server() as hook:
         variables = {"IIP_AUTOMATION__INTERVAL_S": "1", "IIP_ALARMS__WEBHOOK": hook.url}

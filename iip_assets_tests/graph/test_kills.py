@@ -6,10 +6,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +28,8 @@ from iip_assets_tests.graph.killed_refresh import (
     read_content,
     refresh_undisturbed,
 )
-from iip_assets_tests.graph.killing import IIP, Moment, copy_workspace
+from iip_assets_tests.graph.killing import Moment, copy_workspace
+from iip_assets_tests.graph.warm import start_warm
 
 pytestmark = pytest.mark.slow
 
@@ -58,9 +56,13 @@ def ingested(team: Team, tmp_path_factory: pytest.TempPathFactory) -> Undisturbe
 @pytest.mark.parametrize(
     ("share", "event", "count"),
     [
-        pytest.param(0.9, None, 1, id="late in the run"),
+        pytest.param(0.9, None, 1, id="late in the run", marks=pytest.mark.exhaustive),
         pytest.param(0.0, ".iip/features/*.lance/data/*", 1, id="with rows of an unfinished asset"),
-        pytest.param(0.0, ".iip/artifacts/*/*", 4, id="with an artifact that has no record"),
+        pytest.param(
+            *(0.0, ".iip/artifacts/*/*", 4),
+            id="with an artifact that has no record",
+            marks=pytest.mark.exhaustive,
+        ),
     ],
 )
 def test_a_killed_refresh_is_taken_up_where_it_was(
@@ -74,7 +76,7 @@ def test_a_killed_refresh_is_taken_up_where_it_was(
     "event",
     [
         pytest.param(f"data/batches/{BATCH}", id="moved into the data"),
-        pytest.param(".iip/ingest/*/index", id="committed"),
+        pytest.param(".iip/ingest/*/index", id="committed", marks=pytest.mark.exhaustive),
     ],
 )
 def test_a_killed_ingest_has_the_batch_whole_or_not_at_all(
@@ -85,7 +87,7 @@ def test_a_killed_ingest_has_the_batch_whole_or_not_at_all(
 
 def test_two_refreshes_started_together_end_as_one(refreshed: Undisturbed, tmp_path: Path) -> None:
     team = copy_workspace(refreshed.start, tmp_path / "both")
-    refresh = (*IIP, *refreshed.words, "--json")
+    refresh = ("iip", *refreshed.words, "--json")
     told = [json.loads(out)["computed"] for out, _ in run_together(team, refresh, refresh)]
     assert sorted([*told[0], *told[1]]) == sorted(refreshed.order)
     assert differences(refreshed.content, read_content(team.root)) == []
@@ -98,9 +100,7 @@ def test_a_refresh_and_a_run_of_dagster_started_together_end_as_one(
     selection = ",".join(refreshed.order)
     of_dagster = ("asset", "materialize", "-m", "iip_assets.definitions", "--select", selection)
     (out, _), (_, log) = run_together(
-        team,
-        (*IIP, *refreshed.words, "--json"),
-        (sys.executable, "-m", "dagster", *of_dagster),
+        team, ("iip", *refreshed.words, "--json"), ("dagster", *of_dagster)
     )
     told = json.loads(out)["computed"]
     computed = re.findall(r"(\w+): computed in", log)
@@ -110,18 +110,13 @@ def test_a_refresh_and_a_run_of_dagster_started_together_end_as_one(
 
 def run_together(team: Team, *commands: Sequence[str]) -> list[tuple[str, str]]:
     """Starts the commands at once; what each wrote to stdout and to stderr."""
-    home = str(team.root / ".iip" / "dagster")
+    home = {"DAGSTER_HOME": str(team.root / ".iip" / "dagster")}
     files = [(team.root.parent / f"{n}.out", team.root.parent / f"{n}.err") for n in range(2)]
-    started = []
-    for command, (out, err) in zip(commands, files, strict=True):
-        # Files, not pipes: a full pipe would stop the one that the other waits for.
-        with out.open("w") as stdout, err.open("w") as stderr:
-            environment = {**os.environ, "PYTHONWARNINGS": "ignore", "DAGSTER_HOME": home}
-            started.append(
-                subprocess.Popen(
-                    command, cwd=team.root, stdout=stdout, stderr=stderr, env=environment
-                )
-            )
+    started = [
+        start_warm(command, cwd=team.root, out=out, err=err, variables=home)
+        for command, (out, err) in zip(commands, files, strict=True)
+    ]
     for process, (_, err) in zip(started, files, strict=True):
-        assert process.wait() == 0, err.read_text()[-3000:]
+        process.join()
+        assert process.exitcode == 0, err.read_text()[-3000:]
     return [(out.read_text(), err.read_text()) for out, err in files]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,8 @@ def team(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Team:
 def registered(team: Team) -> list[dict[str, Any]]:
     """Both models, registered, and the segmenter of another seed."""
     first = json.loads(team.iip("models", "register", "--json").stdout)
-    done = team.run(
-        *(sys.executable, "-c", "from iip_assets.cli.main import main; main()"),
-        *("models", "register", "segmenter", "--json"),
-        environment={"IIP_SEGMENTER__SEED": "7"},
-    )
+    seed = {"IIP_SEGMENTER__SEED": "7"}
+    done = team.iip("models", "register", "segmenter", "--json", variables=seed)
     team.refresh()
     rows: list[dict[str, Any]] = [*first, *json.loads(done.stdout)]
     return rows

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from typing import Any
 
 import pytest
@@ -31,7 +30,7 @@ def touched(team: Team, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     shutil.copytree(team.root, root, symlinks=True)
     shutil.rmtree(root / "data")
     (root / "truth.csv").unlink()
-    done = Team(root).run(sys.executable, watched.__file__, str(root), *NAMES)
+    done = Team(root).warm(watched.__file__, str(root), *NAMES)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -39,12 +38,13 @@ def touched(team: Team, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
 def forbidden(files: list[str]) -> list[str]:
     """What an asset must not touch in its workspace.
 
-    It may use DVC's cache and settings, its feature tables, its scratch folder, and the engine's
-    memory of code keys.
+    It may use DVC's cache and settings, its feature tables and their locks, its scratch folder, and
+    the engine's memory of code keys.
     Values of other assets are handed to it: it does not fetch them from the artifacts itself. DVC
     looks for its own ignore file in the root.
     """
-    allowed = (".dvc/", ".iip/watched/features/", ".iip/watched/scratch/", ".iip/code_keys.json")
+    own = ("features", "locks", "scratch")
+    allowed = (".dvc/", *(f".iip/watched/{folder}/" for folder in own), ".iip/code_keys.json")
     return [
         file for file in files if file not in (".", ".dvcignore") and not file.startswith(allowed)
     ]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from iip_assets_tests.graph.conftest import Team
-from iip_assets_tests.graph.killing import IIP
+from iip_assets_tests.graph.killing import kill_group
+from iip_assets_tests.graph.warm import start_warm
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("revert")]
 
@@ -41,19 +41,15 @@ def test_a_killed_sweep_goes_on_and_its_best_model_is_taken_up_and_registered(te
     (team.root / "first.toml").write_text(SWEEP)
     records = team.root / ".iip" / "actions" / "segmentation_model"
     known = set(records.glob("*.json"))
-    with subprocess.Popen(
-        [*IIP, "sweep", "run", "first.toml"],
-        cwd=team.root,
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        until = time.monotonic() + 300
-        while len(set(records.glob("*.json")) - known) < 2 and time.monotonic() < until:
-            assert process.poll() is None
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
+    nowhere = Path(os.devnull)
+    words = ("iip", "sweep", "run", "first.toml")
+    process = start_warm(words, cwd=team.root, out=nowhere, err=nowhere, variables={})
+    until = time.monotonic() + 300
+    while len(set(records.glob("*.json")) - known) < 2 and time.monotonic() < until:
+        assert process.is_alive()
+        time.sleep(0.05)
+    kill_group(process)
+    process.join()
     before = trials_of(team)
     assert len(before) < 4
 
