@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -69,6 +69,20 @@ class CodeKeys:
         self._source: SourceTree
         self._tree = ""
         self._keys: dict[str, dict[str, Any]] = {}
+        self._looks = 0
+
+    @contextmanager
+    def one_look(self) -> Iterator[None]:
+        """Takes the files as they are now for all keys that are asked for inside.
+
+        A look at a whole graph asks for a hundred keys, of one moment.
+        """
+        self._sync()
+        self._looks += 1
+        try:
+            yield
+        finally:
+            self._looks -= 1
 
     def of(self, function: Callable[..., Any]) -> CodeKey:
         """The key of a module-level function.
@@ -104,6 +118,8 @@ class CodeKeys:
 
     def _sync(self) -> None:
         """Forgets what was known when any file of the package has changed."""
+        if self._looks:
+            return
         stats = _stats(self.folder)
         if stats == self._stats:
             return

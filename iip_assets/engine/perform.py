@@ -53,6 +53,7 @@ class Performer:
             new result takes the place of the old one.
         trial: Whether what comes of it is not what the workspace holds: the pages of reports, the
             failures and what killed runs left behind stay as they are.
+        checked: Checks that were made before their asset's turn came.
     """
 
     project: Project
@@ -61,6 +62,7 @@ class Performer:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     force: Collection[str] = ()
     trial: bool = False
+    checked: set[str] = field(default_factory=set)
 
     def perform(self, asset: Asset[..., Any], *, loaded: object) -> Outcome:
         """Brings the asset up to what its code, settings and inputs say now.
@@ -185,6 +187,8 @@ class Performer:
             known = self.project.workspace.parts.find(part.name, action.key)
             if known is None or asset.name in self.force:
                 known = self._make_part(part, action, record)
+                made.append(part.name)
+            elif part.name in self.checked:
                 made.append(part.name)
             self._succeeded(part.name)
             found[part.name] = known
@@ -353,7 +357,10 @@ class Performer:
             if record and part.name in asset.blocking_parts:
                 with action_lock(self.project.workspace.state, part.name, action.key, log=self.log):
                     known = self.project.workspace.parts.find(part.name, action.key)
-                    yield known or self._make_part(part, action, record)
+                    if known is None:
+                        known = self._make_part(part, action, record)
+                        self.checked.add(part.name)
+                    yield known
 
 
 def report_page(state: Path, asset: str) -> Path:

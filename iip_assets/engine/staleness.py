@@ -54,8 +54,9 @@ class State:
 def find_states(project: Project, ledger: Ledger) -> dict[str, State]:
     """The state of every asset, in graph order. Sources count as they were last observed."""
     states: dict[str, State] = {}
-    for asset in project.graph.assets.values():
-        states[asset.name] = _state(project, ledger, asset, states)
+    with project.code_keys.one_look():
+        for asset in project.graph.assets.values():
+            states[asset.name] = _state(project, ledger, asset, states)
     return states
 
 

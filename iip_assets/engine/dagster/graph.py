@@ -66,13 +66,16 @@ def build_dagster_definitions(
         resources: Passed through to Dagster.
     """
     performed = {} if outcomes is None else outcomes
+    checked: set[str] = set()
     with warnings.catch_warnings():
         # Observable sources, their selection and code references are "beta" in Dagster and settled
         # here.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        assets = [
-            _asset(project, one, performed, loaded, force) for one in project.graph.assets.values()
-        ]
+        with project.code_keys.one_look():
+            assets = [
+                _asset(project, one, performed, checked, loaded, force)
+                for one in project.graph.assets.values()
+            ]
         sources = [_source(project, one) for one in project.graph.sources.values()]
         everything = dg.AssetSelection.all(include_sources=True)
     refresh = dg.define_asset_job(
@@ -113,6 +116,7 @@ def _asset(
     project: Project,
     asset: Asset[..., Any],
     outcomes: dict[str, Outcome],
+    checked: set[str],
     loaded: Mapping[str, object] | None,
     force: Collection[str],
 ) -> dg.AssetsDefinition:
@@ -126,7 +130,7 @@ def _asset(
         hold_run_lock(project.workspace.state, context.run.run_id)
         ledger = DagsterLedger(context.instance)
         forced = [asset.name] if config.force else force
-        performer = Performer(project, ledger, context.log.info, outcomes, forced)
+        performer = Performer(project, ledger, context.log.info, outcomes, forced, checked=checked)
         outcome = performer.perform(asset, loaded=loaded_code)
         record = outcome.record
         context.log.info(

@@ -136,7 +136,8 @@ class Refresher:
         self._refuse_unknown([*only, *force])
         # Before waiting for another refresh: code that is edited meanwhile is not what was loaded.
         assets = self.project.graph.assets
-        loaded = {name: self.project.code_of(asset) for name, asset in assets.items()}
+        with self.project.code_keys.one_look():
+            loaded = {name: self.project.code_of(asset) for name, asset in assets.items()}
         with workspace_lock(self.project.workspace.state, log=self.log, shared=True):
             states = self.states()
             if force or self._due(states, only) or self._instance is not None:
