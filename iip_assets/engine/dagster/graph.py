@@ -73,7 +73,7 @@ def build_dagster_definitions(
         warnings.simplefilter("ignore", dg.BetaWarning)
         with project.code_keys.one_look():
             assets = [
-                _asset(project, one, performed, checked, loaded, force)
+                _asset(project, one, performed, checked=checked, loaded=loaded, force=force)
                 for one in project.graph.assets.values()
             ]
         sources = [_source(project, one) for one in project.graph.sources.values()]
@@ -116,6 +116,7 @@ def _asset(
     project: Project,
     asset: Asset[..., Any],
     outcomes: dict[str, Outcome],
+    *,
     checked: set[str],
     loaded: Mapping[str, object] | None,
     force: Collection[str],
