@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -54,6 +54,8 @@ class Performer:
         trial: Whether what comes of it is not what the workspace holds: the pages of reports, the
             failures and what killed runs left behind stay as they are.
         checked: Checks that were made before their asset's turn came.
+        loaded: What `Project.code_of` gave for each asset when this process loaded the code; a
+            check is made early only where that is the code on disk.
     """
 
     project: Project
@@ -63,6 +65,7 @@ class Performer:
     force: Collection[str] = ()
     trial: bool = False
     checked: set[str] = field(default_factory=set)
+    loaded: Mapping[str, object] = field(default_factory=dict)
 
     def perform(self, asset: Asset[..., Any], *, loaded: object) -> Outcome:
         """Brings the asset up to what its code, settings and inputs say now.
@@ -79,17 +82,20 @@ class Performer:
         with workspace_lock(state, log=self.log, shared=True):
             self._refuse_blocked(asset)
             action = self._action(asset)
-            if self.project.code_of(asset) != loaded:
-                raise MovedMeanwhileError(
-                    f"the code of {asset.name} changed since this process loaded it; "
-                    "reload the code location, or run again"
-                )
+            self._refuse_unloaded(asset, loaded)
             with action_lock(state, asset.name, action.key, log=self.log):
                 outcome = self._perform(asset, action, started)
                 if not self.trial:
                     self._publish(outcome.record)
             self.outcomes[asset.name] = outcome
             return outcome
+
+    def _refuse_unloaded(self, asset: Asset[..., Any], loaded: object) -> None:
+        if loaded is not None and self.project.code_of(asset) != loaded:
+            raise MovedMeanwhileError(
+                f"the code of {asset.name} changed since this process loaded it; "
+                "reload the code location, or run again"
+            )
 
     def _perform(self, asset: Asset[..., Any], action: Action, started: float) -> Outcome:
         known = self.project.workspace.actions.find(asset.name, action.key)
@@ -358,6 +364,7 @@ class Performer:
                 with action_lock(self.project.workspace.state, part.name, action.key, log=self.log):
                     known = self.project.workspace.parts.find(part.name, action.key)
                     if known is None:
+                        self._refuse_unloaded(asset, self.loaded.get(asset.name))
                         known = self._make_part(part, action, record)
                         self.checked.add(part.name)
                     yield known

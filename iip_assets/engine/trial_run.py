@@ -54,7 +54,9 @@ def run_trial(
     """
     workspace = replace(project.workspace, read_settings=lambda _: settings)
     ledger = _TrialLedger()
-    performer = Performer(replace(project, workspace=workspace), ledger, log, trial=True)
+    performer = Performer(
+        replace(project, workspace=workspace), ledger, log, trial=True, loaded=loaded
+    )
     needed = project.graph.above([asset])
     record = None
     for name, one in project.graph.assets.items():

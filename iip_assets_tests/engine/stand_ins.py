@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from iip_assets.engine.part_results import broken_blocking_checks
+from iip_assets.engine.outcomes import broken_blocking_checks
 
 from iip_assets.engine.atomic import sweep_old_writes, write_text_whole
 from iip_assets.engine.code_key import CodeKey

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from iip_assets.engine.asset import asset, asset_check, describe
 from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.outcomes import Outcome, check_results, description
-from iip_assets.engine.perform import BlockedError, Performer
+from iip_assets.engine.perform import BlockedError, MovedMeanwhileError, Performer
 from iip_assets.engine.plan import make_plan
 from iip_assets.engine.project import Project
 from iip_assets.engine.reasons import in_words
@@ -209,6 +209,15 @@ def test_a_check_that_is_due_is_made_before_what_lies_further_below(toy: Toy) ->
     performer = Performer(project, toy.ledger, lambda _: None)
     with pytest.raises(BlockedError, match="the check small_enough of total failed"):
         performer.perform(half, loaded=project.code_of(half))
+
+
+def test_a_check_of_code_that_this_process_did_not_load_is_not_made_early(toy: Toy) -> None:
+    loaded = {"total": toy.project.code_of(total)}
+    toy.keys.code.update(small_enough="second")
+    toy.write("4 5")
+    performer = Performer(toy.project, toy.ledger, lambda _: None, loaded=loaded)
+    with pytest.raises(MovedMeanwhileError, match="the code of total changed"):
+        performer.perform(double, loaded=toy.project.code_of(double))
 
 
 def test_going_back_to_an_older_description_makes_none(toy: Toy) -> None:

@@ -72,9 +72,11 @@ def build_dagster_definitions(
         # here.
         warnings.simplefilter("ignore", dg.BetaWarning)
         with project.code_keys.one_look():
+            graph = project.graph.assets
+            codes = loaded or {name: project.code_of(one) for name, one in graph.items()}
             assets = [
-                _asset(project, one, performed, checked=checked, loaded=loaded, force=force)
-                for one in project.graph.assets.values()
+                _asset(project, one, performed, checked=checked, loaded=codes, force=force)
+                for one in graph.values()
             ]
         sources = [_source(project, one) for one in project.graph.sources.values()]
         everything = dg.AssetSelection.all(include_sources=True)
@@ -118,11 +120,10 @@ def _asset(
     outcomes: dict[str, Outcome],
     *,
     checked: set[str],
-    loaded: Mapping[str, object] | None,
+    loaded: Mapping[str, object],
     force: Collection[str],
 ) -> dg.AssetsDefinition:
     code_key = project.code_keys.of(asset.function).key
-    loaded_code = loaded[asset.name] if loaded else project.code_of(asset)
 
     # It yields, since Dagster would take an annotated result for the type of the asset's value.
     def run(
@@ -132,7 +133,7 @@ def _asset(
         ledger = DagsterLedger(context.instance)
         forced = [asset.name] if config.force else force
         performer = Performer(project, ledger, context.log.info, outcomes, forced, checked=checked)
-        outcome = performer.perform(asset, loaded=loaded_code)
+        outcome = performer.perform(asset, loaded=loaded[asset.name])
         record = outcome.record
         context.log.info(
             f"{asset.name}: {'reused' if outcome.reused else 'computed'} in {outcome.seconds:.2f} s"
