@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from iip_assets.engine.outcomes import broken_blocking_checks
-
 from iip_assets.engine.atomic import sweep_old_writes, write_text_whole
 from iip_assets.engine.code_key import CodeKey
 from iip_assets.engine.dagster.refresh import Refresher
-from iip_assets.engine.perform import Outcome, Performer
+from iip_assets.engine.outcomes import Outcome, broken_blocking_checks
+from iip_assets.engine.perform import Performer
 from iip_assets.engine.project import Ledger, Materialized
 from iip_assets.engine.staleness import State
 

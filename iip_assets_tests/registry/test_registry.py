@@ -119,7 +119,7 @@ def test_a_move_that_was_killed_halfway_is_ended_by_the_next_who_writes(tmp_path
         "import os, signal, sys; from pathlib import Path\n"
         "from iip_assets.registry import registry\n"
         "registry._set_alias = lambda client, move: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "registry.Registry(Path(sys.argv[1])).move('segmenter', 'champion', 2, why='second')\n"
+        "registry.Registry(Path(sys.argv[1])).move('segmenter', 'champion', 2, reason='second')\n"
     )
     command = [sys.executable, "-Wignore", "-c", code, str(tmp_path)]
     assert subprocess.run(command, check=False, timeout=300).returncode == -signal.SIGKILL
