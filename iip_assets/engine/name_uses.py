@@ -7,7 +7,7 @@ What the names stand for in other modules is not known here.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -198,12 +198,11 @@ class _Reader:
         if node is None:
             return
         self.visit(node)
-        for child in ast.walk(node):
-            if isinstance(child, ast.Constant) and isinstance(child.value, str):
-                try:
-                    self.visit(ast.parse(child.value, mode="eval").body)
-                except SyntaxError:
-                    continue  # a literal, not a type
+        for text in _type_texts(node):
+            try:
+                self.visit(ast.parse(text, mode="eval").body)
+            except SyntaxError:
+                continue  # a literal, not a type
 
     def _ann_assign(self, node: ast.AnnAssign) -> None:
         self._annotation(node.annotation)
@@ -313,6 +312,15 @@ class _Reader:
         self._scopes.append(scope)
         self._all(nodes)
         self._scopes.pop()
+
+
+def _type_texts(node: ast.AST) -> Iterator[str]:
+    """The texts in an annotation that may be types, which those of `Setting("x")` are not."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif not isinstance(node, ast.Call):
+        for child in ast.iter_child_nodes(node):
+            yield from _type_texts(child)
 
 
 _METHODS: dict[type[ast.AST], Callable[[_Reader, Any], None]] = {

@@ -179,6 +179,16 @@ def neighbour(x):
 def work(x):
     return x
 """,
+    "another function that a mark in an annotation is called after": """
+from typing import Annotated
+class Setting:
+    def __init__(self, path):
+        self.path = path
+def neighbour(x):
+    return 10
+def work(x: Annotated[int, Setting("neighbour")]):
+    return x
+""",
     "another class under the same base": """
 from dataclasses import dataclass
 class Base:

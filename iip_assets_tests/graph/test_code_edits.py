@@ -15,10 +15,12 @@ from iip_assets.graph import ASSETS, FRAMEWORK
 
 
 def keys(folder: Path) -> dict[str, str]:
-    """The code key of every asset, from the package's copy in `folder`."""
+    """The code key of whatever computes, describes or checks, from the copy in `folder`."""
     found = CodeKeys("iip_assets", folder, framework=FRAMEWORK)
     return {
-        asset.name: found.of_name(asset.function.__module__, asset.name).key for asset in ASSETS
+        part.name: found.of_name(part.function.__module__, part.function.__qualname__).key
+        for asset in ASSETS
+        for part in (asset.compute, *asset.parts)
     }
 
 
@@ -75,8 +77,33 @@ def test_a_new_function_moves_nothing(file: Path, package: Path, before: dict[st
         ("models/losses.py", "dice_loss", {"segmentation_model"}),
         # How models are judged is no part of how they are trained.
         ("evaluation/evaluation.py", "evaluate", {"model_evaluation"}),
-        ("evaluation/evaluation.py", "Judgement", {"model_evaluation", "robustness_benchmark"}),
-        ("training_set/balance.py", "effective_sample_size", {"rebalanced_training_set"}),
+        (
+            "evaluation/evaluation.py",
+            "Judgement",
+            {"model_evaluation", "robustness_benchmark", "validation_card"},
+        ),
+        # Another metric beside the old ones trains nothing and looks at no image again.
+        (
+            "metrics/scores.py",
+            "filter_scores",
+            {
+                "batch_verdict",
+                "model_evaluation",
+                "model_versions",
+                "robustness_benchmark",
+                "validation_card",
+            },
+        ),
+        # What is shown: a plot, a table for people, a sentence of the report, a line for W&B.
+        ("statistics/figures.py", "lighting_figure", {"lighting_stats.describe"}),
+        (
+            "training_set/balance.py",
+            "effective_sample_size",
+            {"rebalanced_training_set.describe"},
+        ),
+        ("report/sections/clusters.py", "clusters", {"pipeline_report"}),
+        ("training/tracking.py", "tracked", set()),
+        ("models/tracking.py", "tracked_training", set()),
         ("training_set/balance.py", "resample", set()),
         ("engine/dagster/refresh.py", "Refresher", set()),
         ("settings.py", "FilterSettings", set()),
