@@ -73,9 +73,19 @@ def render(block: Block | Section) -> RenderableType:  # noqa: PLR0911 - a case 
 
 
 def _table(table: Table) -> Grid:
-    """Where there is little room words are folded; nothing is cut off or left out."""
+    """Where there is little room words are folded; nothing is cut off or left out.
+
+    Where there is room, an interval stands beside its value and not below it.
+    """
     grid = Grid(title=Text(table.caption) if table.caption else None, title_justify="left")
     cells = [[column.cell(row) for column in table.heads] for row in table.rows]
+    beside = [[text.replace("\n", "  ") for text in row] for row in cells]
+    widths = [
+        max(len(line) for text in (column.title, *texts) for line in text.split("\n"))
+        for column, *texts in zip(table.heads, *beside, strict=True)
+    ]
+    if sum(widths) + 3 * len(widths) < Console().width:
+        cells = beside
     for place, column in enumerate(table.heads):
         words = " ".join([column.title, *(row[place] for row in cells)]).split()
         grid.add_column(
