@@ -38,6 +38,8 @@ def print_asset(project: Project, name: str, *, as_json: bool) -> None:
             "settings": record.settings,
             "inputs": record.inputs,
             "seconds": record.seconds,
+            "images_computed": record.images_computed,
+            "images_reused": record.images_reused,
             "artifact": project.workspace.artifacts.path(record.artifact),
             "machine": record.machine,
             "checks": checks,
@@ -54,6 +56,11 @@ def print_asset(project: Project, name: str, *, as_json: bool) -> None:
         )
     for key, entry in metadata.items():
         _print_metadata(console, key, entry)
+    if record.images_computed + record.images_reused:
+        console.print(
+            f"images: {record.images_computed} computed, {record.images_reused} reused",
+            highlight=False,
+        )
     console.print(
         f"\nmade in {record.seconds} s at commit {record.git_commit[:12] or 'none'}"
         f"\nfrom {', '.join(asset.inputs) or 'settings alone'}"
