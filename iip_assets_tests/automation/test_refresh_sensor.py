@@ -140,8 +140,8 @@ def test_a_refresh_in_progress_is_waited_for(toy: Toy) -> None:
             (toy.root / "waits").touch()
 
     def press(refresher: Any) -> Any:
-        dagster_graph.Performer = lambda project, ledger, _, *more: Performer(
-            project, ledger, until_it_waits, *more
+        dagster_graph.Performer = lambda project, ledger, _, *more, **named: Performer(
+            project, ledger, until_it_waits, *more, **named
         )
         return press_materialize(["a"])(refresher)["success"]
 

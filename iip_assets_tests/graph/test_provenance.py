@@ -51,7 +51,7 @@ def relabelled(team: Team) -> Iterator[dict[str, Any]]:
     team.commit("One label corrected")
     done = team.iip("refresh", "--json", "model_evaluation", "drift_report", "quarantine")
     assert not json.loads(done.stdout)["failed"]
-    (team.root / "iip.toml").write_text(QUICK + "\n[compute]\nthreads = 1\n")
+    (team.root / "iip.toml").write_text(QUICK.replace("[filter]", "[filter]\nseed = 9"))
     team.commit("A setting")
     (team.root / "iip.toml").write_text(QUICK)
     team.commit("And back")
