@@ -1,7 +1,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iip_assets.metrics.constants import FILTER_CLASSES
@@ -83,6 +83,8 @@ def test_a_slice_that_is_too_small_is_said_to_be_and_the_unknown_is_no_slice():
     assert "unknown" not in table["slice"].to_list()
 
 
+# statsmodels takes a twelfth of a second a call.
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.floats(0.001, 1), min_size=1, max_size=20))
 def test_adjusted_p_values_keep_their_order_and_are_never_below(p_values):
     given_ones = np.array(p_values)
