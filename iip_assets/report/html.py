@@ -40,6 +40,7 @@ DOTS_PER_INCH = 144
 MAX_IMAGE_BYTES = 60_000
 _NOTHING = Markup("")
 _VOID = frozenset({"img", "meta"})
+_INLINE = ("a", "b", "strong")
 
 
 def page(
@@ -103,7 +104,11 @@ def tag(name: str, /, *inside: str, **attributes: object) -> Markup:
         if value not in (None, "")
     )
     opened = Markup("<{}{}>").format(name, marks)
-    return opened if name in _VOID else opened + _lines(inside) + Markup("</{}>\n").format(name)
+    if name in _VOID:
+        return opened
+    # A line's end after a word would stand as a space before the full stop.
+    end = "" if name in _INLINE else "\n"
+    return opened + _lines(inside) + Markup("</{}>{}").format(name, end)
 
 
 def render(block: Block, reader: ImageReader | None = None) -> Markup:  # noqa: PLR0911 - a case each
