@@ -58,7 +58,7 @@ def test_other_images_are_far():
     assert min(distances) > THRESHOLD
 
 
-def test_a_image_with_nothing_on_it_has_no_hash():
+def test_an_image_with_nothing_on_it_has_no_hash():
     assert perceptual_hash(np.full((40, 64, 3), 7, np.uint8)) is None
     noise = np.random.default_rng(0).integers(100, 104, (400, 640, 3), dtype=np.uint8)
     assert perceptual_hash(noise) is None

@@ -37,7 +37,7 @@ def embed(store, backbone, ids, *, batch_size=4, threads=1):
 
 
 @pytest.mark.parametrize(("batch_size", "threads"), [(1, 1), (2, 2), (3, 1)])
-def test_a_images_bits_depend_on_neither_batch_nor_threads(store, backbone, batch_size, threads):
+def test_an_images_bits_depend_on_neither_batch_nor_threads(store, backbone, batch_size, threads):
     ids = sorted(store.files)
     together = embed(store, backbone, ids, batch_size=5)
     again = embed(store, backbone, ids[::-1], batch_size=batch_size, threads=threads)[::-1]

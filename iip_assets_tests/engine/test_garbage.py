@@ -107,7 +107,7 @@ def test_any_ref_keeps_its_state(keeps: str, toy: ImagesToy) -> None:
     assert (computed(toy) == []) == (keeps != "nothing")
 
 
-def test_rows_of_a_image_that_no_version_holds_leave_the_disk(toy: ImagesToy) -> None:
+def test_rows_of_an_image_that_no_version_holds_leave_the_disk(toy: ImagesToy) -> None:
     toy.write(*SOME, ("secret.png", "secretimage", None))
     toy.refresh()
     features = toy.project.workspace.state / "features"

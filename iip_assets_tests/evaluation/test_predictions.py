@@ -47,7 +47,7 @@ def test_without_either_model_its_columns_are_there_and_empty():
     assert table["confusion"].dtype == pl.List(pl.Int64)
 
 
-def test_iou_of_a_image_is_null_for_a_class_that_is_nowhere_in_it():
+def test_iou_of_an_image_is_null_for_a_class_that_is_nowhere_in_it():
     counts = np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
     segmented = pl.DataFrame(
         {

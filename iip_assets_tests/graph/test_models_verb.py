@@ -152,7 +152,7 @@ def test_images_are_predicted_with_masks_and_a_stopped_run_goes_on(
     assert all(file.stat().st_mtime_ns == before[file] for file in kept_masks)
 
 
-def test_without_a_model_or_a_image_the_words_say_what_to_do(team: Team, tmp_path: Path) -> None:
+def test_without_a_model_or_an_image_the_words_say_what_to_do(team: Team, tmp_path: Path) -> None:
     empty = team.iip("predict", str(tmp_path), check=False)
     assert empty.returncode == 1
     assert "there is no image" in empty.stderr

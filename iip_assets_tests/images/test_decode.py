@@ -219,7 +219,7 @@ FILES = [
     cut=st.none() | st.integers(0, 2000),
 )
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-def test_damaged_bytes_give_a_image_or_a_reason(file, edits, cut):
+def test_damaged_bytes_give_an_image_or_a_reason(file, edits, cut):
     data = bytearray(file)
     for place, value in edits:
         data[place % len(data)] = value

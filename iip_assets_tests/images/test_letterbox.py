@@ -8,7 +8,7 @@ sides = st.integers(1, 400)
 
 
 @given(sides, sides, sides, sides)
-def test_a_image_of_any_shape_stands_inside_and_in_the_middle(width, height, w, h):
+def test_an_image_of_any_shape_stands_inside_and_in_the_middle(width, height, w, h):
     box = Letterbox.of(width, height, w, h)
     right, bottom = w - box.left - box.width, h - box.top - box.height
     assert min(box.left, box.top, right, bottom) >= 0

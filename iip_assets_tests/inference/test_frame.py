@@ -34,7 +34,7 @@ def test_a_perfect_network_gives_the_mask_back_at_any_size(width, height):
     assert counts[1, 1] / (counts.sum() - counts[0, 0]) > 0.85
 
 
-def test_the_field_around_a_image_is_not_labelled_and_seen_as_zero():
+def test_the_field_around_an_image_is_not_labelled_and_seen_as_zero():
     frame = Frame(64, 64)
     assert (frame.fit_mask(np.zeros((16, 64), np.uint8))[:24] == 255).all()
     fitted = frame.standardise(frame.fit_image(np.full((16, 64, 3), 255, np.uint8))[None])

@@ -69,7 +69,7 @@ def test_what_nobody_judged_is_255_above_every_class(tmp_path):
     assert (mask == 255).sum() == 2
 
 
-def test_a_image_without_annotation_has_no_mask_and_no_label(tmp_path):
+def test_an_image_without_annotation_has_no_mask_and_no_label(tmp_path):
     assert convert(tmp_path, cvat_export(tmp_path / "export")) == ()
     found = read_native(tmp_path / "out")
     assert found.masks == [None]
@@ -169,7 +169,7 @@ def test_the_json_file_alone_names_the_export(tmp_path):
         (7, "expected a text"),
     ],
 )
-def test_a_image_that_is_not_a_file_of_the_folder_is_a_problem(tmp_path, name, reason):
+def test_an_image_that_is_not_a_file_of_the_folder_is_a_problem(tmp_path, name, reason):
     secret = write_image(tmp_path / "elsewhere", "secret.png")
     export = tmp_path / "export"
     document = cvat_export(
@@ -210,7 +210,7 @@ def test_a_region_that_is_none_is_a_problem(tmp_path, segmentation, reason):
 
 
 @pytest.mark.parametrize(("width", "height"), [(100_000, 3), (8, 5), (7, 6)])
-def test_a_image_of_another_size_is_a_problem(tmp_path, width, height):
+def test_an_image_of_another_size_is_a_problem(tmp_path, width, height):
     image = cvat_image(1, "a.png", width=width, height=height)
     found = only(convert(tmp_path, cvat_export(tmp_path / "export", images=[image])))
     assert f"{width}×{height} pixels, the file has 8×6" in found.reason

@@ -184,7 +184,7 @@ def test_json_min_says_the_same(tmp_path):
         ("eye#1%20.png", "eye#1%20.png"),
     ],
 )
-def test_a_image_is_found_by_what_label_studio_calls_it(tmp_path, url, file):
+def test_an_image_is_found_by_what_label_studio_calls_it(tmp_path, url, file):
     write_image(tmp_path / "export", file)
     assert convert(tmp_path, studio_task(1, url, studio_annotation(studio_choice("full")))) == ()
     (row,) = read_native(tmp_path / "out").rows
@@ -221,7 +221,7 @@ def test_more_of_the_path_goes_before_less(tmp_path):
         (5, "expected a text"),
     ],
 )
-def test_a_image_that_is_not_one_file_of_the_folder_is_a_problem(tmp_path, url, reason):
+def test_an_image_that_is_not_one_file_of_the_folder_is_a_problem(tmp_path, url, reason):
     write_image(tmp_path / "export", "b1/a.png", seed=1)
     write_image(tmp_path / "export", "b2/a.png", seed=2)
     (tmp_path / "export" / "link.png").symlink_to(write_image(tmp_path, "secret.png"))

@@ -151,7 +151,7 @@ def test_two_labelers_are_each_the_others_reference():
     assert one(metrics, "filter_beside_human", "accuracy")["value"] == 0.5
 
 
-def test_a_image_of_five_labelers_counts_as_much_as_one_of_two():
+def test_an_image_of_five_labelers_counts_as_much_as_one_of_two():
     many = {"0": dict.fromkeys("abcde", "full"), "2": {"a": "full", "b": "none"}}
     metrics = evaluated(many, {"0": "full", "2": "full"})
     assert one(metrics, "filter_human", "accuracy")["value"] == 0.5

@@ -34,7 +34,7 @@ def test_a_corrected_age_changes_no_example():
     assert before.equals(after)
 
 
-def test_a_image_without_a_weight_counts_one_and_the_order_stays():
+def test_an_image_without_a_weight_counts_one_and_the_order_stays():
     images = labelled_images(IMAGES, SPLITS, EMBEDDINGS)
     weighted = with_weights(images, pl.DataFrame({"image_id": ["d", "x"], "weight": [2.5, 9.0]}))
     assert weights_of(weighted) == {"a": 1.0, "d": 2.5}

@@ -40,7 +40,7 @@ def test_a_batch_that_nobody_labelled_costs_nothing():
     assert float(segmentation_loss(logits, masks, torch.ones(2), ignored=255)) == 0
 
 
-def test_a_image_of_weight_two_counts_as_if_it_were_there_twice():
+def test_an_image_of_weight_two_counts_as_if_it_were_there_twice():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 3, 4, 4, generator=generator)
     masks = torch.randint(0, 3, (2, 4, 4), generator=generator)

@@ -110,7 +110,7 @@ def test_results_inside_the_folder_of_images_are_no_images_next_time(tmp_path: P
     assert predicted(tmp_path, out, predictor()) == first
 
 
-def test_a_folder_with_a_images_name_is_a_folder(tmp_path: Path) -> None:
+def test_a_folder_with_an_images_name_is_a_folder(tmp_path: Path) -> None:
     save(tmp_path / "in" / "tray.png" / "a.png")
     assert [one.name for one in find_images([tmp_path / "in"], tmp_path / "out")] == [
         "tray.png/a.png"
@@ -126,7 +126,7 @@ def test_with_another_threshold_no_row_stays_what_it_was(tmp_path: Path) -> None
     assert {(row["verdict"], row["threshold"]) for row in rows.values()} == {("pass", 0.0)}
 
 
-def test_a_image_that_was_too_large_is_looked_at_when_it_no_longer_is(tmp_path: Path) -> None:
+def test_an_image_that_was_too_large_is_looked_at_when_it_no_longer_is(tmp_path: Path) -> None:
     save(tmp_path / "in" / "a.png")
     (before,) = predicted(
         tmp_path / "in", tmp_path / "out", predictor(max_megapixels=0.0001)
@@ -147,7 +147,7 @@ def test_a_kill_leaves_no_mask_of_one_model_beside_a_row_of_another(tmp_path: Pa
     np.testing.assert_array_equal(read_mask(out, again["a.png"]), mask())
 
 
-def test_a_image_that_no_longer_passes_leaves_no_mask(tmp_path: Path) -> None:
+def test_an_image_that_no_longer_passes_leaves_no_mask(tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     save(folder / "a.png")
     (row,) = predicted(folder, out, predictor()).values()

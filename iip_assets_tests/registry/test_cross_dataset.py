@@ -84,7 +84,7 @@ def test_by_default_the_other_sets_test_images_of_known_truth_are_asked_about():
     assert not any(everything.left_out.values())
 
 
-def test_a_image_that_it_learned_from_is_left_out_with_its_subject_and_both_are_counted():
+def test_an_image_that_it_learned_from_is_left_out_with_its_subject_and_both_are_counted():
     found = unseen("filter", other_set(), Learned(frozenset({"p7"}), (), frozenset()), split="all")
     assert ids_of(found) == [f"p{place}" for place in (0, 1, 2, 4, 5, 9)]
     assert found.left_out == {"learned": 1, "copies": 0, "related": 1}

@@ -78,13 +78,13 @@ def test_the_mask_turns_with_the_image(severity):
     assert set(np.unique(turned_mask)) <= {0, 1, 255}
 
 
-def test_a_image_without_a_mask_can_be_turned():
+def test_an_image_without_a_mask_can_be_turned():
     assert corrupt("rotation", sample()[0], None, severity=2, image_id="a", seed=0)[1] is None
 
 
 @pytest.mark.parametrize(("name", "severity"), [("fog", 1), ("blur", 0), ("blur", 6)])
 def test_what_there_is_not_is_refused(name, severity):
-    with pytest.raises(ValueError, match=r"known are blur|severity is"):
+    with pytest.raises(ValueError, match=r"known are .*blur|severity is"):
         corrupt(name, sample()[0], None, severity=severity, image_id="a", seed=0)
 
 

@@ -87,7 +87,7 @@ def test_gaussian_noise_is_recovered_within_a_tenth(sigma, size):
     assert noise_of(noisy) == pytest.approx(sigma, rel=0.1)
 
 
-def test_noise_is_not_known_of_a_image_without_an_inner_pixel():
+def test_noise_is_not_known_of_an_image_without_an_inner_pixel():
     assert noise_of(np.zeros((2, 50), np.uint8)) is None
     assert noise_of(np.zeros((50, 2), np.uint8)) is None
 

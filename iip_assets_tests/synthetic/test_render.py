@@ -22,7 +22,7 @@ def luma(rendered: Rendered, where: np.ndarray) -> float:
 
 @settings(max_examples=120, deadline=None)
 @given(parameters=eyes, width=st.integers(16, 200), height=st.integers(16, 160))
-def test_any_parameters_give_a_image_with_a_mask_that_holds_its_label(parameters, width, height):
+def test_any_parameters_give_an_image_with_a_mask_that_holds_its_label(parameters, width, height):
     rendered = render(parameters, width=width, height=height)
     assert rendered.image.shape == (height, width, 3)
     assert rendered.mask.shape == (height, width)
@@ -162,6 +162,6 @@ def test_an_infrared_image_has_no_colour():
     assert np.abs(image[..., 0] - image[..., 2]).max() == 0
 
 
-def test_a_image_too_small_to_draw_says_so():
+def test_an_image_too_small_to_draw_says_so():
     with pytest.raises(ValueError, match="at least 16"):
         render(EyeParameters(), width=8, height=8)
