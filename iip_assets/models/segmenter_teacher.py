@@ -16,7 +16,7 @@ from iip_assets.models.teacher import UnfitTeacherError
 def distillation_of(
     teacher: Mapping[str, bytes], student: Frame, classes: Sequence[str], *, share: float
 ) -> Distillation:
-    """The lesson of a trained segmenter.
+    """What a student learns from a trained segmenter.
 
     Args:
         teacher: Its files.
