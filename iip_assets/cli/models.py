@@ -49,7 +49,7 @@ def list_models(
 ) -> None:
     """Show all versions, their headline number, and which are deployed."""
     from iip_assets.cli.model_management import move_rows, version_rows
-    from iip_assets.registry.registry_state import read_registry
+    from iip_assets.registry.registry import read_registry
     from iip_assets.where import find_workspace
 
     state = read_registry(find_workspace())

@@ -16,7 +16,7 @@ from iip_assets.engine.values import (
     Setting,
     Skipped,
 )
-from iip_assets.registry.registry_source import (
+from iip_assets.registry.registry import (
     load_registry,
     observe_registry,
     registered_actions,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from iip_assets.engine.values import Files, Skipped
 from iip_assets.evaluation.threshold import Costs
-from iip_assets.registry.registry_state import read_registry
+from iip_assets.registry.registry import read_registry
 
 
 @dataclass(frozen=True)

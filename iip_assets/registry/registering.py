@@ -16,8 +16,8 @@ from iip_assets.engine.workspace import flat_settings
 from iip_assets.models.tasks import TASKS
 from iip_assets.registry.contenders import LEARNED_FROM
 from iip_assets.registry.onnx_check import largest_difference
-from iip_assets.registry.registry import Registry
-from iip_assets.registry.registry_state import Version, read_registry
+from iip_assets.registry.registry import Registry, read_registry
+from iip_assets.registry.registry_state import Version
 
 # A card's files from a model, its number, its facts and its metrics: `report.model_card`.
 Card = Callable[..., Mapping[str, bytes]]

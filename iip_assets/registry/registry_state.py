@@ -1,28 +1,17 @@
-"""What the registry holds, read straight from its database: at once, and without MLflow.
-
-Who moves which alias is `registry`'s business; this file only looks.
-"""
+"""What the registry holds, as values: versions, moves of aliases, and all of it as JSON."""
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from iip_assets.models.tasks import TASKS
-
 REGISTRY = "registry"
 """The folder of a workspace that holds its registry; `make clean` leaves it alone."""
 
 ALIASES = ("champion", "challenger")
-
-MOVE = "move."
-"""A model's tags that begin so tell who moved an alias, in the order of their numbers."""
 
 
 @dataclass(frozen=True)
@@ -121,68 +110,26 @@ class RegistryState:
         return next((one for one in self.of(model) if alias in one.aliases), None)
 
 
-def database(root: Path) -> Path:
-    """The registry's database."""
-    return root / REGISTRY / "mlflow.db"
+def state_from_json(root: Path, kept: Mapping[str, Any]) -> RegistryState:
+    """The state of the registry of the workspace at `root`, from its JSON.
 
-
-def read_registry(root: Path) -> RegistryState:
-    """The registry of the workspace at `root`; an empty one where nothing was registered yet."""
-    if not database(root).is_file():
-        return RegistryState()
-    with _opened(root) as rows:
-        tags: dict[tuple[str, int], dict[str, str]] = {}
-        for model, number, key, value in rows("name, version, key, value", "model_version_tags"):
-            tags.setdefault((model, number), {})[key] = value
-        aliases: dict[tuple[str, int], list[str]] = {}
-        for model, alias, number in rows("name, alias, version", "registered_model_aliases"):
-            aliases.setdefault((model, number), []).append(alias)
-        versions = [
-            Version(
-                model=model,
-                number=number,
-                registered_at=datetime.fromtimestamp(made_ms / 1000, UTC),
-                digest=tags[model, number]["digest"],
-                aliases=tuple(sorted(aliases.get((model, number), ()))),
-                facts=json.loads(tags[model, number]["facts"]),
-                folder=root / REGISTRY / tags[model, number]["folder"],
-            )
-            for model, number, made_ms in rows("name, version, creation_time", "model_versions")
-            if model in TASKS and "digest" in tags.get((model, number), {})
-        ]
-        moves = [
-            (key, _move(model, value))
-            for model, key, value in rows("name, key, value", "registered_model_tags")
-            if key.startswith(MOVE)
-        ]
+    Args:
+        root: The workspace's folder, under which the versions' folders lie.
+        kept: `versions` and `moves`: lists of the fields of `Version` and `Move` in any order, with
+            times in ISO 8601 (a version's in milliseconds since 1970, as MLflow has it).
+    """
+    versions = [
+        Version(
+            **{
+                **fields,
+                "registered_at": datetime.fromtimestamp(fields["registered_at"] / 1000, UTC),
+                "aliases": tuple(sorted(fields["aliases"])),
+                "folder": root / REGISTRY / fields["folder"],
+            }
+        )
+        for fields in kept["versions"]
+    ]
+    moves = [Move(**{**one, "at": datetime.fromisoformat(one["at"])}) for one in kept["moves"]]
     versions.sort(key=lambda one: (one.model, one.number))
-    moves.sort(key=lambda pair: (pair[1].at, pair[0]))
-    return RegistryState(tuple(versions), tuple(move for _, move in moves))
-
-
-def move_json(move: Move) -> str:
-    """A move as its tag holds it."""
-    return json.dumps(
-        {
-            "at": move.at.isoformat(),
-            "who": move.who,
-            "alias": move.alias,
-            "before": move.before,
-            "after": move.after,
-            "reason": move.reason,
-            "override": move.override,
-            "back": move.back,
-        }
-    )
-
-
-def _move(model: str, text: str) -> Move:
-    told = json.loads(text)
-    return Move(model=model, at=datetime.fromisoformat(told.pop("at")), **told)
-
-
-@contextmanager
-def _opened(root: Path) -> Iterator[Any]:
-    """A function that gives columns of a table."""
-    with closing(sqlite3.connect(f"file:{database(root)}?mode=ro", uri=True)) as connection:
-        yield lambda columns, table: connection.execute(f"SELECT {columns} FROM {table}")  # noqa: S608 - our own words
+    moves.sort(key=lambda one: one.at)
+    return RegistryState(tuple(versions), tuple(moves))

@@ -5,9 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from iip_assets.registry.registry import Registry, RegistryError
-from iip_assets.registry.registry_source import load_registry, observe_registry
-from iip_assets.registry.registry_state import read_registry
+from iip_assets.registry.registry import (
+    Registry,
+    RegistryError,
+    load_registry,
+    observe_registry,
+    read_registry,
+)
 
 FACTS = {"asset": "segmentation_model", "action_key": "k", "data_revision": "d"}
 
@@ -73,6 +77,29 @@ def test_mlflow_sees_what_we_see(root):
     assert by_mlflow.source == ours.folder.as_uri()
     found = client.search_model_versions("name='segmenter'")
     assert {int(one.version) for one in found} == {1, 2, 3}
+
+
+def test_what_was_changed_through_mlflow_itself_is_seen(tmp_path):
+    from iip_assets.registry.registry import _client
+
+    register(tmp_path, "one")
+    client = _client(tmp_path)
+    client.set_registered_model_alias("segmenter", "champion", "1")
+    holder = read_registry(tmp_path).holder("segmenter", "champion")
+    assert holder is not None
+    client.delete_registered_model_alias("segmenter", "champion")
+    assert read_registry(tmp_path).holder("segmenter", "champion") is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"mark": 1}', None])
+def test_without_its_copy_the_registry_is_read_from_mlflow(tmp_path, damage):
+    register(tmp_path, "one")
+    kept = tmp_path / "registry" / "state.json"
+    before, text = read_registry(tmp_path), kept.read_text()
+    kept.unlink() if damage is None else kept.write_bytes(damage)
+    assert read_registry(tmp_path) == before
+    # To look changes nothing, so that the copy holds from now on.
+    assert kept.read_text() == text
 
 
 def test_moves_are_kept_with_who_when_and_why_and_can_be_taken_back(root):
@@ -157,7 +184,7 @@ def test_the_source_moves_with_versions_and_aliases_and_with_nothing_else(tmp_pa
 def test_a_look_loads_no_mlflow(root):
     code = (
         "import sys; from pathlib import Path; "
-        "from iip_assets.registry.registry_source import observe_registry; "
+        "from iip_assets.registry.registry import observe_registry; "
         f"observe_registry(Path({str(root)!r})); print('mlflow' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
