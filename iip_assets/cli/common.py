@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,20 +35,14 @@ def open_refresher() -> Refresher:
     )
 
 
-def look_again(*, for_people: bool) -> NoopCache | None:
-    """The last look at this workspace, if it found nothing due and still holds.
-
-    Args:
-        for_people: Only a look that kept the headline numbers will do.
-    """
-    cached = read_noop_cache(find_workspace())
-    return cached if cached and (not for_people or "headline" in cached.notes) else None
+def look_again() -> NoopCache | None:
+    """The last look at this workspace, if it found nothing due and still holds."""
+    return read_noop_cache(find_workspace())
 
 
-def keep_look(refresher: Refresher, *, headline: Sequence[Sequence[str]] | None) -> None:
+def keep_look(refresher: Refresher) -> None:
     """Keeps a look at the graph for `look_again`, if nothing is due in it."""
-    notes = {} if headline is None else {"headline": headline}
-    write_noop_cache(refresher, watched=WATCHED_FILES, notes=notes)
+    write_noop_cache(refresher, watched=WATCHED_FILES)
 
 
 def log(text: str) -> None:

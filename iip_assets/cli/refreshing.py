@@ -19,7 +19,9 @@ from iip_assets.cli.common import (
 from iip_assets.where import find_workspace
 
 if TYPE_CHECKING:
+    from iip_assets.engine.dagster.refresh import Refreshed
     from iip_assets.engine.noop_cache import NoopCache
+    from iip_assets.engine.project import Ledger
 
 
 def refresh(
@@ -46,7 +48,7 @@ def refresh(
     """Bring every asset up to date, computing only what is stale, down to the single image."""
     started = time.monotonic()
     whole = not assets and not force and metrics is None
-    if whole and (cached := look_again(for_people=not as_json)):
+    if whole and (cached := look_again()):
         if dry_run:
             _print_plan([], as_json)
         else:
@@ -62,15 +64,8 @@ def refresh(
         from iip_assets.cli.dvc_outputs import write_dvc_outputs
 
         write_dvc_outputs(refresher.project, metrics)
-    headline: Any = []
-    if as_json:
-        typer.echo(json.dumps(result.as_json()))
-    else:
-        from iip_assets.cli.summary import headline_of, print_refreshed
-
-        headline = headline_of(refresher.project)
-        print_refreshed(refresher.project.workspace.root, result, headline)
-    keep_look(refresher, headline=None if as_json else headline)
+    _print_result(refresher.project.workspace.root, result, refresher.ledger(), as_json)
+    keep_look(refresher)
     if result.failed:
         raise typer.Exit(1)
 
@@ -95,14 +90,14 @@ def status(
 
         print_explanation(explanation)
         return
-    cached = look_again(for_people=False)
+    cached = look_again()
     if cached:
         rooms, states = cached.rooms, cached.states()
     else:
         refresher = open_refresher()
         graph, states = refresher.project.graph, refresher.states()
         rooms = {name: asset.room for name, asset in graph.assets.items()}
-        keep_look(refresher, headline=None)
+        keep_look(refresher)
     if as_json:
         from iip_assets.engine.reasons import in_words
 
@@ -146,12 +141,16 @@ def _print_settled(cached: NoopCache, seconds: float, as_json: bool) -> None:
     from iip_assets.engine.dagster.refresh import summarise
 
     result = summarise(cached.states(), {}, {}, seconds, None)
+    _print_result(find_workspace(), result, cached.ledger, as_json)
+
+
+def _print_result(root: Path, result: Refreshed, ledger: Ledger, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(result.as_json()))
         return
     from iip_assets.cli.summary import print_refreshed
 
-    print_refreshed(find_workspace(), result, cached.notes["headline"])
+    print_refreshed(root, result, ledger)
 
 
 def _print_plan(planned: list[Any], as_json: bool) -> None:

@@ -10,22 +10,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
+from iip_assets.engine.actions import PartLog
 from iip_assets.engine.causes import Explanation, Link
 from iip_assets.engine.dagster.refresh import Refreshed
-from iip_assets.engine.event_cache import present_ledger
 from iip_assets.engine.garbage import Garbage
 from iip_assets.engine.perform import report_page
 from iip_assets.engine.plan import Planned
-from iip_assets.engine.project import Project
+from iip_assets.engine.project import Ledger
 from iip_assets.engine.reasons import Reason, in_words
 from iip_assets.engine.staleness import State
-from iip_assets.engine.values import Skipped
-from iip_assets.models.tasks import TASKS
 from iip_assets.report.blocks import FIGURE, TEXT, Column, Table, Tone
 from iip_assets.report.terminal import STYLES, show
-
-# Of all metrics, those that the terminal shows; the report has the rest.
-_SHOWN = (*(task.headline for task in TASKS.values()), "auc_macro", "map", "iou_")
 
 _TONES: dict[str, Tone] = {
     "fresh": "good",
@@ -35,15 +30,14 @@ _TONES: dict[str, Tone] = {
     "blocked": "bad",
 }
 
-
-# Rows of the table of metrics.
-Headline = Sequence[Mapping[str, Any]]
+Rows = Sequence[Mapping[str, Any]]
 
 
-def print_refreshed(root: Path, result: Refreshed, headline: Headline) -> None:
+def print_refreshed(root: Path, result: Refreshed, ledger: Ledger) -> None:
     """What was computed, what is wrong, the headline numbers, and where to look next."""
     console = Console()
     _print_outcome(console, result)
+    headline = _headline(root, ledger)
     if headline:
         columns: list[Column | str] = ["model", Column("metric", "metric"), "value", "n_images"]
         show(Table("Held-out subjects", columns, headline))
@@ -87,22 +81,13 @@ def _print_outcome(console: Console, result: Refreshed) -> None:
             console.print(f"  [bold]{name}[/] {word}: {escape(reason)}", highlight=False)
 
 
-def headline_of(project: Project) -> Headline:
-    """The headline numbers of the present evaluation; empty where there is none."""
-    try:
-        evaluation = project.load("model_evaluation", present_ledger(project))
-    except LookupError:
-        return []
-    if isinstance(evaluation, Skipped):
-        return []
-    from iip_assets.evaluation.evaluation_rows import overall_rows
-
-    names = ("model", "metric", "value", "low", "high", "n_images")
-    return [
-        {name: row[name] for name in names}
-        for row in overall_rows(evaluation["metrics"]).iter_rows(named=True)
-        if row["value"] is not None and row["metric"].startswith(_SHOWN)
-    ]
+def _headline(root: Path, ledger: Ledger) -> Rows:
+    """The metrics in the description of the present evaluation; none where there is none."""
+    latest = ledger.materialized("model_evaluation")
+    part = "model_evaluation.describe"
+    key = latest.parts.get(part) if latest else None
+    record = PartLog(root / ".iip" / "parts").find(part, key) if key else None
+    return record.told.get("overall", {}).get("value", []) if record else []
 
 
 def print_states(rooms: Mapping[str, str], states: Mapping[str, State]) -> None:

@@ -1,14 +1,17 @@
 """Who materialized what, kept beside the event log so that a look at it need not load Dagster.
 
 The copy counts only while the event log stands exactly where it stood when the copy was made. It is
-a matter of speed alone: without it the same answers come from Dagster.
+a matter of speed alone: without it the same answers come from Dagster. Its file holds also what
+`noop_cache` knows of a graph in which nothing is due.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.event_mark import event_log_mark
@@ -46,13 +49,23 @@ def read_cached_ledger(state: Path, graph: Graph) -> CachedLedger | None:
     if mark is None:
         return None
     try:
-        kept = json.loads((state / "ledger.json").read_text())
+        kept = json.loads(ledger_file(state).read_text())
         if kept["mark"] != mark or kept["graph"] != _names(graph):
             return None
-        made = {name: Materialized(**fields) for name, fields in kept["materialized"].items()}
-        return CachedLedger(made, kept["observed"])
+        return ledger_in(kept)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def ledger_in(kept: Mapping[str, Any]) -> CachedLedger:
+    """The ledger in the content of the file."""
+    made = {name: Materialized(**fields) for name, fields in kept["materialized"].items()}
+    return CachedLedger(made, kept["observed"])
+
+
+def ledger_file(state: Path) -> Path:
+    """Where the copy lies."""
+    return state / "ledger.json"
 
 
 def present_ledger(project: Project) -> Ledger:
@@ -66,17 +79,31 @@ def present_ledger(project: Project) -> Ledger:
     return DagsterLedger(open_instance(project.workspace))
 
 
-def write_cached_ledger(state: Path, graph: Graph, ledger: Ledger) -> CachedLedger:
-    """Copies what the ledger says of the graph, with where the event log stood before."""
+def write_cached_ledger(
+    state: Path, graph: Graph, ledger: Ledger, *, noop: Mapping[str, Any] | None = None
+) -> CachedLedger:
+    """Copies what the ledger says of the graph, with where the event log stood before.
+
+    Args:
+        state: The workspace's state folder.
+        graph: The graph.
+        ledger: What is copied.
+        noop: What `noop_cache` keeps beside it.
+    """
     mark = event_log_mark(state / "dagster")
     made = {name: found for name in graph.assets if (found := ledger.materialized(name))}
     seen = {
         name: version for name in graph.sources if (version := ledger.observed(name)) is not None
     }
     rows = {name: vars(found) for name, found in made.items()}
-    kept = {"mark": mark, "graph": _names(graph), "materialized": rows, "observed": seen}
-    text = json.dumps(kept)
-    write_text_whole(state / "ledger.json", text)
+    kept = {
+        "mark": mark,
+        "graph": _names(graph),
+        "materialized": rows,
+        "observed": seen,
+        "noop": noop,
+    }
+    write_text_whole(ledger_file(state), json.dumps(kept))
     return CachedLedger(made, seen)
 
 

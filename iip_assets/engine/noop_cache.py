@@ -18,7 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iip_assets.engine.atomic import write_text_whole
+from iip_assets.engine.event_cache import (
+    CachedLedger,
+    ledger_file,
+    ledger_in,
+    write_cached_ledger,
+)
 from iip_assets.engine.event_mark import event_log_mark
 
 if TYPE_CHECKING:
@@ -35,12 +40,12 @@ class NoopCache:
     """A graph in which nothing is due.
 
     Attributes:
-        assets: Name to room, state, why, data_version and skipped, in graph order.
-        notes: What the writer kept beside it, for people.
+        assets: Name to room, state, reasons, data_version and skipped, in graph order.
+        ledger: Who materialized what.
     """
 
     assets: Mapping[str, Mapping[str, Any]]
-    notes: Mapping[str, Any]
+    ledger: CachedLedger
 
     @property
     def rooms(self) -> dict[str, str]:
@@ -66,24 +71,22 @@ class NoopCache:
 def read_noop_cache(root: Path) -> NoopCache | None:
     """The last look at the workspace, if it found nothing due and still holds."""
     try:
-        kept = json.loads(_file(root).read_text())
-        holds = kept["dependencies"] == _dependencies(root, kept["files"], kept["package"]) and all(
-            _stat(path) == seen for path, seen in kept["present"].items()
+        kept = json.loads(ledger_file(root / ".iip").read_text())
+        noop = kept["noop"]
+        holds = noop["dependencies"] == _dependencies(root, noop["files"], noop["package"]) and all(
+            _stat(path) == seen for path, seen in noop["present"].items()
         )
-        return NoopCache(kept["assets"], kept["notes"]) if holds else None
+        return NoopCache(noop["assets"], ledger_in(kept)) if holds else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # no look, or a damaged one: the long way
 
 
-def write_noop_cache(
-    refresher: Refresher, *, watched: Iterable[str], notes: Mapping[str, Any]
-) -> None:
+def write_noop_cache(refresher: Refresher, *, watched: Iterable[str]) -> None:
     """Looks at the graph and, if nothing is due, keeps that for `read_noop_cache`.
 
     Args:
         refresher: Of the project.
         watched: Files that settings and sources are read from, relative to the workspace.
-        notes: Kept beside it; must follow from what the assets hold.
     """
     project = refresher.project
     root, store = project.workspace.root, project.workspace.artifacts
@@ -121,19 +124,14 @@ def write_noop_cache(
         }
         for name, state in states.items()
     }
-    kept = {
+    noop = {
         "files": files,
         "package": package,
         "dependencies": before,
         "present": present,
         "assets": assets,
-        "notes": dict(notes),
     }
-    write_text_whole(_file(root), json.dumps(kept))
-
-
-def _file(root: Path) -> Path:
-    return root / ".iip" / "noop.json"
+    write_cached_ledger(project.workspace.state, project.graph, ledger, noop=noop)
 
 
 def _dependencies(root: Path, files: Iterable[str], package: str) -> Dependencies:

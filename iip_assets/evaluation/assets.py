@@ -269,12 +269,13 @@ def describe_model_evaluation(
     """The headline of each model, what it mixes up, and how it does by slice."""
     from iip_assets.engine.figures import figure_markdown
     from iip_assets.evaluation.figures import confusion_figure, slices_figure
-    from iip_assets.evaluation.summary import class_rows, headline_rows
+    from iip_assets.evaluation.summary import class_rows, headline_rows, overall_metrics
 
     metrics = model_evaluation["metrics"]
     return {
         "rows": metrics.height,
         "headline": Rows(headline_rows(metrics)),
+        "overall": Rows(overall_metrics(metrics)),
         "classes": Rows(class_rows(model_evaluation["classes"])),
         "confusion_plot": figure_markdown(
             confusion_figure(model_evaluation["confusion"], metrics),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from iip_assets.evaluation.evaluation import headline
+from iip_assets.evaluation.evaluation_rows import overall_rows
 from iip_assets.metrics.constants import BESIDE_HUMAN, HUMAN
 from iip_assets.models.tasks import TASKS
 
@@ -21,6 +22,14 @@ def headline_rows(metrics: pl.DataFrame) -> list[Mapping[str, float | int | str 
             numbers = {end: _rounded(found[end]) for end in ("value", "low", "high")}
             rows.append({**found, **numbers})
     return rows
+
+
+def overall_metrics(metrics: pl.DataFrame) -> Sequence[Mapping[str, float | int | str | None]]:
+    """The metrics that say most of each model, over all held-out images."""
+    shown = (*(task.headline for task in TASKS.values()), "auc_macro", "map", "iou_")
+    columns = ("model", "metric", "value", "low", "high", "n_images")
+    rows = overall_rows(metrics).filter(pl.col("value").is_not_null()).select(columns)
+    return [row for row in rows.to_dicts() if row["metric"].startswith(shown)]
 
 
 def validation_rows(table: pl.DataFrame) -> Sequence[Mapping[str, float | int | str | None]]:

@@ -350,7 +350,7 @@ def refresh(refresher: Any) -> dict[str, Any]:
             states(refresher)
         )
     if not plain:
-        write_noop_cache(refresher, watched=WATCHED, notes={})
+        write_noop_cache(refresher, watched=WATCHED)
     return {**result, "values": values(refresher), "states": states(refresher)}
 
 
