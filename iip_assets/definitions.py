@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from iip_assets.automation.sensors import build_automation
 from iip_assets.engine.dagster.graph import build_dagster_definitions
+from iip_assets.engine.project import Project
 from iip_assets.graph import build_project
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from iip_assets.engine.outcomes import Outcome
-
 
 def build_definitions(
-    root: Path | None = None, *, outcomes: dict[str, Outcome] | None = None
+    project: Project, *, overrides: Mapping[str, Any] | None = None
 ) -> dg.Definitions:
-    """The whole graph in the workspace at `root`, or the one that the current folder lies in.
+    """The graph of a project, with its jobs and sensors.
 
     Args:
-        root: The workspace's folder.
-        outcomes: Filled, by asset, with what runs in this process performed.
-
-    Raises:
-        NoWorkspaceError: There is no workspace.
+        project: The graph and its workspace.
+        overrides: Arguments of `dagster.Definitions` that take the place of the graph's own.
     """
     import dagster as dg
 
-    project = build_project(root)
-    graph = build_dagster_definitions(project, outcomes=outcomes)
+    graph = build_dagster_definitions(project, overrides=overrides)
     return dg.Definitions.merge(graph, build_automation(project))
 
 
-defs = build_definitions()
+defs = build_definitions(build_project())

@@ -15,7 +15,7 @@ from iip_assets.edge_cases import assets as edge_cases
 from iip_assets.embeddings import assets as embeddings
 from iip_assets.engine.asset import Asset
 from iip_assets.engine.code_key import CodeKeys
-from iip_assets.engine.graph import Graph
+from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.project import Project
 from iip_assets.engine.workspace import Workspace
 from iip_assets.evaluation import assets as evaluation
@@ -30,40 +30,28 @@ from iip_assets.tables import column_meanings
 from iip_assets.training_set import assets as training_set
 from iip_assets.where import find_workspace
 
-ASSETS: tuple[Asset[..., Any], ...] = (
-    dataset.raw_dataset,
-    dataset.image_fingerprints,
-    dataset.quarantine,
-    dataset.data_splits,
-    statistics.image_statistics,
-    statistics.lighting_stats,
-    statistics.background_stats,
-    statistics.image_slices,
-    statistics.demographic_stats,
-    embeddings.embedding_backbone,
-    embeddings.image_embeddings,
-    edge_cases.embedding_map,
-    edge_cases.edge_case_clusters,
-    training_set.rebalanced_training_set,
-    models.filter_examples,
-    models.segmenter_examples,
-    evaluation.held_out_images,
-    models.iris_filter_model,
-    evaluation.filter_verdicts,
-    models.segmentation_model,
-    evaluation.predictions,
-    evaluation.validation_card,
-    labels.labeler_agreement,
-    evaluation.model_evaluation,
-    audit.batch_trials,
-    audit.batch_verdict,
-    audit.model_explanations,
-    robustness.robustness_benchmark,
-    drift.drift_report,
-    registry.model_versions,
-    report.pipeline_report,
+# In the order of the data. What a room's file defines is in the graph.
+_ROOMS = (
+    dataset,
+    statistics,
+    embeddings,
+    edge_cases,
+    training_set,
+    models,
+    labels,
+    evaluation,
+    audit,
+    robustness,
+    drift,
+    registry,
+    report,
 )
-SOURCES = (dataset.dvc_data, registry.model_registry)
+_DEFINED = [one for room in _ROOMS for one in vars(room).values()]
+GRAPH = Graph(
+    [one for one in _DEFINED if isinstance(one, Asset)],
+    [one for one in _DEFINED if isinstance(one, Source)],
+)
+ASSETS: tuple[Asset[..., Any], ...] = tuple(GRAPH.assets.values())
 
 # Code keys do not follow these. They carry values and move them about, bytes that are checked
 # against their md5 among them, or watch a training without a bearing on it.
@@ -93,4 +81,4 @@ def build_project(root: Path | None = None) -> Project:
     keys = CodeKeys(
         "iip_assets", package, framework=FRAMEWORK, cache=workspace.state / "code_keys.json"
     )
-    return Project(Graph(ASSETS, SOURCES), workspace, keys, column_meanings())
+    return Project(GRAPH, workspace, keys, column_meanings())

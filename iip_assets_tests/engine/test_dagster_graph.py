@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from iip_assets.engine.asset import asset, asset_check, describe
-from iip_assets.engine.dagster.graph import build_dagster_definitions
+from iip_assets.engine.dagster.graph import ArtifactReader, build_dagster_definitions
 from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.outcomes import Outcome
 from iip_assets.engine.project import Project
@@ -52,10 +52,14 @@ def outcomes() -> dict[str, Outcome]:
 
 
 @pytest.fixture
-def definitions(tmp_path: Path, outcomes: dict[str, Outcome]) -> dg.Definitions:
+def project(tmp_path: Path) -> Project:
     meanings = {"lengths": {"word": "the word", "let*": "how long it is"}}
     workspace = Workspace(tmp_path, lambda _: None)
-    project = Project(Graph([lengths], [words]), workspace, Keys(), meanings)
+    return Project(Graph([lengths], [words]), workspace, Keys(), meanings)
+
+
+@pytest.fixture
+def definitions(project: Project, outcomes: dict[str, Outcome]) -> dg.Definitions:
     return build_dagster_definitions(project, outcomes=outcomes)
 
 
@@ -83,6 +87,36 @@ def test_options_reach_dagster_as_they_are(definitions: dg.Definitions) -> None:
 def test_an_option_that_would_change_what_is_read_is_refused() -> None:
     with pytest.raises(TypeError, match="takes no 'ins'"):
         asset(room="toy", ins={})
+
+
+class Counting(ArtifactReader):
+    """Counts what it is asked for."""
+
+    asked = 0
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        self.asked += 1
+        return super().load_input(context)
+
+
+def test_parts_of_the_definitions_can_be_replaced(project: Project) -> None:
+    reader = Counting(project)
+    definitions = build_dagster_definitions(
+        project,
+        overrides={
+            "executor": dg.multiprocess_executor,
+            "resources": {
+                "io_manager": reader,
+                "more": dg.ResourceDefinition.hardcoded_resource(1),
+            },
+        },
+    )
+    assert definitions.executor is dg.multiprocess_executor
+    assert {"io_manager", "more"} <= (definitions.resources or {}).keys()
+    with dg.DagsterInstance.ephemeral() as instance:
+        materialize(build_dagster_definitions(project), instance)
+        definitions.load_asset_value("lengths", instance=instance)
+    assert reader.asked == 1
 
 
 def test_force_in_the_launchpad_computes_what_is_recorded(

@@ -53,7 +53,7 @@ def build_dagster_definitions(
     outcomes: dict[str, Outcome] | None = None,
     loaded: Mapping[str, object] | None = None,
     force: Collection[str] = (),
-    resources: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> dg.Definitions:
     """Everything that Dagster loads for a project.
 
@@ -63,7 +63,8 @@ def build_dagster_definitions(
         loaded: What `Project.code_of` gave for each asset when this process loaded the code;
             that is now unless given.
         force: Assets that are computed though their result is recorded.
-        resources: Passed through to Dagster.
+        overrides: Arguments of `dagster.Definitions` that take the place of ours, such as
+            `executor`; `resources` are put beside ours, or in their place by name.
     """
     performed = {} if outcomes is None else outcomes
     checked: set[str] = set()
@@ -93,12 +94,14 @@ def build_dagster_definitions(
         description="As `refresh`, with a process for each asset, so that assets which do not "
         "depend on each other run at once. Where little is stale, `refresh` is sooner done.",
     )
-    return dg.Definitions(
-        assets=[*sources, *assets],
-        jobs=[refresh, parallel],
-        executor=dg.in_process_executor,
-        resources={"io_manager": ArtifactReader(project), **(resources or {})},
-    )
+    given = dict(overrides or {})
+    resources = {"io_manager": ArtifactReader(project), **given.pop("resources", {})}
+    parts: dict[str, Any] = {
+        "assets": [*sources, *assets],
+        "jobs": [refresh, parallel],
+        "executor": dg.in_process_executor,
+    }
+    return dg.Definitions(**{**parts, **given}, resources=resources)
 
 
 def _source(project: Project, source: Source) -> dg.AssetsDefinition | dg.SourceAsset:
