@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
-from iip_assets.engine.actions import PartLog
+from iip_assets.engine.actions import part_log
 from iip_assets.engine.causes import Explanation, Link
 from iip_assets.engine.dagster.refresh import Refreshed
 from iip_assets.engine.garbage import Garbage
@@ -83,11 +83,10 @@ def _print_outcome(console: Console, result: Refreshed) -> None:
 
 def _headline(root: Path, ledger: Ledger) -> Rows:
     """The metrics in the description of the present evaluation; none where there is none."""
-    latest = ledger.materialized("model_evaluation")
-    part = "model_evaluation.describe"
+    latest, part = ledger.materialized("model_evaluation"), "model_evaluation.describe"
     key = latest.parts.get(part) if latest else None
-    record = PartLog(root / ".iip" / "parts").find(part, key) if key else None
-    return record.told.get("overall", {}).get("value", []) if record else []
+    record = part_log(root / ".iip").find(part, key) if key else None
+    return record.result.get("overall", {}).get("value", []) if record else []
 
 
 def print_states(rooms: Mapping[str, str], states: Mapping[str, State]) -> None:

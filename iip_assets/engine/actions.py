@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from iip_assets.engine.artifacts import Artifact
 from iip_assets.engine.atomic import write_text_whole
@@ -37,53 +37,18 @@ class Action:
         return digest_json([self.asset, self.code.key, dict(self.settings), dict(self.inputs)])
 
 
-class Made(Protocol):
-    """What a record says of how it was made."""
-
-    @property
-    def modules(self) -> Mapping[str, str]:
-        """Module to the hash of its code."""
-        ...
-
-    @property
-    def packages(self) -> Mapping[str, str]:
-        """Package to version."""
-        ...
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """The settings that entered the key."""
-        ...
-
-    @property
-    def inputs(self) -> Mapping[str, str]:
-        """Input to data version."""
-        ...
-
-
-@dataclass(frozen=True)
-class ActionRecord:
-    """What came of computing an asset: enough to give the value again without doing it.
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What was done, and of what.
 
     Attributes:
         action_key: The action's key.
-        asset: The asset's name.
+        asset: The name of the `Part`: the asset's own where its value was computed.
         code_key: The code key it ran with; `modules` and `packages` say what was in it.
         settings: The settings it read, as far as they enter the key.
-        inputs: Input asset to data version.
-        artifact: Where the value lies; its content hash is the data version.
-        images_computed: Rows that feature tables had to compute.
-        images_reused: Rows that feature tables already had.
+        inputs: Input asset to data version; of a part, the asset itself is one.
         seconds: How long it took.
-        git_commit: The workspace's commit, with `+` where it had uncommitted changes.
         made_at: When it was done, UTC in ISO 8601.
-        features: The feature tables that it read and filled, by the names of their variants.
-        skipped: Why the asset could not be made from this data, if so.
-        notes: Where what `Noted` kept lies, if anything.
-        rows: How many rows the value's table, or its first one, has, if it is of tables.
-        columns: Column to type, after the table's name where there are several.
-        machine: What it ran on, and the settings that say how work is done: equal keys mean equal
-            values only up to the order of floating-point sums.
     """
 
     action_key: str
@@ -93,12 +58,32 @@ class ActionRecord:
     packages: Mapping[str, str]
     settings: Mapping[str, Any]
     inputs: Mapping[str, str]
+    seconds: float
+    made_at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionRecord(Record):
+    """What came of computing an asset: enough to give the value again without doing it.
+
+    Attributes:
+        artifact: Where the value lies; its content hash is the data version.
+        images_computed: Rows that feature tables had to compute.
+        images_reused: Rows that feature tables already had.
+        git_commit: The workspace's commit, with `+` where it had uncommitted changes.
+        features: The feature tables that it read and filled, by the names of their variants.
+        skipped: Why the asset could not be made from this data, if so.
+        notes: Where what `Noted` kept lies, if anything.
+        rows: How many rows the value's table, or its first one, has, if it is of tables.
+        columns: Column to type, after the table's name where there are several.
+        machine: What it ran on, and the settings that say how work is done: equal keys mean equal
+            values only up to the order of floating-point sums.
+    """
+
     artifact: Artifact
     images_computed: int
     images_reused: int
-    seconds: float
     git_commit: str
-    made_at: str = ""
     features: tuple[str, ...] = ()
     skipped: str | None = None
     notes: Artifact | None = None
@@ -111,42 +96,38 @@ class ActionRecord:
         """The content hash of the value."""
         return self.artifact.content_hash
 
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> ActionRecord:
+        """The record whose fields these are."""
+        return cls(
+            **{
+                **fields,
+                "artifact": Artifact(**fields["artifact"]),
+                "notes": Artifact(**fields["notes"]) if fields["notes"] else None,
+                "features": tuple(fields["features"]),
+            }
+        )
 
-@dataclass(frozen=True)
-class PartRecord:
+
+@dataclass(frozen=True, kw_only=True)
+class PartRecord(Record):
     """What describes or checks a value.
 
     Attributes:
-        action_key: The action's key.
-        asset: The part's name, such as `raw_dataset.describe`.
-        code_key: The code key it ran with; `modules` and `packages` say what was in it.
-        settings: The settings it read, as far as they enter the key.
-        inputs: The described asset and its inputs to data versions.
-        told: Metadata (`metadata_to_json`) or a check's result (`check_to_json`), as JSON.
-        seconds: How long it took.
-        made_at: When it was done, UTC in ISO 8601.
+        result: Metadata (`metadata_to_json`) or a check's result (`check_to_json`), as JSON.
     """
 
-    action_key: str
-    asset: str
-    code_key: str
-    modules: Mapping[str, str]
-    packages: Mapping[str, str]
-    settings: Mapping[str, Any]
-    inputs: Mapping[str, str]
-    told: Mapping[str, Any]
-    seconds: float
-    made_at: str
+    result: Mapping[str, Any]
 
 
-R = TypeVar("R", ActionRecord, PartRecord)
+R = TypeVar("R", bound=Record)
 
 
-class _Log(Generic[R]):
-    """Records, one small file each, in a folder for each asset or part."""
+class RecordLog(Generic[R]):
+    """Records of one kind, one small file each, in a folder for each asset or part."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, from_json: Callable[[dict[str, Any]], R]) -> None:
+        self._folder, self._from_json = folder, from_json
 
     def find(self, name: str, action_key: str) -> R | None:
         """The record of an action, or None if it was never done (or its record is unreadable)."""
@@ -185,34 +166,19 @@ class _Log(Generic[R]):
     def _read(self, file: Path) -> R | None:
         """The record in a file, or None where that cannot be read: the action is done again."""
         try:
-            return self._of(json.loads(file.read_text()))
+            return self._from_json(json.loads(file.read_text()))
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
 
-    def _of(self, fields: dict[str, Any]) -> R:
-        raise NotImplementedError
+
+def action_log(state: Path) -> RecordLog[ActionRecord]:
+    """The records of values that were computed, in a workspace's state folder."""
+    return RecordLog(state / "actions", ActionRecord.from_json)
 
 
-class ActionLog(_Log[ActionRecord]):
-    """The records of values that were computed."""
-
-    def _of(self, fields: dict[str, Any]) -> ActionRecord:
-        notes = fields.pop("notes")
-        return ActionRecord(
-            **{
-                **fields,
-                "artifact": Artifact(**fields["artifact"]),
-                "notes": Artifact(**notes) if notes else None,
-                "features": tuple(fields["features"]),
-            }
-        )
-
-
-class PartLog(_Log[PartRecord]):
-    """The records of what describes and checks values."""
-
-    def _of(self, fields: dict[str, Any]) -> PartRecord:
-        return PartRecord(**fields)
+def part_log(state: Path) -> RecordLog[PartRecord]:
+    """The records of descriptions and checks, in a workspace's state folder."""
+    return RecordLog(state / "parts", lambda fields: PartRecord(**fields))
 
 
 class Failures:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from iip_assets.engine.actions import ActionLog, ActionRecord
+from iip_assets.engine.actions import ActionRecord, RecordLog
 from iip_assets.engine.project import is_reader
 
 
 class Records:
     """The action log, read once."""
 
-    def __init__(self, log: ActionLog) -> None:
+    def __init__(self, log: RecordLog[ActionRecord]) -> None:
         self._log = log
         self._read: dict[str, list[ActionRecord]] = {}
 

@@ -42,11 +42,11 @@ class Outcome:
 def broken_blocking_checks(asset: Asset[..., Any], parts: Iterable[PartRecord]) -> list[str]:
     """Names of the blocking checks of an asset that failed, from the records of its parts."""
     return [
-        str(part.told["name"])
+        str(part.result["name"])
         for part in parts
         if part.asset in asset.blocking_parts
-        and not part.told["passed"]
-        and part.told["severity"] == "error"
+        and not part.result["passed"]
+        and part.result["severity"] == "error"
     ]
 
 
@@ -59,7 +59,7 @@ def check_results(asset: Asset[..., Any], parts: Mapping[str, PartRecord]) -> li
     """
     nothing = CheckResult(passed=True, description="nothing to judge: skipped")
     return [
-        dict(parts[check.part.name].told)
+        dict(parts[check.part.name].result)
         if check.part.name in parts
         else check_to_json(check.name, nothing)
         for check in asset.checks
@@ -72,8 +72,8 @@ def description(
     """An asset's metadata for people as JSON (`metadata_to_json`); why it was skipped, if so."""
     if record.skipped is not None:
         return metadata_to_json({"skipped": record.skipped})
-    found = [parts[part.name].told for part in asset.describing if part.name in parts]
-    return {name: value for told in found for name, value in told.items()}
+    found = [parts[part.name].result for part in asset.describing if part.name in parts]
+    return {name: value for one in found for name, value in one.items()}
 
 
 def images_of(outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, int]]:

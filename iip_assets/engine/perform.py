@@ -151,27 +151,14 @@ class Performer:
                 result = Noted(result, {})
             artifact = workspace.artifacts.put(result.value)
             notes = workspace.artifacts.put(dict(result.notes)) if result.notes else None
-        if self._action(asset).key != action.key:
-            raise MovedMeanwhileError(
-                f"the code, settings or inputs of {asset.name} changed while it ran; "
-                "its result was not kept: run `iip refresh` again"
-            )
         rows, columns = table_shape(result.value)
         record = ActionRecord(
-            action_key=action.key,
-            asset=asset.name,
-            code_key=action.code.key,
-            modules=action.code.modules,
-            packages=action.code.packages,
-            settings=action.settings,
-            inputs=action.inputs,
+            **_record(action, self._action(asset), started),
             artifact=artifact,
             notes=notes,
             images_computed=context.images_computed,
             images_reused=context.images_reused,
-            seconds=round(time.monotonic() - started, 3),
             git_commit=commit,
-            made_at=_now(),
             features=tuple(context.features),
             skipped=result.value.reason if isinstance(result.value, Skipped) else None,
             rows=rows,
@@ -206,26 +193,11 @@ class Performer:
         with self._remembering_failure(action):
             result = self._call(part, context, action, record)
             if isinstance(result, CheckResult):
-                told = check_to_json(part.name.removeprefix(f"{record.asset}."), result)
+                kept = check_to_json(part.name.removeprefix(f"{record.asset}."), result)
             else:
-                told = metadata_to_json(result)
-        if self.project.part_action(part, record).key != action.key:
-            raise MovedMeanwhileError(
-                f"the code or settings of {part.name} changed while it ran; "
-                "its result was not kept: run `iip refresh` again"
-            )
-        made = PartRecord(
-            action_key=action.key,
-            asset=part.name,
-            code_key=action.code.key,
-            modules=action.code.modules,
-            packages=action.code.packages,
-            settings=action.settings,
-            inputs=action.inputs,
-            told=told,
-            seconds=round(time.monotonic() - started, 3),
-            made_at=_now(),
-        )
+                kept = metadata_to_json(result)
+        present = self.project.part_action(part, record)
+        made = PartRecord(**_record(action, present, started), result=kept)
         workspace.parts.add(made)
         return made
 
@@ -379,8 +351,33 @@ def _because(name: str, reason: str) -> str:
     return reason if reason.startswith("no ") else f"{name} was skipped: {reason}"
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def _record(action: Action, present: Action, started: float) -> dict[str, Any]:
+    """The fields of `Record` of an action that has just been done.
+
+    Args:
+        action: What was done.
+        present: What would be done now.
+        started: When it began, by the monotonic clock.
+
+    Raises:
+        MovedMeanwhileError: The two differ.
+    """
+    if present.key != action.key:
+        raise MovedMeanwhileError(
+            f"the code, settings or inputs of {action.asset} changed while it ran; "
+            "its result was not kept: run `iip refresh` again"
+        )
+    return {
+        "action_key": action.key,
+        "asset": action.asset,
+        "code_key": action.code.key,
+        "modules": action.code.modules,
+        "packages": action.code.packages,
+        "settings": action.settings,
+        "inputs": action.inputs,
+        "seconds": round(time.monotonic() - started, 3),
+        "made_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from iip_assets.engine.actions import Action, Made
+from iip_assets.engine.actions import Action, Record
 from iip_assets.engine.workspace import flat_settings
 
 Kind = Literal[
@@ -65,7 +65,7 @@ def in_words(reasons: Iterable[Reason], most: int = 3) -> list[str]:
     return [line + _listed(modules, most) for line, modules in lines.items()]
 
 
-def differences(record: Made, action: Action, part: str = "") -> list[Reason]:
+def differences(record: Record, action: Action, part: str = "") -> list[Reason]:
     """What moved between a recorded action and the present one.
 
     Args:
@@ -81,7 +81,7 @@ def differences(record: Made, action: Action, part: str = "") -> list[Reason]:
     return found or [Reason("other", "the way code keys are formed changed", part=part)]
 
 
-def own_differences(record: Made, action: Action, part: str = "") -> Iterator[Reason]:
+def own_differences(record: Record, action: Action, part: str = "") -> Iterator[Reason]:
     """What moved in code, packages and settings."""
     for module in _changed(record.modules, action.code.modules):
         yield code_changed(module, part)

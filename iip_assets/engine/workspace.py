@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iip_assets.engine.actions import ActionLog, ActionRecord, Failures, PartLog
+from iip_assets.engine.actions import (
+    ActionRecord,
+    Failures,
+    PartRecord,
+    RecordLog,
+    action_log,
+    part_log,
+)
 from iip_assets.engine.artifacts import ArtifactStore
 from iip_assets.engine.values import AsBefore, Operation
 
@@ -41,14 +48,14 @@ class Workspace:
         return self.state / "dagster"
 
     @property
-    def actions(self) -> ActionLog:
+    def actions(self) -> RecordLog[ActionRecord]:
         """The records of values that were computed."""
-        return ActionLog(self.state / "actions")
+        return action_log(self.state)
 
     @property
-    def parts(self) -> PartLog:
+    def parts(self) -> RecordLog[PartRecord]:
         """The records of descriptions and checks."""
-        return PartLog(self.state / "parts")
+        return part_log(self.state)
 
     @property
     def failures(self) -> Failures:

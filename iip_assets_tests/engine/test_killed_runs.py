@@ -23,16 +23,16 @@ def dying(act: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The act, in a process that is killed before it records the action of `c`."""
 
     def killed(refresher: Any) -> Any:
-        from iip_assets.engine.actions import ActionLog
+        from iip_assets.engine.actions import RecordLog
 
-        add = ActionLog.add
+        add = RecordLog.add
 
-        def deadly(self: ActionLog, record: Any) -> None:
+        def deadly(self: RecordLog[Any], record: Any) -> None:
             if record.asset == "c":
                 os._exit(9)
             add(self, record)
 
-        ActionLog.add = deadly
+        RecordLog.add = deadly
         return act(refresher)
 
     return killed
