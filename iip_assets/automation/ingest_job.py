@@ -9,8 +9,8 @@ import dagster as dg
 from iip_assets.automation.alarms import AlarmBox
 from iip_assets.automation.conditions import rejected_batch
 from iip_assets.dataset.problems import Problem
+from iip_assets.engine.dagster.runs import hold_run_lock
 from iip_assets.engine.project import Project
-from iip_assets.engine.run_lock import hold_run_lock
 from iip_assets.ingest.inbox import waiting_batches
 
 INGEST_JOB = "ingest"

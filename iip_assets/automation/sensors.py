@@ -33,7 +33,7 @@ from iip_assets.automation.run_requests import (
     world_key,
 )
 from iip_assets.engine.dagster.graph import REFRESH_JOB
-from iip_assets.engine.dagster.ledger import DagsterLedger
+from iip_assets.engine.dagster.instance import DagsterLedger
 from iip_assets.engine.dagster.refresh import root_cause
 from iip_assets.engine.dagster.runs import UNDER_WAY, runs_under_way
 from iip_assets.engine.event_cache import read_cached_ledger, write_cached_ledger

@@ -12,7 +12,7 @@ from iip_assets.cli.settings_file import Change, write_settings
 from iip_assets.embeddings.device import core_count
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.dagster.refresh import Refresher
-from iip_assets.engine.lineage import Records, data_inputs
+from iip_assets.engine.history import Records, data_inputs
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.values import Skipped
 from iip_assets.images.store import ImageStore

@@ -37,7 +37,7 @@ def predict(
 ) -> None:
     """Say of each image whether it is usable, and segment those that are; resumable."""
     from iip_assets.embeddings.device import core_count
-    from iip_assets.engine.progress import track
+    from iip_assets.engine.context import track
     from iip_assets.registry.batch_predict import TABLE, Predictor, find_images, predict_all
 
     found = find_images(paths, out)

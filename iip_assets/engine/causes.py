@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from iip_assets.engine.actions import ActionRecord
-from iip_assets.engine.lineage import Records
+from iip_assets.engine.history import Records
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.reasons import Reason, differences, in_words
 from iip_assets.engine.staleness import NEVER, State, moved_itself

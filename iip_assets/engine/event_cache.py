@@ -8,15 +8,50 @@ a matter of speed alone: without it the same answers come from Dagster. Its file
 from __future__ import annotations
 
 import json
+import re
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from iip_assets.engine.atomic import write_text_whole
-from iip_assets.engine.event_mark import event_log_mark
 from iip_assets.engine.graph import Graph
 from iip_assets.engine.project import Ledger, Materialized, Project
+
+_STORAGE = re.compile(r"^(storage|event_log_storage)\b", re.MULTILINE)
+
+
+def event_log_mark(dagster_home: Path) -> list[str] | None:
+    """Where Dagster's SQLite log of asset events stands; None without one (PostgreSQL, or new)."""
+    database = dagster_home / "history" / "runs" / "index.db"
+    if not database.exists() or _is_elsewhere(dagster_home / "dagster.yaml"):
+        return None
+    try:
+        connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=1)
+        try:
+            # The count and the wipes tell of events that were taken away; the last one's run and
+            # time of another that got its id, since SQLite gives the id of a deleted one again.
+            events = connection.execute("SELECT max(id), count(*) FROM event_logs").fetchone()
+            last = connection.execute(
+                "SELECT run_id, timestamp FROM event_logs ORDER BY id DESC LIMIT 1"
+            ).fetchone()
+            wipes = connection.execute(
+                "SELECT group_concat(wipe_timestamp) FROM asset_keys"
+            ).fetchone()
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return None
+    return [str(part) for part in (*events, *(last or ()), *wipes)]
+
+
+def _is_elsewhere(config: Path) -> bool:
+    """Whether Dagster's settings name a storage, beside which an old SQLite log may still lie."""
+    try:
+        return bool(_STORAGE.search(config.read_text()))
+    except FileNotFoundError:
+        return False
 
 
 class NeedsDagsterError(RuntimeError):
@@ -73,8 +108,7 @@ def present_ledger(project: Project) -> Ledger:
     cached = read_cached_ledger(project.workspace.state, project.graph)
     if cached is not None:
         return cached
-    from iip_assets.engine.dagster.instance import open_instance
-    from iip_assets.engine.dagster.ledger import DagsterLedger
+    from iip_assets.engine.dagster.instance import DagsterLedger, open_instance
 
     return DagsterLedger(open_instance(project.workspace))
 

@@ -14,9 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from iip_assets.engine.name_uses import LOOKING, RESULT, Uses
-from iip_assets.engine.package_source import PackageSource, Place
+from iip_assets.engine.package_source import Module, PackageSource, Place
 from iip_assets.engine.scopes import Definition, Ref
-from iip_assets.engine.source_module import Module
 
 
 @dataclass

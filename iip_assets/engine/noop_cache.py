@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from iip_assets.engine.event_cache import (
     CachedLedger,
+    event_log_mark,
     ledger_file,
     ledger_in,
     write_cached_ledger,
 )
-from iip_assets.engine.event_mark import event_log_mark
 
 if TYPE_CHECKING:
     from iip_assets.engine.dagster.refresh import Refresher

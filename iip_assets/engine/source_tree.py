@@ -10,8 +10,7 @@ from pathlib import Path
 from iip_assets.engine.hashing import digest_bytes, digest_json
 from iip_assets.engine.load_effects import LoadEffects
 from iip_assets.engine.name_uses import ODD
-from iip_assets.engine.package_source import PackageSource, is_one_of
-from iip_assets.engine.source_module import Module
+from iip_assets.engine.package_source import Module, PackageSource, is_one_of
 
 # Moves when keys are formed in another way, so that no older cache is believed.
 _VERSION = 2

@@ -21,7 +21,7 @@ from iip_assets.dataset.schema import (
     LABELS_FILE,
     MASKS_FOLDER,
 )
-from iip_assets.engine.progress import track
+from iip_assets.engine.context import track
 from iip_assets.images.data_listing import DataPointer, read_manifest, read_pointer
 from iip_assets.images.decode import Undecodable, decode_image, decode_mask
 from iip_assets.images.store import ImageStore, content_md5

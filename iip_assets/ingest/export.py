@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.dataset.schema import LABELS
-from iip_assets.engine.progress import track
+from iip_assets.engine.context import track
 from iip_assets.images.decode import NOT_LABELLED, Undecodable, decode_image, decode_mask
 from iip_assets.images.store import ImageStore
 from iip_assets.ingest.export_rows import ExportImage, Opinion

@@ -10,7 +10,7 @@ import polars as pl
 
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.event_cache import present_ledger
-from iip_assets.engine.lineage import Records
+from iip_assets.engine.history import Records
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.revisions import commits_that_brought
 from iip_assets.engine.values import Skipped

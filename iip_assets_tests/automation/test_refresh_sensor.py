@@ -17,7 +17,7 @@ from iip_assets.automation.run_requests import WHY_TAG
 from iip_assets.automation.sensors import build_sensors
 from iip_assets.engine.dagster import graph as dagster_graph
 from iip_assets.engine.dagster.graph import REFRESH_JOB, build_dagster_definitions
-from iip_assets.engine.dagster.ledger import DagsterLedger
+from iip_assets.engine.dagster.instance import DagsterLedger
 from iip_assets.engine.dagster.refresh import root_cause
 from iip_assets.engine.event_cache import read_cached_ledger
 from iip_assets.engine.lock import workspace_lock

@@ -22,8 +22,7 @@ from dagster._core.test_utils import create_run_for_test
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from iip_assets.engine.dagster import runs as dagster_runs
-from iip_assets.engine.dagster.runs import runs_under_way
-from iip_assets.engine.run_lock import find_holder, hold_run_lock
+from iip_assets.engine.dagster.runs import find_holder, hold_run_lock, runs_under_way
 
 STARTED = dg.DagsterRunStatus.STARTED
 

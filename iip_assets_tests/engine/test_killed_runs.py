@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from iip_assets.engine.run_lock import hold_run_lock
+from iip_assets.engine.dagster.runs import hold_run_lock
 from iip_assets_tests.engine.toy import INPUTS, Pieces, Toy, press_materialize, refresh
 
 

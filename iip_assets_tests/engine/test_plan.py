@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.artifacts import Artifact
-from iip_assets.engine.duration import estimate_seconds
 from iip_assets.engine.outcomes import Outcome
+from iip_assets.engine.plan import estimate_seconds
 from iip_assets_tests.engine.images_toy import Image, ImagesToy
 
 TEN: list[Image] = [(f"{n}.png", f"image{n}", f"mask{n}" if n % 2 else None) for n in range(10)]

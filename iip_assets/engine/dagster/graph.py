@@ -12,12 +12,12 @@ import pydantic
 
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.asset import Asset
-from iip_assets.engine.dagster.ledger import DagsterLedger
+from iip_assets.engine.dagster.instance import DagsterLedger
+from iip_assets.engine.dagster.runs import hold_run_lock
 from iip_assets.engine.graph import Source
 from iip_assets.engine.outcomes import Outcome, check_results, description
 from iip_assets.engine.perform import Performer, report_page
 from iip_assets.engine.project import Project
-from iip_assets.engine.run_lock import hold_run_lock
 
 REFRESH_JOB = "refresh"
 PARALLEL_JOB = "refresh_parallel"

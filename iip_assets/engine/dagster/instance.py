@@ -1,4 +1,4 @@
-"""Dagster's instance of a workspace: its home folder, made on first use, with telemetry off."""
+"""Dagster's instance of a workspace, made on first use with telemetry off, and its event log."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import os
 import shutil
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from iip_assets.engine.atomic import write_text_whole
+from iip_assets.engine.project import Materialized
 from iip_assets.engine.workspace import Workspace
 
 if TYPE_CHECKING:
     import dagster as dg
+
 
 _CONFIG = """\
 # Dagster's settings for this workspace; edit freely (storage in PostgreSQL, for example).
@@ -101,3 +103,45 @@ def open_instance(workspace: Workspace) -> dg.DagsterInstance:
             f"Dagster cannot use {workspace.dagster_home / 'dagster.yaml'} ({reason}); correct "
             "it, or delete it to have it written again"
         ) from error
+
+
+_DATA_VERSION_TAG = "dagster/data_version"
+
+
+class DagsterLedger:
+    """Who materialized what, from the event log; each asset is asked for once until it changes."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self._instance = instance
+
+    def materialized(self, asset: str) -> Materialized | None:
+        """The asset's latest materialization by this project (others carry no action key)."""
+        import dagster as dg
+
+        found = self._instance.fetch_materializations(dg.AssetKey(asset), limit=1).records
+        if not found or found[0].asset_materialization is None:
+            return None
+        event = found[0].asset_materialization
+        key = event.metadata.get("action_key")
+        parts: Any = event.metadata.get("part_keys")
+        version = (event.tags or {}).get(_DATA_VERSION_TAG, "")
+        return Materialized(
+            version, str(key.value) if key else "", dict(parts.value) if parts else {}
+        )
+
+    def observed(self, source: str) -> str | None:
+        """The source's data version when it was observed last."""
+        import dagster as dg
+
+        found = self._instance.fetch_observations(dg.AssetKey(source), limit=1).records
+        if not found or found[0].asset_observation is None:
+            return None
+        return found[0].asset_observation.data_version
+
+    def observe(self, source: str, data_version: str) -> None:
+        """Records what a source holds now."""
+        import dagster as dg
+
+        self._instance.report_runless_asset_event(
+            dg.AssetObservation(source, tags={_DATA_VERSION_TAG: data_version})
+        )

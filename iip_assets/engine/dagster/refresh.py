@@ -193,7 +193,7 @@ class Refresher:
         import dagster as dg
 
         from iip_assets.engine.dagster.graph import REFRESH_JOB, build_dagster_definitions
-        from iip_assets.engine.run_lock import hold_run_lock
+        from iip_assets.engine.dagster.runs import hold_run_lock
 
         graph, state = self.project.graph, self.project.workspace.state
         self.log(f"{len(due)} of {len(graph.assets)} assets are due: {', '.join(due)}")
@@ -235,7 +235,7 @@ class Refresher:
         cached = read_cached_ledger(self.project.workspace.state, self.project.graph)
         if cached is not None:
             return cached
-        from iip_assets.engine.dagster.ledger import DagsterLedger
+        from iip_assets.engine.dagster.instance import DagsterLedger
 
         return DagsterLedger(self._dagster())
 
@@ -248,7 +248,7 @@ class Refresher:
             name: version for name, version in present.items() if ledger.observed(name) != version
         }
         if moved:
-            from iip_assets.engine.dagster.ledger import DagsterLedger
+            from iip_assets.engine.dagster.instance import DagsterLedger
 
             ledger = DagsterLedger(self._dagster())
             for name, version in moved.items():

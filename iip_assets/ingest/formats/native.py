@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from iip_assets.dataset.labels import COLUMNS
 from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.schema import LABELING_FILE, LABELS_FILE, MASKS_FOLDER, BadCell, parse_text
-from iip_assets.engine.progress import track
+from iip_assets.engine.context import track
 from iip_assets.images.decode import Undecodable, decode_image
 from iip_assets.ingest.formats.export_folder import (
     ImageFiles,
