@@ -30,8 +30,8 @@ from iip_assets.registry.cross_dataset import (
     UntestableError,
     check_classes,
     embeddings_for,
-    judged_filter_on,
     metrics_on,
+    scored_filter_on,
     unseen,
 )
 from iip_assets.registry.deployed import Deployed, threshold_of
@@ -156,7 +156,7 @@ def _on_one(
         )
         embeddings = embeddings_for(one, other, found.images)
         costs = own.threshold
-        judged = judged_filter_on(
+        judged = scored_filter_on(
             one,
             found.images,
             embeddings,

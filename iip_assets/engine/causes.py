@@ -40,7 +40,7 @@ class Link:
         asset: Its name.
         state: How it stands.
         reasons: Its own causes in words.
-        above: The assets above through which it is stale; each is told once, where it is met first.
+        above: The assets above through which it is stale; each stands once, where it is met first.
     """
 
     asset: str
@@ -113,10 +113,10 @@ class _Finder:
     def __post_init__(self) -> None:
         self.records = Records(self.project.workspace.actions)
 
-    def chain(self, name: str, told: set[str]) -> Link:
+    def chain(self, name: str, visited: set[str]) -> Link:
         """The chain from an asset upwards."""
-        told.add(name)
-        above = [self.chain(one, told) for one in self._above(name) if one not in told]
+        visited.add(name)
+        above = [self.chain(one, visited) for one in self._above(name) if one not in visited]
         words = tuple(map(str, self._reasons(name)))
         return Link(name, self.states[name].state, words, tuple(above))
 
@@ -187,7 +187,7 @@ class _Finder:
         latest = self.project.record(one, self.ledger)
         if latest is None or latest.data_version == version:
             return []
-        # It was brought up to date, and what reads it was not: told by what it was made of then.
+        # It was brought up to date and what reads it was not; what it was made of then explains it.
         before = self.records.with_version(one, version)
         reason = Reason("input", f"input {one} was made again", one)
         self.details[_root(name, reason)] = self._since(before, latest) if before else ()
@@ -195,21 +195,21 @@ class _Finder:
 
     def _since(self, before: ActionRecord, latest: ActionRecord) -> list[str]:
         """What moved between two records of one asset, in words, down to the sources."""
-        told: list[str] = []
+        found: list[str] = []
         asset = self.project.graph.assets[latest.asset]
         action = self.project.action(asset, lambda name: latest.inputs.get(name, ""))
-        told += [f"{latest.asset}: {one}" for one in in_words(differences(before, action))]
+        found += [f"{latest.asset}: {one}" for one in in_words(differences(before, action))]
         for name, version in latest.inputs.items():
             past = before.inputs.get(name)
             source = self.project.graph.sources.get(name)
             if past is None or past == version:
                 continue
             if source and source.describe_change:
-                told += source.describe_change(self.project.workspace.root, past, version)
+                found += source.describe_change(self.project.workspace.root, past, version)
             elif name in self.project.graph.assets:
                 older, newer = (self.records.with_version(name, one) for one in (past, version))
-                told += self._since(older, newer) if older and newer else []
-        return list(dict.fromkeys(told))
+                found += self._since(older, newer) if older and newer else []
+        return list(dict.fromkeys(found))
 
 
 def _short(version: str) -> str:

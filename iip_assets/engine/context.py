@@ -137,11 +137,11 @@ def track(
             items, total=total, description=label, console=Console(stderr=True), transient=True
         )
         return
-    started = said = time.monotonic()
+    started = last = time.monotonic()
     for count, item in enumerate(items):
         now = time.monotonic()
-        if now - said >= _LINE_EVERY_S:
-            said = now
+        if now - last >= _LINE_EVERY_S:
+            last = now
             rate = count / (now - started)
             log(f"{label}: {count}{f' of {total}' if total else ''} ({rate:.1f}/s)")
         yield item

@@ -122,12 +122,12 @@ class Predictor:
     def _judge(self, images: Sequence[tuple[dict[str, Any], NDArray[np.uint8]]], out: Path) -> None:
         if self._filter is not None:
             shares = self._filter.probabilities([image for _, image in images]).astype(float)
-            for (row, _), said in zip(images, shares, strict=True):
-                score = sum(float(said[FILTER_CLASSES.index(name)]) for name in self._usable)
-                for name, share in zip(FILTER_CLASSES, said, strict=True):
+            for (row, _), given in zip(images, shares, strict=True):
+                score = sum(float(given[FILTER_CLASSES.index(name)]) for name in self._usable)
+                for name, share in zip(FILTER_CLASSES, given, strict=True):
                     row[f"prob_{name}"] = float(share)
                 row |= {
-                    "label": FILTER_CLASSES[int(said.argmax())],
+                    "label": FILTER_CLASSES[int(given.argmax())],
                     "usable_score": score,
                     "verdict": "pass" if score >= self._threshold else "reject",
                 }

@@ -43,7 +43,7 @@ HISTORY_SCHEMA = {
 
 @dataclass(frozen=True)
 class Contender:
-    """A version of a model that is judged beside others.
+    """A version of a model that is compared with others.
 
     Attributes:
         model: `filter` or `segmenter`.
@@ -103,13 +103,13 @@ def common_test_images(images: pl.DataFrame, contenders: Sequence[Contender]) ->
 
 
 def history_rows(
-    contenders: Sequence[Contender], judged: Sequence[ScoredPredictions], rules: Rules
+    contenders: Sequence[Contender], predictions: Sequence[ScoredPredictions], rules: Rules
 ) -> list[dict[str, Any]]:
     """A row a version: its headline metric, and by how much the present one is better or worse.
 
     Args:
         contenders: The versions of one model.
-        judged: Their words on the same images.
+        predictions: Theirs, on the same images.
         rules: How intervals are drawn.
     """
     how: dict[str, Any] = {
@@ -117,9 +117,9 @@ def history_rows(
         "confidence": rules.confidence,
         "seed": rules.seed,
     }
-    present = next((j for c, j in zip(contenders, judged, strict=True) if c.present), None)
+    present = next((j for c, j in zip(contenders, predictions, strict=True) if c.present), None)
     rows = []
-    for contender, one in zip(contenders, judged, strict=True):
+    for contender, one in zip(contenders, predictions, strict=True):
         metric = TASKS[contender.model].headline
         places = np.arange(len(one.image_ids))
         scored = score(one, places, **how)
@@ -144,7 +144,7 @@ def history_rows(
 
 def gate_rows(
     contenders: Sequence[Contender],
-    judged: Sequence[ScoredPredictions],
+    predictions: Sequence[ScoredPredictions],
     slices: pl.DataFrame,
     rules: Rules,
 ) -> list[pl.DataFrame]:
@@ -155,14 +155,14 @@ def gate_rows(
     champion = by_alias[0]
     return [
         judge_candidate(
-            judged[champion],
+            predictions[champion],
             one,
             slices,
             rules,
             metric=TASKS[contender.model].headline,
             names=(contender.model, contender.version, contenders[champion].version),
         )
-        for place, (contender, one) in enumerate(zip(contenders, judged, strict=True))
+        for place, (contender, one) in enumerate(zip(contenders, predictions, strict=True))
         if place != champion
     ]
 

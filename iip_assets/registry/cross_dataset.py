@@ -160,7 +160,7 @@ def embeddings_for(one: Contender, other: OtherSet, images: pl.DataFrame) -> pl.
     return found if found.height == images.height else None
 
 
-def judged_filter_on(
+def scored_filter_on(
     one: Contender,
     images: pl.DataFrame,
     embeddings: pl.DataFrame | None,
@@ -184,15 +184,15 @@ def judged_filter_on(
     else:
         asking.store.fetch(images["image_id"].to_list())
         scores = filter_scores(one, images, asking)
-    said = with_scores(images, scores)
-    return scored_filter(said, passing=passing_from(said, gate, threshold=threshold))
+    scored = with_scores(images, scores)
+    return scored_filter(scored, passing=passing_from(scored, gate, threshold=threshold))
 
 
 def metrics_on(
-    model: str, judged: ScoredPredictions, slices: pl.DataFrame, judgement: Judgement
+    model: str, predictions: ScoredPredictions, slices: pl.DataFrame, judgement: Judgement
 ) -> pl.DataFrame:
     """All metrics overall and by slice, in `METRICS_SCHEMA`."""
-    rows = metric_rows(model, judged, slices, judgement)
+    rows = metric_rows(model, predictions, slices, judgement)
     return pl.DataFrame(rows, schema=METRICS_SCHEMA, orient="row")
 
 

@@ -176,9 +176,9 @@ def refusal(gate: pl.DataFrame, model: str, candidate: str, champion: str) -> st
 
 
 def _decided(rows: pl.DataFrame, alpha: float) -> pl.DataFrame:
-    judged = rows["p"].is_not_null().to_numpy()
+    known = rows["p"].is_not_null().to_numpy()
     adjusted = np.full(rows.height, np.nan)
-    adjusted[judged] = holm(rows["p"].drop_nulls().to_numpy())
+    adjusted[known] = holm(rows["p"].drop_nulls().to_numpy())
     words: list[Word] = [
         "too small to judge" if np.isnan(p) else "worse" if p <= alpha else "not worse"
         for p in adjusted

@@ -69,8 +69,8 @@ def _head(
     given = rng.normal(0, 1, shape) * state["spread"].numpy() + state["mean"].numpy()
     given = given.astype(np.float32)
     with torch.inference_mode():
-        said = torch.softmax(head.eval()(torch.from_numpy(given)) / temperature, 1)
-    return given, said.numpy()
+        expected = torch.softmax(head.eval()(torch.from_numpy(given)) / temperature, 1)
+    return given, expected.numpy()
 
 
 def _network(
@@ -100,5 +100,5 @@ def _network(
     network.load_state_dict(state)
     with torch.inference_mode():
         logits = network.eval()(torch.from_numpy(given))
-        said = torch.softmax(logits / temperature, 1) if model == FILTER.name else logits
-    return np.asarray(said.numpy())
+        expected = torch.softmax(logits / temperature, 1) if model == FILTER.name else logits
+    return np.asarray(expected.numpy())

@@ -53,8 +53,8 @@ def scored_by(
     asking.store.fetch([one for name in TASKS[one.model].reads for one in images[name]])
     if one.model == FILTER.name:
         return scored_filter(with_scores(images, filter_scores(one, images, asking)))
-    said = segmentations(one, images, asking).select("image_id", "confusion")
-    return scored_segmenter(images.join(said, on="image_id", maintain_order="left"), classes)
+    found = segmentations(one, images, asking).select("image_id", "confusion")
+    return scored_segmenter(images.join(found, on="image_id", maintain_order="left"), classes)
 
 
 def with_scores(images: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:

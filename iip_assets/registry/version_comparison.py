@@ -92,9 +92,9 @@ def compare_model(
     if test.is_empty() or not able:
         return SideBySide([], [], left_out)
     asking = Asking(images.store, images.max_megapixels, fill, threads, chunk)
-    judged = [scored_by(one, test, asking, classes=classes) for one in able]
+    predictions = [scored_by(one, test, asking, classes=classes) for one in able]
     return SideBySide(
-        history_rows(able, judged, rules),
-        gate_rows(able, judged, images.slices, rules),
+        history_rows(able, predictions, rules),
+        gate_rows(able, predictions, images.slices, rules),
         left_out,
     )

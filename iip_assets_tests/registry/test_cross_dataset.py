@@ -21,8 +21,8 @@ from iip_assets.registry.cross_dataset import (
     UntestableError,
     check_classes,
     embeddings_for,
-    judged_filter_on,
     metrics_on,
+    scored_filter_on,
     shown_metrics,
     unseen,
 )
@@ -159,7 +159,7 @@ def test_a_filters_numbers_are_those_counted_by_hand():
     embeddings = embeddings_for(one, other, images)
     assert embeddings is not None
     store = SimpleNamespace(fetch=None)  # the images themselves are not looked at
-    judged = judged_filter_on(
+    judged = scored_filter_on(
         one,
         images,
         embeddings,
@@ -221,7 +221,7 @@ def test_without_embeddings_a_filter_sees_the_images(tmp_path):
     assert embeddings_for(one, other, images) is None
     asking = Asking(store, 1.0, PlainWork(tmp_path).fill, 1, 4)
     gate = Gate(("full",), lost_iris=1.0, failed_segmentation=1.0)
-    judged = judged_filter_on(whole, images, None, asking, threshold=0.5, gate=gate)
+    judged = scored_filter_on(whole, images, None, asking, threshold=0.5, gate=gate)
     metrics = metrics_on("filter", judged, other.slices.clear(), JUDGEMENT)
     assert value_of(metrics, "f1_macro")["value"] == 1
     assert value_of(metrics, "cost")["value"] == 0
