@@ -236,7 +236,7 @@ def _version(state: RegistryState, model: str, number: int) -> Version:
 def _ask(root: Path, client: MlflowClient) -> RegistryState:
     """What MLflow holds, of which a copy is kept for `read_registry`."""
     mark = _mark(root)  # before asking: what changes meanwhile is asked for again
-    models = [client.get_registered_model(name) for name in TASKS]
+    models = [one for one in client.search_registered_models() if one.name in TASKS]
     versions = [
         {
             "model": model.name,
