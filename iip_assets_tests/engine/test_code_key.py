@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import grimp
 import pytest
 
+from iip_assets.engine import code_key
 from iip_assets.engine.code_key import CodeKeys
 from iip_assets.engine.source_tree import SourceTree
 
@@ -205,3 +207,39 @@ def test_python_of_another_version_is_other_code(
     before = SourceTree("demo", demo, ()).digest
     monkeypatch.setattr(sys, "version_info", (3, 99))
     assert SourceTree("demo", demo, ()).digest != before
+
+
+def test_what_an_editor_leaves_beside_a_module_is_no_module(demo: Path) -> None:
+    """Emacs marks an open file by a link to nowhere, `.#name.py`."""
+    before = key(demo)
+    (demo / ".#assets.py").symlink_to("user@host.1:1")
+    assert key(demo) == before
+
+
+def test_a_key_is_of_the_code_that_the_cache_names(demo: Path, tmp_path: Path) -> None:
+    """An edit between the look at the files and their parsing gives no old tree a new key."""
+    cache = tmp_path / "keys.json"
+    first = key(demo)
+    keys = CodeKeys("demo", demo, cache=cache)
+    keys.of_name("demo.deeper", "base")  # has looked; assets.py is not parsed yet
+    keys._sync = lambda: edit(demo, "assets", "LIMIT = 3", "LIMIT = 4")
+    keys.of_name("demo.assets", "work")
+    assert key(demo) != first
+    edit(demo, "assets", "LIMIT = 4", "LIMIT = 3")
+    assert CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work").key == first
+
+
+def test_a_package_that_was_absent_counts_once_it_is_there(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, cache = key(demo), tmp_path / "keys.json"
+    with monkeypatch.context() as absent:
+        absent.setattr(code_key, "_providers", dict)
+        absent.setattr(metadata, "version", _not_there)
+        missing = CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work")
+        assert missing.packages == {"polars": "absent"}
+    assert CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work").key == before
+
+
+def _not_there(name: str) -> str:
+    raise metadata.PackageNotFoundError(name)

@@ -357,6 +357,87 @@ def g(): return <1|2>
 def h(): ...
 def f(): return h.__globals__["g"]()
 """,
+    "a definition that an imported table's method keeps": """
+# table
+class Table:
+    def __init__(self): self.kept = {}
+    def add(self, name): return lambda g: self.kept.setdefault(name, g)
+# reg
+from pkg.table import Table
+OPS = Table()
+# a
+from pkg.reg import OPS
+@OPS.add("blur")
+def blur(): return <1|2>
+def f(): return OPS.kept["blur"]()
+""",
+    "a subclass that its base keeps": """
+# a
+KNOWN = {}
+class Base:
+    def __init_subclass__(cls): KNOWN[cls.__name__] = cls
+class Derived(Base):
+    factor = <1|2>
+def f(): return KNOWN["Derived"].factor
+""",
+    "a table that a class body fills": """
+# a
+TABLE = {}
+class Filler:
+    TABLE[1] = <1|2>
+def f(): return TABLE
+""",
+    "a call whose result is bound and which fills a table": """
+# a
+TABLE = {}
+def fill(value):
+    TABLE["x"] = value
+    return True
+READY = fill(<1|2>)
+def f(): return TABLE["x"]
+""",
+    "a global that a function sets on import": """
+# a
+LEVEL = 1
+def set_level():
+    global LEVEL
+    LEVEL = <5|6>
+    return True
+READY = set_level()
+def f(): return LEVEL
+""",
+    "a name that a match captures": """
+# a
+match <3|4>:
+    case 2:
+        TWO = True
+    case other:
+        TWO = False
+def f(): return other
+""",
+    "a setting of another package": """
+# a
+import decimal
+decimal.setcontext(decimal.Context(prec=<3|4>))
+def f(): return decimal.Decimal(1) / 3
+""",
+    "a name of another module that is set from here": """
+# b
+LIMIT = 0
+def measure(): return LIMIT
+# a
+from pkg import b
+from pkg.b import measure
+b.LIMIT = <1|2>
+def f(): return measure()
+""",
+    "a loop of calls": """
+# a
+class Levels: ...
+for name in ["low"]:
+    setattr(Levels, name, <1|2>)
+def f(): return Levels.low
+""",
     "a decorator of the package": """
 # b
 def twice(g): return lambda: <2|3> * g()
@@ -503,6 +584,49 @@ def f():
     for limit in [LIMIT]:
         '''<One|Two>.'''
     return LIMIT
+""",
+    "another function under the same decorator": """
+# b
+def plus(g): return g
+# a
+import functools
+from pkg.b import plus
+CONSTANT = 1
+def logged(function):
+    @functools.wraps(function)
+    def wrapper(): return function() + CONSTANT
+    return wrapper
+@plus
+@logged
+@functools.cache
+def neighbour(): return <10|11>
+@plus
+@logged
+@functools.cache
+def f(): return 1
+""",
+    "another function that a mark in an annotation is called after": """
+# a
+from typing import Annotated
+class Setting:
+    def __init__(self, path): self.path = path
+def neighbour(x): return <10|11>
+def f(x: Annotated[int, Setting("neighbour")]): return x
+""",
+    "another class under the same base": """
+# a
+from dataclasses import dataclass
+class Base:
+    def __init__(self):
+        self.x = {}
+        self.x["a"] = 1
+@dataclass
+class Neighbour(Base):
+    y: int = <10|11>
+@dataclass
+class Own(Base):
+    z: int = 1
+def f(): return Own()
 """,
     "a neighbour under a decorator of the framework": """
 # framework
