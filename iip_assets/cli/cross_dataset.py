@@ -20,7 +20,7 @@ from iip_assets.graph import build_project
 from iip_assets.images.store import ImageStore
 from iip_assets.metrics.scores import Gate
 from iip_assets.models.tasks import FILTER
-from iip_assets.registry.contenders import contenders_of
+from iip_assets.registry.contenders import contenders_of, threshold_of
 from iip_assets.registry.cross_dataset import (
     LEFT_OUT,
     Learned,
@@ -34,9 +34,8 @@ from iip_assets.registry.cross_dataset import (
     scored_filter_on,
     unseen,
 )
-from iip_assets.registry.deployed import Deployed, threshold_of
 from iip_assets.registry.registry_state import RegistryState, Version
-from iip_assets.registry.scoring import Asking, scored_by
+from iip_assets.registry.version_comparison import Asking, scored_by
 from iip_assets.settings import Settings, read_settings
 from iip_assets.where import NoWorkspaceError
 
@@ -151,9 +150,7 @@ def _on_one(
     )
     embeddings = None
     if version.model == FILTER.name:
-        threshold, usable = threshold_of(
-            Deployed(version.name, version.digest, files, version.facts)
-        )
+        threshold, usable = threshold_of(version.facts)
         embeddings = embeddings_for(one, other, found.images)
         costs = own.threshold
         judged = scored_filter_on(

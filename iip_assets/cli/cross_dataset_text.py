@@ -13,8 +13,8 @@ from iip_assets.cli.cross_dataset import Tested, left_out_words
 from iip_assets.cli.models_text import slice_name
 from iip_assets.metrics.display_names import spelled
 from iip_assets.models.tasks import FILTER
+from iip_assets.registry.contenders import threshold_of
 from iip_assets.registry.cross_dataset import Split, shown_metrics
-from iip_assets.registry.deployed import Deployed, threshold_of
 from iip_assets.registry.registry_state import Version
 from iip_assets.report.blocks import FIGURE, Column, Row, Table, over_interval, short_number
 from iip_assets.report.terminal import show
@@ -69,7 +69,7 @@ def _tested_on(version: Version, one: Tested, split: Split) -> str:
         f"{images['group_id'].n_unique()}), by their {one.seen_as}"
     ]
     if version.model == FILTER.name:
-        threshold, usable = threshold_of(Deployed(version.name, version.digest, {}, version.facts))
+        threshold, usable = threshold_of(version.facts)
         words.append(f"what is {' or '.join(usable)} passes from {threshold:.2f} on")
     if left_out := left_out_words(one.unseen.left_out):
         words.append(f"left out are {left_out}")

@@ -10,6 +10,7 @@ import polars as pl
 
 from iip_assets.cli.settings_file import Change, write_settings
 from iip_assets.embeddings.device import core_count
+from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.dagster.refresh import Refresher
 from iip_assets.engine.history import Records, data_inputs
@@ -19,7 +20,6 @@ from iip_assets.images.store import ImageStore
 from iip_assets.models.tasks import FILTER, TASKS
 from iip_assets.registry.gate import refusal, rules_of
 from iip_assets.registry.registering import (
-    Origin,
     Present,
     register_present,
 )
@@ -60,6 +60,8 @@ def register(refresher: Refresher, model: str) -> Version:
         serving = {"threshold": chosen["threshold"], "usable": list(usable)}
     settings = project.workspace.read_settings(project.workspace.root)
     validation = project.load("validation_card", ledger)
+    record = project.record(TASKS[model].asset, ledger)
+    assert record is not None  # it was refreshed just now
     return register_present(
         project.workspace.root,
         model,
@@ -69,7 +71,8 @@ def register(refresher: Refresher, model: str) -> Version:
             metrics=project.load("model_evaluation", ledger)["metrics"],
             validation=None if isinstance(validation, Skipped) else validation,
             serving=serving,
-            origin=_origin(project, ledger, TASKS[model].asset),
+            record=record,
+            data_revision=_data_revision(project, record),
         ),
         confidence=settings.evaluation.confidence,
         card=model_card,
@@ -200,26 +203,11 @@ def _headline(facts: Mapping[str, Any]) -> tuple[float | None, float | None, flo
     return (found[0], found[1], found[2]) if found else (None, None, None)
 
 
-def _origin(project: Project, ledger: Ledger, asset: str) -> Origin:
-    record = project.record(asset, ledger)
-    assert record is not None  # it was refreshed just now
-    log = Records(project.workspace.actions)
-    revisions = [
-        version
-        for one in log.lineage(record).values()
-        for name, version in data_inputs(one)
-        if name == DATA
-    ]
-    return Origin(
-        asset=asset,
-        data_version=record.data_version,
-        action_key=record.action_key,
-        code_key=record.code_key,
-        git_commit=record.git_commit,
-        made_at=record.made_at,
-        settings=record.settings,
-        data_revision=revisions[0] if revisions else "",
-    )
+def _data_revision(project: Project, record: ActionRecord) -> str:
+    """The version of the data that a model was made of."""
+    lineage = Records(project.workspace.actions).lineage(record).values()
+    inputs = [pair for one in lineage for pair in data_inputs(one)]
+    return next((version for name, version in inputs if name == DATA), "")
 
 
 def _refresh(refresher: Refresher, names: Sequence[str]) -> None:

@@ -15,8 +15,7 @@ from iip_assets.models.tasks import FILTER, TASKS
 if TYPE_CHECKING:
     import polars as pl
 
-    from iip_assets.registry.batch_predict import Found
-    from iip_assets.registry.deployed import Deployed
+    from iip_assets.registry.batch_predict import Deployed, Found
     from iip_assets.settings import Settings
 
 Which = Literal["champion", "challenger", "present"]
@@ -110,20 +109,26 @@ def write_sheet(table: pl.DataFrame, found: Sequence[Found], out: Path, *, most:
 
 
 def _one(model: str, which: Which | None) -> Deployed | None:
+    from iip_assets.engine.values import Skipped
     from iip_assets.loading import load
-    from iip_assets.registry.deployed import deployed, present_model
+    from iip_assets.registry.batch_predict import Deployed
+    from iip_assets.registry.registry import read_registry
     from iip_assets.where import find_workspace
 
     root = find_workspace()
-    if which in ("champion", "challenger"):
-        return deployed(root, model, which)
-    if which is None and (champion := deployed(root, model, "champion")):
-        return champion
+    if which != "present":
+        version = read_registry(root).holder(model, which or "champion")
+        if version is not None:
+            return Deployed.version(version)
+        if which is not None:
+            return None
     try:
         value = load(TASKS[model].asset, root=root)
     except LookupError:
         return None
-    return present_model(model, value, _serving(model, root))
+    if isinstance(value, Skipped):
+        return None
+    return Deployed(f"{model} (present)", value.digest, value.parts, _serving(model, root))
 
 
 def _serving(model: str, root: Path) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def describe_model_versions(
     """All versions beside each other, the gate's word on each, and who could not be compared."""
     from iip_assets.engine.figures import figure_markdown
     from iip_assets.registry.contenders import gate_summary, history_summary
-    from iip_assets.registry.history_figure import history_figure
+    from iip_assets.registry.figures import history_figure
 
     history = model_versions["history"]
     return {

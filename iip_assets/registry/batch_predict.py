@@ -8,7 +8,7 @@ the folder for no other row than its own.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from iip_assets.images.decode import Undecodable, decode_image
 from iip_assets.inference.filter import FilterFromPixels
 from iip_assets.inference.segmenter import Segmenter
 from iip_assets.metrics.constants import FILTER_CLASSES
-from iip_assets.registry.deployed import Deployed, threshold_of
+from iip_assets.registry.contenders import threshold_of
+from iip_assets.registry.registry_state import Version
 from iip_assets.statistics.measure import measure
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -70,6 +71,28 @@ class Found:
     name: str
 
 
+@dataclass(frozen=True)
+class Deployed:
+    """A model that predicts.
+
+    Attributes:
+        name: Such as `segmenter 3`, or `segmenter (present)`.
+        digest: What tells it from others.
+        files: Its files by name.
+        serving: What else serves it, such as the filter's threshold.
+    """
+
+    name: str
+    digest: str
+    files: Mapping[str, bytes]
+    serving: Mapping[str, Any]
+
+    @classmethod
+    def version(cls, version: Version) -> Deployed:
+        """A registered version."""
+        return cls(version.name, version.digest, version.files(), version.facts)
+
+
 class Predictor:
     """Both models, opened; either may be missing."""
 
@@ -90,7 +113,9 @@ class Predictor:
             threads: On the processor.
         """
         self._filter = FilterFromPixels(the_filter.files, threads=threads) if the_filter else None
-        self._threshold, self._usable = threshold_of(the_filter) if the_filter else (0.0, ())
+        self._threshold, self._usable = (
+            threshold_of(the_filter.serving) if the_filter else (0.0, ())
+        )
         self._segmenter = Segmenter(segmenter.files, threads=threads) if segmenter else None
         self._max_megapixels = max_megapixels
         # What makes a row another one; as the table has it, where numbers are rounded.

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.values import Files, Skipped
+from iip_assets.evaluation.threshold import Costs
 from iip_assets.metrics.paired import score_difference
 from iip_assets.metrics.scored_predictions import (
     ScoredPredictions,
@@ -90,6 +91,12 @@ def contenders_of(model: str, registry: RegistryState, present: Files | Skipped)
 
 LEARNED_FROM = "learned_from.json"
 """The file of a registered version that lists what it was trained and chosen on."""
+
+
+def threshold_of(facts: Mapping[str, Any]) -> tuple[float, tuple[str, ...]]:
+    """From what score on a filter lets pass, and of which classes the score is the sum."""
+    usable = tuple(facts.get("usable", ("full",)))
+    return float(facts.get("threshold", Costs(1, 1).break_even)), usable
 
 
 def common_test_images(images: pl.DataFrame, contenders: Sequence[Contender]) -> pl.DataFrame:

@@ -21,7 +21,7 @@ from iip_assets.metrics.scores import Gate
 from iip_assets.models.answers import passing_from, scored_filter
 from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS
 from iip_assets.registry.contenders import Contender
-from iip_assets.registry.scoring import Asking, filter_scores, with_scores
+from iip_assets.registry.version_comparison import Asking, filter_scores, with_scores
 
 Split = Literal["test", "all"]
 

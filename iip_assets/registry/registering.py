@@ -9,43 +9,116 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from iip_assets.embeddings.onnx_session import open_session, run
+from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.values import Files
 from iip_assets.engine.workspace import flat_settings
-from iip_assets.models.tasks import TASKS
+from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS
 from iip_assets.registry.contenders import LEARNED_FROM
-from iip_assets.registry.onnx_check import largest_difference
 from iip_assets.registry.registry import Registry, read_registry
 from iip_assets.registry.registry_state import Version
 
+TOLERANCE = 1e-3
+"""Of the output's range: what kernels of other machines may differ in."""
+
+_IMAGES = 3
+
+
+class OnnxDiffersError(ValueError):
+    """The ONNX file gives other numbers than the weights beside it."""
+
+
+def largest_difference(model: str, files: Mapping[str, bytes]) -> float:
+    """The largest difference between ONNX and torch, as a share of the output's range.
+
+    Args:
+        model: `filter` or `segmenter`.
+        files: Of the model.
+
+    Raises:
+        OnnxDiffersError: It is more than `TOLERANCE`.
+    """
+    rng = np.random.default_rng(0)
+    card = json.loads(files["card.json"])
+    if model == FILTER.name and "filter_head.onnx" in files:
+        given, expected = _head(files, rng)
+        found = run(open_session(files["filter_head.onnx"], threads=1), given)
+    else:
+        shape = (_IMAGES, 3, card["input_height"], card["input_width"])
+        given = rng.normal(0, 1, shape).astype(np.float32)
+        expected = _network(model, files, card, given)
+        found = run(open_session(files[f"{model}.onnx"], threads=1), given)
+    scale = max(1.0, float(np.abs(expected).max()))
+    apart = float(np.abs(found - expected).max()) / scale
+    if not apart <= TOLERANCE:
+        raise OnnxDiffersError(
+            f"the {model}'s ONNX file and its weights differ by {apart:.2g} of the output's range, "
+            f"more than {TOLERANCE:g}: the files do not belong together; train it again"
+        )
+    return apart
+
+
+def _head(
+    files: Mapping[str, bytes], rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Random embeddings, and what the head's weights say of them."""
+    import torch
+    from safetensors.torch import load
+
+    from iip_assets.models.filter_head import FilterHead
+
+    state = load(files["filter.safetensors"])
+    temperature = float(state.pop("temperature"))
+    head = FilterHead(len(state["mean"]), len(state["out.bias"]))
+    head.load_state_dict(state)
+    shape = (_IMAGES, len(state["mean"]))
+    given = rng.normal(0, 1, shape) * state["spread"].numpy() + state["mean"].numpy()
+    given = given.astype(np.float32)
+    with torch.inference_mode():
+        expected = torch.softmax(head.eval()(torch.from_numpy(given)) / temperature, 1)
+    return given, expected.numpy()
+
+
+def _network(
+    model: str, files: Mapping[str, bytes], card: Mapping[str, Any], given: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """What the weights say of images."""
+    import timm
+    import torch
+    from safetensors.torch import load
+
+    from iip_assets.models.segmenter import build_network
+
+    state = load(files[f"{model}.safetensors"])
+    temperature = float(state.pop("temperature", torch.tensor(1.0)))
+    classes = len(card["classes"])
+    network: torch.nn.Module
+    if model == SEGMENTER.name:
+        network = build_network(
+            str(card["encoder"]),
+            classes=classes,
+            decoder_channels=card["decoder_channels"],
+            pretrained=False,
+            seed=0,
+        )
+    else:
+        network = timm.create_model(str(card["backbone"]), pretrained=False, num_classes=classes)
+    network.load_state_dict(state)
+    with torch.inference_mode():
+        logits = network.eval()(torch.from_numpy(given))
+        expected = torch.softmax(logits / temperature, 1) if model == FILTER.name else logits
+    return np.asarray(expected.numpy())
+
+
+# `data_version` is that of the model, by which a setting can name it as teacher.
+_FROM_RECORD = ("asset", "data_version", "action_key", "code_key", "git_commit", "made_at")
+
 # A card's files from a model, its number, its facts and its metrics: `report.model_card`.
 Card = Callable[..., Mapping[str, bytes]]
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a model came from, by its record.
-
-    Attributes:
-        asset: Its asset.
-        data_version: Of the model, by which a setting can name it as teacher.
-        action_key: Of the action that made it.
-        code_key: Of that action.
-        git_commit: Checked out when it was made.
-        made_at: When, as ISO 8601.
-        settings: That it read.
-        data_revision: The md5 of the data that it was made of.
-    """
-
-    asset: str
-    data_version: str
-    action_key: str
-    code_key: str
-    git_commit: str
-    made_at: str
-    settings: Mapping[str, Any]
-    data_revision: str
 
 
 @dataclass(frozen=True)
@@ -58,7 +131,8 @@ class Present:
         metrics: The table `metrics` of the evaluation of this very model.
         validation: Its validation card; None where there were no validation images.
         serving: What else serves it, such as the filter's threshold.
-        origin: Where it came from.
+        record: Of the action that made it.
+        data_revision: The md5 of the data that it was made of.
     """
 
     files: Files
@@ -66,7 +140,8 @@ class Present:
     metrics: pl.DataFrame
     validation: pl.DataFrame | None
     serving: Mapping[str, Any]
-    origin: Origin
+    record: ActionRecord
+    data_revision: str
 
 
 def register_present(
@@ -84,7 +159,7 @@ def register_present(
     Raises:
         OnnxDiffersError: The ONNX file gives other numbers than the weights.
     """
-    files, examples, origin = present.files, present.examples, present.origin
+    files, examples, record = present.files, present.examples, present.record
     digest = files.digest
     known = read_registry(root).known(model, digest, present.serving)
     if known is not None:
@@ -95,8 +170,9 @@ def register_present(
     headline = TASKS[model].headline
     validated = _validated(present.validation, model)
     facts = {
-        **vars(origin),
-        "settings": flat_settings(origin.settings),
+        **{name: getattr(record, name) for name in _FROM_RECORD},
+        "data_revision": present.data_revision,
+        "settings": flat_settings(record.settings),
         "learned_from": len(learned),
         "onnx": f"largest difference {largest_difference(model, files.parts):.1e} of the range",
         "headline": {
@@ -134,11 +210,6 @@ def _parquet(table: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
     table.write_parquet(buffer)
     return buffer.getvalue()
-
-
-def metrics_of(version: Version) -> pl.DataFrame:
-    """The metrics by slice that a version was registered with."""
-    return pl.read_parquet(version.folder / "metrics.parquet")
 
 
 def compared(before: Version, after: Version) -> Sequence[dict[str, Any]]:

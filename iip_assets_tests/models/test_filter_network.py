@@ -17,7 +17,7 @@ from iip_assets.inference.filter import (
 )
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.filter import FilterRecipe, build_filter
-from iip_assets.registry.onnx_check import OnnxDiffersError, largest_difference
+from iip_assets.registry.registering import OnnxDiffersError, largest_difference
 from iip_assets.training.trainer import Around, Machine, Schedule
 from iip_assets_tests.embeddings.stand_ins import MemoryStore
 

@@ -12,8 +12,7 @@ import polars as pl
 import pytest
 
 from iip_assets.registry import batch_predict
-from iip_assets.registry.batch_predict import Found, Predictor, find_images, predict_all
-from iip_assets.registry.deployed import Deployed
+from iip_assets.registry.batch_predict import Deployed, Found, Predictor, find_images, predict_all
 from iip_assets_tests.audit.looking import (
     corner_filter,
     mask,

@@ -26,7 +26,7 @@ from iip_assets.registry.cross_dataset import (
     shown_metrics,
     unseen,
 )
-from iip_assets.registry.scoring import Asking, scored_by
+from iip_assets.registry.version_comparison import Asking, scored_by
 from iip_assets_tests.embeddings.stand_ins import MemoryStore, PlainWork
 
 NOTHING = Learned(frozenset(), (), frozenset())

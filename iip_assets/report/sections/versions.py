@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
+from iip_assets.registry.figures import history_figure
 from iip_assets.registry.gate import refusal
-from iip_assets.registry.history_figure import history_figure
 from iip_assets.report.blocks import (
     NUMBER,
     Block,
