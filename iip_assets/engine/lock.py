@@ -9,10 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
 
 
 @contextmanager
@@ -26,21 +22,8 @@ def workspace_lock(
         log: Told once, before waiting.
         shared: Whether others may compute at the same time; nobody cleans up meanwhile.
     """
-    file = state / "lock"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    with file.open("a") as opened:
-        try:
-            fcntl.flock(opened, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log(f"waiting for {_holder(file)}, which is at work in this workspace")
-            fcntl.flock(opened, how)
-        _name_holder(file)
-        try:
-            yield
-        finally:
-            # Said, and not left to the closing: a forked process holds the same file open.
-            fcntl.flock(opened, fcntl.LOCK_UN)
+    with _held(state / "lock", log=log, shared=shared):
+        yield
 
 
 @contextmanager
@@ -58,15 +41,14 @@ def action_lock(
 
 def is_under_way(state: Path, asset: str, action_key: str) -> bool:
     """Whether a process does an action of which the key begins so."""
-    from filelock import FileLock, Timeout
-
     file = _action_file(state, asset, action_key)
-    if not file.exists():
-        return False
     try:
-        with FileLock(file, timeout=0, thread_local=False):
+        with file.open() as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return False
-    except Timeout:
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
         return True
 
 
@@ -82,28 +64,26 @@ def exclusive_lock(file: Path, *, log: Callable[[str], None]) -> Iterator[None]:
         file: The lock file, made where it is missing.
         log: Told once, before waiting.
     """
-    from filelock import FileLock
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with _held(FileLock(file, thread_local=False), file, log):
+    with _held(file, log=log):
         yield
 
 
 @contextmanager
-def _held(lock: BaseFileLock, file: Path, log: Callable[[str], None]) -> Iterator[None]:
-    from filelock import Timeout
-
-    try:
-        lock.acquire(timeout=0.05)
-    except Timeout:
-        log(f"waiting for {_holder(file)}, which is at work in this workspace")
-        lock.acquire()
-    try:
-        if lock.lock_counter == 1:
-            _name_holder(file)
-        yield
-    finally:
-        lock.release()
+def _held(file: Path, *, log: Callable[[str], None], shared: bool = False) -> Iterator[None]:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    with file.open("a") as opened:
+        try:
+            fcntl.flock(opened, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log(f"waiting for {_holder(file)}, which is at work in this workspace")
+            fcntl.flock(opened, how)
+        _name_holder(file)
+        try:
+            yield
+        finally:
+            # Said, and not left to the closing: a forked process holds the same file open.
+            fcntl.flock(opened, fcntl.LOCK_UN)
 
 
 def _name_holder(file: Path) -> None:
