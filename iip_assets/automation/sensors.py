@@ -41,7 +41,8 @@ from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.staleness import State, find_states
 from iip_assets.engine.workspace import Workspace
 from iip_assets.ingest.inbox import waiting_batches
-from iip_assets.settings import AutomationSettings, SettingsError, read_settings
+from iip_assets.settings import AutomationSettings
+from iip_assets.settings_file import SettingsError, read_settings
 
 WORLD_TAG = "iip/world"
 DUE_TAG = "iip/due"

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from iip_assets.settings import SettingsError, read_settings
+from iip_assets.settings_file import SettingsError, read_settings
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def export(
     from iip_assets.images.store import ImageStore
     from iip_assets.ingest.export import write_export
     from iip_assets.ingest.export_rows import annotations_left, rows_to_export
-    from iip_assets.settings import read_settings
+    from iip_assets.settings_file import read_settings
 
     refresher = open_refresher()
     project = refresher.project

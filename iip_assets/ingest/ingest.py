@@ -53,7 +53,8 @@ from iip_assets.ingest.inbox import (
     tracked_now,
 )
 from iip_assets.ingest.judgement import Candidate, Ingested, KnownImage, judge
-from iip_assets.settings import Settings, read_settings
+from iip_assets.settings import Settings
+from iip_assets.settings_file import read_settings
 
 Form = Literal["native", "coco", "labelstudio"]
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from iip_assets.automation import alarms
 from iip_assets.automation.alarms import Alarm, AlarmBox, deliver, make_alarm, sinks_of, told
 from iip_assets.engine import atomic
-from iip_assets.settings import read_settings
+from iip_assets.settings_file import read_settings
 from iip_assets_tests.automation.webhook import Webhook, webhook_server
 
 
