@@ -33,7 +33,7 @@ def _share(default: float, comment: str) -> Any:
     return _field(default, comment, ge=0, le=1)
 
 
-def _count(default: int, comment: str) -> Any:
+def _count(default: float, comment: str) -> Any:
     return _field(default, comment, ge=1)
 
 

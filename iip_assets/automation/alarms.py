@@ -45,25 +45,15 @@ _WRONG_WEBHOOK = (
 
 @dataclass(frozen=True)
 class Alarm:
-    """Something that a person should hear of.
+    """Something that a person should hear of."""
 
-    Attributes:
-        id: Hash of kind, subject and version: the same thing found again is the same alarm.
-        kind: What kind of thing.
-        subject: The run, asset, batch or check.
-        text: What happened and what to do, in words.
-        details: More of it, by name.
-        at: When it was found, ISO 8601 in UTC.
-        delivered: Names of those who were told.
-    """
-
-    id: str
-    kind: Kind
-    subject: str
-    text: str
-    details: Mapping[str, str]
-    at: str
-    delivered: tuple[str, ...] = field(default=())
+    id: str  # hash of kind, subject and version: the same thing found again is the same alarm
+    kind: Kind  # what kind of thing
+    subject: str  # the run, asset, batch or check
+    text: str  # what happened and what to do, in words
+    details: Mapping[str, str]  # more of it, by name
+    at: str  # when it was found, ISO 8601 in UTC
+    delivered: tuple[str, ...] = field(default=())  # names of those who were told
 
     def as_json(self) -> dict[str, Any]:
         """The alarm as it is sent: without who was told."""

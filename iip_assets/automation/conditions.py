@@ -81,9 +81,7 @@ def rejected_batch(folder: Path, problems: Iterable[Problem] = ()) -> Alarm | No
         return None
     details: dict[str, object] = {"errors": f"rejected/{folder.name}/errors.csv"}
     for number, problem in enumerate(list(problems)[:_PROBLEMS_NAMED], start=1):
-        row = "" if problem.row is None else f", row {problem.row}"
-        column = "" if problem.column is None else f", {problem.column}"
-        details[f"problem_{number}"] = f"{problem.file}{row}{column}: {problem.reason}"
+        details[f"problem_{number}"] = problem.words
     return make_alarm(
         "batch_rejected",
         folder.name,

@@ -6,6 +6,7 @@ They run in the process that serves the code, have a minute, and read no image.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -82,30 +83,31 @@ _ENDED = [status for status in dg.DagsterRunStatus if status not in UNDER_WAY]
 
 def build_sensors(project: Project) -> list[dg.SensorDefinition]:
     """All sensors of a project, running unless somebody stops them in the UI."""
-    interval_s = _interval_s(project)
     return [
-        _labeled_batch_sensor(project, interval_s),
-        _dvc_data_sensor(project, interval_s),
-        _alarm_sensor(project, interval_s),
-        _failure_sensor(project, interval_s),
+        build(project)
+        for build in (_labeled_batch_sensor, _dvc_data_sensor, _alarm_sensor, _failure_sensor)
     ]
 
 
-def _interval_s(project: Project) -> int:
+def _running(project: Project) -> dict[str, Any]:
+    """What all sensors have in common."""
     try:
-        return read_settings(project.workspace.root).automation.interval_s
+        settings = read_settings(project.workspace.root).automation
     except SettingsError:
-        return AutomationSettings().interval_s  # each look says what is wrong with the settings
+        settings = AutomationSettings()  # each look says what is wrong with the settings
+    return {
+        "minimum_interval_seconds": settings.interval_s,
+        "default_status": dg.DefaultSensorStatus.RUNNING,
+    }
 
 
-def _labeled_batch_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
+def _labeled_batch_sensor(project: Project) -> dg.SensorDefinition:
     workspace = project.workspace
 
     @dg.sensor(
         name="labeled_batch_sensor",
         job_name=INGEST_JOB,
-        minimum_interval_seconds=interval_s,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        **_running(project),
         description="Starts the job `ingest` for each whole batch in inbox/ (one with READY).",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
@@ -137,14 +139,13 @@ def _labeled_batch_sensor(project: Project, interval_s: int) -> dg.SensorDefinit
     return sensor
 
 
-def _dvc_data_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
+def _dvc_data_sensor(project: Project) -> dg.SensorDefinition:
     workspace = project.workspace
 
     @dg.sensor(
         name="dvc_data_sensor",
         job_name=REFRESH_JOB,
-        minimum_interval_seconds=interval_s,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        **_running(project),
         description="Observes data.dvc and starts one run over all that is stale.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
@@ -182,13 +183,12 @@ def _dvc_data_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
     return sensor
 
 
-def _alarm_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
+def _alarm_sensor(project: Project) -> dg.SensorDefinition:
     workspace = project.workspace
 
     @dg.sensor(
         name="alarm_sensor",
-        minimum_interval_seconds=interval_s,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        **_running(project),
         description="Looks for failed checks, failed assets and rejected batches, and tells the "
         "log and the webhook (alarms.webhook) of what is new.",
     )
@@ -217,11 +217,10 @@ def _alarm_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
     return sensor
 
 
-def _failure_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
+def _failure_sensor(project: Project) -> dg.SensorDefinition:
     @dg.run_failure_sensor(
         name="run_failure_alarm_sensor",
-        minimum_interval_seconds=interval_s,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        **_running(project),
         description="Records each run that failed as an alarm.",
     )
     def sensor(context: dg.RunFailureSensorContext) -> None:

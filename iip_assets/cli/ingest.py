@@ -14,7 +14,7 @@ from iip_assets.cli.common import AsJson, log, open_refresher, stdout_kept_clean
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from iip_assets.ingest.judgement import Ingested
+    from iip_assets.ingest.verdict import Ingested
 
 # Rows of errors that a terminal shows; errors.csv has them all.
 _ROWS_SHOWN = 20

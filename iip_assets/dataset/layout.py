@@ -83,8 +83,8 @@ def _stray(path: str, batch: str | None) -> Problem | None:
     if name in (LABELS_FILE, ANNOTATIONS_FILE) and (batch is None or path.count("/") > 2):
         reason = f"labels are only read from data/batches/<batch>/{name}"
         fix = f"move the folder with its {name} and images to data/batches/<batch>"
-        return Problem(batch, path, None, None, None, reason, fix)
+        return Problem(batch, path, reason, fix)
     if _IMAGES_FOLDER in folders.split("/"):
         fix = f"save it as one of {', '.join(IMAGE_SUFFIXES)}, or delete it"
-        return Problem(batch, path, None, None, None, "not an image file by its name", fix)
+        return Problem(batch, path, "not an image file by its name", fix)
     return None

@@ -101,19 +101,13 @@ def group_anchors(members: Iterable[Member], near: Iterable[tuple[str, str]]) ->
 
 @dataclass(frozen=True)
 class Splits:
-    """Who stands where.
+    """Who stands where."""
 
-    Attributes:
-        table: image_id, group_id, split, has_mask; sorted by image_id.
-        moved: image_id, before, after: images that stood elsewhere without the newest batch.
-        newest_batch: That batch; None where there is none to compare with.
-        near: Pairs of near duplicates.
-    """
-
-    table: pl.DataFrame
+    table: pl.DataFrame  # image_id, group_id, split, has_mask; sorted by image_id
+    # image_id, before, after: images that stood elsewhere without the newest batch.
     moved: pl.DataFrame
-    newest_batch: str | None
-    near: NearIds
+    newest_batch: str | None  # that batch; None where there is none to compare with
+    near: NearIds  # pairs of near duplicates
 
     @property
     def largest_group(self) -> int:

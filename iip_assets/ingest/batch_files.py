@@ -58,21 +58,17 @@ class BatchListing:
 
 
 def list_batch(folder: Path, batch: str) -> BatchListing:
-    """The files of a batch's folder, by name, size and time; none is opened.
+    """The files of the folder of the batch with this name, by name, size and time; none is opened.
 
     READY, our own errors.csv and litter (hidden files, Thumbs.db) are no part of a batch. A hidden
     image is a problem, since nobody would miss it.
-
-    Args:
-        folder: The folder.
-        batch: The batch's name, for the problems.
     """
     files: list[BatchFile] = []
     problems: list[Problem] = []
     for entry in _walk(folder):
         fault = _fault(entry)
         if fault is not None:
-            problems.append(Problem(batch, shown(entry.path), None, None, None, *fault))
+            problems.append(Problem(batch, shown(entry.path), *fault))
         elif entry.status is not None:
             files.append(BatchFile(entry.path, entry.status.st_size, entry.status.st_mtime_ns))
     return BatchListing(tuple(sorted(files, key=lambda file: file.path)), tuple(sorted(problems)))
@@ -107,21 +103,13 @@ def file_md5(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """Something met in a folder.
+    """Something met in a folder."""
 
-    Attributes:
-        path: Where, from the batch's folder.
-        name: The last part of it.
-        folder: Descriptor of the open folder that holds it.
-        status: What it is, None where it cannot be read.
-        enter: It is a folder to look into.
-    """
-
-    path: str
-    name: str
-    folder: int
-    status: os.stat_result | None
-    enter: bool = False
+    path: str  # where, from the batch's folder
+    name: str  # the last part of it
+    folder: int  # descriptor of the open folder that holds it
+    status: os.stat_result | None  # what it is, None where it cannot be read
+    enter: bool = False  # it is a folder to look into
 
 
 def _walk(folder: Path) -> Iterator[_Entry]:

@@ -30,21 +30,14 @@ class Opinion:
 
 @dataclass(frozen=True)
 class ExportImage:
-    """An image on its way out.
+    """An image on its way out."""
 
-    Attributes:
-        image_id: md5 of its bytes.
-        name: Its file name in the export, with folders.
-        facts: The other columns of labels.csv and the tags; no value is None.
-        counts: The opinion that counts; None when nobody said anything.
-        others: The opinions beside it, by labeler.
-    """
-
-    image_id: str
-    name: str
+    image_id: str  # md5 of its bytes
+    name: str  # its file name in the export, with folders
+    # The other columns of labels.csv and the tags; no value is None.
     facts: Mapping[str, str | float]
-    counts: Opinion | None
-    others: tuple[Opinion, ...]
+    counts: Opinion | None  # the opinion that counts; None when nobody said anything
+    others: tuple[Opinion, ...]  # the opinions beside it, by labeler
 
     @property
     def opinions(self) -> tuple[Opinion, ...]:

@@ -42,19 +42,12 @@ _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 @dataclass(frozen=True)
 class Disc:
-    """A disc that is partly hidden.
+    """A disc that is partly hidden."""
 
-    Attributes:
-        x: Centre, pixels from the left.
-        y: Centre, pixels from the top.
-        radius_px: Radius of the whole disc.
-        visible_px: Area that is seen, in pixels; holes such as glints count as seen.
-    """
-
-    x: float
-    y: float
-    radius_px: float
-    visible_px: float
+    x: float  # centre, pixels from the left
+    y: float  # centre, pixels from the top
+    radius_px: float  # radius of the whole disc
+    visible_px: float  # area that is seen, in pixels; holes such as glints count as seen
 
     @property
     def visibility(self) -> float:

@@ -28,31 +28,18 @@ _KEPT = ("low", "high", "latency_ms", "seconds", "action_key", "reason")
 
 @dataclass(frozen=True)
 class Done:
-    """A trial that has ended.
+    """A trial that has ended."""
 
-    Attributes:
-        number: From 0.
-        values: Of the settings that were chosen.
-        quality: On the validation images; None where the training failed.
-        low: Lower end of its interval.
-        high: Upper end.
-        latency_ms: Of one image.
-        seconds: That it took.
-        action_key: Of the action that trained it.
-        reason: Why it failed, if it did.
-        best: Whether none is better: in quality, or on the front of both objectives.
-    """
-
-    number: int
-    values: Mapping[str, Any]
-    quality: float | None
-    low: float | None
-    high: float | None
-    latency_ms: float | None
-    seconds: float | None
-    action_key: str | None
-    reason: str | None
-    best: bool
+    number: int  # from 0
+    values: Mapping[str, Any]  # of the settings that were chosen
+    quality: float | None  # on the validation images; None where the training failed
+    low: float | None  # lower end of its interval
+    high: float | None  # upper end
+    latency_ms: float | None  # of one image
+    seconds: float | None  # that it took
+    action_key: str | None  # of the action that trained it
+    reason: str | None  # why it failed, if it did
+    best: bool  # whether none is better: in quality, or on the front of both objectives
 
 
 class Study:

@@ -61,37 +61,21 @@ class Dataset:
 
 @dataclass(frozen=True)
 class PlannedImage:
-    """One image before it is rendered, with all that is planted in it.
+    """One image before it is rendered, with all that is planted in it."""
 
-    Attributes:
-        index: Its number in the dataset.
-        batch: Its batch, from 0.
-        subject: Who is shown.
-        shot: How, the parameters with the batch's drift applied.
-        device: The device's name.
-        captured_at: Local time.
-        fate: What the labeler does.
-        mask_error: What is wrong with the mask, if it shows an eye.
-        masked: Whether a mask was drawn.
-        rare_mode: Which one it shows.
-        error_seed: For drawing the label's and the mask's error.
-        same_as: The image whose bytes, label and mask it repeats.
-        nearly_as: The image whose shot it is, encoded again.
-    """
-
-    index: int
-    batch: int
-    subject: Subject
-    shot: Shot
-    device: str
-    captured_at: datetime
-    fate: LabelFate
-    mask_error: MaskError | None
-    masked: bool
-    rare_mode: RareMode | None
-    error_seed: int
-    same_as: int | None = None
-    nearly_as: int | None = None
+    index: int  # its number in the dataset
+    batch: int  # its batch, from 0
+    subject: Subject  # who is shown
+    shot: Shot  # how, the parameters with the batch's drift applied
+    device: str  # the device's name
+    captured_at: datetime  # local time
+    fate: LabelFate  # what the labeler does
+    mask_error: MaskError | None  # what is wrong with the mask, if it shows an eye
+    masked: bool  # whether a mask was drawn
+    rare_mode: RareMode | None  # which one it shows
+    error_seed: int  # for drawing the label's and the mask's error
+    same_as: int | None = None  # the image whose bytes, label and mask it repeats
+    nearly_as: int | None = None  # the image whose shot it is, encoded again
 
 
 def subject_number(seed: int, index: int) -> int:

@@ -141,19 +141,12 @@ def _encode(extension: str, image: Image, options: list[int]) -> bytes:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A photograph and what is true of it.
+    """A photograph and what is true of it."""
 
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        mask: (H, W) uint8: 0 background, 1 sclera, 2 iris, 3 pupil.
-        label: What the labeling rule says.
-        iris_share: Visible part of the whole iris disc, 0 to 1.
-    """
-
-    image: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
-    label: Label
-    iris_share: float
+    image: NDArray[np.uint8]  # (H, W, 3) uint8 RGB
+    mask: NDArray[np.uint8]  # (H, W) uint8: 0 background, 1 sclera, 2 iris, 3 pupil
+    label: Label  # what the labeling rule says
+    iris_share: float  # visible part of the whole iris disc, 0 to 1
 
 
 def render(parameters: EyeParameters, *, width: int = 160, height: int = 120) -> Rendered:

@@ -207,19 +207,12 @@ def _shifted(mask: Mask, rng: np.random.Generator) -> Mask:
 
 @dataclass(frozen=True)
 class Image:
-    """One image as it will be written.
+    """One image as it will be written."""
 
-    Attributes:
-        jpeg: Bytes of the image.
-        png: Bytes of the mask, None where none was drawn.
-        label_row: Its row of labels.csv.
-        truth_row: Its row of truth.csv.
-    """
-
-    jpeg: bytes
-    png: bytes | None
-    label_row: Row
-    truth_row: Row
+    jpeg: bytes  # bytes of the image
+    png: bytes | None  # bytes of the mask, None where none was drawn
+    label_row: Row  # its row of labels.csv
+    truth_row: Row  # its row of truth.csv
 
 
 def make_image(dataset: Dataset, index: int, *, width: int, height: int) -> Image:

@@ -21,10 +21,10 @@ from iip_assets.engine.project import Project
 from iip_assets.engine.workspace import Workspace
 from iip_assets.ingest import ingest
 from iip_assets.ingest.inbox import waiting_batches
-from iip_assets.ingest.judgement import Ingested
+from iip_assets.ingest.verdict import Ingested
 from iip_assets.settings_file import read_settings
 
-PROBLEM = Problem("a", "labels.csv", 3, "age_years", "-3", "is negative", "correct it")
+PROBLEM = Problem("a", "labels.csv", "is negative", "correct it", 3, "age_years", "-3")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 

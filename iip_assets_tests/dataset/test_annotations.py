@@ -5,8 +5,7 @@ from datetime import datetime
 import polars as pl
 import pytest
 
-from iip_assets.dataset.annotations import parse_annotations
-from iip_assets.dataset.labels import LabelFile, Listing
+from iip_assets.dataset.labels import LabelFile, Listing, parse_annotations
 from iip_assets.dataset.raw import RawDataset, files_to_read, join_labels
 from iip_assets.dataset.schema import label_rows_schema
 from iip_assets.images.store import content_md5

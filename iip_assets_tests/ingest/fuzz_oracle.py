@@ -13,7 +13,7 @@ from iip_assets.images.store import ImageStore, content_md5
 from iip_assets.ingest.batch_check import present_data
 from iip_assets.ingest.batch_files import list_batch
 from iip_assets.ingest.ingest import Ingested, ingest_folder
-from iip_assets.ingest.judgement import Candidate, judge
+from iip_assets.ingest.verdict import Candidate, decide
 from iip_assets.settings import Settings
 from iip_assets_tests.ingest.fuzzed_batch import KNOWN, OLD_BATCH, Fuzzed
 from iip_assets_tests.ingest.fuzzed_batches import FACTS
@@ -39,7 +39,7 @@ def judge_written(batch: Fuzzed, folder: Path) -> Ingested:
         allow_jump=False,
         again="iip ingest … --allow-jump",
     )
-    return judge(
+    return decide(
         candidate,
         present=present_data(_OLD_MANIFEST, read=_OLD_BYTES.__getitem__),
         settings=settings,

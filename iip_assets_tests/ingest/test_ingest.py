@@ -231,7 +231,7 @@ class Killed(BaseException):
 
 MOMENTS = {
     "before anything is copied": (ingest, "copy_batch"),
-    "before the check": (ingest, "judge"),
+    "before the check": (ingest, "decide"),
     "before the move into the data": (ingest, "move_into_data"),
     "after the move into the data": (ingest, "add_folder"),
     "before data.dvc is written": (data_commit, "write_text_whole"),
@@ -423,7 +423,7 @@ def test_an_export_of_another_tool_is_converted_and_its_problems_send_it_back(te
         assert mask_classes == ("background", "sclera", "iris", "pupil")
         assert max_megapixels == 50
         if (source / "bad").exists():
-            return (Problem(NAME, "export.json", None, None, None, "no COCO", "export it again"),)
+            return (Problem(NAME, "export.json", "no COCO", "export it again"),)
         shutil.copytree(source / "images", out / "images")
         return ()
 

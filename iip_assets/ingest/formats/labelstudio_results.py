@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.dataset.labels import COLUMNS
-from iip_assets.dataset.schema import LABELS, BadCell, parse_word
-from iip_assets.ingest.formats.json_file import (
+from iip_assets.dataset.schema import LABELS
+from iip_assets.ingest.formats.export_files import (
     BadEntry,
     as_list,
     as_object,
@@ -28,7 +28,7 @@ from iip_assets.ingest.formats.masks import (
     polygon_pixels,
     unknown_class,
 )
-from iip_assets.ingest.formats.native import cells_of
+from iip_assets.ingest.formats.native import cells_of, label_of
 
 LABEL_QUESTIONS = ("label", "choice")
 """The names that `iip export` and Label Studio's templates give to the question of the label."""
@@ -50,13 +50,13 @@ _DRAWN = ("brush", "polygon")
 
 
 @dataclass(frozen=True)
-class Said:
+class Results:
     """What one annotation says.
 
     Attributes:
         cells: The label and other answers, as cells of labels.csv.
         regions: What was drawn.
-        size: Height and width of the image that was drawn on, where told.
+        size: Height and width of the image that was drawn on, where the export has it.
     """
 
     cells: Mapping[str, str]
@@ -66,7 +66,7 @@ class Said:
 
 def read_results(
     annotation: Mapping[str, Any], values: Mapping[str, int], *, question: str | None, row: int
-) -> Said:
+) -> Results:
     """Read the results of an annotation.
 
     Args:
@@ -103,7 +103,7 @@ def read_results(
         reason = "the regions of one annotation are of images of several sizes"
         raise BadEntry(f"{_RESULT}.original_width", None, reason, "label the image again")
     size = next(iter(sizes), (None, None))
-    return Said(cells_of(answers, _RESULT), tuple(regions), size)
+    return Results(cells_of(answers, _RESULT), tuple(regions), size)
 
 
 def label_question(tasks: Iterable[Any]) -> str | None:
@@ -157,11 +157,8 @@ def _answer(
         answer = answer[0]
     if name != question:
         return name, answer
-    try:
-        return "label", parse_word(as_text(answer, column).strip(), LABELS)
-    except BadCell as bad:
-        fix = f"call the choices {', '.join(LABELS)} in the labeling tool"
-        raise BadEntry(column, answer, bad.reason, fix) from bad
+    fix = f"call the choices {', '.join(LABELS)} in the labeling tool"
+    return "label", label_of(answer, column, fix=fix)
 
 
 def _region(value: Mapping[str, Any], kind: str, values: Mapping[str, int], row: int) -> Region:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from iip_assets.dataset.schema import LABELS
 from iip_assets.images.decode import NOT_LABELLED
-from iip_assets.ingest.formats.json_file import BadEntry, as_list, as_number
+from iip_assets.ingest.formats.export_files import BadEntry, as_list, as_number
 
 # Five bits a character: more than seven characters make a count beyond any image.
 _MOST_BITS = 35

@@ -1,11 +1,11 @@
-"""The verdict on a batch: what it holds, held against what is in the data and what may join it."""
+"""The verdict on a batch: what it holds, compared with what is in the data and what may join it."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -37,56 +37,35 @@ class KnownImage:
 
 @dataclass(frozen=True)
 class Ingested:
-    """What became of a batch.
+    """What became of a batch."""
 
-    Attributes:
-        batch: Its name.
-        verdict: `taken` into the data; `present`: the data has all of it, byte for byte;
-            `rejected`; `sound`: a dry run found nothing wrong.
-        images: Distinct images in it.
-        new_images: Those of them that the data did not have.
-        known: Those that it had, under another name.
-        problems: Why it was rejected.
-        rejected_to: The folder that has errors.csv.
-        data_version: The data's version now.
-        commit: The commit that was made for it.
-    """
-
-    batch: str
+    batch: str  # its name
+    # `taken` into the data; `present`: the data has all of it, byte for byte; `rejected`; `sound`:
+    # a dry run found nothing wrong.
     verdict: Verdict
-    images: int
-    new_images: int
-    known: tuple[KnownImage, ...]
-    problems: tuple[Problem, ...]
-    rejected_to: Path | None
-    data_version: str | None
-    commit: str | None
+    images: int  # distinct images in it
+    new_images: int = 0  # those of them that the data did not have
+    known: tuple[KnownImage, ...] = ()  # those that it had, under another name
+    problems: tuple[Problem, ...] = ()  # why it was rejected
+    rejected_to: Path | None = None  # the folder that has errors.csv
+    data_version: str | None = None  # the data's version now
+    commit: str | None = None  # the commit that was made for it
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A batch that asks to join the data.
+    """A batch that asks to join the data."""
 
-    Attributes:
-        batch: Its name.
-        folder: The folder with its bytes, in the native form.
-        listing: The files in it.
-        problems: What is known to be wrong before a file was opened.
-        target: Its folder in `data/batches`, should it be taken.
-        allow_jump: It may multiply the data.
-        again: What to type to have a jump taken.
-    """
-
-    batch: str
-    folder: Path
-    listing: BatchListing
-    problems: tuple[Problem, ...]
-    target: Path
-    allow_jump: bool
-    again: str
+    batch: str  # its name
+    folder: Path  # the folder with its bytes, in the native form
+    listing: BatchListing  # the files in it
+    problems: tuple[Problem, ...]  # what is known to be wrong before a file was opened
+    target: Path  # its folder in `data/batches`, should it be taken
+    allow_jump: bool  # it may multiply the data
+    again: str  # what to type to have a jump taken
 
 
-def judge(
+def decide(
     candidate: Candidate,
     *,
     present: PresentData,
@@ -110,30 +89,39 @@ def judge(
     tracked = present.batches.get(batch)
     if tracked is not None and not candidate.problems and _holds(candidate, tracked):
         images = {md5 for path, md5 in tracked.items() if is_image_path(path)}
-        return _verdict(batch, "present", images=len(images))
-    rules = ImageRules(settings.dataset.max_megapixels, settings.dataset.mask_classes)
+        return Ingested(batch, "present", len(images))
     checked = check_batch(
         candidate.folder,
         batch,
         candidate.listing.files,
         present=present,
-        rules=rules,
+        rules=ImageRules(settings.dataset.max_megapixels, settings.dataset.mask_classes),
         threads=threads,
         log=log,
     )
     new = checked.image_ids - present.images.keys()
     problems = [
         *candidate.problems,
-        *_name_problems(candidate, tracked),
-        *_jump_problems(candidate, len(new), len(present.images), settings.ingest.max_jump),
+        *(
+            Problem(batch, shown(batch), *fault)
+            for fault in (
+                _name_fault(candidate, tracked),
+                _jump_fault(candidate, len(new), len(present.images), settings.ingest.max_jump),
+            )
+            if fault is not None
+        ),
         *checked.problems,
     ]
     if not (problems or checked.images or checked.rows):
-        problems.append(_empty(batch))
+        fix = "put images into its images/, or rows about images of the data into labels.csv"
+        empty = Problem(batch, shown(batch), "the batch has neither images nor rows", fix)
+        problems.append(empty)
     if not problems:
-        _tell(candidate, present, checked.tags, log)
-    return replace(
-        _verdict(batch, "rejected" if problems else "sound", images=len(checked.image_ids)),
+        _log_doubts(batch, present, checked.tags, log)
+    return Ingested(
+        batch,
+        "rejected" if problems else "sound",
+        images=len(checked.image_ids),
         new_images=len(new),
         known=tuple(
             KnownImage(md5, path, present.images[md5])
@@ -144,10 +132,6 @@ def judge(
     )
 
 
-def _verdict(batch: str, verdict: Verdict, *, images: int) -> Ingested:
-    return Ingested(batch, verdict, images, 0, (), (), None, None, None)
-
-
 def _holds(candidate: Candidate, tracked: Mapping[str, str]) -> bool:
     """Whether the candidate's files are just those that the data has under its name."""
     return set(candidate.listing.paths) == tracked.keys() and all(
@@ -155,22 +139,20 @@ def _holds(candidate: Candidate, tracked: Mapping[str, str]) -> bool:
     )
 
 
-def _name_problems(candidate: Candidate, tracked: Mapping[str, str] | None) -> list[Problem]:
-    batch = candidate.batch
-    if not _NAME.fullmatch(batch):
+def _name_fault(candidate: Candidate, tracked: Mapping[str, str] | None) -> tuple[str, str] | None:
+    if not _NAME.fullmatch(candidate.batch):
         reason = (
             "a batch's name is of letters, digits, '.', '_' and '-', begins with no dot, and has "
+            "at most 100 of them"
         )
-        return [_of_folder(batch, f"{reason}at most 100 of them", "rename the folder")]
+        return reason, "rename the folder"
     if tracked is not None:
-        reason = "the data has a batch of this name, with other files"
         fix = "give it another name; a batch with a later name may correct an earlier one"
-        return [_of_folder(batch, reason, fix)]
+        return "the data has a batch of this name, with other files", fix
     if os.path.lexists(candidate.target) and not _same_files(candidate):
         reason = f"{candidate.target} is there, with other files, and DVC does not track it"
-        fix = "`dvc add` that folder or move it away, or give this batch another name"
-        return [_of_folder(batch, reason, fix)]
-    return []
+        return reason, "`dvc add` that folder or move it away, or give this batch another name"
+    return None
 
 
 def _same_files(candidate: Candidate) -> bool:
@@ -183,38 +165,30 @@ def _same_files(candidate: Candidate) -> bool:
     )
 
 
-def _jump_problems(candidate: Candidate, new: int, present: int, max_jump: float) -> list[Problem]:
+def _jump_fault(
+    candidate: Candidate, new: int, present: int, max_jump: float
+) -> tuple[str, str] | None:
     if not present or candidate.allow_jump or new <= max_jump * present:
-        return []
+        return None
     reason = (
         f"it brings {new} new images to the {present} in the data, more than {max_jump:g} times "
         "as many (ingest.max_jump)"
     )
-    fix = f"if that is meant: `{candidate.again}`"
-    return [_of_folder(candidate.batch, reason, fix)]
+    return reason, f"if that is meant: `{candidate.again}`"
 
 
-def _empty(batch: str) -> Problem:
-    fix = "put images into its images/, or rows about images of the data into labels.csv"
-    return _of_folder(batch, "the batch has neither images nor rows", fix)
-
-
-def _tell(
-    candidate: Candidate,
+def _log_doubts(
+    batch: str,
     present: PresentData,
     tags: Mapping[str, str | None],
     log: Callable[[str], None],
 ) -> None:
     newest = max(present.batches, default="")
-    if newest > candidate.batch:
+    if newest > batch:
         log(
-            f"{candidate.batch} sorts before {newest}, so where both speak of the same image "
+            f"{batch} sorts before {newest}, so where both speak of the same image "
             f"{newest} counts; begin names with a date"
         )
     for column, meant in tags.items():
         if meant is not None:
             log(f"the column {shown(column)} is kept as a tag; was {meant} meant?")
-
-
-def _of_folder(batch: str, reason: str, fix: str) -> Problem:
-    return Problem(batch, shown(batch), None, None, None, reason, fix)
