@@ -72,12 +72,7 @@ def make_alarm(
 ) -> Alarm:
     """An alarm of now, cut to a size that anyone can take and without passwords in it.
 
-    Args:
-        kind: What kind of thing.
-        subject: The run, asset, batch or check.
-        text: What happened and what to do.
-        version: Which time it is: the same thing at another version is another alarm.
-        details: More of it, by name.
+    The same thing at another `version` is another alarm; see `Alarm` for the rest.
     """
     shown = list((details or {}).items())[:_MOST_DETAILS]
     return Alarm(
@@ -176,12 +171,9 @@ class AlarmRefusedError(RuntimeError):
 
 
 def deliver(box: AlarmBox, sinks: Mapping[str, Sink], *, log: Callable[[str], None]) -> int:
-    """Tells the sinks of every alarm that waits; gives the number that still do.
+    """Tells the sinks (by name) of every alarm that waits; gives the number that still do.
 
-    Args:
-        box: The alarms.
-        sinks: By name.
-        log: Told why an alarm still waits.
+    Why one still waits is logged.
     """
     box.folder.mkdir(parents=True, exist_ok=True)
     try:

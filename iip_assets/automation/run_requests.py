@@ -71,14 +71,10 @@ class IngestDecision:
 def decide_ingests(
     waiting: Iterable[Drop], runs: Sequence[IngestRun], *, attempts: int
 ) -> IngestDecision:
-    """One run for each waiting drop, and another where that left it there, up to a number.
+    """One run for each waiting drop, and another where that left it there, up to `attempts`.
 
-    What a person canceled is not started again; a new drop of the batch is.
-
-    Args:
-        waiting: The whole batches in the inbox.
-        runs: Runs of these batches, finished and not.
-        attempts: How often a drop is tried.
+    What a person canceled is not started again; a new drop of the batch is. `runs` are those of
+    these batches, finished and not.
     """
     requests: list[IngestRequest] = []
     given_up: list[Drop] = []

@@ -43,15 +43,10 @@ class CsvFile:
 
 
 def read_csv(data: bytes, *, required: Sequence[str], fault: Fault) -> CsvFile:
-    """Read a CSV file (UTF-8, commas) of a header and rows; never raises on what is in it.
+    """Read a CSV file (UTF-8, commas) with a header of these columns at least; never raises on it.
 
     A byte order mark, Windows line ends, blank lines and empty surplus cells (a spreadsheet's
     trailing commas) are fine.
-
-    Args:
-        data: The file.
-        required: Columns that must be there.
-        fault: Makes a problem of the file.
     """
     try:
         reader = csv.reader(io.StringIO(_decode(data), newline=""), strict=True)

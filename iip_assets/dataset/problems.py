@@ -104,12 +104,7 @@ def quarantine_table(
 
 
 def undecodable_images(images: pl.DataFrame, fingerprints: pl.DataFrame) -> pl.DataFrame:
-    """path, batch, image_id, reason and fix of every image that cannot be decoded, by path.
-
-    Args:
-        images: image_id, path, batch of raw_dataset.
-        fingerprints: image_id, problem.
-    """
+    """path, batch, image_id, reason and fix of every image that cannot be decoded, by path."""
     import polars as pl
 
     return (

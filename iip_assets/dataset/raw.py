@@ -52,17 +52,13 @@ def files_to_read(manifest: Mapping[str, str]) -> list[str]:
 
 
 def join_labels(manifest: Mapping[str, str], read: Callable[[str], bytes]) -> RawDataset:
-    """Join every image of a manifest with what the batches' labels.csv files say of it.
+    """Join every image of a manifest (path to md5) with what the batches' label files say of it.
 
     Batches count in the order of their names: the newest label wins, and so does the newest word on
     each fact (a correction need not repeat the age). What single labelers say in annotations.csv
     overrules no labels.csv, whatever is newer: only where none has a label (or a mask) the newest
     annotation's counts. Files with equal bytes are one image, known by the first of its paths.
-    Images that no row names are unlabelled.
-
-    Args:
-        manifest: Path under `data/` to md5.
-        read: Bytes by md5.
+    Images that no row names are unlabelled. `read` gives bytes by md5.
     """
     layout = sort_out(manifest)
     known = frozenset(layout.images.values())

@@ -83,16 +83,7 @@ def slice_table(
 
 
 def intersect_axes(slices: pl.DataFrame, first: str, second: str) -> pl.DataFrame:
-    """Slices of two axes at once, as an axis of its own.
-
-    Args:
-        slices: Columns image_id, axis, slice.
-        first: One axis.
-        second: The other.
-
-    Returns:
-        image_id, axis "<first> × <second>", slice "<one> × <other>"; sorted by image_id.
-    """
+    """The slices of two axes at once, as one axis: "<first> × <second>", "<one> × <other>"."""
     import polars as pl
 
     one = slices.filter(pl.col("axis") == first).select("image_id", one="slice")

@@ -46,14 +46,10 @@ class Member:
 
 
 def member_of(image_id: str, told: Sequence[Told]) -> Member:
-    """Reads an image's history.
+    """Reads an image's history: what each batch that has it, one at least, said of its subject.
 
     An image whose subject was not known when it came stands for itself, even after the subject is
     known. One whose subject was corrected stands for the new subject, from the correction on.
-
-    Args:
-        image_id: The image.
-        told: At least one entry: what each batch that has the image said.
     """
     history = sorted(told, key=lambda one: (one.batch, one.subject or ""))
     named = [one for one in history if one.subject is not None]
@@ -71,15 +67,9 @@ def member_of(image_id: str, told: Sequence[Told]) -> Member:
 
 
 def group_anchors(members: Iterable[Member], near: Iterable[tuple[str, str]]) -> Mapping[str, str]:
-    """The anchor of each image's group.
+    """Image id to the name of its group's anchor.
 
-    Args:
-        members: The images.
-        near: Pairs of near duplicates by image id; pairs with an image that is no member are left
-            out.
-
-    Returns:
-        Image id to the name of its group's anchor.
+    Pairs of near duplicates with an image that is no member are left out.
     """
     from scipy.cluster.hierarchy import DisjointSet
 
@@ -127,8 +117,8 @@ def deal_splits(
 ) -> Splits:
     """Deal every image that can be decoded to a split, whole groups at a time.
 
-    Batches come in the order of their names. A new batch moves no image unless it joins two
-    groups or takes an image from one subject to another; the images that it moved are listed.
+    Batches come in the order of their names. A new batch moves no image unless it joins two groups
+    or takes an image from one subject to another; the images that it moved are listed.
 
     Args:
         images: image_id and path of raw_dataset.
@@ -191,12 +181,8 @@ def group_id(anchor: str) -> str:
 def leaks(splits: pl.DataFrame, images: pl.DataFrame, *, near: NearIds) -> list[str]:
     """Subjects and near duplicates that stand in two splits, in words; empty as it should be.
 
-    Looks at subjects and pairs directly, not at groups, so that it does not trust what it checks.
-
-    Args:
-        splits: image_id and split of every image that was dealt.
-        images: image_id and subject_id of raw_dataset.
-        near: Pairs of near duplicates; `spanning_pairs` of them are enough.
+    Looks at subjects and pairs (`spanning_pairs` of them are enough) directly, not at groups, so
+    that it does not trust what it checks.
     """
     import polars as pl
 

@@ -23,12 +23,7 @@ _READERS = 4
 
 
 def changed_batches(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
-    """Batches of which a file came, went or changed, by name.
-
-    Args:
-        before: Path to md5.
-        now: Likewise.
-    """
+    """Batches of which a file (path to md5) came, went or changed, by name."""
     differ = before.items() ^ now.items()
     return tuple(sorted({batch for path, _ in differ if (batch := batch_of(path))}))
 
@@ -36,12 +31,8 @@ def changed_batches(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[
 def batches_between(root: Path, before: str | None, now: str) -> tuple[str, ...]:
     """Batches that differ between two data versions, as far as the DVC cache knows these.
 
-    Nothing is fetched: this is for a word to people, who need not wait for it.
-
-    Args:
-        root: The workspace.
-        before: md5 of the older version, None where there was none.
-        now: md5 of the newer one.
+    Nothing is fetched: this is for a word to people, who need not wait for it. `before` is None
+    where there was no data.
     """
     if before == now:
         return ()
@@ -152,13 +143,9 @@ def compare_folder(
     folder: str = "data",
     progress: Callable[[int, int], None] | None = None,
 ) -> FolderDifference:
-    """Compare the files in `root/folder` with the manifest, by the md5 of their bytes.
+    """Compare the files in `root/folder` with the manifest (path, md5), by the md5 of their bytes.
 
-    Args:
-        root: The workspace.
-        manifest: Columns path and md5.
-        folder: The tracked folder.
-        progress: Called with files done and files in all.
+    `progress` is called with files done and files in all.
     """
     base = root / folder
     present = _files_below(root, base)

@@ -61,11 +61,7 @@ def read_pointer(root: Path) -> DataPointer:
 
 
 def parse_pointer(text: str, file: str) -> DataPointer:
-    """The folder that the text of a `data.dvc` names.
-
-    Args:
-        text: What is in the file.
-        file: Its name, for messages.
+    """The folder that the text of a `data.dvc` names; `file` is its name, for messages.
 
     Raises:
         BadPointer: It is in conflict, no YAML, or names something other than one folder.
@@ -135,24 +131,15 @@ def observe_data(root: Path) -> str:
 
 
 def data_version_at(text_of: Callable[[str], str]) -> str:
-    """The data version at a git revision.
-
-    Args:
-        text_of: Gives the text of a file of the workspace there.
-    """
+    """The data version at a git revision, of which `text_of` gives the text of a file."""
     return parse_pointer(text_of(POINTER_FILE), POINTER_FILE).md5
 
 
 def read_manifest(root: Path, md5: str) -> pl.DataFrame:
-    """Path and md5 of every file of the data version `md5`, fetched from the remote where needed.
+    """Path and md5 of every file of a data version (an md5 that ends in `.dir`), sorted by path.
 
-    Args:
-        root: The workspace.
-        md5: As in `data.dvc`, ending in `.dir`. Older versions work as long as cache or remote hold
-            them.
-
-    Returns:
-        Columns path (relative to `data/`, forward slashes) and md5, sorted by path.
+    Paths are relative to `data/`. The listing is fetched from the remote where needed; older
+    versions work as long as cache or remote hold them.
 
     Raises:
         MissingData: Neither cache nor remote has the listing.
@@ -167,14 +154,7 @@ def read_manifest(root: Path, md5: str) -> pl.DataFrame:
 
 
 def parse_manifest(listing: bytes, md5: str) -> pl.DataFrame:
-    """Parse DVC's JSON listing of a folder.
-
-    Args:
-        listing: The bytes of the `.dir` object.
-        md5: Its name, for the message.
-
-    Returns:
-        Columns path and md5, sorted by path.
+    """DVC's JSON listing of a folder, the `.dir` object of this md5: path and md5, by path.
 
     Raises:
         BadManifest: It is no such listing, or a path in it leaves the folder or stands twice.

@@ -40,10 +40,7 @@ class Letterbox:
     def place(self, pixels: NDArray[np.uint8], *, fill: int, nearest: bool) -> NDArray[np.uint8]:
         """The image or mask, (H, W) or (H, W, 3), in a field of `fill` of the input's size.
 
-        Args:
-            pixels: The image or mask.
-            fill: Value of the field around it.
-            nearest: Whether values are indices, which must not be mixed.
+        `nearest` is for values that are indices, which must not be mixed.
         """
         field = np.full((self.input_height, self.input_width, *pixels.shape[2:]), fill, np.uint8)
         rows = slice(self.top, self.top + self.height)

@@ -48,12 +48,7 @@ class ExportImage:
 def rows_to_export(
     images: pl.DataFrame, label_rows: pl.DataFrame, *, batch: str | None = None
 ) -> list[ExportImage]:
-    """The images that go out, in the order of their names.
-
-    Args:
-        images: The table of images.
-        label_rows: The table of label rows.
-        batch: Only the images that this batch brought or said something of.
+    """The images that go out, by name: all, or those that a batch brought or said something of.
 
     Raises:
         LookupError: There is no image, or no such batch.

@@ -94,10 +94,7 @@ def staging_root(root: Path) -> Path:
 def staging(root: Path, batches: Path, tracked: Tracked) -> Iterator[Path]:
     """A private folder, gone afterwards with all that did not become data.
 
-    Args:
-        root: The workspace.
-        batches: The folder `data/batches`.
-        tracked: Whether `data.dvc` names a batch.
+    A batch that `data.dvc` does not name (see `tracked`) is taken out of `batches` again.
     """
     place = staging_root(root) / uuid.uuid4().hex
     place.mkdir(parents=True)
@@ -124,13 +121,10 @@ def leftovers(root: Path) -> list[Path]:
 
 
 def move_into_data(staged: Path, place: Path, target: Path) -> None:
-    """Moves a staged batch to its place in the data, with the note that it is not yet tracked.
+    """Moves a batch from its private folder `place` into the data, with the note that says so.
 
-    Args:
-        staged: The batch in the private folder.
-        place: The private folder.
-        target: Its folder in `data/batches`. One that is there is a copy of the batch that DVC
-            does not track; it is moved out of the way.
+    A folder that is there already is a copy of the batch that DVC does not track; it is moved out
+    of the way.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text_whole(place / _NOTE, json.dumps({"batch": target.name}))

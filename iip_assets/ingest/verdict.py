@@ -75,12 +75,7 @@ def decide(
 ) -> Ingested:
     """Is the batch `sound`, `rejected`, or `present`? Changes nothing.
 
-    Args:
-        candidate: The batch.
-        present: What the data holds.
-        settings: The workspace's settings.
-        threads: Files read at once.
-        log: Told of what is no problem and yet may not be meant.
+    What is no problem and yet may not be meant is logged.
 
     Raises:
         MissingData: A row's mask belongs to an image of the data that cannot be had.

@@ -143,13 +143,9 @@ class Causes:
 def find_causes(
     before: Records, after: Records, asset: str, *, ignored: Collection[str] = ()
 ) -> Causes:
-    """What differs in what an asset's value was made of.
+    """What differs in what an asset's value was made of, from the records of two states, by asset.
 
-    Args:
-        before: Asset to record of one state.
-        after: Likewise of the other.
-        asset: The asset whose value is looked at.
-        ignored: Assets that do not bear on what is asked, with what only they are made of.
+    Assets that are `ignored` do not bear on what is asked, nor does what only they are made of.
     """
     causes = Causes()
     waiting, seen = [asset], {asset, *ignored}

@@ -57,13 +57,8 @@ def compare_common(
     """By model, what both states' versions of it are worth on the test images of both.
 
     Truth is that of the later state, for both. Images whose mask differs are left out for the
-    segmenter: how the earlier one would do on the later mask was not recorded.
-
-    Args:
-        before: The earlier state.
-        after: The later state.
-        mask_classes: Names of the mask's classes; counts of another number of them are left out.
-        judgement: How intervals are made.
+    segmenter: how the earlier one would do on the later mask was not recorded. So are counts of
+    another number of mask classes.
     """
     both = (
         _tested(before)

@@ -257,10 +257,8 @@ def _prediction(task: ModelTask, row: dict[str, Any]) -> dict[str, Any]:
 def find_target(archive: Archive, word: str) -> ActionRecord | ImageTrace:
     """The record or the image that a word names.
 
-    Args:
-        archive: Where to look.
-        word: An asset's name, the beginning of a data version or of an image id, or the path of an
-            image under `data/`.
+    It may be an asset's name, the beginning of a data version or of an image id, or the path of an
+    image under `data/`.
 
     Raises:
         LookupError: It names nothing, or several things.

@@ -16,19 +16,11 @@ BACKGROUNDS = ("plain", "textured", "cluttered")
 def lighting_table(
     statistics: pl.DataFrame, *, dark_below: float, bright_above: float, uneven_above: float
 ) -> pl.DataFrame:
-    """The lighting of every image: dark, bright, else uneven, else normal; null where not measured.
+    """`image_id` and `lighting` of every image, sorted: dark, bright, else uneven, else normal.
 
-    Darkness comes first: what little light a dark image has is often uneven too, and more light
-    fixes both.
-
-    Args:
-        statistics: `image_id`, `brightness` (0 to 255) and `unevenness` (0 to 1).
-        dark_below: Brightness below it is dark.
-        bright_above: Brightness above it is bright.
-        uneven_above: Unevenness above it is uneven.
-
-    Returns:
-        `image_id` and `lighting`, sorted by `image_id`.
+    Null where not measured. Darkness comes first: what little light a dark image has is often
+    uneven too, and more light fixes both. Limits are of `brightness` (0 to 255) and `unevenness` (0
+    to 1).
     """
     word = (
         pl.when(pl.col("brightness").is_null())
@@ -47,17 +39,10 @@ def lighting_table(
 def background_table(
     statistics: pl.DataFrame, *, plain_below: float, cluttered_above: float
 ) -> pl.DataFrame:
-    """The background of every image by its share of edges: plain, textured or cluttered.
+    """`image_id` and `background` of every image, sorted: plain, textured or cluttered.
 
-    Null where the image could not be measured, or where the eye fills the frame.
-
-    Args:
-        statistics: `image_id` and `background_edges` (0 to 1).
-        plain_below: Below this share it is plain.
-        cluttered_above: Above this share it is cluttered.
-
-    Returns:
-        `image_id` and `background`, sorted by `image_id`.
+    Null where the image could not be measured, or where the eye fills the frame. Limits are of
+    `background_edges` (0 to 1).
     """
     edges = pl.col("background_edges")
     word = (

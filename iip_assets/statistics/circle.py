@@ -206,15 +206,10 @@ def _candidates(points: F64) -> tuple[F64, F64, F64]:
 
 
 def taubin_circle(points: F64) -> Circle | None:
-    """The algebraic circle fit of Taubin (1991), by the Newton iteration of Chernov (2010).
+    """The algebraic circle fit of Taubin (1991) to (N, 2) points, as by Chernov (2010).
 
     Less biased towards small circles than plain algebraic least squares where only an arc is seen.
-
-    Args:
-        points: (N, 2) points.
-
-    Returns:
-        The circle, or None for fewer than three points or points on a line.
+    None for fewer than three points or points on a line.
     """
     if len(points) < 3:
         return None

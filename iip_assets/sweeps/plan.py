@@ -205,14 +205,10 @@ class Plan(BaseModel):
 
 
 def read_plan(file: Path, settings: Settings) -> Plan:
-    """The sweep that a file describes.
-
-    Args:
-        file: A TOML file; its name without the ending is the sweep's.
-        settings: The workspace's settings, under which every choice must be one.
+    """The sweep that a TOML file describes, whose name without the ending is the sweep's.
 
     Raises:
-        PlanError: It is no TOML, or describes no sweep.
+        PlanError: It is no TOML, no sweep, or has a choice that is none under the settings.
     """
     name = file.stem
     if not _NAME.fullmatch(name):

@@ -51,13 +51,10 @@ class Study:
 
     @classmethod
     def open(cls, folder: Path, plan: Plan, made_of: Mapping[str, Any], *, force: bool) -> Study:
-        """The sweep's study, begun if there is none.
+        """The sweep's study in the folder with the database, begun if there is none.
 
-        Args:
-            folder: That holds the database.
-            plan: The sweep.
-            made_of: What its trainings are made of besides the choices, by name.
-            force: Forget what was tried before.
+        `made_of` is what its trainings are made of besides the choices, by name; `force` forgets
+        what was tried before.
 
         Raises:
             PlanError: It was begun with another plan, data, code or settings.

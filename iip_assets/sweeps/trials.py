@@ -46,11 +46,7 @@ Say = Callable[[str], None]
 def latency_ms(files: Mapping[str, bytes], *, threads: int) -> float:
     """Milliseconds of one forward pass of one image: the least of 30 on ONNX Runtime's CPU.
 
-    Whatever else the machine does only ever adds to it.
-
-    Args:
-        files: Of the filter or the segmenter.
-        threads: Inside an operator.
+    Whatever else the machine does only ever adds to it. `threads` work inside an operator.
     """
     card = json.loads(files["card.json"])
     model = next(data for name, data in files.items() if name in ("filter.onnx", "segmenter.onnx"))
@@ -71,14 +67,8 @@ def quality_of(
 ) -> dict[str, float]:
     """`quality` with its interval, `low` and `high`; of one subject alone all three are the value.
 
-    No test image is looked at.
-
-    Args:
-        model: `filter` or `segmenter`.
-        files: The model.
-        examples: What it learned from, with the validation images.
-        root: The workspace's folder.
-        settings: The trial's.
+    Of the examples that the filter or segmenter learned from, the validation images count; no test
+    image is looked at.
 
     Raises:
         LookupError: There are no validation images.
@@ -141,18 +131,15 @@ def run_sweep(
     log: Say,
     after: Callable[[Study], None],
 ) -> list[Done]:
-    """Runs what is left of a sweep.
+    """Runs what is left of a sweep, and gives its trials. What the workspace holds stays as it is.
 
     Args:
-        project: The project; what its workspace holds stays as it is.
+        project: The project.
         plan: The sweep.
         settings: What is not chosen.
         force: Forget what was tried before.
         log: Where words for people go.
         after: Called with what was found before, if anything was, and after each trial.
-
-    Returns:
-        Its trials.
 
     Raises:
         PlanError: A setting that the model does not depend on, or a sweep that was begun

@@ -57,16 +57,9 @@ def _tile(kind: TextureKind) -> Plane:
 
 
 def patch(kind: TextureKind, rng: np.random.Generator, height: int, width: int) -> Plane:
-    """A piece of a texture at a random place.
+    """A piece of a texture at a random place, (height, width), never to be written to.
 
-    Args:
-        kind: Which texture. All but `vessels` (0 to about 1.5) have mean 0 and deviation near 1.
-        rng: Where to cut.
-        height: Rows wanted.
-        width: Columns wanted.
-
-    Returns:
-        (height, width), never to be written to.
+    All kinds but `vessels` (0 to about 1.5) have mean 0 and deviation near 1.
     """
     tile = _tile(kind)
     top, left = (int(value) for value in rng.integers(0, TILE, 2))
@@ -131,13 +124,9 @@ def layer(height: int, width: int) -> NDArray[np.uint8]:
 def strokes(
     target: NDArray[np.uint8], points: NDArray[np.float32], value: int, thickness: int = 1
 ) -> None:
-    """Draws anti-aliased open curves.
+    """Draws anti-aliased open curves on a layer, in place, with a value of 0 to 255.
 
-    Args:
-        target: Layer to draw on, in place.
-        points: (n, points per curve, 2) in pixels, x then y; pixel centres lie at halves.
-        value: 0 to 255.
-        thickness: In pixels.
+    Points are (n, points per curve, 2) in pixels, x then y; pixel centres lie at halves.
     """
     limit = 32 * max(target.shape)
     fixed = ((np.clip(points, -limit, limit) - 0.5) * (1 << _SHIFT)).round().astype(np.int32)

@@ -223,17 +223,10 @@ def _draw_glint(
 
 
 def eye_mask(eye: EyeGeometry | None, cover: Plane | None, height: int, width: int) -> Mask:
-    """The class of each pixel: whatever fills more than half of it.
+    """The class of each pixel, (height, width) uint8: whatever fills more than half of it.
 
-    Args:
-        eye: The geometry; None where no eye is in the frame.
-        cover: (H, W) opacity of what stands before the eye, None for nothing.
-        height: Of the image.
-        width: Of the image.
-
-    Returns:
-        (height, width) uint8 of 0 background, 1 sclera, 2 iris, 3 pupil; the caruncle counts as
-        background.
+    0 background, 1 sclera, 2 iris, 3 pupil; the caruncle counts as background. `cover` is the
+    opacity (H, W) of what stands before the eye.
     """
     mask = np.zeros((height, width), np.uint8)
     if eye is None:

@@ -92,12 +92,7 @@ def subject_number(seed: int, index: int) -> int:
 
 
 def plan_image(dataset: Dataset, index: int) -> PlannedImage:
-    """The plan of one image, copies included.
-
-    Args:
-        dataset: What is being generated.
-        index: From 0.
-    """
+    """The plan of one image, copies included."""
     effects = dataset.effects
     source, exact = _copied(dataset.seed, index, effects)
     if source is None:

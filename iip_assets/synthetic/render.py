@@ -90,16 +90,9 @@ def _grade(planes: Planes, camera: Camera) -> None:
 
 
 def expose(planes: Planes, light: Light, camera: Camera, rng: np.random.Generator) -> Image:
-    """The photograph of a scene.
+    """The photograph (H, W, 3) uint8 RGB of a scene (3, H, W) float32 RGB, which is used up.
 
-    Args:
-        planes: (3, H, W) float32 RGB; used up.
-        light: Exposure, fall-off and glare.
-        camera: The device.
-        rng: Where the glare lies and which noise falls.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
+    `rng` says where the glare lies and which noise falls.
     """
     _illuminate(planes, light, camera)
     if light.glare > 0:
@@ -151,11 +144,6 @@ class Rendered:
 
 def render(parameters: EyeParameters, *, width: int = 160, height: int = 120) -> Rendered:
     """Renders one photograph; equal arguments give equal bytes.
-
-    Args:
-        parameters: What it shows.
-        width: Of the image in pixels, at least 16.
-        height: Of the image in pixels, at least 16.
 
     Raises:
         ValueError: A side under 16 pixels.

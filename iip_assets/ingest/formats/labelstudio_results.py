@@ -67,10 +67,10 @@ class Results:
 def read_results(
     annotation: Mapping[str, Any], values: Mapping[str, int], *, question: str | None, row: int
 ) -> Results:
-    """Read the results of an annotation.
+    """Read the results of an annotation as it stands in the export.
 
     Args:
-        annotation: As in the export.
+        annotation: The annotation.
         values: Class name in lower case to mask value.
         question: The name of the question that asks for the label.
         row: The number of the task, for the problems.

@@ -197,15 +197,10 @@ class TooTangled(ValueError):
 
 
 def fill_polygon(points: NDArray[np.float64], *, height: int, width: int) -> NDArray[np.bool_]:
-    """Fill one closed polygon; what lies outside the image is cut off.
+    """(H, W), True inside a closed polygon; what lies outside the image is cut off.
 
-    Args:
-        points: (N, 2) x and y in pixels; (0, 0) is the corner of the first pixel, not its centre.
-        height: Height of the image in pixels.
-        width: Width of the image in pixels.
-
-    Returns:
-        (H, W), True inside.
+    Its points (N, 2) are x and y in pixels; (0, 0) is the corner of the first pixel, not its
+    centre.
 
     Raises:
         TooTangled: It has more crossings than are ever drawn.
@@ -291,8 +286,8 @@ def polygon_pixels(
     Args:
         coordinates: Pairs of x and y.
         column: Where they stand, for the problem.
-        height: Height of the image in pixels.
-        width: Width of the image in pixels.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
         scale: What x and y are multiplied by to be pixels.
 
     Raises:

@@ -64,14 +64,10 @@ class NativeRow:
 
 
 def cells_of(facts: Mapping[str, Any], column: str) -> dict[str, str]:
-    """Further facts of an image as cells of labels.csv; column names are in lower case.
-
-    Args:
-        facts: Name to a text, number, true, false or null.
-        column: Where it stands in the export, for the problem.
+    """Further facts of an image, by name, as cells of labels.csv; names are in lower case there.
 
     Raises:
-        BadEntry: A name or value that no cell can hold.
+        BadEntry: A name or value that no cell can hold; `column` is where in the export it stands.
     """
     cells: dict[str, str] = {}
     for key, value in facts.items():
