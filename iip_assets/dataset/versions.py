@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +11,15 @@ from typing import TYPE_CHECKING
 
 from iip_assets.dataset.layout import batch_of, is_image_path
 from iip_assets.dataset.schema import MASKS_FOLDER
-from iip_assets.images.data_listing import BadManifest, parse_manifest, read_manifest
-from iip_assets.images.dvc_objects import MissingData, object_path, open_repository
+from iip_assets.images.dvc_data import (
+    BadManifest,
+    MissingData,
+    object_path,
+    open_repository,
+    parse_manifest,
+    read_manifest,
+)
+from iip_assets.images.store import ImageStore, file_md5
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,7 +66,6 @@ def data_rows(root: Path, md5: str) -> pl.DataFrame | None:
     They are what `raw_dataset` will have: masks are found in the batches' rows.
     """
     from iip_assets.dataset.raw import files_to_read, join_labels
-    from iip_assets.images.store import ImageStore
 
     manifest = _manifest(root, md5)
     if manifest is None:
@@ -176,7 +181,6 @@ def _files_below(root: Path, base: Path) -> set[str]:
 
 def _file_md5(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return file_md5(path)
     except FileNotFoundError:  # a dead link, or deleted since it was listed
         return "missing"

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from iip_assets.images.data_listing import BadPointer, read_manifest, read_pointer
-from iip_assets.images.dvc_objects import (
+from iip_assets.images.dvc_data import (
+    BadPointer,
     MissingData,
     fetch_objects,
     object_path,
     open_repository,
+    read_manifest,
+    read_pointer,
 )
 
 
@@ -37,6 +39,12 @@ class Store(Reader, Protocol):
 def content_md5(data: bytes) -> str:
     """md5 of the bytes, which is the id of an image and DVC's name of its object."""
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def file_md5(path: Path) -> str:
+    """md5 of a file of any size."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 @dataclass

@@ -16,10 +16,10 @@ from iip_assets.dataset.layout import is_image_path, sort_out
 from iip_assets.dataset.problems import Problem, shown
 from iip_assets.dataset.schema import BATCHES_FOLDER, LABELS_FILE, MASKS_FOLDER
 from iip_assets.engine.progress import track
-from iip_assets.images.data_listing import DataPointer, read_manifest, read_pointer
 from iip_assets.images.decode import Undecodable, decode_image, decode_mask
-from iip_assets.images.store import ImageStore, content_md5
-from iip_assets.ingest.batch_files import BatchFile, file_md5
+from iip_assets.images.dvc_data import DataPointer, read_manifest, read_pointer
+from iip_assets.images.store import ImageStore, content_md5, file_md5
+from iip_assets.ingest.batch_files import BatchFile
 
 # A million rows of every column are less than this.
 _LARGEST_LABELS_BYTES = 256_000_000

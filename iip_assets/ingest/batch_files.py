@@ -6,7 +6,6 @@ in `batch_check`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import stat
@@ -93,12 +92,6 @@ def copy_batch(folder: Path, listing: BatchListing, out: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with target.open("xb") as copy:
                     shutil.copyfileobj(file, copy, 1 << 20)
-
-
-def file_md5(path: Path) -> str:
-    """The md5 of a file of any size, as DVC names it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,7 @@ from typing import Any
 
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.errors import UserError
-from iip_assets.images.data_listing import POINTER_FILE, read_pointer
-from iip_assets.images.dvc_objects import open_repository
+from iip_assets.images.dvc_data import POINTER_FILE, open_repository, read_pointer
 
 # A hook may run tests.
 _GIT_PATIENCE_S = 600

@@ -21,14 +21,14 @@ from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.schema import BATCHES_FOLDER
 from iip_assets.engine.atomic import sweep_writes_of
 from iip_assets.engine.lock import exclusive_lock
-from iip_assets.images.data_listing import (
+from iip_assets.images.dvc_data import (
     POINTER_FILE,
     BadManifest,
     BadPointer,
+    MissingData,
     parse_pointer,
     read_pointer,
 )
-from iip_assets.images.dvc_objects import MissingData
 from iip_assets.ingest.batch_check import read_present
 from iip_assets.ingest.batch_files import READY_FILE, BatchListing, copy_batch, list_batch
 from iip_assets.ingest.data_commit import (

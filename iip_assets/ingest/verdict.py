@@ -11,8 +11,9 @@ from typing import Literal
 
 from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem, shown
+from iip_assets.images.store import file_md5
 from iip_assets.ingest.batch_check import ImageRules, PresentData, check_batch
-from iip_assets.ingest.batch_files import BatchListing, file_md5, list_batch
+from iip_assets.ingest.batch_files import BatchListing, list_batch
 from iip_assets.settings import Settings
 
 Verdict = Literal["taken", "present", "rejected", "sound"]

@@ -22,18 +22,19 @@ def lighting_table(
     uneven too, and more light fixes both. Limits are of `brightness` (0 to 255) and `unevenness` (0
     to 1).
     """
+    brightness = pl.col("brightness")
     word = (
-        pl.when(pl.col("brightness").is_null())
+        pl.when(brightness.is_null())
         .then(None)
-        .when(pl.col("brightness") < dark_below)
+        .when(brightness < dark_below)
         .then(pl.lit("dark"))
-        .when(pl.col("brightness") > bright_above)
+        .when(brightness > bright_above)
         .then(pl.lit("bright"))
         .when(pl.col("unevenness") > uneven_above)
         .then(pl.lit("uneven"))
         .otherwise(pl.lit("normal"))
     )
-    return statistics.select("image_id", word.cast(pl.String).alias("lighting")).sort("image_id")
+    return statistics.select("image_id", lighting=word).sort("image_id")
 
 
 def background_table(
@@ -46,15 +47,14 @@ def background_table(
     """
     edges = pl.col("background_edges")
     word = (
-        pl.when(edges.is_null())
-        .then(None)
-        .when(edges < plain_below)
+        pl.when(edges < plain_below)
         .then(pl.lit("plain"))
         .when(edges > cluttered_above)
         .then(pl.lit("cluttered"))
-        .otherwise(pl.lit("textured"))
+        .when(edges.is_not_null())
+        .then(pl.lit("textured"))
     )
-    return statistics.select("image_id", word.cast(pl.String).alias("background")).sort("image_id")
+    return statistics.select("image_id", background=word).sort("image_id")
 
 
 def word_counts(

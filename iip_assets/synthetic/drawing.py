@@ -61,13 +61,17 @@ def patch(kind: TextureKind, rng: np.random.Generator, height: int, width: int) 
 
     All kinds but `vessels` (0 to about 1.5) have mean 0 and deviation near 1.
     """
-    tile = _tile(kind)
+    return _cut(_tile(kind), rng, height, width)
+
+
+def _cut(tile: Plane, rng: np.random.Generator, height: int, width: int) -> Plane:
+    """A piece (..., height, width) of a tile that repeats."""
     top, left = (int(value) for value in rng.integers(0, TILE, 2))
     if height + top <= TILE and width + left <= TILE:
-        return tile[top : top + height, left : left + width]
+        return tile[..., top : top + height, left : left + width]
     rows = np.arange(top, top + height) % TILE
     columns = np.arange(left, left + width) % TILE
-    return tile.take(rows, axis=0).take(columns, axis=1)
+    return tile.take(rows, axis=-2).take(columns, axis=-1)
 
 
 @cache
@@ -77,12 +81,7 @@ def _sensor_tile() -> Plane:
 
 def sensor_noise(rng: np.random.Generator, height: int, width: int) -> Plane:
     """White noise (3, height, width) of deviation 1, a random piece of a fixed tile."""
-    top, left = (int(value) for value in rng.integers(0, TILE, 2))
-    if height + top <= TILE and width + left <= TILE:
-        return _sensor_tile()[:, top : top + height, left : left + width]
-    rows = np.arange(top, top + height) % TILE
-    columns = np.arange(left, left + width) % TILE
-    return _sensor_tile().take(rows, axis=1).take(columns, axis=2)
+    return _cut(_sensor_tile(), rng, height, width)
 
 
 @cache

@@ -21,11 +21,12 @@ from iip_assets.synthetic.parameters import (
     RareMode,
 )
 from iip_assets.synthetic.population import Subject, pick, sample_subject
-from iip_assets.synthetic.shots import Shot, batch_month, batch_name, batch_site, sample_shot
+from iip_assets.synthetic.shots import DRIFTED_SITE, SITES, Shot, Site, sample_shot
 
 _SUBJECTS, _SHOT, _PLANTED, _COPIES = 2, 3, 4, 5  # streams; 1 is a person's own
 _SHOTS_OF_TWO_SUBJECTS = 12
 _RETURNING = 0.1
+_FIRST_YEAR, _MONTHS_BETWEEN_BATCHES = 2026, 2
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,23 @@ class Dataset:
         return index * self.batches // self.images
 
     def batch_name(self, batch: int) -> str:
-        """The folder of a batch."""
-        return batch_name(batch, self.batches, drifted=self.effects.drift > 0)
+        """The folder of a batch, such as `2026-03-mobile`; names sort by time."""
+        year, month = _month(batch)
+        return f"{year}-{month:02d}-{self.site(batch).name}"
+
+    def site(self, batch: int) -> Site:
+        """Where a batch comes from; the last is a new site where it drifts."""
+        return DRIFTED_SITE if self.drifts(batch) else SITES[batch % len(SITES)]
 
     def drifts(self, batch: int) -> bool:
         """Whether this is the last batch, and it drifts."""
         return self.effects.drift > 0 and batch == self.batches - 1
+
+
+def _month(batch: int) -> tuple[int, int]:
+    """Year and month of a batch."""
+    months = batch * _MONTHS_BETWEEN_BATCHES
+    return _FIRST_YEAR + months // 12, 1 + months % 12
 
 
 @dataclass(frozen=True)
@@ -152,8 +164,7 @@ def _original(dataset: Dataset, index: int) -> PlannedImage:
     rare_mode = RARE_MODES[int(planted.integers(len(RARE_MODES)))]
     mask_error = MASK_ERRORS[int(planted.integers(len(MASK_ERRORS)))]
     rng = np.random.default_rng([seed, index, _SHOT])
-    site = batch_site(batch, dataset.batches, drifted=effects.drift > 0)
-    device = pick(rng, site.devices)
+    device = pick(rng, dataset.site(batch).devices)
     shown_mode = rare_mode if rare_draw < effects.rare_modes else None
     shot = sample_shot(rng, subject, device, rare_mode=shown_mode)
     parameters = _dimmed(shot.parameters, subject, effects)
@@ -186,7 +197,7 @@ def _fate(draw: float, effects: PlantedEffects) -> LabelFate:
 
 def _moment(rng: np.random.Generator, batch: int) -> datetime:
     """Some working hour of the batch's month."""
-    year, month = batch_month(batch)
+    year, month = _month(batch)
     day, second = int(rng.integers(0, 28)), int(rng.integers(8 * 3600, 18 * 3600))
     return datetime(year, month, 1) + timedelta(days=day, seconds=second)
 

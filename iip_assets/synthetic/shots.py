@@ -19,11 +19,8 @@ from iip_assets.synthetic.parameters import (
     Scenery,
     Side,
 )
-from iip_assets.synthetic.population import Subject, pick
+from iip_assets.synthetic.population import Range, Subject, between, clipped, pick
 
-Range = tuple[float, float]
-
-FIRST_YEAR, MONTHS_BETWEEN_BATCHES = 2026, 2
 ShotKind = Literal["open", "squint", "blink", "closed", "off_frame", "skin", "hair"]
 _KINDS: dict[ShotKind, float] = {
     "open": 0.6,
@@ -154,25 +151,6 @@ SITES: tuple[Site, ...] = (
 DRIFTED_SITE = Site("headset", ((NEW_DEVICE, 1.0),))
 
 
-def batch_site(batch: int, batches: int, *, drifted: bool) -> Site:
-    """The site of the `batch`-th (from 0) of all batches; the last is a new one where it drifts."""
-    if drifted and batch == batches - 1:
-        return DRIFTED_SITE
-    return SITES[batch % len(SITES)]
-
-
-def batch_month(batch: int) -> tuple[int, int]:
-    """(year, month) of the `batch`-th batch."""
-    months = batch * MONTHS_BETWEEN_BATCHES
-    return FIRST_YEAR + months // 12, 1 + months % 12
-
-
-def batch_name(batch: int, batches: int, *, drifted: bool) -> str:
-    """Such as `2026-03-mobile`; names sort by time."""
-    year, month = batch_month(batch)
-    return f"{year}-{month:02d}-{batch_site(batch, batches, drifted=drifted).name}"
-
-
 @dataclass(frozen=True)
 class Shot:
     """A photograph before it is taken."""
@@ -205,10 +183,6 @@ def sample_shot(
     return replace(shot, parameters=_with_mode(rng, shot.parameters, rare_mode))
 
 
-def _uniform(rng: np.random.Generator, limits: tuple[float, float]) -> float:
-    return float(rng.uniform(*limits))
-
-
 def _pose(
     rng: np.random.Generator,
     kind: ShotKind,
@@ -218,7 +192,7 @@ def _pose(
     light: Light,
     device: Device,
 ) -> Pose:
-    scale = _uniform(rng, device.scale)
+    scale = between(rng, device.scale)
     x, y = _place(rng, kind, scale)
     # Pupils are wider in the dark and narrower in old age (Winn et al. 1994).
     pupil = 0.58 - 0.17 * light.exposure - 0.0016 * age_years + rng.normal(0, 0.06)
@@ -228,10 +202,10 @@ def _pose(
         centre_y=y,
         scale=scale,
         roll_rad=float(rng.normal(0, 0.12 if device.handheld else 0.06)),
-        aperture=_uniform(rng, _APERTURES[kind]),
-        gaze_x_rad=float(np.clip(rng.normal(0, 0.22), -0.6, 0.6)),
-        gaze_y_rad=float(np.clip(rng.normal(-0.02, 0.12), -0.4, 0.35)),
-        pupil_ratio=float(np.clip(pupil, 0.2, 0.7)),
+        aperture=between(rng, _APERTURES[kind]),
+        gaze_x_rad=clipped(rng.normal(0, 0.22), -0.6, 0.6),
+        gaze_y_rad=clipped(rng.normal(-0.02, 0.12), -0.4, 0.35),
+        pupil_ratio=clipped(pupil, 0.2, 0.7),
         hair_only=kind == "hair",
     )
 
@@ -240,9 +214,9 @@ def _place(rng: np.random.Generator, kind: ShotKind, scale: float) -> tuple[floa
     """Centre of the eye in frame widths and heights."""
     if kind == "off_frame":
         # The border cuts the iris, near its rim or deep.
-        reach = scale * 0.39 * _uniform(rng, (-0.7, 0.9))
+        reach = scale * 0.39 * between(rng, (-0.7, 0.9))
         edge = int(rng.integers(4))
-        along = _uniform(rng, (0.25, 0.75))
+        along = between(rng, (0.25, 0.75))
         return (
             (-reach, along),
             (1 + reach, along),
@@ -250,23 +224,21 @@ def _place(rng: np.random.Generator, kind: ShotKind, scale: float) -> tuple[floa
             (along, 1 + reach * 4 / 3),
         )[edge]
     if kind == "skin":
-        turn = _uniform(rng, (0, 2 * np.pi))
-        return 0.5 + (0.55 + 1.3 * scale) * float(np.cos(turn)), 0.5 - (0.75 + 1.0 * scale) * float(
-            np.sin(turn)
-        )
-    return float(np.clip(rng.normal(0.5, 0.05), 0.36, 0.64)), float(
-        np.clip(rng.normal(0.54, 0.06), 0.36, 0.7)
-    )
+        turn = between(rng, (0, 2 * np.pi))
+        along, down = (0.55 + 1.3 * scale) * np.cos(turn), (0.75 + 1.0 * scale) * np.sin(turn)
+        return 0.5 + float(along), 0.5 - float(down)
+    x, y = rng.normal(0.5, 0.05), rng.normal(0.54, 0.06)
+    return clipped(x, 0.36, 0.64), clipped(y, 0.36, 0.7)
 
 
 def _light(rng: np.random.Generator, device: Device) -> Light:
     return Light(
         azimuth_rad=float(np.pi / 2 + rng.normal(0, 0.9)),
-        slant=_uniform(rng, (0.1, 1.0)),
-        ambient=_uniform(rng, (0.3, 0.75)),
+        slant=between(rng, (0.1, 1.0)),
+        ambient=between(rng, (0.3, 0.75)),
         falloff=float(rng.beta(1.4, 3)),
-        exposure=_uniform(rng, device.exposure),
-        glint=_uniform(rng, (0.06, 0.2)),
+        exposure=between(rng, device.exposure),
+        glint=between(rng, (0.06, 0.2)),
         glint_kind=pick(rng, _GLINTS),
     )
 
@@ -278,14 +250,14 @@ def _camera(rng: np.random.Generator, device: Device) -> Camera:
     cast: Rgb = (float(r * (1 + warm)), float(g * (1 + tint)), float(b * (1 - warm)))
     moving = device.handheld and rng.uniform() < 0.15
     return Camera(
-        blur_px=_uniform(rng, device.blur_px),
-        motion_px=_uniform(rng, (2.0, 6.0)) if moving else 0.0,
-        motion_rad=_uniform(rng, (0, np.pi)),
-        noise=_uniform(rng, device.noise),
+        blur_px=between(rng, device.blur_px),
+        motion_px=between(rng, (2.0, 6.0)) if moving else 0.0,
+        motion_rad=between(rng, (0, np.pi)),
+        noise=between(rng, device.noise),
         cast_rgb=cast,
-        contrast=_uniform(rng, device.contrast),
-        saturation=_uniform(rng, device.saturation),
-        vignette=_uniform(rng, device.vignette),
+        contrast=between(rng, device.contrast),
+        saturation=between(rng, device.saturation),
+        vignette=between(rng, device.vignette),
         jpeg_quality=int(rng.integers(device.jpeg_quality[0], device.jpeg_quality[1] + 1)),
     )
 
@@ -302,7 +274,7 @@ def _with_mode(
     rng: np.random.Generator, parameters: EyeParameters, mode: RareMode | None
 ) -> EyeParameters:
     if mode == "glare":
-        light = replace(parameters.light, glare=_uniform(rng, (0.5, 0.9)))
+        light = replace(parameters.light, glare=between(rng, (0.5, 0.9)))
         return replace(parameters, light=light)
     if mode == "patterned_lens":
         palette: tuple[Rgb, ...] = (
@@ -312,7 +284,7 @@ def _with_mode(
             (0.7, 0.4, 0.85),
         )
         colour = palette[int(rng.integers(len(palette)))]
-        strength = _uniform(rng, (0.75, 1.0))
+        strength = between(rng, (0.75, 1.0))
         anatomy = replace(parameters.anatomy, lens_pattern=strength, lens_rgb=colour)
         return replace(parameters, anatomy=anatomy)
     if mode == "infrared":

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
@@ -17,7 +15,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from iip_assets.dataset.schema import FACTS
+from iip_assets.dataset.csv_file import csv_text
+from iip_assets.dataset.schema import FACTS, LABELING_FILE, LABELS_FILE
+from iip_assets.engine.atomic import write_text_whole
+from iip_assets.ingest.batch_files import READY_FILE
 from iip_assets.synthetic.eyeball import BACKGROUND, IRIS, PUPIL, SCLERA, Label, Mask
 from iip_assets.synthetic.parameters import LabelFate, MaskError, PlantedEffects
 from iip_assets.synthetic.plan import Dataset, PlannedImage, plan_image
@@ -57,7 +58,6 @@ _CONFUSIONS: dict[Label, dict[Label, float]] = {
     "partial": {"full": 0.6, "none": 0.4},
     "none": {"partial": 0.8, "full": 0.2},
 }
-READY = "READY"
 
 
 def image_path(index: int) -> str:
@@ -144,15 +144,6 @@ def _flat(value: Any, prefix: str = "") -> Row:
         else:
             flat[f"{prefix}{entry.name}"] = _text(part)
     return flat
-
-
-def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
-    """The rows as CSV with a header and one kind of line end on every system."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
 
 
 def written_label(truth: Label, fate: LabelFate, seed: int) -> str:
@@ -294,11 +285,11 @@ def write_dataset(
                 truths.append(true)
                 if progress is not None:
                     progress(1)
-            _write_text(trial / "labels.csv", csv_text(LABEL_COLUMNS, rows))
+            (trial / LABELS_FILE).write_bytes(csv_text(LABEL_COLUMNS, rows).encode())
             trial.rename(out / name)
-            (out / name / READY).touch()
-    _replace_text(labeling or out / "LABELING.md", LABELING)
-    _replace_text(truth or out / "truth.csv", csv_text(list(truths[0]), truths))
+            (out / name / READY_FILE).touch()
+    write_text_whole(labeling or out / LABELING_FILE, LABELING)
+    write_text_whole(truth or out / "truth.csv", csv_text(list(truths[0]), truths))
 
 
 @contextmanager
@@ -318,14 +309,3 @@ def _save(folder: Path, dataset: Dataset, width: int, height: int, index: int) -
     if image.png is not None:
         (folder / mask_path(index)).write_bytes(image.png)
     return image.label_row, image.truth_row
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _replace_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    trial = path.with_name(f".{path.name}.partial")
-    _write_text(trial, text)
-    trial.replace(path)

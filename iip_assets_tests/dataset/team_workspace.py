@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from iip_assets.images.data_listing import observe_data, read_manifest
+from iip_assets.images.dvc_data import observe_data, read_manifest
 from iip_assets_tests.dataset.images import encoded, scene
 
 _IGNORED = "/.iip/\n/data\n/inbox/*\n/rejected\n/.dvc/cache\n/.dvc/tmp\n"

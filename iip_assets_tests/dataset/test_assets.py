@@ -11,7 +11,7 @@ import pytest
 from iip_assets.dataset import assets
 from iip_assets.dataset.fingerprints import fingerprint_images
 from iip_assets.engine.values import CheckResult, Markdown
-from iip_assets.images.data_listing import observe_data, read_manifest
+from iip_assets.images.dvc_data import observe_data, read_manifest
 from iip_assets.settings import DatasetSettings, SplitSettings
 from iip_assets_tests.dataset.conftest import dvc
 from iip_assets_tests.dataset.images import encoded, png_header, scene

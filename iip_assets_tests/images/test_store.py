@@ -7,13 +7,13 @@ import polars as pl
 import pytest
 
 from iip_assets.dataset.versions import compare_folder
-from iip_assets.images.data_listing import (
+from iip_assets.images.dvc_data import (
     BadManifest,
+    MissingData,
     observe_data,
     parse_manifest,
     read_manifest,
 )
-from iip_assets.images.dvc_objects import MissingData
 from iip_assets.images.store import ImageStore, content_md5
 from iip_assets_tests.dataset.conftest import LABELS, dvc
 

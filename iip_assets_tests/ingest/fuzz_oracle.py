@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from iip_assets.dataset.raw import RawDataset, join_labels
-from iip_assets.images.data_listing import observe_data, read_manifest
+from iip_assets.images.dvc_data import observe_data, read_manifest
 from iip_assets.images.store import ImageStore, content_md5
 from iip_assets.ingest.batch_check import present_data
 from iip_assets.ingest.batch_files import list_batch

@@ -17,7 +17,7 @@ from iip_assets.cli.doctor import examine
 from iip_assets.cli.main import app
 from iip_assets.dataset.problems import Problem
 from iip_assets.engine.lock import workspace_lock
-from iip_assets.images.data_listing import observe_data
+from iip_assets.images.dvc_data import observe_data
 from iip_assets.images.store import content_md5
 from iip_assets.ingest import data_commit, ingest
 from iip_assets.ingest.data_commit import DvcRefusedError
