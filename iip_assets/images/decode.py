@@ -43,7 +43,7 @@ def decode_image(data: bytes, *, max_megapixels: float) -> NDArray[np.uint8]:
         pixels = _opencv(data, cv2.IMREAD_COLOR_RGB)
         if pixels is not None and pixels.ndim == 3:
             return pixels
-    return _carefully(data, header, max_megapixels)
+    return cast("NDArray[np.uint8]", _loaded(data, header, max_megapixels, _upright_rgb))
 
 
 def decode_mask(data: bytes, *, height: int, width: int, n_classes: int) -> NDArray[np.uint8]:
@@ -121,10 +121,6 @@ def _mask_indices(data: bytes, header: Header) -> NDArray[np.uint8]:
     if not header.palette and header.bits in _GREY_STEP:
         indices //= _GREY_STEP[header.bits]
     return indices
-
-
-def _carefully(data: bytes, header: Header, max_megapixels: float) -> NDArray[np.uint8]:
-    return cast("NDArray[np.uint8]", _loaded(data, header, max_megapixels, _upright_rgb))
 
 
 def _loaded(data: bytes, header: Header, max_megapixels: float, convert: Any) -> NDArray[Any]:

@@ -282,7 +282,8 @@ def find_target(archive: Archive, word: str) -> ActionRecord | ImageTrace:
 
 def _image(archive: Archive, image_id: str, word: str) -> ImageTrace:
     for record in _datasets(archive):
-        if _knows(archive.value(record), image_id):
+        dataset = archive.value(record)
+        if dataset is not None and image_id in dataset["images"]["image_id"]:
             return ImageTrace(archive, image_id, record)
     raise LookupError(
         f"{word} is tracked by DVC and in no raw_dataset: it is no image (a mask, a table), or "
@@ -322,10 +323,6 @@ def _datasets(archive: Archive) -> Iterator[ActionRecord]:
     for record in reversed(archive.records.of("raw_dataset")):
         if present is None or record.data_version != present.data_version:
             yield record
-
-
-def _knows(dataset: Any, image_id: str) -> bool:
-    return dataset is not None and image_id in dataset["images"]["image_id"]
 
 
 def _image_at(archive: Archive, word: str) -> str | None:

@@ -160,7 +160,9 @@ def run_sweep(
             chosen = suggest(trial, plan.space)
             log(f"trial {trial.number} ({trial.number + 1} of {study.size}): {in_words(chosen)}")
             try:
-                under = _settings_of(plan, settings, chosen)
+                # Its run in W&B is of the sweep's group.
+                grouped = {"tracking.group": f"sweep {plan.name}"}
+                under = settings_with(settings, {**plan.fixed, **chosen, **grouped})
                 record = run_trial(project, asset, under, loaded=loaded, log=log)
                 facts = _facts(project, plan, record, under)
             except (MovedMeanwhileError, BlockedError, LookupError, OSError):
@@ -189,12 +191,6 @@ def in_words(values: dict[str, Any]) -> str:
         f"{path} = {value:.4g}" if isinstance(value, float) else f"{path} = {value}"
         for path, value in values.items()
     )
-
-
-def _settings_of(plan: Plan, settings: Settings, chosen: dict[str, Any]) -> Settings:
-    """The settings of a trial, whose run in W&B is of the sweep's group."""
-    grouped = {"tracking.group": f"sweep {plan.name}"}
-    return settings_with(settings, {**plan.fixed, **chosen, **grouped})
 
 
 def _facts(
@@ -226,13 +222,12 @@ def _facts(
 def _made_of(project: Project, asset: str, plan: Plan, settings: Settings) -> dict[str, Any]:
     """Data, code and settings of every trial, so that all are of the same but for the choices."""
     root = project.workspace.root
-    above = project.graph.above([asset])
+    above, assets = project.graph.above([asset]), _assets_above(project, asset)
     versions = {
         name: source.observe(root)
         for name, source in project.graph.sources.items()
         if name in above
     }
-    assets = {name: one for name, one in project.graph.assets.items() if name in above}
     codes = {
         f"code of {name}": project.code_keys.of(one.function).key for name, one in assets.items()
     }
@@ -243,6 +238,11 @@ def _made_of(project: Project, asset: str, plan: Plan, settings: Settings) -> di
     return {**versions, **codes, **others}
 
 
+def _assets_above(project: Project, asset: str) -> dict[str, Asset[..., Any]]:
+    above = project.graph.above([asset])
+    return {name: one for name, one in project.graph.assets.items() if name in above}
+
+
 def _read_by(assets: Mapping[str, Asset[..., Any]]) -> set[str]:
     """The settings that computing the assets takes."""
     return {path for one in assets.values() for path in one.compute.settings.values()}
@@ -250,8 +250,7 @@ def _read_by(assets: Mapping[str, Asset[..., Any]]) -> set[str]:
 
 def _refuse_idle(project: Project, asset: str, plan: Plan) -> None:
     """A setting that nothing above the model reads would train the same model again."""
-    above = project.graph.above([asset])
-    read = _read_by({name: one for name, one in project.graph.assets.items() if name in above})
+    read = _read_by(_assets_above(project, asset))
     for path in plan.space:
         covered = any(path == one or path.startswith(f"{one}.") for one in read)
         if not covered or _is_operation(path):

@@ -57,7 +57,9 @@ class TaskImages:
         self._images = images
         self._stored: dict[str, set[str]] = {}
         for name in images.by_name:
-            self._stored.setdefault(_stored_name(name), set()).add(name)
+            # As Label Studio (that is, Django) names a file that it stores.
+            stored = re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
+            self._stored.setdefault(stored, set()).add(name)
 
     def find(self, url: str, column: str) -> str:
         """The path of the image that a task means.
@@ -98,11 +100,6 @@ def _path_of(url: str) -> list[str]:
 def _parts(path: str) -> list[str]:
     parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
     return parts or [path]
-
-
-def _stored_name(name: str) -> str:
-    """The name under which Label Studio (that is, Django) stores an uploaded file."""
-    return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
 
 
 def is_minimal(tasks: Numbered) -> bool:
@@ -152,7 +149,8 @@ def _whole(flat: Mapping[str, Any], question: str | None) -> dict[str, Any]:
         if name in _DROPPED:
             continue
         if name == question:
-            results.append(_result("label", "choices", {"choices": _as_list(value)}))
+            choices = value if isinstance(value, list) else [value]
+            results.append(_result("label", "choices", {"choices": choices}))
         elif isinstance(value, list):
             results += [_result(name, _kind(one), one) for one in value]
         else:
@@ -177,10 +175,6 @@ def _kind(value: Any) -> str:
             if kind in value:
                 return kind
     return "unknown"
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 class LabelStudioReader(ExportReader):

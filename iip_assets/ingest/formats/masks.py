@@ -132,7 +132,9 @@ def decode_brush(rle: Sequence[object], *, height: int, width: int) -> NDArray[n
     Raises:
         BadRuns: It is not packed like this, or not of this size.
     """
-    data = _as_bytes(rle)
+    if not all(isinstance(one, int) and 0 <= one < 256 for one in rle):
+        raise BadRuns("the brush stroke is not a list of bytes")
+    data = bytes(one for one in rle if isinstance(one, int))
     if len(data) * 8 < _HEADER_BITS:
         raise BadRuns("the brush stroke ends before its size is told")
     size = _take(data, 0, 32)
@@ -167,12 +169,6 @@ def _unpack(data: bytes, size: int, widths: Sequence[int]) -> NDArray[np.uint8]:
         at += words * _WORD_BITS
         done += length
     return values
-
-
-def _as_bytes(rle: Sequence[object]) -> bytes:
-    if not all(isinstance(one, int) and 0 <= one < 256 for one in rle):
-        raise BadRuns("the brush stroke is not a list of bytes")
-    return bytes(one for one in rle if isinstance(one, int))
 
 
 def _take(data: bytes, at: int, bits: int) -> int:
