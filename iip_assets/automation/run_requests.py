@@ -97,15 +97,10 @@ def decide_ingests(
 
 @dataclass(frozen=True)
 class Marks:
-    """What a run was started for, as two hashes that go with it.
+    """What a run was started for, as two hashes that go with it."""
 
-    Attributes:
-        world: `world_key`.
-        due: `due_key`.
-    """
-
-    world: str
-    due: str
+    world: str  # `world_key`
+    due: str  # `due_key`
 
 
 @dataclass(frozen=True)
@@ -118,17 +113,11 @@ class EndedRun:
 
 @dataclass(frozen=True)
 class RefreshDecision:
-    """Whether to start a run, and why, or why not.
+    """Whether to start a run, and why, or why not."""
 
-    Attributes:
-        due: The assets to run; empty where none is to be started.
-        reason: In words.
-        stuck: Whether as many runs as are tried left just these assets due.
-    """
-
-    due: tuple[str, ...]
-    reason: str
-    stuck: bool = False
+    due: tuple[str, ...]  # the assets to run; empty where none is to be started
+    reason: str  # in words
+    stuck: bool = False  # whether as many runs as are tried left just these assets due
 
 
 def runnable(graph: Graph, states: Mapping[str, State]) -> tuple[str, ...]:

@@ -38,17 +38,11 @@ ERROR_COLUMNS = ("file", "row", "column", "value", "reason", "fix")
 
 @dataclass(frozen=True)
 class WaitingBatch:
-    """A batch that is whole and waits.
+    """A batch that is whole and waits."""
 
-    Attributes:
-        name: The folder's name.
-        folder: Where it lies.
-        fingerprint: Another one for every drop, even of the same files.
-    """
-
-    name: str
-    folder: Path
-    fingerprint: str
+    name: str  # the folder's name
+    folder: Path  # where it lies
+    fingerprint: str  # another one for every drop, even of the same files
 
 
 def waiting_batches(root: Path) -> list[WaitingBatch]:

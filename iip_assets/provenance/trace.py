@@ -32,17 +32,11 @@ _MOST_SHOWN = 10
 
 @dataclass(frozen=True)
 class Archive:
-    """All that was recorded in a workspace, with the values that are still there.
-
-    Attributes:
-        project: The project.
-        ledger: Who materialized what.
-        records: The action log.
-    """
+    """All that was recorded in a workspace, with the values that are still there."""
 
     project: Project
-    ledger: Ledger
-    records: Records
+    ledger: Ledger  # who materialized what
+    records: Records  # the action log
     _values: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -138,17 +132,11 @@ def batch_rows(raw_dataset: dict[str, Any]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class ImageTrace:
-    """One image in the archive; its parts are looked up when they are asked for.
-
-    Attributes:
-        archive: The archive.
-        image_id: The image.
-        raw: The newest record of `raw_dataset` that knows it.
-    """
+    """One image in the archive; its parts are looked up when they are asked for."""
 
     archive: Archive
     image_id: str
-    raw: ActionRecord
+    raw: ActionRecord  # the newest record of `raw_dataset` that knows it
 
     def as_json(self) -> dict[str, Any]:
         """All of it, as `iip trace --json` prints it."""
