@@ -84,7 +84,7 @@ _SHARED = {
     "fix": _text("how to put it right"),
     "row": _count("the row in the file; null where none is meant"),
     "column": _category("the column that is wrong; null where none is meant"),
-    "said": _text("the value that stands there"),
+    "cell": _text("the value that stands there"),
 }
 
 
@@ -119,7 +119,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         "problems": _table(
             *("batch", "row", "column", "reason", "fix"),
             file=_text("the file that holds the row"),
-            value=_SHARED["said"],
+            value=_SHARED["cell"],
         ),
     },
     "image_fingerprints": {
@@ -136,7 +136,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             *("image_id", "batch", "row", "column", "reason", "fix"),
             what=_category("image, mask or label"),
             path=_PATH,
-            value=_SHARED["said"],
+            value=_SHARED["cell"],
         ),
     },
     "data_splits": {"": _table("image_id", "group_id", "split", "has_mask")},

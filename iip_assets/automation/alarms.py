@@ -141,7 +141,7 @@ class AlarmBox:
         return self.folder / place / f"{alarm_id}.json"
 
 
-def told(alarm: Alarm, name: str) -> Alarm:
+def delivered_to(alarm: Alarm, name: str) -> Alarm:
     """The alarm with one more who was told."""
     return replace(alarm, delivered=(*alarm.delivered, name))
 
@@ -200,7 +200,7 @@ def _deliver(box: AlarmBox, sinks: Mapping[str, Sink], log: Callable[[str], None
                 down.add(name)
                 log(f"alarms wait: {error}")
             else:
-                alarm = told(alarm, name)
+                alarm = delivered_to(alarm, name)
                 box.keep(alarm)
         if sinks.keys() <= set(alarm.delivered):
             box.mark_sent(alarm)

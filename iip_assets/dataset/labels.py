@@ -231,8 +231,8 @@ class _Cells:
 
     def add(self, reason: str, fix: str, column: str, text: str) -> None:
         """A problem more."""
-        said = shown(text)
-        self.problems.append(self._fault(reason, fix, row=self.row, column=column, value=said))
+        value = shown(text)
+        self.problems.append(self._fault(reason, fix, row=self.row, column=column, value=value))
 
     def label_row(self, **values: Any) -> LabelRow:
         """The row with these values, and with the image and the mask that it names."""

@@ -149,9 +149,9 @@ def label_rows_schema() -> dict[str, Any]:
     """Columns and types of the table of label rows."""
     import polars as pl
 
-    said = ("image_id", "batch", "labeler", "label", "mask_id", "subject_id")
+    first = ("image_id", "batch", "labeler", "label", "mask_id", "subject_id")
     others = {"labeled_at": pl.Datetime("us"), "current": pl.Boolean}
-    return {**dict.fromkeys((*said, "labeling_md5", "file"), pl.Utf8), **others}
+    return {**dict.fromkeys((*first, "labeling_md5", "file"), pl.Utf8), **others}
 
 
 def schema_failures(images: pl.DataFrame) -> list[str]:

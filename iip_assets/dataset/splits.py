@@ -23,7 +23,7 @@ NearIds = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SubjectRow:
     """That a batch named an image's subject (None: the batch had the image, and named none)."""
 
     batch: str
@@ -45,13 +45,13 @@ class Member:
     anchor: tuple[str, str]
 
 
-def member_of(image_id: str, told: Sequence[Told]) -> Member:
+def member_of(image_id: str, rows: Sequence[SubjectRow]) -> Member:
     """Reads an image's history: what each batch that has it, one at least, said of its subject.
 
     An image whose subject was not known when it came stands for itself, even after the subject is
     known. One whose subject was corrected stands for the new subject, from the correction on.
     """
-    history = sorted(told, key=lambda one: (one.batch, one.subject or ""))
+    history = sorted(rows, key=lambda one: (one.batch, one.subject or ""))
     named = [one for one in history if one.subject is not None]
     first = history[0].batch
     if not named:
@@ -143,7 +143,7 @@ def deal_splits(
         split=pl.Series([split[image_id] for image_id in ids], dtype=pl.Utf8),
         has_mask=pl.col("mask_id").is_not_null() & pl.col("mask_problem").is_null(),
     )
-    newest = max((told.batch for history in histories.values() for told in history), default="")
+    newest = max((row.batch for history in histories.values() for row in history), default="")
     older = group_anchors(_members(histories, before=newest), near)
     moved = [
         (image_id, before, split[image_id])
@@ -206,11 +206,11 @@ def leaks(splits: pl.DataFrame, images: pl.DataFrame, *, near: NearIds) -> list[
 
 def _histories(
     images: pl.DataFrame, label_rows: pl.DataFrame, usable: frozenset[str]
-) -> dict[str, list[Told]]:
+) -> dict[str, list[SubjectRow]]:
     """What each batch said of each image's subject, its folder's batch included."""
     histories = {
         # Files outside batches/ were there before any batch.
-        image_id: [Told(batch_of(path) or "", None)]
+        image_id: [SubjectRow(batch_of(path) or "", None)]
         for image_id, path in images.select("image_id", "path").iter_rows()
         if image_id in usable
     }
@@ -218,14 +218,16 @@ def _histories(
         "image_id", "batch", "subject_id"
     ).iter_rows():
         if image_id in histories:
-            histories[image_id].append(Told(batch, subject))
+            histories[image_id].append(SubjectRow(batch, subject))
     return histories
 
 
-def _members(histories: Mapping[str, Sequence[Told]], *, before: str | None = None) -> list[Member]:
+def _members(
+    histories: Mapping[str, Sequence[SubjectRow]], *, before: str | None = None
+) -> list[Member]:
     members = []
     for image_id in sorted(histories):
-        told = [one for one in histories[image_id] if before is None or one.batch < before]
-        if told:
-            members.append(member_of(image_id, told))
+        rows = [one for one in histories[image_id] if before is None or one.batch < before]
+        if rows:
+            members.append(member_of(image_id, rows))
     return members

@@ -162,7 +162,7 @@ def add_folder(root: Path, folder: Path, *, log: Callable[[str], None]) -> str:
     from dvc_objects.errors import ObjectDBError
 
     patience_ends = time.monotonic() + _DVC_PATIENCE_S
-    told = False
+    waited = False
     while True:
         try:
             with open_repository(root) as repository:
@@ -171,9 +171,9 @@ def add_folder(root: Path, folder: Path, *, log: Callable[[str], None]) -> str:
         except LockError as error:
             if time.monotonic() > patience_ends:
                 raise DvcRefusedError(f"DVC is busy: {_words(error)}") from error
-            if not told:
+            if not waited:
                 log("waiting for another DVC process, which is at work in this repository")
-            told = True
+            waited = True
             time.sleep(_DVC_PAUSE_S)
         except (DvcException, ObjectDBError) as error:
             raise DvcRefusedError(f"DVC could not add {folder}: {_words(error)}") from error

@@ -216,8 +216,8 @@ def read_plan(file: Path, settings: Settings) -> Plan:
             f"{file.name}: a sweep is called as its file, in letters, digits, - and _; rename it"
         )
     try:
-        told = tomllib.loads(file.read_text(encoding="utf-8"))
-        plan = Plan.model_validate({**told, "name": name})
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        plan = Plan.model_validate({**content, "name": name})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PlanError(f"{file}: no valid TOML: {error}") from None
     except ValidationError as error:
@@ -236,14 +236,14 @@ def settings_with(settings: Settings, values: Mapping[str, Any]) -> Settings:
     Raises:
         ValueError: There is no such setting, or it takes no such value.
     """
-    told = settings.model_dump()
+    sections = settings.model_dump()
     for path, value in values.items():
         section, _, key = path.partition(".")
-        if not key or key not in told.get(section, {}):
+        if not key or key not in sections.get(section, {}):
             raise ValueError(f"there is no setting {path!r}; iip.toml lists them, as section.name")
-        told[section][key] = value
+        sections[section][key] = value
     try:
-        return Settings.model_validate(told)
+        return Settings.model_validate(sections)
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{_place(first['loc'])} = {first['input']!r}: {first['msg']}") from None

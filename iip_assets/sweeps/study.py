@@ -71,12 +71,12 @@ class Study:
             load_if_exists=True,
             directions=[_DIRECTIONS[one] for one in plan.objectives],
         )
-        told = {"plan": plan.words(), "made_of": dict(made_of)}
+        parts = {"plan": plan.words(), "made_of": dict(made_of)}
         # A process that was killed between the two left a study without words.
         if begun or not study.user_attrs:
-            for name, value in told.items():
+            for name, value in parts.items():
                 study.set_user_attr(name, json.dumps(value, sort_keys=True))
-        _refuse_other(plan.name, study, told)
+        _refuse_other(plan.name, study, parts)
         if plan.sampler == "grid":
             for params in grid(plan.space):
                 study.enqueue_trial(params, skip_if_exists=True)
@@ -145,7 +145,7 @@ def importances(study: optuna.Study) -> dict[str, float]:
     """How much of the spread in quality each setting explains; none of fewer than eight trials.
 
     Functional ANOVA on a forest (Hutter, Hoos and Leyton-Brown 2014). PED-ANOVA, which asks what
-    lifts a trial into the top tenth, has one trial there of ten, and told noise.
+    lifts a trial into the top tenth, has one trial there of ten, and gave noise.
     """
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
     if len(complete) < 8:
@@ -176,9 +176,9 @@ def load_study(folder: Path, name: str) -> tuple[optuna.Study, Plan]:
     """
     for study in known_studies(folder):
         if study.study_name == name and "plan" in study.user_attrs:
-            told = json.loads(study.user_attrs["plan"])
+            words = json.loads(study.user_attrs["plan"])
             trials = len(study.get_trials(deepcopy=False))
-            return study, Plan.model_validate({**told, "name": name, "trials": max(1, trials)})
+            return study, Plan.model_validate({**words, "name": name, "trials": max(1, trials)})
     known = ", ".join(one.study_name for one in known_studies(folder)) or "none"
     raise LookupError(f"there is no sweep {name!r}; there are: {known}")
 
@@ -194,9 +194,9 @@ def _done(trial: FrozenTrial, plan: Plan, best: set[int]) -> Done:
     )
 
 
-def _refuse_other(name: str, study: optuna.Study, told: Mapping[str, Mapping[str, Any]]) -> None:
+def _refuse_other(name: str, study: optuna.Study, parts: Mapping[str, Mapping[str, Any]]) -> None:
     """Trials are compared, so all of them must be of one plan, data and code."""
-    for part, now in told.items():
+    for part, now in parts.items():
         then = json.loads(study.user_attrs.get(part, "{}"))
         moved = sorted(
             key

@@ -76,8 +76,8 @@ def quality_of(
     judgement = Judgement(**settings.evaluation.model_dump())
     held_out = examples.filter(pl.col("split") == "validation")
     if model == FILTER.name:
-        said = _scores(files, held_out, root, settings)
-        rows = filter_validation(held_out.join(said, on="image_id"), judgement)
+        scores = _scores(files, held_out, root, settings)
+        rows = filter_validation(held_out.join(scores, on="image_id"), judgement)
     else:
         classes = settings.dataset.mask_classes
         counts = segmenter_columns(_segmented(files, held_out, root, settings), classes)
@@ -92,13 +92,13 @@ def quality_of(
 
 def _scores(files: Files, held_out: pl.DataFrame, root: Path, settings: Settings) -> pl.DataFrame:
     ids = held_out["image_id"]
-    said = probabilities_of(
+    scores = probabilities_of(
         held_out,
         files.parts,
         load_image=image_reader(root, ids, settings.dataset.max_megapixels),
         threads=core_count(settings.compute.threads),
     )
-    return scores_table(ids.to_list(), said)
+    return scores_table(ids.to_list(), scores)
 
 
 def _segmented(
