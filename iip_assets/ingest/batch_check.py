@@ -115,16 +115,9 @@ def check_batch(
     threads: int = 2,
     log: Callable[[str], None],
 ) -> CheckedBatch:
-    """Reads every file of a batch's folder and says all that is wrong.
+    """Reads every file of a batch's folder (from `list_batch`) and says all that is wrong.
 
-    Args:
-        folder: The folder.
-        batch: The batch's name.
-        files: The files in it, from `list_batch`.
-        present: What is in the data already, which rows may name by id.
-        rules: What an image and a mask may be.
-        threads: Files read and decoded at once.
-        log: Told how far it is, now and then.
+    Rows may name by id what is `present` in the data. How far it is is logged now and then.
 
     Raises:
         MissingData: A row's mask belongs to an image of the data that cannot be had.

@@ -243,18 +243,9 @@ def write_export(
     max_megapixels: float,
     log: Callable[[str], None],
 ) -> Exported:
-    """Write images, labels and masks into a new folder.
+    """Write images, labels and masks into a new folder, which must be empty or not exist.
 
-    An image or mask that cannot be decoded is left out, and named.
-
-    Args:
-        out: The folder, which must be empty or not exist.
-        images: What to write.
-        form: The form of the labels.
-        store: Where the bytes are.
-        mask_classes: Names of the classes 0, 1, 2…
-        max_megapixels: Larger images are left out.
-        log: Takes the lines of progress where there is no terminal.
+    An image that is too large, and an image or mask that cannot be decoded, is left out and named.
 
     Raises:
         ValueError: The folder is not empty.

@@ -112,14 +112,15 @@ def ingest_folder(
     """Takes a folder into the data, or sends it back with the reasons.
 
     A folder in the workspace's `inbox/` or `rejected/` moves; any other is copied and left alone.
+    Its name is the batch's.
 
     Args:
         root: The workspace.
-        folder: The batch's folder; its name is the batch's.
+        folder: The batch's folder.
         form: How it is written: as `inbox/README.md` says, or as another tool exports it.
         allow_jump: Take a batch that multiplies the data.
         dry_run: Say what would happen and change nothing.
-        log: Told what is worth knowing on the way.
+        log: Gets what is worth knowing on the way.
 
     Raises:
         FileNotFoundError: There is no such folder.

@@ -53,11 +53,13 @@ class Inbox:
         (folder / "READY").touch()
         return folder
 
-    def look(self) -> list[dg.RunRequest]:
+    def tick(self, name: str) -> Any:
         by_name = {one.name: one for one in build_sensors(self.project)}
         with dg.build_sensor_context(instance=self.instance) as context:
-            result: Any = by_name["labeled_batch_sensor"](context)
-        return list(result.run_requests or [])
+            return by_name[name](context)
+
+    def look(self) -> list[dg.RunRequest]:
+        return list(self.tick("labeled_batch_sensor").run_requests or [])
 
     def run(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
         return build_ingest_job(self.project).execute_in_process(
@@ -89,7 +91,6 @@ def done_with(verdict: Any, inbox: Inbox) -> Callable[..., Ingested]:
             verdict=verdict,
             images=4,
             new_images=3,
-            known=(),
             problems=(PROBLEM,) if rejected else (),
             rejected_to=place if rejected else None,
             data_version="0123.dir",
@@ -139,22 +140,17 @@ def test_a_rejected_batch_is_no_failed_run_and_raises_one_alarm(
 def test_the_scan_finds_a_rejected_batch_whose_run_was_killed_before_its_alarm(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look_for_alarms() -> None:
-        by_name = {one.name: one for one in build_sensors(inbox.project)}
-        with dg.build_sensor_context(instance=inbox.instance) as context:
-            by_name["alarm_sensor"](context)
-
     def sent() -> list[str]:
         return [alarm.subject for alarm in AlarmBox.of(inbox.root / ".iip").sent()]
 
     done_with("rejected", inbox)(inbox.root, inbox.drop("a"), log=print)
-    look_for_alarms()
-    look_for_alarms()
+    inbox.tick("alarm_sensor")
+    inbox.tick("alarm_sensor")
     assert sent() == ["a"]
     monkeypatch.setattr(ingest, "ingest_folder", done_with("rejected", inbox))
     inbox.drop("b")
     inbox.run(inbox.look()[0])
-    look_for_alarms()
+    inbox.tick("alarm_sensor")
     assert sent() == ["a", "b"]
 
 

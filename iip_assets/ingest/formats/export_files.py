@@ -109,17 +109,13 @@ class ImageFiles:
     links: frozenset[str]
 
     def find(self, parts: Sequence[str], column: str, *, whole: bool) -> str | None:
-        """The image whose path ends as the parts do; None when there is none.
+        """The image whose path ends as the parts (folders, file name) do; None when there is none.
 
-        An image at just that path, or there below `images/`, goes before others.
-
-        Args:
-            parts: Folders and file name.
-            column: Where the name stands, for the problem.
-            whole: All parts must agree; else as many as do in any image, the file name at least.
+        All parts must agree; or, unless `whole`, as many as do in any image, the file name at
+        least. An image at just that path, or there below `images/`, goes before others.
 
         Raises:
-            BadEntry: Several images would do.
+            BadEntry: Several images would do; `column` is where the name stands.
         """
         wanted = [_normal(part) for part in parts]
         agreeing: dict[int, list[str]] = {}
@@ -313,11 +309,8 @@ def as_side(value: Any, column: str) -> int | None:
 def as_cell(value: str, column: str, parse: Callable[[str], T], *, fix: str | None = None) -> T:
     """What `parse` makes of a text as of a cell of labels.csv.
 
-    Args:
-        value: The text.
-        column: Where it stands.
-        parse: Raises `BadCell`.
-        fix: What to do, where that is not what to do in a cell.
+    Raises:
+        BadEntry: It raised `BadCell`; `fix` is what to do, if that is not what to do in a cell.
     """
     try:
         return parse(value)
