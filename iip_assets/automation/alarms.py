@@ -8,17 +8,17 @@ under the same id.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict
 
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.hashing import digest_json
@@ -43,23 +43,22 @@ _WRONG_WEBHOOK = (
 )
 
 
-@dataclass(frozen=True)
-class Alarm:
+class Alarm(BaseModel):
     """Something that a person should hear of."""
+
+    model_config = ConfigDict(frozen=True)
 
     id: str  # hash of kind, subject and version: the same thing found again is the same alarm
     kind: Kind  # what kind of thing
     subject: str  # the run, asset, batch or check
     text: str  # what happened and what to do, in words
-    details: Mapping[str, str]  # more of it, by name
+    details: dict[str, str]  # more of it, by name
     at: str  # when it was found, ISO 8601 in UTC
-    delivered: tuple[str, ...] = field(default=())  # names of those who were told
+    delivered: tuple[str, ...] = ()  # names of those who were told
 
     def as_json(self) -> dict[str, Any]:
         """The alarm as it is sent: without who was told."""
-        fields = asdict(self)
-        del fields["delivered"]
-        return fields
+        return self.model_dump(exclude={"delivered"})
 
 
 def make_alarm(
@@ -117,7 +116,7 @@ class AlarmBox:
 
     def keep(self, alarm: Alarm) -> None:
         """Writes an alarm that waits, as it is now."""
-        write_text_whole(self._file("pending", alarm.id), json.dumps(asdict(alarm), indent=1))
+        write_text_whole(self._file("pending", alarm.id), alarm.model_dump_json(indent=1))
 
     def mark_sent(self, alarm: Alarm) -> None:
         """Moves an alarm that everybody was told of."""
@@ -143,20 +142,16 @@ class AlarmBox:
 
 def delivered_to(alarm: Alarm, name: str) -> Alarm:
     """The alarm with one more who was told."""
-    return replace(alarm, delivered=(*alarm.delivered, name))
+    return alarm.model_copy(update={"delivered": (*alarm.delivered, name)})
 
 
 def _read(file: Path) -> Alarm | None:
     """The alarm in a file; None where there is none, or something else stands in it."""
     try:
-        fields = json.loads(file.read_text(encoding="utf-8"))
-        alarm = Alarm(**{**fields, "delivered": tuple(fields.get("delivered", ()))})
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        alarm = Alarm.model_validate_json(file.read_bytes())
+    except (OSError, ValueError):
         return None
-    texts = (alarm.id, alarm.kind, alarm.subject, alarm.text, alarm.at, *alarm.delivered)
-    sound = all(isinstance(text, str) for text in texts) and isinstance(alarm.details, dict)
-    # The name is what it is found by again.
-    return alarm if sound and alarm.id == file.stem and alarm.kind in get_args(Kind) else None
+    return alarm if alarm.id == file.stem else None  # by its name it is found again
 
 
 Sink = Callable[[Alarm], None]

@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from iip_assets.dataset.problems import Problem, shown
 from iip_assets.dataset.schema import IMAGE_SUFFIXES
@@ -94,15 +95,16 @@ def copy_batch(folder: Path, listing: BatchListing, out: Path) -> None:
                     shutil.copyfileobj(file, copy, 1 << 20)
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     """Something met in a folder."""
 
     path: str  # where, from the batch's folder
-    name: str  # the last part of it
     folder: int  # descriptor of the open folder that holds it
     status: os.stat_result | None  # what it is, None where it cannot be read
-    enter: bool = False  # it is a folder to look into
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
 
 
 def _walk(folder: Path) -> Iterator[_Entry]:
@@ -114,29 +116,27 @@ def _walk(folder: Path) -> Iterator[_Entry]:
     for root, folders, names, descriptor in os.fwalk(folder, onerror=vanished):
         below = os.path.relpath(root, folder)
         prefix = "" if below == "." else f"{below}/"
-        entered: list[str] = []
-        for name in sorted([*folders, *names]):
+        found = sorted([*folders, *names])
+        folders.clear()
+        for name in found:
             if _is_litter(name) or (not prefix and name in _OURS):
                 continue
-            entry = _look(prefix + name, name, descriptor)
-            if entry.enter:
-                entered.append(name)
+            entry = _Entry(prefix + name, descriptor, _status(name, descriptor))
+            fits = len(os.fsencode(entry.path)) <= _LONGEST_PATH
+            if entry.status is not None and stat.S_ISDIR(entry.status.st_mode) and fits:
+                folders.append(name)
             else:
                 yield entry
-        folders[:] = entered
 
 
-def _look(path: str, name: str, folder: int) -> _Entry:
+def _status(name: str, folder: int) -> os.stat_result | None:
     try:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except OSError:
-        return _Entry(path, name, folder, None)
-    is_folder = stat.S_ISDIR(status.st_mode)
-    needed = os.R_OK | os.X_OK if is_folder else os.R_OK
-    if not stat.S_ISLNK(status.st_mode) and not os.access(name, needed, dir_fd=folder):
-        return _Entry(path, name, folder, None)
-    enter = is_folder and len(os.fsencode(path)) <= _LONGEST_PATH
-    return _Entry(path, name, folder, status, enter)
+        return None
+    needed = os.R_OK | os.X_OK if stat.S_ISDIR(status.st_mode) else os.R_OK
+    readable = stat.S_ISLNK(status.st_mode) or os.access(name, needed, dir_fd=folder)
+    return status if readable else None
 
 
 def _is_litter(name: str) -> bool:
@@ -161,10 +161,6 @@ def _fault(entry: _Entry) -> tuple[str, str] | None:
         link = stat.S_ISLNK(status.st_mode)
         what = "a link; links are not followed" if link else "a device, a socket or a pipe"
         return what, "put the file itself into the batch" if link else "delete it"
-    return _name_fault(entry)
-
-
-def _name_fault(entry: _Entry) -> tuple[str, str] | None:
     odd = [char for char in entry.path if unicodedata.category(char) in ("Cc", "Cs")]
     if odd or "\\" in entry.path:
         what = "a backslash" if not odd else "characters that are no text"
