@@ -1,6 +1,8 @@
 """Image files made for the tests."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,17 +34,16 @@ def encoded(pixels: NDArray[np.generic], kind: str, mode: str | None = None, **o
 
 def png_header(width: int, height: int) -> bytes:
     """A small PNG that claims any size."""
-    import struct
-    import zlib
+    return raw_png(width, height, bits=8, colour=2, rows=b"\0" * 1000)
+
+
+def raw_png(width: int, height: int, *, bits: int, colour: int, rows: bytes) -> bytes:
+    """A PNG of these fields of its header, whatever its rows are."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         crc = zlib.crc32(name + body)
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", crc)
 
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
-        + chunk(b"IEND", b"")
-    )
+    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)

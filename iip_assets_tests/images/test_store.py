@@ -16,13 +16,10 @@ from iip_assets.images.dvc_data import (
 )
 from iip_assets.images.store import ImageStore, content_md5
 from iip_assets_tests.dataset.conftest import LABELS, dvc
+from iip_assets_tests.dataset.team_workspace import manifest_of
 
 MD5 = "0123456789abcdef0123456789abcdef"
 A = "batches/2026-01/images/a.jpg"
-
-
-def manifest_of(workspace) -> dict[str, str]:
-    return dict(read_manifest(workspace, observe_data(workspace)).iter_rows())
 
 
 def forget_cache(workspace) -> None:

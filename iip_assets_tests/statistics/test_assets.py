@@ -1,4 +1,4 @@
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -23,6 +23,7 @@ from iip_assets.statistics.assets import (
     measured_share,
 )
 from iip_assets.statistics.measure import MEASURES
+from iip_assets_tests.embeddings.stand_ins import PlainWork
 from iip_assets_tests.statistics.eyes import drawn_mask, png
 from iip_assets_tests.statistics.test_demographics import BANDS, IMAGES, PEOPLE
 from iip_assets_tests.statistics.test_measure import MemoryStore
@@ -33,19 +34,6 @@ FILES = {
     "cut": png(np.repeat(MASK[:, :, None], 3, axis=2))[:100],
     "mask": png(MASK),
 }
-
-
-class FakeContext:
-    """Computes every row, as an engine without a past does."""
-
-    root = "workspace"
-
-    def fill(self, table, rows, compute, *, given, tools, chunk):
-        if rows.is_empty():
-            return SimpleNamespace(frame=rows, computed=0, reused=0)
-        results = compute(rows.to_dicts(), **given, **tools)
-        frame = rows.hstack(pl.DataFrame(results, infer_schema_length=None))
-        return SimpleNamespace(frame=frame, computed=rows.height, reused=0)
 
 
 @pytest.fixture
@@ -61,7 +49,7 @@ def statistics_of(**columns):
         {"images": images},
         max_megapixels=defaults.max_megapixels,
         mask_classes=defaults.mask_classes,
-        context=FakeContext(),
+        context=PlainWork(Path("workspace")),
     )
 
 
