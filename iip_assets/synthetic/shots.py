@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,23 +22,15 @@ from iip_assets.synthetic.parameters import (
 from iip_assets.synthetic.population import Range, Subject, between, clipped, pick
 
 ShotKind = Literal["open", "squint", "blink", "closed", "off_frame", "skin", "hair"]
-_KINDS: dict[ShotKind, float] = {
-    "open": 0.6,
-    "squint": 0.09,
-    "blink": 0.06,
-    "closed": 0.1,
-    "off_frame": 0.08,
-    "skin": 0.04,
-    "hair": 0.03,
-}
-_APERTURES: dict[ShotKind, tuple[float, float]] = {
-    "open": (0.82, 1.12),
-    "squint": (0.38, 0.82),
-    "blink": (0.15, 0.42),
-    "closed": (0.0, 0.0),
-    "off_frame": (0.6, 1.12),
-    "skin": (0.0, 1.0),
-    "hair": (0.5, 1.0),
+# How often a kind of shot is taken, and how far the eye is open then.
+_KINDS: dict[ShotKind, tuple[float, Range]] = {
+    "open": (0.6, (0.82, 1.12)),
+    "squint": (0.09, (0.38, 0.82)),
+    "blink": (0.06, (0.15, 0.42)),
+    "closed": (0.1, (0.0, 0.0)),
+    "off_frame": (0.08, (0.6, 1.12)),
+    "skin": (0.04, (0.0, 1.0)),
+    "hair": (0.03, (0.5, 1.0)),
 }
 _GLINTS: dict[GlintKind, float] = {"point": 0.45, "window": 0.2, "ring": 0.15, "two": 0.2}
 
@@ -69,77 +61,31 @@ class Site:
     devices: tuple[tuple[Device, float], ...]
 
 
-_DESK = Device(
-    name="desk_camera",
-    blur_px=(0.4, 0.8),
-    noise=(0.006, 0.014),
-    cast_rgb=(1.0, 1.0, 1.0),
-    cast_spread=0.02,
-    contrast=(0.98, 1.15),
-    saturation=(0.95, 1.1),
-    vignette=(0.0, 0.15),
-    exposure=(0.85, 1.2),
-    scale=(0.3, 0.4),
-    jpeg_quality=(91, 95),
-    handheld=False,
-)
-_PHONE_A = Device(
-    name="phone_a",
-    blur_px=(0.4, 1.3),
-    noise=(0.008, 0.03),
-    cast_rgb=(1.04, 1.0, 0.93),
-    cast_spread=0.07,
-    contrast=(0.95, 1.25),
-    saturation=(1.0, 1.35),
-    vignette=(0.0, 0.2),
-    exposure=(0.6, 1.3),
-    scale=(0.23, 0.42),
-    jpeg_quality=(82, 93),
-    handheld=True,
-)
-_PHONE_B = Device(
-    name="phone_b",
-    blur_px=(0.5, 1.6),
-    noise=(0.015, 0.045),
-    cast_rgb=(0.95, 1.0, 1.06),
-    cast_spread=0.07,
-    contrast=(0.85, 1.1),
-    saturation=(0.7, 1.05),
-    vignette=(0.05, 0.35),
-    exposure=(0.5, 1.15),
-    scale=(0.23, 0.42),
-    jpeg_quality=(76, 88),
-    handheld=True,
-)
-_KIOSK = Device(
-    name="kiosk",
-    blur_px=(0.7, 1.5),
-    noise=(0.012, 0.03),
-    cast_rgb=(0.97, 1.03, 0.96),
-    cast_spread=0.04,
-    contrast=(0.9, 1.1),
-    saturation=(0.75, 1.0),
-    vignette=(0.1, 0.4),
-    exposure=(0.6, 1.1),
-    scale=(0.2, 0.34),
-    jpeg_quality=(80, 90),
-    handheld=False,
-)
-
-# What the drifted batch is taken with: its darkness, blur and cast come from the drift's strength.
-NEW_DEVICE = Device(
-    name="headset_v2",
-    blur_px=(0.5, 1.1),
-    noise=(0.012, 0.03),
-    cast_rgb=(1.0, 1.0, 1.0),
-    cast_spread=0.03,
-    contrast=(0.95, 1.15),
-    saturation=(0.9, 1.1),
-    vignette=(0.1, 0.4),
-    exposure=(0.75, 1.15),
-    scale=(0.27, 0.42),
-    jpeg_quality=(82, 91),
-    handheld=False,
+# What the drifted batch is taken with is the last one: its darkness, blur and cast come from the
+# drift's strength.
+_NAMES = ("desk_camera", "phone_a", "phone_b", "kiosk", "headset_v2")
+_PROPERTIES: dict[str, tuple[Any, ...]] = {
+    "blur_px": ((0.4, 0.8), (0.4, 1.3), (0.5, 1.6), (0.7, 1.5), (0.5, 1.1)),
+    "noise": ((0.006, 0.014), (0.008, 0.03), (0.015, 0.045), (0.012, 0.03), (0.012, 0.03)),
+    "cast_rgb": (
+        (1.0, 1.0, 1.0),
+        (1.04, 1.0, 0.93),
+        (0.95, 1.0, 1.06),
+        (0.97, 1.03, 0.96),
+        (1.0, 1.0, 1.0),
+    ),
+    "cast_spread": (0.02, 0.07, 0.07, 0.04, 0.03),
+    "contrast": ((0.98, 1.15), (0.95, 1.25), (0.85, 1.1), (0.9, 1.1), (0.95, 1.15)),
+    "saturation": ((0.95, 1.1), (1.0, 1.35), (0.7, 1.05), (0.75, 1.0), (0.9, 1.1)),
+    "vignette": ((0.0, 0.15), (0.0, 0.2), (0.05, 0.35), (0.1, 0.4), (0.1, 0.4)),
+    "exposure": ((0.85, 1.2), (0.6, 1.3), (0.5, 1.15), (0.6, 1.1), (0.75, 1.15)),
+    "scale": ((0.3, 0.4), (0.23, 0.42), (0.23, 0.42), (0.2, 0.34), (0.27, 0.42)),
+    "jpeg_quality": ((91, 95), (82, 93), (76, 88), (80, 90), (82, 91)),
+    "handheld": (False, True, True, False, False),
+}
+_DESK, _PHONE_A, _PHONE_B, _KIOSK, _HEADSET = (
+    Device(name, **{key: values[place] for key, values in _PROPERTIES.items()})
+    for place, name in enumerate(_NAMES)
 )
 
 SITES: tuple[Site, ...] = (
@@ -148,7 +94,7 @@ SITES: tuple[Site, ...] = (
     Site("kiosk", ((_KIOSK, 0.8), (_PHONE_B, 0.2))),
     Site("field", ((_PHONE_B, 0.45), (_PHONE_A, 0.3), (_DESK, 0.25))),
 )
-DRIFTED_SITE = Site("headset", ((NEW_DEVICE, 1.0),))
+DRIFTED_SITE = Site("headset", ((_HEADSET, 1.0),))
 
 
 @dataclass(frozen=True)
@@ -164,7 +110,7 @@ def sample_shot(
     rng: np.random.Generator, subject: Subject, device: Device, *, rare_mode: RareMode | None
 ) -> Shot:
     """One shot of a subject with a device. A rare mode is always seen on an open eye."""
-    drawn = pick(rng, _KINDS)
+    drawn = pick(rng, {kind: often for kind, (often, _) in _KINDS.items()})
     kind: ShotKind = "open" if rare_mode else drawn
     side: Side = "left" if rng.uniform() < 0.5 else "right"
     light = _light(rng, device)
@@ -202,7 +148,7 @@ def _pose(
         centre_y=y,
         scale=scale,
         roll_rad=float(rng.normal(0, 0.12 if device.handheld else 0.06)),
-        aperture=between(rng, _APERTURES[kind]),
+        aperture=between(rng, _KINDS[kind][1]),
         gaze_x_rad=clipped(rng.normal(0, 0.22), -0.6, 0.6),
         gaze_y_rad=clipped(rng.normal(-0.02, 0.12), -0.4, 0.35),
         pupil_ratio=clipped(pupil, 0.2, 0.7),
