@@ -42,8 +42,7 @@ class Drop:
 class IngestRun:
     """A run of the job `ingest`: for which drop, and how it went."""
 
-    batch: str
-    fingerprint: str
+    drop: Drop
     outcome: Outcome
 
 
@@ -79,13 +78,9 @@ def decide_ingests(
     requests: list[IngestRequest] = []
     given_up: list[Drop] = []
     for drop in waiting:
-        if any(run.batch == drop.batch and run.outcome == "under way" for run in runs):
+        if any(run.drop.batch == drop.batch and run.outcome == "under way" for run in runs):
             continue
-        ended = [
-            run.outcome
-            for run in runs
-            if (run.batch, run.fingerprint) == (drop.batch, drop.fingerprint)
-        ]
+        ended = [run.outcome for run in runs if run.drop == drop]
         if "canceled" in ended:
             continue
         if len(ended) < attempts:

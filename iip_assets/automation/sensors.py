@@ -266,9 +266,8 @@ def _ingest_run(run: dg.DagsterRun) -> IngestRun:
     }
     # A run that a person started names its batch in its config alone.
     batch = run.tags.get(BATCH_TAG) or configured_batch(run.run_config)
-    return IngestRun(
-        batch, run.tags.get(FINGERPRINT_TAG, ""), outcomes.get(run.status, "under way")
-    )
+    drop = Drop(batch, run.tags.get(FINGERPRINT_TAG, ""))
+    return IngestRun(drop, outcomes.get(run.status, "under way"))
 
 
 def _ended_ingests(instance: dg.DagsterInstance, drop: Drop) -> list[IngestRun]:

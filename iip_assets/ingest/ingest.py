@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.schema import BATCHES_FOLDER
 from iip_assets.engine.atomic import sweep_writes_of
@@ -52,14 +51,11 @@ from iip_assets.ingest.inbox import (
     tracked_now,
     write_errors,
 )
-from iip_assets.ingest.verdict import Candidate, Ingested, KnownImage, decide
+from iip_assets.ingest.verdict import Candidate, Ingested, decide, present_batch
 from iip_assets.settings import Settings
 from iip_assets.settings_file import read_settings
 
 Form = Literal["native", "coco", "labelstudio"]
-
-
-__all__ = ["Form", "Ingested", "KnownImage", "UnsettledBatchError", "ingest_folder"]
 
 
 class UnsettledBatchError(ValueError):
@@ -175,9 +171,8 @@ def _gone_meanwhile(job: _Job) -> Ingested:
             f"{job.folder} is gone: another process took it while this one waited; "
             f"look in {REJECTED_FOLDER}/"
         )
-    images = {md5 for path, md5 in tracked.items() if is_image_path(path)}
-    version = read_pointer(job.root).md5
-    return Ingested(job.batch, "present", len(images), data_version=version)
+    found = present_batch(job.batch, tracked)
+    return replace(found, data_version=read_pointer(job.root).md5)
 
 
 def _try_out(job: _Job, scratch: Path) -> Ingested:

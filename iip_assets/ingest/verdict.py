@@ -78,8 +78,7 @@ def decide(
     batch = candidate.batch
     tracked = present.batches.get(batch)
     if tracked is not None and not candidate.problems and _holds(candidate, tracked):
-        images = {md5 for path, md5 in tracked.items() if is_image_path(path)}
-        return Ingested(batch, "present", len(images))
+        return present_batch(batch, tracked)
     checked = check_batch(
         candidate.folder,
         batch,
@@ -122,6 +121,12 @@ def decide(
     )
 
 
+def present_batch(batch: str, tracked: Mapping[str, str]) -> Ingested:
+    """What there is to say of a batch of which the data has all (path to md5)."""
+    images = {md5 for path, md5 in tracked.items() if is_image_path(path)}
+    return Ingested(batch, "present", len(images))
+
+
 def _holds(candidate: Candidate, tracked: Mapping[str, str]) -> bool:
     """Whether the candidate's files are just those that the data has under its name."""
     return set(candidate.listing.paths) == tracked.keys() and all(
@@ -149,10 +154,8 @@ def _same_files(candidate: Candidate) -> bool:
     target = candidate.target
     if target.is_symlink() or not target.is_dir():
         return False
-    listing = list_batch(target, candidate.batch)
-    return listing.paths == candidate.listing.paths and all(
-        file_md5(target / path) == file_md5(candidate.folder / path) for path in listing.paths
-    )
+    paths = list_batch(target, candidate.batch).paths
+    return _holds(candidate, {path: file_md5(target / path) for path in paths})
 
 
 def _jump_fault(

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,20 @@ def encoded(pixels: NDArray[np.generic], kind: str, mode: str | None = None, **o
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+class MemoryStore:
+    """Bytes by id, and the ids that were asked for."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self.files = dict(files)
+        self.fetched: list[str] = []
+
+    def fetch(self, md5s: Iterable[str]) -> None:
+        self.fetched += md5s
+
+    def read(self, md5: str) -> bytes:
+        return self.files[md5]
 
 
 def png_header(width: int, height: int) -> bytes:

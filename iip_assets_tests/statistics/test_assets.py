@@ -23,10 +23,10 @@ from iip_assets.statistics.assets import (
     measured_share,
 )
 from iip_assets.statistics.measure import MEASURES
+from iip_assets_tests.dataset.images import MemoryStore
 from iip_assets_tests.embeddings.stand_ins import PlainWork
 from iip_assets_tests.statistics.eyes import drawn_mask, png
 from iip_assets_tests.statistics.test_demographics import BANDS, IMAGES, PEOPLE
-from iip_assets_tests.statistics.test_measure import MemoryStore
 
 MASK = drawn_mask()
 FILES = {
@@ -38,7 +38,7 @@ FILES = {
 
 @pytest.fixture
 def files(monkeypatch):
-    monkeypatch.setattr(store.ImageStore, "open", lambda root: MemoryStore(**FILES))
+    monkeypatch.setattr(store.ImageStore, "open", lambda root: MemoryStore(FILES))
 
 
 def statistics_of(**columns):

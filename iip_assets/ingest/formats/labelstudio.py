@@ -33,10 +33,10 @@ from iip_assets.ingest.formats.export_files import (
     entries,
 )
 from iip_assets.ingest.formats.labelstudio_results import (
-    LABEL_QUESTIONS,
     REGIONS,
     Results,
     label_question,
+    named_or_only,
     read_results,
 )
 from iip_assets.ingest.formats.native import ExportReader, NativeRow, cells_of, convert
@@ -135,11 +135,7 @@ def _question(flats: Sequence[Mapping[str, Any]]) -> str | None:
     for flat in flats:
         for name, value in flat.items():
             answers.setdefault(name, set()).add(value if isinstance(value, str) else None)
-    for name in LABEL_QUESTIONS:
-        if name in answers:
-            return name
-    labels = [name for name, words in answers.items() if words <= set(LABELS)]
-    return labels[0] if len(labels) == 1 else None
+    return named_or_only(answers, [name for name, words in answers.items() if words <= set(LABELS)])
 
 
 def _whole(flat: Mapping[str, Any], question: str | None) -> dict[str, Any]:

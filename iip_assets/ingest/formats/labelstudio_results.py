@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -29,9 +29,6 @@ from iip_assets.ingest.formats.masks import (
     unknown_class,
 )
 from iip_assets.ingest.formats.native import cells_of, label_of
-
-LABEL_QUESTIONS = ("label", "choice")
-"""The names that `iip export` and Label Studio's templates give to the question of the label."""
 
 REGIONS = ("brushlabels", "polygonlabels", "labels")
 """The kinds of region that are read; the kind is also the key that names the classes."""
@@ -119,15 +116,21 @@ def label_question(tasks: Iterable[Any]) -> str | None:
                 if _kind(result) == "choices" and isinstance(name, str):
                     words = {word for word in _listed(value, "choices") if isinstance(word, str)}
                     asked.setdefault(name, set()).update(words)
-    for name in LABEL_QUESTIONS:
-        if name in asked:
-            return name
     maybe = [
         name
         for name, words in asked.items()
         if name not in COLUMNS and not {word.lower() for word in words}.isdisjoint(LABELS)
     ]
-    return maybe[0] if len(maybe) == 1 else None
+    return named_or_only(asked, maybe)
+
+
+def named_or_only(asked: Container[str], maybe: Sequence[str]) -> str | None:
+    """The question that `iip export` or Label Studio's templates ask for the label.
+
+    Where it is not among those that are asked, the only one that may be it.
+    """
+    named = [name for name in ("label", "choice") if name in asked]
+    return next(iter(named), maybe[0] if len(maybe) == 1 else None)
 
 
 def _objects(annotation: Any) -> Iterable[Mapping[str, Any]]:
