@@ -60,24 +60,22 @@ _CONFUSIONS: dict[Label, dict[Label, float]] = {
 }
 
 
-def image_path(index: int) -> str:
-    """Where the image lies in its batch."""
+def _image_path(index: int) -> str:
     return f"images/{index:06d}.jpg"
 
 
-def mask_path(index: int) -> str:
-    """Where its mask lies in its batch."""
+def _mask_path(index: int) -> str:
     return f"masks/{index:06d}.png"
 
 
-def label_row(planned: PlannedImage, label: str, *, masked: bool) -> Row:
+def _label_row(planned: PlannedImage, label: str, *, masked: bool) -> Row:
     """The row of labels.csv: what a data team would know."""
     subject = planned.subject
     age = subject.written_age_years
     return {
-        "image": image_path(planned.index),
+        "image": _image_path(planned.index),
         "label": label,
-        "mask": mask_path(planned.index) if masked else "",
+        "mask": _mask_path(planned.index) if masked else "",
         "subject_id": subject.subject_id,
         "eye": planned.shot.side,
         "age_years": "" if age is None else str(age),
@@ -89,7 +87,7 @@ def label_row(planned: PlannedImage, label: str, *, masked: bool) -> Row:
     }
 
 
-def truth_row(
+def _truth_row(
     dataset: Dataset,
     planned: PlannedImage,
     rendered: Rendered,
@@ -99,7 +97,7 @@ def truth_row(
 ) -> Row:
     """The row of truth.csv: what only the renderer knows, parameters in `group.name` columns."""
     return {
-        "image": image_path(planned.index),
+        "image": _image_path(planned.index),
         "batch": dataset.batch_name(planned.batch),
         "label": rendered.label,
         "written_label": written,
@@ -122,7 +120,7 @@ def truth_row(
 def _path_of(dataset: Dataset, index: int | None) -> str:
     if index is None:
         return ""
-    return f"{dataset.batch_name(dataset.batch_of(index))}/{image_path(index)}"
+    return f"{dataset.batch_name(dataset.batch_of(index))}/{_image_path(index)}"
 
 
 def _text(value: object) -> str:
@@ -218,8 +216,8 @@ def make_image(dataset: Dataset, index: int, *, width: int, height: int) -> Imag
     return Image(
         jpeg=encode_jpeg(rendered.image, parameters.camera.jpeg_quality),
         png=encode_png(mask) if planned.masked else None,
-        label_row=label_row(planned, label, masked=planned.masked),
-        truth_row=truth_row(dataset, planned, rendered, written=label, mask_error=error),
+        label_row=_label_row(planned, label, masked=planned.masked),
+        truth_row=_truth_row(dataset, planned, rendered, written=label, mask_error=error),
     )
 
 
@@ -305,7 +303,7 @@ def _mapping(processes: int) -> Iterator[Callable[..., Iterable[tuple[Row, Row]]
 
 def _save(folder: Path, dataset: Dataset, width: int, height: int, index: int) -> tuple[Row, Row]:
     image = make_image(dataset, index, width=width, height=height)
-    (folder / image_path(index)).write_bytes(image.jpeg)
+    (folder / _image_path(index)).write_bytes(image.jpeg)
     if image.png is not None:
-        (folder / mask_path(index)).write_bytes(image.png)
+        (folder / _mask_path(index)).write_bytes(image.png)
     return image.label_row, image.truth_row
