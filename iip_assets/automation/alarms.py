@@ -94,13 +94,9 @@ def clean(text: str, longest: int) -> str:
 
 @dataclass(frozen=True)
 class AlarmBox:
-    """Alarms of a workspace: those that somebody has yet to be told of, and those that were sent.
+    """Alarms of a workspace: those that somebody has yet to be told of, and those sent."""
 
-    Attributes:
-        folder: Where they lie, a file each in `pending/` or `sent/`.
-    """
-
-    folder: Path
+    folder: Path  # where they lie, a file each in `pending/` or `sent/`
 
     @classmethod
     def of(cls, state: Path) -> AlarmBox:

@@ -20,17 +20,11 @@ _IMAGES_FOLDER = "images"
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of a data version, sorted out.
+    """The files of a data version, sorted out; all in the order of their names."""
 
-    Attributes:
-        images: Path to md5 of every file that counts as an image, in the order of paths.
-        batches: Batch name to path within the batch to md5, in the order of names.
-        strays: Files that stand where images are expected and are none that can be read.
-    """
-
-    images: Mapping[str, str]
-    batches: Mapping[str, Mapping[str, str]]
-    strays: tuple[Problem, ...]
+    images: Mapping[str, str]  # path to md5 of every file that counts as an image
+    batches: Mapping[str, Mapping[str, str]]  # batch name to path within the batch to md5
+    strays: tuple[Problem, ...]  # files where images are expected that are none that can be read
 
 
 def batch_of(path: str) -> str | None:

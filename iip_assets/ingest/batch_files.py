@@ -41,11 +41,9 @@ class BatchFile:
 
 @dataclass(frozen=True)
 class BatchListing:
-    """What stands in a batch's folder.
+    """What stands in a batch's folder: its files, in the order of their paths.
 
-    Attributes:
-        files: The files that belong to the batch, in the order of their paths.
-        problems: What cannot be taken: links, devices, names that a row could never say.
+    What cannot be taken is a problem: links, devices, names that a row could never say.
     """
 
     files: tuple[BatchFile, ...]

@@ -111,23 +111,15 @@ class Change:
 
 @dataclass
 class Causes:
-    """All that can have changed a value.
+    """All that can have changed a value."""
 
-    Attributes:
-        code: Modules; `before` and `after` are hashes of their syntax trees.
-        packages: Third-party packages, by version.
-        settings: Settings, by value.
-        sources: Sources, by data version.
-        without_cause: Assets whose value differs though nothing that they were made of does.
-        unknown: Assets of which a state has no record.
-    """
-
-    code: list[Change] = field(default_factory=list)
-    packages: list[Change] = field(default_factory=list)
-    settings: list[Change] = field(default_factory=list)
-    sources: list[Change] = field(default_factory=list)
+    code: list[Change] = field(default_factory=list)  # modules; hashes of their syntax trees
+    packages: list[Change] = field(default_factory=list)  # third-party packages, by version
+    settings: list[Change] = field(default_factory=list)  # by value
+    sources: list[Change] = field(default_factory=list)  # by data version
+    # Assets whose value differs though nothing that they were made of does.
     without_cause: list[str] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)  # assets of which a state has no record
 
     @property
     def only_seeds(self) -> bool:

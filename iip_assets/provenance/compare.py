@@ -119,26 +119,17 @@ def how_to_compute(at: str) -> str:
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One headline number of both states.
+    """One headline number of both states."""
 
-    Attributes:
-        group: `filter`, `segmenter`, `data` or `drift`.
-        metric: Its name in metrics.json.
-        before: Its value in the first state, with its interval where there is one.
-        after: Likewise in the second.
-        common: Second minus first on the test images of both, with the paired interval.
-        verdict: For models: whether the second is better beyond what chance explains. By the paired
-            interval where there is one, else by the first state's own interval.
-        changed: What changed underneath, in words.
-    """
-
-    group: str
-    metric: str
-    before: Estimate
-    after: Estimate
-    common: Estimate | None
+    group: str  # `filter`, `segmenter`, `data` or `drift`
+    metric: str  # its name in metrics.json
+    before: Estimate  # its value in the first state, with its interval where there is one
+    after: Estimate  # likewise in the second
+    common: Estimate | None  # second minus first on the test images of both, with paired interval
+    # For models: whether the second is better beyond what chance explains. By the paired interval
+    # where there is one, else by the first state's own interval.
     verdict: Verdict
-    changed: tuple[str, ...]
+    changed: tuple[str, ...]  # what changed underneath, in words
 
     @property
     def difference(self) -> float | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from iip_assets.dataset.raw import RawDataset, join_labels
 from iip_assets.images.dvc_data import observe_data, read_manifest
 from iip_assets.images.store import content_md5
+from iip_assets.ingest.verdict import Ingested
 from iip_assets_tests.dataset.images import encoded, scene
 
 _IGNORED = "/.iip/\n/data\n/inbox/*\n/rejected\n/.dvc/cache\n/.dvc/tmp\n"
@@ -51,6 +53,13 @@ def drop(
     (batch / "labels.csv").write_text(f"image,label\n{rows}" if labels is None else labels)
     (batch / "READY").touch()
     return batch
+
+
+def take(root: Path, folder: Path, **options: Any) -> Ingested:
+    """Ingests a folder in silence."""
+    from iip_assets.ingest.ingest import ingest_folder
+
+    return ingest_folder(root, folder, log=lambda _: None, **options)
 
 
 def files_of(root: Path, batch: str) -> list[str]:

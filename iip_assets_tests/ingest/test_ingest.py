@@ -21,17 +21,13 @@ from iip_assets.images.dvc_data import observe_data
 from iip_assets.images.store import content_md5
 from iip_assets.ingest import data_commit, ingest
 from iip_assets.ingest.data_commit import DvcRefusedError
-from iip_assets.ingest.ingest import Ingested, UnsettledBatchError, ingest_folder
-from iip_assets_tests.dataset.team_workspace import drop, files_of, git, manifest_of, subjects
+from iip_assets.ingest.ingest import UnsettledBatchError, ingest_folder
+from iip_assets_tests.dataset.team_workspace import drop, files_of, git, manifest_of, subjects, take
 from iip_assets_tests.ingest.fuzz_oracle import tree
 
 NAME = "2026-05-clinic"
 BAD = "image,label\nimages/101.png,fulll\n"
 OLD_A = "batches/2026-01/images/a.jpg"
-
-
-def take(root: Path, folder: Path, **options) -> Ingested:
-    return ingest_folder(root, folder, log=lambda _: None, **options)
 
 
 def words_of(root: Path, folder: Path, **options) -> str:

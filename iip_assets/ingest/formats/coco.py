@@ -25,7 +25,6 @@ from iip_assets.ingest.formats.export_files import (
     as_id,
     as_list,
     as_object,
-    as_side,
     as_text,
     entries,
 )
@@ -40,9 +39,11 @@ from iip_assets.ingest.formats.masks import (
 from iip_assets.ingest.formats.native import (
     ExportReader,
     NativeRow,
+    Size,
     cells_of,
     convert,
     label_of,
+    size_of,
 )
 
 _COLUMN = "annotations.segmentation"
@@ -99,7 +100,7 @@ class _Image:
 
     row: int
     image: str
-    size: tuple[int | None, int | None]
+    size: Size
     cells: dict[str, str]
     labels: dict[str, int] = field(default_factory=dict)
     regions: list[Region] = field(default_factory=list)
@@ -153,10 +154,8 @@ class CocoReader(ExportReader):
         file_name = as_text(image.get("file_name"), column)
         file = self._find(file_name, column, _subset(name))
         self.claim(file, f"entry {row} of {name}", column, file_name, fix="keep one of the two")
-        height = as_side(image.get("height"), "images.height")
-        width = as_side(image.get("width"), "images.width")
-        cells = cells_of(facts, "images.attributes")
-        known.images[key] = _Image(row, file, (height, width), cells)
+        size = size_of(image, "images", "height", "width")
+        known.images[key] = _Image(row, file, size, cells_of(facts, "images.attributes"))
 
     def _find(self, name: str, column: str, subset: str) -> str:
         parts = as_cell(name, column, parse_path).split("/")

@@ -16,7 +16,6 @@ from iip_assets.ingest.formats.export_files import (
     BadEntry,
     as_list,
     as_object,
-    as_side,
     as_text,
     entries,
     excerpt,
@@ -28,7 +27,7 @@ from iip_assets.ingest.formats.masks import (
     polygon_pixels,
     unknown_class,
 )
-from iip_assets.ingest.formats.native import cells_of, label_of
+from iip_assets.ingest.formats.native import Size, cells_of, label_of, size_of
 
 REGIONS = ("brushlabels", "polygonlabels", "labels")
 """The kinds of region that are read; the kind is also the key that names the classes."""
@@ -53,7 +52,7 @@ class Results:
     cells: Mapping[str, str]  # the label and other answers, as cells of labels.csv
     regions: tuple[Region, ...] = ()  # what was drawn
     # Height and width of the image that was drawn on, where the export has it.
-    size: tuple[int | None, int | None] = (None, None)
+    size: Size = (None, None)
 
 
 def read_results(
@@ -72,7 +71,7 @@ def read_results(
     """
     answers: dict[str, Any] = {}
     regions: list[Region] = []
-    sizes: set[tuple[int | None, int | None]] = set()
+    sizes: set[Size] = set()
     classed = [result.get("id") for result in _objects(annotation) if _kind(result) == "labels"]
     for _, entry in entries(annotation, "result"):
         result = as_object(entry, _RESULT)
@@ -184,7 +183,7 @@ def _unread(kind: str) -> BadEntry:
     )
 
 
-def _size(result: Mapping[str, Any]) -> tuple[int | None, int | None]:
+def _size(result: Mapping[str, Any]) -> Size:
     turned = result.get("image_rotation")
     if turned:
         raise BadEntry(
@@ -193,10 +192,7 @@ def _size(result: Mapping[str, Any]) -> tuple[int | None, int | None]:
             "the region was drawn on an image that was turned",
             "turn the image back in the labeling tool and draw the region again",
         )
-    return (
-        as_side(result.get("original_height"), f"{_RESULT}.original_height"),
-        as_side(result.get("original_width"), f"{_RESULT}.original_width"),
-    )
+    return size_of(result, _RESULT, "original_height", "original_width")
 
 
 def _brush_pixels(rle: Any, height: int, width: int) -> NDArray[np.bool_]:

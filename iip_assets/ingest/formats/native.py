@@ -30,6 +30,7 @@ from iip_assets.ingest.formats.export_files import (
     Findings,
     ImageFiles,
     as_cell,
+    as_side,
     as_text,
     is_plain_file,
     list_images,
@@ -40,27 +41,19 @@ from iip_assets.ingest.formats.masks import Region, class_values, paint
 
 _IMAGES_FOLDER = "images"
 _FROM_ELSEWHERE = ("image", "mask")
+Size = tuple[int | None, int | None]
 
 
 @dataclass(frozen=True)
 class NativeRow:
-    """A row of labels.csv in the making.
+    """A row of labels.csv in the making."""
 
-    Attributes:
-        image: The image's path in the export's folder.
-        file: The file of the export that names it.
-        row: The entry of that file.
-        cells: Column to text; neither image nor mask.
-        regions: What the mask is painted from; without any, the row has no mask.
-        size: Height and width that the export gives the image, where it does.
-    """
-
-    image: str
-    file: str
-    row: int
-    cells: Mapping[str, str] = field(default_factory=dict)
-    regions: tuple[Region, ...] = ()
-    size: tuple[int | None, int | None] = (None, None)
+    image: str  # the image's path in the export's folder
+    file: str  # the file of the export that names it
+    row: int  # the entry of that file
+    cells: Mapping[str, str] = field(default_factory=dict)  # neither image nor mask
+    regions: tuple[Region, ...] = ()  # what the mask is painted from; without any, it has no mask
+    size: Size = (None, None)  # height and width that the export gives the image, where it does
 
 
 def cells_of(facts: Mapping[str, Any], column: str) -> dict[str, str]:
@@ -83,6 +76,12 @@ def cells_of(facts: Mapping[str, Any], column: str) -> dict[str, str]:
         if text:
             cells[name] = text
     return cells
+
+
+def size_of(entry: Mapping[str, Any], column: str, height: str, width: str) -> Size:
+    """Height and width in pixels, which an entry has under these keys, or not."""
+    rows, columns = (as_side(entry.get(key), f"{column}.{key}") for key in (height, width))
+    return rows, columns
 
 
 def label_of(value: Any, column: str, *, fix: str | None = None) -> str:
