@@ -163,7 +163,8 @@ def compare(project: Project, before: str, after: str) -> Comparison:
     numbers = _numbers(one), _numbers(other)
     groups = [group for group in _ROOT if any(group in side for side in numbers)]
     causes = {group: _causes(one, other, group) for group in groups}
-    data = _data(one, other)
+    raw = one.value("raw_dataset"), other.value("raw_dataset")
+    data = data_changes(raw[0]["images"], raw[1]["images"]) if all(raw) else None
     common = _common(project, one, other)
     rows = []
     for group in groups:
@@ -268,13 +269,6 @@ def _causes(before: Side, after: Side, group: str) -> Causes:
             extra = [change for change in getattr(more, kind) if change.name not in known]
             getattr(causes, kind).extend(extra)
     return causes
-
-
-def _data(before: Side, after: Side) -> DataChanges | None:
-    was, is_now = before.value("raw_dataset"), after.value("raw_dataset")
-    if was is None or is_now is None:
-        return None
-    return data_changes(was["images"], is_now["images"])
 
 
 def _common(project: Project, before: Side, after: Side) -> dict[str, Common]:
