@@ -111,7 +111,11 @@ def coverage_figure(table: pl.DataFrame, *, tolerance: float) -> Figure:
         axis: [record for record in table.to_dicts() if record["axis"] == axis]
         for axis in DEMOGRAPHIC_AXES
     }
-    shown = {axis: _most(records) for axis, records in by_axis.items() if _has_known(records)}
+    shown = {
+        axis: _most(records)
+        for axis, records in by_axis.items()
+        if any(record[name] is not None for record in records for name in ("known_share", "target"))
+    }
     if not shown:
         return _empty_figure("no image has a known age, gender, ethnicity, geography or device")
     heights = [len(records) + 1.6 for records in shown.values()]
@@ -120,11 +124,8 @@ def coverage_figure(table: pl.DataFrame, *, tolerance: float) -> Figure:
     for panel, (axis, records) in zip(panels, shown.items(), strict=True):
         _coverage_panel(panel, records, tolerance)
         left_out = len(by_axis[axis]) - len(records)
-        panel.set_title(
-            axis + (f" ({left_out} smaller values not shown)" if left_out else ""),
-            loc="left",
-            size=9,
-        )
+        rest = f" ({left_out} smaller values not shown)" if left_out else ""
+        panel.set_title(axis + rest, loc="left", size=9)
     panels[-1].set_xlabel("share of the known, with 95% interval (unknown: share of all)")
     return figure
 
@@ -215,12 +216,6 @@ def _grid(
         [[cells.get((row, column), 0) for column in columns] for row in rows], dtype=np.float64
     )
     return first, second, rows, columns, counts
-
-
-def _has_known(records: list[dict[str, Any]]) -> bool:
-    return any(
-        record["known_share"] is not None or record["target"] is not None for record in records
-    )
 
 
 def _most(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
