@@ -121,6 +121,10 @@ def _labeled_batch_sensor(project: Project) -> dg.SensorDefinition:
         for drop in decision.given_up:
             alarm = conditions.broken_ingest(drop.batch, drop.fingerprint, attempts)
             AlarmBox.of(workspace.state).add(alarm)
+        names = ", ".join(drop.batch for drop in waiting)
+        idle = "no whole batch is in the inbox"
+        if names:
+            idle = f"nothing to start; in the inbox: {names}"
         return dg.SensorResult(
             [
                 dg.RunRequest(
@@ -133,7 +137,7 @@ def _labeled_batch_sensor(project: Project) -> dg.SensorDefinition:
                 )
                 for request in decision.requests
             ],
-            skip_reason=None if decision.requests else _waiting_words(waiting),
+            skip_reason=None if decision.requests else idle,
         )
 
     return sensor
@@ -290,11 +294,6 @@ def _ended_refreshes(instance: dg.DagsterInstance, most: int) -> list[EndedRun]:
         )
         for run in runs
     ]
-
-
-def _waiting_words(waiting: list[Drop]) -> str:
-    names = ", ".join(drop.batch for drop in waiting)
-    return f"nothing to start; in the inbox: {names}" if names else "no whole batch is in the inbox"
 
 
 def build_automation(project: Project) -> dg.Definitions:

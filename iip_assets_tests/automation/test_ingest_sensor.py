@@ -53,10 +53,12 @@ class Inbox:
         (folder / "READY").touch()
         return folder
 
+    def sensor(self, name: str) -> dg.SensorDefinition:
+        return next(one for one in build_sensors(self.project) if one.name == name)
+
     def tick(self, name: str) -> Any:
-        by_name = {one.name: one for one in build_sensors(self.project)}
         with dg.build_sensor_context(instance=self.instance) as context:
-            return by_name[name](context)
+            return self.sensor(name)(context)
 
     def look(self) -> list[dg.RunRequest]:
         return list(self.tick("labeled_batch_sensor").run_requests or [])
@@ -206,15 +208,14 @@ def test_a_failed_run_is_recorded_with_its_cause(
     monkeypatch.setattr(ingest, "ingest_folder", breaks)
     inbox.drop("a")
     result = inbox.run(inbox.look()[0])
-    by_name = {one.name: one for one in build_sensors(inbox.project)}
     context = dg.build_run_status_sensor_context(
         sensor_name="run_failure_alarm_sensor",
         dagster_event=result.get_run_failure_event(),
         dagster_instance=inbox.instance,
         dagster_run=result.dagster_run,
     ).for_run_failure()
-    by_name["run_failure_alarm_sensor"](context)
-    by_name["run_failure_alarm_sensor"](context)
+    for _ in range(2):
+        inbox.sensor("run_failure_alarm_sensor")(context)
     (alarm,) = AlarmBox.of(inbox.root / ".iip").pending()
     assert (alarm.kind, alarm.subject) == ("run_failure", result.run_id)
     assert "OSError: no space left on device" in alarm.text
