@@ -16,7 +16,8 @@ from turns import CACHE, in_turn, run_process
 
 import iip_assets
 from iip_assets.images.store import ImageStore
-from iip_assets.settings import Settings, read_settings
+from iip_assets.settings import Settings
+from iip_assets.settings_file import read_settings
 
 NEEDED = ("filter_examples", "segmenter_examples", "embedding_backbone")
 

@@ -31,14 +31,10 @@ from iip_assets.cli.workspaces import init_workspace
 from iip_assets.images.decode import decode_image, decode_mask
 from iip_assets.ingest.batch_check import ImageRules, check_batch, present_data
 from iip_assets.ingest.batch_files import list_batch
-from iip_assets.ingest.judgement import Ingested
+from iip_assets.ingest.verdict import Ingested
 from iip_assets.synthetic.write import write_dataset
-from iip_assets_tests.ingest.fuzz_oracle import (
-    OLD_FILES,
-    complaints,
-    complaints_through_dvc,
-    manifest_of,
-)
+from iip_assets_tests.dataset.team_workspace import manifest_of
+from iip_assets_tests.ingest.fuzz_oracle import OLD_FILES, complaints, complaints_through_dvc
 from iip_assets_tests.ingest.fuzzed_batch import Fuzzed
 from iip_assets_tests.ingest.fuzzed_batches import fuzzed_batches
 

@@ -24,7 +24,7 @@ from iip_assets.models import assets as models
 from iip_assets.registry import assets as registry
 from iip_assets.report import assets as report
 from iip_assets.robustness import assets as robustness
-from iip_assets.settings import read_settings, settings_at
+from iip_assets.settings_file import read_settings, settings_at
 from iip_assets.statistics import assets as statistics
 from iip_assets.tables import column_meanings
 from iip_assets.training_set import assets as training_set
@@ -58,6 +58,7 @@ ASSETS: tuple[Asset[..., Any], ...] = tuple(GRAPH.assets.values())
 FRAMEWORK = (
     "iip_assets.engine",
     "iip_assets.settings",
+    "iip_assets.settings_file",
     "iip_assets.images.store",
     "iip_assets.training.preflight",
     "iip_assets.training.tracking",

@@ -44,7 +44,7 @@ def _load_at(project: Project, name: str, at: str) -> Any:
         return project.graph.sources[name].load(project.workspace.root, point.sources[name])
     record = records_at(project, point, [name]).get(name)
     if record is None or not project.workspace.artifacts.has(record.artifact):
-        from iip_assets.provenance.sides import how_to_compute
+        from iip_assets.provenance.compare import how_to_compute
 
         raise LookupError(
             f"{name} was never computed with the data and settings of {at} "

@@ -1,21 +1,16 @@
-"""Every setting of a workspace: iip.toml and IIP_* variables, read once into frozen, typed values.
+"""Every setting of a workspace as a frozen, typed value, with what iip.toml says of it.
 
 Values only, no behaviour: an asset's key holds the values that it declares, so this module is not
 part of anyone's code. A field marked `OPERATION` says how work is done and enters no key; a field
-that is added to a section later is marked `AsBefore(value)`, so that it makes nothing stale. A
-setting may be overridden by a variable such as `IIP_FILTER__SEED=7`.
+that is added to a section later is marked `AsBefore(value)`, so that it makes nothing stale. How
+they are read, and the file that `iip init` writes from them, is `settings_file`.
 """
 
 from __future__ import annotations
 
-import os
-import tomllib
-from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from iip_assets.engine.values import Operation, Setting
 
@@ -29,43 +24,78 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def _field(default: Any, comment: str, **limits: Any) -> Any:
+    """A field with its default, its comment in iip.toml, and pydantic's limits of its value."""
+    return Field(default, description=comment, **limits)
+
+
+def _share(default: float, comment: str) -> Any:
+    return _field(default, comment, ge=0, le=1)
+
+
+def _count(default: float, comment: str) -> Any:
+    return _field(default, comment, ge=1)
+
+
 class DatasetSettings(Section):
     """What an image and a mask may be."""
 
-    mask_classes: tuple[str, ...] = ("background", "sclera", "iris", "pupil")
-    max_megapixels: float = Field(default=50.0, gt=0)
+    mask_classes: tuple[str, ...] = _field(
+        ("background", "sclera", "iris", "pupil"),
+        'what 0, 1, 2… mean in mask files; 255 is "not labelled"',
+    )
+    max_megapixels: float = _field(
+        50.0, "a larger image is quarantined without being decoded", gt=0
+    )
     # Of 256. At 40, copies match (re-encoded, resized, brightened) and, in 10,000 eye crops, no two
     # different eyes; from 44 on, different eyes begin to.
-    near_duplicate_bits: int = Field(default=40, ge=0, le=128)
-    max_undecodable_share: Share = Field(default=0.05, ge=0, le=1)
+    near_duplicate_bits: int = _field(
+        40,
+        "near duplicates: images whose 256-bit perceptual hashes differ in no more bits",
+        ge=0,
+        le=128,
+    )
+    max_undecodable_share: Share = _share(
+        0.05, "with more images that cannot be decoded, nothing below runs"
+    )
 
 
 class IngestSettings(Section):
     """How a batch joins the data."""
 
-    commit: bool = True
-    max_jump: float = Field(default=10.0, gt=0)
+    commit: bool = _field(
+        True,
+        "commit data.dvc when a batch was taken, so that every state has a revision to go back to",
+    )
+    max_jump: float = _field(
+        10.0,
+        "a batch with more than this many times the present images asks for --allow-jump",
+        gt=0,
+    )
 
 
 class AutomationSettings(Section):
     """How often the sensors look, and how often they try."""
 
-    interval_s: int = Field(default=30, ge=1)
-    attempts: int = Field(default=3, ge=1)
+    interval_s: int = _count(30, "seconds between two looks at the inbox and at what is stale")
+    attempts: int = _count(
+        3,
+        "so often is a batch tried whose ingest breaks, and a run that leaves the same assets due",
+    )
 
 
 class AlarmSettings(Section):
     """Where alarms go besides the log."""
 
     # No pattern: a wrong address would make all settings wrong, and then no alarm is even logged.
-    webhook: str = ""
+    webhook: str = _field("", "an http(s) URL that gets each alarm as JSON; empty: the log alone")
 
 
 class SplitSettings(Section):
     """How subjects are dealt to training, validation and test."""
 
-    salt: str = "iip"
-    train: Share = 0.7
+    salt: str = _field("iip", "another salt deals all subjects again")
+    train: Share = _field(0.7, "shares of subjects; the three sum to 1")
     validation: Share = 0.15
     test: Share = 0.15
 
@@ -80,95 +110,138 @@ class SplitSettings(Section):
 class SliceSettings(Section):
     """The axes on which everything is looked at."""
 
-    age_bands: tuple[int, ...] = (0, 13, 18, 30, 45, 60, 75)
-    axes: tuple[str, ...] = (
-        "age_band",
-        "gender",
-        "ethnicity",
-        "geography",
-        "device",
-        "lighting",
-        "background",
+    age_bands: tuple[int, ...] = _field(
+        (0, 13, 18, 30, 45, 60, 75), "where each age band begins; the last is open"
+    )
+    axes: tuple[str, ...] = _field(
+        ("age_band", "gender", "ethnicity", "geography", "device", "lighting", "background"),
+        "what models are judged by",
     )
 
 
 class StatisticsSettings(Section):
     """Levels that turn a measure into a word."""
 
-    dark_below: float = 70.0
+    dark_below: float = _field(70.0, "mean luma, 0 to 255")
     bright_above: float = 185.0
-    # 0.6: one corner of the image has four times the light of the opposite one.
-    uneven_above: float = 0.6
-    # Shares of the border region that are edges.
-    plain_background_below: float = 0.08
+    uneven_above: float = _field(
+        0.6,
+        "light gradient over the image; at 0.6 one corner has 4 times the light of its opposite",
+    )
+    plain_background_below: float = _field(0.08, "share of the border region that is edges")
     cluttered_background_above: float = 0.2
 
 
 class CoverageSettings(Section):
     """The mix that the data is meant to reach, by axis and value, as shares of the known values."""
 
-    target: dict[str, dict[str, Share]] = Field(default_factory=dict)
-    # A value counts as short when its share is below target × (1 − tolerance).
-    tolerance: Share = Field(default=0.5, gt=0, le=1)
-    min_images: int = Field(default=30, ge=1)
+    tolerance: Share = _field(
+        0.5, "a value is short when its share is below target × (1 − tolerance)", gt=0, le=1
+    )
+    min_images: int = _count(30, "fewer images than this are too few to judge")
+    target: dict[str, dict[str, Share]] = _field(
+        {},
+        "The mix that the data is meant to reach, by axis, as shares of the known values. Without "
+        "it, counts alone\nare shown. Such as:\n  gender = { female = 0.5, male = 0.5 }",
+    )
 
 
 class EmbeddingSettings(Section):
     """The backbone: a timm model name, with its packaged weights or a checkpoint of your own."""
 
-    model: str = "tf_efficientnet_lite0"
-    checkpoint: str = "packaged"
-    checkpoint_sha256: str = ""
-    width: int = Field(default=128, ge=0)
-    height: int = Field(default=96, ge=0)
-    batch_size: Annotated[int, OPERATION] = Field(default=16, ge=1)
+    model: str = _field("tf_efficientnet_lite0", "any timm model")
+    checkpoint: str = _field(
+        "packaged", '"packaged" weights, or a .safetensors file of your own in this workspace'
+    )
+    checkpoint_sha256: str = _field("", "of that file: its content is part of the key")
+    width: int = _field(
+        128,
+        "images are fitted into width × height without distortion; 0: the model's own size,",
+        ge=0,
+    )
+    height: int = _field(
+        96,
+        "which shows more and costs more, here and in each verdict of a filter that is a head",
+        ge=0,
+    )
+    batch_size: Annotated[int, OPERATION] = _count(16, "images per forward pass")
 
 
 class EdgeCaseSettings(Section):
     """The map and the clusters."""
 
-    neighbors: int = Field(default=15, ge=2)
-    min_dist: float = Field(default=0.05, ge=0)
-    min_cluster_size: int = Field(default=12, ge=2)
+    neighbors: int = _field(15, "UMAP: how local the map is", ge=2)
+    min_dist: float = _field(0.05, "UMAP: how tightly points may lie", ge=0)
+    min_cluster_size: int = _field(
+        12, "HDBSCAN: the smallest group of images that is a cluster", ge=2
+    )
     seed: int = 0
-    edge_share: Share = Field(default=0.05, ge=0, le=1)
-    sheet_images: int = Field(default=12, ge=1)
+    edge_share: Share = _share(
+        0.05, "a cluster with no more than this share of the images is an edge-case group"
+    )
+    sheet_images: int = _count(12, "images per row of a contact sheet")
 
 
 class TrainingSetSettings(Section):
     """How far balance may go."""
 
-    axes: tuple[str, ...] = ("age_band", "gender", "ethnicity")
-    max_weight: float = Field(default=5.0, ge=1)
-    # The mix of cells to train on: all alike, or the mix of coverage.target.
-    toward: Literal["uniform", "target"] = "uniform"
-    memory: Literal["all", "newer", "window"] = "all"
-    half_life_days: float = Field(default=180.0, gt=0)
-    window_days: float = Field(default=365.0, gt=0)
+    axes: tuple[str, ...] = _field(
+        ("age_band", "gender", "ethnicity"), "cells of these are brought into balance"
+    )
+    max_weight: float = _count(5.0, "no image counts more than this for its cell; the mean is 1")
+    toward: Literal["uniform", "target"] = _field(
+        "uniform", '"uniform": all cells alike; "target": the mix of coverage.target'
+    )
+    memory: Literal["all", "newer", "window"] = _field(
+        "all",
+        'where cameras and people drift: "newer" images count more, or a "window" alone counts',
+    )
+    half_life_days: float = _field(
+        180.0, 'of "newer": an image so many days older than the newest counts half', gt=0
+    )
+    window_days: float = _field(365.0, 'of "window": an image older than this trains nothing', gt=0)
 
 
 class TrainingSettings(Section):
     """How both models are trained, whatever they are."""
 
-    precision: Literal["auto", "64-true", "32-true", "16-mixed", "bf16-mixed"] = "auto"
-    processes: Annotated[int, OPERATION] = Field(default=1, ge=1)
-    sharing: Annotated[Literal["ddp", "fsdp"], OPERATION] = "ddp"
-    checks: Annotated[Literal["long", "always", "never"], OPERATION] = "long"
+    precision: Literal["auto", "64-true", "32-true", "16-mixed", "bf16-mixed"] = _field(
+        "auto",
+        '"auto": 16 bits mixed in on a GPU that can; "32-true", "16-mixed", "bf16-mixed", '
+        '"64-true"',
+    )
+    processes: Annotated[int, OPERATION] = _count(
+        1, "among which each batch is shared; on GPUs, one each"
+    )
+    sharing: Annotated[Literal["ddp", "fsdp"], OPERATION] = _field(
+        "ddp", 'with several processes: each holds all weights ("ddp") or a part ("fsdp")'
+    )
+    checks: Annotated[Literal["long", "always", "never"], OPERATION] = _field(
+        "long",
+        'before a "long" training, "always" or "never": can it learn a single batch by heart?',
+    )
 
 
 class FilterSettings(Section):
     """The filter: a head on image embeddings, or a whole network."""
 
-    train: Literal["head", "network"] = "head"
-    network: str = ""
-    teacher: str = ""
-    teacher_share: Share = Field(default=0.5, ge=0, le=1)
-    width: int = Field(default=128, ge=32)
+    train: Literal["head", "network"] = _field(
+        "head",
+        '"head" on the embeddings, in seconds; "network": a whole network, on width × height',
+    )
+    network: str = _field(
+        "", "of a whole network: a timm model; empty: the backbone of the embeddings"
+    )
+    teacher: str = _field(
+        "", "of a whole network: a filter it learns from beside the labels (iip models distill)"
+    )
+    teacher_share: Share = _share(0.5, "what the teacher's word counts beside the labels")
+    width: int = _field(128, "of a network's input", ge=32)
     height: int = Field(default=96, ge=32)
-    network_epochs: int = Field(default=12, ge=1)
+    network_epochs: int = _count(12, "passes over the training images, of a network and")
     network_learning_rate: float = Field(default=0.0005, gt=0)
-    epochs: int = Field(default=60, ge=1)
-    patience: int = Field(default=8, ge=1)
+    epochs: int = _count(60, "of a head")
+    patience: int = _count(8, "epochs without a lower validation loss after which training ends")
     learning_rate: float = Field(default=0.003, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     batch_size: int = Field(default=64, ge=1)
@@ -184,67 +257,97 @@ class FilterSettings(Section):
 class ThresholdSettings(Section):
     """From what score on an image goes to the segmenter."""
 
-    usable: tuple[Literal["full", "partial", "none"], ...] = Field(
-        default=("full",), min_length=1, max_length=2
+    usable: tuple[Literal["full", "partial", "none"], ...] = _field(
+        ("full",), "the words of images that the segmenter should get", min_length=1, max_length=2
     )
-    lost_iris_cost: float = Field(default=1.0, gt=0)
-    failed_segmentation_cost: float = Field(default=1.0, gt=0)
+    lost_iris_cost: float = _field(1.0, "what it costs to reject a usable image, beside", gt=0)
+    failed_segmentation_cost: float = _field(1.0, "what it costs to segment one that is not", gt=0)
 
 
 class SegmenterSettings(Section):
     """The segmenter: a U-Net on a timm encoder."""
 
-    encoder: str = "tf_efficientnet_lite0"
-    decoder_channels: tuple[int, ...] = Field(default=(64, 48, 32, 24), min_length=4, max_length=5)
-    width: int = Field(default=192, ge=32, multiple_of=32)
+    encoder: str = _field("tf_efficientnet_lite0", "a timm model")
+    decoder_channels: tuple[int, ...] = _field(
+        (64, 48, 32, 24),
+        "of the steps up; a fifth leads to full resolution, for half as much time again",
+        min_length=4,
+        max_length=5,
+    )
+    width: int = _field(
+        192,
+        "images are fitted into width × height without distortion; multiples of 32",
+        ge=32,
+        multiple_of=32,
+    )
     height: int = Field(default=128, ge=32, multiple_of=32)
-    two_pass: bool = True
-    epochs: int = Field(default=22, ge=1)
-    patience: int = Field(default=8, ge=1)
+    two_pass: bool = _field(
+        True, "where the eye is, then at the eye alone: sharper borders, twice the time"
+    )
+    epochs: int = _count(
+        22, "passes over the training images; it ends sooner where nothing gets better"
+    )
+    patience: int = _count(8, "epochs without a better validation after which training ends")
     learning_rate: float = Field(default=0.003, gt=0)
     batch_size: int = Field(default=16, ge=2)
-    teacher: str = ""
-    teacher_share: Share = Field(default=0.5, ge=0, le=1)
+    teacher: str = _field(
+        "", "a segmenter that it learns from beside the masks (iip models distill)"
+    )
+    teacher_share: Share = _share(0.5, "what the teacher's word counts beside the masks")
     seed: int = 0
 
 
 class TrackingSettings(Section):
     """Where trainings are logged, which changes nothing about them."""
 
-    wandb: Literal["auto", "offline", "online", "off"] = "auto"
+    wandb: Literal["auto", "offline", "online", "off"] = _field(
+        "auto", '"auto": online where WANDB_API_KEY is set, else "offline" under .iip/wandb; "off"'
+    )
     project: str = Field(default="iip", min_length=1)
-    group: str = ""
+    group: str = _field(
+        "", "runs that belong together in W&B; those of a sweep are grouped by themselves"
+    )
 
 
 class EvaluationSettings(Section):
     """Intervals and the least size of a slice that is judged."""
 
-    resamples: int = Field(default=300, ge=50)
+    resamples: int = _field(300, "bootstrap resamples of subjects behind each interval", ge=50)
     confidence: Share = Field(default=0.95, gt=0.5, lt=1)
-    min_slice_images: int = Field(default=10, ge=1)
+    min_slice_images: int = _count(10, "a smaller slice is shown, and marked as too small to judge")
     seed: int = 0
 
 
 class RareClassSettings(Section):
     """Which classes are rare in training; either is reason enough."""
 
-    min_share: Share = Field(default=0.05, ge=0, le=1)
-    min_subjects: int = Field(default=20, ge=0)
+    min_share: Share = _share(0.05, "a class that fewer of the training images have is rare")
+    min_subjects: int = _field(
+        20, "and so is one that the training images of fewer subjects have", ge=0
+    )
 
 
 class BatchVerdictSettings(Section):
     """Which batches are judged, and how often the head is trained for it."""
 
-    batches: int = Field(default=12, ge=1)
-    seeds: int = Field(default=3, ge=1)
+    batches: int = _count(
+        12, "the newest so many batches are judged by training without each of them"
+    )
+    seeds: int = _count(3, "trainings with and without each batch: one alone may be luck")
 
 
 class ExplanationSettings(Section):
     """How many predictions are explained, and how finely."""
 
-    images: int = Field(default=8, ge=1)
-    sample: int = Field(default=12, ge=0)
-    cells: int = Field(default=7, ge=2, le=64)
+    images: int = _count(
+        8, "the hardest held-out images of each model, which are shown with what counted"
+    )
+    sample: int = _field(
+        12, "right predictions of each model, and as many wrong ones, that are measured", ge=0
+    )
+    cells: int = _field(
+        7, "on an image's longer side; 2 × 2 of them are hidden at a time", ge=2, le=64
+    )
     seed: int = 0
 
 
@@ -252,8 +355,8 @@ class RobustnessSettings(Section):
     """Which corruptions, and on how many held-out images."""
 
     corruptions: tuple[str, ...] = ("blur", "rotation", "colour_filter", "noise", "jpeg")
-    max_images: int = Field(default=60, ge=1)
-    group_axis: str = "ethnicity"
+    max_images: int = _count(60, "held-out images that are corrupted, at 5 severities each")
+    group_axis: str = _field("ethnicity", "robustness is shown overall and by this axis")
     seed: int = 0
 
 
@@ -270,18 +373,22 @@ class DriftSettings(Section):
         "iris_visibility",
         "pupil_ratio",
     )
-    threshold: float = Field(default=0.1, gt=0)
-    min_images: int = Field(default=5, ge=2)
+    threshold: float = _field(0.1, "a feature whose distance reaches it has moved", gt=0)
+    min_images: int = _field(5, "a smaller batch is not compared", ge=2)
     seed: int = 0
-    max_share: Share = Field(default=0.5, gt=0, le=1)
+    max_share: Share = _field(0.5, "warn when a larger share of the features moved", gt=0, le=1)
 
 
 class ReleaseSettings(Section):
     """What a model must show before it takes the champion's place."""
 
-    margin: float = Field(default=0.02, ge=0, lt=1)
-    alpha: float = Field(default=0.05, gt=0, lt=1)
-    resamples: int = Field(default=2000, ge=100)
+    margin: float = _field(
+        0.02, "how much worse than the champion on a protected slice is still no worse", ge=0, lt=1
+    )
+    alpha: float = _field(0.05, "the chance that any slice is wrongly called worse", gt=0, lt=1)
+    resamples: int = _field(
+        2000, "of subjects; many, as each slice must stand against all of them", ge=100
+    )
     protected_axes: tuple[str, ...] = ("age_band", "gender", "ethnicity", "geography", "device")
     seed: int = 0
 
@@ -289,14 +396,18 @@ class ReleaseSettings(Section):
 class ComputeSettings(Section):
     """Where the work is done. `auto` takes a GPU where the machine has one."""
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: Annotated[int, OPERATION] = Field(default=0, ge=0)
+    device: Literal["auto", "cpu", "cuda"] = _field(
+        "auto", '"auto" (a GPU where there is one), "cpu" or "cuda"'
+    )
+    threads: Annotated[int, OPERATION] = _field(0, "0: all cores", ge=0)
 
 
 class StorageSettings(Section):
     """Where artifacts lie: a folder of the workspace, or any URL that fsspec opens."""
 
-    artifacts: str = ".iip/artifacts"
+    artifacts: str = _field(
+        ".iip/artifacts", "a folder here, or a URL such as s3://bucket/artifacts"
+    )
 
 
 class Settings(Section):
@@ -340,104 +451,3 @@ Evaluation = Annotated[EvaluationSettings, Setting("evaluation")]
 Compute = Annotated[ComputeSettings, Setting("compute")]
 Threads = Annotated[int, Setting("compute.threads")]
 Tracking = Annotated[TrackingSettings, Setting("tracking")]
-
-
-class SettingsError(ValueError):
-    """iip.toml, or a variable over it, says something that is no setting."""
-
-
-def read_settings(root: Path) -> Settings:
-    """The settings of the workspace at `root`: iip.toml, then variables such as IIP_FILTER__SEED.
-
-    `compute.device = "auto"` is resolved here, so that an asset which declares it has the device in
-    its key.
-
-    Raises:
-        SettingsError: The file is missing or no TOML, or a value is not what the setting takes.
-    """
-    file = root / "iip.toml"
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SettingsError(f"{file} is missing; `iip init {root}` writes one") from None
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{file} is not UTF-8 text: {error}") from None
-    return _parse(str(file), text, _overrides())
-
-
-def settings_at(text_of: Callable[[str], str]) -> Settings:
-    """The settings at a git revision, under the variables of now.
-
-    Settings that are no more are left out, as whoever asks can do nothing about them.
-
-    Args:
-        text_of: Gives the text of a file of the workspace there.
-
-    Raises:
-        SettingsError: The file was no TOML, or a value was not what the setting takes.
-    """
-    return _parse("iip.toml", text_of("iip.toml"), _overrides(), forgiving=True)
-
-
-def _overrides() -> tuple[tuple[str, str], ...]:
-    """Variables that override a setting."""
-    return tuple(
-        sorted(
-            (name, value)
-            for name, value in os.environ.items()
-            if name.startswith("IIP_") and "__" in name
-        )
-    )
-
-
-@lru_cache(maxsize=8)
-def _parse(
-    file: str, text: str, overrides: tuple[tuple[str, str], ...], *, forgiving: bool = False
-) -> Settings:
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{file} is no valid TOML: {error}") from error
-    for name, value in overrides:
-        section, _, key = name.removeprefix("IIP_").lower().partition("__")
-        if not isinstance(values.setdefault(section, {}), dict):
-            raise SettingsError(f"{file}: {section} must be a section, [{section}], for {name}")
-        values[section][key] = _as_toml(value)
-    settings = _validate(file, values, forgiving=forgiving)
-    if settings.compute.device != "auto":
-        return settings
-    device = "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
-    return settings.model_copy(
-        update={"compute": settings.compute.model_copy(update={"device": device})}
-    )
-
-
-def _validate(file: str, values: dict[str, Any], *, forgiving: bool) -> Settings:
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        problems = error.errors()
-        unknown = [one["loc"] for one in problems if one["type"] == "extra_forbidden"]
-        if forgiving and unknown:
-            for *sections, name in unknown:
-                place = values
-                for section in sections:
-                    place = place[str(section)]
-                del place[str(name)]
-            return _validate(file, values, forgiving=False)
-        lines = [
-            f"  {'.'.join(str(part) for part in problem['loc'])} = "
-            f"{problem['input']!r}: {problem['msg']}"
-            for problem in problems
-        ]
-        raise SettingsError(
-            "\n".join([f"{file} (or an IIP_* variable) has wrong settings:", *lines])
-        ) from None
-
-
-def _as_toml(text: str) -> Any:
-    """The value as TOML reads it; text that is no TOML value is meant as text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

@@ -6,8 +6,9 @@ A name in `<>` stands for each class. What several tables hold in the same meani
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 Kind = Literal["id", "category", "text", "count", "share", "number", "flag", "time", "list"]
@@ -35,76 +36,60 @@ class Column:
 
 Table = Mapping[str, Column]
 
+
+def _of(kind: Kind) -> Callable[..., Column]:
+    return partial(Column, kind=kind)
+
+
+_id, _category, _text = _of("id"), _of("category"), _of("text")
+_count, _share, _number = _of("count"), _of("share"), _of("number")
+_flag, _time, _list = _of("flag"), _of("time"), _of("list")
+
 _SHARED = {
-    "image_id": Column("md5 of the image file's bytes", "id"),
-    "mask_id": Column("md5 of the mask file's bytes; null without a mask", "id"),
-    "group_id": Column("images of one subject and their near duplicates share it", "id"),
-    "subject_id": Column("who is seen; null where unknown", "id"),
-    "batch": Column("the folder with which it came", "category"),
-    "labeler": Column("who labelled it; null where unknown", "category"),
-    "label": Column("full, partial, none or unclear; null where nobody labelled", "category"),
-    "split": Column("train, validation or test", "category"),
-    "has_mask": Column("whether it has a valid mask", "flag"),
-    "model": Column("filter or segmenter, or who is judged beside it", "category"),
-    "metric": Column("the metric's name", "category"),
-    "class": Column("a class that the model tells apart", "category"),
-    "axis": Column(
-        "by what images are divided, such as gender; `overall` is no division", "category"
-    ),
-    "slice": Column("the value on the axis; of `overall` it is `all`", "category"),
-    "value": Column("the metric's value; null where it is undefined", "number"),
-    "low": Column("lower end of the interval; null where there is none", "number"),
-    "high": Column("upper end of the interval; null where there is none", "number"),
-    "n_images": Column("images", "count"),
-    "n_subjects": Column("groups of images that belong together", "count"),
-    "enough": Column("whether there is enough to judge by", "flag"),
-    "training_images": Column("labelled training images of the batch", "count"),
-    "weight": Column("what the image counts in training", "number"),
-    "embedding": Column("what the image looks like to the backbone", "list"),
-    "prob_<class>": Column(
-        "the filter's probability of the class; null where it said nothing", "share"
-    ),
-    "predicted": Column("the filter's likeliest class; null where it said nothing", "category"),
-    "usable_score": Column("the filter's probability that the image is usable", "share"),
-    "passes": Column("whether that reaches the threshold", "flag"),
-    "confusion": Column("pixels by actual and predicted class, K × K row by row", "list", "px"),
-    "boundary": Column(
+    "image_id": _id("md5 of the image file's bytes"),
+    "mask_id": _id("md5 of the mask file's bytes; null without a mask"),
+    "group_id": _id("images of one subject and their near duplicates share it"),
+    "subject_id": _id("who is seen; null where unknown"),
+    "batch": _category("the folder with which it came"),
+    "labeler": _category("who labelled it; null where unknown"),
+    "label": _category("full, partial, none or unclear; null where nobody labelled"),
+    "split": _category("train, validation or test"),
+    "has_mask": _flag("whether it has a valid mask"),
+    "model": _category("filter or segmenter, or who is judged beside it"),
+    "metric": _category("the metric's name"),
+    "class": _category("a class that the model tells apart"),
+    "axis": _category("by what images are divided, such as gender; `overall` is no division"),
+    "slice": _category("the value on the axis; of `overall` it is `all`"),
+    "value": _number("the metric's value; null where it is undefined"),
+    "low": _number("lower end of the interval; null where there is none"),
+    "high": _number("upper end of the interval; null where there is none"),
+    "n_images": _count("images"),
+    "n_subjects": _count("groups of images that belong together"),
+    "enough": _flag("whether there is enough to judge by"),
+    "training_images": _count("labelled training images of the batch"),
+    "weight": _number("what the image counts in training"),
+    "embedding": _list("what the image looks like to the backbone"),
+    "prob_<class>": _share("the filter's probability of the class; null where it said nothing"),
+    "predicted": _category("the filter's likeliest class; null where it said nothing"),
+    "usable_score": _share("the filter's probability that the image is usable"),
+    "passes": _flag("whether that reaches the threshold"),
+    "confusion": _list("pixels by actual and predicted class, K × K row by row", unit="px"),
+    "boundary": _list(
         "border pixels by class, K × 4: predicted, of these near a true one, true, "
         "of these near a predicted one",
-        "list",
-        "px",
+        unit="px",
     ),
-    "problem": Column("why the image cannot be used; null where it can", "text"),
-    "reason": Column("what is wrong", "text"),
-    "fix": Column("how to put it right", "text"),
-    "row": Column("the row in the file; null where none is meant", "count"),
-    "column": Column("the column that is wrong; null where none is meant", "category"),
-    "said": Column("the value that stands there", "text"),
+    "problem": _text("why the image cannot be used; null where it can"),
+    "reason": _text("what is wrong"),
+    "fix": _text("how to put it right"),
+    "row": _count("the row in the file; null where none is meant"),
+    "column": _category("the column that is wrong; null where none is meant"),
+    "cell": _text("the value that stands there"),
 }
 
 
 def _table(*shared: str, **own: Column) -> Table:
     return {**{name: _SHARED[name] for name in shared}, **own}
-
-
-def _number(meaning: str, unit: str = "") -> Column:
-    return Column(meaning, "number", unit)
-
-
-def _share(meaning: str) -> Column:
-    return Column(meaning, "share")
-
-
-def _count(meaning: str) -> Column:
-    return Column(meaning, "count")
-
-
-def _category(meaning: str) -> Column:
-    return Column(meaning, "category")
-
-
-def _text(meaning: str) -> Column:
-    return Column(meaning, "text")
 
 
 _PATH = _text("the file, relative to the data folder")
@@ -116,33 +101,33 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             path=_PATH,
             mask_path=_text("the mask's file, relative to the data folder; null without one"),
             eye=_category("left or right; null where unknown"),
-            age_years=_number("age of the subject; null where unknown", "years"),
+            age_years=_number("age of the subject; null where unknown", unit="years"),
             gender=_category("of the subject; null where unknown"),
             ethnicity=_category("of the subject; null where unknown"),
             geography=_category("where it was taken; null where unknown"),
             device=_category("the camera; null where unknown"),
-            captured_at=Column("when it was taken; null where unknown", "time"),
+            captured_at=_time("when it was taken; null where unknown"),
             tags=_text("further columns of labels.csv, as JSON"),
         ),
         "label_rows": _table(
             *("image_id", "batch", "labeler", "label", "mask_id", "subject_id"),
-            labeling_md5=Column("md5 of the labeling instructions of the time", "id"),
+            labeling_md5=_id("md5 of the labeling instructions of the time"),
             file=_text("the file that holds the row"),
-            labeled_at=Column("when it was labelled; null where unknown", "time"),
-            current=Column("whether it is the row that counts", "flag"),
+            labeled_at=_time("when it was labelled; null where unknown"),
+            current=_flag("whether it is the row that counts"),
         ),
         "problems": _table(
             *("batch", "row", "column", "reason", "fix"),
             file=_text("the file that holds the row"),
-            value=_SHARED["said"],
+            value=_SHARED["cell"],
         ),
     },
     "image_fingerprints": {
         "": _table(
             *("image_id", "mask_id", "problem"),
-            width=Column("of the image; null where it cannot be decoded", "count", "px"),
-            height=Column("of the image; null where it cannot be decoded", "count", "px"),
-            phash=Column("perceptual hash; near duplicates have nearly the same", "id"),
+            width=_count("of the image; null where it cannot be decoded", unit="px"),
+            height=_count("of the image; null where it cannot be decoded", unit="px"),
+            phash=_id("perceptual hash; near duplicates have nearly the same"),
             mask_problem=_text("why the mask cannot be used; null where it can"),
         ),
     },
@@ -151,7 +136,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             *("image_id", "batch", "row", "column", "reason", "fix"),
             what=_category("image, mask or label"),
             path=_PATH,
-            value=_SHARED["said"],
+            value=_SHARED["cell"],
         ),
     },
     "data_splits": {"": _table("image_id", "group_id", "split", "has_mask")},
@@ -179,8 +164,8 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             pupil_ratio=_number("diameter of the pupil over that of the iris"),
             gaze_x=_number("the iris in the eye opening, -1 is left and 1 is right"),
             gaze_y=_number("the iris in the eye opening, -1 is up and 1 is down"),
-            iris_radius_px=_number("radius of the iris", "px"),
-            iris_margin=_number("distance of the iris from the image's edge", "iris radii"),
+            iris_radius_px=_number("radius of the iris", unit="px"),
+            iris_margin=_number("distance of the iris from the image's edge", unit="iris radii"),
         ),
     },
     "lighting_stats": {
@@ -213,9 +198,9 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
     "edge_case_clusters": {
         "": _table(
             "image_id",
-            cluster=Column("the group of similar images; -1 is no group", "id"),
+            cluster=_id("the group of similar images; -1 is no group"),
             outlier_score=_share("how far it lies from any group (GLOSH)"),
-            exemplar=Column("whether it is typical of its group", "flag"),
+            exemplar=_flag("whether it is typical of its group"),
         ),
     },
     "rebalanced_training_set": {
@@ -254,9 +239,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             *("image_id", "split", "label", "prob_<class>", "predicted", "usable_score", "passes"),
             *("confusion", "boundary"),
             **{"iou_<class>": _share("IoU of the class; null where it neither is nor is said")},
-            confusion_baseline=Column(
-                "as confusion, of the commonest class by place", "list", "px"
-            ),
+            confusion_baseline=_list("as confusion, of the commonest class by place", unit="px"),
         ),
     },
     "validation_card": {
@@ -287,7 +270,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             train_subjects=_count("groups of these"),
             train_share=_share("of the training images that have any class"),
             train_pixel_share=_share("of their labelled pixels; null for the filter"),
-            rare=Column("whether the class is rare in training", "flag"),
+            rare=_flag("whether the class is rare in training"),
             test_images=_count("test images of the class"),
             test_subjects=_count("groups of these"),
         ),
@@ -297,7 +280,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         "probabilities": _table(
             *("image_id", "prob_<class>"),
             batch=_category("the batch that was left out; null where none was"),
-            seed=Column("of the training", "id"),
+            seed=_id("of the training"),
         ),
     },
     "batch_verdict": {
@@ -316,9 +299,9 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             said=_category("the class that is explained"),
             confidence=_share("the filter's probability of it; null for the segmenter"),
             iou=_share("the segmenter's IoU of it; null for the filter"),
-            right=Column("whether it is right", "flag"),
+            right=_flag("whether it is right"),
             rank=_count("1 for the hardest; null for what is only sampled"),
-            sampled=Column("whether it is of the sample", "flag"),
+            sampled=_flag("whether it is of the sample"),
             score=_share("the score of the whole image, whose change is explained"),
             share_on_eye=_share("of what counted, what lies on the eye; null without a mask"),
             chance_share=_share("what would lie there by chance"),
@@ -326,7 +309,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             chance_area=_share("mean score while parts are hidden in an order by chance"),
             rows=_count("cells of a column of the image"),
             columns=_count("cells of a row of the image"),
-            attribution=Column("what the score loses by each cell, row by row", "list"),
+            attribution=_list("what the score loses by each cell, row by row"),
             said_outline=_text("polygons of the class as said, x and y from 0 to 1, as JSON"),
             true_outline=_text("polygons of the class or eye as labelled, as JSON"),
         ),
@@ -347,18 +330,18 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
     "model_versions": {
         "history": _table(
             *("model", "metric", "value", "low", "high", "n_images", "n_subjects"),
-            version=Column("number in the registry, or `present`", "id"),
+            version=_id("number in the registry, or `present`"),
             aliases=_category("champion, challenger, both or none"),
-            registered_at=Column("in UTC as ISO 8601; empty for one not registered", "time"),
-            present=Column("whether the graph holds it now", "flag"),
+            registered_at=_time("in UTC as ISO 8601; empty for one not registered"),
+            present=_flag("whether the graph holds it now"),
             since=_number("the present version's value minus this one's"),
             since_low=_number("lower end of the paired interval of since"),
             since_high=_number("upper end of the paired interval of since"),
         ),
         "gate": _table(
             *("model", "metric", "axis", "slice", "low", "high", "n_images", "n_subjects"),
-            candidate=Column("the version that is judged", "id"),
-            champion=Column("the version that it is held against", "id"),
+            candidate=_id("the version that is judged"),
+            champion=_id("the version that it is held against"),
             verdict=_category("worse, not worse or too small to judge"),
             champion_value=_number("the champion's value"),
             candidate_value=_number("the candidate's value"),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from iip_assets.settings import Settings, SettingsError, read_settings, settings_at
+from iip_assets.settings import Settings
+from iip_assets.settings_file import SettingsError, read_settings, settings_at
 
 
 def test_an_empty_file_means_the_defaults_with_a_real_device(tmp_path: Path) -> None:

@@ -8,17 +8,17 @@ under the same id.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict
 
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.hashing import digest_json
@@ -43,33 +43,22 @@ _WRONG_WEBHOOK = (
 )
 
 
-@dataclass(frozen=True)
-class Alarm:
-    """Something that a person should hear of.
+class Alarm(BaseModel):
+    """Something that a person should hear of."""
 
-    Attributes:
-        id: Hash of kind, subject and version: the same thing found again is the same alarm.
-        kind: What kind of thing.
-        subject: The run, asset, batch or check.
-        text: What happened and what to do, in words.
-        details: More of it, by name.
-        at: When it was found, ISO 8601 in UTC.
-        delivered: Names of those who were told.
-    """
+    model_config = ConfigDict(frozen=True)
 
-    id: str
-    kind: Kind
-    subject: str
-    text: str
-    details: Mapping[str, str]
-    at: str
-    delivered: tuple[str, ...] = field(default=())
+    id: str  # hash of kind, subject and version: the same thing found again is the same alarm
+    kind: Kind  # what kind of thing
+    subject: str  # the run, asset, batch or check
+    text: str  # what happened and what to do, in words
+    details: dict[str, str]  # more of it, by name
+    at: str  # when it was found, ISO 8601 in UTC
+    delivered: tuple[str, ...] = ()  # names of those who were told
 
     def as_json(self) -> dict[str, Any]:
         """The alarm as it is sent: without who was told."""
-        fields = asdict(self)
-        del fields["delivered"]
-        return fields
+        return self.model_dump(exclude={"delivered"})
 
 
 def make_alarm(
@@ -82,12 +71,7 @@ def make_alarm(
 ) -> Alarm:
     """An alarm of now, cut to a size that anyone can take and without passwords in it.
 
-    Args:
-        kind: What kind of thing.
-        subject: The run, asset, batch or check.
-        text: What happened and what to do.
-        version: Which time it is: the same thing at another version is another alarm.
-        details: More of it, by name.
+    The same thing at another `version` is another alarm; see `Alarm` for the rest.
     """
     shown = list((details or {}).items())[:_MOST_DETAILS]
     return Alarm(
@@ -110,13 +94,9 @@ def clean(text: str, longest: int) -> str:
 
 @dataclass(frozen=True)
 class AlarmBox:
-    """Alarms of a workspace: those that somebody has yet to be told of, and those that were sent.
+    """Alarms of a workspace: those that somebody has yet to be told of, and those sent."""
 
-    Attributes:
-        folder: Where they lie, a file each in `pending/` or `sent/`.
-    """
-
-    folder: Path
+    folder: Path  # where they lie, a file each in `pending/` or `sent/`
 
     @classmethod
     def of(cls, state: Path) -> AlarmBox:
@@ -132,7 +112,7 @@ class AlarmBox:
 
     def keep(self, alarm: Alarm) -> None:
         """Writes an alarm that waits, as it is now."""
-        write_text_whole(self._file("pending", alarm.id), json.dumps(asdict(alarm), indent=1))
+        write_text_whole(self._file("pending", alarm.id), alarm.model_dump_json(indent=1))
 
     def mark_sent(self, alarm: Alarm) -> None:
         """Moves an alarm that everybody was told of."""
@@ -156,22 +136,18 @@ class AlarmBox:
         return self.folder / place / f"{alarm_id}.json"
 
 
-def told(alarm: Alarm, name: str) -> Alarm:
+def delivered_to(alarm: Alarm, name: str) -> Alarm:
     """The alarm with one more who was told."""
-    return replace(alarm, delivered=(*alarm.delivered, name))
+    return alarm.model_copy(update={"delivered": (*alarm.delivered, name)})
 
 
 def _read(file: Path) -> Alarm | None:
     """The alarm in a file; None where there is none, or something else stands in it."""
     try:
-        fields = json.loads(file.read_text(encoding="utf-8"))
-        alarm = Alarm(**{**fields, "delivered": tuple(fields.get("delivered", ()))})
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        alarm = Alarm.model_validate_json(file.read_bytes())
+    except (OSError, ValueError):
         return None
-    texts = (alarm.id, alarm.kind, alarm.subject, alarm.text, alarm.at, *alarm.delivered)
-    sound = all(isinstance(text, str) for text in texts) and isinstance(alarm.details, dict)
-    # The name is what it is found by again.
-    return alarm if sound and alarm.id == file.stem and alarm.kind in get_args(Kind) else None
+    return alarm if alarm.id == file.stem else None  # by its name it is found again
 
 
 Sink = Callable[[Alarm], None]
@@ -186,12 +162,9 @@ class AlarmRefusedError(RuntimeError):
 
 
 def deliver(box: AlarmBox, sinks: Mapping[str, Sink], *, log: Callable[[str], None]) -> int:
-    """Tells the sinks of every alarm that waits; gives the number that still do.
+    """Tells the sinks (by name) of every alarm that waits; gives the number that still do.
 
-    Args:
-        box: The alarms.
-        sinks: By name.
-        log: Told why an alarm still waits.
+    Why one still waits is logged.
     """
     box.folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -218,7 +191,7 @@ def _deliver(box: AlarmBox, sinks: Mapping[str, Sink], log: Callable[[str], None
                 down.add(name)
                 log(f"alarms wait: {error}")
             else:
-                alarm = told(alarm, name)
+                alarm = delivered_to(alarm, name)
                 box.keep(alarm)
         if sinks.keys() <= set(alarm.delivered):
             box.mark_sent(alarm)

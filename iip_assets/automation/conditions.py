@@ -42,12 +42,7 @@ def failed_checks(project: Project, ledger: Ledger) -> Iterator[Alarm]:
 
 
 def failed_assets(states: Mapping[str, State], action_keys: Mapping[str, str]) -> Iterator[Alarm]:
-    """An alarm for each asset that failed with its present code, settings and inputs.
-
-    Args:
-        states: How each asset stands.
-        action_keys: Action key of each failed asset.
-    """
+    """An alarm for each asset that failed with its present action key: code, settings, inputs."""
     for name, key in action_keys.items():
         error = "; ".join(in_words(states[name].reasons))
         yield make_alarm(
@@ -68,12 +63,10 @@ def rejected_batches(rejected: Path) -> Iterator[Alarm]:
 
 
 def rejected_batch(folder: Path, problems: Iterable[Problem] = ()) -> Alarm | None:
-    """The alarm of one rejected batch; None where its errors.csv is gone.
+    """The alarm of the rejected batch in a folder; None where its errors.csv is gone.
 
-    Args:
-        folder: Where the batch lies, with its errors.csv.
-        problems: What is wrong with it, where that is at hand. What stood in the cells is left
-            out: it is people's data, and stands in errors.csv.
+    Problems are named where they are at hand. What stood in the cells is left out: it is people's
+    data, and stands in errors.csv.
     """
     try:
         written = (folder / "errors.csv").stat()
@@ -81,9 +74,7 @@ def rejected_batch(folder: Path, problems: Iterable[Problem] = ()) -> Alarm | No
         return None
     details: dict[str, object] = {"errors": f"rejected/{folder.name}/errors.csv"}
     for number, problem in enumerate(list(problems)[:_PROBLEMS_NAMED], start=1):
-        row = "" if problem.row is None else f", row {problem.row}"
-        column = "" if problem.column is None else f", {problem.column}"
-        details[f"problem_{number}"] = f"{problem.file}{row}{column}: {problem.reason}"
+        details[f"problem_{number}"] = problem.words
     return make_alarm(
         "batch_rejected",
         folder.name,
@@ -135,15 +126,7 @@ def stuck_refresh(names: Iterable[str], key: str, attempts: int) -> Alarm:
 def failed_run(
     run_id: str, job: str, tags: Mapping[str, str], message: str, causes: Mapping[str, str]
 ) -> Alarm:
-    """The alarm of a run that failed.
-
-    Args:
-        run_id: The run.
-        job: Its job.
-        tags: Its tags.
-        message: What Dagster says of the failure.
-        causes: Step to error.
-    """
+    """The alarm of a run of a job that failed, with the error of each step or Dagster's message."""
     words = "; ".join(f"{step}: {error}" for step, error in causes.items()) or message
     return make_alarm(
         "run_failure",

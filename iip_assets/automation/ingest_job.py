@@ -11,7 +11,7 @@ from iip_assets.automation.conditions import rejected_batch
 from iip_assets.dataset.problems import Problem
 from iip_assets.engine.dagster.runs import hold_run_lock
 from iip_assets.engine.project import Project
-from iip_assets.ingest.inbox import waiting_batches
+from iip_assets.ingest.inbox import ERROR_COLUMNS, waiting_batches
 
 INGEST_JOB = "ingest"
 INGEST_OP = "take_batch"
@@ -63,7 +63,7 @@ def build_ingest_job(project: Project) -> dg.JobDefinition:
         if done.rejected_to and (alarm := rejected_batch(done.rejected_to, done.problems)):
             AlarmBox.of(workspace.state).add(alarm)
         for problem in done.problems[:_ROWS_SHOWN]:
-            context.log.warning(_in_words(problem))
+            context.log.warning(f"{problem.words}; {problem.fix}")
         context.log.info(f"{done.batch}: {done.verdict}, {done.new_images} new images")
         context.instance.add_run_tags(context.run_id, {VERDICT_TAG: done.verdict})
         context.add_output_metadata(
@@ -90,27 +90,10 @@ def build_ingest_job(project: Project) -> dg.JobDefinition:
     return ingest
 
 
-def _in_words(problem: Problem) -> str:
-    row = "" if problem.row is None else f", row {problem.row}"
-    column = "" if problem.column is None else f", {problem.column}"
-    return f"{problem.file}{row}{column}: {problem.reason}; {problem.fix}"
-
-
 def _table(problems: Iterable[Problem]) -> dg.TableMetadataValue:
     records = [
-        dg.TableRecord(
-            {
-                "file": one.file,
-                "row": one.row,
-                "column": one.column,
-                "value": one.value,
-                "reason": one.reason,
-                "fix": one.fix,
-            }
-        )
+        dg.TableRecord({name: getattr(one, name) for name in ERROR_COLUMNS})
         for one in list(problems)[:_ROWS_SHOWN]
     ]
-    schema = dg.TableSchema(
-        [dg.TableColumn(name, "int" if name == "row" else "string") for name in records[0].data]
-    )
-    return dg.MetadataValue.table(records, schema)
+    columns = [dg.TableColumn(name, "int" if name == "row" else "string") for name in ERROR_COLUMNS]
+    return dg.MetadataValue.table(records, dg.TableSchema(columns))

@@ -42,8 +42,7 @@ class Drop:
 class IngestRun:
     """A run of the job `ingest`: for which drop, and how it went."""
 
-    batch: str
-    fingerprint: str
+    drop: Drop
     outcome: Outcome
 
 
@@ -71,25 +70,17 @@ class IngestDecision:
 def decide_ingests(
     waiting: Iterable[Drop], runs: Sequence[IngestRun], *, attempts: int
 ) -> IngestDecision:
-    """One run for each waiting drop, and another where that left it there, up to a number.
+    """One run for each waiting drop, and another where that left it there, up to `attempts`.
 
-    What a person canceled is not started again; a new drop of the batch is.
-
-    Args:
-        waiting: The whole batches in the inbox.
-        runs: Runs of these batches, finished and not.
-        attempts: How often a drop is tried.
+    What a person canceled is not started again; a new drop of the batch is. `runs` are those of
+    these batches, finished and not.
     """
     requests: list[IngestRequest] = []
     given_up: list[Drop] = []
     for drop in waiting:
-        if any(run.batch == drop.batch and run.outcome == "under way" for run in runs):
+        if any(run.drop.batch == drop.batch and run.outcome == "under way" for run in runs):
             continue
-        ended = [
-            run.outcome
-            for run in runs
-            if (run.batch, run.fingerprint) == (drop.batch, drop.fingerprint)
-        ]
+        ended = [run.outcome for run in runs if run.drop == drop]
         if "canceled" in ended:
             continue
         if len(ended) < attempts:
@@ -101,15 +92,10 @@ def decide_ingests(
 
 @dataclass(frozen=True)
 class Marks:
-    """What a run was started for, as two hashes that go with it.
+    """What a run was started for, as two hashes that go with it."""
 
-    Attributes:
-        world: `world_key`.
-        due: `due_key`.
-    """
-
-    world: str
-    due: str
+    world: str  # `world_key`
+    due: str  # `due_key`
 
 
 @dataclass(frozen=True)
@@ -122,17 +108,11 @@ class EndedRun:
 
 @dataclass(frozen=True)
 class RefreshDecision:
-    """Whether to start a run, and why, or why not.
+    """Whether to start a run, and why, or why not."""
 
-    Attributes:
-        due: The assets to run; empty where none is to be started.
-        reason: In words.
-        stuck: Whether as many runs as are tried left just these assets due.
-    """
-
-    due: tuple[str, ...]
-    reason: str
-    stuck: bool = False
+    due: tuple[str, ...]  # the assets to run; empty where none is to be started
+    reason: str  # in words
+    stuck: bool = False  # whether as many runs as are tried left just these assets due
 
 
 def runnable(graph: Graph, states: Mapping[str, State]) -> tuple[str, ...]:

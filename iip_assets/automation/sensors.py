@@ -6,6 +6,7 @@ They run in the process that serves the code, have a minute, and read no image.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -41,7 +42,8 @@ from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.staleness import State, find_states
 from iip_assets.engine.workspace import Workspace
 from iip_assets.ingest.inbox import waiting_batches
-from iip_assets.settings import AutomationSettings, SettingsError, read_settings
+from iip_assets.settings import AutomationSettings
+from iip_assets.settings_file import SettingsError, read_settings
 
 WORLD_TAG = "iip/world"
 DUE_TAG = "iip/due"
@@ -81,30 +83,31 @@ _ENDED = [status for status in dg.DagsterRunStatus if status not in UNDER_WAY]
 
 def build_sensors(project: Project) -> list[dg.SensorDefinition]:
     """All sensors of a project, running unless somebody stops them in the UI."""
-    interval_s = _interval_s(project)
     return [
-        _labeled_batch_sensor(project, interval_s),
-        _dvc_data_sensor(project, interval_s),
-        _alarm_sensor(project, interval_s),
-        _failure_sensor(project, interval_s),
+        build(project)
+        for build in (_labeled_batch_sensor, _dvc_data_sensor, _alarm_sensor, _failure_sensor)
     ]
 
 
-def _interval_s(project: Project) -> int:
+def _running(project: Project) -> dict[str, Any]:
+    """What all sensors have in common."""
     try:
-        return read_settings(project.workspace.root).automation.interval_s
+        settings = read_settings(project.workspace.root).automation
     except SettingsError:
-        return AutomationSettings().interval_s  # each look says what is wrong with the settings
+        settings = AutomationSettings()  # each look says what is wrong with the settings
+    return {
+        "minimum_interval_seconds": settings.interval_s,
+        "default_status": dg.DefaultSensorStatus.RUNNING,
+    }
 
 
-def _labeled_batch_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
+def _labeled_batch_sensor(project: Project) -> dg.SensorDefinition:
     workspace = project.workspace
 
     @dg.sensor(
         name="labeled_batch_sensor",
         job_name=INGEST_JOB,
-        minimum_interval_seconds=interval_s,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        **_running(project),
         description="Starts the job `ingest` for each whole batch in inbox/ (one with READY).",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
@@ -118,6 +121,10 @@ def _labeled_batch_sensor(project: Project, interval_s: int) -> dg.SensorDefinit
         for drop in decision.given_up:
             alarm = conditions.broken_ingest(drop.batch, drop.fingerprint, attempts)
             AlarmBox.of(workspace.state).add(alarm)
+        names = ", ".join(drop.batch for drop in waiting)
+        idle = "no whole batch is in the inbox"
+        if names:
+            idle = f"nothing to start; in the inbox: {names}"
         return dg.SensorResult(
             [
                 dg.RunRequest(
@@ -130,20 +137,19 @@ def _labeled_batch_sensor(project: Project, interval_s: int) -> dg.SensorDefinit
                 )
                 for request in decision.requests
             ],
-            skip_reason=None if decision.requests else _waiting_words(waiting),
+            skip_reason=None if decision.requests else idle,
         )
 
     return sensor
 
 
-def _dvc_data_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
+def _dvc_data_sensor(project: Project) -> dg.SensorDefinition:
     workspace = project.workspace
 
     @dg.sensor(
         name="dvc_data_sensor",
         job_name=REFRESH_JOB,
-        minimum_interval_seconds=interval_s,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        **_running(project),
         description="Observes data.dvc and starts one run over all that is stale.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
@@ -181,13 +187,12 @@ def _dvc_data_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
     return sensor
 
 
-def _alarm_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
+def _alarm_sensor(project: Project) -> dg.SensorDefinition:
     workspace = project.workspace
 
     @dg.sensor(
         name="alarm_sensor",
-        minimum_interval_seconds=interval_s,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        **_running(project),
         description="Looks for failed checks, failed assets and rejected batches, and tells the "
         "log and the webhook (alarms.webhook) of what is new.",
     )
@@ -216,11 +221,10 @@ def _alarm_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
     return sensor
 
 
-def _failure_sensor(project: Project, interval_s: int) -> dg.SensorDefinition:
+def _failure_sensor(project: Project) -> dg.SensorDefinition:
     @dg.run_failure_sensor(
         name="run_failure_alarm_sensor",
-        minimum_interval_seconds=interval_s,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        **_running(project),
         description="Records each run that failed as an alarm.",
     )
     def sensor(context: dg.RunFailureSensorContext) -> None:
@@ -266,9 +270,8 @@ def _ingest_run(run: dg.DagsterRun) -> IngestRun:
     }
     # A run that a person started names its batch in its config alone.
     batch = run.tags.get(BATCH_TAG) or configured_batch(run.run_config)
-    return IngestRun(
-        batch, run.tags.get(FINGERPRINT_TAG, ""), outcomes.get(run.status, "under way")
-    )
+    drop = Drop(batch, run.tags.get(FINGERPRINT_TAG, ""))
+    return IngestRun(drop, outcomes.get(run.status, "under way"))
 
 
 def _ended_ingests(instance: dg.DagsterInstance, drop: Drop) -> list[IngestRun]:
@@ -291,11 +294,6 @@ def _ended_refreshes(instance: dg.DagsterInstance, most: int) -> list[EndedRun]:
         )
         for run in runs
     ]
-
-
-def _waiting_words(waiting: list[Drop]) -> str:
-    names = ", ".join(drop.batch for drop in waiting)
-    return f"nothing to start; in the inbox: {names}" if names else "no whole batch is in the inbox"
 
 
 def build_automation(project: Project) -> dg.Definitions:

@@ -36,7 +36,8 @@ from iip_assets.registry.cross_dataset import (
 )
 from iip_assets.registry.registry_state import RegistryState, Version
 from iip_assets.registry.version_comparison import Asking, scored_by
-from iip_assets.settings import Settings, read_settings
+from iip_assets.settings import Settings
+from iip_assets.settings_file import read_settings
 from iip_assets.where import NoWorkspaceError
 
 _DATA = "dvc_data"

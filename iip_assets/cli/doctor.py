@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from iip_assets.settings import SettingsError, read_settings
+from iip_assets.settings_file import SettingsError, read_settings
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,13 @@ def _git(root: Path) -> Finding:
 
 def _data(root: Path, log: Callable[[str], None]) -> Iterator[Finding]:
     from iip_assets.dataset.versions import compare_folder
-    from iip_assets.images.data_listing import BadManifest, BadPointer, read_manifest, read_pointer
-    from iip_assets.images.dvc_objects import MissingData
+    from iip_assets.images.dvc_data import (
+        BadManifest,
+        BadPointer,
+        MissingData,
+        read_manifest,
+        read_pointer,
+    )
 
     try:
         pointer = read_pointer(root)

@@ -14,7 +14,7 @@ from iip_assets.cli.common import AsJson, log, open_refresher, stdout_kept_clean
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from iip_assets.ingest.judgement import Ingested
+    from iip_assets.ingest.verdict import Ingested
 
 # Rows of errors that a terminal shows; errors.csv has them all.
 _ROWS_SHOWN = 20
@@ -130,7 +130,7 @@ def export(
     from iip_assets.images.store import ImageStore
     from iip_assets.ingest.export import write_export
     from iip_assets.ingest.export_rows import annotations_left, rows_to_export
-    from iip_assets.settings import read_settings
+    from iip_assets.settings_file import read_settings
 
     refresher = open_refresher()
     project = refresher.project

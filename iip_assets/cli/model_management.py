@@ -8,7 +8,6 @@ from typing import Any
 
 import polars as pl
 
-from iip_assets.cli.settings_file import Change, write_settings
 from iip_assets.embeddings.device import core_count
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.context import AssetContext
@@ -31,6 +30,7 @@ from iip_assets.registry.registry_state import (
 )
 from iip_assets.registry.version_comparison import Images, compare_model
 from iip_assets.report.model_card import model_card
+from iip_assets.settings_file import Change, write_settings
 
 DATA = "dvc_data"
 

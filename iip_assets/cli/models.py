@@ -182,11 +182,10 @@ def distill_model(
     The student is what the settings say: give it a smaller network or input there.
     """
     from iip_assets.cli.model_management import teach
-    from iip_assets.cli.settings_file import in_words
     from iip_assets.graph import build_project
 
-    for line in in_words(teach(build_project(), model, version)):
-        log(line)
+    for change in teach(build_project(), model, version):
+        log(str(change))
     small = {
         FILTER.name: "network (a timm model), width and height",
         SEGMENTER.name: "encoder, decoder_channels, width and height",

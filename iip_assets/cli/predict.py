@@ -71,7 +71,7 @@ def predict(
 
 def settings_here() -> Settings:
     """The settings of the workspace that the current folder lies in."""
-    from iip_assets.settings import read_settings
+    from iip_assets.settings_file import read_settings
     from iip_assets.where import find_workspace
 
     return read_settings(find_workspace())
@@ -133,7 +133,7 @@ def _one(model: str, which: Which | None) -> Deployed | None:
 
 def _serving(model: str, root: Path) -> dict[str, Any]:
     from iip_assets.loading import load
-    from iip_assets.settings import read_settings
+    from iip_assets.settings_file import read_settings
 
     if model != FILTER.name:
         return {}

@@ -96,13 +96,12 @@ def apply_sweep(
 ) -> None:
     """Write a trial's settings into iip.toml; its model is then taken up, not trained again."""
     from iip_assets.cli import sweeping
-    from iip_assets.cli.settings_file import in_words
     from iip_assets.graph import build_project
 
     workspace = build_project().workspace
     changed = sweeping.take_up(workspace.root, workspace.state, name, trial)
-    for line in in_words(changed):
-        log(line)
+    for change in changed:
+        log(str(change))
     plan, _, _ = sweeping.trials_of(workspace.state, name)
     log(
         f"{len(changed)} settings of iip.toml changed. Next: iip refresh, "

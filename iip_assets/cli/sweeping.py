@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from iip_assets.cli.settings_file import Change, write_settings
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.project import Project
 from iip_assets.report.blocks import FIGURE, Column, Paragraph, Row, Table, number, short_number
 from iip_assets.report.terminal import show
-from iip_assets.settings import read_settings
+from iip_assets.settings_file import Change, read_settings, write_settings
 from iip_assets.sweeps.page import sweep_page, trial_columns
 from iip_assets.sweeps.plan import Plan, PlanError, read_plan
 from iip_assets.sweeps.study import Done, Study, done_trials, importances, known_studies, load_study

@@ -35,8 +35,7 @@ def trace(
     """Show where a value comes from, back to the label rows; of an image, which models saw it."""
     project = open_refresher().project
     with stdout_kept_clean():
-        from iip_assets.provenance.trace import Archive, ImageTrace, trace_value
-        from iip_assets.provenance.trace_target import find_target
+        from iip_assets.provenance.trace import Archive, ImageTrace, find_target, trace_value
 
         archive = Archive.open(project)
         target = find_target(archive, what)

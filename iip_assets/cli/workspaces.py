@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iip_assets.cli.common import AsJson, log, open_refresher
+from iip_assets.settings_file import default_text
 
 if TYPE_CHECKING:
     from iip_assets.engine.garbage import Garbage
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).parent / "templates"
 # Template file to its place in the workspace.
 _PLACES = {
-    "iip.toml": "iip.toml",
     # By its own name DVC would take it for a stage of this repository.
     "dvc.yaml.template": "dvc.yaml",
     "workspace.yaml": "workspace.yaml",
@@ -61,6 +61,7 @@ def init_workspace(folder: Path, *, log: Callable[[str], None]) -> None:
         target = folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((_TEMPLATES / template).read_bytes())
+    (folder / "iip.toml").write_text(default_text(), encoding="utf-8")
     log("git init")
     _run(folder, "git", "init", "--quiet")
     log("dvc init")

@@ -9,7 +9,7 @@ from iip_assets.dataset.versions import data_ids, data_rows, describe_change
 from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
 from iip_assets.engine.graph import Source
 from iip_assets.engine.values import CheckResult, MetadataValue, Noted, Rows, Setting
-from iip_assets.images.data_listing import data_version_at, observe_data, read_manifest
+from iip_assets.images.dvc_data import data_version_at, observe_data, read_manifest
 from iip_assets.settings import MaskClasses, MaxMegapixels, SplitSettings
 
 if TYPE_CHECKING:

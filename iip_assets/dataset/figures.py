@@ -72,15 +72,7 @@ def _tag_words(names: Mapping[str, str | None]) -> list[str]:
 
 
 def split_table(splits: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
-    """What stands in each split.
-
-    Args:
-        splits: image_id, group_id, split, has_mask.
-        images: image_id, label, subject_id.
-
-    Returns:
-        split, images, share, groups, subjects, one column a label, "no label", masks.
-    """
+    """Each split: images, share, groups, subjects, one column a label, "no label" and masks."""
     import polars as pl
 
     joined = splits.join(images.select("image_id", "label", "subject_id"), on="image_id")
@@ -103,11 +95,7 @@ def split_table(splits: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
 
 
 def batches_figure(batches: pl.DataFrame) -> Figure:
-    """Images by batch and label, newest batch at the foot; the newest 30 where there are more.
-
-    Args:
-        batches: As `summaries.batch_table` gives it.
-    """
+    """Images by batch and label, from `batch_table`: the newest 30, the newest at the foot."""
     shown = batches.tail(_MOST_BARS)
     figure = _label_bars(shown, "batch")
     if shown.height < batches.height:
@@ -116,11 +104,7 @@ def batches_figure(batches: pl.DataFrame) -> Figure:
 
 
 def splits_figure(splits: pl.DataFrame) -> Figure:
-    """Images by split and label.
-
-    Args:
-        splits: As `summaries.split_table` gives it.
-    """
+    """Images by split and label, from `split_table`."""
     return _label_bars(splits, "split")
 
 

@@ -30,7 +30,7 @@ _BLOCK_BYTES = 4_000_000
 
 
 def perceptual_hash(rgb: NDArray[np.uint8]) -> str | None:
-    """256 bits as 64 hex digits, or None for an image with nothing on it.
+    """256 bits of an RGB image (H, W, 3) as 64 hex digits, or None where nothing is on it.
 
     The DCT hash of Zauner (2010), "Implementation and benchmarking of perceptual image hash
     functions", with 16×16 frequencies instead of 8×8. Measured on 10,000 eye crops of 5,000 people
@@ -38,9 +38,6 @@ def perceptual_hash(rgb: NDArray[np.uint8]) -> str | None:
     of them different eyes; 256 bits at 40 merge 21, all of them the same photograph. Of copies at
     40: all of those halved, enlarged, brightened, darkened or blurred are found, 99% of those saved
     as JPEG of quality 75, and 84% of those cropped by 2%.
-
-    Args:
-        rgb: (H, W, 3) RGB.
     """
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     thumbnail = cv2.resize(grey, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA)
@@ -60,14 +57,7 @@ def fingerprint_images(
     store: Store,
     threads: int = 2,
 ) -> list[dict[str, Any]]:
-    """Fingerprint one chunk of images.
-
-    Args:
-        records: image_id and mask_id (or None) of each.
-        max_megapixels: Larger images are refused.
-        n_classes: Classes that a mask may hold.
-        store: Where the bytes come from.
-        threads: Images decoded at once.
+    """Fingerprint one chunk of images, given as image_id and mask_id (or None) of each.
 
     Returns:
         For each: width and height in pixels (upright), phash, problem (why it cannot be decoded),
@@ -135,11 +125,8 @@ def fingerprint_table(frame: pl.DataFrame) -> pl.DataFrame:
 def near_pairs(hashes: Sequence[str | None], *, within_bits: int) -> NDArray[np.int64]:
     """All pairs of equal-length hashes that differ in at most `within_bits` bits; none is missed.
 
-    Looking at 64 bits at a time rules out nearly every pair, all bits decide on the rest.
-
-    Args:
-        hashes: Hex text, a multiple of 16 digits; None is near nothing.
-        within_bits: The greatest distance that counts as near.
+    Looking at 64 bits at a time rules out nearly every pair, all bits decide on the rest. Hashes
+    are hex text, a multiple of 16 digits; None is near nothing.
 
     Returns:
         (P, 2) positions in `hashes`, the smaller first, sorted.

@@ -1,7 +1,9 @@
-"""One batch's labels.csv: rows that count, and problems for people. Never raises on what is in it.
+"""A batch's labels.csv and annotations.csv: rows that count, and problems for people.
 
-Serves the data that DVC tracks, where a bad row is left out, and the inbox, where one bad row sends
-the batch back. So it takes bytes and a listing, and knows of neither.
+In labels.csv stands what counts, in annotations.csv each labeler's own opinion: several people may
+label one image without seeing each other's labels, and how they agree is the level that a model can
+be compared with. Nothing in the files raises an exception. The data that DVC tracks leave a bad
+row out, the inbox sends its batch back: so this takes bytes and a listing, and knows of neither.
 """
 
 from __future__ import annotations
@@ -12,15 +14,18 @@ import unicodedata
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from functools import cached_property, partial
 from typing import Any
 
 from iip_assets.dataset.csv_file import Fault, Record, read_csv
 from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem, shown
 from iip_assets.dataset.schema import (
+    ANNOTATIONS_FILE,
     EYES,
     IMAGE_SUFFIXES,
     LABELS,
+    LABELS_FILE,
     BadCell,
     is_unknown,
     parse_age,
@@ -31,11 +36,28 @@ from iip_assets.dataset.schema import (
     parse_word,
 )
 
+Columns = Mapping[str, Callable[[str], Any]]
+"""Optional columns with the reader of their cells."""
+
 _ID = re.compile(r"[0-9a-fA-F]{32}")
 
-# Optional columns with the reader of their cells.
-_FACTS: Mapping[str, Callable[[str], Any]] = {
-    "label": lambda text: parse_word(text, LABELS),
+
+def parse_label(text: str) -> str:
+    """One of the labels, whatever its case."""
+    return parse_word(text, LABELS)
+
+
+def _named_labeler(text: str) -> str:
+    if is_unknown(text):
+        raise BadCell(
+            "no labeler is named",
+            "write who it was (any name that stands for one person), or delete the row",
+        )
+    return parse_text(text)
+
+
+_FACTS: Columns = {
+    "label": parse_label,
     "subject_id": parse_text,
     "eye": lambda text: parse_word(text, EYES),
     "age_years": parse_age,
@@ -46,6 +68,7 @@ _FACTS: Mapping[str, Callable[[str], Any]] = {
     "captured_at": parse_time,
     "labeler": parse_text,
 }
+_OPINION: Columns = {"labeler": _named_labeler, "label": parse_label, "labeled_at": parse_time}
 COLUMNS = ("image", "mask", *_FACTS)
 """The columns of labels.csv that have a meaning here; others are kept as tags."""
 
@@ -72,24 +95,24 @@ class LabelRow:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
+_COMPARED = tuple(
+    column.name for column in fields(LabelRow) if column.name not in ("row", "tags", "mask_path")
+)
+
+
 @dataclass(frozen=True)
 class LabelFile:
-    """What a labels.csv says.
+    """What a labels.csv or annotations.csv says."""
 
-    Attributes:
-        rows: One per image and labeler, sorted by both.
-        problems: Rows or files that are not used.
-        tags: The further columns, with the known column that each may have been meant to be.
-    """
-
-    rows: tuple[LabelRow, ...]
-    problems: tuple[Problem, ...]
+    rows: tuple[LabelRow, ...]  # one per image and labeler, sorted by both
+    problems: tuple[Problem, ...]  # rows or files that are not used
+    # The further columns, with the known column that each may have been meant to be.
     tags: Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The files that a labels.csv may name.
+    """The files that a row may name.
 
     Attributes:
         files: Path within the batch to md5.
@@ -99,39 +122,147 @@ class Listing:
     files: Mapping[str, str]
     known: Container[str]
 
+    @cached_property
+    def _by_folded(self) -> dict[str, str]:
+        return {_normal(path).casefold(): path for path in self.files}
+
+    def find(self, text: str, *, image: bool) -> tuple[str | None, str]:
+        """Path within the batch (None for an id) and md5 of the image or mask that a cell names.
+
+        Raises:
+            BadCell: It names none of them.
+        """
+        if not text:
+            raise BadCell("no image is named", "write the image's path, or delete the row")
+        if _ID.fullmatch(text):
+            if text.lower() in self.known:
+                return None, text.lower()
+            fix = "write the path of a file in the batch"
+            raise BadCell("no image in the data has this id", fix)
+        path = parse_path(text)
+        # People may write a path in other case; macOS spells é in two characters.
+        near = self._by_folded.get(_normal(path).casefold())
+        same = near is not None and _normal(near) == _normal(path)
+        found = path if path in self.files else near if same else None
+        if found is None:
+            absent = f"put {path} into the batch, or delete the row"
+            fix = f"did you mean {near}?" if near else absent
+            raise BadCell("no such file in the batch", fix)
+        if image and not found.lower().endswith(IMAGE_SUFFIXES):
+            raise BadCell("not an image's file name", f"name a file of {', '.join(IMAGE_SUFFIXES)}")
+        if image and not is_image_path(found):
+            raise BadCell("a hidden file or a mask, which is no image", "move it to images/")
+        return found, self.files[found]
+
+
+def _normal(path: str) -> str:
+    return unicodedata.normalize("NFC", path)
+
 
 def parse_labels(data: bytes, *, batch: str, file: str, listing: Listing) -> LabelFile:
-    """Read a labels.csv.
+    """Read a labels.csv, whose path `file` the problems name.
 
     Two rows that say the same of one image are one; where they differ, neither is used.
-
-    Args:
-        data: The bytes of the file.
-        batch: The batch's name.
-        file: The file's path, for the problems.
-        listing: The files that the rows may name.
     """
-    table = read_csv(data, required=("image",))
-    faults = list(table.faults)
-    readable: list[LabelRow] = []
-    by_folded = {folded(path): path for path in listing.files}
+    return _parse(data, _LABELS, batch, file, listing)
+
+
+def parse_annotations(data: bytes, *, batch: str, file: str, listing: Listing) -> LabelFile:
+    """Read an annotations.csv: columns image, labeler, label, mask, labeled_at; no others.
+
+    Of several rows of one image and labeler the newest counts. Where they differ and their times do
+    not tell which that is, none is used.
+    """
+    return _parse(data, _ANNOTATIONS, batch, file, listing)
+
+
+READERS = {LABELS_FILE: parse_labels, ANNOTATIONS_FILE: parse_annotations}
+"""The files of a batch that hold rows."""
+
+
+def _parse(data: bytes, kind: _Kind, batch: str, file: str, listing: Listing) -> LabelFile:
+    fault = partial(Problem, batch, file)
+    table = read_csv(data, required=kind.required, fault=fault)
+    problems = list(table.problems)
+    grouped: dict[tuple[str, str], list[LabelRow]] = {}
     for record in table.records:
-        row = _read_row(record, listing, by_folded)
-        if isinstance(row, LabelRow):
-            readable.append(row)
-        else:
-            faults.extend(row)
-    rows, conflicts = _one_row_each(readable, table.records)
-    faults.extend(conflicts)
-    problems = tuple(problem_of(fault, batch, file) for fault in faults)
-    tags = {name: _meant(name) for name in table.columns if name not in COLUMNS}
-    return LabelFile(rows, problems, tags)
+        cells = _Cells(record, listing, fault)
+        row = kind.read(cells)
+        problems += sorted(cells.problems, key=lambda problem: problem.column or "")
+        if not cells.problems:
+            grouped.setdefault((row.image_id, row.labeler or ""), []).append(row)
+    named = {record.row: record.cells["image"] for record in table.records}
+    rows: list[LabelRow] = []
+    for key in sorted(grouped):
+        found = kind.as_one(grouped[key])
+        if isinstance(found, LabelRow):
+            rows.append(found)
+            continue
+        numbers = ", ".join(str(row.row) for row in grouped[key])
+        reason = f"rows {numbers} name the same {kind.key} and differ in {', '.join(found)}"
+        for row in grouped[key]:
+            value = shown(named[row.row])
+            problems.append(fault(reason, kind.fix, row=row.row, column="image", value=value))
+    further = [name for name in table.columns if name not in COLUMNS]
+    tags = {name: _meant(name) for name in further} if kind is _LABELS else {}
+    return LabelFile(tuple(rows), tuple(problems), tags)
 
 
-def problem_of(fault: Fault, batch: str, file: str) -> Problem:
-    """The fault of a batch's file, as people read it."""
-    value = None if fault.value is None else shown(fault.value)
-    return Problem(batch, file, fault.row, fault.column, value, fault.reason, fault.fix)
+class _Cells:
+    """The cells of a row, of which any may be bad."""
+
+    def __init__(self, record: Record, listing: Listing, fault: Fault) -> None:
+        self.row, self.texts, self.problems = record.row, record.cells, list[Problem]()
+        self._listing, self._fault = listing, fault
+
+    def read(self, column: str, parse: Callable[[str], Any]) -> Any:
+        """What a cell says; None, and a problem more, where it is bad."""
+        text = self.texts.get(column, "")
+        try:
+            return parse(text)
+        except BadCell as bad:
+            self.add(bad.reason, bad.fix, column, text)
+            return None
+
+    def add(self, reason: str, fix: str, column: str, text: str) -> None:
+        """A problem more."""
+        value = shown(text)
+        self.problems.append(self._fault(reason, fix, row=self.row, column=column, value=value))
+
+    def label_row(self, **values: Any) -> LabelRow:
+        """The row with these values, and with the image and the mask that it names."""
+        find = self._listing.find
+        _, image_id = self.read("image", lambda text: find(text, image=True)) or (None, "")
+        mask_path, mask_id = None, None
+        if self.texts.get("mask"):
+            found = self.read("mask", lambda text: find(text, image=False))
+            mask_path, mask_id = found or (None, None)
+        return LabelRow(self.row, image_id, mask_path=mask_path, mask_id=mask_id, **values)
+
+
+def _read_facts(cells: _Cells) -> LabelRow:
+    values = {
+        column: cells.read(column, parse)
+        for column, parse in _FACTS.items()
+        # `unknown` is no label: an image is unlabelled, or it is unclear.
+        if (text := cells.texts.get(column)) and not (column != "label" and is_unknown(text))
+    }
+    further = sorted(cells.texts.keys() - set(COLUMNS))
+    tags = {name: cells.read(name, parse_text) for name in further if cells.texts[name]}
+    return cells.label_row(tags=tags, **values)
+
+
+def _read_opinion(cells: _Cells) -> LabelRow:
+    values = {
+        column: cells.read(column, parse)
+        for column, parse in _OPINION.items()
+        if cells.texts.get(column) or column == "labeler"
+    }
+    row = cells.label_row(**values)
+    if not cells.problems and row.label is None and row.mask_id is None:
+        fix = "write what the labeler said, or delete the row"
+        cells.add("neither a label nor a mask", fix, "label", "")
+    return row
 
 
 def _meant(name: str) -> str | None:
@@ -140,139 +271,67 @@ def _meant(name: str) -> str | None:
     return min(close, key=lambda column: abs(len(column) - len(name)), default=None)
 
 
-def folded(path: str) -> str:
-    """The path as people may also have written it: in other case, in another form of Unicode."""
-    return unicodedata.normalize("NFC", path).casefold()
+def _known(rows: Sequence[LabelRow], name: str) -> list[Any]:
+    return [value for row in rows if (value := getattr(row, name)) is not None]
 
 
-def _read_row(
-    record: Record, listing: Listing, by_folded: Mapping[str, str]
-) -> LabelRow | list[Fault]:
-    """The row, or all that is wrong with it."""
-    faults: list[Fault] = []
-    values: dict[str, Any] = {}
-
-    def read(column: str, parse: Callable[[str], Any]) -> None:
-        text = record.cells.get(column, "")
-        try:
-            values[column] = parse(text)
-        except BadCell as bad:
-            faults.append(Fault(record.row, column, text, bad.reason, bad.fix))
-
-    read("image", lambda text: named_file(text, listing, by_folded, image=True))
-    if record.cells.get("mask"):
-        read("mask", lambda text: named_file(text, listing, by_folded, image=False))
-    for column, parse in _FACTS.items():
-        text = record.cells.get(column, "")
-        # `unknown` is no label: an image is unlabelled, or it is unclear.
-        if text and not (column != "label" and is_unknown(text)):
-            read(column, parse)
-    for column in record.cells.keys() - set(COLUMNS):
-        if record.cells[column]:
-            read(column, parse_text)
-    if faults:
-        return sorted(faults, key=lambda fault: fault.column or "")
-    _, image_id = values.pop("image")
-    mask_path, mask_id = values.pop("mask", (None, None))
-    tags = {name: values.pop(name) for name in sorted(values.keys() - set(COLUMNS))}
-    return LabelRow(record.row, image_id, mask_id=mask_id, mask_path=mask_path, tags=tags, **values)
-
-
-def named_file(
-    text: str, listing: Listing, by_folded: Mapping[str, str], *, image: bool
-) -> tuple[str | None, str]:
-    """Path within the batch (None for an id) and md5 of what the cell names.
-
-    Args:
-        text: The cell.
-        listing: The files that it may name.
-        by_folded: Their paths, by what `folded` makes of them.
-        image: Whether it must be an image; a mask otherwise.
-
-    Raises:
-        BadCell: It names none of them.
-    """
-    if not text:
-        raise BadCell("no image is named", "write the image's path, or delete the row")
-    if _ID.fullmatch(text):
-        if text.lower() in listing.known:
-            return None, text.lower()
-        raise BadCell("no image in the data has this id", "write the path of a file in the batch")
-    path = parse_path(text)
-    near = by_folded.get(folded(path))
-    # Folders that travelled by way of macOS spell é in two characters: the same name to people.
-    same = near is not None and _same_name(near, path)
-    found = path if path in listing.files else near if same else None
-    if found is None:
-        put = f"did you mean {near}?" if near else f"put {path} into the batch, or delete the row"
-        raise BadCell("no such file in the batch", put)
-    if image and not found.lower().endswith(IMAGE_SUFFIXES):
-        raise BadCell("not an image's file name", f"name a file of {', '.join(IMAGE_SUFFIXES)}")
-    if image and not is_image_path(found):
-        raise BadCell("a hidden file or a mask, which is no image", "move it to images/")
-    return found, listing.files[found]
-
-
-def _same_name(one: str, other: str) -> bool:
-    return unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
-
-
-_COMPARED = tuple(
-    column.name for column in fields(LabelRow) if column.name not in ("row", "tags", "mask_path")
-)
-
-
-def _one_row_each(
-    rows: Sequence[LabelRow], records: Sequence[Record]
-) -> tuple[tuple[LabelRow, ...], list[Fault]]:
-    """Rows of one image and labeler become one; those that contradict each other become faults."""
-    told: dict[tuple[str, str], list[LabelRow]] = {}
-    for row in rows:
-        told.setdefault((row.image_id, row.labeler or ""), []).append(row)
-    named = {record.row: record.cells["image"] for record in records}
-    merged: list[LabelRow] = []
-    faults: list[Fault] = []
-    for key in sorted(told):
-        same = sorted(told[key], key=lambda row: row.row)
-        differing = _differences(same)
-        if not differing:
-            merged.append(_merge(same))
-            continue
-        numbers = ", ".join(str(row.row) for row in same)
-        faults.extend(
-            Fault(
-                row.row,
-                "image",
-                named[row.row],
-                f"rows {numbers} name the same image and differ in {', '.join(differing)}",
-                "keep the row that is right and delete the others; none of them is used",
-            )
-            for row in same
-        )
-    return tuple(merged), faults
-
-
-def _differences(rows: Sequence[LabelRow]) -> list[str]:
-    differing = [
-        name
-        for name in _COMPARED
-        if len({getattr(row, name) for row in rows if getattr(row, name) is not None}) > 1
-    ]
-    tags = sorted({name for row in rows for name in row.tags})
-    differing += [
-        name for name in tags if len({row.tags[name] for row in rows if name in row.tags}) > 1
-    ]
-    return differing
-
-
-def _merge(rows: Sequence[LabelRow]) -> LabelRow:
-    """Rows that do not contradict each other as one: each cell from whichever row knows it."""
-    first = rows[0]
-    if len(rows) == 1:
-        return first
-    known: dict[str, Any] = {}
-    for name in (*_COMPARED, "mask_path"):
-        values = [getattr(row, name) for row in rows if getattr(row, name) is not None]
-        known[name] = min(values) if values else None
+def _merged(rows: Sequence[LabelRow]) -> LabelRow | list[str]:
+    """Each cell from whichever row knows it, or the columns in which the rows differ."""
+    differing = [name for name in _COMPARED if len(set(_known(rows, name))) > 1]
     tags = {name: value for row in rows for name, value in row.tags.items()}
-    return replace(first, **known, tags=tags)
+    differing += [
+        name for name in sorted(tags) if len({row.tags.get(name, tags[name]) for row in rows}) > 1
+    ]
+    if differing:
+        return differing
+    names = (*_COMPARED, "mask_path")
+    known: dict[str, Any] = {name: min(_known(rows, name), default=None) for name in names}
+    return replace(rows[0], **known, tags=tags)
+
+
+def _newest(rows: Sequence[LabelRow]) -> LabelRow | list[str]:
+    """What one labeler says of an image by now, or in what rows differ of which no time tells."""
+    differing = [name for name in ("label", "mask_id") if len(set(_known(rows, name))) > 1]
+    times = {row.labeled_at for row in rows}
+    if differing and (None in times or len(times) < len(rows)):
+        return [name.removesuffix("_id") for name in differing]
+    # Where nothing differs any order will do.
+    in_time = sorted(rows, key=lambda row: (row.labeled_at is not None, row.labeled_at, row.row))
+    found = in_time[0]
+    for row in in_time[1:]:
+        found = replace(
+            row,
+            row=found.row,
+            label=row.label or found.label,
+            mask_id=row.mask_id or found.mask_id,
+            mask_path=row.mask_path if row.mask_id else found.mask_path,
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How one of the two files is read."""
+
+    required: tuple[str, ...]  # columns that it must have
+    read: Callable[[_Cells], LabelRow]  # reads a row
+    # Makes one row of those of one image and labeler, or names what they differ in.
+    as_one: Callable[[Sequence[LabelRow]], LabelRow | list[str]]
+    key: str  # what such rows have in common, in words
+    fix: str  # what to do where they differ
+
+
+_LABELS = _Kind(
+    required=("image",),
+    read=_read_facts,
+    as_one=_merged,
+    key="image",
+    fix="keep the row that is right and delete the others; none of them is used",
+)
+_ANNOTATIONS = _Kind(
+    required=("image", "labeler"),
+    read=_read_opinion,
+    as_one=_newest,
+    key="image and labeler",
+    fix="write into labeled_at when each was given, or keep one; none of them is used",
+)

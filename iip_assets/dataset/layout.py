@@ -20,17 +20,11 @@ _IMAGES_FOLDER = "images"
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of a data version, sorted out.
+    """The files of a data version, sorted out; all in the order of their names."""
 
-    Attributes:
-        images: Path to md5 of every file that counts as an image, in the order of paths.
-        batches: Batch name to path within the batch to md5, in the order of names.
-        strays: Files that stand where images are expected and are none that can be read.
-    """
-
-    images: Mapping[str, str]
-    batches: Mapping[str, Mapping[str, str]]
-    strays: tuple[Problem, ...]
+    images: Mapping[str, str]  # path to md5 of every file that counts as an image
+    batches: Mapping[str, Mapping[str, str]]  # batch name to path within the batch to md5
+    strays: tuple[Problem, ...]  # files where images are expected that are none that can be read
 
 
 def batch_of(path: str) -> str | None:
@@ -83,8 +77,8 @@ def _stray(path: str, batch: str | None) -> Problem | None:
     if name in (LABELS_FILE, ANNOTATIONS_FILE) and (batch is None or path.count("/") > 2):
         reason = f"labels are only read from data/batches/<batch>/{name}"
         fix = f"move the folder with its {name} and images to data/batches/<batch>"
-        return Problem(batch, path, None, None, None, reason, fix)
+        return Problem(batch, path, reason, fix)
     if _IMAGES_FOLDER in folders.split("/"):
         fix = f"save it as one of {', '.join(IMAGE_SUFFIXES)}, or delete it"
-        return Problem(batch, path, None, None, None, "not an image file by its name", fix)
+        return Problem(batch, path, "not an image file by its name", fix)
     return None

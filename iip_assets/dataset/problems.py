@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,31 +14,29 @@ _LONGEST_VALUE = 120
 _FIX_IMAGE = "replace the file by a sound copy or delete it, then run `dvc add data`"
 _FIX_MASK = "fix the mask as said, then run `dvc add data`"
 _THEN_ADD = " (then run `dvc add data`)"
+_OF_FILE = ("batch", "file", "row", "column", "value", "reason", "fix")
 _COLUMNS = ("what", "image_id", "path", "batch", "row", "column", "value", "reason", "fix")
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class Problem:
-    """One thing that was not used, why, and how to fix it.
+    """One thing that was not used, why, and how to fix it."""
 
-    Attributes:
-        batch: The batch's folder name; None for files outside `batches/`.
-        file: The file, relative to `data/` (or to the inbox batch).
-        row: Data row of the file, the first below the header is 1; None when the file as a whole is
-            meant.
-        column: The column, if one is to blame.
-        value: What stood there, shortened, control characters spelled out.
-        reason: What is wrong.
-        fix: What to do.
-    """
+    batch: str | None  # the batch's folder name; None for files outside `batches/`
+    file: str  # the file, relative to `data/` (or to the inbox batch)
+    reason: str  # what is wrong
+    fix: str  # what to do
+    # Data row of the file, the first below the header is 1; None when the file as a whole is meant.
+    row: int | None = None
+    column: str | None = None  # the column, if one is to blame
+    value: str | None = None  # what stood there, shortened, control characters spelled out
 
-    batch: str | None
-    file: str
-    row: int | None
-    column: str | None
-    value: str | None
-    reason: str
-    fix: str
+    @property
+    def words(self) -> str:
+        """Where it is and what is wrong, in a line."""
+        row = "" if self.row is None else f", row {self.row}"
+        column = "" if self.column is None else f", {self.column}"
+        return f"{self.file}{row}{column}: {self.reason}"
 
 
 def shown(value: str) -> str:
@@ -48,55 +46,34 @@ def shown(value: str) -> str:
 
 
 def problem_frame(problems: Iterable[Problem]) -> pl.DataFrame:
-    """The problems as a table, sorted by batch, file, row and column.
-
-    Returns:
-        Columns batch, file, row (Int64), column, value, why, fix.
-    """
+    """The problems as a table (batch, file, row, column, value, reason, fix), sorted by these."""
     import polars as pl
 
-    def order(problem: Problem) -> tuple[str, ...]:
-        row = "" if problem.row is None else f"{problem.row:020d}"
-        return (
-            problem.batch or "",
-            problem.file,
-            row,
-            problem.column or "",
-            problem.value or "",
-            problem.reason,
-            problem.fix,
-        )
+    schema = {name: pl.Int64 if name == "row" else pl.Utf8 for name in _OF_FILE}
+    rows = [[getattr(problem, name) for name in _OF_FILE] for problem in set(problems)]
 
-    schema = {
-        "batch": pl.Utf8,
-        "file": pl.Utf8,
-        "row": pl.Int64,
-        "column": pl.Utf8,
-        "value": pl.Utf8,
-        "reason": pl.Utf8,
-        "fix": pl.Utf8,
-    }
-    rows = [astuple(problem) for problem in sorted(set(problems), key=order)]
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    def order(row: Sequence[str | int | None]) -> list[str]:
+        return [f"{one:020d}" if isinstance(one, int) else one or "" for one in row]
+
+    return pl.DataFrame(sorted(rows, key=order), schema=schema, orient="row")
 
 
 def quarantine_table(
     images: pl.DataFrame, problems: pl.DataFrame, fingerprints: pl.DataFrame
 ) -> pl.DataFrame:
-    """One row for every image, mask and label row that is not used.
+    """One row for every image, mask and label row that is not used, in this order.
 
     Args:
         images: image_id, path, batch, mask_path of raw_dataset.
-        problems: batch, file, row, column, value, why, fix of raw_dataset.
+        problems: As `problem_frame` gives them.
         fingerprints: image_id, problem, mask_problem.
 
     Returns:
-        Columns what (image, mask or label), image_id, path, batch, row, column, value, why, fix;
-        images first, then masks, then label rows.
+        Columns what (image, mask or label), image_id, path, batch, row, column, value, reason, fix.
     """
     import polars as pl
 
-    told = images.select("image_id", "path", "batch", "mask_path").join(
+    checked = images.select("image_id", "path", "batch", "mask_path").join(
         fingerprints.select("image_id", "mask_problem"), on="image_id"
     )
     nothing = [
@@ -107,7 +84,7 @@ def quarantine_table(
     bad_images = undecodable_images(images, fingerprints).select(
         pl.lit("image").alias("what"), "image_id", "path", "batch", *nothing, "reason", "fix"
     )
-    bad_masks = told.filter(pl.col("mask_problem").is_not_null()).select(
+    bad_masks = checked.filter(pl.col("mask_problem").is_not_null()).select(
         pl.lit("mask").alias("what"),
         "image_id",
         pl.col("mask_path").alias("path"),
@@ -127,15 +104,7 @@ def quarantine_table(
 
 
 def undecodable_images(images: pl.DataFrame, fingerprints: pl.DataFrame) -> pl.DataFrame:
-    """One row for every image that cannot be decoded.
-
-    Args:
-        images: image_id, path, batch of raw_dataset.
-        fingerprints: image_id, problem.
-
-    Returns:
-        Columns path, batch, image_id, why, fix; sorted by path.
-    """
+    """path, batch, image_id, reason and fix of every image that cannot be decoded, by path."""
     import polars as pl
 
     return (

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from iip_assets.dataset.annotations import parse_annotations
-from iip_assets.dataset.labels import LabelFile, LabelRow, Listing, parse_labels
-from iip_assets.dataset.layout import Layout, batch_of, labeling_md5, sort_out
+from iip_assets.dataset.labels import READERS, LabelFile, LabelRow, Listing
+from iip_assets.dataset.layout import batch_of, labeling_md5, sort_out
 from iip_assets.dataset.problems import problem_frame
 from iip_assets.dataset.schema import (
-    ANNOTATIONS_FILE,
     BATCHES_FOLDER,
     FACTS,
     LABELS_FILE,
@@ -26,28 +24,21 @@ if TYPE_CHECKING:
 
 # Batch and file name, to what the file says.
 _Parsed = Mapping[tuple[str, str], LabelFile]
-_READERS = {LABELS_FILE: parse_labels, ANNOTATIONS_FILE: parse_annotations}
 
 
 @dataclass(frozen=True)
 class RawDataset:
-    """All that is known of the images.
+    """All that is known of the images."""
 
-    Attributes:
-        images: One row per image id.
-        label_rows: One row per image, batch, file and labeler.
-        problems: What could not be used, and how to fix it.
-        tags: Further columns by batch, with the known column that each may have been meant to be.
-    """
-
-    images: pl.DataFrame
-    label_rows: pl.DataFrame
-    problems: pl.DataFrame
+    images: pl.DataFrame  # one row per image id
+    label_rows: pl.DataFrame  # one row per image, batch, file and labeler
+    problems: pl.DataFrame  # what could not be used, and how to fix it
+    # Further columns by batch, with the known column that each may have been meant to be.
     tags: Mapping[str, Mapping[str, str | None]]
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Source:
     """A label row with the batch and the file that it came in."""
 
     batch: str
@@ -57,60 +48,47 @@ class _Told:
 
 def files_to_read(manifest: Mapping[str, str]) -> list[str]:
     """md5 of every file whose rows `join_labels` reads."""
-    return [md5 for path, md5 in manifest.items() if path.rpartition("/")[2] in _READERS]
+    return [md5 for path, md5 in manifest.items() if path.rpartition("/")[2] in READERS]
 
 
 def join_labels(manifest: Mapping[str, str], read: Callable[[str], bytes]) -> RawDataset:
-    """Join every image of a manifest with what the batches' labels.csv files say of it.
+    """Join every image of a manifest (path to md5) with what the batches' label files say of it.
 
     Batches count in the order of their names: the newest label wins, and so does the newest word on
     each fact (a correction need not repeat the age). What single labelers say in annotations.csv
     overrules no labels.csv, whatever is newer: only where none has a label (or a mask) the newest
     annotation's counts. Files with equal bytes are one image, known by the first of its paths.
-    Images that no row names are unlabelled.
-
-    Args:
-        manifest: Path under `data/` to md5.
-        read: Bytes by md5.
+    Images that no row names are unlabelled. `read` gives bytes by md5.
     """
     layout = sort_out(manifest)
+    known = frozenset(layout.images.values())
     parsed = {
-        (batch, name): _parse(batch, name, files, layout, read)
+        (batch, name): parse(
+            read(files[name]),
+            batch=batch,
+            file=f"{BATCHES_FOLDER}/{batch}/{name}",
+            listing=Listing(files, known),
+        )
         for batch, files in layout.batches.items()
-        for name in _READERS
+        for name, parse in READERS.items()
         if name in files
     }
-    told: dict[str, list[_Told]] = {}
+    rows: dict[str, list[_Source]] = {}
     for (batch, name), label_file in parsed.items():
         for row in label_file.rows:
-            told.setdefault(row.image_id, []).append(_Told(batch, name, row))
+            rows.setdefault(row.image_id, []).append(_Source(batch, name, row))
     masks = _masks_in_place(parsed)
     paths: dict[str, str] = {}
     for path, md5 in layout.images.items():
-        if path not in masks or md5 in told:
+        if path not in masks or md5 in rows:
             paths.setdefault(md5, path)
     problems = [*layout.strays, *(fault for file in parsed.values() for fault in file.problems)]
     mask_paths = {md5: path for path, md5 in sorted(manifest.items(), reverse=True)}
     return RawDataset(
-        images=_image_frame(paths, told, mask_paths),
-        label_rows=_label_frame(told, manifest),
+        images=_image_frame(paths, rows, mask_paths),
+        label_rows=_label_frame(rows, manifest),
         problems=problem_frame(problems),
         tags={batch: found.tags for (batch, _), found in parsed.items() if found.tags},
-    )
-
-
-def _parse(
-    batch: str,
-    name: str,
-    files: Mapping[str, str],
-    layout: Layout,
-    read: Callable[[str], bytes],
-) -> LabelFile:
-    return _READERS[name](
-        read(files[name]),
-        batch=batch,
-        file=f"{BATCHES_FOLDER}/{batch}/{name}",
-        listing=Listing(files, frozenset(layout.images.values())),
     )
 
 
@@ -124,87 +102,81 @@ def _masks_in_place(parsed: _Parsed) -> set[str]:
     }
 
 
-def _newest(told: Sequence[_Told], name: str) -> Any:
-    for one in told:
-        value = getattr(one.row, name)
-        if value is not None:
-            return value
-    return None
-
-
-def _order(told: Sequence[_Told]) -> list[_Told]:
+def _newest_first(sources: Sequence[_Source]) -> list[_Source]:
     """labels.csv before annotations.csv, then the newest first.
 
     Within a batch the labeler who comes first in the alphabet, or who spoke last where that is
     known.
     """
-    by_labeler = sorted(told, key=lambda one: one.row.labeler or "")
-    in_time = sorted(by_labeler, key=lambda one: one.row.labeled_at or datetime.min, reverse=True)
-    by_batch = sorted(in_time, key=lambda one: one.batch, reverse=True)
-    return sorted(by_batch, key=lambda one: one.file != LABELS_FILE)
+    found = sorted(sources, key=lambda one: one.row.labeler or "")
+    found.sort(key=lambda one: (one.batch, one.row.labeled_at or datetime.min), reverse=True)
+    return sorted(found, key=lambda one: one.file != LABELS_FILE)
 
 
-def _counting(told: Sequence[_Told]) -> _Told | None:
+def _counting(ordered: Sequence[_Source]) -> _Source | None:
     """The row whose label counts: the newest that has one, else the newest."""
-    labelled = [one for one in told if one.row.label is not None]
-    return next(iter(labelled or told), None)
+    labelled = [one for one in ordered if one.row.label is not None]
+    return next(iter(labelled or ordered), None)
 
 
 def _image_frame(
-    paths: Mapping[str, str], told: Mapping[str, Sequence[_Told]], mask_paths: Mapping[str, str]
+    paths: Mapping[str, str], rows: Mapping[str, Sequence[_Source]], mask_paths: Mapping[str, str]
 ) -> pl.DataFrame:
     import polars as pl
 
-    rows: list[dict[str, Any]] = []
+    table: list[dict[str, Any]] = []
     for image_id in sorted(paths):
-        rows_of_image = _order(told.get(image_id, ()))
-        counts = _counting(rows_of_image)
-        masked = next((one for one in rows_of_image if one.row.mask_id is not None), None)
+        ordered = _newest_first(rows.get(image_id, ()))
+        counts = _counting(ordered)
+        masked = next((one for one in ordered if one.row.mask_id is not None), None)
         tags: dict[str, str] = {}
-        for one in reversed(rows_of_image):
+        for one in reversed(ordered):
             tags.update(one.row.tags)
-        rows.append(
+        table.append(
             {
                 "image_id": image_id,
                 "path": paths[image_id],
-                "batch": batch_of(paths[image_id]) if counts is None else counts.batch,
-                "label": None if counts is None else counts.row.label,
-                "mask_id": None if masked is None else masked.row.mask_id,
-                "mask_path": None if masked is None else _mask_path(masked, mask_paths),
-                **{name: _newest(rows_of_image, name) for name in FACTS},
-                "labeler": None if counts is None else counts.row.labeler,
+                "batch": counts.batch if counts else batch_of(paths[image_id]),
+                "label": counts and counts.row.label,
+                "mask_id": masked and masked.row.mask_id,
+                "mask_path": masked and _mask_path(masked, mask_paths),
+                **{name: _newest(ordered, name) for name in FACTS},
+                "labeler": counts and counts.row.labeler,
                 "tags": json.dumps(tags, sort_keys=True, ensure_ascii=False) if tags else None,
             }
         )
-    return pl.DataFrame(rows, schema=images_schema(), orient="row")
+    return pl.DataFrame(table, schema=images_schema(), orient="row")
 
 
-def _mask_path(told: _Told, mask_paths: Mapping[str, str]) -> str | None:
-    if told.row.mask_path is not None:
-        return f"{BATCHES_FOLDER}/{told.batch}/{told.row.mask_path}"
-    return mask_paths.get(told.row.mask_id or "")
+def _newest(ordered: Sequence[_Source], name: str) -> Any:
+    values = (getattr(one.row, name) for one in ordered)
+    return next((value for value in values if value is not None), None)
 
 
-def _label_frame(told: Mapping[str, Sequence[_Told]], manifest: Mapping[str, str]) -> pl.DataFrame:
+def _mask_path(source: _Source, mask_paths: Mapping[str, str]) -> str | None:
+    if source.row.mask_path is not None:
+        return f"{BATCHES_FOLDER}/{source.batch}/{source.row.mask_path}"
+    return mask_paths.get(source.row.mask_id or "")
+
+
+def _label_frame(
+    rows: Mapping[str, Sequence[_Source]], manifest: Mapping[str, str]
+) -> pl.DataFrame:
     import polars as pl
 
-    rows: list[dict[str, Any]] = []
-    for image_id in sorted(told):
-        ordered = _order(told[image_id])
+    schema = label_rows_schema()
+    table: list[dict[str, Any]] = []
+    for image_id in sorted(rows):
+        ordered = _newest_first(rows[image_id])
         counts = _counting(ordered)
-        rows.extend(
+        table += [
             {
-                "image_id": image_id,
+                **{name: getattr(one.row, name, None) for name in schema},
                 "batch": one.batch,
-                "labeler": one.row.labeler,
-                "label": one.row.label,
-                "mask_id": one.row.mask_id,
-                "subject_id": one.row.subject_id,
                 "labeling_md5": labeling_md5(manifest, one.batch),
                 "file": one.file,
-                "labeled_at": one.row.labeled_at,
                 "current": one is counts,
             }
             for one in reversed(ordered)
-        )
-    return pl.DataFrame(rows, schema=label_rows_schema(), orient="row")
+        ]
+    return pl.DataFrame(table, schema=schema, orient="row")

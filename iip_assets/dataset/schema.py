@@ -56,12 +56,7 @@ _MD5 = r"^[0-9a-f]{32}$"
 
 
 class BadCell(ValueError):
-    """A cell that says nothing usable.
-
-    Attributes:
-        reason: What is wrong.
-        fix: What to write instead.
-    """
+    """A cell or a file that says nothing usable: the reason, and what to write instead."""
 
     def __init__(self, reason: str, fix: str) -> None:
         super().__init__(reason)
@@ -145,42 +140,18 @@ def images_schema() -> dict[str, Any]:
     """Columns and types of the table of images."""
     import polars as pl
 
-    return {
-        "image_id": pl.Utf8,
-        "path": pl.Utf8,
-        "batch": pl.Utf8,
-        "label": pl.Utf8,
-        "mask_id": pl.Utf8,
-        "mask_path": pl.Utf8,
-        "subject_id": pl.Utf8,
-        "eye": pl.Utf8,
-        "age_years": pl.Float64,
-        "gender": pl.Utf8,
-        "ethnicity": pl.Utf8,
-        "geography": pl.Utf8,
-        "device": pl.Utf8,
-        "captured_at": pl.Datetime("us"),
-        "labeler": pl.Utf8,
-        "tags": pl.Utf8,
-    }
+    first = ("image_id", "path", "batch", "label", "mask_id", "mask_path")
+    others = {"age_years": pl.Float64, "captured_at": pl.Datetime("us")}
+    return {name: others.get(name, pl.Utf8) for name in (*first, *FACTS, "labeler", "tags")}
 
 
 def label_rows_schema() -> dict[str, Any]:
     """Columns and types of the table of label rows."""
     import polars as pl
 
-    return {
-        "image_id": pl.Utf8,
-        "batch": pl.Utf8,
-        "labeler": pl.Utf8,
-        "label": pl.Utf8,
-        "mask_id": pl.Utf8,
-        "subject_id": pl.Utf8,
-        "labeling_md5": pl.Utf8,
-        "file": pl.Utf8,
-        "labeled_at": pl.Datetime("us"),
-        "current": pl.Boolean,
-    }
+    first = ("image_id", "batch", "labeler", "label", "mask_id", "subject_id")
+    others = {"labeled_at": pl.Datetime("us"), "current": pl.Boolean}
+    return {**dict.fromkeys((*first, "labeling_md5", "file"), pl.Utf8), **others}
 
 
 def schema_failures(images: pl.DataFrame) -> list[str]:

@@ -46,7 +46,7 @@ def slice_table(
     axes: Sequence[str],
     extra: Sequence[pl.DataFrame] = (),
 ) -> pl.DataFrame:
-    """Every image's slice on every axis.
+    """Every image's slice on every axis: image_id, axis, slice, sorted.
 
     Args:
         images: image_id, age_years and columns that serve as axes, such as gender.
@@ -54,9 +54,6 @@ def slice_table(
         axes: Axes wanted: age_band, a column of `images`, or an axis of `extra`.
         extra: Further axes: long tables (image_id, axis, slice), or image_id beside word columns,
             such as lighting.
-
-    Returns:
-        Columns image_id, axis, slice; one row per image and axis, sorted.
 
     Raises:
         ValueError: An axis is in none of the tables, or the age bands do not rise.
@@ -83,16 +80,7 @@ def slice_table(
 
 
 def intersect_axes(slices: pl.DataFrame, first: str, second: str) -> pl.DataFrame:
-    """Slices of two axes at once, as an axis of its own.
-
-    Args:
-        slices: Columns image_id, axis, slice.
-        first: One axis.
-        second: The other.
-
-    Returns:
-        image_id, axis "<first> × <second>", slice "<one> × <other>"; sorted by image_id.
-    """
+    """The slices of two axes at once, as one axis: "<first> × <second>", "<one> × <other>"."""
     import polars as pl
 
     one = slices.filter(pl.col("axis") == first).select("image_id", one="slice")

@@ -23,7 +23,7 @@ NearIds = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SubjectRow:
     """That a batch named an image's subject (None: the batch had the image, and named none)."""
 
     batch: str
@@ -32,30 +32,21 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An image as grouping sees it.
-
-    Attributes:
-        image_id: The image.
-        subject: Its subject as known now.
-        anchor: Batch and name by which it may stand for its group; the smallest of a group does.
-    """
+    """An image as grouping sees it."""
 
     image_id: str
-    subject: str | None
+    subject: str | None  # its subject as known now
+    # Batch and name by which it may stand for its group; the smallest of a group does.
     anchor: tuple[str, str]
 
 
-def member_of(image_id: str, told: Sequence[Told]) -> Member:
-    """Reads an image's history.
+def member_of(image_id: str, rows: Sequence[SubjectRow]) -> Member:
+    """Reads an image's history: what each batch that has it, one at least, said of its subject.
 
     An image whose subject was not known when it came stands for itself, even after the subject is
     known. One whose subject was corrected stands for the new subject, from the correction on.
-
-    Args:
-        image_id: The image.
-        told: At least one entry: what each batch that has the image said.
     """
-    history = sorted(told, key=lambda one: (one.batch, one.subject or ""))
+    history = sorted(rows, key=lambda one: (one.batch, one.subject or ""))
     named = [one for one in history if one.subject is not None]
     first = history[0].batch
     if not named:
@@ -71,15 +62,9 @@ def member_of(image_id: str, told: Sequence[Told]) -> Member:
 
 
 def group_anchors(members: Iterable[Member], near: Iterable[tuple[str, str]]) -> Mapping[str, str]:
-    """The anchor of each image's group.
+    """Image id to the name of its group's anchor.
 
-    Args:
-        members: The images.
-        near: Pairs of near duplicates by image id; pairs with an image that is no member are left
-            out.
-
-    Returns:
-        Image id to the name of its group's anchor.
+    Pairs of near duplicates with an image that is no member are left out.
     """
     from scipy.cluster.hierarchy import DisjointSet
 
@@ -101,19 +86,13 @@ def group_anchors(members: Iterable[Member], near: Iterable[tuple[str, str]]) ->
 
 @dataclass(frozen=True)
 class Splits:
-    """Who stands where.
+    """Who stands where."""
 
-    Attributes:
-        table: image_id, group_id, split, has_mask; sorted by image_id.
-        moved: image_id, before, after: images that stood elsewhere without the newest batch.
-        newest_batch: That batch; None where there is none to compare with.
-        near: Pairs of near duplicates.
-    """
-
-    table: pl.DataFrame
+    table: pl.DataFrame  # image_id, group_id, split, has_mask; sorted by image_id
+    # image_id, before, after: images that stood elsewhere without the newest batch.
     moved: pl.DataFrame
-    newest_batch: str | None
-    near: NearIds
+    newest_batch: str | None  # that batch; None where there is none to compare with
+    near: NearIds  # pairs of near duplicates
 
     @property
     def largest_group(self) -> int:
@@ -133,8 +112,8 @@ def deal_splits(
 ) -> Splits:
     """Deal every image that can be decoded to a split, whole groups at a time.
 
-    Batches come in the order of their names. A new batch moves no image unless it joins two
-    groups or takes an image from one subject to another; the images that it moved are listed.
+    Batches come in the order of their names. A new batch moves no image unless it joins two groups
+    or takes an image from one subject to another; the images that it moved are listed.
 
     Args:
         images: image_id and path of raw_dataset.
@@ -159,7 +138,7 @@ def deal_splits(
         split=pl.Series([split[image_id] for image_id in ids], dtype=pl.Utf8),
         has_mask=pl.col("mask_id").is_not_null() & pl.col("mask_problem").is_null(),
     )
-    newest = max((told.batch for history in histories.values() for told in history), default="")
+    newest = max((row.batch for history in histories.values() for row in history), default="")
     older = group_anchors(_members(histories, before=newest), near)
     moved = [
         (image_id, before, split[image_id])
@@ -197,12 +176,8 @@ def group_id(anchor: str) -> str:
 def leaks(splits: pl.DataFrame, images: pl.DataFrame, *, near: NearIds) -> list[str]:
     """Subjects and near duplicates that stand in two splits, in words; empty as it should be.
 
-    Looks at subjects and pairs directly, not at groups, so that it does not trust what it checks.
-
-    Args:
-        splits: image_id and split of every image that was dealt.
-        images: image_id and subject_id of raw_dataset.
-        near: Pairs of near duplicates; `spanning_pairs` of them are enough.
+    Looks at subjects and pairs (`spanning_pairs` of them are enough) directly, not at groups, so
+    that it does not trust what it checks.
     """
     import polars as pl
 
@@ -226,11 +201,11 @@ def leaks(splits: pl.DataFrame, images: pl.DataFrame, *, near: NearIds) -> list[
 
 def _histories(
     images: pl.DataFrame, label_rows: pl.DataFrame, usable: frozenset[str]
-) -> dict[str, list[Told]]:
+) -> dict[str, list[SubjectRow]]:
     """What each batch said of each image's subject, its folder's batch included."""
     histories = {
         # Files outside batches/ were there before any batch.
-        image_id: [Told(batch_of(path) or "", None)]
+        image_id: [SubjectRow(batch_of(path) or "", None)]
         for image_id, path in images.select("image_id", "path").iter_rows()
         if image_id in usable
     }
@@ -238,14 +213,16 @@ def _histories(
         "image_id", "batch", "subject_id"
     ).iter_rows():
         if image_id in histories:
-            histories[image_id].append(Told(batch, subject))
+            histories[image_id].append(SubjectRow(batch, subject))
     return histories
 
 
-def _members(histories: Mapping[str, Sequence[Told]], *, before: str | None = None) -> list[Member]:
+def _members(
+    histories: Mapping[str, Sequence[SubjectRow]], *, before: str | None = None
+) -> list[Member]:
     members = []
     for image_id in sorted(histories):
-        told = [one for one in histories[image_id] if before is None or one.batch < before]
-        if told:
-            members.append(member_of(image_id, told))
+        rows = [one for one in histories[image_id] if before is None or one.batch < before]
+        if rows:
+            members.append(member_of(image_id, rows))
     return members

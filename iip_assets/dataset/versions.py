@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +11,15 @@ from typing import TYPE_CHECKING
 
 from iip_assets.dataset.layout import batch_of, is_image_path
 from iip_assets.dataset.schema import MASKS_FOLDER
-from iip_assets.images.data_listing import BadManifest, parse_manifest, read_manifest
-from iip_assets.images.dvc_objects import MissingData, object_path, open_repository
+from iip_assets.images.dvc_data import (
+    BadManifest,
+    MissingData,
+    object_path,
+    open_repository,
+    parse_manifest,
+    read_manifest,
+)
+from iip_assets.images.store import ImageStore, file_md5
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,12 +29,7 @@ _READERS = 4
 
 
 def changed_batches(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
-    """Batches of which a file came, went or changed, by name.
-
-    Args:
-        before: Path to md5.
-        now: Likewise.
-    """
+    """Batches of which a file (path to md5) came, went or changed, by name."""
     differ = before.items() ^ now.items()
     return tuple(sorted({batch for path, _ in differ if (batch := batch_of(path))}))
 
@@ -36,12 +37,8 @@ def changed_batches(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[
 def batches_between(root: Path, before: str | None, now: str) -> tuple[str, ...]:
     """Batches that differ between two data versions, as far as the DVC cache knows these.
 
-    Nothing is fetched: this is for a word to people, who need not wait for it.
-
-    Args:
-        root: The workspace.
-        before: md5 of the older version, None where there was none.
-        now: md5 of the newer one.
+    Nothing is fetched: this is for a word to people, who need not wait for it. `before` is None
+    where there was no data.
     """
     if before == now:
         return ()
@@ -69,7 +66,6 @@ def data_rows(root: Path, md5: str) -> pl.DataFrame | None:
     They are what `raw_dataset` will have: masks are found in the batches' rows.
     """
     from iip_assets.dataset.raw import files_to_read, join_labels
-    from iip_assets.images.store import ImageStore
 
     manifest = _manifest(root, md5)
     if manifest is None:
@@ -127,17 +123,12 @@ def _manifest(root: Path, md5: str) -> dict[str, str] | None:
 
 @dataclass(frozen=True)
 class FolderDifference:
-    """How `data/` differs from the manifest; paths are relative to `data/`, sorted.
+    """How `data/` differs from the manifest; paths are relative to `data/`, sorted."""
 
-    Attributes:
-        modified: Tracked, but the bytes are others. The graph goes on using the tracked bytes.
-        missing: Tracked, but not there.
-        untracked: There, but not tracked; files that `.dvcignore` names do not count.
-    """
-
+    # Tracked, but the bytes are others. The graph goes on using the tracked bytes.
     modified: tuple[str, ...]
-    missing: tuple[str, ...]
-    untracked: tuple[str, ...]
+    missing: tuple[str, ...]  # tracked, but not there
+    untracked: tuple[str, ...]  # there, but not tracked; files that `.dvcignore` names do not count
 
     @property
     def clean(self) -> bool:
@@ -152,13 +143,9 @@ def compare_folder(
     folder: str = "data",
     progress: Callable[[int, int], None] | None = None,
 ) -> FolderDifference:
-    """Compare the files in `root/folder` with the manifest, by the md5 of their bytes.
+    """Compare the files in `root/folder` with the manifest (path, md5), by the md5 of their bytes.
 
-    Args:
-        root: The workspace.
-        manifest: Columns path and md5.
-        folder: The tracked folder.
-        progress: Called with files done and files in all.
+    `progress` is called with files done and files in all.
     """
     base = root / folder
     present = _files_below(root, base)
@@ -189,7 +176,6 @@ def _files_below(root: Path, base: Path) -> set[str]:
 
 def _file_md5(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return file_md5(path)
     except FileNotFoundError:  # a dead link, or deleted since it was listed
         return "missing"

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from iip_assets.images.decode import Undecodable, decode_image
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from numpy.typing import NDArray
 
 # Light grey: what cannot be shown, and the ground behind images of another shape.
 EMPTY = 225
@@ -22,13 +18,7 @@ QUALITIES = (82, 70, 55, 40)
 
 
 def thumbnail(image: NDArray[np.uint8], *, width: int, height: int) -> NDArray[np.uint8]:
-    """The whole image inside `height` × `width` pixels, undistorted, on light grey.
-
-    Args:
-        image: Shape (H, W, 3), RGB.
-        width: In pixels.
-        height: In pixels.
-    """
+    """The whole RGB image (H, W, 3) in `height` × `width` pixels, undistorted, on light grey."""
     scale = min(width / image.shape[1], height / image.shape[0])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     # Averaging does for shrinking, cubic for growing small crops.
@@ -48,14 +38,9 @@ def read_thumbnails(
     width: int = 96,
     height: int = 72,
 ) -> list[NDArray[np.uint8]]:
-    """A thumbnail of each image; one that cannot be decoded is a crossed grey tile.
+    """A thumbnail of each image; one that cannot be decoded or is too large is a crossed tile.
 
-    Args:
-        read: Gives an image's bytes by its id, such as `ImageStore.read`.
-        image_ids: Which.
-        max_megapixels: Images larger than this are not decoded.
-        width: Of a thumbnail, in pixels.
-        height: Of a thumbnail, in pixels.
+    `read` gives an image's bytes by its id, such as `ImageStore.read`.
     """
     tiles = []
     for image_id in image_ids:
@@ -72,11 +57,7 @@ def read_thumbnails(
 
 
 def sheet(tiles: Sequence[NDArray[np.uint8]], *, columns: int) -> NDArray[np.uint8]:
-    """The tiles in rows of `columns`, with white gaps.
-
-    Args:
-        tiles: At least one, all of shape (H, W, 3).
-        columns: How many stand side by side.
+    """The tiles, all of one shape (H, W, 3), in rows of `columns`, with white gaps.
 
     Raises:
         ValueError: There are no tiles.
@@ -99,14 +80,10 @@ def sheet(tiles: Sequence[NDArray[np.uint8]], *, columns: int) -> NDArray[np.uin
 
 
 def jpeg_data_uri(image: NDArray[np.uint8], *, max_bytes: int) -> str:
-    """The image as a JPEG data URI: coarser, then smaller, until it fits `max_bytes`.
-
-    Args:
-        image: Shape (H, W, 3), RGB.
-        max_bytes: Length of the whole URI; at least 2,000.
+    """The RGB image (H, W, 3) as a JPEG data URI: coarser, then smaller, until it fits `max_bytes`.
 
     Raises:
-        ValueError: `max_bytes` is too small for any image.
+        ValueError: `max_bytes` is below 2,000, too small for any image.
     """
     if max_bytes < 2000:
         raise ValueError(f"a data URI of {max_bytes} bytes shows no image; give it at least 2,000")

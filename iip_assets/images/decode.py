@@ -28,17 +28,10 @@ _GREY_STEP = {2: 85, 4: 17}
 
 
 def decode_image(data: bytes, *, max_megapixels: float) -> NDArray[np.uint8]:
-    """Decode one image, upright as in a viewer; alpha and colour profiles are ignored.
+    """An image file as upright (H, W, 3) RGB; alpha and colour profiles are ignored.
 
     Of an animation or a file of several pages the first frame is used. 16-bit channels keep their
-    high byte.
-
-    Args:
-        data: The whole file: JPEG, PNG, BMP, TIFF or WebP.
-        max_megapixels: Larger images are refused from their header, before any memory is taken.
-
-    Returns:
-        (H, W, 3) RGB.
+    high byte. Larger images are refused from their header, before any memory is taken.
 
     Raises:
         Undecodable: The file is empty, of another format, cut short, damaged or too large.
@@ -50,22 +43,19 @@ def decode_image(data: bytes, *, max_megapixels: float) -> NDArray[np.uint8]:
         pixels = _opencv(data, cv2.IMREAD_COLOR_RGB)
         if pixels is not None and pixels.ndim == 3:
             return pixels
-    return _carefully(data, header, max_megapixels)
+    return cast("NDArray[np.uint8]", _loaded(data, header, max_megapixels, _upright_rgb))
 
 
 def decode_mask(data: bytes, *, height: int, width: int, n_classes: int) -> NDArray[np.uint8]:
-    """Decode one mask: a single-channel PNG of class indices, 255 where nobody labelled.
+    """One mask file as (H, W) class indices: a single-channel PNG, 255 where nobody labelled.
 
     A palette PNG, as many labeling tools write it, is read by its indices.
 
     Args:
         data: The whole file.
-        height: Height in pixels that the mask must have: that of the upright image.
-        width: Width in pixels that it must have.
+        height: In pixels, that of the upright image.
+        width: In pixels, likewise.
         n_classes: Values below this are known classes.
-
-    Returns:
-        (H, W) class indices.
 
     Raises:
         Undecodable: Not a PNG, not single-channel, of another size, damaged, or with a class that
@@ -133,10 +123,6 @@ def _mask_indices(data: bytes, header: Header) -> NDArray[np.uint8]:
     return indices
 
 
-def _carefully(data: bytes, header: Header, max_megapixels: float) -> NDArray[np.uint8]:
-    return cast("NDArray[np.uint8]", _loaded(data, header, max_megapixels, _upright_rgb))
-
-
 def _loaded(data: bytes, header: Header, max_megapixels: float, convert: Any) -> NDArray[Any]:
     """Open with Pillow's reader for this format, check the size, then convert."""
     try:
@@ -197,13 +183,7 @@ def _upright_rgb(image: ImageFile) -> NDArray[np.uint8]:
 def image_reader(
     root: Path, image_ids: pl.Series, max_megapixels: float
 ) -> Callable[[str], NDArray[np.uint8]]:
-    """Reads an image (H, W, 3) by its id; at the first call all of them are fetched.
-
-    Args:
-        root: The workspace's folder.
-        image_ids: The images that may be asked for.
-        max_megapixels: The largest image that is decoded.
-    """
+    """Reads an image (H, W, 3) by its id; at the first call all of `image_ids` are fetched."""
     stores: list[ImageStore] = []
 
     def read(image_id: str) -> NDArray[np.uint8]:

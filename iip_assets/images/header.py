@@ -32,26 +32,17 @@ class Undecodable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Format, size in pixels as stored (before any EXIF turn), and which decoder it needs.
+    """Format, size in pixels as stored (before any EXIF turn), and which decoder it needs."""
 
-    Attributes:
-        kind: The file format.
-        width: Stored width in pixels.
-        height: Stored height in pixels.
-        plain: Complete, 8 bits a channel, one frame, grey, RGB or palette: OpenCV may decode it.
-            All else takes the careful way.
-        bits: Bits a channel where the header says so, else 8.
-        channels: Channels as stored; 1 for a palette.
-        palette: The pixels are indices into a palette.
-    """
-
-    kind: Kind
-    width: int
-    height: int
+    kind: Kind  # the file format
+    width: int  # stored width in pixels
+    height: int  # stored height in pixels
+    # Complete, 8 bits a channel, one frame, grey, RGB or palette: OpenCV may decode it. All else
+    # takes the careful way.
     plain: bool = False
-    bits: int = 8
-    channels: int = 3
-    palette: bool = False
+    bits: int = 8  # bits a channel where the header says so, else 8
+    channels: int = 3  # channels as stored; 1 for a palette
+    palette: bool = False  # the pixels are indices into a palette
 
 
 def read_header(data: bytes) -> Header:

@@ -16,23 +16,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Letterbox:
-    """Where an image stands inside a network's input, all in pixels.
+    """Where an image stands inside a network's input, all in pixels."""
 
-    Attributes:
-        input_width: Width of the network's input.
-        input_height: Its height.
-        left: Column at which the image begins.
-        top: Row at which it begins.
-        width: The image's width there.
-        height: Its height there.
-    """
-
-    input_width: int
-    input_height: int
-    left: int
-    top: int
-    width: int
-    height: int
+    input_width: int  # width of the network's input
+    input_height: int  # its height
+    left: int  # column at which the image begins
+    top: int  # row at which it begins
+    width: int  # the image's width there
+    height: int  # its height there
 
     @classmethod
     def of(
@@ -49,10 +40,7 @@ class Letterbox:
     def place(self, pixels: NDArray[np.uint8], *, fill: int, nearest: bool) -> NDArray[np.uint8]:
         """The image or mask, (H, W) or (H, W, 3), in a field of `fill` of the input's size.
 
-        Args:
-            pixels: The image or mask.
-            fill: Value of the field around it.
-            nearest: Whether values are indices, which must not be mixed.
+        `nearest` is for values that are indices, which must not be mixed.
         """
         field = np.full((self.input_height, self.input_width, *pixels.shape[2:]), fill, np.uint8)
         rows = slice(self.top, self.top + self.height)

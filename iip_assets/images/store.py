@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from iip_assets.images.data_listing import BadPointer, read_manifest, read_pointer
-from iip_assets.images.dvc_objects import (
+from iip_assets.images.dvc_data import (
+    BadPointer,
     MissingData,
     fetch_objects,
     object_path,
     open_repository,
+    read_manifest,
+    read_pointer,
 )
 
 
@@ -39,17 +41,18 @@ def content_md5(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
+def file_md5(path: Path) -> str:
+    """md5 of a file of any size."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 @dataclass
 class ImageStore:
-    """Reads tracked files by md5; what it returns always has that md5. Safe to use from threads.
+    """Reads tracked files by md5; what it returns always has that md5. Safe to use from threads."""
 
-    Attributes:
-        root: The workspace.
-        cache: The folder of the DVC cache, with the objects in `<two digits>/<thirty digits>`.
-    """
-
-    root: Path
-    cache: Path
+    root: Path  # the workspace
+    cache: Path  # the folder of the DVC cache, with the objects in `<two digits>/<thirty digits>`
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _paths: dict[str, list[Path]] | None = field(default=None, repr=False)
 

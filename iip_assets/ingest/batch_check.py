@@ -1,4 +1,4 @@
-"""Is a batch sound? Every image and mask is decoded, every row read, and every fault told.
+"""Is a batch sound? Every image and mask is decoded, every row read, and every fault named.
 
 An image or row that would only be quarantined inside the data sends the whole batch back here:
 whoever made it is still at hand.
@@ -11,21 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from iip_assets.dataset.annotations import parse_annotations
-from iip_assets.dataset.labels import LabelFile, LabelRow, Listing, parse_labels
+from iip_assets.dataset.labels import READERS, LabelFile, LabelRow, Listing
 from iip_assets.dataset.layout import is_image_path, sort_out
 from iip_assets.dataset.problems import Problem, shown
-from iip_assets.dataset.schema import (
-    ANNOTATIONS_FILE,
-    BATCHES_FOLDER,
-    LABELS_FILE,
-    MASKS_FOLDER,
-)
+from iip_assets.dataset.schema import BATCHES_FOLDER, LABELS_FILE, MASKS_FOLDER
 from iip_assets.engine.context import track
-from iip_assets.images.data_listing import DataPointer, read_manifest, read_pointer
 from iip_assets.images.decode import Undecodable, decode_image, decode_mask
-from iip_assets.images.store import ImageStore, content_md5
-from iip_assets.ingest.batch_files import BatchFile, file_md5
+from iip_assets.images.dvc_data import DataPointer, read_manifest, read_pointer
+from iip_assets.images.store import ImageStore, content_md5, file_md5
+from iip_assets.ingest.batch_files import BatchFile
 
 # A million rows of every column are less than this.
 _LARGEST_LABELS_BYTES = 256_000_000
@@ -33,22 +27,15 @@ _LARGEST_LABELS_BYTES = 256_000_000
 # Of a pixel in the most generous image format: four channels of 16 bits, and as much again.
 _MOST_BYTES_A_PIXEL = 16
 _SMALL_FILE_BYTES = 16_000_000
-_NO_LABELS = LabelFile((), (), {})
 
 
 @dataclass(frozen=True)
 class PresentData:
-    """The data that DVC tracks.
+    """The data that DVC tracks."""
 
-    Attributes:
-        images: Image id to the first path under `data/` that has it.
-        batches: Batch name to path within the batch to md5.
-        read: Tracked bytes by md5, brought from the remote where needed.
-    """
-
-    images: Mapping[str, str]
-    batches: Mapping[str, Mapping[str, str]]
-    read: Callable[[str], bytes]
+    images: Mapping[str, str]  # image id to the first path under `data/` that has it
+    batches: Mapping[str, Mapping[str, str]]  # batch name to path within the batch to md5
+    read: Callable[[str], bytes]  # tracked bytes by md5, brought from the remote where needed
 
 
 def read_present(root: Path, pointer: DataPointer | None = None) -> PresentData:
@@ -95,18 +82,12 @@ class ImageRules:
 
 @dataclass(frozen=True)
 class CheckedBatch:
-    """What a batch holds and what is wrong with it.
+    """What a batch holds and what is wrong with it."""
 
-    Attributes:
-        images: Path to image id of every image; masks are none.
-        rows: How many rows of labels.csv and annotations.csv count.
-        problems: Why it cannot be taken; none when it is sound.
-        tags: Further columns of labels.csv, with the known column that each may be meant to be.
-    """
-
-    images: Mapping[str, str]
-    rows: int
-    problems: tuple[Problem, ...]
+    images: Mapping[str, str]  # path to image id of every image; masks are none
+    rows: int  # how many rows of labels.csv and annotations.csv count
+    problems: tuple[Problem, ...]  # why it cannot be taken; none when it is sound
+    # Further columns of labels.csv, with the known column that each may be meant to be.
     tags: Mapping[str, str | None]
 
     @property
@@ -134,16 +115,9 @@ def check_batch(
     threads: int = 2,
     log: Callable[[str], None],
 ) -> CheckedBatch:
-    """Reads every file of a batch's folder and says all that is wrong.
+    """Reads every file of a batch's folder (from `list_batch`) and says all that is wrong.
 
-    Args:
-        folder: The folder.
-        batch: The batch's name.
-        files: The files in it, from `list_batch`.
-        present: What is in the data already, which rows may name by id.
-        rules: What an image and a mask may be.
-        threads: Files read and decoded at once.
-        log: Told how far it is, now and then.
+    Rows may name by id what is `present` in the data. How far it is is logged now and then.
 
     Raises:
         MissingData: A row's mask belongs to an image of the data that cannot be had.
@@ -157,32 +131,36 @@ def check_batch(
         within = len(f"{BATCHES_FOLDER}/{batch}/")
         listed = {path[within:]: md5 for path, md5 in layout.images.items()}
         listing = Listing(md5s, frozenset({*listed.values(), *present.images}))
-        labels, annotations = (
-            _read_rows(folder, batch, name, listing) for name in (LABELS_FILE, ANNOTATIONS_FILE)
-        )
-        rows = [
-            (name, row)
-            for name, found in ((LABELS_FILE, labels), (ANNOTATIONS_FILE, annotations))
-            for row in found.rows
-        ]
+        read = {name: _read_rows(folder, batch, name, listing) for name in READERS if name in md5s}
+        rows = [(name, row) for name, one in read.items() for row in one.rows]
         named = {row.mask_path for _, row in rows if row.mask_path is not None}
-        told = {row.image_id for _, row in rows}
+        described = {row.image_id for _, row in rows}
         # As in the data: what a row calls a mask is no image, wherever it lies, unless labelled.
-        images = {path: md5 for path, md5 in listed.items() if path not in named or md5 in told}
-        strays = [replace(stray, file=stray.file[within:]) for stray in layout.strays]
-        sizes = _Sizes(examined, images, present, rules)
+        images = {
+            path: md5 for path, md5 in listed.items() if path not in named or md5 in described
+        }
+        masks = _Masks(folder, examined, images, present, rules)
         masked = [(name, row) for name, row in rows if row.mask_id is not None]
-        masks = pool.map(lambda one: _mask_problem(folder, batch, one[0], one[1], sizes), masked)
-        unread = (*labels.problems, *annotations.problems)
-        problems = [
-            *strays,
-            *unread,
-            *(mask for mask in masks if mask is not None),
-            *_undecodable(batch, examined, images),
-            *([] if unread else _unnamed_masks(batch, md5s, named)),
+        problems = [replace(stray, file=stray.file[within:]) for stray in layout.strays]
+        unread = [problem for one in read.values() for problem in one.problems]
+        problems += unread
+        faults = pool.map(lambda one: masks.fault(one[1]), masked)
+        problems += [
+            Problem(batch, name, *fault, row.row, "mask", shown(row.mask_path or row.mask_id or ""))
+            for (name, row), fault in zip(masked, faults, strict=True)
+            if fault is not None
         ]
+        fix = "replace the file by a sound copy, or take it and its row out of the batch"
+        problems += [
+            Problem(batch, shown(path), reason, fix)
+            for path in images
+            if (reason := examined[path].reason) is not None
+        ]
+        if not unread:  # else it is not known what the rows name
+            problems += _unnamed_masks(batch, md5s, named)
     in_order = tuple(sorted(set(problems), key=_order))
-    return CheckedBatch(images, len(rows), in_order, labels.tags)
+    labels = read.get(LABELS_FILE)
+    return CheckedBatch(images, len(rows), in_order, labels.tags if labels else {})
 
 
 def _examine(folder: Path, file: BatchFile, rules: ImageRules) -> _Examined:
@@ -203,102 +181,72 @@ def _too_large(size: int) -> str:
 
 
 def _read_rows(folder: Path, batch: str, name: str, listing: Listing) -> LabelFile:
-    if name not in listing.files:
-        return _NO_LABELS
     file = folder / name
     if file.stat().st_size > _LARGEST_LABELS_BYTES:
         reason = f"the file has more than {_LARGEST_LABELS_BYTES // 10**6} MB"
-        fix = "split it into several batches"
-        return replace(_NO_LABELS, problems=(Problem(batch, name, None, None, None, reason, fix),))
-    parse = parse_labels if name == LABELS_FILE else parse_annotations
-    return parse(file.read_bytes(), batch=batch, file=name, listing=listing)
+        problem = Problem(batch, name, reason, "split it into several batches")
+        return LabelFile((), (problem,), {})
+    return READERS[name](file.read_bytes(), batch=batch, file=name, listing=listing)
 
 
-class _Sizes:
-    """Height and width of the image with an id, in the batch or in the data."""
+class _Masks:
+    """The masks that rows name, each held against its image, in the batch or in the data."""
 
     def __init__(
         self,
+        folder: Path,
         examined: Mapping[str, _Examined],
         images: Mapping[str, str],
         present: PresentData,
         rules: ImageRules,
     ) -> None:
-        self._of_batch = {md5: examined[path].size for path, md5 in images.items()}
+        self._folder = folder
+        self._sizes = {md5: examined[path].size for path, md5 in images.items()}
         self._paths = {one.md5: path for path, one in examined.items()}
         self._present = present
-        self.rules = rules
+        self._rules = rules
 
-    def of(self, image_id: str) -> tuple[int, int] | None:
-        """None for an image of the batch that cannot be decoded, which is a problem of its own.
+    def fault(self, row: LabelRow) -> tuple[str, str] | None:
+        """What is wrong with a row's mask and how to fix it; None where nothing is.
 
-        Raises:
-            Undecodable: An image of the data cannot be decoded.
+        Nor is anything said where its image cannot be decoded, which is a problem of its own.
         """
-        if image_id in self._of_batch:
-            return self._of_batch[image_id]
+        try:
+            size = self._size(row.image_id)
+        except Undecodable as error:
+            return f"its image in the data cannot be decoded: {error}", "leave the mask out"
+        if size is None:
+            return None
+        height, width = size
+        try:
+            n_classes = len(self._rules.mask_classes)
+            decode_mask(self._read(row), height=height, width=width, n_classes=n_classes)
+        except Undecodable as reason:
+            return str(reason), "fix the mask as said, or empty the cell"
+        return None
+
+    def _size(self, image_id: str) -> tuple[int, int] | None:
+        if image_id in self._sizes:
+            return self._sizes[image_id]
         data = self._present.read(image_id)
-        height, width, _ = decode_image(data, max_megapixels=self.rules.max_megapixels).shape
+        height, width, _ = decode_image(data, max_megapixels=self._rules.max_megapixels).shape
         return height, width
 
-    def read(self, folder: Path, row: LabelRow) -> bytes:
-        """The bytes of a row's mask.
-
-        Raises:
-            Undecodable: The file is too large to be a mask.
-        """
+    def _read(self, row: LabelRow) -> bytes:
         path = row.mask_path or self._paths.get(row.mask_id or "")
         if path is None:
             return self._present.read(row.mask_id or "")
-        size = (folder / path).stat().st_size
-        if size > self.rules.largest_bytes:
+        size = (self._folder / path).stat().st_size
+        if size > self._rules.largest_bytes:
             raise Undecodable(_too_large(size))
-        return (folder / path).read_bytes()
-
-
-def _mask_problem(
-    folder: Path, batch: str, name: str, row: LabelRow, sizes: _Sizes
-) -> Problem | None:
-    value = shown(row.mask_path or row.mask_id or "")
-    try:
-        size = sizes.of(row.image_id)
-    except Undecodable as error:
-        reason, fix = f"its image in the data cannot be decoded: {error}", "leave the mask out"
-        return Problem(batch, name, row.row, "mask", value, reason, fix)
-    if size is None:
-        return None
-    height, width = size
-    try:
-        data = sizes.read(folder, row)
-        decode_mask(data, height=height, width=width, n_classes=len(sizes.rules.mask_classes))
-    except Undecodable as reason:
-        fix = "fix the mask as said, or empty the cell"
-        return Problem(batch, name, row.row, "mask", value, str(reason), fix)
-    return None
-
-
-def _undecodable(
-    batch: str, examined: Mapping[str, _Examined], images: Mapping[str, str]
-) -> list[Problem]:
-    fix = "replace the file by a sound copy, or take it and its row out of the batch"
-    return [
-        Problem(batch, shown(path), None, None, None, reason, fix)
-        for path in images
-        if (reason := examined[path].reason) is not None
-    ]
+        return (self._folder / path).read_bytes()
 
 
 def _unnamed_masks(batch: str, md5s: Mapping[str, str], named: set[str]) -> list[Problem]:
-    """Masks that no row names would be in the data and never be used.
-
-    Where rows could not be read it is not known what they name: then this is not asked.
-    """
-    reason, fix = (
-        "no row of labels.csv or annotations.csv names it",
-        "name it in the mask column, or delete it",
-    )
+    """Masks that no row names would be in the data and never be used."""
+    reason = "no row of labels.csv or annotations.csv names it"
     return [
-        Problem(batch, shown(path), None, None, None, reason, fix)
+        Problem(batch, shown(path), reason, "name it in the mask column, or delete it")
         for path in md5s
         if MASKS_FOLDER in path.split("/")[:-1] and path not in named
     ]

@@ -6,7 +6,6 @@ in `batch_check`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import stat
@@ -14,6 +13,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from iip_assets.dataset.problems import Problem, shown
 from iip_assets.dataset.schema import IMAGE_SUFFIXES
@@ -41,11 +41,9 @@ class BatchFile:
 
 @dataclass(frozen=True)
 class BatchListing:
-    """What stands in a batch's folder.
+    """What stands in a batch's folder: its files, in the order of their paths.
 
-    Attributes:
-        files: The files that belong to the batch, in the order of their paths.
-        problems: What cannot be taken: links, devices, names that a row could never say.
+    What cannot be taken is a problem: links, devices, names that a row could never say.
     """
 
     files: tuple[BatchFile, ...]
@@ -58,21 +56,17 @@ class BatchListing:
 
 
 def list_batch(folder: Path, batch: str) -> BatchListing:
-    """The files of a batch's folder, by name, size and time; none is opened.
+    """The files of the folder of the batch with this name, by name, size and time; none is opened.
 
     READY, our own errors.csv and litter (hidden files, Thumbs.db) are no part of a batch. A hidden
     image is a problem, since nobody would miss it.
-
-    Args:
-        folder: The folder.
-        batch: The batch's name, for the problems.
     """
     files: list[BatchFile] = []
     problems: list[Problem] = []
     for entry in _walk(folder):
         fault = _fault(entry)
         if fault is not None:
-            problems.append(Problem(batch, shown(entry.path), None, None, None, *fault))
+            problems.append(Problem(batch, shown(entry.path), *fault))
         elif entry.status is not None:
             files.append(BatchFile(entry.path, entry.status.st_size, entry.status.st_mtime_ns))
     return BatchListing(tuple(sorted(files, key=lambda file: file.path)), tuple(sorted(problems)))
@@ -99,29 +93,16 @@ def copy_batch(folder: Path, listing: BatchListing, out: Path) -> None:
                     shutil.copyfileobj(file, copy, 1 << 20)
 
 
-def file_md5(path: Path) -> str:
-    """The md5 of a file of any size, as DVC names it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+class _Entry(NamedTuple):
+    """Something met in a folder."""
 
+    path: str  # where, from the batch's folder
+    folder: int  # descriptor of the open folder that holds it
+    status: os.stat_result | None  # what it is, None where it cannot be read
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """Something met in a folder.
-
-    Attributes:
-        path: Where, from the batch's folder.
-        name: The last part of it.
-        folder: Descriptor of the open folder that holds it.
-        status: What it is, None where it cannot be read.
-        enter: It is a folder to look into.
-    """
-
-    path: str
-    name: str
-    folder: int
-    status: os.stat_result | None
-    enter: bool = False
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
 
 
 def _walk(folder: Path) -> Iterator[_Entry]:
@@ -133,29 +114,27 @@ def _walk(folder: Path) -> Iterator[_Entry]:
     for root, folders, names, descriptor in os.fwalk(folder, onerror=vanished):
         below = os.path.relpath(root, folder)
         prefix = "" if below == "." else f"{below}/"
-        entered: list[str] = []
-        for name in sorted([*folders, *names]):
+        found = sorted([*folders, *names])
+        folders.clear()
+        for name in found:
             if _is_litter(name) or (not prefix and name in _OURS):
                 continue
-            entry = _look(prefix + name, name, descriptor)
-            if entry.enter:
-                entered.append(name)
+            entry = _Entry(prefix + name, descriptor, _status(name, descriptor))
+            fits = len(os.fsencode(entry.path)) <= _LONGEST_PATH
+            if entry.status is not None and stat.S_ISDIR(entry.status.st_mode) and fits:
+                folders.append(name)
             else:
                 yield entry
-        folders[:] = entered
 
 
-def _look(path: str, name: str, folder: int) -> _Entry:
+def _status(name: str, folder: int) -> os.stat_result | None:
     try:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except OSError:
-        return _Entry(path, name, folder, None)
-    is_folder = stat.S_ISDIR(status.st_mode)
-    needed = os.R_OK | os.X_OK if is_folder else os.R_OK
-    if not stat.S_ISLNK(status.st_mode) and not os.access(name, needed, dir_fd=folder):
-        return _Entry(path, name, folder, None)
-    enter = is_folder and len(os.fsencode(path)) <= _LONGEST_PATH
-    return _Entry(path, name, folder, status, enter)
+        return None
+    needed = os.R_OK | os.X_OK if stat.S_ISDIR(status.st_mode) else os.R_OK
+    readable = stat.S_ISLNK(status.st_mode) or os.access(name, needed, dir_fd=folder)
+    return status if readable else None
 
 
 def _is_litter(name: str) -> bool:
@@ -180,10 +159,6 @@ def _fault(entry: _Entry) -> tuple[str, str] | None:
         link = stat.S_ISLNK(status.st_mode)
         what = "a link; links are not followed" if link else "a device, a socket or a pipe"
         return what, "put the file itself into the batch" if link else "delete it"
-    return _name_fault(entry)
-
-
-def _name_fault(entry: _Entry) -> tuple[str, str] | None:
     odd = [char for char in entry.path if unicodedata.category(char) in ("Cc", "Cs")]
     if odd or "\\" in entry.path:
         what = "a backslash" if not odd else "characters that are no text"

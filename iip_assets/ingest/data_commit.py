@@ -18,8 +18,7 @@ from typing import Any
 
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.errors import UserError
-from iip_assets.images.data_listing import POINTER_FILE, read_pointer
-from iip_assets.images.dvc_objects import open_repository
+from iip_assets.images.dvc_data import POINTER_FILE, open_repository, read_pointer
 
 # A hook may run tests.
 _GIT_PATIENCE_S = 600
@@ -72,9 +71,7 @@ def run_git(
 def commit_index(root: Path, place: Path) -> dict[str, str]:
     """The environment in which git sees the checked-out commit with `data.dvc` as it is now.
 
-    Args:
-        root: The workspace.
-        place: A private folder, for an index that holds just that.
+    The index that holds just that lies in the private folder `place`.
     """
     environment = {"GIT_INDEX_FILE": str(place / _COMMIT_INDEX)}
     if run_git(root, "read-tree", "HEAD", environment=environment).returncode:
@@ -86,9 +83,7 @@ def commit_index(root: Path, place: Path) -> dict[str, str]:
 def stage_pointer(root: Path, place: Path) -> bool:
     """Stages `data.dvc`; False where somebody else held the index all the time.
 
-    Args:
-        root: The workspace.
-        place: A private folder.
+    The new index is made in the private folder `place`.
     """
     index, private = _git_path(root, "index"), place / _INDEX
     lock = index.with_name("index.lock")
@@ -114,12 +109,7 @@ def stage_pointer(root: Path, place: Path) -> bool:
 
 
 def free_locks(root: Path, places: Iterable[Path]) -> None:
-    """Takes away the locks of git that killed ingests left, and no one else's.
-
-    Args:
-        root: The workspace.
-        places: The private folders of the killed ingests.
-    """
+    """Takes away the locks of git that killed ingests left, by their private folders; no others."""
     for place in places:
         lock = _git_path(root, "index.lock")
         if (place / _INDEX).exists() and lock.exists() and lock.samefile(place / _INDEX):
@@ -161,14 +151,7 @@ def add_folder(root: Path, folder: Path, *, log: Callable[[str], None]) -> str:
 
     Only the entries of that folder change in `data.dvc`: the rest of the data need not be there,
     and what was edited in it stays as it was tracked. `data.dvc` is replaced whole, or not at all.
-
-    Args:
-        root: The workspace.
-        folder: The folder.
-        log: Told when another DVC process must be waited for.
-
-    Returns:
-        The new data version.
+    Gives the new data version.
 
     Raises:
         DvcRefusedError: DVC's lock did not come free in ten minutes, or DVC failed; the words are
@@ -179,7 +162,7 @@ def add_folder(root: Path, folder: Path, *, log: Callable[[str], None]) -> str:
     from dvc_objects.errors import ObjectDBError
 
     patience_ends = time.monotonic() + _DVC_PATIENCE_S
-    told = False
+    waited = False
     while True:
         try:
             with open_repository(root) as repository:
@@ -188,9 +171,9 @@ def add_folder(root: Path, folder: Path, *, log: Callable[[str], None]) -> str:
         except LockError as error:
             if time.monotonic() > patience_ends:
                 raise DvcRefusedError(f"DVC is busy: {_words(error)}") from error
-            if not told:
+            if not waited:
                 log("waiting for another DVC process, which is at work in this repository")
-            told = True
+            waited = True
             time.sleep(_DVC_PAUSE_S)
         except (DvcException, ObjectDBError) as error:
             raise DvcRefusedError(f"DVC could not add {folder}: {_words(error)}") from error
@@ -235,18 +218,10 @@ def _words(error: Exception) -> str:
 def commit_pointer(
     root: Path, message: str, *, place: Path, log: Callable[[str], None]
 ) -> str | None:
-    """Commits `data.dvc` alone; what else is staged stays staged.
+    """Commits `data.dvc` alone and gives the commit, None where there is none.
 
-    The data are taken whether git likes it or not, so a refusal is told and is no error.
-
-    Args:
-        root: The workspace.
-        message: The commit's message.
-        place: A private folder.
-        log: Told why nothing was committed, if so.
-
-    Returns:
-        The commit; None where there is none.
+    What else is staged stays staged. The data are taken whether git likes it or not, so a refusal
+    is logged and is no error. `place` is a private folder.
     """
     if not _is_in_git(root):
         log(f"{root} is not under git, so {POINTER_FILE} was not committed")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
@@ -35,54 +35,81 @@ Masks = Mapping[str, NDArray[np.uint8]]
 Form = Literal["coco", "labelstudio"]
 
 
-class Writer(Protocol):
-    """Takes images one by one.
+class _Writer:
+    """Takes images one by one into a JSON file whose last list grows with them."""
 
-    Attributes:
-        images_folder: Where in the export the image files go.
-    """
+    images_folder = "images"  # where in the export the image files go
+    file = "tasks.json"
+    begin, end = "[", "\n]\n"
 
-    images_folder: str
+    def __init__(self, out: Path, mask_classes: Sequence[str]) -> None:
+        self.classes = {**dict(enumerate(mask_classes)), NOT_LABELLED: NOT_LABELLED_WORD}
+        file = out / self.file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._file = file.open("w", encoding="utf-8")
+        self._file.write(self.begin)
+        self.entries = 0
 
     def add(self, image: ExportImage, masks: Masks, *, height: int, width: int) -> None:
         """Writes what is said of an image."""
-        ...
+        raise NotImplementedError
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Writes an entry of the list."""
+        self._file.write(("," if self.entries else "") + "\n" + _json(entry))
+        self.entries += 1
+
+    def class_pixels(
+        self, opinion: Opinion | None, masks: Masks
+    ) -> list[tuple[int, NDArray[np.bool_]]]:
+        """The pixels of each class but 0, where nothing is drawn; of 0 where there is no other.
+
+        So a mask without any region is a mask still.
+        """
+        mask = None if opinion is None else masks.get(opinion.mask_id or "")
+        if mask is None:
+            return []
+        present = [value for value in self.classes if value and (mask == value).any()]
+        return [(value, mask == value) for value in present or [0]]
 
     def close(self) -> None:
         """Writes what comes last."""
-        ...
+        self._file.write(self.end)
+        self._file.close()
 
 
-class CocoWriter:
-    """COCO JSON in the layout of CVAT's "COCO 1.0": one opinion an image, the one that counts."""
+class _CocoWriter(_Writer):
+    """COCO JSON in the layout of CVAT's "COCO 1.0": one opinion an image, the one that counts.
+
+    A mask is one annotation of run lengths for each class. The list of images, which is small,
+    comes last.
+    """
 
     images_folder = "images/default"
+    file = "annotations/instances_default.json"
 
     def __init__(self, out: Path, mask_classes: Sequence[str]) -> None:
-        file = out / "annotations" / "instances_default.json"
-        file.parent.mkdir(parents=True)
-        self._classes = _classes(mask_classes)
-        self._images: list[dict[str, Any]] = []
-        self._count = 0
-        self._file = file.open("w", encoding="utf-8")
+        names = (*mask_classes, NOT_LABELLED_WORD)
         about = {
             "licenses": [{"name": "", "id": 0, "url": ""}],
             "info": {"description": "exported by iip"},
             "categories": [
                 {"id": number, "name": name, "supercategory": ""}
-                for number, name in enumerate(self._classes.values(), start=1)
+                for number, name in enumerate(names, start=1)
             ],
         }
-        self._file.write(_json(about).removesuffix("}") + ',"annotations":[')
-        self._numbers = {value: number for number, value in enumerate(self._classes, start=1)}
+        self.begin = _json(about).removesuffix("}") + ',"annotations":['
+        super().__init__(out, mask_classes)
+        self._images: list[dict[str, Any]] = []
+        self._numbers = {value: number for number, value in enumerate(self.classes, start=1)}
 
     def add(self, image: ExportImage, masks: Masks, *, height: int, width: int) -> None:
-        """Writes an image; a mask is one annotation of run lengths for each class."""
+        """Keeps the image for the end, and writes its annotations."""
         number = len(self._images) + 1
         attributes = dict(image.facts)
         if image.counts is not None:
-            said = {"label": image.counts.label, "labeler": image.counts.labeler}
-            attributes |= {name: word for name, word in said.items() if word is not None}
+            opinion = {"label": image.counts.label, "labeler": image.counts.labeler}
+            attributes |= {name: word for name, word in opinion.items() if word is not None}
         self._images.append(
             {
                 "id": number,
@@ -96,52 +123,43 @@ class CocoWriter:
                 "attributes": attributes,
             }
         )
-        for value, pixels in _class_pixels(_mask(image.counts, masks), self._classes):
-            self._write(self._annotation(number, value, pixels))
+        for value, pixels in self.class_pixels(image.counts, masks):
+            ys, xs = np.nonzero(pixels)
+            left, top = int(xs.min()), int(ys.min())
+            self.append(
+                {
+                    "id": self.entries + 1,
+                    "image_id": number,
+                    "category_id": self._numbers[value],
+                    "segmentation": {"counts": encode_counts(pixels), "size": list(pixels.shape)},
+                    "area": float(pixels.sum()),
+                    "bbox": [left, top, int(xs.max()) - left + 1, int(ys.max()) - top + 1],
+                    "iscrowd": 1,
+                    "attributes": {"occluded": False},
+                }
+            )
 
     def close(self) -> None:
-        """Writes the list of images, which is small."""
-        self._file.write("\n]," + _json({"images": self._images}).removeprefix("{") + "\n")
-        self._file.close()
-
-    def _write(self, annotation: Mapping[str, Any]) -> None:
-        self._file.write(("," if self._count else "") + "\n" + _json(annotation))
-        self._count += 1
-
-    def _annotation(self, image: int, value: int, pixels: NDArray[np.bool_]) -> dict[str, Any]:
-        ys, xs = np.nonzero(pixels)
-        left, top = int(xs.min()), int(ys.min())
-        return {
-            "id": self._count + 1,
-            "image_id": image,
-            "category_id": self._numbers[value],
-            "segmentation": {"counts": encode_counts(pixels), "size": list(pixels.shape)},
-            "area": float(pixels.sum()),
-            "bbox": [left, top, int(xs.max()) - left + 1, int(ys.max()) - top + 1],
-            "iscrowd": 1,
-            "attributes": {"occluded": False},
-        }
+        """Writes the images."""
+        self.end = "\n]," + _json({"images": self._images}).removeprefix("{") + "\n"
+        super().close()
 
 
-class LabelStudioWriter:
+class _LabelStudioWriter(_Writer):
     """Label Studio's JSON: a task an image, an annotation a labeler; and the labeling interface.
 
-    Images are named as local storage names them, with the export's folder as its root.
+    Images are named as local storage names them, with the export's folder as its root. A mask is
+    one brush stroke for each class.
     """
 
-    images_folder = "images"
-
     def __init__(self, out: Path, mask_classes: Sequence[str]) -> None:
-        self._classes = _classes(mask_classes)
-        (out / "label_config.xml").write_text(_interface(self._classes.values()), encoding="utf-8")
-        self._file = (out / "tasks.json").open("w", encoding="utf-8")
-        self._file.write("[")
-        self._tasks = 0
+        super().__init__(out, mask_classes)
+        interface = _interface(self.classes.values())
+        (out / "label_config.xml").write_text(interface, encoding="utf-8")
         self._annotations = 0
 
     def add(self, image: ExportImage, masks: Masks, *, height: int, width: int) -> None:
-        """Writes a task; a mask is one brush stroke for each class."""
-        self._tasks += 1
+        """Writes a task."""
         place = quote(f"{self.images_folder}/{image.name}")
         annotations = []
         for opinion in image.opinions:
@@ -150,48 +168,22 @@ class LabelStudioWriter:
             self._annotations += 1
             results = [] if opinion.label is None else [_choice(opinion.label)]
             results += [
-                _stroke(self._classes[value], pixels, height=height, width=width)
-                for value, pixels in _class_pixels(_mask(opinion, masks), self._classes)
+                _stroke(self.classes[value], pixels, height=height, width=width)
+                for value, pixels in self.class_pixels(opinion, masks)
             ]
             # Label Studio knows people by e-mail address; other names are kept the same way.
             by = {} if opinion.labeler is None else {"completed_by": {"email": opinion.labeler}}
             annotations.append(
                 {"id": self._annotations, "was_cancelled": False, **by, "result": results}
             )
-        task = {
-            "id": self._tasks,
-            "data": {"image": f"/data/local-files/?d={place}", **image.facts},
-            "annotations": annotations,
-            "predictions": [],
-        }
-        self._file.write(("," if self._tasks > 1 else "") + "\n" + _json(task))
-
-    def close(self) -> None:
-        """Ends the list of tasks."""
-        self._file.write("\n]\n")
-        self._file.close()
-
-
-def _classes(mask_classes: Sequence[str]) -> dict[int, str]:
-    """Mask value to name."""
-    return {**dict(enumerate(mask_classes)), NOT_LABELLED: NOT_LABELLED_WORD}
-
-
-def _mask(opinion: Opinion | None, masks: Masks) -> NDArray[np.uint8] | None:
-    return None if opinion is None or opinion.mask_id is None else masks.get(opinion.mask_id)
-
-
-def _class_pixels(
-    mask: NDArray[np.uint8] | None, classes: Mapping[int, str]
-) -> list[tuple[int, NDArray[np.bool_]]]:
-    """The pixels of each class but 0, which is where nothing is drawn; of 0 when there is no other.
-
-    So a mask without any region is a mask still.
-    """
-    if mask is None:
-        return []
-    present = [value for value in classes if value and (mask == value).any()]
-    return [(value, mask == value) for value in present or [0]]
+        self.append(
+            {
+                "id": self.entries + 1,
+                "data": {"image": f"/data/local-files/?d={place}", **image.facts},
+                "annotations": annotations,
+                "predictions": [],
+            }
+        )
 
 
 def _choice(label: str) -> dict[str, Any]:
@@ -234,13 +226,7 @@ def _json(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
-
-    Attributes:
-        images: How many images.
-        masks: How many masks.
-        left_out: What could not be written, in words.
-    """
+    """How many images and masks were written, and what could not be, in words."""
 
     images: int
     masks: int
@@ -257,18 +243,9 @@ def write_export(
     max_megapixels: float,
     log: Callable[[str], None],
 ) -> Exported:
-    """Write images, labels and masks into a new folder.
+    """Write images, labels and masks into a new folder, which must be empty or not exist.
 
-    An image or mask that cannot be decoded is left out, and named.
-
-    Args:
-        out: The folder, which must be empty or not exist.
-        images: What to write.
-        form: The form of the labels.
-        store: Where the bytes are.
-        mask_classes: Names of the classes 0, 1, 2…
-        max_megapixels: Larger images are left out.
-        log: Takes the lines of progress where there is no terminal.
+    An image that is too large, and an image or mask that cannot be decoded, is left out and named.
 
     Raises:
         ValueError: The folder is not empty.
@@ -276,14 +253,15 @@ def write_export(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is not empty: name a new folder, so that nothing is overwritten")
-    store.fetch(_objects(images))
+    masks_of = [one.mask_id for image in images for one in image.opinions if one.mask_id]
+    store.fetch([*(image.image_id for image in images), *masks_of])
     out.parent.mkdir(parents=True, exist_ok=True)
     making = out.parent / f".{out.name}.{uuid.uuid4().hex}"
     left_out: list[str] = []
     counts = {"images": 0, "masks": 0}
     try:
         making.mkdir()
-        with closing(_writer(form)(making, mask_classes)) as writer:
+        with closing(_WRITERS[form](making, mask_classes)) as writer:
             for image in track(images, total=len(images), label="Exporting", log=log):
                 data = store.read(image.image_id)
                 try:
@@ -302,16 +280,13 @@ def write_export(
         making.rename(out)
     finally:
         shutil.rmtree(making, ignore_errors=True)
-    return Exported(counts["images"], counts["masks"], (*left_out, *_unheard(images, form)))
+    others = sum(len(image.others) for image in images)
+    if form == "coco" and others:
+        left_out.append(f"{others} label rows of further labelers, for which COCO has no place")
+    return Exported(counts["images"], counts["masks"], tuple(left_out))
 
 
-def _writer(form: Form) -> Callable[[Path, Sequence[str]], Writer]:
-    return CocoWriter if form == "coco" else LabelStudioWriter
-
-
-def _objects(images: Sequence[ExportImage]) -> list[str]:
-    masks = [one.mask_id for image in images for one in image.opinions if one.mask_id is not None]
-    return [*(image.image_id for image in images), *masks]
+_WRITERS: Mapping[Form, type[_Writer]] = {"coco": _CocoWriter, "labelstudio": _LabelStudioWriter}
 
 
 def _masks(
@@ -330,11 +305,3 @@ def _masks(
         except Undecodable as error:
             reason.append(f"the mask of {image.name}: {error}")
     return masks, reason
-
-
-def _unheard(images: Sequence[ExportImage], form: Form) -> list[str]:
-    """Opinions that the form has no place for."""
-    others = sum(len(image.others) for image in images)
-    if form != "coco" or not others:
-        return []
-    return [f"{others} label rows of further labelers, for which COCO has no place"]

@@ -30,21 +30,14 @@ class Opinion:
 
 @dataclass(frozen=True)
 class ExportImage:
-    """An image on its way out.
+    """An image on its way out."""
 
-    Attributes:
-        image_id: md5 of its bytes.
-        name: Its file name in the export, with folders.
-        facts: The other columns of labels.csv and the tags; no value is None.
-        counts: The opinion that counts; None when nobody said anything.
-        others: The opinions beside it, by labeler.
-    """
-
-    image_id: str
-    name: str
+    image_id: str  # md5 of its bytes
+    name: str  # its file name in the export, with folders
+    # The other columns of labels.csv and the tags; no value is None.
     facts: Mapping[str, str | float]
-    counts: Opinion | None
-    others: tuple[Opinion, ...]
+    counts: Opinion | None  # the opinion that counts; None when nobody said anything
+    others: tuple[Opinion, ...]  # the opinions beside it, by labeler
 
     @property
     def opinions(self) -> tuple[Opinion, ...]:
@@ -55,23 +48,18 @@ class ExportImage:
 def rows_to_export(
     images: pl.DataFrame, label_rows: pl.DataFrame, *, batch: str | None = None
 ) -> list[ExportImage]:
-    """The images that go out, in the order of their names.
-
-    Args:
-        images: The table of images.
-        label_rows: The table of label rows.
-        batch: Only the images that this batch brought or said something of.
+    """The images that go out, by name: all, or those that a batch brought or said something of.
 
     Raises:
         LookupError: There is no image, or no such batch.
     """
-    told: dict[str, list[dict[str, Any]]] = {}
+    rows_of: dict[str, list[dict[str, Any]]] = {}
     for row in label_rows.iter_rows(named=True):
-        told.setdefault(row["image_id"], []).append(row)
+        rows_of.setdefault(row["image_id"], []).append(row)
     chosen = [
         image
         for image in images.iter_rows(named=True)
-        if batch is None or batch in _batches(image, told.get(image["image_id"], ()))
+        if batch is None or batch in _batches(image, rows_of.get(image["image_id"], ()))
     ]
     if not chosen:
         known = {one for image in images.iter_rows(named=True) for one in _batches(image, ())}
@@ -83,7 +71,7 @@ def rows_to_export(
         )
     names = _names([image["path"] for image in chosen])
     exported = [
-        _export_image(image, name, told.get(image["image_id"], ()))
+        _export_image(image, name, rows_of.get(image["image_id"], ()))
         for image, name in zip(chosen, names, strict=True)
     ]
     return sorted(exported, key=lambda one: one.name)
@@ -97,10 +85,10 @@ def annotations_left(label_rows: pl.DataFrame, *, batch: str | None = None) -> i
     )
 
 
-def _batches(image: Mapping[str, Any], told: Iterable[Mapping[str, Any]]) -> set[str]:
+def _batches(image: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> set[str]:
     folders = image["path"].split("/")
     own = {folders[1]} if folders[0] == BATCHES_FOLDER and len(folders) > 2 else set()
-    return own | {row["batch"] for row in told}
+    return own | {row["batch"] for row in rows}
 
 
 def _names(paths: Sequence[str]) -> list[str]:
@@ -120,13 +108,12 @@ def _names(paths: Sequence[str]) -> list[str]:
 
 
 def _export_image(
-    image: Mapping[str, Any], name: str, told: Iterable[Mapping[str, Any]]
+    image: Mapping[str, Any], name: str, rows: Sequence[Mapping[str, Any]]
 ) -> ExportImage:
     facts: dict[str, Any] = {column: image[column] for column in FACTS}
     if facts["captured_at"] is not None:
         facts["captured_at"] = facts["captured_at"].isoformat()
     facts |= json.loads(image["tags"]) if image["tags"] else {}
-    rows = list(told)
     current = next((row for row in rows if row["current"]), None)
     if current is None:
         counts, others = None, []

@@ -8,10 +8,8 @@ The inbox still has the batch then. All of it happens under the ingest's lock.
 from __future__ import annotations
 
 import contextlib
-import csv
 import errno
 import hashlib
-import io
 import json
 import shutil
 import uuid
@@ -19,7 +17,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from iip_assets.dataset.csv_file import csv_text
 from iip_assets.dataset.problems import Problem, shown
 from iip_assets.dataset.schema import ANNOTATIONS_FILE, LABELS_FILE
 from iip_assets.engine.atomic import write_text_whole
@@ -31,22 +31,18 @@ REJECTED_FOLDER = "rejected"
 # Batch name to whether the data has it.
 Tracked = Callable[[str], bool]
 _NOTE = "taking.json"
-_COLUMNS = ("file", "row", "column", "value", "reason", "fix")
+
+ERROR_COLUMNS = ("file", "row", "column", "value", "reason", "fix")
+"""The columns of errors.csv, each an attribute of a `Problem`."""
 
 
 @dataclass(frozen=True)
 class WaitingBatch:
-    """A batch that is whole and waits.
+    """A batch that is whole and waits."""
 
-    Attributes:
-        name: The folder's name.
-        folder: Where it lies.
-        fingerprint: Another one for every drop, even of the same files.
-    """
-
-    name: str
-    folder: Path
-    fingerprint: str
+    name: str  # the folder's name
+    folder: Path  # where it lies
+    fingerprint: str  # another one for every drop, even of the same files
 
 
 def waiting_batches(root: Path) -> list[WaitingBatch]:
@@ -92,10 +88,7 @@ def staging_root(root: Path) -> Path:
 def staging(root: Path, batches: Path, tracked: Tracked) -> Iterator[Path]:
     """A private folder, gone afterwards with all that did not become data.
 
-    Args:
-        root: The workspace.
-        batches: The folder `data/batches`.
-        tracked: Whether `data.dvc` names a batch.
+    A batch that `data.dvc` does not name (see `tracked`) is taken out of `batches` again.
     """
     place = staging_root(root) / uuid.uuid4().hex
     place.mkdir(parents=True)
@@ -122,13 +115,10 @@ def leftovers(root: Path) -> list[Path]:
 
 
 def move_into_data(staged: Path, place: Path, target: Path) -> None:
-    """Moves a staged batch to its place in the data, with the note that it is not yet tracked.
+    """Moves a batch from its private folder `place` into the data, with the note that says so.
 
-    Args:
-        staged: The batch in the private folder.
-        place: The private folder.
-        target: Its folder in `data/batches`. One that is there is a copy of the batch that DVC
-            does not track; it is moved out of the way.
+    A folder that is there already is a copy of the batch that DVC does not track; it is moved out
+    of the way.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text_whole(place / _NOTE, json.dumps({"batch": target.name}))
@@ -172,13 +162,11 @@ def _move(source: Path, target: Path) -> None:
 
 def errors_csv(problems: Iterable[Problem]) -> str:
     """The problems as CSV; row and column are empty where a file as a whole is meant."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for problem in problems:
-        cells = [getattr(problem, name) for name in _COLUMNS]
-        writer.writerow(["" if cell is None else cell for cell in cells])
-    return out.getvalue()
+    return csv_text(ERROR_COLUMNS, (_cells(problem) for problem in problems))
+
+
+def _cells(problem: Problem) -> dict[str, Any]:
+    return {name: getattr(problem, name) for name in ERROR_COLUMNS}
 
 
 def rejection_place(root: Path, folder: Path) -> Path:
@@ -212,11 +200,11 @@ def send_back(folder: Path, place: Path, problems: Sequence[Problem]) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        tell_errors(place, problems)
+        write_errors(place, problems)
         (folder / READY_FILE).unlink(missing_ok=True)
 
 
-def tell_errors(place: Path, problems: Iterable[Problem]) -> None:
+def write_errors(place: Path, problems: Iterable[Problem]) -> None:
     """Writes errors.csv alone, for a folder that is not ours to move."""
     write_text_whole(place / ERRORS_FILE, errors_csv(problems))
 
@@ -224,10 +212,7 @@ def tell_errors(place: Path, problems: Iterable[Problem]) -> None:
 def shown_errors(problems: Iterable[Problem]) -> list[dict[str, str]]:
     """The problems as rows of text for a page or a terminal."""
     return [
-        {
-            name: shown("" if (cell := getattr(problem, name)) is None else str(cell))
-            for name in _COLUMNS
-        }
+        {name: shown("" if cell is None else str(cell)) for name, cell in _cells(problem).items()}
         for problem in problems
     ]
 

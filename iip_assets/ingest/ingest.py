@@ -16,19 +16,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.schema import BATCHES_FOLDER
 from iip_assets.engine.atomic import sweep_writes_of
 from iip_assets.engine.lock import exclusive_lock
-from iip_assets.images.data_listing import (
+from iip_assets.images.dvc_data import (
     POINTER_FILE,
     BadManifest,
     BadPointer,
+    MissingData,
     parse_pointer,
     read_pointer,
 )
-from iip_assets.images.dvc_objects import MissingData
 from iip_assets.ingest.batch_check import read_present
 from iip_assets.ingest.batch_files import READY_FILE, BatchListing, copy_batch, list_batch
 from iip_assets.ingest.data_commit import (
@@ -49,16 +48,14 @@ from iip_assets.ingest.inbox import (
     send_back,
     staging,
     sweep,
-    tell_errors,
     tracked_now,
+    write_errors,
 )
-from iip_assets.ingest.judgement import Candidate, Ingested, KnownImage, judge
-from iip_assets.settings import Settings, read_settings
+from iip_assets.ingest.verdict import Candidate, Ingested, decide, present_batch
+from iip_assets.settings import Settings
+from iip_assets.settings_file import read_settings
 
 Form = Literal["native", "coco", "labelstudio"]
-
-
-__all__ = ["Form", "Ingested", "KnownImage", "UnsettledBatchError", "ingest_folder"]
 
 
 class UnsettledBatchError(ValueError):
@@ -111,14 +108,15 @@ def ingest_folder(
     """Takes a folder into the data, or sends it back with the reasons.
 
     A folder in the workspace's `inbox/` or `rejected/` moves; any other is copied and left alone.
+    Its name is the batch's.
 
     Args:
         root: The workspace.
-        folder: The batch's folder; its name is the batch's.
+        folder: The batch's folder.
         form: How it is written: as `inbox/README.md` says, or as another tool exports it.
         allow_jump: Take a batch that multiplies the data.
         dry_run: Say what would happen and change nothing.
-        log: Told what is worth knowing on the way.
+        log: Gets what is worth knowing on the way.
 
     Raises:
         FileNotFoundError: There is no such folder.
@@ -173,9 +171,8 @@ def _gone_meanwhile(job: _Job) -> Ingested:
             f"{job.folder} is gone: another process took it while this one waited; "
             f"look in {REJECTED_FOLDER}/"
         )
-    images = {md5 for path, md5 in tracked.items() if is_image_path(path)}
-    version = read_pointer(job.root).md5
-    return Ingested(job.batch, "present", len(images), 0, (), (), None, version, None)
+    found = present_batch(job.batch, tracked)
+    return replace(found, data_version=read_pointer(job.root).md5)
 
 
 def _try_out(job: _Job, scratch: Path) -> Ingested:
@@ -184,22 +181,22 @@ def _try_out(job: _Job, scratch: Path) -> Ingested:
     if job.form != "native":
         folder, problems = _staged(job, listing, scratch)
         listing = list_batch(folder, job.batch)
-    return _judged(job, folder, listing, problems)
+    return _decide(job, folder, listing, problems)
 
 
 def _ingest(job: _Job, place: Path) -> Ingested:
     found = list_batch(job.folder, job.batch)
     folder, problems = _staged(job, found, place)
     listing = list_batch(folder, job.batch)
-    judged = _judged(job, folder, listing, problems)
-    if judged.verdict == "rejected":
-        return replace(judged, rejected_to=_reject(job, judged.problems))
-    if judged.verdict == "sound":
-        judged = replace(judged, verdict="taken")
+    result = _decide(job, folder, listing, problems)
+    if result.verdict == "rejected":
+        return replace(result, rejected_to=_reject(job, result.problems))
+    if result.verdict == "sound":
+        result = replace(result, verdict="taken")
         _take(job, folder, listing, place)
-    commit = _commit(job, judged, place) if job.settings.ingest.commit else None
+    commit = _commit(job, result, place) if job.settings.ingest.commit else None
     _leave_inbox(job, found, place)
-    return replace(judged, data_version=read_pointer(job.root).md5, commit=commit)
+    return replace(result, data_version=read_pointer(job.root).md5, commit=commit)
 
 
 def _staged(job: _Job, listing: BatchListing, place: Path) -> tuple[Path, tuple[Problem, ...]]:
@@ -229,7 +226,7 @@ def _staged(job: _Job, listing: BatchListing, place: Path) -> tuple[Path, tuple[
     return native, (*listing.problems, *problems)
 
 
-def _judged(
+def _decide(
     job: _Job, folder: Path, listing: BatchListing, problems: tuple[Problem, ...]
 ) -> Ingested:
     place = rejection_place(job.root, job.folder) if job.is_ours else job.folder
@@ -244,7 +241,7 @@ def _judged(
         allow_jump=job.allow_jump,
         again=f"iip ingest {shown_place}{form} --allow-jump",
     )
-    return judge(
+    return decide(
         candidate,
         present=read_present(job.root),
         settings=job.settings,
@@ -259,7 +256,7 @@ def _ignored(job: _Job, listing: BatchListing) -> list[Problem]:
     reason = "a .dvcignore of the workspace names it, so DVC would leave it out"
     fix = "rename it, or change .dvcignore"
     return [
-        Problem(job.batch, places[path], None, None, None, reason, fix)
+        Problem(job.batch, places[path], reason, fix)
         for path in ignored_by_dvc(job.root, list(places))
     ]
 
@@ -269,7 +266,7 @@ def _reject(job: _Job, problems: tuple[Problem, ...]) -> Path:
     if job.is_ours:
         send_back(job.folder, place, problems)
     else:
-        tell_errors(place, problems)
+        write_errors(place, problems)
         job.log(f"{job.folder} was left as it is")
     return place
 
@@ -284,15 +281,15 @@ def _take(job: _Job, folder: Path, listing: BatchListing, place: Path) -> None:
     tracked_now(place)
 
 
-def _commit(job: _Job, judged: Ingested, place: Path) -> str | None:
+def _commit(job: _Job, result: Ingested, place: Path) -> str | None:
     """Commits `data.dvc` unless the checked-out commit has the batch already."""
     batches = _uncommitted_batches(job)
-    if judged.verdict == "present" and job.batch not in batches:
+    if result.verdict == "present" and job.batch not in batches:
         settle_index(job.root, place=place)
         return None
-    message = f"Ingest {job.batch}: {judged.images} images"
-    if judged.verdict == "taken":
-        message += f", {judged.new_images} of them new"
+    message = f"Ingest {job.batch}: {result.images} images"
+    if result.verdict == "taken":
+        message += f", {result.new_images} of them new"
     others = ", ".join(sorted(batches - {job.batch}))
     if others:
         message += f"\n\n{POINTER_FILE} also held, not yet committed: {others}"

@@ -24,21 +24,13 @@ Records = Mapping[str, ActionRecord]
 
 @dataclass(frozen=True)
 class BatchChange:
-    """A batch whose images differ.
+    """A batch whose images differ."""
 
-    Attributes:
-        batch: Its name; "" for images outside `batches/`.
-        change: `added` and `removed`: it is there in one version alone.
-        images: Its images in the later version.
-        images_added: Images that the earlier version does not have in any batch.
-        images_removed: Images that the later one has no more.
-    """
-
-    batch: str
-    change: str
-    images: int
-    images_added: int
-    images_removed: int
+    batch: str  # its name; "" for images outside `batches/`
+    change: str  # `added` and `removed`: it is there in one version alone
+    images: int  # its images in the later version
+    images_added: int  # images that the earlier version does not have in any batch
+    images_removed: int  # images that the later one has no more
 
 
 @dataclass(frozen=True)
@@ -53,23 +45,14 @@ class LabelChange:
 
 @dataclass(frozen=True)
 class DataChanges:
-    """What differs.
+    """What differs."""
 
-    Attributes:
-        images_before: Images of the earlier version.
-        images_after: Images of the later one.
-        batches: Batches whose images differ.
-        labels: Labels that differ, of images in both.
-        masks: Images in both whose mask differs.
-        facts: Images in both of which a fact differs, such as the age.
-    """
-
-    images_before: int
-    images_after: int
-    batches: tuple[BatchChange, ...]
-    labels: tuple[LabelChange, ...]
-    masks: int
-    facts: int
+    images_before: int  # images of the earlier version
+    images_after: int  # images of the later one
+    batches: tuple[BatchChange, ...]  # batches whose images differ
+    labels: tuple[LabelChange, ...]  # labels that differ, of images in both
+    masks: int  # images in both whose mask differs
+    facts: int  # images in both of which a fact differs, such as the age
 
 
 def data_changes(before: pl.DataFrame, after: pl.DataFrame) -> DataChanges:
@@ -118,40 +101,25 @@ def _by_batch(images: pl.DataFrame) -> dict[str, set[str]]:
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that differs; None where it was not there.
+    """One thing that differs; None where it was not there."""
 
-    Attributes:
-        asset: Of which asset's action.
-        name: A module, a package or the path of a setting.
-        before: What it was, None if it was not there.
-        after: What it is.
-    """
-
-    asset: str
-    name: str
-    before: Any
-    after: Any
+    asset: str  # of which asset's action
+    name: str  # a module, a package or the path of a setting
+    before: Any  # what it was, None if it was not there
+    after: Any  # what it is
 
 
 @dataclass
 class Causes:
-    """All that can have changed a value.
+    """All that can have changed a value."""
 
-    Attributes:
-        code: Modules; `before` and `after` are hashes of their syntax trees.
-        packages: Third-party packages, by version.
-        settings: Settings, by value.
-        sources: Sources, by data version.
-        without_cause: Assets whose value differs though nothing that they were made of does.
-        unknown: Assets of which a state has no record.
-    """
-
-    code: list[Change] = field(default_factory=list)
-    packages: list[Change] = field(default_factory=list)
-    settings: list[Change] = field(default_factory=list)
-    sources: list[Change] = field(default_factory=list)
+    code: list[Change] = field(default_factory=list)  # modules; hashes of their syntax trees
+    packages: list[Change] = field(default_factory=list)  # third-party packages, by version
+    settings: list[Change] = field(default_factory=list)  # by value
+    sources: list[Change] = field(default_factory=list)  # by data version
+    # Assets whose value differs though nothing that they were made of does.
     without_cause: list[str] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)  # assets of which a state has no record
 
     @property
     def only_seeds(self) -> bool:
@@ -167,13 +135,9 @@ class Causes:
 def find_causes(
     before: Records, after: Records, asset: str, *, ignored: Collection[str] = ()
 ) -> Causes:
-    """What differs in what an asset's value was made of.
+    """What differs in what an asset's value was made of, from the records of two states, by asset.
 
-    Args:
-        before: Asset to record of one state.
-        after: Likewise of the other.
-        asset: The asset whose value is looked at.
-        ignored: Assets that do not bear on what is asked, with what only they are made of.
+    Assets that are `ignored` do not bear on what is asked, nor does what only they are made of.
     """
     causes = Causes()
     waiting, seen = [asset], {asset, *ignored}

@@ -19,32 +19,20 @@ from iip_assets.settings import EvaluationSettings
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a state's models said of its held-out images.
+    """What a state's models said of its held-out images."""
 
-    Attributes:
-        predictions: The asset.
-        images: The table of `raw_dataset`.
-        splits: The asset `data_splits`.
-    """
-
-    predictions: pl.DataFrame
-    images: pl.DataFrame
-    splits: pl.DataFrame
+    predictions: pl.DataFrame  # the asset
+    images: pl.DataFrame  # the table of `raw_dataset`
+    splits: pl.DataFrame  # the asset `data_splits`
 
 
 @dataclass(frozen=True)
 class Common:
-    """A model's metrics on images that both states test it on.
+    """A model's metrics on images that both states test it on."""
 
-    Attributes:
-        images: How many images.
-        subjects: How many groups of images that belong together.
-        differences: Later minus earlier, by metric, with the paired interval.
-    """
-
-    images: int
-    subjects: int
-    differences: Mapping[str, Estimate]
+    images: int  # how many images
+    subjects: int  # how many groups of images that belong together
+    differences: Mapping[str, Estimate]  # later minus earlier, by metric, with the paired interval
 
 
 def compare_common(
@@ -57,13 +45,8 @@ def compare_common(
     """By model, what both states' versions of it are worth on the test images of both.
 
     Truth is that of the later state, for both. Images whose mask differs are left out for the
-    segmenter: how the earlier one would do on the later mask was not recorded.
-
-    Args:
-        before: The earlier state.
-        after: The later state.
-        mask_classes: Names of the mask's classes; counts of another number of them are left out.
-        judgement: How intervals are made.
+    segmenter: how the earlier one would do on the later mask was not recorded. So are counts of
+    another number of mask classes.
     """
     both = (
         _tested(before)

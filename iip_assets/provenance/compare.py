@@ -1,4 +1,7 @@
-"""Two states of a workspace: each headline number of both, and what changed underneath it."""
+"""Two states of a workspace: each headline number of both, and what changed underneath it.
+
+A state is what was recorded at a git revision, or what is materialized now.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from iip_assets.engine.actions import ActionRecord
+from iip_assets.engine.history import records_at
 from iip_assets.engine.project import Project
+from iip_assets.engine.revisions import find_revision, point_at
 from iip_assets.evaluation.evaluation_rows import MAIN_METRIC, overall_rows
 from iip_assets.metrics.intervals import Estimate
 from iip_assets.metrics.paired import LEAST_SUBJECTS
 from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS
 from iip_assets.provenance.causes import Causes, DataChanges, data_changes, find_causes
 from iip_assets.provenance.common_images import Common, Predicted, compare_common
-from iip_assets.provenance.sides import Side, find_side
+from iip_assets.provenance.trace import Archive
 from iip_assets.report.metrics import headline
 
 Verdict = Literal[
@@ -33,28 +39,97 @@ _IGNORED = {
 }
 
 
+_NOW = "now"
+
+# Every headline number is in one of these; the last is chosen first where several codes computed
+# a state.
+_ROOTS = ("raw_dataset", "quarantine", "drift_report", "model_evaluation")
+
+
+@dataclass(frozen=True)
+class Side:
+    """A state of the workspace, as far as it was computed."""
+
+    archive: Archive  # what was recorded in the workspace
+    name: str  # what was typed
+    commit: str  # the commit; for `now` the one at which the models were judged, if they were
+    # For each of the roots that has a value, the records that it was made of.
+    lineages: Mapping[str, Mapping[str, ActionRecord]]
+    absent: Mapping[str, str]  # for each of the others, why there is none and how to get it
+
+    def value(self, asset: str, root: str | None = None) -> Any:
+        """The value of an asset in the lineage of a root; None if absent or skipped."""
+        return self.archive.value(self.lineages.get(root or asset, {}).get(asset))
+
+
+def find_side(project: Project, name: str) -> Side:
+    """The state at a git revision, or `now` for what is materialized.
+
+    Raises:
+        LookupError: There is no such revision.
+    """
+    archive = Archive.open(project)
+    return _present(archive) if name == _NOW else _older(archive, name)
+
+
+def _present(archive: Archive) -> Side:
+    lineages, absent, commit = {}, {}, ""
+    for root in _ROOTS:
+        record = archive.present(root)
+        if record is None:
+            absent[root] = f"{root} has no value now; run `iip refresh {root}`"
+            continue
+        lineages[root] = archive.records.lineage(record)
+        commit = record.git_commit
+    return Side(archive, _NOW, commit, lineages, absent | _lost(archive.project, lineages, _NOW))
+
+
+def _older(archive: Archive, name: str) -> Side:
+    project = archive.project
+    revision = find_revision(project.workspace.root, name)
+    chosen = records_at(project, point_at(project, revision), _ROOTS)
+    lineages = {root: chosen for root in _ROOTS if root in chosen}
+    absent = {
+        root: f"{root} was never computed with the data and settings of {name}; to compute it: "
+        + how_to_compute(name)
+        for root in _ROOTS
+        if root not in chosen
+    }
+    absent |= _lost(project, lineages, name)
+    return Side(archive, name, revision.commit, lineages, absent)
+
+
+def _lost(
+    project: Project, lineages: Mapping[str, Mapping[str, ActionRecord]], name: str
+) -> dict[str, str]:
+    """Roots whose artifact is gone."""
+    store = project.workspace.artifacts
+    fix = "run `iip refresh`" if name == _NOW else f"to compute it: {how_to_compute(name)}"
+    return {
+        root: f"the artifact of {root} is gone; {fix}"
+        for root, records in lineages.items()
+        if not store.has(records[root].artifact)
+    }
+
+
+def how_to_compute(at: str) -> str:
+    """The commands that compute the values of a revision."""
+    return f"`git checkout {at} && dvc checkout && iip refresh`, then go back the same way"
+
+
 @dataclass(frozen=True)
 class MetricRow:
-    """One headline number of both states.
+    """One headline number of both states."""
 
-    Attributes:
-        group: `filter`, `segmenter`, `data` or `drift`.
-        metric: Its name in metrics.json.
-        before: Its value in the first state, with its interval where there is one.
-        after: Likewise in the second.
-        common: Second minus first on the test images of both, with the paired interval.
-        verdict: For models: whether the second is better beyond what chance explains. By the paired
-            interval where there is one, else by the first state's own interval.
-        changed: What changed underneath, in words.
-    """
-
-    group: str
-    metric: str
-    before: Estimate
-    after: Estimate
-    common: Estimate | None
+    group: str  # `filter`, `segmenter`, `data` or `drift`
+    metric: str  # its name in metrics.json
+    before: Estimate  # its value in the first state, with its interval where there is one
+    after: Estimate  # likewise in the second
+    common: Estimate | None  # second minus first on the test images of both, with paired interval
+    # For models: whether the second is better beyond what chance explains. By the paired interval
+    # where there is one, else by the first state's own interval.
     verdict: Verdict
-    changed: tuple[str, ...]
+    changed: tuple[str, ...]  # what changed underneath, in words
 
     @property
     def difference(self) -> float | None:
@@ -66,24 +141,15 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two states compared.
+    """Two states compared."""
 
-    Attributes:
-        before: The first.
-        after: The second.
-        rows: Their headline numbers.
-        causes: By group of numbers, what changed underneath.
-        data: What differs in the data, if both are known and it does.
-        common: By model, how the test images of both fared.
-        tested: By model, test images of the first and of the second state.
-    """
-
-    before: Side
-    after: Side
-    rows: tuple[MetricRow, ...]
-    causes: Mapping[str, Causes]
-    data: DataChanges | None
-    common: Mapping[str, Common]
+    before: Side  # the first
+    after: Side  # the second
+    rows: tuple[MetricRow, ...]  # their headline numbers
+    causes: Mapping[str, Causes]  # by group of numbers, what changed underneath
+    data: DataChanges | None  # what differs in the data, if both are known and it does
+    common: Mapping[str, Common]  # by model, how the test images of both fared
+    # By model, test images of the first and of the second state.
     tested: Mapping[str, tuple[int | None, int | None]]
 
 
@@ -97,7 +163,8 @@ def compare(project: Project, before: str, after: str) -> Comparison:
     numbers = _numbers(one), _numbers(other)
     groups = [group for group in _ROOT if any(group in side for side in numbers)]
     causes = {group: _causes(one, other, group) for group in groups}
-    data = _data(one, other)
+    raw = one.value("raw_dataset"), other.value("raw_dataset")
+    data = data_changes(raw[0]["images"], raw[1]["images"]) if all(raw) else None
     common = _common(project, one, other)
     rows = []
     for group in groups:
@@ -189,32 +256,19 @@ def _numbers(side: Side) -> dict[str, dict[str, Estimate]]:
 
 
 def _causes(before: Side, after: Side, group: str) -> Causes:
-    root = _ROOT[group]
-    causes = find_causes(
-        before.lineages.get(root, {}),
-        after.lineages.get(root, {}),
-        root,
-        ignored=_IGNORED.get(group, ()),
-    )
+    def found(root: str) -> Causes:
+        was, is_now = before.lineages.get(root, {}), after.lineages.get(root, {})
+        return find_causes(was, is_now, root, ignored=_IGNORED.get(group, ()))
+
+    causes = found(_ROOT[group])
     if group == "data":
-        # How many are quarantined is told with the data.
-        more = find_causes(
-            before.lineages.get("quarantine", {}),
-            after.lineages.get("quarantine", {}),
-            "quarantine",
-        )
+        # How many images are quarantined is a number of the data.
+        more = found("quarantine")
         for kind in ("code", "packages", "settings", "sources"):
             known = {change.name for change in getattr(causes, kind)}
             extra = [change for change in getattr(more, kind) if change.name not in known]
             getattr(causes, kind).extend(extra)
     return causes
-
-
-def _data(before: Side, after: Side) -> DataChanges | None:
-    was, is_now = before.value("raw_dataset"), after.value("raw_dataset")
-    if was is None or is_now is None:
-        return None
-    return data_changes(was["images"], is_now["images"])
 
 
 def _common(project: Project, before: Side, after: Side) -> dict[str, Common]:

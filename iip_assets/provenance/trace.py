@@ -1,9 +1,14 @@
-"""Where a value comes from: every step above it, the data, and who labelled that."""
+"""Where a value comes from: every step above it, the data, and who labelled that.
+
+What a person may ask for is an asset, a value, or an image.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,26 +19,24 @@ from iip_assets.engine.history import Records
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.revisions import commits_that_brought
 from iip_assets.engine.values import Skipped
-from iip_assets.images.data_listing import POINTER_FILE
+from iip_assets.images.dvc_data import POINTER_FILE
 from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.models.tasks import FILTER, TASKS, ModelTask
 
-DATA = "dvc_data"
+_DATA = "dvc_data"
+_HEX = re.compile(r"[0-9a-fA-F]+")
+# Shorter beginnings of an id name too many things by accident.
+_LEAST_DIGITS = 4
+_MOST_SHOWN = 10
 
 
 @dataclass(frozen=True)
 class Archive:
-    """All that was recorded in a workspace, with the values that are still there.
-
-    Attributes:
-        project: The project.
-        ledger: Who materialized what.
-        records: The action log.
-    """
+    """All that was recorded in a workspace, with the values that are still there."""
 
     project: Project
-    ledger: Ledger
-    records: Records
+    ledger: Ledger  # who materialized what
+    records: Records  # the action log
     _values: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -92,7 +95,7 @@ def _step(archive: Archive, record: ActionRecord) -> dict[str, Any]:
 
 def _data(archive: Archive, lineage: dict[str, ActionRecord]) -> dict[str, Any] | None:
     """The version of the data, the commits that brought it, its batches and their labelers."""
-    versions = {one.inputs[DATA] for one in lineage.values() if DATA in one.inputs}
+    versions = {one.inputs[_DATA] for one in lineage.values() if _DATA in one.inputs}
     if not versions:
         return None
     version = sorted(versions)[0]
@@ -111,8 +114,6 @@ def _data(archive: Archive, lineage: dict[str, ActionRecord]) -> dict[str, Any] 
 
 def batch_rows(raw_dataset: dict[str, Any]) -> list[dict[str, Any]]:
     """For each batch: its label rows, how many of them count, who gave them, by which words."""
-    import polars as pl
-
     rows = raw_dataset["label_rows"]
     found: list[dict[str, Any]] = (
         rows.group_by("batch")
@@ -131,17 +132,11 @@ def batch_rows(raw_dataset: dict[str, Any]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class ImageTrace:
-    """One image in the archive; its parts are looked up when they are asked for.
-
-    Attributes:
-        archive: The archive.
-        image_id: The image.
-        raw: The newest record of `raw_dataset` that knows it.
-    """
+    """One image in the archive; its parts are looked up when they are asked for."""
 
     archive: Archive
     image_id: str
-    raw: ActionRecord
+    raw: ActionRecord  # the newest record of `raw_dataset` that knows it
 
     def as_json(self) -> dict[str, Any]:
         """All of it, as `iip trace --json` prints it."""
@@ -149,7 +144,7 @@ class ImageTrace:
         here = present is not None and present.data_version == self.raw.data_version
         dataset = self.archive.value(self.raw)
         image = self._row(dataset["images"])
-        data_version = self.raw.inputs.get(DATA, "")
+        data_version = self.raw.inputs.get(_DATA, "")
         root = self.archive.project.workspace.root
         commits = commits_that_brought(root, POINTER_FILE, data_version) if data_version else []
         return {
@@ -245,3 +240,107 @@ def _prediction(task: ModelTask, row: dict[str, Any]) -> dict[str, Any]:
         names = ["predicted", *(f"prob_{name}" for name in FILTER_CLASSES)]
         return {name: row[name] for name in names}
     return {name: value for name, value in row.items() if name.startswith("iou_")}
+
+
+def find_target(archive: Archive, word: str) -> ActionRecord | ImageTrace:
+    """The record or the image that a word names.
+
+    It may be an asset's name, the beginning of a data version or of an image id, or the path of an
+    image under `data/`.
+
+    Raises:
+        LookupError: It names nothing, or several things.
+    """
+    if word in archive.project.graph.assets:
+        record = archive.present(word)
+        if record is None:
+            raise LookupError(f"{word} has no value yet; run `iip refresh {word}`")
+        return record
+    image_id = _image_at(archive, word)
+    if image_id is not None:
+        return _image(archive, image_id, word)
+    if _HEX.fullmatch(word) and len(word) >= _LEAST_DIGITS:
+        return _by_digits(archive, word.lower())
+    raise LookupError(
+        f"{word!r} is no asset, no image under data/ that DVC tracks, and not the beginning "
+        f"({_LEAST_DIGITS} digits at least) of an image id or a data version; `iip status` lists "
+        "the assets"
+    )
+
+
+def _image(archive: Archive, image_id: str, word: str) -> ImageTrace:
+    for record in _datasets(archive):
+        dataset = archive.value(record)
+        if dataset is not None and image_id in dataset["images"]["image_id"]:
+            return ImageTrace(archive, image_id, record)
+    raise LookupError(
+        f"{word} is tracked by DVC and in no raw_dataset: it is no image (a mask, a table), or "
+        "`iip refresh` did not run since it was added"
+    )
+
+
+def _by_digits(archive: Archive, digits: str) -> ActionRecord | ImageTrace:
+    values = archive.records.beginning_with(digits)
+    images: dict[str, ActionRecord] = {}
+    for record in _datasets(archive):
+        dataset = archive.value(record)
+        for image_id in [] if dataset is None else dataset["images"]["image_id"]:
+            if image_id.startswith(digits):
+                images.setdefault(image_id, record)
+        if images:
+            break  # older versions are asked only where the present one does not know it
+    found = [f"image {image_id}" for image_id in images]
+    found += [f"{record.asset} {record.data_version}" for record in values]
+    if len(found) > 1:
+        more = f" and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
+        raise LookupError(
+            f"{digits} is the beginning of {', '.join(found[:_MOST_SHOWN])}{more}; give more digits"
+        )
+    if values:
+        return values[0]
+    for image_id, record in images.items():
+        return ImageTrace(archive, image_id, record)
+    raise LookupError(f"no image id and no data version on record begins with {digits}")
+
+
+def _datasets(archive: Archive) -> Iterator[ActionRecord]:
+    """Records of `raw_dataset`: the present one, then the others, newest first."""
+    present = archive.present("raw_dataset")
+    if present is not None:
+        yield present
+    for record in reversed(archive.records.of("raw_dataset")):
+        if present is None or record.data_version != present.data_version:
+            yield record
+
+
+def _image_at(archive: Archive, word: str) -> str | None:
+    """The id of the tracked file at a path, or None where there is none."""
+    root = archive.project.workspace.root
+    data = (root / "data").resolve()
+    # As typed here, from the workspace, and as the tables have it.
+    for start in (Path.cwd(), root, data):
+        path = Path(start, word)
+        for one in (path.absolute(), path.resolve()):
+            if one.is_relative_to(data):
+                found = _tracked(archive, one.relative_to(data).as_posix())
+                if found is not None:
+                    return found
+    return None
+
+
+def _tracked(archive: Archive, path: str) -> str | None:
+    dataset = archive.value(archive.present("raw_dataset"))
+    if dataset is not None:
+        images = dataset["images"]
+        known = images.filter(images["path"] == path)
+        if known.height:
+            return str(known["image_id"][0])
+    if "/" not in path and "." not in path:
+        return None
+    version = archive.ledger.observed(_DATA)
+    if version is None:
+        return None
+    source = archive.project.graph.sources[_DATA]
+    manifest = dict(source.load(archive.project.workspace.root, version).iter_rows())
+    found = manifest.get(path)
+    return None if found is None else str(found)

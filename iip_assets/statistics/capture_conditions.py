@@ -16,60 +16,45 @@ BACKGROUNDS = ("plain", "textured", "cluttered")
 def lighting_table(
     statistics: pl.DataFrame, *, dark_below: float, bright_above: float, uneven_above: float
 ) -> pl.DataFrame:
-    """The lighting of every image: dark, bright, else uneven, else normal; null where not measured.
+    """`image_id` and `lighting` of every image, sorted: dark, bright, else uneven, else normal.
 
-    Darkness comes first: what little light a dark image has is often uneven too, and more light
-    fixes both.
-
-    Args:
-        statistics: `image_id`, `brightness` (0 to 255) and `unevenness` (0 to 1).
-        dark_below: Brightness below it is dark.
-        bright_above: Brightness above it is bright.
-        uneven_above: Unevenness above it is uneven.
-
-    Returns:
-        `image_id` and `lighting`, sorted by `image_id`.
+    Null where not measured. Darkness comes first: what little light a dark image has is often
+    uneven too, and more light fixes both. Limits are of `brightness` (0 to 255) and `unevenness` (0
+    to 1).
     """
+    brightness = pl.col("brightness")
     word = (
-        pl.when(pl.col("brightness").is_null())
+        pl.when(brightness.is_null())
         .then(None)
-        .when(pl.col("brightness") < dark_below)
+        .when(brightness < dark_below)
         .then(pl.lit("dark"))
-        .when(pl.col("brightness") > bright_above)
+        .when(brightness > bright_above)
         .then(pl.lit("bright"))
         .when(pl.col("unevenness") > uneven_above)
         .then(pl.lit("uneven"))
         .otherwise(pl.lit("normal"))
     )
-    return statistics.select("image_id", word.cast(pl.String).alias("lighting")).sort("image_id")
+    return statistics.select("image_id", lighting=word).sort("image_id")
 
 
 def background_table(
     statistics: pl.DataFrame, *, plain_below: float, cluttered_above: float
 ) -> pl.DataFrame:
-    """The background of every image by its share of edges: plain, textured or cluttered.
+    """`image_id` and `background` of every image, sorted: plain, textured or cluttered.
 
-    Null where the image could not be measured, or where the eye fills the frame.
-
-    Args:
-        statistics: `image_id` and `background_edges` (0 to 1).
-        plain_below: Below this share it is plain.
-        cluttered_above: Above this share it is cluttered.
-
-    Returns:
-        `image_id` and `background`, sorted by `image_id`.
+    Null where the image could not be measured, or where the eye fills the frame. Limits are of
+    `background_edges` (0 to 1).
     """
     edges = pl.col("background_edges")
     word = (
-        pl.when(edges.is_null())
-        .then(None)
-        .when(edges < plain_below)
+        pl.when(edges < plain_below)
         .then(pl.lit("plain"))
         .when(edges > cluttered_above)
         .then(pl.lit("cluttered"))
-        .otherwise(pl.lit("textured"))
+        .when(edges.is_not_null())
+        .then(pl.lit("textured"))
     )
-    return statistics.select("image_id", word.cast(pl.String).alias("background")).sort("image_id")
+    return statistics.select("image_id", background=word).sort("image_id")
 
 
 def word_counts(

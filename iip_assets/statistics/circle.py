@@ -42,19 +42,12 @@ _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 @dataclass(frozen=True)
 class Disc:
-    """A disc that is partly hidden.
+    """A disc that is partly hidden."""
 
-    Attributes:
-        x: Centre, pixels from the left.
-        y: Centre, pixels from the top.
-        radius_px: Radius of the whole disc.
-        visible_px: Area that is seen, in pixels; holes such as glints count as seen.
-    """
-
-    x: float
-    y: float
-    radius_px: float
-    visible_px: float
+    x: float  # centre, pixels from the left
+    y: float  # centre, pixels from the top
+    radius_px: float  # radius of the whole disc
+    visible_px: float  # area that is seen, in pixels; holes such as glints count as seen
 
     @property
     def visibility(self) -> float:
@@ -213,15 +206,10 @@ def _candidates(points: F64) -> tuple[F64, F64, F64]:
 
 
 def taubin_circle(points: F64) -> Circle | None:
-    """The algebraic circle fit of Taubin (1991), by the Newton iteration of Chernov (2010).
+    """The algebraic circle fit of Taubin (1991) to (N, 2) points, as by Chernov (2010).
 
     Less biased towards small circles than plain algebraic least squares where only an arc is seen.
-
-    Args:
-        points: (N, 2) points.
-
-    Returns:
-        The circle, or None for fewer than three points or points on a line.
+    None for fewer than three points or points on a line.
     """
     if len(points) < 3:
         return None

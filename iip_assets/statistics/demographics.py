@@ -39,14 +39,10 @@ _MOST_GAPS = 3
 
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:
-    """The 95% score interval of a share of n independent draws (Wilson, 1927).
+    """The 95% score interval of a share seen in n independent draws (Wilson, 1927).
 
     Unlike share ± 1.96 standard errors it stays within 0 and 1, and has a width at shares of 0 and
-    1.
-
-    Args:
-        share: The share seen, 0 to 1.
-        n: The number of independent draws; no draw leaves the whole of 0 to 1.
+    1. No draw leaves the whole of 0 to 1.
 
     Raises:
         ValueError: The share is not within 0 and 1, or n is negative.
@@ -116,22 +112,15 @@ def demographic_table(
     """Counts and coverage of every value of the demographic axes and of their intersections.
 
     A value of an intersection joins its parts ("30-44 × female"), its axis their names
-    ("age_band×gender"). It is known where all its parts are.
+    ("age_band×gender"). It is known where all its parts are; a missing row of `slices` is unknown.
 
     Columns: `axis`, `value`; `n` images and `n_subjects` (an image of an unknown subject counts as
-        a subject
-    of its own); `share` of all images; `known_share` of the images whose value is known (null for
-    unknown) with its 95% interval `low`, `high` (Wilson; images of one subject are no independent
-    draws, so the interval is that of as many draws as there are subjects); `target` share of the
-    known, `gap` = known_share - target; `needed`, images of this value to add, with nothing else,
-    until it is at target (null where no number reaches it); `enough`, whether n reaches
-    `min_images`; `note` in words. Values that have a target but no image have a row too.
-
-    Args:
-        images: `image_id` and `subject_id` of every image.
-        slices: `image_id`, `axis`, `slice`; a missing row counts as unknown.
-        target: Axis to value to wanted share of the known values. Without one, no mix is assumed.
-        min_images: The least number of images that says something of a value.
+    a subject of its own); `share` of all images; `known_share` of the images whose value is known
+    (null for unknown) with its 95% interval `low`, `high` (Wilson; images of one subject are no
+    independent draws, so the interval is that of as many draws as there are subjects); `target`
+    share of the known, `gap` = known_share - target; `needed`, images of this value to add, with
+    nothing else, until it is at target (null where no number reaches it); `enough`, whether n
+    reaches `min_images`; `note` in words. Values that have a target but no image have a row too.
 
     Raises:
         ValueError: The target names an axis that does not exist, or shares that are no mix.

@@ -37,18 +37,16 @@ def eye_measures(
     """Measures of the eye, by the names in `EYE_MEASURES`; null where a mask or a class is missing.
 
     - `iris_visibility`: visible area of iris and pupil over the area of the fitted full disc, 0 to
-      1 (compare "usable iris area" of ISO/IEC 29794-6:2015); 0 where the mask shows none. A set
-      that marks no pupil may leave it out of the iris or paint it over: holes count as seen.
-    - `iris_sclera_contrast`: |S - I| / (S + I) of the medians of luma (Michelson), 0 to 1. ISO/IEC
-      29794-6:2015 takes the pupil for black level; here it is left out, so that images with and
-      without a marked pupil compare.
-    - `iris_pupil_contrast`: w / (0.75 + w), where w = |I - P| / (20 + P), of the medians of luma; 0
-      to 1 (after the Weber contrast of ISO/IEC 29794-6:2015).
-    - `pupil_ratio`: diameter of the pupil's fitted circle over the iris's.
-    - `gaze_x`, `gaze_y`: the iris's centre in the box around the eye opening, -1 (left, top) to 1.
-    - `iris_radius_px`: radius of the iris's fitted circle, in pixels of the image.
-    - `iris_margin`: least distance of that circle from the image's edge, in radii; negative where
-      it is cut.
+    1 (compare "usable iris area" of ISO/IEC 29794-6:2015); 0 where the mask shows none. A set that
+    marks no pupil may leave it out of the iris or paint it over: holes count as seen. -
+    `iris_sclera_contrast`: |S - I| / (S + I) of the medians of luma (Michelson), 0 to 1. ISO/IEC
+    29794-6:2015 takes the pupil for black level; here it is left out, so that images with and
+    without a marked pupil compare. - `iris_pupil_contrast`: w / (0.75 + w), where w = |I - P| / (20
+    + P), of the medians of luma; 0 to 1 (after the Weber contrast of ISO/IEC 29794-6:2015). -
+    `pupil_ratio`: diameter of the pupil's fitted circle over the iris's. - `gaze_x`, `gaze_y`: the
+    iris's centre in the box around the eye opening, -1 (left, top) to 1. - `iris_radius_px`: radius
+    of the iris's fitted circle, in pixels of the image. - `iris_margin`: least distance of that
+    circle from the image's edge, in radii; negative where it is cut.
 
     Args:
         luma: (H, W) of the image.

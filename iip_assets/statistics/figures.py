@@ -38,13 +38,7 @@ _MOST_BARS = 15
 def lighting_figure(
     statistics: pl.DataFrame, lighting: pl.DataFrame, *, limits: Mapping[str, float]
 ) -> Figure:
-    """Brightness by lighting as stacked bars, and brightness against contrast.
-
-    Args:
-        statistics: `image_id`, `brightness`, `contrast`.
-        lighting: `image_id`, `lighting`.
-        limits: Lines to draw: words to brightness.
-    """
+    """Brightness by lighting as stacked bars, with limits; and brightness against contrast."""
     table = statistics.join(lighting, on="image_id").drop_nulls("lighting").sort("image_id")
     figure = new_figure(9.0, 3.5)
     left, right = figure.subplots(1, 2)
@@ -109,17 +103,19 @@ def _percent(share: float, _: float) -> str:
 
 
 def coverage_figure(table: pl.DataFrame, *, tolerance: float) -> Figure:
-    """Shares by axis with 95% intervals, and where there is a target, a mark.
+    """Shares by axis (of `demographic_table`) with 95% intervals; a mark where there is a target.
 
-    Args:
-        table: What `demographic_table` gives.
-        tolerance: A share below target × (1 - tolerance) is coloured as short.
+    A share below target × (1 - tolerance) is coloured as short.
     """
     by_axis = {
         axis: [record for record in table.to_dicts() if record["axis"] == axis]
         for axis in DEMOGRAPHIC_AXES
     }
-    shown = {axis: _most(records) for axis, records in by_axis.items() if _has_known(records)}
+    shown = {
+        axis: _most(records)
+        for axis, records in by_axis.items()
+        if any(record[name] is not None for record in records for name in ("known_share", "target"))
+    }
     if not shown:
         return _empty_figure("no image has a known age, gender, ethnicity, geography or device")
     heights = [len(records) + 1.6 for records in shown.values()]
@@ -128,11 +124,8 @@ def coverage_figure(table: pl.DataFrame, *, tolerance: float) -> Figure:
     for panel, (axis, records) in zip(panels, shown.items(), strict=True):
         _coverage_panel(panel, records, tolerance)
         left_out = len(by_axis[axis]) - len(records)
-        panel.set_title(
-            axis + (f" ({left_out} smaller values not shown)" if left_out else ""),
-            loc="left",
-            size=9,
-        )
+        rest = f" ({left_out} smaller values not shown)" if left_out else ""
+        panel.set_title(axis + rest, loc="left", size=9)
     panels[-1].set_xlabel("share of the known, with 95% interval (unknown: share of all)")
     return figure
 
@@ -169,12 +162,9 @@ def _coverage_panel(panel: Axes, records: list[dict[str, Any]], tolerance: float
 def intersection_figure(
     table: pl.DataFrame, pairs: list[tuple[str, str]], *, min_images: int
 ) -> Figure:
-    """Counts of images in the cells of two axes each; cells below `min_images` are framed.
+    """Counts of images in the cells of two axes each, from `demographic_table`, a panel a pair.
 
-    Args:
-        table: What `demographic_table` gives.
-        pairs: The pairs of axes, one panel each.
-        min_images: The least number that says something of a cell.
+    Cells below `min_images`, which say nothing, are framed.
     """
     grids = [grid for pair in pairs if (grid := _grid(table, *pair)) is not None]
     if not grids:
@@ -226,12 +216,6 @@ def _grid(
         [[cells.get((row, column), 0) for column in columns] for row in rows], dtype=np.float64
     )
     return first, second, rows, columns, counts
-
-
-def _has_known(records: list[dict[str, Any]]) -> bool:
-    return any(
-        record["known_share"] is not None or record["target"] is not None for record in records
-    )
 
 
 def _most(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

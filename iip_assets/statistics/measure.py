@@ -41,20 +41,11 @@ def measure_images(
     store: Store,
     threads: int = 2,
 ) -> list[dict[str, Any]]:
-    """One record of `MEASURES` per image, for a chunk of images.
+    """One record of `MEASURES` per image, for a chunk of images (`image_id`, `mask_id` or None).
 
-    An image's measures are the same whatever is measured beside it.
-
-    An image that cannot be decoded has null measures, and a mask that cannot counts as none: both
-    are reported where the dataset is fingerprinted, once.
-
-    Args:
-        records: `image_id` and `mask_id` (md5 or None) of each image.
-        max_megapixels: No image of more is decoded.
-        mask_classes: The classes' names, by index.
-        store: Gives the bytes.
-        threads: Parts of the chunk measured at once; OpenCV gives up the interpreter's lock, so
-            that threads serve.
+    An image's measures are the same whatever is measured beside it. One that cannot be decoded has
+    null measures, and a mask that cannot counts as none: both are reported where the dataset is
+    fingerprinted, once. OpenCV gives up the interpreter's lock, so that threads serve.
     """
     ids = {record[key] for record in records for key in ("image_id", "mask_id") if record[key]}
     store.fetch(sorted(ids))
@@ -85,17 +76,11 @@ def _keep_freed_memory() -> None:
 
 @dataclass(frozen=True)
 class _Looked:
-    """What one look at an image in full size leaves: its eye's measures, and the rest made small.
+    """What a look at an image in full size leaves: its eye's measures, the rest made small."""
 
-    Attributes:
-        reduced: The image.
-        region: Its background, in the normal size.
-        eye: Its eye's measures.
-    """
-
-    reduced: Reduced
-    region: U8
-    eye: Measured
+    reduced: Reduced  # the image
+    region: U8  # its background, in the normal size
+    eye: Measured  # its eye's measures
 
     @classmethod
     def at(cls, rgb: U8, mask: U8 | None, *, mask_classes: Sequence[str]) -> _Looked:
@@ -162,9 +147,6 @@ def statistics_table(filled: pl.DataFrame) -> pl.DataFrame:
 
     A measure that no image has (no masks, or no images at all) is a column of nulls, so that what
     reads the table finds every column.
-
-    Args:
-        filled: `image_id` and the measures that were computed.
     """
     columns = [
         (pl.col(name) if name in filled.columns else pl.lit(None)).cast(pl.Float64).alias(name)

@@ -102,9 +102,6 @@ def sharpness(padded: U8) -> list[float]:
     Taken at one size, it says how much detail the frame holds, not how many pixels the camera has:
     a sharp image keeps its value when it is made smaller down to the normal size. An image below
     that size is interpolated and counts as the soft image that it is. Noise counts as detail.
-
-    Args:
-        padded: (K, h + 2, w) luma of K images, as in `Planes`.
     """
     tall = cv2.Laplacian(padded.reshape(-1, padded.shape[2]), cv2.CV_16S)
     responses = tall.reshape(padded.shape)[:, 1:-1]
@@ -119,13 +116,7 @@ def noise_sigma(triples: U8) -> list[float | None]:
 
     The mean absolute response to the difference of two Laplacians, which image structure up to
     second order does not excite. Fine texture such as lashes reads as noise; clipped pixels hide
-    it.
-
-    Args:
-        triples: (K, 3, R, W) luma of K images, as in `Planes`.
-
-    Returns:
-        Sigma, or None where the images are less than 3 pixels wide or high.
+    it. None where the images are less than 3 pixels wide or high.
     """
     images, _, rows, width = triples.shape
     if rows == 0 or width < 3:
@@ -176,18 +167,11 @@ def unevenness(normal: U8) -> float:
 
 
 def border_measures(planes: Planes, regions: Sequence[U8]) -> Iterator[dict[str, float | None]]:
-    """Measures of each image's background, named `BORDER_MEASURES`.
-
-    They are null where the eye fills the frame.
+    """`BORDER_MEASURES` of each image's background; null where the eye fills the frame.
 
     - `background_edges`: share of the region where luma varies by more than 15% of the region's
-      mean (and by more than 10 levels) within 3x3 pixels at normal size.
-    - `background_brightness`: mean luma. `background_red_green`, `background_yellow_blue`: mean a*
-      and b*.
-
-    Args:
-        planes: The images.
-        regions: For each its `background_region`.
+    mean (and by more than 10 levels) within 3x3 pixels at normal size. - `background_brightness`:
+    mean luma. `background_red_green`, `background_yellow_blue`: mean a* and b*.
     """
     tall = planes.padded.reshape(-1, planes.padded.shape[2])
     ranges = cv2.morphologyEx(tall, cv2.MORPH_GRADIENT, _NEIGHBOURS)
@@ -220,16 +204,11 @@ def background_region(
 ) -> U8:
     """(h, w): 255 where an image of this normal size shows what surrounds the eye.
 
-    The region is a frame along the border; with a mask, less the marked eye, its lids and lashes,
-    and what is not labelled. It is the same frame with and without a mask because the two must
-    compare: on 1,240 eyes (350 photographed, 890 rendered), the word made of it is the same with
-    and without its mask for 93%, whereas all of the background away from the eye gives the frame's
-    word for 70%.
-
-    Args:
-        shape: The normal size.
-        mask: (H, W) class index per pixel of the image in any size, or None.
-        mask_classes: The classes' names, by index.
+    The region is a frame along the border; with a mask (of any size), less the marked eye, its lids
+    and lashes, and what is not labelled. It is the same frame with and without a mask because the
+    two must compare: on 1,240 eyes (350 photographed, 890 rendered), the word made of it is the
+    same with and without its mask for 93%, whereas all of the background away from the eye gives
+    the frame's word for 70%.
     """
     frame = frame_region(*shape)
     if mask is None:

@@ -27,17 +27,11 @@ _NOISE_ROWS = 32
 
 @dataclass(frozen=True)
 class Reduced:
-    """What is kept of one image.
+    """What is kept of one image."""
 
-    Attributes:
-        normal: (h, w) luma (ITU-R BT.601) whose long side is `NORMAL_SIDE_PX`.
-        colours: (h', w', 3) RGB of evenly spaced pixels.
-        triples: (3, R, W) luma in full resolution: R rows, each between the one above and the one
-            below it.
-    """
-
-    normal: U8
-    colours: U8
+    normal: U8  # (h, w) luma (ITU-R BT.601) whose long side is `NORMAL_SIDE_PX`
+    colours: U8  # (h', w', 3) RGB of evenly spaced pixels
+    # (3, R, W) luma in full resolution: R rows, each between the one above and the one below it.
     triples: U8
 
     @property
@@ -48,22 +42,15 @@ class Reduced:
 
 @dataclass(frozen=True)
 class Planes:
-    """K images of one shape as the measures want them.
+    """K images of one shape as the measures want them."""
 
-    Attributes:
-        normal: (K, h, w), see `Reduced`.
-        padded: (K, h + 2, w), the same with the second row before the first and so at the end, as
-            OpenCV's filters mirror an image at its edge: all may be filtered as one tall image.
-        lab: (K, h', w', 3) colours in CIELAB, in OpenCV's 8-bit coding (a*, b* offset by 128).
-        hsv: (K, h', w', 3) colours as hue, saturation, value.
-        triples: (K, 3, R, W), see `Reduced`.
-    """
-
-    normal: U8
+    normal: U8  # (K, h, w), see `Reduced`
+    # (K, h + 2, w), the same with the second row before the first and so at the end, as OpenCV's
+    # filters mirror an image at its edge: all may be filtered as one tall image.
     padded: U8
-    lab: U8
-    hsv: U8
-    triples: U8
+    lab: U8  # (K, h', w', 3) colours in CIELAB, in OpenCV's 8-bit coding (a*, b* offset by 128)
+    hsv: U8  # (K, h', w', 3) colours as hue, saturation, value
+    triples: U8  # (K, 3, R, W), see `Reduced`
 
 
 def luma_of(rgb: U8) -> U8:

@@ -32,13 +32,7 @@ if TYPE_CHECKING:
 
 
 def sweep_page(plan: Plan, done: Sequence[Done], importances: Mapping[str, float]) -> str:
-    """The page as one HTML text.
-
-    Args:
-        plan: The sweep.
-        done: Its trials so far.
-        importances: From `study.importances`.
-    """
+    """The page as one HTML text; `importances` are from `study.importances`."""
     metric = spelled(TASKS[plan.model].headline)
     failed = [one for one in done if one.reason]
     text = (
@@ -71,10 +65,7 @@ def trial_columns(
 ) -> list[Column]:
     """A trial's settings, its quality and cost, and whether it is the best or failed.
 
-    Args:
-        plan: The sweep.
-        title: From a setting's path to its column's heading.
-        ends: How the ends of intervals read, where not as their values.
+    `title` makes a column's heading of a setting's path, `ends` says how ends of intervals read.
     """
 
     def setting(path: str) -> Column:

@@ -61,22 +61,15 @@ objectives = ["quality", "latency"]  # mean IoU on the validation images; ms an 
 
 
 class Range(BaseModel):
-    """Numbers from `low` to `high`, both included.
-
-    Attributes:
-        low: The least.
-        high: The greatest.
-        log: Whether to draw evenly by order of magnitude.
-        step: Distance between two values; any value without it.
-        points: How many values a grid takes, evenly apart (by magnitude with `log`).
-    """
+    """Numbers from `low` to `high`, both included."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    low: int | float
-    high: int | float
-    log: bool = False
-    step: int | float | None = None
+    low: int | float  # the least
+    high: int | float  # the greatest
+    log: bool = False  # whether to draw evenly by order of magnitude
+    step: int | float | None = None  # distance between two values; any value without it
+    # How many values a grid takes, evenly apart (by magnitude with `log`).
     points: int | None = None
 
     @model_validator(mode="after")
@@ -192,29 +185,19 @@ class PlanError(ValueError):
 
 
 class Plan(BaseModel):
-    """A sweep.
-
-    Attributes:
-        name: Of its file.
-        model: Which model is trained.
-        sampler: How values are chosen.
-        trials: How many trainings.
-        seed: Of the choices.
-        objectives: What is sought, the first being the quality.
-        space: What may be chosen, by setting.
-        fixed: What every trial has, by setting.
-    """
+    """A sweep."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    model: TaskName
-    sampler: Sampler = "tpe"
-    trials: int = Field(default=12, ge=1)
-    seed: int = Field(default=0, ge=0)
-    objectives: tuple[Objective, ...] = ("quality",)
+    name: str  # of its file
+    model: TaskName  # which model is trained
+    sampler: Sampler = "tpe"  # how values are chosen
+    trials: int = Field(default=12, ge=1)  # how many trainings
+    seed: int = Field(default=0, ge=0)  # of the choices
+    objectives: tuple[Objective, ...] = ("quality",)  # what is sought, the first being the quality
+    # What may be chosen, by setting.
     space: dict[str, Range | tuple[Any, ...]] = Field(min_length=1)
-    fixed: dict[str, Any] = Field(default_factory=dict)
+    fixed: dict[str, Any] = Field(default_factory=dict)  # what every trial has, by setting
 
     def words(self) -> dict[str, Any]:
         """All that two runs of one sweep must have in common."""
@@ -222,14 +205,10 @@ class Plan(BaseModel):
 
 
 def read_plan(file: Path, settings: Settings) -> Plan:
-    """The sweep that a file describes.
-
-    Args:
-        file: A TOML file; its name without the ending is the sweep's.
-        settings: The workspace's settings, under which every choice must be one.
+    """The sweep that a TOML file describes, whose name without the ending is the sweep's.
 
     Raises:
-        PlanError: It is no TOML, or describes no sweep.
+        PlanError: It is no TOML, no sweep, or has a choice that is none under the settings.
     """
     name = file.stem
     if not _NAME.fullmatch(name):
@@ -237,8 +216,8 @@ def read_plan(file: Path, settings: Settings) -> Plan:
             f"{file.name}: a sweep is called as its file, in letters, digits, - and _; rename it"
         )
     try:
-        told = tomllib.loads(file.read_text(encoding="utf-8"))
-        plan = Plan.model_validate({**told, "name": name})
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        plan = Plan.model_validate({**content, "name": name})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PlanError(f"{file}: no valid TOML: {error}") from None
     except ValidationError as error:
@@ -257,14 +236,14 @@ def settings_with(settings: Settings, values: Mapping[str, Any]) -> Settings:
     Raises:
         ValueError: There is no such setting, or it takes no such value.
     """
-    told = settings.model_dump()
+    sections = settings.model_dump()
     for path, value in values.items():
         section, _, key = path.partition(".")
-        if not key or key not in told.get(section, {}):
+        if not key or key not in sections.get(section, {}):
             raise ValueError(f"there is no setting {path!r}; iip.toml lists them, as section.name")
-        told[section][key] = value
+        sections[section][key] = value
     try:
-        return Settings.model_validate(told)
+        return Settings.model_validate(sections)
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{_place(first['loc'])} = {first['input']!r}: {first['msg']}") from None

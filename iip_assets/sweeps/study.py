@@ -28,31 +28,18 @@ _KEPT = ("low", "high", "latency_ms", "seconds", "action_key", "reason")
 
 @dataclass(frozen=True)
 class Done:
-    """A trial that has ended.
+    """A trial that has ended."""
 
-    Attributes:
-        number: From 0.
-        values: Of the settings that were chosen.
-        quality: On the validation images; None where the training failed.
-        low: Lower end of its interval.
-        high: Upper end.
-        latency_ms: Of one image.
-        seconds: That it took.
-        action_key: Of the action that trained it.
-        reason: Why it failed, if it did.
-        best: Whether none is better: in quality, or on the front of both objectives.
-    """
-
-    number: int
-    values: Mapping[str, Any]
-    quality: float | None
-    low: float | None
-    high: float | None
-    latency_ms: float | None
-    seconds: float | None
-    action_key: str | None
-    reason: str | None
-    best: bool
+    number: int  # from 0
+    values: Mapping[str, Any]  # of the settings that were chosen
+    quality: float | None  # on the validation images; None where the training failed
+    low: float | None  # lower end of its interval
+    high: float | None  # upper end
+    latency_ms: float | None  # of one image
+    seconds: float | None  # that it took
+    action_key: str | None  # of the action that trained it
+    reason: str | None  # why it failed, if it did
+    best: bool  # whether none is better: in quality, or on the front of both objectives
 
 
 class Study:
@@ -64,13 +51,10 @@ class Study:
 
     @classmethod
     def open(cls, folder: Path, plan: Plan, made_of: Mapping[str, Any], *, force: bool) -> Study:
-        """The sweep's study, begun if there is none.
+        """The sweep's study in the folder with the database, begun if there is none.
 
-        Args:
-            folder: That holds the database.
-            plan: The sweep.
-            made_of: What its trainings are made of besides the choices, by name.
-            force: Forget what was tried before.
+        `made_of` is what its trainings are made of besides the choices, by name; `force` forgets
+        what was tried before.
 
         Raises:
             PlanError: It was begun with another plan, data, code or settings.
@@ -87,12 +71,12 @@ class Study:
             load_if_exists=True,
             directions=[_DIRECTIONS[one] for one in plan.objectives],
         )
-        told = {"plan": plan.words(), "made_of": dict(made_of)}
+        parts = {"plan": plan.words(), "made_of": dict(made_of)}
         # A process that was killed between the two left a study without words.
         if begun or not study.user_attrs:
-            for name, value in told.items():
+            for name, value in parts.items():
                 study.set_user_attr(name, json.dumps(value, sort_keys=True))
-        _refuse_other(plan.name, study, told)
+        _refuse_other(plan.name, study, parts)
         if plan.sampler == "grid":
             for params in grid(plan.space):
                 study.enqueue_trial(params, skip_if_exists=True)
@@ -161,7 +145,7 @@ def importances(study: optuna.Study) -> dict[str, float]:
     """How much of the spread in quality each setting explains; none of fewer than eight trials.
 
     Functional ANOVA on a forest (Hutter, Hoos and Leyton-Brown 2014). PED-ANOVA, which asks what
-    lifts a trial into the top tenth, has one trial there of ten, and told noise.
+    lifts a trial into the top tenth, has one trial there of ten, and gave noise.
     """
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
     if len(complete) < 8:
@@ -192,9 +176,9 @@ def load_study(folder: Path, name: str) -> tuple[optuna.Study, Plan]:
     """
     for study in known_studies(folder):
         if study.study_name == name and "plan" in study.user_attrs:
-            told = json.loads(study.user_attrs["plan"])
+            words = json.loads(study.user_attrs["plan"])
             trials = len(study.get_trials(deepcopy=False))
-            return study, Plan.model_validate({**told, "name": name, "trials": max(1, trials)})
+            return study, Plan.model_validate({**words, "name": name, "trials": max(1, trials)})
     known = ", ".join(one.study_name for one in known_studies(folder)) or "none"
     raise LookupError(f"there is no sweep {name!r}; there are: {known}")
 
@@ -210,9 +194,9 @@ def _done(trial: FrozenTrial, plan: Plan, best: set[int]) -> Done:
     )
 
 
-def _refuse_other(name: str, study: optuna.Study, told: Mapping[str, Mapping[str, Any]]) -> None:
+def _refuse_other(name: str, study: optuna.Study, parts: Mapping[str, Mapping[str, Any]]) -> None:
     """Trials are compared, so all of them must be of one plan, data and code."""
-    for part, now in told.items():
+    for part, now in parts.items():
         then = json.loads(study.user_attrs.get(part, "{}"))
         moved = sorted(
             key

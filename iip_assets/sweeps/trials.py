@@ -46,11 +46,7 @@ Say = Callable[[str], None]
 def latency_ms(files: Mapping[str, bytes], *, threads: int) -> float:
     """Milliseconds of one forward pass of one image: the least of 30 on ONNX Runtime's CPU.
 
-    Whatever else the machine does only ever adds to it.
-
-    Args:
-        files: Of the filter or the segmenter.
-        threads: Inside an operator.
+    Whatever else the machine does only ever adds to it. `threads` work inside an operator.
     """
     card = json.loads(files["card.json"])
     model = next(data for name, data in files.items() if name in ("filter.onnx", "segmenter.onnx"))
@@ -71,14 +67,8 @@ def quality_of(
 ) -> dict[str, float]:
     """`quality` with its interval, `low` and `high`; of one subject alone all three are the value.
 
-    No test image is looked at.
-
-    Args:
-        model: `filter` or `segmenter`.
-        files: The model.
-        examples: What it learned from, with the validation images.
-        root: The workspace's folder.
-        settings: The trial's.
+    Of the examples that the filter or segmenter learned from, the validation images count; no test
+    image is looked at.
 
     Raises:
         LookupError: There are no validation images.
@@ -86,8 +76,8 @@ def quality_of(
     judgement = Judgement(**settings.evaluation.model_dump())
     held_out = examples.filter(pl.col("split") == "validation")
     if model == FILTER.name:
-        said = _scores(files, held_out, root, settings)
-        rows = filter_validation(held_out.join(said, on="image_id"), judgement)
+        scores = _scores(files, held_out, root, settings)
+        rows = filter_validation(held_out.join(scores, on="image_id"), judgement)
     else:
         classes = settings.dataset.mask_classes
         counts = segmenter_columns(_segmented(files, held_out, root, settings), classes)
@@ -102,13 +92,13 @@ def quality_of(
 
 def _scores(files: Files, held_out: pl.DataFrame, root: Path, settings: Settings) -> pl.DataFrame:
     ids = held_out["image_id"]
-    said = probabilities_of(
+    scores = probabilities_of(
         held_out,
         files.parts,
         load_image=image_reader(root, ids, settings.dataset.max_megapixels),
         threads=core_count(settings.compute.threads),
     )
-    return scores_table(ids.to_list(), said)
+    return scores_table(ids.to_list(), scores)
 
 
 def _segmented(
@@ -141,18 +131,15 @@ def run_sweep(
     log: Say,
     after: Callable[[Study], None],
 ) -> list[Done]:
-    """Runs what is left of a sweep.
+    """Runs what is left of a sweep, and gives its trials. What the workspace holds stays as it is.
 
     Args:
-        project: The project; what its workspace holds stays as it is.
+        project: The project.
         plan: The sweep.
         settings: What is not chosen.
         force: Forget what was tried before.
         log: Where words for people go.
         after: Called with what was found before, if anything was, and after each trial.
-
-    Returns:
-        Its trials.
 
     Raises:
         PlanError: A setting that the model does not depend on, or a sweep that was begun
@@ -173,7 +160,9 @@ def run_sweep(
             chosen = suggest(trial, plan.space)
             log(f"trial {trial.number} ({trial.number + 1} of {study.size}): {in_words(chosen)}")
             try:
-                under = _settings_of(plan, settings, chosen)
+                # Its run in W&B is of the sweep's group.
+                grouped = {"tracking.group": f"sweep {plan.name}"}
+                under = settings_with(settings, {**plan.fixed, **chosen, **grouped})
                 record = run_trial(project, asset, under, loaded=loaded, log=log)
                 facts = _facts(project, plan, record, under)
             except (MovedMeanwhileError, BlockedError, LookupError, OSError):
@@ -202,12 +191,6 @@ def in_words(values: dict[str, Any]) -> str:
         f"{path} = {value:.4g}" if isinstance(value, float) else f"{path} = {value}"
         for path, value in values.items()
     )
-
-
-def _settings_of(plan: Plan, settings: Settings, chosen: dict[str, Any]) -> Settings:
-    """The settings of a trial, whose run in W&B is of the sweep's group."""
-    grouped = {"tracking.group": f"sweep {plan.name}"}
-    return settings_with(settings, {**plan.fixed, **chosen, **grouped})
 
 
 def _facts(
@@ -239,13 +222,12 @@ def _facts(
 def _made_of(project: Project, asset: str, plan: Plan, settings: Settings) -> dict[str, Any]:
     """Data, code and settings of every trial, so that all are of the same but for the choices."""
     root = project.workspace.root
-    above = project.graph.above([asset])
+    above, assets = project.graph.above([asset]), _assets_above(project, asset)
     versions = {
         name: source.observe(root)
         for name, source in project.graph.sources.items()
         if name in above
     }
-    assets = {name: one for name, one in project.graph.assets.items() if name in above}
     codes = {
         f"code of {name}": project.code_keys.of(one.function).key for name, one in assets.items()
     }
@@ -256,6 +238,11 @@ def _made_of(project: Project, asset: str, plan: Plan, settings: Settings) -> di
     return {**versions, **codes, **others}
 
 
+def _assets_above(project: Project, asset: str) -> dict[str, Asset[..., Any]]:
+    above = project.graph.above([asset])
+    return {name: one for name, one in project.graph.assets.items() if name in above}
+
+
 def _read_by(assets: Mapping[str, Asset[..., Any]]) -> set[str]:
     """The settings that computing the assets takes."""
     return {path for one in assets.values() for path in one.compute.settings.values()}
@@ -263,8 +250,7 @@ def _read_by(assets: Mapping[str, Asset[..., Any]]) -> set[str]:
 
 def _refuse_idle(project: Project, asset: str, plan: Plan) -> None:
     """A setting that nothing above the model reads would train the same model again."""
-    above = project.graph.above([asset])
-    read = _read_by({name: one for name, one in project.graph.assets.items() if name in above})
+    read = _read_by(_assets_above(project, asset))
     for path in plan.space:
         covered = any(path == one or path.startswith(f"{one}.") for one in read)
         if not covered or _is_operation(path):

@@ -57,24 +57,21 @@ def _tile(kind: TextureKind) -> Plane:
 
 
 def patch(kind: TextureKind, rng: np.random.Generator, height: int, width: int) -> Plane:
-    """A piece of a texture at a random place.
+    """A piece of a texture at a random place, (height, width), never to be written to.
 
-    Args:
-        kind: Which texture. All but `vessels` (0 to about 1.5) have mean 0 and deviation near 1.
-        rng: Where to cut.
-        height: Rows wanted.
-        width: Columns wanted.
-
-    Returns:
-        (height, width), never to be written to.
+    All kinds but `vessels` (0 to about 1.5) have mean 0 and deviation near 1.
     """
-    tile = _tile(kind)
+    return _cut(_tile(kind), rng, height, width)
+
+
+def _cut(tile: Plane, rng: np.random.Generator, height: int, width: int) -> Plane:
+    """A piece (..., height, width) of a tile that repeats."""
     top, left = (int(value) for value in rng.integers(0, TILE, 2))
     if height + top <= TILE and width + left <= TILE:
-        return tile[top : top + height, left : left + width]
+        return tile[..., top : top + height, left : left + width]
     rows = np.arange(top, top + height) % TILE
     columns = np.arange(left, left + width) % TILE
-    return tile.take(rows, axis=0).take(columns, axis=1)
+    return tile.take(rows, axis=-2).take(columns, axis=-1)
 
 
 @cache
@@ -84,12 +81,7 @@ def _sensor_tile() -> Plane:
 
 def sensor_noise(rng: np.random.Generator, height: int, width: int) -> Plane:
     """White noise (3, height, width) of deviation 1, a random piece of a fixed tile."""
-    top, left = (int(value) for value in rng.integers(0, TILE, 2))
-    if height + top <= TILE and width + left <= TILE:
-        return _sensor_tile()[:, top : top + height, left : left + width]
-    rows = np.arange(top, top + height) % TILE
-    columns = np.arange(left, left + width) % TILE
-    return _sensor_tile().take(rows, axis=1).take(columns, axis=2)
+    return _cut(_sensor_tile(), rng, height, width)
 
 
 @cache
@@ -131,13 +123,9 @@ def layer(height: int, width: int) -> NDArray[np.uint8]:
 def strokes(
     target: NDArray[np.uint8], points: NDArray[np.float32], value: int, thickness: int = 1
 ) -> None:
-    """Draws anti-aliased open curves.
+    """Draws anti-aliased open curves on a layer, in place, with a value of 0 to 255.
 
-    Args:
-        target: Layer to draw on, in place.
-        points: (n, points per curve, 2) in pixels, x then y; pixel centres lie at halves.
-        value: 0 to 255.
-        thickness: In pixels.
+    Points are (n, points per curve, 2) in pixels, x then y; pixel centres lie at halves.
     """
     limit = 32 * max(target.shape)
     fixed = ((np.clip(points, -limit, limit) - 0.5) * (1 << _SHIFT)).round().astype(np.int32)

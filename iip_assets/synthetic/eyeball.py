@@ -23,7 +23,7 @@ from iip_assets.synthetic.drawing import (
     patch,
     polygon,
 )
-from iip_assets.synthetic.geometry import EyeGeometry
+from iip_assets.synthetic.geometry import Box, EyeGeometry
 from iip_assets.synthetic.parameters import Anatomy, EyeParameters, Light, Pose
 
 CARUNCLE_END = -0.87  # the pink corner, no part of the sclera, reaches this far from -1
@@ -40,12 +40,9 @@ def paint_eyeball(
 ) -> None:
     """Everything between the lids, in place."""
     part = planes[:, eye.box[0], eye.box[1]]
-    rows, columns = np.any(eye.opening > -1, axis=1), np.any(eye.opening > -1, axis=0)
-    if not rows.any():
+    window = _bounds(eye.opening > -1)
+    if window is None:
         return
-    top, bottom = int(rows.argmax()), len(rows) - int(rows[::-1].argmax())
-    left, right = int(columns.argmax()), len(columns) - int(columns[::-1].argmax())
-    window = (slice(top, bottom), slice(left, right))
     ball = _sclera(eye, window, parameters.anatomy, rng)
     _iris(ball, eye, window, parameters, rng)
     _shade(ball, eye, window, parameters)
@@ -53,9 +50,24 @@ def paint_eyeball(
     mix(part[:, window[0], window[1]], coverage(eye.opening[window]), ball)
 
 
-def _sclera(
-    eye: EyeGeometry, window: tuple[slice, slice], anatomy: Anatomy, rng: np.random.Generator
-) -> Planes:
+def _bounds(inside: NDArray[np.bool_]) -> Box | None:
+    """The rows and columns that hold all that is True."""
+    if not inside.any():
+        return None
+    rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _within(outer: Box, inner: Box) -> Box:
+    """A part of a part, as a part of the whole."""
+    rows, columns = (
+        slice(whole.start + part.start, whole.start + part.stop)
+        for whole, part in zip(outer, inner, strict=True)
+    )
+    return rows, columns
+
+
+def _sclera(eye: EyeGeometry, window: Box, anatomy: Anatomy, rng: np.random.Generator) -> Planes:
     u, v = eye.u[window], eye.v[window]
     yellow, red = anatomy.sclera_yellow, anatomy.sclera_redness
     white = (0.92 - 0.03 * yellow, 0.88 - 0.04 * yellow - 0.05 * red, 0.855 - 0.2 * yellow)
@@ -76,28 +88,21 @@ def _sclera(
 def _iris(
     ball: Planes,
     eye: EyeGeometry,
-    window: tuple[slice, slice],
+    window: Box,
     parameters: EyeParameters,
     rng: np.random.Generator,
 ) -> None:
-    rows, columns = window
-    inside = eye.disc_r[window] < 1.12
-    if not inside.any():
+    part = _bounds(eye.disc_r[window] < 1.12)
+    if part is None:
         return
-    ys, xs = np.any(inside, axis=1), np.any(inside, axis=0)
-    top, bottom = int(ys.argmax()), len(ys) - int(ys[::-1].argmax())
-    left, right = int(xs.argmax()), len(xs) - int(xs[::-1].argmax())
-    small = (
-        slice(rows.start + top, rows.start + bottom),
-        slice(columns.start + left, columns.start + right),
-    )
+    small = _within(window, part)
     anatomy, pose = parameters.anatomy, parameters.pose
     x, y, r = eye.disc_x[small], eye.disc_y[small], eye.disc_r[small]
     colour = _iris_colour((x, y, r), anatomy, pose, parameters.light)
     if anatomy.lens_pattern > 0:
         _contact_lens(colour, x, y, r, anatomy)
     softness = max(1.0, 0.07 * anatomy.iris_radius * eye.frame.unit_px)
-    target = ball[:, top:bottom, left:right]
+    target = ball[:, part[0], part[1]]
     mix(target, coverage(eye.inside_iris[small], softness), colour)
     mix(target, coverage(eye.inside_pupil[small]), (0.025, 0.022, 0.022))
 
@@ -145,9 +150,7 @@ def _contact_lens(colour: Planes, x: Plane, y: Plane, r: Plane, anatomy: Anatomy
     mix(colour, bump(r - np.float32(0.95), 0.06) * np.float32(anatomy.lens_pattern), (0.03,) * 3)
 
 
-def _shade(
-    ball: Planes, eye: EyeGeometry, window: tuple[slice, slice], parameters: EyeParameters
-) -> None:
+def _shade(ball: Planes, eye: EyeGeometry, window: Box, parameters: EyeParameters) -> None:
     """The ball darkens to its sides and under the lid and lashes; all of it in the face's light."""
     light, unit = parameters.light, eye.frame.unit_px
     u, v = eye.u[window], eye.v[window]
@@ -168,7 +171,7 @@ def _shade(
 def _reflections(
     ball: Planes,
     eye: EyeGeometry,
-    window: tuple[slice, slice],
+    window: Box,
     light: Light,
     rng: np.random.Generator,
 ) -> None:
@@ -184,11 +187,7 @@ def _reflections(
     x = float(middle[0]) + away * float(np.cos(light.azimuth_rad))
     y = float(middle[1]) - away * float(np.sin(light.azimuth_rad))
     _draw_glint(shape, (x, y), light, radius_px, rng)
-    place = (
-        slice(eye.box[0].start + window[0].start, eye.box[0].start + window[0].stop),
-        slice(eye.box[1].start + window[1].start, eye.box[1].start + window[1].stop),
-    )
-    mix(ball, opacity(shape[place], 0.97), (1.0, 1.0, 0.99))
+    mix(ball, opacity(shape[_within(eye.box, window)], 0.97), (1.0, 1.0, 0.99))
     wet = bump(eye.over_lower[window] - np.float32(0.02 * unit), 0.02 * unit + 0.2)
     sparkle = np.clip(patch("grain", rng, *wet.shape), 0, 1)
     mix(ball, wet * sparkle * np.float32(0.45), (1.0, 0.98, 0.97))
@@ -223,17 +222,10 @@ def _draw_glint(
 
 
 def eye_mask(eye: EyeGeometry | None, cover: Plane | None, height: int, width: int) -> Mask:
-    """The class of each pixel: whatever fills more than half of it.
+    """The class of each pixel, (height, width) uint8: whatever fills more than half of it.
 
-    Args:
-        eye: The geometry; None where no eye is in the frame.
-        cover: (H, W) opacity of what stands before the eye, None for nothing.
-        height: Of the image.
-        width: Of the image.
-
-    Returns:
-        (height, width) uint8 of 0 background, 1 sclera, 2 iris, 3 pupil; the caruncle counts as
-        background.
+    0 background, 1 sclera, 2 iris, 3 pupil; the caruncle counts as background. `cover` is the
+    opacity (H, W) of what stands before the eye.
     """
     mask = np.zeros((height, width), np.uint8)
     if eye is None:

@@ -21,11 +21,12 @@ from iip_assets.synthetic.parameters import (
     RareMode,
 )
 from iip_assets.synthetic.population import Subject, pick, sample_subject
-from iip_assets.synthetic.shots import Shot, batch_month, batch_name, batch_site, sample_shot
+from iip_assets.synthetic.shots import DRIFTED_SITE, SITES, Shot, Site, sample_shot
 
 _SUBJECTS, _SHOT, _PLANTED, _COPIES = 2, 3, 4, 5  # streams; 1 is a person's own
 _SHOTS_OF_TWO_SUBJECTS = 12
 _RETURNING = 0.1
+_FIRST_YEAR, _MONTHS_BETWEEN_BATCHES = 2026, 2
 
 
 @dataclass(frozen=True)
@@ -51,47 +52,42 @@ class Dataset:
         return index * self.batches // self.images
 
     def batch_name(self, batch: int) -> str:
-        """The folder of a batch."""
-        return batch_name(batch, self.batches, drifted=self.effects.drift > 0)
+        """The folder of a batch, such as `2026-03-mobile`; names sort by time."""
+        year, month = _month(batch)
+        return f"{year}-{month:02d}-{self.site(batch).name}"
+
+    def site(self, batch: int) -> Site:
+        """Where a batch comes from; the last is a new site where it drifts."""
+        return DRIFTED_SITE if self.drifts(batch) else SITES[batch % len(SITES)]
 
     def drifts(self, batch: int) -> bool:
         """Whether this is the last batch, and it drifts."""
         return self.effects.drift > 0 and batch == self.batches - 1
 
 
+def _month(batch: int) -> tuple[int, int]:
+    """Year and month of a batch."""
+    months = batch * _MONTHS_BETWEEN_BATCHES
+    return _FIRST_YEAR + months // 12, 1 + months % 12
+
+
 @dataclass(frozen=True)
 class PlannedImage:
-    """One image before it is rendered, with all that is planted in it.
+    """One image before it is rendered, with all that is planted in it."""
 
-    Attributes:
-        index: Its number in the dataset.
-        batch: Its batch, from 0.
-        subject: Who is shown.
-        shot: How, the parameters with the batch's drift applied.
-        device: The device's name.
-        captured_at: Local time.
-        fate: What the labeler does.
-        mask_error: What is wrong with the mask, if it shows an eye.
-        masked: Whether a mask was drawn.
-        rare_mode: Which one it shows.
-        error_seed: For drawing the label's and the mask's error.
-        same_as: The image whose bytes, label and mask it repeats.
-        nearly_as: The image whose shot it is, encoded again.
-    """
-
-    index: int
-    batch: int
-    subject: Subject
-    shot: Shot
-    device: str
-    captured_at: datetime
-    fate: LabelFate
-    mask_error: MaskError | None
-    masked: bool
-    rare_mode: RareMode | None
-    error_seed: int
-    same_as: int | None = None
-    nearly_as: int | None = None
+    index: int  # its number in the dataset
+    batch: int  # its batch, from 0
+    subject: Subject  # who is shown
+    shot: Shot  # how, the parameters with the batch's drift applied
+    device: str  # the device's name
+    captured_at: datetime  # local time
+    fate: LabelFate  # what the labeler does
+    mask_error: MaskError | None  # what is wrong with the mask, if it shows an eye
+    masked: bool  # whether a mask was drawn
+    rare_mode: RareMode | None  # which one it shows
+    error_seed: int  # for drawing the label's and the mask's error
+    same_as: int | None = None  # the image whose bytes, label and mask it repeats
+    nearly_as: int | None = None  # the image whose shot it is, encoded again
 
 
 def subject_number(seed: int, index: int) -> int:
@@ -108,12 +104,7 @@ def subject_number(seed: int, index: int) -> int:
 
 
 def plan_image(dataset: Dataset, index: int) -> PlannedImage:
-    """The plan of one image, copies included.
-
-    Args:
-        dataset: What is being generated.
-        index: From 0.
-    """
+    """The plan of one image, copies included."""
     effects = dataset.effects
     source, exact = _copied(dataset.seed, index, effects)
     if source is None:
@@ -173,8 +164,7 @@ def _original(dataset: Dataset, index: int) -> PlannedImage:
     rare_mode = RARE_MODES[int(planted.integers(len(RARE_MODES)))]
     mask_error = MASK_ERRORS[int(planted.integers(len(MASK_ERRORS)))]
     rng = np.random.default_rng([seed, index, _SHOT])
-    site = batch_site(batch, dataset.batches, drifted=effects.drift > 0)
-    device = pick(rng, site.devices)
+    device = pick(rng, dataset.site(batch).devices)
     shown_mode = rare_mode if rare_draw < effects.rare_modes else None
     shot = sample_shot(rng, subject, device, rare_mode=shown_mode)
     parameters = _dimmed(shot.parameters, subject, effects)
@@ -207,7 +197,7 @@ def _fate(draw: float, effects: PlantedEffects) -> LabelFate:
 
 def _moment(rng: np.random.Generator, batch: int) -> datetime:
     """Some working hour of the batch's month."""
-    year, month = batch_month(batch)
+    year, month = _month(batch)
     day, second = int(rng.integers(0, 28)), int(rng.integers(8 * 3600, 18 * 3600))
     return datetime(year, month, 1) + timedelta(days=day, seconds=second)
 

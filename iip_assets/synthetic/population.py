@@ -156,15 +156,8 @@ def sample_subject(seed: int, number: int, effects: PlantedEffects) -> Subject:
     name = pick(rng, heritage_weights(effects))
     heritage = HERITAGES[name]
     gender: Gender = "female" if rng.uniform() < 0.52 else "male"
-    age = int(
-        np.clip(
-            rng.choice(
-                [rng.normal(34, 13), rng.normal(62, 11), rng.uniform(4, 18)], p=[0.66, 0.22, 0.12]
-            ),
-            4,
-            92,
-        )
-    )
+    ages = [rng.normal(34, 13), rng.normal(62, 11), rng.uniform(4, 18)]
+    age = int(clipped(rng.choice(ages, p=[0.66, 0.22, 0.12]), 4, 92))
     common = _anatomy(rng, heritage, age=age, gender=gender)
     geography = pick(rng, heritage.geography)
     glasses = bool(rng.uniform() < 0.12 + 0.003 * age)
@@ -187,7 +180,7 @@ def sample_subject(seed: int, number: int, effects: PlantedEffects) -> Subject:
 def _near(rng: np.random.Generator, colour: Rgb, spread: float) -> Rgb:
     """A colour close by, mostly lighter or darker, a little of another hue."""
     shade, hue = rng.normal(0, spread), rng.normal(0, spread / 3, 3)
-    r, g, b = (float(np.clip(c + shade + h, 0.03, 0.95)) for c, h in zip(colour, hue, strict=True))
+    r, g, b = (clipped(c + shade + h, 0.03, 0.95) for c, h in zip(colour, hue, strict=True))
     return r, g, b
 
 
@@ -196,49 +189,53 @@ def _blend(first: Rgb, second: Rgb, share: float) -> Rgb:
     return r, g, b
 
 
-def _between(rng: np.random.Generator, limits: Range) -> float:
+def between(rng: np.random.Generator, limits: Range) -> float:
+    """A number between two others."""
     return float(rng.uniform(*limits))
 
 
+def clipped(value: float, low: float, high: float) -> float:
+    """The value, or the limit that it lies beyond."""
+    return float(np.clip(value, low, high))
+
+
 def _anatomy(rng: np.random.Generator, heritage: Heritage, *, age: int, gender: Gender) -> Anatomy:
-    years = float(np.clip((age - 28) / 55, 0, 1.15))
-    child = float(np.clip((14 - age) / 12, 0, 1))
+    years = clipped((age - 28) / 55, 0, 1.15)
+    child = clipped((14 - age) / 12, 0, 1)
     female = gender == "female"
     outer, inner, spread, contrast, ring = _IRISES[pick(rng, heritage.irises)]
     hair = _near(rng, _HAIRS[pick(rng, heritage.hairs)], 0.02)
-    greying = float(np.clip((age - 48) / 35, 0, 0.9)) * rng.uniform(0.2, 1.0)
+    greying = clipped((age - 48) / 35, 0, 0.9) * rng.uniform(0.2, 1.0)
     single = bool(rng.uniform() < heritage.single_lid)
     made_up = female and age > 15 and bool(rng.uniform() < 0.45)
-    tone = float(np.clip(rng.normal(*heritage.skin_tone), 1, 10))
+    tone = clipped(rng.normal(*heritage.skin_tone), 1, 10)
     return Anatomy(
         skin_tone=tone,
-        skin_redness=float(np.clip(rng.normal(0.42, 0.18) + 0.1 * (tone < 3), 0, 1)),
+        skin_redness=clipped(rng.normal(0.42, 0.18) + 0.1 * (tone < 3), 0, 1),
         hair_rgb=_blend(hair, _GREY, greying * 0.8),
         iris_rgb=_near(rng, outer, spread),
         iris_inner_rgb=_near(rng, inner, spread),
-        iris_contrast=_between(rng, contrast),
+        iris_contrast=between(rng, contrast),
         iris_texture=int(rng.integers(0, 1000)),
-        iris_radius=float(np.clip(rng.normal(0.392 + 0.03 * child, 0.012), 0.35, 0.45)),
-        limbal_ring=_between(rng, ring) * (1 - 0.6 * years),
-        arcus=float(np.clip((age - 58) / 30, 0, 1)) * rng.uniform(0.2, 1.0),
-        upper_height=float(
-            np.clip(rng.normal(0.385 - 0.05 * single + 0.03 * child, 0.03), 0.29, 0.48)
-        ),
-        lower_height=float(np.clip(rng.normal(0.33, 0.022), 0.27, 0.4)),
+        iris_radius=clipped(rng.normal(0.392 + 0.03 * child, 0.012), 0.35, 0.45),
+        limbal_ring=between(rng, ring) * (1 - 0.6 * years),
+        arcus=clipped((age - 58) / 30, 0, 1) * rng.uniform(0.2, 1.0),
+        upper_height=clipped(rng.normal(0.385 - 0.05 * single + 0.03 * child, 0.03), 0.29, 0.48),
+        lower_height=clipped(rng.normal(0.33, 0.022), 0.27, 0.4),
         tilt=float(rng.normal(*heritage.tilt)),
         crease_height=float(0.03 if single else np.clip(rng.normal(0.14, 0.045), 0.05, 0.26)),
         crease_depth=float(rng.uniform(0.0, 0.25) if single else rng.uniform(0.45, 1.0)),
-        epicanthus=_between(rng, heritage.epicanthus),
-        droop=float(np.clip(years * rng.uniform(0.2, 1.3), 0, 1)),
-        wrinkles=float(np.clip(years * rng.uniform(0.6, 1.1) + 0.03, 0, 1)),
-        bags=float(np.clip(years * rng.uniform(0.3, 1.0) + rng.uniform(0, 0.2), 0, 1)),
+        epicanthus=between(rng, heritage.epicanthus),
+        droop=clipped(years * rng.uniform(0.2, 1.3), 0, 1),
+        wrinkles=clipped(years * rng.uniform(0.6, 1.1) + 0.03, 0, 1),
+        bags=clipped(years * rng.uniform(0.3, 1.0) + rng.uniform(0, 0.2), 0, 1),
         lash_length=float(rng.uniform(0.2, 0.3) + 0.05 * female + 0.05 * made_up - 0.05 * years),
-        lash_density=float(np.clip(rng.normal(0.6 + 0.15 * female - 0.25 * years, 0.15), 0.05, 1)),
+        lash_density=clipped(rng.normal(0.6 + 0.15 * female - 0.25 * years, 0.15), 0.05, 1),
         liner=float(rng.uniform(0.55, 1.0) if made_up else rng.uniform(0.1, 0.45)),
         brow_height=float(rng.normal(1.02 + 0.07 * female - 0.05 * years, 0.07)),
-        brow_thickness=float(np.clip(rng.normal(0.19 if female else 0.27, 0.04), 0.1, 0.4)),
-        sclera_redness=float(np.clip(rng.gamma(2.0, 0.11) + 0.1 * years, 0, 1)),
-        sclera_yellow=float(np.clip(0.05 + 0.03 * tone + 0.3 * years + rng.normal(0, 0.08), 0, 1)),
+        brow_thickness=clipped(rng.normal(0.19 if female else 0.27, 0.04), 0.1, 0.4),
+        sclera_redness=clipped(rng.gamma(2.0, 0.11) + 0.1 * years, 0, 1),
+        sclera_yellow=clipped(0.05 + 0.03 * tone + 0.3 * years + rng.normal(0, 0.08), 0, 1),
     )
 
 

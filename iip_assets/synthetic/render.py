@@ -90,16 +90,9 @@ def _grade(planes: Planes, camera: Camera) -> None:
 
 
 def expose(planes: Planes, light: Light, camera: Camera, rng: np.random.Generator) -> Image:
-    """The photograph of a scene.
+    """The photograph (H, W, 3) uint8 RGB of a scene (3, H, W) float32 RGB, which is used up.
 
-    Args:
-        planes: (3, H, W) float32 RGB; used up.
-        light: Exposure, fall-off and glare.
-        camera: The device.
-        rng: Where the glare lies and which noise falls.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
+    `rng` says where the glare lies and which noise falls.
     """
     _illuminate(planes, light, camera)
     if light.glare > 0:
@@ -141,28 +134,16 @@ def _encode(extension: str, image: Image, options: list[int]) -> bytes:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A photograph and what is true of it.
+    """A photograph and what is true of it."""
 
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        mask: (H, W) uint8: 0 background, 1 sclera, 2 iris, 3 pupil.
-        label: What the labeling rule says.
-        iris_share: Visible part of the whole iris disc, 0 to 1.
-    """
-
-    image: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
-    label: Label
-    iris_share: float
+    image: NDArray[np.uint8]  # (H, W, 3) uint8 RGB
+    mask: NDArray[np.uint8]  # (H, W) uint8: 0 background, 1 sclera, 2 iris, 3 pupil
+    label: Label  # what the labeling rule says
+    iris_share: float  # visible part of the whole iris disc, 0 to 1
 
 
 def render(parameters: EyeParameters, *, width: int = 160, height: int = 120) -> Rendered:
     """Renders one photograph; equal arguments give equal bytes.
-
-    Args:
-        parameters: What it shows.
-        width: Of the image in pixels, at least 16.
-        height: Of the image in pixels, at least 16.
 
     Raises:
         ValueError: A side under 16 pixels.

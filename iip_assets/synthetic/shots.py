@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,29 +19,18 @@ from iip_assets.synthetic.parameters import (
     Scenery,
     Side,
 )
-from iip_assets.synthetic.population import Subject, pick
+from iip_assets.synthetic.population import Range, Subject, between, clipped, pick
 
-Range = tuple[float, float]
-
-FIRST_YEAR, MONTHS_BETWEEN_BATCHES = 2026, 2
 ShotKind = Literal["open", "squint", "blink", "closed", "off_frame", "skin", "hair"]
-_KINDS: dict[ShotKind, float] = {
-    "open": 0.6,
-    "squint": 0.09,
-    "blink": 0.06,
-    "closed": 0.1,
-    "off_frame": 0.08,
-    "skin": 0.04,
-    "hair": 0.03,
-}
-_APERTURES: dict[ShotKind, tuple[float, float]] = {
-    "open": (0.82, 1.12),
-    "squint": (0.38, 0.82),
-    "blink": (0.15, 0.42),
-    "closed": (0.0, 0.0),
-    "off_frame": (0.6, 1.12),
-    "skin": (0.0, 1.0),
-    "hair": (0.5, 1.0),
+# How often a kind of shot is taken, and how far the eye is open then.
+_KINDS: dict[ShotKind, tuple[float, Range]] = {
+    "open": (0.6, (0.82, 1.12)),
+    "squint": (0.09, (0.38, 0.82)),
+    "blink": (0.06, (0.15, 0.42)),
+    "closed": (0.1, (0.0, 0.0)),
+    "off_frame": (0.08, (0.6, 1.12)),
+    "skin": (0.04, (0.0, 1.0)),
+    "hair": (0.03, (0.5, 1.0)),
 }
 _GLINTS: dict[GlintKind, float] = {"point": 0.45, "window": 0.2, "ring": 0.15, "two": 0.2}
 
@@ -72,77 +61,31 @@ class Site:
     devices: tuple[tuple[Device, float], ...]
 
 
-_DESK = Device(
-    name="desk_camera",
-    blur_px=(0.4, 0.8),
-    noise=(0.006, 0.014),
-    cast_rgb=(1.0, 1.0, 1.0),
-    cast_spread=0.02,
-    contrast=(0.98, 1.15),
-    saturation=(0.95, 1.1),
-    vignette=(0.0, 0.15),
-    exposure=(0.85, 1.2),
-    scale=(0.3, 0.4),
-    jpeg_quality=(91, 95),
-    handheld=False,
-)
-_PHONE_A = Device(
-    name="phone_a",
-    blur_px=(0.4, 1.3),
-    noise=(0.008, 0.03),
-    cast_rgb=(1.04, 1.0, 0.93),
-    cast_spread=0.07,
-    contrast=(0.95, 1.25),
-    saturation=(1.0, 1.35),
-    vignette=(0.0, 0.2),
-    exposure=(0.6, 1.3),
-    scale=(0.23, 0.42),
-    jpeg_quality=(82, 93),
-    handheld=True,
-)
-_PHONE_B = Device(
-    name="phone_b",
-    blur_px=(0.5, 1.6),
-    noise=(0.015, 0.045),
-    cast_rgb=(0.95, 1.0, 1.06),
-    cast_spread=0.07,
-    contrast=(0.85, 1.1),
-    saturation=(0.7, 1.05),
-    vignette=(0.05, 0.35),
-    exposure=(0.5, 1.15),
-    scale=(0.23, 0.42),
-    jpeg_quality=(76, 88),
-    handheld=True,
-)
-_KIOSK = Device(
-    name="kiosk",
-    blur_px=(0.7, 1.5),
-    noise=(0.012, 0.03),
-    cast_rgb=(0.97, 1.03, 0.96),
-    cast_spread=0.04,
-    contrast=(0.9, 1.1),
-    saturation=(0.75, 1.0),
-    vignette=(0.1, 0.4),
-    exposure=(0.6, 1.1),
-    scale=(0.2, 0.34),
-    jpeg_quality=(80, 90),
-    handheld=False,
-)
-
-# What the drifted batch is taken with: its darkness, blur and cast come from the drift's strength.
-NEW_DEVICE = Device(
-    name="headset_v2",
-    blur_px=(0.5, 1.1),
-    noise=(0.012, 0.03),
-    cast_rgb=(1.0, 1.0, 1.0),
-    cast_spread=0.03,
-    contrast=(0.95, 1.15),
-    saturation=(0.9, 1.1),
-    vignette=(0.1, 0.4),
-    exposure=(0.75, 1.15),
-    scale=(0.27, 0.42),
-    jpeg_quality=(82, 91),
-    handheld=False,
+# What the drifted batch is taken with is the last one: its darkness, blur and cast come from the
+# drift's strength.
+_NAMES = ("desk_camera", "phone_a", "phone_b", "kiosk", "headset_v2")
+_PROPERTIES: dict[str, tuple[Any, ...]] = {
+    "blur_px": ((0.4, 0.8), (0.4, 1.3), (0.5, 1.6), (0.7, 1.5), (0.5, 1.1)),
+    "noise": ((0.006, 0.014), (0.008, 0.03), (0.015, 0.045), (0.012, 0.03), (0.012, 0.03)),
+    "cast_rgb": (
+        (1.0, 1.0, 1.0),
+        (1.04, 1.0, 0.93),
+        (0.95, 1.0, 1.06),
+        (0.97, 1.03, 0.96),
+        (1.0, 1.0, 1.0),
+    ),
+    "cast_spread": (0.02, 0.07, 0.07, 0.04, 0.03),
+    "contrast": ((0.98, 1.15), (0.95, 1.25), (0.85, 1.1), (0.9, 1.1), (0.95, 1.15)),
+    "saturation": ((0.95, 1.1), (1.0, 1.35), (0.7, 1.05), (0.75, 1.0), (0.9, 1.1)),
+    "vignette": ((0.0, 0.15), (0.0, 0.2), (0.05, 0.35), (0.1, 0.4), (0.1, 0.4)),
+    "exposure": ((0.85, 1.2), (0.6, 1.3), (0.5, 1.15), (0.6, 1.1), (0.75, 1.15)),
+    "scale": ((0.3, 0.4), (0.23, 0.42), (0.23, 0.42), (0.2, 0.34), (0.27, 0.42)),
+    "jpeg_quality": ((91, 95), (82, 93), (76, 88), (80, 90), (82, 91)),
+    "handheld": (False, True, True, False, False),
+}
+_DESK, _PHONE_A, _PHONE_B, _KIOSK, _HEADSET = (
+    Device(name, **{key: values[place] for key, values in _PROPERTIES.items()})
+    for place, name in enumerate(_NAMES)
 )
 
 SITES: tuple[Site, ...] = (
@@ -151,26 +94,7 @@ SITES: tuple[Site, ...] = (
     Site("kiosk", ((_KIOSK, 0.8), (_PHONE_B, 0.2))),
     Site("field", ((_PHONE_B, 0.45), (_PHONE_A, 0.3), (_DESK, 0.25))),
 )
-DRIFTED_SITE = Site("headset", ((NEW_DEVICE, 1.0),))
-
-
-def batch_site(batch: int, batches: int, *, drifted: bool) -> Site:
-    """The site of the `batch`-th (from 0) of all batches; the last is a new one where it drifts."""
-    if drifted and batch == batches - 1:
-        return DRIFTED_SITE
-    return SITES[batch % len(SITES)]
-
-
-def batch_month(batch: int) -> tuple[int, int]:
-    """(year, month) of the `batch`-th batch."""
-    months = batch * MONTHS_BETWEEN_BATCHES
-    return FIRST_YEAR + months // 12, 1 + months % 12
-
-
-def batch_name(batch: int, batches: int, *, drifted: bool) -> str:
-    """Such as `2026-03-mobile`; names sort by time."""
-    year, month = batch_month(batch)
-    return f"{year}-{month:02d}-{batch_site(batch, batches, drifted=drifted).name}"
+DRIFTED_SITE = Site("headset", ((_HEADSET, 1.0),))
 
 
 @dataclass(frozen=True)
@@ -186,7 +110,7 @@ def sample_shot(
     rng: np.random.Generator, subject: Subject, device: Device, *, rare_mode: RareMode | None
 ) -> Shot:
     """One shot of a subject with a device. A rare mode is always seen on an open eye."""
-    drawn = pick(rng, _KINDS)
+    drawn = pick(rng, {kind: often for kind, (often, _) in _KINDS.items()})
     kind: ShotKind = "open" if rare_mode else drawn
     side: Side = "left" if rng.uniform() < 0.5 else "right"
     light = _light(rng, device)
@@ -205,10 +129,6 @@ def sample_shot(
     return replace(shot, parameters=_with_mode(rng, shot.parameters, rare_mode))
 
 
-def _uniform(rng: np.random.Generator, limits: tuple[float, float]) -> float:
-    return float(rng.uniform(*limits))
-
-
 def _pose(
     rng: np.random.Generator,
     kind: ShotKind,
@@ -218,7 +138,7 @@ def _pose(
     light: Light,
     device: Device,
 ) -> Pose:
-    scale = _uniform(rng, device.scale)
+    scale = between(rng, device.scale)
     x, y = _place(rng, kind, scale)
     # Pupils are wider in the dark and narrower in old age (Winn et al. 1994).
     pupil = 0.58 - 0.17 * light.exposure - 0.0016 * age_years + rng.normal(0, 0.06)
@@ -228,10 +148,10 @@ def _pose(
         centre_y=y,
         scale=scale,
         roll_rad=float(rng.normal(0, 0.12 if device.handheld else 0.06)),
-        aperture=_uniform(rng, _APERTURES[kind]),
-        gaze_x_rad=float(np.clip(rng.normal(0, 0.22), -0.6, 0.6)),
-        gaze_y_rad=float(np.clip(rng.normal(-0.02, 0.12), -0.4, 0.35)),
-        pupil_ratio=float(np.clip(pupil, 0.2, 0.7)),
+        aperture=between(rng, _KINDS[kind][1]),
+        gaze_x_rad=clipped(rng.normal(0, 0.22), -0.6, 0.6),
+        gaze_y_rad=clipped(rng.normal(-0.02, 0.12), -0.4, 0.35),
+        pupil_ratio=clipped(pupil, 0.2, 0.7),
         hair_only=kind == "hair",
     )
 
@@ -240,9 +160,9 @@ def _place(rng: np.random.Generator, kind: ShotKind, scale: float) -> tuple[floa
     """Centre of the eye in frame widths and heights."""
     if kind == "off_frame":
         # The border cuts the iris, near its rim or deep.
-        reach = scale * 0.39 * _uniform(rng, (-0.7, 0.9))
+        reach = scale * 0.39 * between(rng, (-0.7, 0.9))
         edge = int(rng.integers(4))
-        along = _uniform(rng, (0.25, 0.75))
+        along = between(rng, (0.25, 0.75))
         return (
             (-reach, along),
             (1 + reach, along),
@@ -250,23 +170,21 @@ def _place(rng: np.random.Generator, kind: ShotKind, scale: float) -> tuple[floa
             (along, 1 + reach * 4 / 3),
         )[edge]
     if kind == "skin":
-        turn = _uniform(rng, (0, 2 * np.pi))
-        return 0.5 + (0.55 + 1.3 * scale) * float(np.cos(turn)), 0.5 - (0.75 + 1.0 * scale) * float(
-            np.sin(turn)
-        )
-    return float(np.clip(rng.normal(0.5, 0.05), 0.36, 0.64)), float(
-        np.clip(rng.normal(0.54, 0.06), 0.36, 0.7)
-    )
+        turn = between(rng, (0, 2 * np.pi))
+        along, down = (0.55 + 1.3 * scale) * np.cos(turn), (0.75 + 1.0 * scale) * np.sin(turn)
+        return 0.5 + float(along), 0.5 - float(down)
+    x, y = rng.normal(0.5, 0.05), rng.normal(0.54, 0.06)
+    return clipped(x, 0.36, 0.64), clipped(y, 0.36, 0.7)
 
 
 def _light(rng: np.random.Generator, device: Device) -> Light:
     return Light(
         azimuth_rad=float(np.pi / 2 + rng.normal(0, 0.9)),
-        slant=_uniform(rng, (0.1, 1.0)),
-        ambient=_uniform(rng, (0.3, 0.75)),
+        slant=between(rng, (0.1, 1.0)),
+        ambient=between(rng, (0.3, 0.75)),
         falloff=float(rng.beta(1.4, 3)),
-        exposure=_uniform(rng, device.exposure),
-        glint=_uniform(rng, (0.06, 0.2)),
+        exposure=between(rng, device.exposure),
+        glint=between(rng, (0.06, 0.2)),
         glint_kind=pick(rng, _GLINTS),
     )
 
@@ -278,14 +196,14 @@ def _camera(rng: np.random.Generator, device: Device) -> Camera:
     cast: Rgb = (float(r * (1 + warm)), float(g * (1 + tint)), float(b * (1 - warm)))
     moving = device.handheld and rng.uniform() < 0.15
     return Camera(
-        blur_px=_uniform(rng, device.blur_px),
-        motion_px=_uniform(rng, (2.0, 6.0)) if moving else 0.0,
-        motion_rad=_uniform(rng, (0, np.pi)),
-        noise=_uniform(rng, device.noise),
+        blur_px=between(rng, device.blur_px),
+        motion_px=between(rng, (2.0, 6.0)) if moving else 0.0,
+        motion_rad=between(rng, (0, np.pi)),
+        noise=between(rng, device.noise),
         cast_rgb=cast,
-        contrast=_uniform(rng, device.contrast),
-        saturation=_uniform(rng, device.saturation),
-        vignette=_uniform(rng, device.vignette),
+        contrast=between(rng, device.contrast),
+        saturation=between(rng, device.saturation),
+        vignette=between(rng, device.vignette),
         jpeg_quality=int(rng.integers(device.jpeg_quality[0], device.jpeg_quality[1] + 1)),
     )
 
@@ -302,7 +220,7 @@ def _with_mode(
     rng: np.random.Generator, parameters: EyeParameters, mode: RareMode | None
 ) -> EyeParameters:
     if mode == "glare":
-        light = replace(parameters.light, glare=_uniform(rng, (0.5, 0.9)))
+        light = replace(parameters.light, glare=between(rng, (0.5, 0.9)))
         return replace(parameters, light=light)
     if mode == "patterned_lens":
         palette: tuple[Rgb, ...] = (
@@ -312,7 +230,7 @@ def _with_mode(
             (0.7, 0.4, 0.85),
         )
         colour = palette[int(rng.integers(len(palette)))]
-        strength = _uniform(rng, (0.75, 1.0))
+        strength = between(rng, (0.75, 1.0))
         anatomy = replace(parameters.anatomy, lens_pattern=strength, lens_rgb=colour)
         return replace(parameters, anatomy=anatomy)
     if mode == "infrared":

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
@@ -17,7 +15,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from iip_assets.dataset.schema import FACTS
+from iip_assets.dataset.csv_file import csv_text
+from iip_assets.dataset.schema import FACTS, LABELING_FILE, LABELS_FILE
+from iip_assets.engine.atomic import write_text_whole
+from iip_assets.ingest.batch_files import READY_FILE
 from iip_assets.synthetic.eyeball import BACKGROUND, IRIS, PUPIL, SCLERA, Label, Mask
 from iip_assets.synthetic.parameters import LabelFate, MaskError, PlantedEffects
 from iip_assets.synthetic.plan import Dataset, PlannedImage, plan_image
@@ -57,27 +58,24 @@ _CONFUSIONS: dict[Label, dict[Label, float]] = {
     "partial": {"full": 0.6, "none": 0.4},
     "none": {"partial": 0.8, "full": 0.2},
 }
-READY = "READY"
 
 
-def image_path(index: int) -> str:
-    """Where the image lies in its batch."""
+def _image_path(index: int) -> str:
     return f"images/{index:06d}.jpg"
 
 
-def mask_path(index: int) -> str:
-    """Where its mask lies in its batch."""
+def _mask_path(index: int) -> str:
     return f"masks/{index:06d}.png"
 
 
-def label_row(planned: PlannedImage, label: str, *, masked: bool) -> Row:
+def _label_row(planned: PlannedImage, label: str, *, masked: bool) -> Row:
     """The row of labels.csv: what a data team would know."""
     subject = planned.subject
     age = subject.written_age_years
     return {
-        "image": image_path(planned.index),
+        "image": _image_path(planned.index),
         "label": label,
-        "mask": mask_path(planned.index) if masked else "",
+        "mask": _mask_path(planned.index) if masked else "",
         "subject_id": subject.subject_id,
         "eye": planned.shot.side,
         "age_years": "" if age is None else str(age),
@@ -89,7 +87,7 @@ def label_row(planned: PlannedImage, label: str, *, masked: bool) -> Row:
     }
 
 
-def truth_row(
+def _truth_row(
     dataset: Dataset,
     planned: PlannedImage,
     rendered: Rendered,
@@ -99,7 +97,7 @@ def truth_row(
 ) -> Row:
     """The row of truth.csv: what only the renderer knows, parameters in `group.name` columns."""
     return {
-        "image": image_path(planned.index),
+        "image": _image_path(planned.index),
         "batch": dataset.batch_name(planned.batch),
         "label": rendered.label,
         "written_label": written,
@@ -122,7 +120,7 @@ def truth_row(
 def _path_of(dataset: Dataset, index: int | None) -> str:
     if index is None:
         return ""
-    return f"{dataset.batch_name(dataset.batch_of(index))}/{image_path(index)}"
+    return f"{dataset.batch_name(dataset.batch_of(index))}/{_image_path(index)}"
 
 
 def _text(value: object) -> str:
@@ -144,15 +142,6 @@ def _flat(value: Any, prefix: str = "") -> Row:
         else:
             flat[f"{prefix}{entry.name}"] = _text(part)
     return flat
-
-
-def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
-    """The rows as CSV with a header and one kind of line end on every system."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
 
 
 def written_label(truth: Label, fate: LabelFate, seed: int) -> str:
@@ -207,19 +196,12 @@ def _shifted(mask: Mask, rng: np.random.Generator) -> Mask:
 
 @dataclass(frozen=True)
 class Image:
-    """One image as it will be written.
+    """One image as it will be written."""
 
-    Attributes:
-        jpeg: Bytes of the image.
-        png: Bytes of the mask, None where none was drawn.
-        label_row: Its row of labels.csv.
-        truth_row: Its row of truth.csv.
-    """
-
-    jpeg: bytes
-    png: bytes | None
-    label_row: Row
-    truth_row: Row
+    jpeg: bytes  # bytes of the image
+    png: bytes | None  # bytes of the mask, None where none was drawn
+    label_row: Row  # its row of labels.csv
+    truth_row: Row  # its row of truth.csv
 
 
 def make_image(dataset: Dataset, index: int, *, width: int, height: int) -> Image:
@@ -234,8 +216,8 @@ def make_image(dataset: Dataset, index: int, *, width: int, height: int) -> Imag
     return Image(
         jpeg=encode_jpeg(rendered.image, parameters.camera.jpeg_quality),
         png=encode_png(mask) if planned.masked else None,
-        label_row=label_row(planned, label, masked=planned.masked),
-        truth_row=truth_row(dataset, planned, rendered, written=label, mask_error=error),
+        label_row=_label_row(planned, label, masked=planned.masked),
+        truth_row=_truth_row(dataset, planned, rendered, written=label, mask_error=error),
     )
 
 
@@ -301,11 +283,11 @@ def write_dataset(
                 truths.append(true)
                 if progress is not None:
                     progress(1)
-            _write_text(trial / "labels.csv", csv_text(LABEL_COLUMNS, rows))
+            (trial / LABELS_FILE).write_bytes(csv_text(LABEL_COLUMNS, rows).encode())
             trial.rename(out / name)
-            (out / name / READY).touch()
-    _replace_text(labeling or out / "LABELING.md", LABELING)
-    _replace_text(truth or out / "truth.csv", csv_text(list(truths[0]), truths))
+            (out / name / READY_FILE).touch()
+    write_text_whole(labeling or out / LABELING_FILE, LABELING)
+    write_text_whole(truth or out / "truth.csv", csv_text(list(truths[0]), truths))
 
 
 @contextmanager
@@ -321,18 +303,7 @@ def _mapping(processes: int) -> Iterator[Callable[..., Iterable[tuple[Row, Row]]
 
 def _save(folder: Path, dataset: Dataset, width: int, height: int, index: int) -> tuple[Row, Row]:
     image = make_image(dataset, index, width=width, height=height)
-    (folder / image_path(index)).write_bytes(image.jpeg)
+    (folder / _image_path(index)).write_bytes(image.jpeg)
     if image.png is not None:
-        (folder / mask_path(index)).write_bytes(image.png)
+        (folder / _mask_path(index)).write_bytes(image.png)
     return image.label_row, image.truth_row
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _replace_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    trial = path.with_name(f".{path.name}.partial")
-    _write_text(trial, text)
-    trial.replace(path)

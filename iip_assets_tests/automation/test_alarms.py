@@ -14,9 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iip_assets.automation import alarms
-from iip_assets.automation.alarms import Alarm, AlarmBox, deliver, make_alarm, sinks_of, told
+from iip_assets.automation.alarms import (
+    Alarm,
+    AlarmBox,
+    deliver,
+    delivered_to,
+    make_alarm,
+    sinks_of,
+)
 from iip_assets.engine import atomic
-from iip_assets.settings import read_settings
+from iip_assets.settings_file import read_settings
 from iip_assets_tests.automation.webhook import Webhook, webhook_server
 
 
@@ -114,7 +121,7 @@ def test_passwords_are_left_out(text: str, secret: str) -> None:
 
 
 def test_it_is_kept_who_was_told_and_not_sent(box: AlarmBox) -> None:
-    box.keep(told(an_alarm(), "log"))
+    box.keep(delivered_to(an_alarm(), "log"))
     assert box.pending()[0].delivered == ("log",)
     assert "delivered" not in box.pending()[0].as_json()
 

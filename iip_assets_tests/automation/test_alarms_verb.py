@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AlarmBox:
 def test_newest_first_with_how_far_they_got(box: AlarmBox) -> None:
     for hour, text in ((10, "an old one"), (11, "a new one")):
         alarm = make_alarm("run_failure", "a", text, version=text)
-        box.add(replace(alarm, at=f"2031-05-01T{hour}:00:00.000+00:00"))
+        box.add(alarm.model_copy(update={"at": f"2031-05-01T{hour}:00:00.000+00:00"}))
     box.mark_sent(box.pending()[0])
     lines = CliRunner().invoke(app, ["alarms"]).stdout.splitlines()
     assert [line.split("  ")[-1].strip() for line in lines] == ["a new one", "an old one"]

@@ -21,10 +21,10 @@ from iip_assets.engine.project import Project
 from iip_assets.engine.workspace import Workspace
 from iip_assets.ingest import ingest
 from iip_assets.ingest.inbox import waiting_batches
-from iip_assets.ingest.judgement import Ingested
-from iip_assets.settings import read_settings
+from iip_assets.ingest.verdict import Ingested
+from iip_assets.settings_file import read_settings
 
-PROBLEM = Problem("a", "labels.csv", 3, "age_years", "-3", "is negative", "correct it")
+PROBLEM = Problem("a", "labels.csv", "is negative", "correct it", 3, "age_years", "-3")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -53,11 +53,15 @@ class Inbox:
         (folder / "READY").touch()
         return folder
 
-    def look(self) -> list[dg.RunRequest]:
-        by_name = {one.name: one for one in build_sensors(self.project)}
+    def sensor(self, name: str) -> dg.SensorDefinition:
+        return next(one for one in build_sensors(self.project) if one.name == name)
+
+    def tick(self, name: str) -> Any:
         with dg.build_sensor_context(instance=self.instance) as context:
-            result: Any = by_name["labeled_batch_sensor"](context)
-        return list(result.run_requests or [])
+            return self.sensor(name)(context)
+
+    def look(self) -> list[dg.RunRequest]:
+        return list(self.tick("labeled_batch_sensor").run_requests or [])
 
     def run(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
         return build_ingest_job(self.project).execute_in_process(
@@ -89,7 +93,6 @@ def done_with(verdict: Any, inbox: Inbox) -> Callable[..., Ingested]:
             verdict=verdict,
             images=4,
             new_images=3,
-            known=(),
             problems=(PROBLEM,) if rejected else (),
             rejected_to=place if rejected else None,
             data_version="0123.dir",
@@ -139,22 +142,17 @@ def test_a_rejected_batch_is_no_failed_run_and_raises_one_alarm(
 def test_the_scan_finds_a_rejected_batch_whose_run_was_killed_before_its_alarm(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look_for_alarms() -> None:
-        by_name = {one.name: one for one in build_sensors(inbox.project)}
-        with dg.build_sensor_context(instance=inbox.instance) as context:
-            by_name["alarm_sensor"](context)
-
     def sent() -> list[str]:
         return [alarm.subject for alarm in AlarmBox.of(inbox.root / ".iip").sent()]
 
     done_with("rejected", inbox)(inbox.root, inbox.drop("a"), log=print)
-    look_for_alarms()
-    look_for_alarms()
+    inbox.tick("alarm_sensor")
+    inbox.tick("alarm_sensor")
     assert sent() == ["a"]
     monkeypatch.setattr(ingest, "ingest_folder", done_with("rejected", inbox))
     inbox.drop("b")
     inbox.run(inbox.look()[0])
-    look_for_alarms()
+    inbox.tick("alarm_sensor")
     assert sent() == ["a", "b"]
 
 
@@ -210,15 +208,14 @@ def test_a_failed_run_is_recorded_with_its_cause(
     monkeypatch.setattr(ingest, "ingest_folder", breaks)
     inbox.drop("a")
     result = inbox.run(inbox.look()[0])
-    by_name = {one.name: one for one in build_sensors(inbox.project)}
     context = dg.build_run_status_sensor_context(
         sensor_name="run_failure_alarm_sensor",
         dagster_event=result.get_run_failure_event(),
         dagster_instance=inbox.instance,
         dagster_run=result.dagster_run,
     ).for_run_failure()
-    by_name["run_failure_alarm_sensor"](context)
-    by_name["run_failure_alarm_sensor"](context)
+    for _ in range(2):
+        inbox.sensor("run_failure_alarm_sensor")(context)
     (alarm,) = AlarmBox.of(inbox.root / ".iip").pending()
     assert (alarm.kind, alarm.subject) == ("run_failure", result.run_id)
     assert "OSError: no space left on device" in alarm.text

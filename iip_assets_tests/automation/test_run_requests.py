@@ -30,7 +30,7 @@ A = Drop("a", "1")
 
 
 def runs(*outcomes: Outcome, drop: Drop = A) -> list[IngestRun]:
-    return [IngestRun(drop.batch, drop.fingerprint, outcome) for outcome in outcomes]
+    return [IngestRun(drop, outcome) for outcome in outcomes]
 
 
 def keys(waiting: list[Drop], ran: list[IngestRun]) -> list[str]:

@@ -1,6 +1,9 @@
 """Image files made for the tests."""
 
 import io
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,19 +33,32 @@ def encoded(pixels: NDArray[np.generic], kind: str, mode: str | None = None, **o
     return buffer.getvalue()
 
 
+class MemoryStore:
+    """Bytes by id, and the ids that were asked for."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self.files = dict(files)
+        self.fetched: list[str] = []
+
+    def fetch(self, md5s: Iterable[str]) -> None:
+        self.fetched += md5s
+
+    def read(self, md5: str) -> bytes:
+        return self.files[md5]
+
+
 def png_header(width: int, height: int) -> bytes:
     """A small PNG that claims any size."""
-    import struct
-    import zlib
+    return raw_png(width, height, bits=8, colour=2, rows=b"\0" * 1000)
+
+
+def raw_png(width: int, height: int, *, bits: int, colour: int, rows: bytes) -> bytes:
+    """A PNG of these fields of its header, whatever its rows are."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         crc = zlib.crc32(name + body)
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", crc)
 
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
-        + chunk(b"IEND", b"")
-    )
+    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from iip_assets.images.data_listing import observe_data, read_manifest
+from iip_assets.dataset.raw import RawDataset, join_labels
+from iip_assets.images.dvc_data import observe_data, read_manifest
+from iip_assets.images.store import content_md5
+from iip_assets.ingest.verdict import Ingested
 from iip_assets_tests.dataset.images import encoded, scene
 
 _IGNORED = "/.iip/\n/data\n/inbox/*\n/rejected\n/.dvc/cache\n/.dvc/tmp\n"
@@ -50,10 +55,27 @@ def drop(
     return batch
 
 
+def take(root: Path, folder: Path, **options: Any) -> Ingested:
+    """Ingests a folder in silence."""
+    from iip_assets.ingest.ingest import ingest_folder
+
+    return ingest_folder(root, folder, log=lambda _: None, **options)
+
+
 def files_of(root: Path, batch: str) -> list[str]:
     """The paths within a batch that DVC tracks."""
     start = f"batches/{batch}/"
     return [path.removeprefix(start) for path in manifest_of(root) if path.startswith(start)]
+
+
+def joined(files: Mapping[str, str | bytes]) -> RawDataset:
+    """What is made of a data folder, path to content."""
+    contents = {
+        path: text.encode() if isinstance(text, str) else text for path, text in files.items()
+    }
+    by_md5 = {content_md5(data): data for data in contents.values()}
+    manifest = {path: content_md5(data) for path, data in contents.items()}
+    return join_labels(manifest, by_md5.__getitem__)
 
 
 def manifest_of(root: Path) -> dict[str, str]:

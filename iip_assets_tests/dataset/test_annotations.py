@@ -5,11 +5,11 @@ from datetime import datetime
 import polars as pl
 import pytest
 
-from iip_assets.dataset.annotations import parse_annotations
-from iip_assets.dataset.labels import LabelFile, Listing
-from iip_assets.dataset.raw import RawDataset, files_to_read, join_labels
+from iip_assets.dataset.labels import LabelFile, Listing, parse_annotations
+from iip_assets.dataset.raw import files_to_read
 from iip_assets.dataset.schema import label_rows_schema
 from iip_assets.images.store import content_md5
+from iip_assets_tests.dataset.team_workspace import joined
 
 A, M, N = "a" * 32, "c" * 32, "e" * 32
 OLD = "d" * 32
@@ -107,18 +107,10 @@ IMAGES = {
 ID_A, ID_B = content_md5(b"A"), content_md5(b"B")
 
 
-def dataset(files: dict[str, str]) -> RawDataset:
-    contents = {path: text.encode() for path, text in files.items()}
-    by_md5 = {content_md5(data): data for data in contents.values()}
-    return join_labels(
-        {path: content_md5(data) for path, data in contents.items()}, by_md5.__getitem__
-    )
-
-
 def test_a_newer_annotation_overrules_no_label_and_no_mask():
     labels = {f"{B1}/labels.csv": "image,label,mask\nimages/a.jpg,full,masks/a.png\n"}
     opinions = {f"{B2}/annotations.csv": f"image,labeler,label,mask\n{ID_A},ann,none,drawn/a.png\n"}
-    without, raw = dataset(IMAGES | labels), dataset(IMAGES | labels | opinions)
+    without, raw = joined(IMAGES | labels), joined(IMAGES | labels | opinions)
     told = without.images.filter(pl.col("image_id").is_in([ID_A, ID_B]))
     # Only a mask that nobody calls one is taken for an image.
     assert raw.images.equals(told)
@@ -132,7 +124,7 @@ def test_a_newer_annotation_overrules_no_label_and_no_mask():
 
 def test_where_no_labels_csv_has_a_label_the_newest_annotation_counts():
     rows = "image,labeler,label,labeled_at\n"
-    raw = dataset(
+    raw = joined(
         IMAGES
         | {
             f"{B1}/labels.csv": "image,label,subject_id\nimages/b.jpg,,s1\n",
@@ -147,7 +139,7 @@ def test_where_no_labels_csv_has_a_label_the_newest_annotation_counts():
 
 
 def test_bad_annotations_are_problems_and_the_rest_is_used():
-    raw = dataset(
+    raw = joined(
         IMAGES
         | {f"{B1}/annotations.csv": "image,labeler,label\nimages/a.jpg,ann,full\nx.jpg,bob,none\n"}
     )
@@ -157,7 +149,7 @@ def test_bad_annotations_are_problems_and_the_rest_is_used():
 
 
 def test_annotations_in_another_place_are_said_to_be_unread():
-    raw = dataset({**IMAGES, f"{B1}/images/annotations.csv": "image,labeler\n"})
+    raw = joined({**IMAGES, f"{B1}/images/annotations.csv": "image,labeler\n"})
     assert "only read from data/batches/<batch>/annotations.csv" in raw.problems["reason"][0]
 
 

@@ -11,35 +11,13 @@ import pytest
 from iip_assets.dataset import assets
 from iip_assets.dataset.fingerprints import fingerprint_images
 from iip_assets.engine.values import CheckResult, Markdown
-from iip_assets.images.data_listing import observe_data, read_manifest
+from iip_assets.images.dvc_data import observe_data, read_manifest
 from iip_assets.settings import DatasetSettings, SplitSettings
 from iip_assets_tests.dataset.conftest import dvc
 from iip_assets_tests.dataset.images import encoded, png_header, scene
+from iip_assets_tests.embeddings.stand_ins import PlainWork
 
 DEFAULTS = DatasetSettings()
-
-
-@dataclass
-class Filled:
-    frame: pl.DataFrame
-    computed: int = 0
-    reused: int = 0
-
-
-@dataclass
-class PlainContext:
-    """Computes everything at once and remembers nothing."""
-
-    root: Path
-
-    def fill(self, table, rows, compute, *, given=None, tools=None, chunk=64) -> Filled:
-        if rows.is_empty():
-            return Filled(rows)
-        results = compute(rows.to_dicts(), **given, **tools)
-        return Filled(
-            pl.concat([rows, pl.DataFrame(results, infer_schema_length=None)], how="horizontal"),
-            computed=rows.height,
-        )
 
 
 @dataclass
@@ -57,7 +35,7 @@ class Made:
 
 def run(workspace: Path) -> dict[str, Made]:
     """All four assets in order."""
-    context = PlainContext(workspace)
+    context = PlainWork(workspace)
     manifest = read_manifest(workspace, observe_data(workspace))
     raw = assets.raw_dataset.function(manifest, context=context)
     prints = assets.image_fingerprints.function(

@@ -6,20 +6,10 @@ from datetime import datetime
 
 import polars as pl
 
-from iip_assets.dataset.raw import RawDataset, join_labels
+from iip_assets.dataset.raw import RawDataset
 from iip_assets.dataset.schema import images_schema, label_rows_schema, schema_failures
 from iip_assets.images.store import content_md5
-
-
-def dataset(files: dict[str, str | bytes]) -> RawDataset:
-    """Joins a made-up data folder: path to content."""
-    contents = {
-        path: text.encode() if isinstance(text, str) else text for path, text in files.items()
-    }
-    by_md5 = {content_md5(data): data for data in contents.values()}
-    return join_labels(
-        {path: content_md5(data) for path, data in contents.items()}, by_md5.__getitem__
-    )
+from iip_assets_tests.dataset.team_workspace import joined
 
 
 def of(raw: RawDataset, path: str) -> dict:
@@ -31,7 +21,7 @@ IMAGES = {f"{B1}/images/a.jpg": "A", f"{B1}/images/b.jpg": "B", f"{B1}/masks/a.p
 
 
 def test_images_and_labels_are_joined():
-    raw = dataset(
+    raw = joined(
         {
             **IMAGES,
             f"{B1}/labels.csv": "image,label,mask,age_years,captured_at,site\n"
@@ -54,7 +44,7 @@ def test_images_and_labels_are_joined():
 
 def test_the_newest_label_wins_and_what_it_leaves_empty_stays_known():
     a = content_md5(b"A")
-    raw = dataset(
+    raw = joined(
         {
             **IMAGES,
             f"{B1}/labels.csv": "image,label,mask,subject_id,site\n"
@@ -74,7 +64,7 @@ def test_the_newest_label_wins_and_what_it_leaves_empty_stays_known():
 
 def test_a_row_without_a_label_does_not_take_one_away():
     a = content_md5(b"A")
-    raw = dataset(
+    raw = joined(
         {
             **IMAGES,
             f"{B1}/labels.csv": "image,label\nimages/a.jpg,full\n",
@@ -89,31 +79,31 @@ def test_the_order_of_rows_changes_nothing():
     rows = [f"images/{n}.jpg,{'full' if n % 2 else 'none'},s{n % 3},t{n}" for n in range(20)]
     files = {f"{B1}/images/{n}.jpg": f"image {n}" for n in range(20)}
 
-    def joined(lines):
+    def joined_lines(lines):
         text = "\n".join(["image,label,subject_id,site", *lines])
-        return dataset({**files, f"{B1}/labels.csv": text})
+        return joined({**files, f"{B1}/labels.csv": text})
 
-    one, other = joined(rows), joined(random.Random(1).sample(rows, len(rows)))
+    one, other = joined_lines(rows), joined_lines(random.Random(1).sample(rows, len(rows)))
     assert one.images.equals(other.images)
     assert one.label_rows.equals(other.label_rows)
     assert one.problems.equals(other.problems)
 
 
 def test_equal_files_are_one_image_known_by_its_first_path():
-    raw = dataset({f"{B2}/images/x.jpg": "A", **IMAGES, "extra/y.jpg": "A"})
+    raw = joined({f"{B2}/images/x.jpg": "A", **IMAGES, "extra/y.jpg": "A"})
     assert raw.images.height == 2
     assert of(raw, f"{B1}/images/a.jpg")["image_id"] == content_md5(b"A")
 
 
 def test_images_outside_batches_count_and_masks_do_not():
-    raw = dataset(
+    raw = joined(
         {"z.PNG": "Z", "masks/m.png": "M", f"{B1}/images/.hidden.jpg": "H", "LABELING.md": "?"}
     )
     assert raw.images.select("path", "batch").rows() == [("z.PNG", None)]
 
 
 def test_a_mask_outside_a_masks_folder_is_no_image():
-    raw = dataset(
+    raw = joined(
         {
             f"{B1}/images/a.jpg": "A",
             f"{B1}/drawn/a.png": "M",
@@ -124,7 +114,7 @@ def test_a_mask_outside_a_masks_folder_is_no_image():
 
 
 def test_an_image_that_a_row_names_as_its_own_mask_is_not_lost():
-    raw = dataset(
+    raw = joined(
         {
             f"{B1}/images/a.jpg": "A",
             f"{B1}/labels.csv": "image,mask\nimages/a.jpg,images/a.jpg\n",
@@ -134,7 +124,7 @@ def test_an_image_that_a_row_names_as_its_own_mask_is_not_lost():
 
 
 def test_bad_rows_are_problems_and_the_rest_counts():
-    raw = dataset(
+    raw = joined(
         {
             **IMAGES,
             f"{B1}/images/scan.gif": "G",
@@ -156,7 +146,7 @@ def test_bad_rows_are_problems_and_the_rest_counts():
 
 
 def test_no_files_at_all_give_empty_tables_of_the_right_types():
-    raw = dataset({})
+    raw = joined({})
     assert raw.images.schema == pl.Schema(images_schema())
     assert raw.label_rows.schema == pl.Schema(label_rows_schema())
     assert raw.problems.is_empty()
@@ -164,7 +154,7 @@ def test_no_files_at_all_give_empty_tables_of_the_right_types():
 
 
 def test_the_schema_names_what_breaks_it():
-    images = dataset(IMAGES).images
+    images = joined(IMAGES).images
     cases = {
         "label": images.with_columns(label=pl.lit("x")),
         "age_years": images.with_columns(age_years=pl.lit(-3.0)),

@@ -10,7 +10,7 @@ from iip_assets.dataset.fingerprints import spanning_pairs
 from iip_assets.dataset.splits import (
     Member,
     Splits,
-    Told,
+    SubjectRow,
     choose_split,
     deal_splits,
     group_anchors,
@@ -177,7 +177,9 @@ def test_learning_a_subjects_name_moves_nothing():
 
 
 def test_a_corrected_subject_leads_to_the_new_subjects_side():
-    member = member_of("x", [Told("b1", "wrong"), Told("b3", "right"), Told("b4", None)])
+    member = member_of(
+        "x", [SubjectRow("b1", "wrong"), SubjectRow("b3", "right"), SubjectRow("b4", None)]
+    )
     assert member == Member("x", "right", ("b3", "subject:right"))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from iip_assets.images.data_listing import read_manifest, read_pointer
+from iip_assets.images.dvc_data import read_manifest, read_pointer
 from iip_assets.images.store import content_md5
 from iip_assets.synthetic.write import write_dataset
 from iip_assets_tests.graph.conftest import Team

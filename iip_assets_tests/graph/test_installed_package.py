@@ -20,7 +20,6 @@ TEMPLATES = (
     "LABELING.md",
     "dvc.yaml.template",
     "gitignore",
-    "iip.toml",
     "inbox.md",
     "workspace.yaml",
 )

@@ -22,7 +22,7 @@ from iip_assets.engine.event_cache import present_ledger
 from iip_assets.engine.values import Noted
 from iip_assets.engine.workspace import setting_value
 from iip_assets.graph import build_project
-from iip_assets.settings import read_settings
+from iip_assets.settings_file import read_settings
 
 FILES = ("open", "os.listdir", "os.scandir", "os.rename", "os.remove", "sqlite3.connect")
 NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.sendto")

@@ -3,7 +3,6 @@
 import io
 import struct
 import tracemalloc
-import zlib
 
 import cv2
 import numpy as np
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from iip_assets.images.decode import Undecodable, decode_image, decode_mask
-from iip_assets_tests.dataset.images import encoded, png_header, scene
+from iip_assets_tests.dataset.images import encoded, png_header, raw_png, scene
 
 SCENE = scene()
 
@@ -260,19 +259,7 @@ def _grey_png(indices: np.ndarray, bits: int) -> bytes:
     for place in range(per_byte):
         packed |= rows[..., place] << (8 - bits * (place + 1))
     body = b"".join(b"\0" + row.tobytes() for row in packed)
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
-    head = struct.pack(">IIBBBBB", indices.shape[1], indices.shape[0], bits, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(body))
-        + chunk(b"IEND", b"")
-    )
+    return raw_png(indices.shape[1], indices.shape[0], bits=bits, colour=0, rows=body)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])

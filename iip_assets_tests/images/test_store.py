@@ -7,22 +7,19 @@ import polars as pl
 import pytest
 
 from iip_assets.dataset.versions import compare_folder
-from iip_assets.images.data_listing import (
+from iip_assets.images.dvc_data import (
     BadManifest,
+    MissingData,
     observe_data,
     parse_manifest,
     read_manifest,
 )
-from iip_assets.images.dvc_objects import MissingData
 from iip_assets.images.store import ImageStore, content_md5
 from iip_assets_tests.dataset.conftest import LABELS, dvc
+from iip_assets_tests.dataset.team_workspace import manifest_of
 
 MD5 = "0123456789abcdef0123456789abcdef"
 A = "batches/2026-01/images/a.jpg"
-
-
-def manifest_of(workspace) -> dict[str, str]:
-    return dict(read_manifest(workspace, observe_data(workspace)).iter_rows())
 
 
 def forget_cache(workspace) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from iip_assets.dataset.raw import RawDataset, join_labels
-from iip_assets.images.data_listing import observe_data, read_manifest
 from iip_assets.images.store import ImageStore, content_md5
 from iip_assets.ingest.batch_check import present_data
 from iip_assets.ingest.batch_files import list_batch
 from iip_assets.ingest.ingest import Ingested, ingest_folder
-from iip_assets.ingest.judgement import Candidate, judge
+from iip_assets.ingest.verdict import Candidate, decide
 from iip_assets.settings import Settings
+from iip_assets_tests.dataset.team_workspace import joined, manifest_of
 from iip_assets_tests.ingest.fuzzed_batch import KNOWN, OLD_BATCH, Fuzzed
 from iip_assets_tests.ingest.fuzzed_batches import FACTS
 
@@ -39,7 +39,7 @@ def judge_written(batch: Fuzzed, folder: Path) -> Ingested:
         allow_jump=False,
         again="iip ingest … --allow-jump",
     )
-    return judge(
+    return decide(
         candidate,
         present=present_data(_OLD_MANIFEST, read=_OLD_BYTES.__getitem__),
         settings=settings,
@@ -79,9 +79,7 @@ def _without_reason(result: Ingested) -> list[str]:
 def wrong_meaning(batch: Fuzzed, folder: Path) -> list[str]:
     """Where the labels of an accepted batch are read otherwise than they were meant."""
     files = {f"batches/{folder.name}/{path}": data for path, data in batch.files.items()}
-    contents = {**_OLD_BYTES, **{content_md5(data): data for data in files.values()}}
-    manifest = {**_OLD_MANIFEST, **{path: content_md5(data) for path, data in files.items()}}
-    return wrong_rows(batch, join_labels(manifest, contents.__getitem__))
+    return wrong_rows(batch, joined({**OLD_FILES, **files}))
 
 
 def wrong_rows(batch: Fuzzed, raw: RawDataset) -> list[str]:
@@ -158,11 +156,6 @@ def complaints_through_dvc(
     if any((root / ".iip" / "ingest").iterdir()):
         wrong.append("the private folder is left")
     return result, wrong
-
-
-def manifest_of(root: Path) -> dict[str, str]:
-    """Path to md5 of all that DVC tracks."""
-    return dict(read_manifest(root, observe_data(root)).iter_rows())
 
 
 def tree(folder: Path) -> dict[str, Any]:

@@ -49,14 +49,37 @@ def _put_random_rows(draw: st.DrawFn, batch: Fuzzed, _: Sheet | None) -> None:
     batch.unsure = True
 
 
-def _put_other_suffix(draw: st.DrawFn, batch: Fuzzed, _: Sheet | None) -> Fault:
-    batch.files[f"images/scan{draw(st.sampled_from(['.gif', '.HEIC', '.jpg.part', '']))}"] = b"x"
-    return Fault("another kind of file in images/", ("not an image file by its name",))
+def _file(name: str, reason: str, data: bytes, *paths: str) -> Putter:
+    """Puts a file there that sends the batch back."""
+
+    def put(draw: st.DrawFn, batch: Fuzzed, _: Sheet | None) -> Fault:
+        batch.files[draw(st.sampled_from(paths))] = data
+        return Fault(name, (reason,))
+
+    return put
 
 
-def _put_nested_labels(_: st.DrawFn, batch: Fuzzed, __: Sheet | None) -> Fault:
-    batch.files["day 2/labels.csv"] = b"image\n"
-    return Fault("labels.csv in a subfolder", ("labels are only read",))
+_IMAGE = sound_images()[0].data
+_DEEP = "/".join(["images", *["x" * 90] * 6, "a.jpg"])
+_UNNAMED = "no row of labels.csv or annotations.csv names"
+_BAD_FILES = (
+    _file(
+        "another kind of file in images/",
+        "not an image file by its name",
+        b"x",
+        *(f"images/scan{suffix}" for suffix in (".gif", ".HEIC", ".jpg.part", "")),
+    ),
+    _file("labels.csv in a subfolder", "labels are only read", b"image\n", "day 2/labels.csv"),
+    _file(
+        "a name that is no text",
+        "so that no row can name it",
+        _IMAGE,
+        *(f"images/{odd}.jpg" for odd in ("\n", "\x1b[31m", "\udcff", "a\\b", "\x7f")),
+    ),
+    _file("a hidden image", "a hidden image", _IMAGE, "images/.shy.jpg"),
+    _file("a path too long", "longer than 500 bytes", _IMAGE, _DEEP),
+    _file("a mask that no row names", _UNNAMED, mask_of(8, 8), "masks/nobody.png"),
+)
 
 
 def _put_link(draw: st.DrawFn, batch: Fuzzed, _: Sheet | None) -> Fault:
@@ -68,27 +91,6 @@ def _put_link(draw: st.DrawFn, batch: Fuzzed, _: Sheet | None) -> Fault:
 def _put_fifo(_: st.DrawFn, batch: Fuzzed, __: Sheet | None) -> Fault:
     batch.fifos.add("images/pipe.jpg")
     return Fault("a named pipe", ("a pipe",))
-
-
-def _put_odd_name(draw: st.DrawFn, batch: Fuzzed, _: Sheet | None) -> Fault:
-    odd = draw(st.sampled_from(["\n", "\x1b[31m", "\udcff", "a\\b", "\x7f"]))
-    batch.files[f"images/{odd}.jpg"] = sound_images()[0].data
-    return Fault("a name that is no text", ("so that no row can name it",))
-
-
-def _put_hidden_image(_: st.DrawFn, batch: Fuzzed, __: Sheet | None) -> Fault:
-    batch.files["images/.shy.jpg"] = sound_images()[0].data
-    return Fault("a hidden image", ("a hidden image",))
-
-
-def _put_deep_path(_: st.DrawFn, batch: Fuzzed, __: Sheet | None) -> Fault:
-    batch.files["/".join(["images", *["x" * 90] * 6, "a.jpg"])] = sound_images()[0].data
-    return Fault("a path too long", ("longer than 500 bytes",))
-
-
-def _put_unnamed_mask(_: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Fault:
-    batch.files["masks/nobody.png"] = mask_of(8, 8)
-    return Fault("a mask that no row names", ("no row of labels.csv or annotations.csv names",))
 
 
 def _put_bad_mask(draw: st.DrawFn, batch: Fuzzed, sheet: Sheet | None) -> Fault | None:
@@ -257,14 +259,9 @@ FAULTS: tuple[Putter, ...] = (
     _put_random_rows,
     _put_broken_image,
     _put_random_bytes,
-    _put_other_suffix,
-    _put_nested_labels,
+    *_BAD_FILES,
     _put_link,
     _put_fifo,
-    _put_odd_name,
-    _put_hidden_image,
-    _put_deep_path,
-    _put_unnamed_mask,
     _put_bad_mask,
     _put_bad_mask,
     _put_bad_cell,

@@ -12,9 +12,8 @@ from iip_assets.dataset.raw import join_labels
 from iip_assets.images.store import ImageStore, content_md5
 from iip_assets.ingest.export_rows import annotations_left, rows_to_export
 from iip_assets.ingest.inbox import waiting_batches
-from iip_assets.ingest.ingest import Ingested, ingest_folder
 from iip_assets_tests.dataset.images import encoded
-from iip_assets_tests.dataset.team_workspace import drop, manifest_of
+from iip_assets_tests.dataset.team_workspace import drop, manifest_of, take
 
 NAME = "2026-05-second-opinions"
 HEADER = "image,labeler,label,mask,labeled_at\n"
@@ -32,10 +31,6 @@ def annotated(place: Path, rows: str, masks: dict[str, bytes] | None = None) -> 
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_bytes(data)
     return folder
-
-
-def take(root: Path, folder: Path) -> Ingested:
-    return ingest_folder(root, folder, log=lambda _: None)
 
 
 def test_masks_that_only_annotations_name_join_the_data(team):

@@ -1,10 +1,7 @@
 """What goes out as COCO or Label Studio JSON comes back equal, and nothing is overwritten."""
 
-import csv
-import io
 import json
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iip_assets.dataset.raw import RawDataset, join_labels
+from iip_assets.dataset.csv_file import csv_text
+from iip_assets.dataset.raw import RawDataset
 from iip_assets.dataset.schema import EYES, LABELS
 from iip_assets.images.decode import decode_mask
 from iip_assets.images.store import content_md5
@@ -21,39 +19,21 @@ from iip_assets.ingest.export import write_export
 from iip_assets.ingest.export_rows import rows_to_export
 from iip_assets.ingest.formats.coco import convert_coco
 from iip_assets.ingest.formats.labelstudio import convert_labelstudio
-from iip_assets_tests.dataset.images import encoded, png_header, scene
+from iip_assets_tests.dataset.images import MemoryStore, encoded, png_header, scene
+from iip_assets_tests.dataset.team_workspace import joined
 from iip_assets_tests.ingest.tool_exports import HEIGHT, MASK_CLASSES, WIDTH
 
 CONVERT = {"coco": convert_coco, "labelstudio": convert_labelstudio}
 IMAGES = [encoded(scene(HEIGHT, WIDTH, seed), "PNG") for seed in range(3)]
 
 
-@dataclass(frozen=True)
-class Store:
-    """The bytes of a made-up data folder."""
-
-    objects: dict[str, bytes]
-    fetched: list[str] = field(default_factory=list)
-
-    def fetch(self, md5s) -> None:
-        self.fetched.extend(md5s)
-
-    def read(self, md5: str) -> bytes:
-        return self.objects[md5]
-
-
-def join(files: dict[str, bytes]) -> tuple[RawDataset, Store]:
-    store = Store({content_md5(data): data for data in files.values()})
-    return join_labels({path: content_md5(data) for path, data in files.items()}, store.read), store
+def join(files: dict[str, bytes]) -> tuple[RawDataset, MemoryStore]:
+    store = MemoryStore({content_md5(data): data for data in files.values()})
+    return joined(files), store
 
 
 def labels_csv(rows: list[dict[str, str]]) -> bytes:
-    columns = sorted({name for row in rows for name in row})
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    return csv_text(sorted({name for row in rows for name in row}), rows).encode()
 
 
 def mask_png(pixels: np.ndarray) -> bytes:
@@ -243,7 +223,7 @@ def test_an_export_that_breaks_leaves_nothing(tmp_path):
     raw, store = join(TWO)
     rows = rows_to_export(raw.images, raw.label_rows)
     assert [row.name for row in rows] == ["b1/a.png", "b1/b.png"]
-    del store.objects[content_md5(IMAGES[1])]
+    del store.files[content_md5(IMAGES[1])]
     with pytest.raises(KeyError):
         write_export(
             tmp_path / "out",

@@ -17,21 +17,17 @@ from iip_assets.cli.doctor import examine
 from iip_assets.cli.main import app
 from iip_assets.dataset.problems import Problem
 from iip_assets.engine.lock import workspace_lock
-from iip_assets.images.data_listing import observe_data
+from iip_assets.images.dvc_data import observe_data
 from iip_assets.images.store import content_md5
 from iip_assets.ingest import data_commit, ingest
 from iip_assets.ingest.data_commit import DvcRefusedError
-from iip_assets.ingest.ingest import Ingested, UnsettledBatchError, ingest_folder
-from iip_assets_tests.dataset.team_workspace import drop, files_of, git, manifest_of, subjects
+from iip_assets.ingest.ingest import UnsettledBatchError, ingest_folder
+from iip_assets_tests.dataset.team_workspace import drop, files_of, git, manifest_of, subjects, take
 from iip_assets_tests.ingest.fuzz_oracle import tree
 
 NAME = "2026-05-clinic"
 BAD = "image,label\nimages/101.png,fulll\n"
 OLD_A = "batches/2026-01/images/a.jpg"
-
-
-def take(root: Path, folder: Path, **options) -> Ingested:
-    return ingest_folder(root, folder, log=lambda _: None, **options)
 
 
 def words_of(root: Path, folder: Path, **options) -> str:
@@ -231,7 +227,7 @@ class Killed(BaseException):
 
 MOMENTS = {
     "before anything is copied": (ingest, "copy_batch"),
-    "before the check": (ingest, "judge"),
+    "before the check": (ingest, "decide"),
     "before the move into the data": (ingest, "move_into_data"),
     "after the move into the data": (ingest, "add_folder"),
     "before data.dvc is written": (data_commit, "write_text_whole"),
@@ -423,7 +419,7 @@ def test_an_export_of_another_tool_is_converted_and_its_problems_send_it_back(te
         assert mask_classes == ("background", "sclera", "iris", "pupil")
         assert max_megapixels == 50
         if (source / "bad").exists():
-            return (Problem(NAME, "export.json", None, None, None, "no COCO", "export it again"),)
+            return (Problem(NAME, "export.json", "no COCO", "export it again"),)
         shutil.copytree(source / "images", out / "images")
         return ()
 

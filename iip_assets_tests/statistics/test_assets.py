@@ -1,4 +1,4 @@
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -23,9 +23,10 @@ from iip_assets.statistics.assets import (
     measured_share,
 )
 from iip_assets.statistics.measure import MEASURES
+from iip_assets_tests.dataset.images import MemoryStore
+from iip_assets_tests.embeddings.stand_ins import PlainWork
 from iip_assets_tests.statistics.eyes import drawn_mask, png
 from iip_assets_tests.statistics.test_demographics import BANDS, IMAGES, PEOPLE
-from iip_assets_tests.statistics.test_measure import MemoryStore
 
 MASK = drawn_mask()
 FILES = {
@@ -35,22 +36,9 @@ FILES = {
 }
 
 
-class FakeContext:
-    """Computes every row, as an engine without a past does."""
-
-    root = "workspace"
-
-    def fill(self, table, rows, compute, *, given, tools, chunk):
-        if rows.is_empty():
-            return SimpleNamespace(frame=rows, computed=0, reused=0)
-        results = compute(rows.to_dicts(), **given, **tools)
-        frame = rows.hstack(pl.DataFrame(results, infer_schema_length=None))
-        return SimpleNamespace(frame=frame, computed=rows.height, reused=0)
-
-
 @pytest.fixture
 def files(monkeypatch):
-    monkeypatch.setattr(store.ImageStore, "open", lambda root: MemoryStore(**FILES))
+    monkeypatch.setattr(store.ImageStore, "open", lambda root: MemoryStore(FILES))
 
 
 def statistics_of(**columns):
@@ -61,7 +49,7 @@ def statistics_of(**columns):
         {"images": images},
         max_megapixels=defaults.max_megapixels,
         mask_classes=defaults.mask_classes,
-        context=FakeContext(),
+        context=PlainWork(Path("workspace")),
     )
 
 

@@ -11,22 +11,11 @@ from iip_assets.statistics.measure import (
     spread_rows,
     statistics_table,
 )
+from iip_assets_tests.dataset.images import MemoryStore
 from iip_assets_tests.statistics.eyes import CLASSES, drawn_mask, png
 
 MASK = drawn_mask()
 IMAGE = np.repeat(np.choose(MASK, [140, 220, 90, 30]).astype(np.uint8)[:, :, None], 3, axis=2)
-
-
-class MemoryStore:
-    def __init__(self, **files):
-        self.files = files
-        self.fetched = []
-
-    def fetch(self, md5s):
-        self.fetched += md5s
-
-    def read(self, md5):
-        return self.files[md5]
 
 
 STORE = {
@@ -41,7 +30,7 @@ STORE = {
 
 def run(*pairs, **options):
     records = [{"image_id": image, "mask_id": mask} for image, mask in pairs]
-    store = MemoryStore(**STORE)
+    store = MemoryStore(STORE)
     return measure_images(
         records, max_megapixels=1, mask_classes=list(CLASSES), store=store, **options
     )
@@ -62,7 +51,7 @@ def test_an_image_that_cannot_be_decoded_has_nulls_and_stops_nobody():
 
 
 def test_an_image_of_too_many_megapixels_has_nulls():
-    store = MemoryStore(**STORE)
+    store = MemoryStore(STORE)
     record = {"image_id": "eye", "mask_id": None}
     found = measure_images([record], max_megapixels=0.01, mask_classes=CLASSES, store=store)
     assert found == [dict.fromkeys(MEASURES)]
@@ -88,10 +77,8 @@ def test_an_image_measures_the_same_whatever_is_measured_beside_it():
     shapes = [(120, 160), (90, 160), (64, 40), (121, 163)]
     images = [rng.integers(0, 256, (*shapes[k % 4], 3), dtype=np.uint8) for k in range(40)]
     masks = [drawn_mask(height=one.shape[0], width=one.shape[1], x=40, y=50) for one in images]
-    store = MemoryStore(
-        **{f"image{k}": png(one) for k, one in enumerate(images)},
-        **{f"mask{k}": png(one) for k, one in enumerate(masks)},
-    )
+    files = {f"image{k}": png(one) for k, one in enumerate(images)}
+    store = MemoryStore(files | {f"mask{k}": png(one) for k, one in enumerate(masks)})
     records = [
         {"image_id": f"image{k}", "mask_id": f"mask{k}" if k % 3 else None} for k in range(40)
     ]
@@ -104,7 +91,7 @@ def test_an_image_measures_the_same_whatever_is_measured_beside_it():
 
 
 def test_what_is_read_is_fetched_first_and_once():
-    store = MemoryStore(**STORE)
+    store = MemoryStore(STORE)
     records = [{"image_id": "eye", "mask_id": "mask"}, {"image_id": "eye", "mask_id": None}]
     measure_images(records, max_megapixels=1, mask_classes=CLASSES, store=store)
     assert store.fetched == ["eye", "mask"]

@@ -17,6 +17,10 @@ def uniform(colour, height=60, width=80):
     return np.full((height, width, 3), colour, np.uint8)
 
 
+def grey(level):
+    return uniform(level, 120, 160)
+
+
 def textured(height, width, seed=0):
     """A smooth random scene that is the same at every resolution."""
     small = np.random.default_rng(seed).integers(0, 256, (12, 16, 1), dtype=np.uint8)
@@ -170,13 +174,8 @@ def border_of(rgb, mask=None, classes=CLASSES):
     return {name: found[name] for name in BORDER_MEASURES}
 
 
-def grey(level, height=120, width=160):
-    return np.full((height, width, 3), level, np.uint8)
-
-
 def test_a_plain_wall_has_no_edges_and_its_own_colour():
-    rgb = np.full((120, 160, 3), (200, 120, 120), np.uint8)
-    found = border_of(rgb)
+    found = border_of(grey((200, 120, 120)))
     assert found["background_edges"] == 0
     assert found["background_red_green"] > 10
     assert found["background_brightness"] == pytest.approx(144, abs=1)

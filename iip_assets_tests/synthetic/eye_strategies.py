@@ -1,10 +1,21 @@
-"""Hypothesis strategies for anything that the renderer may be asked for, plausible or not."""
+"""Anything that the renderer may be asked for, plausible or not, and the rule of its labels."""
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import strategies as st
 
 from iip_assets.synthetic.parameters import Anatomy, Camera, EyeParameters, Light, Pose
+
+
+def label_by_rule(mask: np.ndarray, iris_share: float) -> str:
+    """The label of an image by the labeling instructions, from its mask."""
+    visible = mask >= 2
+    border = np.ones_like(visible)
+    border[1:-1, 1:-1] = False
+    if visible.sum() < 0.001 * visible.size:
+        return "none"
+    return "partial" if (visible & border).any() or iris_share < 0.6 else "full"
 
 
 def numbers(low: float, high: float) -> st.SearchStrategy[float]:

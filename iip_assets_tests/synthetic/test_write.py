@@ -5,11 +5,11 @@ import hashlib
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 
 from iip_assets.synthetic.parameters import SAMPLE, PlantedEffects
 from iip_assets.synthetic.write import write_dataset
+from iip_assets_tests.synthetic.eye_strategies import label_by_rule
 
 COLUMNS = "image,label,mask,subject_id,eye,age_years,gender,ethnicity,geography,device,captured_at"
 
@@ -92,15 +92,7 @@ def test_without_planted_errors_every_label_follows_from_its_mask(tmp_path):
         batch = tmp_path / row["batch"]
         label = next(r for r in rows_of(batch / "labels.csv") if r["image"] == row["image"])
         mask = cv2.imread(str(batch / label["mask"]), cv2.IMREAD_UNCHANGED)
-        iris = mask >= 2
-        inner = np.zeros_like(iris)
-        inner[1:-1, 1:-1] = True
-        if iris.mean() < 0.001:
-            expected = "none"
-        elif (iris & ~inner).any() or float(row["iris_share"]) < 0.6:
-            expected = "partial"
-        else:
-            expected = "full"
+        expected = label_by_rule(mask, float(row["iris_share"]))
         assert label["label"] == row["label"] == expected
 
 

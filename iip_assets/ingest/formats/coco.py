@@ -9,43 +9,46 @@ one (a box called `partial`). The other columns of labels.csv are read from the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.problems import Problem
-from iip_assets.dataset.schema import LABELS, BadCell, parse_path, parse_word
-from iip_assets.ingest.formats.export_folder import ImageFiles
-from iip_assets.ingest.formats.json_file import (
+from iip_assets.dataset.schema import LABELS, parse_path
+from iip_assets.ingest.formats.export_files import (
     BadEntry,
-    Findings,
+    as_cell,
     as_id,
     as_list,
     as_object,
-    as_side,
     as_text,
     entries,
 )
 from iip_assets.ingest.formats.masks import (
     BadRuns,
     Region,
-    class_values,
     decode_counts,
     polygon_pixels,
     unknown_class,
     unpack_counts,
 )
-from iip_assets.ingest.formats.native import NativeRow, cells_of, convert
+from iip_assets.ingest.formats.native import (
+    ExportReader,
+    NativeRow,
+    Size,
+    cells_of,
+    convert,
+    label_of,
+    size_of,
+)
 
 _COLUMN = "annotations.segmentation"
 
 T = TypeVar("T")
-_PATTERNS = ("annotations/instances_*.json", "annotations/*.json", "*.json")
 
 
 def segmentation_pixels(segmentation: Any, height: int, width: int) -> NDArray[np.bool_]:
@@ -85,45 +88,10 @@ def _run_pixels(runs: Mapping[str, Any], height: int, width: int) -> NDArray[np.
         )
     column = f"{_COLUMN}.counts"
     try:
-        told = unpack_counts(counts) if isinstance(counts, str) else as_list(counts, column)
-        return decode_counts(told, height=height, width=width)
+        listed = unpack_counts(counts) if isinstance(counts, str) else as_list(counts, column)
+        return decode_counts(listed, height=height, width=width)
     except BadRuns as error:
         raise BadEntry(column, None, str(error), "export the labels again") from error
-
-
-def convert_coco(
-    source: Path,
-    out: Path,
-    *,
-    mask_classes: Sequence[str],
-    max_megapixels: float = 50.0,
-    log: Callable[[str], None] = lambda _: None,
-) -> tuple[Problem, ...]:
-    """Write the native batch `out` from a COCO export.
-
-    Args:
-        source: The export's folder, or the JSON file in it.
-        out: The batch's folder; it must not exist. It is made only when there is no problem.
-        mask_classes: Names of the classes 0, 1, 2…; categories are matched whatever their case.
-        max_megapixels: Larger images are refused.
-        log: Takes the lines of progress where there is no terminal.
-
-    Returns:
-        All that is wrong with the export.
-
-    Raises:
-        FileExistsError: `out` is there already.
-    """
-    values = class_values(mask_classes)
-    return convert(
-        source,
-        out,
-        patterns=_PATTERNS,
-        reader=lambda images, findings: _Reader(images, values, findings).rows,
-        nothing=BadEntry("images", None, "no image is named", "export the images' labels again"),
-        max_megapixels=max_megapixels,
-        log=log,
-    )
 
 
 @dataclass
@@ -132,7 +100,7 @@ class _Image:
 
     row: int
     image: str
-    size: tuple[int | None, int | None]
+    size: Size
     cells: dict[str, str]
     labels: dict[str, int] = field(default_factory=dict)
     regions: list[Region] = field(default_factory=list)
@@ -147,26 +115,20 @@ class _Known:
     annotations: dict[int | str, None] = field(default_factory=dict)
 
 
-class _Reader:
-    """Reads the files of one export; every entry that is bad becomes a problem."""
-
-    def __init__(self, images: ImageFiles, values: Mapping[str, int], findings: Findings) -> None:
-        self._images = images
-        self._values = values
-        self._findings = findings
-        self._told: dict[str, str] = {}
+class CocoReader(ExportReader):
+    """Reads categories, then images, then annotations."""
 
     def rows(self, document: Any, name: str) -> list[NativeRow]:
         """The rows of one file's images."""
         document, known = as_object(document, "the file"), _Known()
         for row, entry in entries(document, "categories"):
-            with self._findings.catching(name, row):
+            with self.findings.catching(name, row):
                 self._read_category(entry, known)
         for row, entry in entries(document, "images"):
-            with self._findings.catching(name, row):
+            with self.findings.catching(name, row):
                 self._read_image(entry, known, name, row)
         for row, entry in entries(document, "annotations"):
-            with self._findings.catching(name, row):
+            with self.findings.catching(name, row):
                 self._read_annotation(entry, known, row)
         images = [image for image in known.images.values() if image is not None]
         return [self._native(image, name) for image in images]
@@ -174,7 +136,7 @@ class _Reader:
     def _native(self, image: _Image, name: str) -> NativeRow:
         cells = image.cells
         if image.labels:
-            with self._findings.catching(name, image.row):
+            with self.findings.catching(name, image.row):
                 cells |= {"label": _one_label(image)}
         return NativeRow(image.image, name, image.row, cells, tuple(image.regions), image.size)
 
@@ -187,44 +149,22 @@ class _Reader:
         image = as_object(entry, "images")
         key = _new_id(image, known.images, "images")
         attributes = image.get("attributes")
-        told = {} if attributes is None else as_object(attributes, "images.attributes")
+        facts = {} if attributes is None else as_object(attributes, "images.attributes")
         column = "images.file_name"
-        file = self._find(as_text(image.get("file_name"), column), column, _subset(name))
-        if file in self._told:
-            raise BadEntry(
-                column,
-                image["file_name"],
-                f"a second entry of {file}; the first is {self._told[file]}",
-                "keep one of the two",
-            )
-        self._told[file] = f"entry {row} of {name}"
-        known.images[key] = _Image(
-            row,
-            file,
-            (
-                as_side(image.get("height"), "images.height"),
-                as_side(image.get("width"), "images.width"),
-            ),
-            cells_of(told, "images.attributes"),
-        )
+        file_name = as_text(image.get("file_name"), column)
+        file = self._find(file_name, column, _subset(name))
+        self.claim(file, f"entry {row} of {name}", column, file_name, fix="keep one of the two")
+        size = size_of(image, "images", "height", "width")
+        known.images[key] = _Image(row, file, size, cells_of(facts, "images.attributes"))
 
     def _find(self, name: str, column: str, subset: str) -> str:
-        try:
-            parts = parse_path(name).split("/")
-        except BadCell as bad:
-            raise BadEntry(column, name, bad.reason, bad.fix) from bad
-        found = self._images.find([subset, *parts], column, whole=True)
-        found = found or self._images.find(parts, column, whole=True)
-        if found is not None:
-            return found
-        if self._images.is_link(parts):
-            raise BadEntry(column, name, "a link, not a file", "put the file itself there")
-        raise BadEntry(
-            column,
-            name,
-            "no such image in the folder",
-            f"put it at images/{'/'.join(parts)}, or export again with the images",
-        )
+        parts = as_cell(name, column, parse_path).split("/")
+        found = self.images.find([subset, *parts], column, whole=True)
+        found = found or self.images.find(parts, column, whole=True)
+        if found is None:
+            fix = f"put it at images/{'/'.join(parts)}, or export again with the images"
+            raise self.images.absent(parts, column, name, fix=fix)
+        return found
 
     def _read_annotation(self, entry: Any, known: _Known, row: int) -> None:
         annotation = as_object(entry, "annotations")
@@ -235,7 +175,7 @@ class _Reader:
         if image is None or category is None:
             return
         self._read_label(annotation, image, row)
-        value = self._values.get(category.lower())
+        value = self.values.get(category.lower())
         if value is not None:
             fill = partial(segmentation_pixels, annotation.get("segmentation"))
             image.regions.append(Region(value, fill, row))
@@ -244,7 +184,7 @@ class _Reader:
         else:
             # Known from here on: each class is a problem once, however often it was drawn.
             known.categories[annotation["category_id"]] = None
-            raise unknown_class(category, self._values, "annotations.category_id")
+            raise unknown_class(category, self.values, "annotations.category_id")
 
     def _read_label(self, annotation: Mapping[str, Any], image: _Image, row: int) -> None:
         attributes = annotation.get("attributes")
@@ -253,11 +193,7 @@ class _Reader:
         label = as_object(attributes, "annotations.attributes").get("label")
         if label is None or label == "":
             return
-        column = "annotations.attributes.label"
-        try:
-            image.labels.setdefault(parse_word(as_text(label, column).strip(), LABELS), row)
-        except BadCell as bad:
-            raise BadEntry(column, label, bad.reason, bad.fix) from bad
+        image.labels.setdefault(label_of(label, "annotations.attributes.label"), row)
 
 
 def _new_id(entry: Mapping[str, Any], known: dict[int | str, Any], place: str) -> int | str:
@@ -285,14 +221,21 @@ def _subset(name: str) -> str:
 
 def _one_label(image: _Image) -> str:
     own = image.cells.get("label")
-    told = dict(image.labels)
-    if own:
-        told.setdefault(own.lower(), image.row)
-    if len(told) > 1:
+    labels = {*image.labels, *([own.lower()] if own else [])}
+    if len(labels) > 1:
         raise BadEntry(
             "images.attributes.label" if own else "annotations.category_id",
-            ", ".join(sorted(told)),
+            ", ".join(sorted(labels)),
             f"{image.image} has more than one label",
             "keep the label that is right",
         )
-    return next(iter(told))
+    return labels.pop()
+
+
+convert_coco = partial(
+    convert,
+    patterns=("annotations/instances_*.json", "annotations/*.json", "*.json"),
+    reader=CocoReader,
+    nothing=("images", "no image is named", "export the images' labels again"),
+)
+"""Writes a native batch from a COCO export; see `convert`."""

@@ -17,18 +17,15 @@ otherwise.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.schema import IMAGE_SUFFIXES, LABELS
-from iip_assets.ingest.formats.export_folder import ImageFiles
-from iip_assets.ingest.formats.json_file import (
+from iip_assets.ingest.formats.export_files import (
     BadEntry,
-    Findings,
+    ImageFiles,
     as_id,
     as_list,
     as_object,
@@ -36,14 +33,13 @@ from iip_assets.ingest.formats.json_file import (
     entries,
 )
 from iip_assets.ingest.formats.labelstudio_results import (
-    LABEL_QUESTIONS,
     REGIONS,
-    Said,
+    Results,
     label_question,
+    named_or_only,
     read_results,
 )
-from iip_assets.ingest.formats.masks import class_values
-from iip_assets.ingest.formats.native import NativeRow, cells_of, convert
+from iip_assets.ingest.formats.native import ExportReader, NativeRow, cells_of, convert
 
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")
 _LONGEST = 4096
@@ -61,7 +57,9 @@ class TaskImages:
         self._images = images
         self._stored: dict[str, set[str]] = {}
         for name in images.by_name:
-            self._stored.setdefault(_stored_name(name), set()).add(name)
+            # As Label Studio (that is, Django) names a file that it stores.
+            stored = re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
+            self._stored.setdefault(stored, set()).add(name)
 
     def find(self, url: str, column: str) -> str:
         """The path of the image that a task means.
@@ -86,10 +84,7 @@ class TaskImages:
             found = self._images.find(parts, column, whole=False)
             if found is not None:
                 return found
-        if self._images.is_link([name]):
-            raise BadEntry(column, url, "a link, not a file", "put the file itself there")
-        fix = f"put {name} beside the JSON file"
-        raise BadEntry(column, url, "no such image in the folder", fix)
+        raise self._images.absent([name], column, url, fix=f"put {name} beside the JSON file")
 
 
 def _path_of(url: str) -> list[str]:
@@ -105,11 +100,6 @@ def _path_of(url: str) -> list[str]:
 def _parts(path: str) -> list[str]:
     parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
     return parts or [path]
-
-
-def _stored_name(name: str) -> str:
-    """The name under which Label Studio (that is, Django) stores an uploaded file."""
-    return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
 
 
 def is_minimal(tasks: Numbered) -> bool:
@@ -145,11 +135,7 @@ def _question(flats: Sequence[Mapping[str, Any]]) -> str | None:
     for flat in flats:
         for name, value in flat.items():
             answers.setdefault(name, set()).add(value if isinstance(value, str) else None)
-    for name in LABEL_QUESTIONS:
-        if name in answers:
-            return name
-    labels = [name for name, words in answers.items() if words <= set(LABELS)]
-    return labels[0] if len(labels) == 1 else None
+    return named_or_only(answers, [name for name, words in answers.items() if words <= set(LABELS)])
 
 
 def _whole(flat: Mapping[str, Any], question: str | None) -> dict[str, Any]:
@@ -159,7 +145,8 @@ def _whole(flat: Mapping[str, Any], question: str | None) -> dict[str, Any]:
         if name in _DROPPED:
             continue
         if name == question:
-            results.append(_result("label", "choices", {"choices": _as_list(value)}))
+            choices = value if isinstance(value, list) else [value]
+            results.append(_result("label", "choices", {"choices": choices}))
         elif isinstance(value, list):
             results += [_result(name, _kind(one), one) for one in value]
         else:
@@ -186,62 +173,8 @@ def _kind(value: Any) -> str:
     return "unknown"
 
 
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def convert_labelstudio(
-    source: Path,
-    out: Path,
-    *,
-    mask_classes: Sequence[str],
-    max_megapixels: float = 50.0,
-    log: Callable[[str], None] = lambda _: None,
-) -> tuple[Problem, ...]:
-    """Write the native batch `out` from a Label Studio export.
-
-    Args:
-        source: The folder with the JSON export and the images, or the JSON file in it.
-        out: The batch's folder; it must not exist. It is made only when there is no problem.
-        mask_classes: Names of the classes 0, 1, 2…; labels are matched whatever their case.
-        max_megapixels: Larger images are refused.
-        log: Takes the lines of progress where there is no terminal.
-
-    Returns:
-        All that is wrong with the export.
-
-    Raises:
-        FileExistsError: `out` is there already.
-    """
-    values = class_values(mask_classes)
-    return convert(
-        source,
-        out,
-        patterns=("*.json",),
-        reader=lambda images, findings: _Reader(TaskImages(images), values, findings).rows,
-        nothing=BadEntry(None, None, "no task is in the export", "export the tasks again"),
-        max_megapixels=max_megapixels,
-        log=log,
-    )
-
-
-@dataclass(frozen=True)
-class _Annotation:
-    """One labeler's word on an image, and when it was changed last (empty when not told)."""
-
-    labeler: Mapping[str, str]
-    at: str
-    said: Said
-
-
-class _Reader:
-    """Reads the files of one export; every task that is bad becomes a problem."""
-
-    def __init__(self, images: TaskImages, values: Mapping[str, int], findings: Findings) -> None:
-        self._images = images
-        self._values = values
-        self._findings = findings
-        self._told: dict[str, str] = {}
+class LabelStudioReader(ExportReader):
+    """Reads tasks."""
 
     def rows(self, document: Any, name: str) -> list[NativeRow]:
         """The rows of one file's tasks."""
@@ -249,47 +182,42 @@ class _Reader:
         if is_minimal(tasks):
             tasks = whole_tasks(tasks)
         question = label_question(task for _, task in tasks)
+        images = TaskImages(self.images)
         rows: list[NativeRow] = []
         for row, task in tasks:
-            with self._findings.catching(name, row):
-                rows += self._task_rows(as_object(task, "the task"), name, row, question)
+            with self.findings.catching(name, row):
+                rows += self._task_rows(as_object(task, "the task"), images, name, row, question)
         return rows
 
     def _task_rows(
-        self, task: Mapping[str, Any], name: str, row: int, question: str | None
+        self, task: Mapping[str, Any], images: TaskImages, name: str, row: int, question: str | None
     ) -> list[NativeRow]:
         data = as_object(task.get("data"), "data")
         key = _image_key(data)
-        image = self._images.find(as_text(data[key], f"data.{key}"), f"data.{key}")
-        if image in self._told:
-            raise BadEntry(
-                f"data.{key}",
-                data[key],
-                f"a second task of {image}; the first is {self._told[image]}",
-                "keep one of the two tasks, or name their images differently",
-            )
-        self._told[image] = f"task {row} of {name}"
+        column = f"data.{key}"
+        image = images.find(as_text(data[key], column), column)
+        fix = "keep one of the two tasks, or name their images differently"
+        self.claim(image, f"task {row} of {name}", column, data[key], fix=fix)
         facts = cells_of({other: data[other] for other in data if other != key}, "data")
-        kept: dict[str, _Annotation] = {}
+        newest: dict[str, tuple[str, Results]] = {}
         for _, entry in entries(task, "annotations"):
             annotation = as_object(entry, "annotations")
             if annotation.get("was_cancelled"):
                 continue
-            said = read_results(annotation, self._values, question=question, row=row)
-            read = _Annotation(_labeler(annotation), _moment(annotation), said)
-            key = read.labeler.get("labeler", "")
-            if key not in kept or kept[key].at <= read.at:
-                kept[key] = read
+            found = read_results(annotation, self.values, question=question, row=row)
+            labeler, at = _labeler(annotation), _moment(annotation)
+            if labeler not in newest or newest[labeler][0] <= at:
+                newest[labeler] = at, found
         return [
             NativeRow(
                 image,
                 name,
                 row,
-                {**facts, **one.labeler, **one.said.cells},
-                one.said.regions,
-                one.said.size,
+                facts | ({"labeler": labeler} if labeler else {}) | dict(found.cells),
+                found.regions,
+                found.size,
             )
-            for one in kept.values() or [_Annotation({}, "", Said({}))]
+            for labeler, (_, found) in (newest or {"": ("", Results({}))}).items()
         ]
 
 
@@ -311,18 +239,27 @@ def _names_image(value: str) -> bool:
     return any(end.endswith(IMAGE_SUFFIXES) for end in ends)
 
 
-def _labeler(annotation: Mapping[str, Any]) -> dict[str, str]:
-    """Who made an annotation: an e-mail address where the export has it, else an id."""
+def _labeler(annotation: Mapping[str, Any]) -> str:
+    """Who made an annotation: an e-mail address where the export has it, else an id, or nothing."""
     by = annotation.get("completed_by")
     if isinstance(by, dict):
         by = by.get("email") or by.get("id")
     if by is None:
-        return {}
+        return ""
     column = "annotations.completed_by"
-    return cells_of({"labeler": as_id(by, column)}, column)
+    return cells_of({"labeler": as_id(by, column)}, column).get("labeler", "")
 
 
 def _moment(annotation: Mapping[str, Any]) -> str:
-    """When an annotation was changed last, in ISO 8601, which sorts as text."""
-    told = annotation.get("updated_at") or annotation.get("created_at")
-    return told if isinstance(told, str) else ""
+    """When it was changed last, in ISO 8601, which sorts as text; empty when not known."""
+    at = annotation.get("updated_at") or annotation.get("created_at")
+    return at if isinstance(at, str) else ""
+
+
+convert_labelstudio = partial(
+    convert,
+    patterns=("*.json",),
+    reader=LabelStudioReader,
+    nothing=(None, "no task is in the export", "export the tasks again"),
+)
+"""Writes a native batch from a Label Studio export; see `convert`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.dataset.labels import COLUMNS
-from iip_assets.dataset.schema import LABELS, BadCell, parse_word
-from iip_assets.ingest.formats.json_file import (
+from iip_assets.dataset.schema import LABELS
+from iip_assets.ingest.formats.export_files import (
     BadEntry,
     as_list,
     as_object,
-    as_side,
     as_text,
     entries,
     excerpt,
@@ -28,10 +27,7 @@ from iip_assets.ingest.formats.masks import (
     polygon_pixels,
     unknown_class,
 )
-from iip_assets.ingest.formats.native import cells_of
-
-LABEL_QUESTIONS = ("label", "choice")
-"""The names that `iip export` and Label Studio's templates give to the question of the label."""
+from iip_assets.ingest.formats.native import Size, cells_of, label_of, size_of
 
 REGIONS = ("brushlabels", "polygonlabels", "labels")
 """The kinds of region that are read; the kind is also the key that names the classes."""
@@ -50,27 +46,22 @@ _DRAWN = ("brush", "polygon")
 
 
 @dataclass(frozen=True)
-class Said:
-    """What one annotation says.
+class Results:
+    """What one annotation says."""
 
-    Attributes:
-        cells: The label and other answers, as cells of labels.csv.
-        regions: What was drawn.
-        size: Height and width of the image that was drawn on, where told.
-    """
-
-    cells: Mapping[str, str]
-    regions: tuple[Region, ...] = ()
-    size: tuple[int | None, int | None] = (None, None)
+    cells: Mapping[str, str]  # the label and other answers, as cells of labels.csv
+    regions: tuple[Region, ...] = ()  # what was drawn
+    # Height and width of the image that was drawn on, where the export has it.
+    size: Size = (None, None)
 
 
 def read_results(
     annotation: Mapping[str, Any], values: Mapping[str, int], *, question: str | None, row: int
-) -> Said:
-    """Read the results of an annotation.
+) -> Results:
+    """Read the results of an annotation as it stands in the export.
 
     Args:
-        annotation: As in the export.
+        annotation: The annotation.
         values: Class name in lower case to mask value.
         question: The name of the question that asks for the label.
         row: The number of the task, for the problems.
@@ -80,7 +71,7 @@ def read_results(
     """
     answers: dict[str, Any] = {}
     regions: list[Region] = []
-    sizes: set[tuple[int | None, int | None]] = set()
+    sizes: set[Size] = set()
     classed = [result.get("id") for result in _objects(annotation) if _kind(result) == "labels"]
     for _, entry in entries(annotation, "result"):
         result = as_object(entry, _RESULT)
@@ -103,7 +94,7 @@ def read_results(
         reason = "the regions of one annotation are of images of several sizes"
         raise BadEntry(f"{_RESULT}.original_width", None, reason, "label the image again")
     size = next(iter(sizes), (None, None))
-    return Said(cells_of(answers, _RESULT), tuple(regions), size)
+    return Results(cells_of(answers, _RESULT), tuple(regions), size)
 
 
 def label_question(tasks: Iterable[Any]) -> str | None:
@@ -119,15 +110,21 @@ def label_question(tasks: Iterable[Any]) -> str | None:
                 if _kind(result) == "choices" and isinstance(name, str):
                     words = {word for word in _listed(value, "choices") if isinstance(word, str)}
                     asked.setdefault(name, set()).update(words)
-    for name in LABEL_QUESTIONS:
-        if name in asked:
-            return name
     maybe = [
         name
         for name, words in asked.items()
         if name not in COLUMNS and not {word.lower() for word in words}.isdisjoint(LABELS)
     ]
-    return maybe[0] if len(maybe) == 1 else None
+    return named_or_only(asked, maybe)
+
+
+def named_or_only(asked: Container[str], maybe: Sequence[str]) -> str | None:
+    """The question that `iip export` or Label Studio's templates ask for the label.
+
+    Where it is not among those that are asked, the only one that may be it.
+    """
+    named = [name for name in ("label", "choice") if name in asked]
+    return next(iter(named), maybe[0] if len(maybe) == 1 else None)
 
 
 def _objects(annotation: Any) -> Iterable[Mapping[str, Any]]:
@@ -157,11 +154,8 @@ def _answer(
         answer = answer[0]
     if name != question:
         return name, answer
-    try:
-        return "label", parse_word(as_text(answer, column).strip(), LABELS)
-    except BadCell as bad:
-        fix = f"call the choices {', '.join(LABELS)} in the labeling tool"
-        raise BadEntry(column, answer, bad.reason, fix) from bad
+    fix = f"call the choices {', '.join(LABELS)} in the labeling tool"
+    return "label", label_of(answer, column, fix=fix)
 
 
 def _region(value: Mapping[str, Any], kind: str, values: Mapping[str, int], row: int) -> Region:
@@ -189,7 +183,7 @@ def _unread(kind: str) -> BadEntry:
     )
 
 
-def _size(result: Mapping[str, Any]) -> tuple[int | None, int | None]:
+def _size(result: Mapping[str, Any]) -> Size:
     turned = result.get("image_rotation")
     if turned:
         raise BadEntry(
@@ -198,10 +192,7 @@ def _size(result: Mapping[str, Any]) -> tuple[int | None, int | None]:
             "the region was drawn on an image that was turned",
             "turn the image back in the labeling tool and draw the region again",
         )
-    return (
-        as_side(result.get("original_height"), f"{_RESULT}.original_height"),
-        as_side(result.get("original_width"), f"{_RESULT}.original_width"),
-    )
+    return size_of(result, _RESULT, "original_height", "original_width")
 
 
 def _brush_pixels(rle: Any, height: int, width: int) -> NDArray[np.bool_]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from iip_assets.dataset.schema import LABELS
 from iip_assets.images.decode import NOT_LABELLED
-from iip_assets.ingest.formats.json_file import BadEntry, as_list, as_number
+from iip_assets.ingest.formats.export_files import BadEntry, as_list, as_number
 
 # Five bits a character: more than seven characters make a count beyond any image.
 _MOST_BITS = 35
@@ -132,7 +132,9 @@ def decode_brush(rle: Sequence[object], *, height: int, width: int) -> NDArray[n
     Raises:
         BadRuns: It is not packed like this, or not of this size.
     """
-    data = _as_bytes(rle)
+    if not all(isinstance(one, int) and 0 <= one < 256 for one in rle):
+        raise BadRuns("the brush stroke is not a list of bytes")
+    data = bytes(one for one in rle if isinstance(one, int))
     if len(data) * 8 < _HEADER_BITS:
         raise BadRuns("the brush stroke ends before its size is told")
     size = _take(data, 0, 32)
@@ -169,12 +171,6 @@ def _unpack(data: bytes, size: int, widths: Sequence[int]) -> NDArray[np.uint8]:
     return values
 
 
-def _as_bytes(rle: Sequence[object]) -> bytes:
-    if not all(isinstance(one, int) and 0 <= one < 256 for one in rle):
-        raise BadRuns("the brush stroke is not a list of bytes")
-    return bytes(one for one in rle if isinstance(one, int))
-
-
 def _take(data: bytes, at: int, bits: int) -> int:
     """The number in these bits; what lies behind the end reads as 0."""
     first, last = at // 8, (at + bits + 7) // 8
@@ -197,15 +193,10 @@ class TooTangled(ValueError):
 
 
 def fill_polygon(points: NDArray[np.float64], *, height: int, width: int) -> NDArray[np.bool_]:
-    """Fill one closed polygon; what lies outside the image is cut off.
+    """(H, W), True inside a closed polygon; what lies outside the image is cut off.
 
-    Args:
-        points: (N, 2) x and y in pixels; (0, 0) is the corner of the first pixel, not its centre.
-        height: Height of the image in pixels.
-        width: Width of the image in pixels.
-
-    Returns:
-        (H, W), True inside.
+    Its points (N, 2) are x and y in pixels; (0, 0) is the corner of the first pixel, not its
+    centre.
 
     Raises:
         TooTangled: It has more crossings than are ever drawn.
@@ -239,17 +230,11 @@ def _chunks(edges: NDArray[np.int64], rows: NDArray[np.int64]) -> list[NDArray[n
 
 @dataclass(frozen=True)
 class Region:
-    """One region.
+    """One region."""
 
-    Attributes:
-        value: Its class: an index into the mask classes, or 255.
-        fill: Gives its pixels.
-        row: The entry of the export that it stands in.
-    """
-
-    value: int
-    fill: Fill
-    row: int
+    value: int  # its class: an index into the mask classes, or 255
+    fill: Fill  # gives its pixels
+    row: int  # the entry of the export that it stands in
 
 
 def class_values(mask_classes: Sequence[str]) -> dict[str, int]:
@@ -291,8 +276,8 @@ def polygon_pixels(
     Args:
         coordinates: Pairs of x and y.
         column: Where they stand, for the problem.
-        height: Height of the image in pixels.
-        width: Width of the image in pixels.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
         scale: What x and y are multiplied by to be pixels.
 
     Raises:

@@ -5,13 +5,11 @@ It appears under its name when it is whole, and not at all when anything in it i
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
@@ -21,69 +19,110 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.labels import COLUMNS
+from iip_assets.dataset.csv_file import csv_text
+from iip_assets.dataset.labels import COLUMNS, parse_label
 from iip_assets.dataset.problems import Problem
-from iip_assets.dataset.schema import LABELING_FILE, LABELS_FILE, MASKS_FOLDER, BadCell, parse_text
+from iip_assets.dataset.schema import LABELING_FILE, LABELS_FILE, MASKS_FOLDER, parse_text
 from iip_assets.engine.context import track
 from iip_assets.images.decode import Undecodable, decode_image
-from iip_assets.ingest.formats.export_folder import (
+from iip_assets.ingest.formats.export_files import (
+    BadEntry,
+    Findings,
     ImageFiles,
+    as_cell,
+    as_side,
+    as_text,
     is_plain_file,
     list_images,
     open_export,
+    read_json,
 )
-from iip_assets.ingest.formats.json_file import BadEntry, Findings, read_json
-from iip_assets.ingest.formats.masks import Region, paint
+from iip_assets.ingest.formats.masks import Region, class_values, paint
 
 _IMAGES_FOLDER = "images"
 _FROM_ELSEWHERE = ("image", "mask")
+Size = tuple[int | None, int | None]
 
 
 @dataclass(frozen=True)
 class NativeRow:
-    """A row of labels.csv in the making.
+    """A row of labels.csv in the making."""
 
-    Attributes:
-        image: The image's path in the export's folder.
-        file: The file of the export that names it.
-        row: The entry of that file.
-        cells: Column to text; neither image nor mask.
-        regions: What the mask is painted from; without any, the row has no mask.
-        size: Height and width that the export gives the image, where it does.
-    """
-
-    image: str
-    file: str
-    row: int
-    cells: Mapping[str, str] = field(default_factory=dict)
-    regions: tuple[Region, ...] = ()
-    size: tuple[int | None, int | None] = (None, None)
+    image: str  # the image's path in the export's folder
+    file: str  # the file of the export that names it
+    row: int  # the entry of that file
+    cells: Mapping[str, str] = field(default_factory=dict)  # neither image nor mask
+    regions: tuple[Region, ...] = ()  # what the mask is painted from; without any, it has no mask
+    size: Size = (None, None)  # height and width that the export gives the image, where it does
 
 
-def cells_of(told: Mapping[str, Any], column: str) -> dict[str, str]:
-    """Further facts of an image as cells of labels.csv; column names are in lower case.
-
-    Args:
-        told: Name to a text, number, true, false or null.
-        column: Where it stands in the export, for the problem.
+def cells_of(facts: Mapping[str, Any], column: str) -> dict[str, str]:
+    """Further facts of an image, by name, as cells of labels.csv; names are in lower case there.
 
     Raises:
-        BadEntry: A name or value that no cell can hold.
+        BadEntry: A name or value that no cell can hold; `column` is where in the export it stands.
     """
     cells: dict[str, str] = {}
-    for key, value in told.items():
+    for key, value in facts.items():
         where = f"{column}.{key}"[:200]
-        name = _cell(key, where).lower()
+        name = as_cell(key, where, parse_text).lower()
         if not name or name in _FROM_ELSEWHERE:
             raise BadEntry(
                 where, key, "not a name that a column can have here", "rename it, or delete it"
             )
         if name in cells:
             raise BadEntry(where, key, f"a second {name}", "keep one of the two")
-        text = _cell(_as_text(value, where), where)
+        text = as_cell(_as_text(value, where), where, parse_text)
         if text:
             cells[name] = text
     return cells
+
+
+def size_of(entry: Mapping[str, Any], column: str, height: str, width: str) -> Size:
+    """Height and width in pixels, which an entry has under these keys, or not."""
+    rows, columns = (as_side(entry.get(key), f"{column}.{key}") for key in (height, width))
+    return rows, columns
+
+
+def label_of(value: Any, column: str, *, fix: str | None = None) -> str:
+    """The label that a value names.
+
+    Raises:
+        BadEntry: It names none; `fix` says what to do, where that is not what to do in a cell.
+    """
+    text = as_text(value, column)
+    return as_cell(text, column, lambda text: parse_label(text.strip()), fix=fix)
+
+
+class ExportReader:
+    """Reads the files of one export; every entry that is bad becomes a problem.
+
+    Attributes:
+        images: The images beside them.
+        values: Class name in lower case to mask value.
+        findings: Takes the problems.
+    """
+
+    def __init__(self, images: ImageFiles, values: Mapping[str, int], findings: Findings) -> None:
+        self.images = images
+        self.values = values
+        self.findings = findings
+        self._entries: dict[str, str] = {}
+
+    def rows(self, document: Any, name: str) -> list[NativeRow]:
+        """The rows of one file's content."""
+        raise NotImplementedError
+
+    def claim(self, image: str, entry: str, column: str, value: Any, *, fix: str) -> None:
+        """Notes that an entry, such as `task 3 of a.json`, is of this image.
+
+        Raises:
+            BadEntry: Another one was.
+        """
+        first = self._entries.setdefault(image, entry)
+        if first != entry:
+            reason = f"a second {entry.split(maxsplit=1)[0]} of {image}; the first is {first}"
+            raise BadEntry(column, value, reason, fix)
 
 
 def convert(
@@ -91,41 +130,46 @@ def convert(
     out: Path,
     *,
     patterns: Sequence[str],
-    reader: Callable[[ImageFiles, Findings], Callable[[Any, str], list[NativeRow]]],
-    nothing: BadEntry,
-    max_megapixels: float,
-    log: Callable[[str], None],
+    reader: type[ExportReader],
+    nothing: tuple[str | None, str, str],
+    mask_classes: Sequence[str],
+    max_megapixels: float = 50.0,
+    log: Callable[[str], None] = lambda _: None,
 ) -> tuple[Problem, ...]:
-    """Writes `out` from an export's JSON files, and gives all that is wrong with the export.
+    """Writes the native batch `out` from an export, and gives all that is wrong with the export.
 
     Args:
         source: The export's folder, or the JSON file in it.
-        out: The folder to make; it does not exist yet.
-        patterns: Names of the JSON files.
-        reader: Opens a tool's reader, which gives the rows of one file's content, by its name.
-        nothing: The problem of an export without any row.
+        out: The batch's folder; it must not exist. It is made only when there is no problem.
+        patterns: Where the JSON files lie.
+        reader: Of the tool.
+        nothing: Column, reason and fix of an export without any row.
+        mask_classes: Names of the classes 0, 1, 2…; they are matched whatever their case.
         max_megapixels: Larger images are refused.
         log: Takes the lines of progress where there is no terminal.
+
+    Raises:
+        FileExistsError: `out` is there already.
     """
     findings = Findings(source.parent.name if source.is_file() else source.name)
     rows: list[NativeRow] = []
     with findings.catching(source.name):
-        export = open_export(source, patterns=patterns)
-        images = list_images(export.root)
-        read = reader(images, findings)
-        for file in export.files:
-            with findings.catching(export.named(file)):
-                rows += read(read_json(file), export.named(file))
+        root, files = open_export(source, patterns=patterns)
+        images = list_images(root)
+        reading = reader(images, class_values(mask_classes), findings)
+        for file in files:
+            name = file.relative_to(root).as_posix()
+            with findings.catching(name):
+                rows += reading.rows(read_json(file), name)
         if not rows and not findings:
-            raise nothing
+            column, reason, fix = nothing
+            raise BadEntry(column, None, reason, fix)
         if not findings:
-            write_native(
-                rows, images, out, findings=findings, max_megapixels=max_megapixels, log=log
-            )
+            _write(rows, images, out, findings=findings, max_megapixels=max_megapixels, log=log)
     return findings.problems()
 
 
-def write_native(
+def _write(
     rows: Sequence[NativeRow],
     images: ImageFiles,
     out: Path,
@@ -134,20 +178,9 @@ def write_native(
     max_megapixels: float,
     log: Callable[[str], None],
 ) -> None:
-    """Write `out`: labels.csv, images and masks; nothing is left when `findings` has a problem.
+    """Writes labels.csv, images and masks; nothing is left when `findings` has a problem.
 
     Images that no row names stay behind.
-
-    Args:
-        rows: What to write; an image that several labelers judged has several rows.
-        images: Where the images are.
-        out: The folder to make; it does not exist yet.
-        findings: Takes what is found to be bad while painting.
-        max_megapixels: Larger images are refused before any memory is taken.
-        log: Takes the lines of progress where there is no terminal.
-
-    Raises:
-        FileExistsError: `out` is there already.
     """
     if os.path.lexists(out):
         raise FileExistsError(f"{out} is there already; name a folder that is not")
@@ -156,26 +189,22 @@ def write_native(
     try:
         making.mkdir()
         names = _Names()
-        told: list[dict[str, str]] = []
+        written: list[dict[str, str]] = []
         for row in track(rows, total=len(rows), label="Reading", log=log):
             with findings.catching(row.file, row.row):
                 mask = _painted(row, images, max_megapixels)
-                told.append(_written(row, mask, images, making, names))
+                written.append(_written(row, mask, images, making, names))
         # The instructions that the labelers had, where they lie beside their work.
         if is_plain_file(images.root / LABELING_FILE):
             _copy(LABELING_FILE, images, making / LABELING_FILE)
-        (making / LABELS_FILE).write_text(_as_csv(told), encoding="utf-8", newline="")
+        present = {name for row in written for name in row}
+        known = [name for name in COLUMNS if name == "image" or name in present]
+        table = csv_text([*known, *sorted(present - set(COLUMNS))], written)
+        (making / LABELS_FILE).write_text(table, encoding="utf-8", newline="")
         if not findings:
             making.rename(out)
     finally:
         shutil.rmtree(making, ignore_errors=True)
-
-
-def _cell(text: str, column: str) -> str:
-    try:
-        return parse_text(text)
-    except BadCell as bad:
-        raise BadEntry(column, text, bad.reason, bad.fix) from bad
 
 
 def _as_text(value: Any, column: str) -> str:
@@ -231,12 +260,12 @@ def _painted(row: NativeRow, images: ImageFiles, max_megapixels: float) -> NDArr
     except Undecodable as error:
         raise BadEntry("image", row.image, str(error), "replace the file") from error
     height, width = image.shape[:2]
-    told_height, told_width = row.size
-    if told_height not in (None, height) or told_width not in (None, width):
+    meant_height, meant_width = row.size
+    if meant_height not in (None, height) or meant_width not in (None, width):
         raise BadEntry(
             "image",
             row.image,
-            f"the labels are of an image of {told_width}×{told_height} pixels, the file has "
+            f"the labels are of an image of {meant_width}×{meant_height} pixels, the file has "
             f"{width}×{height}",
             "put the file there that was labelled",
         )
@@ -276,15 +305,3 @@ def _copy(path: str, images: ImageFiles, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with images.stream(path) as source, target.open("wb") as copy:
         shutil.copyfileobj(source, copy)
-
-
-def _as_csv(told: Iterable[Mapping[str, str]]) -> str:
-    rows = list(told)
-    present = {name for row in rows for name in row}
-    tags = sorted(present - set(COLUMNS))
-    columns = [name for name in COLUMNS if name == "image" or name in present] + tags
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

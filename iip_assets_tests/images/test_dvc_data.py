@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from iip_assets.images.data_listing import BadPointer, DataPointer, data_version_at, read_pointer
+from iip_assets.images.dvc_data import BadPointer, DataPointer, data_version_at, read_pointer
 
 MD5 = "0123456789abcdef0123456789abcdef"
 GOOD = f"outs:\n- md5: {MD5}.dir\n  size: 5\n  nfiles: 2\n  hash: md5\n  path: data\n"
@@ -51,7 +51,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 def test_reading_the_pointer_loads_neither_dvc_nor_polars(tmp_path):
     (tmp_path / "data.dvc").write_text(GOOD)
     code = (
-        "import sys, pathlib; from iip_assets.images.data_listing import observe_data; "
+        "import sys, pathlib; from iip_assets.images.dvc_data import observe_data; "
         f"observe_data(pathlib.Path({str(tmp_path)!r})); "
         "sys.exit(bool({'dvc', 'polars', 'cv2', 'numpy'} & set(sys.modules)))"
     )

@@ -1,15 +1,21 @@
-"""What DVC tracks: `data.dvc`, read without DVC, and the manifest of all files under `data/`."""
+"""What DVC tracks: `data.dvc`, the manifest of all files under `data/`, and DVC's objects.
+
+`data.dvc` is read without DVC. With `ingest.data_commit`, this is the one file that knows DVC's
+Python interface (checked against 3.67).
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iip_assets.images.dvc_objects import fetch_objects, object_path, open_repository
+from iip_assets.errors import UserError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,15 +35,10 @@ class BadPointer(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DataPointer:
-    """What `data.dvc` names.
+    """What `data.dvc` names."""
 
-    Attributes:
-        md5: md5 of the folder's listing, ending in `.dir`.
-        path: The folder, relative to the workspace.
-    """
-
-    md5: str
-    path: str
+    md5: str  # md5 of the folder's listing, ending in `.dir`
+    path: str  # the folder, relative to the workspace
 
 
 def read_pointer(root: Path) -> DataPointer:
@@ -61,11 +62,7 @@ def read_pointer(root: Path) -> DataPointer:
 
 
 def parse_pointer(text: str, file: str) -> DataPointer:
-    """The folder that the text of a `data.dvc` names.
-
-    Args:
-        text: What is in the file.
-        file: Its name, for messages.
+    """The folder that the text of a `data.dvc` names; `file` is its name, for messages.
 
     Raises:
         BadPointer: It is in conflict, no YAML, or names something other than one folder.
@@ -135,24 +132,78 @@ def observe_data(root: Path) -> str:
 
 
 def data_version_at(text_of: Callable[[str], str]) -> str:
-    """The data version at a git revision.
-
-    Args:
-        text_of: Gives the text of a file of the workspace there.
-    """
+    """The data version at a git revision, of which `text_of` gives the text of a file."""
     return parse_pointer(text_of(POINTER_FILE), POINTER_FILE).md5
 
 
+class MissingData(UserError, RuntimeError):
+    """Objects that the data needs are neither in the DVC cache nor to be had from the remote."""
+
+
+@contextmanager
+def open_repository(root: Path) -> Iterator[Any]:
+    """DVC's `Repo` of the workspace at `root`, closed afterwards.
+
+    Raises:
+        MissingData: `root` is not inside a DVC repository.
+    """
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+    from dvc.scm import NoSCM
+
+    try:
+        # Objects are found without git: DVC need not open that repository too.
+        repository = Repo(str(root), scm=NoSCM())
+    except NotDvcRepoError as error:
+        raise MissingData(
+            f"{root} is no DVC repository: run `iip init {root}`, or `dvc init` in it"
+        ) from error
+    with repository:
+        yield repository
+
+
+def object_path(repository: Any, md5: str) -> Path:
+    """Where the local cache holds, or would hold, the object."""
+    return Path(repository.cache.local.oid_to_path(md5))
+
+
+def fetch_objects(repository: Any, md5s: Sequence[str]) -> None:
+    """Brings objects from the default remote into the local cache, all in one transfer.
+
+    Raises:
+        MissingData: No remote is set, it cannot be reached, or it lacks some of the objects.
+    """
+    from dvc.exceptions import DvcException
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_objects.errors import ObjectDBError
+
+    try:
+        repository.cloud.pull([HashInfo("md5", md5) for md5 in sorted(set(md5s))])
+    except (DvcException, ObjectDBError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise MissingData(
+            f"{_counted(md5s)} not in the DVC cache, and the remote gave none: {reason}. "
+            "Set a remote that holds the data (`dvc remote default`), then run `dvc pull`"
+        ) from error
+    absent = [md5 for md5 in md5s if not os.path.lexists(object_path(repository, md5))]
+    if absent:
+        raise MissingData(
+            f"{_counted(absent)} neither in the DVC cache nor on the remote. "
+            "Whoever added the data must run `dvc push`; then run `dvc pull` here"
+        )
+
+
+def _counted(md5s: Sequence[str]) -> str:
+    if len(md5s) == 1:
+        return f"object {md5s[0]} is"
+    return f"{len(md5s)} objects (first {min(md5s)}) are"
+
+
 def read_manifest(root: Path, md5: str) -> pl.DataFrame:
-    """Path and md5 of every file of the data version `md5`, fetched from the remote where needed.
+    """Path and md5 of every file of a data version (an md5 that ends in `.dir`), sorted by path.
 
-    Args:
-        root: The workspace.
-        md5: As in `data.dvc`, ending in `.dir`. Older versions work as long as cache or remote hold
-            them.
-
-    Returns:
-        Columns path (relative to `data/`, forward slashes) and md5, sorted by path.
+    Paths are relative to `data/`. The listing is fetched from the remote where needed; older
+    versions work as long as cache or remote hold them.
 
     Raises:
         MissingData: Neither cache nor remote has the listing.
@@ -167,14 +218,7 @@ def read_manifest(root: Path, md5: str) -> pl.DataFrame:
 
 
 def parse_manifest(listing: bytes, md5: str) -> pl.DataFrame:
-    """Parse DVC's JSON listing of a folder.
-
-    Args:
-        listing: The bytes of the `.dir` object.
-        md5: Its name, for the message.
-
-    Returns:
-        Columns path and md5, sorted by path.
+    """DVC's JSON listing of a folder, the `.dir` object of this md5: path and md5, by path.
 
     Raises:
         BadManifest: It is no such listing, or a path in it leaves the folder or stands twice.

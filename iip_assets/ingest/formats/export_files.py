@@ -1,0 +1,332 @@
+"""What a labeling tool exported: a folder of JSON and images, in which anything may be wrong.
+
+Knows nothing of labels. Only names that the folder's own listing gave are ever opened, so no name
+in an export can lead out of it; links are not followed. Whoever reads an entry catches `BadEntry`
+and goes on with the next, so that one look names all that is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from iip_assets.dataset.layout import is_image_path
+from iip_assets.dataset.problems import Problem, shown
+from iip_assets.dataset.schema import BadCell, parse_path
+
+T = TypeVar("T")
+
+_ANNOTATIONS_FOLDER = "annotations"
+_LARGEST_MIB = 512
+# Nobody reads more; a broken export would otherwise name each of its million entries.
+_MOST_PROBLEMS = 1000
+_LONGEST_WORDS = 500
+
+
+class BadEntry(ValueError):
+    """A place in an export that says nothing usable.
+
+    Attributes:
+        column: Where in the entry, such as `annotations.segmentation`.
+        value: What stands there; None where that would not help.
+        reason: What is wrong.
+        fix: What to do.
+    """
+
+    def __init__(self, column: str | None, value: Any, reason: str, fix: str) -> None:
+        super().__init__(reason)
+        self.column = column
+        self.value = value
+        self.reason = reason
+        self.fix = fix
+
+
+@dataclass
+class Findings:
+    """The problems found in the export that is the batch of this name."""
+
+    batch: str
+    _found: list[Problem] = field(default_factory=list)
+    _left_out: int = 0
+
+    def add(self, file: str, row: int | None, bad: BadEntry) -> None:
+        """Keeps one problem; the first thousand are kept, the rest counted."""
+        if len(self._found) >= _MOST_PROBLEMS:
+            self._left_out += 1
+            return
+        self._found.append(
+            Problem(
+                shown(self.batch),
+                shown(file),
+                _spelled_out(bad.reason),
+                _spelled_out(bad.fix),
+                row=row,
+                column=None if bad.column is None else shown(bad.column),
+                value=None if bad.value is None else excerpt(bad.value),
+            )
+        )
+
+    @contextmanager
+    def catching(self, file: str, row: int | None = None) -> Iterator[None]:
+        """Whatever is bad inside becomes a problem of that file and row."""
+        try:
+            yield
+        except BadEntry as bad:
+            self.add(file, row, bad)
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """All that is wrong, in the order in which it was found."""
+        found = tuple(dict.fromkeys(self._found))
+        if not self._left_out:
+            return found
+        reason = f"{self._left_out} more problems are not listed"
+        fix = "fix those that are listed, then read the export again"
+        return (*found, Problem(self.batch, found[0].file, reason, fix))
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Images by path."""
+
+    root: Path  # the folder
+    # File name to the paths (relative, forward slashes) of the images of that name.
+    by_name: Mapping[str, Sequence[str]]
+    links: frozenset[str]  # paths that are symbolic links, which are not read
+
+    def find(self, parts: Sequence[str], column: str, *, whole: bool) -> str | None:
+        """The image whose path ends as the parts (folders, file name) do; None when there is none.
+
+        All parts must agree; or, unless `whole`, as many as do in any image, the file name at
+        least. An image at just that path, or there below `images/`, goes before others.
+
+        Raises:
+            BadEntry: Several images would do; `column` is where the name stands.
+        """
+        wanted = [_normal(part) for part in parts]
+        agreeing: dict[int, list[str]] = {}
+        for path in self.by_name.get(wanted[-1], ()):
+            agreeing.setdefault(_common_tail(path, wanted), []).append(path)
+        best = max(agreeing, default=0)
+        if best == 0 or (whole and best < len(wanted)):
+            return None
+        hits = agreeing[best]
+        at = "/".join(wanted)
+        exact = (path for path in hits if _normal(path) in (at, f"images/{at}"))
+        found = hits[0] if len(hits) == 1 else next(exact, None)
+        if found is not None:
+            return found
+        raise BadEntry(
+            column,
+            "/".join(parts),
+            f"several images could be meant: {', '.join(sorted(hits)[:3])}",
+            "keep one of them in the folder, or name the others differently",
+        )
+
+    def absent(self, parts: Sequence[str], column: str, name: str, *, fix: str) -> BadEntry:
+        """The problem of a name that `find` found no image for."""
+        wanted = [_normal(part) for part in parts]
+        if any(_common_tail(path, wanted) == len(wanted) for path in self.links):
+            return BadEntry(column, name, "a link, not a file", "put the file itself there")
+        return BadEntry(column, name, "no such image in the folder", fix)
+
+    @contextmanager
+    def stream(self, path: str) -> Iterator[BinaryIO]:
+        """The bytes of an image; one that became a link since it was listed is not followed."""
+        with os.fdopen(os.open(self.root / path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as stream:
+            yield stream
+
+
+def list_images(root: Path) -> ImageFiles:
+    """The images below a folder: regular files whose name and place are those of one."""
+    by_name: dict[str, list[str]] = {}
+    links: set[str] = set()
+    for folder, _, names in os.walk(root):
+        for name in names:
+            file = Path(folder, name)
+            path = file.relative_to(root).as_posix()
+            if file.is_symlink():
+                links.add(path)
+            elif is_image_path(path) and _writable(path) and is_plain_file(file):
+                by_name.setdefault(_normal(name), []).append(path)
+    return ImageFiles(root, {name: sorted(by_name[name]) for name in by_name}, frozenset(links))
+
+
+def is_plain_file(file: Path) -> bool:
+    """Whether it is a regular file, and not a link to one."""
+    return file.is_file() and not file.is_symlink()
+
+
+def _writable(path: str) -> bool:
+    """Whether labels.csv can name the path."""
+    try:
+        return parse_path(path) == path
+    except BadCell:
+        return False
+
+
+def _common_tail(path: str, wanted: Sequence[str]) -> int:
+    parts = _normal(path).split("/")
+    pairs = zip(reversed(parts), reversed(wanted), strict=False)
+    differing = (count for count, (one, other) in enumerate(pairs) if one != other)
+    return next(differing, min(len(parts), len(wanted)))
+
+
+def _normal(text: str) -> str:
+    # Folders that travelled by way of macOS spell é in two characters.
+    return unicodedata.normalize("NFC", text)
+
+
+def open_export(source: Path, *, patterns: Sequence[str]) -> tuple[Path, tuple[Path, ...]]:
+    """The folder of an export, below which its images are, and its JSON files.
+
+    Args:
+        source: The folder, or the JSON file in it.
+        patterns: Where JSON files lie in the folder; those of the first that matches any are read.
+
+    Raises:
+        BadEntry: There is no such thing, or no JSON in it.
+    """
+    if source.suffix.lower() == ".zip":
+        raise BadEntry(None, source.name, "a ZIP archive", "unpack it, and name the folder")
+    if source.is_file():
+        inside = source.parent.name == _ANNOTATIONS_FOLDER
+        return source.parent.parent if inside else source.parent, (source,)
+    if not source.is_dir():
+        raise BadEntry(None, source.name, "no such folder", "name the folder of the export")
+    for pattern in patterns:
+        found = sorted(source.glob(pattern))
+        files = [file for file in found if is_plain_file(file) and not file.name.startswith(".")]
+        if files:
+            return source, tuple(files)
+    raise BadEntry(
+        None,
+        source.name,
+        f"no JSON file in the folder, expected {' or '.join(patterns)}",
+        "put the JSON file that the labeling tool exported into the folder",
+    )
+
+
+def read_json(file: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        BadEntry: It is too large, no UTF-8 or no JSON.
+    """
+    size = file.stat().st_size
+    if size > _LARGEST_MIB << 20:
+        raise BadEntry(
+            None,
+            None,
+            f"the file has {size >> 20} MiB, at most {_LARGEST_MIB} are read at once",
+            "export the labels in several parts, each a batch of its own",
+        )
+    try:
+        return json.loads(file.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        reason = f"the file is not UTF-8 (at byte {error.start})"
+    except RecursionError:
+        reason = "the file nests lists without end"
+    except ValueError as error:  # a JSON error, or a number of thousands of digits
+        reason = f"the file is not JSON ({error})"
+    raise BadEntry(None, None, reason, "export it again from the labeling tool")
+
+
+def excerpt(value: Any) -> str:
+    """A value of any kind as it may be shown, however large it is."""
+    if isinstance(value, str):
+        return shown(value[:1000])
+    if isinstance(value, (list, dict)):
+        kind = "a list" if isinstance(value, list) else "an object"
+        return f"{kind} of {len(value)}"
+    return shown(json.dumps(value))
+
+
+def _spelled_out(text: str) -> str:
+    """The text without what no file of problems could hold, such as half a surrogate pair."""
+    cut = text if len(text) <= _LONGEST_WORDS else text[: _LONGEST_WORDS - 1] + "…"
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in cut)
+
+
+def as_object(value: Any, column: str) -> dict[str, Any]:
+    """The value, which must be a JSON object."""
+    return _of(dict, value, column, "an object")
+
+
+def as_list(value: Any, column: str) -> list[Any]:
+    """The value, which must be a JSON list."""
+    return _of(list, value, column, "a list")
+
+
+def as_text(value: Any, column: str) -> str:
+    """The value, which must be a text that is not empty."""
+    if not isinstance(value, str) or not value.strip():
+        raise _wrong_type(value, column, "a text")
+    return value
+
+
+def as_id(value: Any, column: str) -> int | str:
+    """The value, which must be an id: a whole number or a text."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise _wrong_type(value, column, "an id")
+    return value
+
+
+def as_number(value: Any, column: str) -> float:
+    """The value, which must be a number, and not NaN or too large for one."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _wrong_type(value, column, "a number")
+    # An int may be too large for a float, so it is compared before it is converted.
+    if not -1e15 < value < 1e15 or not math.isfinite(value):
+        raise BadEntry(column, value, "not a number that can be used", "export the file again")
+    return float(value)
+
+
+def as_side(value: Any, column: str) -> int | None:
+    """The side of an image in pixels; None where a tool wrote nothing or 0."""
+    if value is None or value == 0:
+        return None
+    side = as_number(value, column)
+    if side < 1 or side != int(side):
+        raise BadEntry(column, value, "not a number of pixels", "export the file again")
+    return int(side)
+
+
+def as_cell(value: str, column: str, parse: Callable[[str], T], *, fix: str | None = None) -> T:
+    """What `parse` makes of a text as of a cell of labels.csv.
+
+    Raises:
+        BadEntry: It raised `BadCell`; `fix` is what to do, if that is not what to do in a cell.
+    """
+    try:
+        return parse(value)
+    except BadCell as bad:
+        raise BadEntry(column, value, bad.reason, fix or bad.fix) from bad
+
+
+def entries(document: Mapping[str, Any], key: str) -> Iterator[tuple[int, Any]]:
+    """The entries of a list in a document, counted from 1; an absent list is empty."""
+    value = document.get(key)
+    if value is not None:
+        yield from enumerate(as_list(value, key), start=1)
+
+
+def _of(kind: type[T], value: Any, column: str, wanted: str) -> T:
+    if not isinstance(value, kind):
+        raise _wrong_type(value, column, wanted)
+    return value
+
+
+def _wrong_type(value: Any, column: str, wanted: str) -> BadEntry:
+    if value is None:
+        return BadEntry(column, None, f"it is missing, expected {wanted}", "export the file again")
+    return BadEntry(column, value, f"expected {wanted}", "export the file again")

@@ -1,0 +1,185 @@
+"""iip.toml: read with the IIP_* variables over it, written for a new workspace, and changed.
+
+A variable such as `IIP_FILTER__SEED=7` overrides a setting.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from iip_assets.engine.atomic import write_text_whole
+from iip_assets.settings import Section, Settings
+
+_FILE = "iip.toml"
+# Where comments begin, unless a line is longer.
+_COMMENT_COLUMN = 30
+_HEAD = (
+    "# Settings of this workspace. Each asset's key holds the settings that the asset reads and no "
+    "others, so a\n# change here reruns what reads it and nothing else. A variable overrides a "
+    "setting: IIP_FILTER__SEED=7."
+)
+
+
+class SettingsError(ValueError):
+    """iip.toml, or a variable over it, says something that is no setting."""
+
+
+def read_settings(root: Path) -> Settings:
+    """The settings of the workspace at `root`: iip.toml, then variables such as IIP_FILTER__SEED.
+
+    `compute.device = "auto"` is resolved here, so that an asset which declares it has the device in
+    its key.
+
+    Raises:
+        SettingsError: The file is missing or no TOML, or a value is not what the setting takes.
+    """
+    file = root / _FILE
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SettingsError(f"{file} is missing; `iip init {root}` writes one") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{file} is not UTF-8 text: {error}") from None
+    return _parse(str(file), text, _overrides())
+
+
+def settings_at(text_of: Callable[[str], str]) -> Settings:
+    """The settings at a git revision, under the variables of now.
+
+    Settings that are no more are left out, as whoever asks can do nothing about them.
+
+    Args:
+        text_of: Gives the text of a file of the workspace there.
+
+    Raises:
+        SettingsError: The file was no TOML, or a value was not what the setting takes.
+    """
+    return _parse(_FILE, text_of(_FILE), _overrides(), forgiving=True)
+
+
+def _overrides() -> tuple[tuple[str, str], ...]:
+    """Variables that override a setting."""
+    return tuple(
+        sorted(
+            (name, value)
+            for name, value in os.environ.items()
+            if name.startswith("IIP_") and "__" in name
+        )
+    )
+
+
+@lru_cache(maxsize=8)
+def _parse(
+    file: str, text: str, overrides: tuple[tuple[str, str], ...], *, forgiving: bool = False
+) -> Settings:
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{file} is no valid TOML: {error}") from error
+    for name, value in overrides:
+        section, _, key = name.removeprefix("IIP_").lower().partition("__")
+        if not isinstance(values.setdefault(section, {}), dict):
+            raise SettingsError(f"{file}: {section} must be a section, [{section}], for {name}")
+        values[section][key] = _as_toml(value)
+    settings = _validate(file, values, forgiving=forgiving)
+    if settings.compute.device != "auto":
+        return settings
+    device = "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
+    return settings.model_copy(
+        update={"compute": settings.compute.model_copy(update={"device": device})}
+    )
+
+
+def _validate(file: str, values: dict[str, Any], *, forgiving: bool) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        problems = error.errors()
+        unknown = [one["loc"] for one in problems if one["type"] == "extra_forbidden"]
+        if forgiving and unknown:
+            for *sections, name in unknown:
+                place = values
+                for section in sections:
+                    place = place[str(section)]
+                del place[str(name)]
+            return _validate(file, values, forgiving=False)
+        lines = [
+            f"  {'.'.join(str(part) for part in problem['loc'])} = "
+            f"{problem['input']!r}: {problem['msg']}"
+            for problem in problems
+        ]
+        raise SettingsError(
+            "\n".join([f"{file} (or an IIP_* variable) has wrong settings:", *lines])
+        ) from None
+
+
+def _as_toml(text: str) -> Any:
+    """The value as TOML reads it; text that is no TOML value is meant as text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def default_text() -> str:
+    """The file of a new workspace: every setting with its default and what it means."""
+    sections = [
+        "\n".join([f"\n[{name}]", *_lines(name, field.get_default())])
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join([_HEAD, *sections, ""])
+
+
+def _lines(name: str, section: Section) -> Iterator[str]:
+    for key, field in type(section).model_fields.items():
+        value, comment = getattr(section, key), field.description
+        if isinstance(value, dict):
+            yield "\n" + "\n".join(f"# {line}" for line in (comment or "").split("\n"))
+            yield f"[{name}.{key}]"
+            continue
+        line = f"{key} = {json.dumps(value, ensure_ascii=False)}"
+        yield f"{line:<{_COMMENT_COLUMN - 2}}  # {comment}" if comment else line
+
+
+class Change(NamedTuple):
+    """A setting, as section.name, that was changed; `before` is None where it was not set."""
+
+    path: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        was = "not set" if self.before is None else repr(self.before)
+        return f"{self.path} = {self.after} (was {was})"
+
+
+def write_settings(root: Path, values: Mapping[str, Any]) -> list[Change]:
+    """Sets values by path, such as `filter.epochs`, and says which were others.
+
+    Comments and order stay as they are.
+    """
+    import tomlkit
+
+    file = root / _FILE
+    document = tomlkit.parse(file.read_text(encoding="utf-8"))
+    changed = []
+    for path, value in values.items():
+        section, _, key = path.partition(".")
+        if section not in document:
+            document[section] = tomlkit.table()
+        table: Any = document[section]
+        before = table.get(key)
+        if before != value:
+            table[key] = value
+            changed.append(Change(path, before, value))
+    if changed:
+        write_text_whole(file, tomlkit.dumps(document))
+    return changed
