@@ -92,10 +92,15 @@ def decide_ingests(
 
 @dataclass(frozen=True)
 class Marks:
-    """What a run was started for, as two hashes that go with it."""
+    """What a run was started for, as two hashes that go with it.
 
-    world: str  # `world_key`
-    due: str  # `due_key`
+    Attributes:
+        world: `world_key`.
+        due: `due_key`.
+    """
+
+    world: str
+    due: str
 
 
 @dataclass(frozen=True)
@@ -108,11 +113,17 @@ class EndedRun:
 
 @dataclass(frozen=True)
 class RefreshDecision:
-    """Whether to start a run, and why, or why not."""
+    """Whether to start a run, and why, or why not.
 
-    due: tuple[str, ...]  # the assets to run; empty where none is to be started
-    reason: str  # in words
-    stuck: bool = False  # whether as many runs as are tried left just these assets due
+    Attributes:
+        due: The assets to run; empty where none is to be started.
+        reason: In words.
+        stuck: Whether as many runs as are tried left just these assets due.
+    """
+
+    due: tuple[str, ...]
+    reason: str
+    stuck: bool = False
 
 
 def runnable(graph: Graph, states: Mapping[str, State]) -> tuple[str, ...]:

@@ -35,10 +35,15 @@ class BadPointer(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DataPointer:
-    """What `data.dvc` names."""
+    """What `data.dvc` names.
 
-    md5: str  # md5 of the folder's listing, ending in `.dir`
-    path: str  # the folder, relative to the workspace
+    Attributes:
+        md5: md5 of the folder's listing, ending in `.dir`.
+        path: The folder, relative to the workspace.
+    """
+
+    md5: str
+    path: str
 
 
 def read_pointer(root: Path) -> DataPointer:

@@ -49,10 +49,15 @@ def file_md5(path: Path) -> str:
 
 @dataclass
 class ImageStore:
-    """Reads tracked files by md5; what it returns always has that md5. Safe to use from threads."""
+    """Reads tracked files by md5; what it returns always has that md5. Safe to use from threads.
 
-    root: Path  # the workspace
-    cache: Path  # the folder of the DVC cache, with the objects in `<two digits>/<thirty digits>`
+    Attributes:
+        root: The workspace.
+        cache: The folder of the DVC cache, with the objects in `<two digits>/<thirty digits>`.
+    """
+
+    root: Path
+    cache: Path
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _paths: dict[str, list[Path]] | None = field(default=None, repr=False)
 

@@ -31,11 +31,17 @@ _SMALL_FILE_BYTES = 16_000_000
 
 @dataclass(frozen=True)
 class PresentData:
-    """The data that DVC tracks."""
+    """The data that DVC tracks.
 
-    images: Mapping[str, str]  # image id to the first path under `data/` that has it
-    batches: Mapping[str, Mapping[str, str]]  # batch name to path within the batch to md5
-    read: Callable[[str], bytes]  # tracked bytes by md5, brought from the remote where needed
+    Attributes:
+        images: Image id to the first path under `data/` that has it.
+        batches: Batch name to path within the batch to md5.
+        read: Tracked bytes by md5, brought from the remote where needed.
+    """
+
+    images: Mapping[str, str]
+    batches: Mapping[str, Mapping[str, str]]
+    read: Callable[[str], bytes]
 
 
 def read_present(root: Path, pointer: DataPointer | None = None) -> PresentData:

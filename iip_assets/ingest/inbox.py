@@ -38,11 +38,17 @@ ERROR_COLUMNS = ("file", "row", "column", "value", "reason", "fix")
 
 @dataclass(frozen=True)
 class WaitingBatch:
-    """A batch that is whole and waits."""
+    """A batch that is whole and waits.
 
-    name: str  # the folder's name
-    folder: Path  # where it lies
-    fingerprint: str  # another one for every drop, even of the same files
+    Attributes:
+        name: The folder's name.
+        folder: Where it lies.
+        fingerprint: Another one for every drop, even of the same files.
+    """
+
+    name: str
+    folder: Path
+    fingerprint: str
 
 
 def waiting_batches(root: Path) -> list[WaitingBatch]:

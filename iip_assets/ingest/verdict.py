@@ -23,11 +23,17 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 @dataclass(frozen=True)
 class KnownImage:
-    """An image of a batch that the data had already, under another name."""
+    """An image of a batch that the data had already, under another name.
 
-    image_id: str  # the md5 of its bytes
-    path: str  # its path within the batch
-    present_path: str  # its first path under `data/`
+    Attributes:
+        image_id: The md5 of its bytes.
+        path: Its path within the batch.
+        present_path: Its first path under `data/`.
+    """
+
+    image_id: str
+    path: str
+    present_path: str
 
 
 @dataclass(frozen=True)

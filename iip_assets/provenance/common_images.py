@@ -19,20 +19,32 @@ from iip_assets.settings import EvaluationSettings
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a state's models said of its held-out images."""
+    """What a state's models said of its held-out images.
 
-    predictions: pl.DataFrame  # the asset
-    images: pl.DataFrame  # the table of `raw_dataset`
-    splits: pl.DataFrame  # the asset `data_splits`
+    Attributes:
+        predictions: The asset.
+        images: The table of `raw_dataset`.
+        splits: The asset `data_splits`.
+    """
+
+    predictions: pl.DataFrame
+    images: pl.DataFrame
+    splits: pl.DataFrame
 
 
 @dataclass(frozen=True)
 class Common:
-    """A model's metrics on images that both states test it on."""
+    """A model's metrics on images that both states test it on.
 
-    images: int  # how many images
-    subjects: int  # how many groups of images that belong together
-    differences: Mapping[str, Estimate]  # later minus earlier, by metric, with the paired interval
+    Attributes:
+        images: How many images.
+        subjects: How many groups of images that belong together.
+        differences: Later minus earlier, by metric, with the paired interval.
+    """
+
+    images: int
+    subjects: int
+    differences: Mapping[str, Estimate]
 
 
 def compare_common(

@@ -32,11 +32,17 @@ _MOST_SHOWN = 10
 
 @dataclass(frozen=True)
 class Archive:
-    """All that was recorded in a workspace, with the values that are still there."""
+    """All that was recorded in a workspace, with the values that are still there.
+
+    Attributes:
+        project: The project.
+        ledger: Who materialized what.
+        records: The action log.
+    """
 
     project: Project
-    ledger: Ledger  # who materialized what
-    records: Records  # the action log
+    ledger: Ledger
+    records: Records
     _values: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -132,11 +138,17 @@ def batch_rows(raw_dataset: dict[str, Any]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class ImageTrace:
-    """One image in the archive; its parts are looked up when they are asked for."""
+    """One image in the archive; its parts are looked up when they are asked for.
+
+    Attributes:
+        archive: The archive.
+        image_id: The image.
+        raw: The newest record of `raw_dataset` that knows it.
+    """
 
     archive: Archive
     image_id: str
-    raw: ActionRecord  # the newest record of `raw_dataset` that knows it
+    raw: ActionRecord
 
     def as_json(self) -> dict[str, Any]:
         """All of it, as `iip trace --json` prints it."""

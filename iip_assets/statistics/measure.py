@@ -76,11 +76,17 @@ def _keep_freed_memory() -> None:
 
 @dataclass(frozen=True)
 class _Looked:
-    """What a look at an image in full size leaves: its eye's measures, the rest made small."""
+    """What one look at an image in full size leaves: its eye's measures, and the rest made small.
 
-    reduced: Reduced  # the image
-    region: U8  # its background, in the normal size
-    eye: Measured  # its eye's measures
+    Attributes:
+        reduced: The image.
+        region: Its background, in the normal size.
+        eye: Its eye's measures.
+    """
+
+    reduced: Reduced
+    region: U8
+    eye: Measured
 
     @classmethod
     def at(cls, rgb: U8, mask: U8 | None, *, mask_classes: Sequence[str]) -> _Looked:

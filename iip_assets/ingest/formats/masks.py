@@ -230,11 +230,17 @@ def _chunks(edges: NDArray[np.int64], rows: NDArray[np.int64]) -> list[NDArray[n
 
 @dataclass(frozen=True)
 class Region:
-    """One region."""
+    """One region.
 
-    value: int  # its class: an index into the mask classes, or 255
-    fill: Fill  # gives its pixels
-    row: int  # the entry of the export that it stands in
+    Attributes:
+        value: Its class: an index into the mask classes, or 255.
+        fill: Gives its pixels.
+        row: The entry of the export that it stands in.
+    """
+
+    value: int
+    fill: Fill
+    row: int
 
 
 def class_values(mask_classes: Sequence[str]) -> dict[str, int]:
