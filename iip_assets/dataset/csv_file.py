@@ -29,11 +29,16 @@ class Record:
 
 @dataclass(frozen=True)
 class CsvFile:
-    """What could be read of a file, and what could not."""
+    """What could be read of a file, and what could not.
 
-    columns: tuple[str, ...] = ()  # the header, in lower case
-    records: tuple[Record, ...] = ()  # rows that could be read
-    # Rows that could not; one without a row means that nothing was read.
+    Attributes:
+        columns: The header, in lower case.
+        records: Rows that could be read.
+        problems: Rows that could not; one without a row means that nothing was read.
+    """
+
+    columns: tuple[str, ...] = ()
+    records: tuple[Record, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 

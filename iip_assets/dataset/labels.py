@@ -102,11 +102,16 @@ _COMPARED = tuple(
 
 @dataclass(frozen=True)
 class LabelFile:
-    """What a labels.csv or annotations.csv says."""
+    """What a labels.csv or annotations.csv says.
 
-    rows: tuple[LabelRow, ...]  # one per image and labeler, sorted by both
-    problems: tuple[Problem, ...]  # rows or files that are not used
-    # The further columns, with the known column that each may have been meant to be.
+    Attributes:
+        rows: One per image and labeler, sorted by both.
+        problems: Rows or files that are not used.
+        tags: The further columns, with the known column that each may have been meant to be.
+    """
+
+    rows: tuple[LabelRow, ...]
+    problems: tuple[Problem, ...]
     tags: Mapping[str, str | None]
 
 

@@ -32,11 +32,16 @@ class SubjectRow:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An image as grouping sees it."""
+    """An image as grouping sees it.
+
+    Attributes:
+        image_id: The image.
+        subject: Its subject as known now.
+        anchor: Batch and name by which it may stand for its group; the smallest of a group does.
+    """
 
     image_id: str
-    subject: str | None  # its subject as known now
-    # Batch and name by which it may stand for its group; the smallest of a group does.
+    subject: str | None
     anchor: tuple[str, str]
 
 

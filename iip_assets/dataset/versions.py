@@ -123,12 +123,17 @@ def _manifest(root: Path, md5: str) -> dict[str, str] | None:
 
 @dataclass(frozen=True)
 class FolderDifference:
-    """How `data/` differs from the manifest; paths are relative to `data/`, sorted."""
+    """How `data/` differs from the manifest; paths are relative to `data/`, sorted.
 
-    # Tracked, but the bytes are others. The graph goes on using the tracked bytes.
+    Attributes:
+        modified: Tracked, but the bytes are others. The graph goes on using the tracked bytes.
+        missing: Tracked, but not there.
+        untracked: There, but not tracked; files that `.dvcignore` names do not count.
+    """
+
     modified: tuple[str, ...]
-    missing: tuple[str, ...]  # tracked, but not there
-    untracked: tuple[str, ...]  # there, but not tracked; files that `.dvcignore` names do not count
+    missing: tuple[str, ...]
+    untracked: tuple[str, ...]
 
     @property
     def clean(self) -> bool:

@@ -27,11 +27,17 @@ _NOISE_ROWS = 32
 
 @dataclass(frozen=True)
 class Reduced:
-    """What is kept of one image."""
+    """What is kept of one image.
 
-    normal: U8  # (h, w) luma (ITU-R BT.601) whose long side is `NORMAL_SIDE_PX`
-    colours: U8  # (h', w', 3) RGB of evenly spaced pixels
-    # (3, R, W) luma in full resolution: R rows, each between the one above and the one below it.
+    Attributes:
+        normal: (h, w) luma (ITU-R BT.601) whose long side is `NORMAL_SIDE_PX`.
+        colours: (h', w', 3) RGB of evenly spaced pixels.
+        triples: (3, R, W) luma in full resolution: R rows, each between the one above and the one
+            below it.
+    """
+
+    normal: U8
+    colours: U8
     triples: U8
 
     @property

@@ -96,12 +96,17 @@ class Findings:
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Images by path."""
+    """Images by path.
 
-    root: Path  # the folder
-    # File name to the paths (relative, forward slashes) of the images of that name.
+    Attributes:
+        root: The folder.
+        by_name: File name to the paths (relative, forward slashes) of the images of that name.
+        links: Paths that are symbolic links, which are not read.
+    """
+
+    root: Path
     by_name: Mapping[str, Sequence[str]]
-    links: frozenset[str]  # paths that are symbolic links, which are not read
+    links: frozenset[str]
 
     def find(self, parts: Sequence[str], column: str, *, whole: bool) -> str | None:
         """The image whose path ends as the parts (folders, file name) do; None when there is none.

@@ -47,12 +47,24 @@ _DRAWN = ("brush", "polygon")
 
 @dataclass(frozen=True)
 class Results:
-    """What one annotation says."""
+    """What one annotation says.
 
+<<<<<<< ours
     cells: Mapping[str, str]  # the label and other answers, as cells of labels.csv
     regions: tuple[Region, ...] = ()  # what was drawn
     # Height and width of the image that was drawn on, where the export has it.
     size: Size = (None, None)
+=======
+    Attributes:
+        cells: The label and other answers, as cells of labels.csv.
+        regions: What was drawn.
+        size: Height and width of the image that was drawn on, where the export has it.
+    """
+
+    cells: Mapping[str, str]
+    regions: tuple[Region, ...] = ()
+    size: tuple[int | None, int | None] = (None, None)
+>>>>>>> theirs
 
 
 def read_results(
