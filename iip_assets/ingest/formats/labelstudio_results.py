@@ -49,12 +49,6 @@ _DRAWN = ("brush", "polygon")
 class Results:
     """What one annotation says.
 
-<<<<<<< ours
-    cells: Mapping[str, str]  # the label and other answers, as cells of labels.csv
-    regions: tuple[Region, ...] = ()  # what was drawn
-    # Height and width of the image that was drawn on, where the export has it.
-    size: Size = (None, None)
-=======
     Attributes:
         cells: The label and other answers, as cells of labels.csv.
         regions: What was drawn.
@@ -63,8 +57,7 @@ class Results:
 
     cells: Mapping[str, str]
     regions: tuple[Region, ...] = ()
-    size: tuple[int | None, int | None] = (None, None)
->>>>>>> theirs
+    size: Size = (None, None)
 
 
 def read_results(
