@@ -55,6 +55,7 @@ ASSETS: tuple[Asset[..., Any], ...] = (
     evaluation.validation_card,
     labels.labeler_agreement,
     evaluation.model_evaluation,
+    audit.training_batches,
     audit.batch_trials,
     audit.batch_verdict,
     audit.model_explanations,

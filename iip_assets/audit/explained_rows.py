@@ -9,24 +9,27 @@ what made it.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.audit.cells import Cells, blurred, evened
-from iip_assets.audit.occlusion import deletion, occlude
-from iip_assets.audit.outlines import outline_of
+from iip_assets.audit.occlusion import Cells, blurred, deletion, evened, occlude
 from iip_assets.images.decode import NOT_LABELLED, decode_image, decode_mask
 from iip_assets.images.store import Reader
 from iip_assets.inference.filter import FilterFromPixels
 from iip_assets.inference.frame import Frame
 from iip_assets.inference.segmenter import BACKGROUND, Segmenter
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.names import FILTER_CLASSES
 
 # Of numbers that are kept: the last bits of a sum differ with the number of threads.
 _DIGITS = 6
+# How far an outline may leave its pixels, in pixels of the region.
+_SLACK_PX = 0.7
+_OUTLINE_DIGITS = 3
 
 Image = NDArray[np.uint8]
 Record = dict[str, Any]
@@ -236,3 +239,22 @@ def _rng(seed: int, image_id: str) -> np.random.Generator:
 
 def _rounded(value: float) -> float:
     return round(value, _DIGITS)
+
+
+def outline_of(region: NDArray[np.bool_]) -> str | None:
+    """The region's borders (H, W) as JSON polygons of x and y, from 0 to 1; None where it is empty.
+
+    Holes have a border of their own.
+    """
+    height, width = region.shape
+    borders, _ = cv2.findContours(
+        np.ascontiguousarray(region).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
+    )
+    polygons = [
+        # The middle of a pixel.
+        ((cv2.approxPolyDP(border, _SLACK_PX, closed=True)[:, 0] + 0.5) / (width, height))
+        .round(_OUTLINE_DIGITS)
+        .tolist()
+        for border in borders
+    ]
+    return json.dumps(polygons) if polygons else None

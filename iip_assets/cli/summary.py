@@ -95,7 +95,7 @@ def headline_of(project: Project) -> Headline:
         return []
     if isinstance(evaluation, Skipped):
         return []
-    from iip_assets.evaluation.evaluation_rows import overall_rows
+    from iip_assets.evaluation.summary import overall_rows
 
     names = ("model", "metric", "value", "low", "high", "n_images")
     return [

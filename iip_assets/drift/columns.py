@@ -134,10 +134,9 @@ def compare_sides(
             reason = _reason_against(reference, current, name, kind, min_images)
             if reason:
                 refused.append({"name": name, "kind": kind, "reason": reason})
-            elif kind == "number":
-                compared.append(_compare_numbers(reference, current, name, threshold, seed))
-            else:
-                compared.append(_compare_words(reference, current, name, threshold, seed))
+                continue
+            compare = _compare_numbers if kind == "number" else _compare_words
+            compared.append(compare(reference, current, name, threshold, seed))
     compared.sort(key=lambda record: (not record["moved"], -_excess(record), str(record["name"])))
     return Comparison(compared, refused)
 

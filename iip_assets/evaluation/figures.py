@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.figures import PALETTE, new_figure
-from iip_assets.metrics.display_names import spelled
+from iip_assets.evaluation.summary import baseline_value
+from iip_assets.metrics.names import spelled
 from iip_assets.models.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def slices_figure(metrics: pl.DataFrame) -> Figure:
     for column, (model, part) in enumerate(parts.items()):
         axes = figure.add_subplot(1, len(models), column + 1)
         _forest(axes, part, TASKS[model].headline)
-        bar = _baseline(metrics, model)
+        bar = baseline_value(metrics, model, TASKS[model].headline)
         if bar is not None:
             axes.axvline(bar, color=PALETTE[5], linestyle="--", linewidth=1, label="baseline")
         axes.set_title(f"{model} on test images", fontsize=9)
@@ -153,15 +154,6 @@ def _forest(axes: object, part: pl.DataFrame, metric: str) -> None:
     axes.set_ylim(-0.7, part.height - 0.3)
     axes.set_xlabel(spelled(metric))
     axes.grid(axis="x", alpha=0.3)
-
-
-def _baseline(metrics: pl.DataFrame, model: str) -> float | None:
-    found = metrics.filter(
-        (pl.col("model") == f"{model}_baseline")
-        & (pl.col("metric") == TASKS[model].headline)
-        & (pl.col("axis") == "overall")
-    )["value"]
-    return None if found.is_empty() else found[0]
 
 
 def _images(metrics: pl.DataFrame, model: str) -> int:

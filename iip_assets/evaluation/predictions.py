@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from iip_assets.inference.filter import score_columns
 from iip_assets.metrics.functional import iou
@@ -25,7 +24,7 @@ def held_out_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
 
 
 def filter_columns(images: pl.DataFrame, verdicts: pl.DataFrame | None) -> pl.DataFrame:
-    """`image_id`, `prob_<class>`, `predicted`, `usable_score`, `passes`; null without a word."""
+    """`image_id`, `prob_<class>`, `predicted`, `usable_score`, `passes` of what it answered."""
     schema = {
         **score_columns(),
         "predicted": pl.String(),
@@ -61,7 +60,7 @@ def segmenter_columns(segmented: pl.DataFrame | None, classes: Sequence[str]) ->
     return pl.DataFrame(
         {
             "image_id": segmented["image_id"],
-            **{name: _nulls(values[:, place]) for place, name in enumerate(names)},
+            **{name: pl.Series(values[:, at]).fill_nan(None) for at, name in enumerate(names)},
             "confusion": segmented["confusion"],
             "confusion_baseline": segmented["baseline"],
             "boundary": segmented["boundary"],
@@ -80,7 +79,3 @@ def predictions_table(
         .join(segmented, on="image_id", how="left")
         .sort("image_id")
     )
-
-
-def _nulls(values: NDArray[np.float64]) -> list[float | None]:
-    return [None if np.isnan(value) else float(value) for value in values]

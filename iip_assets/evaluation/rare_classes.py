@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from iip_assets.evaluation.evaluation import ENOUGH_SUBJECTS
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.intervals import ENOUGH_SUBJECTS
+from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS
+from iip_assets.settings import RareClassSettings
 
 CLASSES = {
     "model": pl.String(),
@@ -29,21 +29,6 @@ CLASSES = {
     "low": pl.Float64(),
     "high": pl.Float64(),
 }
-
-
-@dataclass(frozen=True)
-class Rarity:
-    """When a class is rare: in few of the training images, or in those of few subjects.
-
-    Attributes:
-        min_share: Least share of the training images of a class that is not rare.
-        min_subjects: Likewise, of subjects. Liu et al. (2019, arXiv:1904.05160) call a class with
-            fewer than 20 training images few-shot; here it is subjects, as images of one person
-            resemble each other.
-    """
-
-    min_share: float
-    min_subjects: int
 
 
 def classes_to_learn(
@@ -119,7 +104,7 @@ def class_table(
     tested: Mapping[str, pl.DataFrame],
     *,
     mask_classes: Sequence[str],
-    rarity: Rarity,
+    rarity: RareClassSettings,
 ) -> pl.DataFrame:
     """One row a class of each model that was judged, with the metric's interval over subjects.
 
@@ -131,7 +116,9 @@ def class_table(
         trained: By model: which classes stand in which training images.
         tested: By model: in which test images.
         mask_classes: Names of the mask's classes.
-        rarity: When a class is rare.
+        rarity: When a class is rare: in few of the training images, or in those of few subjects.
+            Liu et al. (2019, arXiv:1904.05160) call a class with fewer than 20 training images
+            few-shot; here it is subjects, as images of one person resemble each other.
 
     Returns:
         Columns as in `CLASSES`. train_share is of the training images that have any class of the
@@ -143,11 +130,11 @@ def class_table(
     }
     rows: list[dict[str, Any]] = []
     for model, task in TASKS.items():
-        if not any(judged == model for judged, _ in overall):
+        if not any(name == model for name, _ in overall):
             continue
         for name in task.classes(mask_classes):
             metric = f"{task.class_metric}_{name}"
-            to_learn, to_judge = _learned(trained[model], name), _judged(tested[model], name)
+            to_learn, to_judge = _learned(trained[model], name), _tested(tested[model], name)
             found = overall[model, metric] if to_judge["test_images"] else {}
             rows.append(
                 {
@@ -175,7 +162,7 @@ def _learned(trained: pl.DataFrame, name: str) -> dict[str, Any]:
     }
 
 
-def _judged(tested: pl.DataFrame, name: str) -> dict[str, Any]:
+def _tested(tested: pl.DataFrame, name: str) -> dict[str, Any]:
     has = tested.filter(pl.col("class") == name)
     subjects = has["group_id"].n_unique()
     return {

@@ -17,7 +17,7 @@ from iip_assets.images.decode import decode_image
 from iip_assets.images.letterbox import letterbox_image
 from iip_assets.images.store import ImageStore, Reader
 from iip_assets.inference.frame import Frame
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.names import FILTER_CLASSES
 
 if TYPE_CHECKING:
     from iip_assets.engine.features import Filled

@@ -19,9 +19,8 @@ from iip_assets.engine.values import Files, Skipped
 from iip_assets.images.decode import NOT_LABELLED, decode_mask
 from iip_assets.images.header import read_header
 from iip_assets.images.store import ImageStore, Store
-from iip_assets.inference.frame import mask_confusion
 from iip_assets.inference.segmenter import segment_images
-from iip_assets.metrics.boundary import boundary_counts
+from iip_assets.metrics.functional import boundary_counts, mask_confusion
 
 Mask = NDArray[np.uint8]
 

@@ -2,16 +2,28 @@
 
 Each takes weights of shape (R, N), R weightings of the same N images, and gives R values at
 once: a bootstrap is one call. A metric that a weighting leaves undefined, such as the recall of a
-class that does not occur, is NaN there.
+class that does not occur, is NaN there. The counts of a mask that segmentation is scored by are
+made at the end.
 """
 
 from __future__ import annotations
 
+import math
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from iip_assets.images.decode import NOT_LABELLED
+
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+Mask = NDArray[np.uint8]
+
+TOLERANCE = 0.0075
+"""Of the image's diagonal: how far apart two borders may lie (Csurka et al. 2013)."""
+
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
 def confusion(actual: Indices, predicted: Indices, classes: int, weights: Floats) -> Floats:
@@ -66,7 +78,7 @@ def boundary_f1(counts: Floats) -> Floats:
     Csurka, Larlus and Perronnin (2013); NaN for a class that has no border at all.
 
     Args:
-        counts: (R, K, 4) from `boundary.boundary_counts`.
+        counts: (R, K, 4) from `boundary_counts`.
     """
     said, said_near, true, true_near = np.moveaxis(counts, -1, 0)
     precise, found = _ratio(said_near, said), _ratio(true_near, true)
@@ -158,3 +170,47 @@ def _ratio(part: Floats, whole: Floats | NDArray[np.int64]) -> Floats:
     """The part over the whole, NaN where the whole is nothing."""
     empty = np.full(np.shape(part), np.nan)
     return np.asarray(np.divide(part, whole, out=empty, where=np.asarray(whole) > 0))
+
+
+def mask_confusion(mask: Mask, predicted: Mask, classes: int) -> Indices:
+    """Pixel counts (K, K), actual class by predicted class, over the labelled pixels."""
+    labelled = mask != NOT_LABELLED
+    cells = mask[labelled].astype(np.int64) * classes + predicted[labelled]
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def boundary_counts(mask: Mask, predicted: Mask, classes: int) -> Indices:
+    """Border pixels by class, (K, 4): predicted, of these near a true one; true, near a predicted.
+
+    An iris code is read along the iris's two borders, so a border that is off by three pixels
+    matters even where the areas agree.
+
+    Args:
+        mask: (H, W) class indices; where it is not labelled nothing counts.
+        predicted: (H, W) class indices.
+        classes: K.
+    """
+    height, width = mask.shape
+    reach = max(1, round(TOLERANCE * math.hypot(height, width)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    known = (mask != NOT_LABELLED).astype(np.uint8)
+    # A border against what nobody labelled is no border.
+    inner = cv2.erode(known, _CROSS)
+    counts = np.zeros((classes, 4), np.int64)
+    for index in range(classes):
+        true = _border(mask == index) * inner
+        said = _border(predicted == index) * inner
+        near_true, near_said = cv2.dilate(true, disc), cv2.dilate(said, disc)
+        counts[index] = [
+            said.sum(),
+            (said * near_true).sum(),
+            true.sum(),
+            (true * near_said).sum(),
+        ]
+    return counts
+
+
+def _border(inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The pixels of a region that touch another; the image's edge is no border."""
+    region = inside.astype(np.uint8)
+    return np.asarray(region - cv2.erode(region, _CROSS), np.uint8)

@@ -31,13 +31,19 @@ class Gate:
 
     Attributes:
         usable: The classes that the segmenter can do something with.
-        lost_iris: What a usable image costs that is rejected.
-        failed_segmentation: What an unusable one costs that passes.
+        lost_iris: What a usable image costs that is rejected: somebody must be photographed again.
+        failed_segmentation: What an unusable one costs that passes: the segmenter's time, and a
+            mask that nothing good can come of. Both in any one unit.
     """
 
     usable: tuple[str, ...]
     lost_iris: float
     failed_segmentation: float
+
+    @property
+    def break_even(self) -> float:
+        """The probability from which on passing costs less (Elkan 2001), if probabilities hold."""
+        return self.failed_segmentation / (self.failed_segmentation + self.lost_iris)
 
 
 def gate_scores(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from iip_assets.engine.values import Skipped
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.names import FILTER_CLASSES
 
 
 def labelled_images(
@@ -51,8 +51,3 @@ def with_weights(images: pl.DataFrame, training_set: pl.DataFrame | Skipped) -> 
         training_set.select("image_id", "weight"), on="image_id", how="left", maintain_order="left"
     ).with_columns(pl.col("weight").fill_null(1.0))
     return weighted.filter((pl.col("split") != "train") | (pl.col("weight") > 0))
-
-
-def weights_of(examples: pl.DataFrame) -> dict[str, float]:
-    """What each image counts in training, by image id."""
-    return dict(examples.select("image_id", "weight").iter_rows())

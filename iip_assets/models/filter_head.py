@@ -1,21 +1,24 @@
-"""The filter's head: from an embedding to the three classes, one hidden layer."""
+"""The filter's head: from an embedding to the three classes, one hidden layer; also as ONNX."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
+from onnx import compose, helper, numpy_helper
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from typing_extensions import override
 
-from iip_assets.training.processes import EpochOrder, shared_norm, total
-from iip_assets.training.trainer import Around, Best, Schedule, Task, Trained, seeded, train
+from iip_assets.embeddings.onnx_export import OPSET
+from iip_assets.training.processes import shared_norm, total
+from iip_assets.training.trainer import Around, Schedule, Task, Trained, seeded, train
 
 _HIDDEN = 64
 _DROPOUT = 0.3
@@ -85,22 +88,18 @@ def train_head(
         # A number that never varies says nothing; dividing by its spread would only make noise.
         spread = training.embeddings.std(0)
         head.spread.copy_(torch.from_numpy(np.where(spread > 1e-6, spread, 1.0)))
-        held_out = None
-        if len(validation):
-            everything = [[(0, place) for place in range(len(validation))]]
-            held_out = _batches(validation, classes, everything)
-        order = EpochOrder(len(training), batch_size=schedule.batch_size, seed=schedule.seed)
-        trained = train(
-            ClassifierTask(head, schedule),
-            _batches(training, classes, order),
-            epochs=schedule.epochs,
-            seed=schedule.seed,
-            # A head is done in seconds, sooner than other processes would have begun.
-            around=replace(around, machine=replace(around.machine, processes=1)),
-            label="training the filter",
-            validation=held_out,
-            best=Best("validation_loss", "min", schedule.patience),
-        )
+    trained = train(
+        head,
+        task=ClassifierTask,
+        examples=_Embedded(training, classes),
+        validation=_Embedded(validation, classes),
+        schedule=schedule,
+        # A head is done in seconds, sooner than other processes would have begun.
+        around=replace(around, machine=replace(around.machine, processes=1)),
+        label="training the filter",
+        validation_batch=max(1, len(validation)),
+        collate=_as_it_is,
+    )
     return head.eval(), trained
 
 
@@ -123,10 +122,6 @@ def head_logits(head: FilterHead, embeddings: NDArray[np.float32]) -> NDArray[np
 class ClassifierTask(Task):
     """A step of a network from inputs to (B, K) logits, under the images' weights."""
 
-    def __init__(self, network: torch.nn.Module, schedule: Schedule) -> None:
-        super().__init__(network)
-        self._schedule = schedule
-
     @override
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
         loss = self._loss(batch)
@@ -136,14 +131,6 @@ class ClassifierTask(Task):
     @override
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> None:
         self.log("validation_loss", self._loss(batch), batch_size=len(batch[1]))
-
-    @override
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(
-            self.network.parameters(),
-            lr=self._schedule.learning_rate,
-            weight_decay=self._schedule.weight_decay,
-        )
 
     def _loss(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         inputs, classes, weights = batch
@@ -162,14 +149,76 @@ class _Embedded(Dataset[Any]):
             torch.from_numpy(class_balanced(examples, classes).astype(np.float32)),
         )
 
+    def __len__(self) -> int:
+        return len(self._parts[0])
+
     def __getitems__(self, items: list[Any]) -> tuple[Tensor, ...]:
         places = torch.tensor([place for _, place in items])
         return tuple(part[places] for part in self._parts)
 
 
-def _batches(examples: Examples, classes: int, order: Iterable[Any]) -> DataLoader[Any]:
-    return DataLoader(_Embedded(examples, classes), batch_sampler=order, collate_fn=_as_it_is)
-
-
 def _as_it_is(batch: Any) -> Any:
     return batch
+
+
+# Of the format of ONNX files; the version that belongs to the operator set.
+_IR_VERSION = 10
+
+
+def head_onnx(state: Mapping[str, NDArray[np.float32]], temperature: float) -> bytes:
+    """(B, D) embeddings to (B, K) probabilities.
+
+    Args:
+        state: The head's arrays by name: mean, spread, hidden.weight, hidden.bias, out.weight,
+            out.bias.
+        temperature: What the logits are divided by.
+    """
+    nodes = [
+        helper.make_node("Sub", ["embedding", "mean"], ["centred"]),
+        helper.make_node("Div", ["centred", "spread"], ["standardised"]),
+        helper.make_node(
+            "Gemm", ["standardised", "hidden.weight", "hidden.bias"], ["hidden"], transB=1
+        ),
+        helper.make_node("Relu", ["hidden"], ["active"]),
+        helper.make_node("Gemm", ["active", "out.weight", "out.bias"], ["logits"], transB=1),
+        helper.make_node("Div", ["logits", "temperature"], ["calibrated"]),
+        helper.make_node("Softmax", ["calibrated"], ["probabilities"], axis=1),
+    ]
+    arrays = {**state, "temperature": np.array(temperature, np.float32)}
+    classes, dimensions = state["out.weight"].shape[0], state["mean"].shape[0]
+    graph = helper.make_graph(
+        nodes,
+        "filter_head",
+        [helper.make_tensor_value_info("embedding", onnx.TensorProto.FLOAT, ["B", dimensions])],
+        [helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, ["B", classes])],
+        [numpy_helper.from_array(array, name) for name, array in sorted(arrays.items())],
+    )
+    return _checked(_model(graph))
+
+
+def filter_onnx(backbone: bytes, head: bytes) -> bytes:
+    """(B, 3, H, W) standardised images to (B, K) probabilities."""
+    first, second = onnx.load_from_string(backbone), onnx.load_from_string(head)
+    first.ir_version = second.ir_version
+    first = compose.add_prefix(first, "backbone/")
+    merged = compose.merge_models(
+        first,
+        second,
+        io_map=[(first.graph.output[0].name, second.graph.input[0].name)],
+        name="filter",
+    )
+    return _checked(merged)
+
+
+def _model(graph: onnx.GraphProto) -> onnx.ModelProto:
+    return helper.make_model(
+        graph,
+        ir_version=_IR_VERSION,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        producer_name="iip_assets",
+    )
+
+
+def _checked(model: onnx.ModelProto) -> bytes:
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString(deterministic=True))

@@ -12,22 +12,14 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from iip_assets.embeddings.onnx_export import export_onnx
 from iip_assets.images.letterbox import letterbox_image
 from iip_assets.inference.frame import Frame
 from iip_assets.models.augment import augment
-from iip_assets.models.filter_head import ClassifierTask
-from iip_assets.training.processes import EpochOrder, in_order
 from iip_assets.training.trainer import (
-    Around,
-    Best,
-    Schedule,
-    Trained,
-    run_training,
     seeded,
-    train,
 )
 
 _BATCH = 16
@@ -107,27 +99,6 @@ def build_classifier(
     return network
 
 
-def train_network(
-    network: torch.nn.Module,
-    training: LabelledImages,
-    validation: LabelledImages | None,
-    schedule: Schedule,
-    *,
-    around: Around,
-    label: str,
-) -> Trained:
-    """Trains the network in place; the epoch with the lowest validation loss is kept."""
-    return run_training(
-        _train,
-        network,
-        training=training,
-        validation=validation,
-        schedule=schedule,
-        label=label,
-        around=around,
-    )
-
-
 def network_logits(
     network: torch.nn.Module, images: LabelledImages, *, threads: int
 ) -> NDArray[np.float32]:
@@ -159,29 +130,3 @@ class _Calibrated(torch.nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.softmax(self._network(images) / self._temperature, 1)
-
-
-def _train(
-    network: torch.nn.Module,
-    training: LabelledImages,
-    validation: LabelledImages | None,
-    schedule: Schedule,
-    *,
-    around: Around,
-    label: str,
-) -> Trained:
-    with seeded(schedule.seed, threads=around.machine.threads):
-        held_out = None
-        if validation is not None and len(validation):
-            held_out = DataLoader(validation, batch_sampler=in_order(len(validation), _BATCH))
-        order = EpochOrder(len(training), batch_size=schedule.batch_size, seed=schedule.seed)
-        return train(
-            ClassifierTask(network.to(memory_format=torch.channels_last), schedule),
-            DataLoader(training, batch_sampler=order),
-            epochs=schedule.epochs,
-            seed=schedule.seed,
-            around=around,
-            label=label,
-            validation=held_out,
-            best=Best("validation_loss", "min", schedule.patience),
-        )

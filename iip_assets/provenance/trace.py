@@ -15,7 +15,7 @@ from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.revisions import commits_that_brought
 from iip_assets.engine.values import Skipped
 from iip_assets.images.data_listing import POINTER_FILE
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.models.tasks import FILTER, TASKS, ModelTask
 
 DATA = "dvc_data"

@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.values import Files, Skipped
-from iip_assets.metrics.paired import score_difference
 from iip_assets.metrics.scored_predictions import (
     ScoredPredictions,
     score,
+    score_difference,
 )
 from iip_assets.models.tasks import TASKS
 from iip_assets.registry.gate import GATE_SCHEMA, Rules, judge_candidate
@@ -112,17 +112,12 @@ def history_rows(
         judged: Their words on the same images.
         rules: How intervals are drawn.
     """
-    how: dict[str, Any] = {
-        "resamples": rules.resamples,
-        "confidence": rules.confidence,
-        "seed": rules.seed,
-    }
     present = next((j for c, j in zip(contenders, judged, strict=True) if c.present), None)
     rows = []
     for contender, one in zip(contenders, judged, strict=True):
         metric = TASKS[contender.model].headline
         places = np.arange(len(one.image_ids))
-        scored = score(one, places, **how)
+        scored = score(one, places, rules)
         own = scored.estimates[metric]
         row = {
             "model": contender.model,
@@ -136,7 +131,7 @@ def history_rows(
             "n_subjects": scored.n_subjects,
         }
         if present is not None and one is not present:
-            since = score_difference(one, present, places, **how).estimates[metric]
+            since = score_difference(one, present, places, rules).estimates[metric]
             row |= {"since": since.value, "since_low": since.low, "since_high": since.high}
         rows.append(row)
     return rows

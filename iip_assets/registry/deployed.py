@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from iip_assets.engine.values import Files, Skipped
-from iip_assets.evaluation.threshold import Costs
+from iip_assets.metrics.scores import Gate
 from iip_assets.registry.registry_state import read_registry
 
 
@@ -55,4 +55,4 @@ def present_model(
 def threshold_of(model: Deployed) -> tuple[float, tuple[str, ...]]:
     """From what score on a filter lets pass, and of which classes the score is the sum."""
     usable = tuple(model.serving.get("usable", ("full",)))
-    return float(model.serving.get("threshold", Costs(1, 1).break_even)), usable
+    return float(model.serving.get("threshold", Gate(usable, 1, 1).break_even)), usable

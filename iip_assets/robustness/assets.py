@@ -31,7 +31,7 @@ def robustness_benchmark(
     image_slices: pl.DataFrame,
     *,
     options: Annotated[RobustnessSettings, Setting("robustness")],
-    judgement: Evaluation,
+    evaluation: Evaluation,
     classes: MaskClasses,
     max_megapixels: MaxMegapixels,
     threads: Threads,
@@ -44,13 +44,13 @@ def robustness_benchmark(
     import polars as pl
 
     from iip_assets.embeddings.device import core_count
-    from iip_assets.evaluation.evaluation import Judgement
     from iip_assets.images.store import ImageStore
+    from iip_assets.inference.filter import FilterFromPixels
+    from iip_assets.inference.segmenter import Segmenter
     from iip_assets.robustness.benchmark import (
         benchmark_images,
         benchmark_table,
         corrupted_chunk,
-        open_models,
     )
     from iip_assets.robustness.corruptions import check_names
 
@@ -62,9 +62,16 @@ def robustness_benchmark(
     chosen = benchmark_images(images, data_splits, most=options.max_images, seed=options.seed)
     if chosen.is_empty():
         return Skipped("no test image has a label or a mask")
-    store = ImageStore.open(context.root)
+    store, workers = ImageStore.open(context.root), core_count(threads)
     store.fetch([*chosen["image_id"], *chosen["mask_id"].drop_nulls()])
-    models = open_models(iris_filter_model, segmentation_model, threads=core_count(threads))
+    tools: dict[str, Any] = {"store": store, "filter_model": None, "segmenter": None}
+    key: dict[str, Any] = {"filter_model": None, "segmenter_model": None}
+    if not isinstance(iris_filter_model, Skipped):
+        key["filter_model"] = iris_filter_model.digest
+        tools["filter_model"] = FilterFromPixels(iris_filter_model.parts, threads=workers)
+    if not isinstance(segmentation_model, Skipped):
+        key["segmenter_model"] = segmentation_model.digest
+        tools["segmenter"] = Segmenter(segmentation_model.parts, threads=workers)
     filled = context.fill(
         "robustness",
         chosen.select("image_id", "mask_id"),
@@ -74,11 +81,8 @@ def robustness_benchmark(
             "seed": options.seed,
             "max_megapixels": max_megapixels,
         },
-        key={
-            "filter_model": models.filter_digest,
-            "segmenter_model": models.segmenter_digest,
-        },
-        tools={"models": models, "store": store},
+        key=key,
+        tools=tools,
         chunk=_CHUNK,
     )
     table = benchmark_table(
@@ -86,7 +90,7 @@ def robustness_benchmark(
         image_slices.filter(pl.col("axis") == options.group_axis),
         corruptions=options.corruptions,
         mask_classes=classes,
-        judgement=Judgement(**judgement.model_dump()),
+        intervals=evaluation,
     )
     return Noted(table, notes={"images": chosen.height})
 

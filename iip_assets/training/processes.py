@@ -140,9 +140,7 @@ def _in_group() -> bool:
 
 def shared_norm() -> AbstractContextManager[Any]:
     """Batch statistics inside are those of all processes; in one process nothing changes."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return _SharedNorm()
-    return nullcontext()
+    return _SharedNorm() if _in_group() else nullcontext()
 
 
 class _SharedNorm(TorchFunctionMode):
@@ -218,9 +216,8 @@ class EpochOrder(BatchSampler):
         Raises:
             ValueError: The batches cannot be shared evenly among the processes.
         """
-        grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
-        rank = torch.distributed.get_rank() if grouped else 0
-        processes = torch.distributed.get_world_size() if grouped else 1
+        rank = torch.distributed.get_rank() if _in_group() else 0
+        processes = torch.distributed.get_world_size() if _in_group() else 1
         size = min(batch_size, count)
         if size % processes:
             raise ValueError(

@@ -7,6 +7,7 @@ Without a key, or where W&B's server does not take it, everything stays in the w
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -140,12 +141,7 @@ def log_segmentations(logger: Logger, shown: Sequence[Shown], classes: Sequence[
     )
 
 
-def log_validation(logger: Logger, validation: Mapping[str, Any]) -> None:
-    """A model's metrics on its validation images, by name, as the run's summary."""
-    logger.experiment.summary.update(
-        {
-            f"validation/{name}": one["value"]
-            for name, one in validation.get("metrics", {}).items()
-            if one["value"] is not None
-        }
-    )
+def log_validation(logger: Logger, metrics: Mapping[str, float]) -> None:
+    """A model's metrics on its validation images, by name, as the run's summary; NaN is none."""
+    known = {name: value for name, value in metrics.items() if not math.isnan(value)}
+    logger.experiment.summary.update({f"validation/{name}": one for name, one in known.items()})

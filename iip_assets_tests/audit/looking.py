@@ -11,8 +11,8 @@ from onnx import helper, numpy_helper
 from iip_assets.embeddings.onnx_export import OPSET
 from iip_assets.engine.values import Files
 from iip_assets.inference.segmenter import prior_png
-from iip_assets.metrics.constants import FILTER_CLASSES
-from iip_assets.models.filter_onnx import filter_onnx, head_onnx
+from iip_assets.metrics.names import FILTER_CLASSES
+from iip_assets.models.filter_head import filter_onnx, head_onnx
 
 SIDE = 32
 # The corner that they look at: the first 8 rows and columns of the input.

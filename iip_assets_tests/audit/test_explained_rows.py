@@ -7,9 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from iip_assets.audit.explained_rows import explain_filter_chunk, explain_segmenter_chunk
-from iip_assets.audit.explanation_figures import draw_outline
-from iip_assets.audit.outlines import outline_of
+from iip_assets.audit.explained_rows import (
+    explain_filter_chunk,
+    explain_segmenter_chunk,
+    outline_of,
+)
+from iip_assets.audit.figures import draw_outline
 from iip_assets.inference.filter import FilterFromPixels
 from iip_assets.inference.segmenter import Segmenter
 from iip_assets_tests.audit.looking import (

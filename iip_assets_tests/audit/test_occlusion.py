@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from iip_assets.audit.cells import Cells, blurred, evened
-from iip_assets.audit.occlusion import deletion, occlude
+from iip_assets.audit.occlusion import Cells, blurred, deletion, evened, occlude
 from iip_assets.images.letterbox import Letterbox
 
 PLACE = Letterbox.of(120, 80, 64, 64)

@@ -29,7 +29,6 @@ from iip_assets.models.assets import (
 from iip_assets.settings import (
     ComputeSettings,
     FilterSettings,
-    SegmenterSettings,
     Settings,
     TrackingSettings,
     TrainingSettings,
@@ -71,9 +70,9 @@ def test_what_measures_or_watches_a_model_is_no_part_of_its_code(asset: Any) -> 
     reached = keys.of(asset.function).modules.keys()
     assert "iip_assets.training.trainer" in reached
     for name in (
-        *("evaluation.validation", "metrics.scored_predictions", "metrics.intervals"),
-        *("metrics.scores", "models.figures", "models.summaries"),
-        *("models.tracking", "training.preflight", "training.preflight_words", "training.tracking"),
+        *("evaluation.evaluation", "metrics.scored_predictions", "metrics.intervals"),
+        *("metrics.scores", "models.figures", "models.tracking"),
+        *("training.preflight", "training.start_checks", "training.tracking"),
     ):
         assert find_spec(f"iip_assets.{name}"), name
         assert f"iip_assets.{name}" not in reached
@@ -84,14 +83,11 @@ def segmenter(
 ) -> Noted[Files]:
     store, images, splits = masked_eyes(30)
     monkeypatch.setattr(ImageStore, "open", lambda root: store)
-    fields = ("encoder", "decoder_channels", "width", "height", "two_pass")
     trained = segmentation_model.function(
         segmenter_examples.function({"images": images}, splits, NO_BALANCE),
         classes=CLASSES,
         max_megapixels=1.0,
-        recipe=SegmenterSettings(
-            epochs=1, batch_size=8, **{name: getattr(RECIPE, name) for name in fields}
-        ),
+        recipe=RECIPE.model_copy(update={"epochs": 1, "learning_rate": 0.003}),
         training=TrainingSettings(checks=checks),
         compute=ComputeSettings(device="cpu", threads=1),
         tracking=tracking,

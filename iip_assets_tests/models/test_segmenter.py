@@ -12,12 +12,15 @@ from iip_assets.inference.frame import Frame
 from iip_assets.inference.segmenter import Segmenter, prior_png, read_pair, segment_chunk
 from iip_assets.models.examples import masked_rows
 from iip_assets.models.masked_images import MaskedImages
-from iip_assets.models.segmentation_model import build_segmenter, reason_not_to_train
-from iip_assets.models.segmenter import build_network, train_segmenter
+from iip_assets.models.segmentation_model import build_segmenter, reason_not_to_train, schedule_of
+from iip_assets.models.segmenter import build_network
 from iip_assets.training.trainer import Around, Machine
-from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
+from iip_assets_tests.models.masked import CLASSES, READ, RECIPE, examples_of, masked_eyes
+from iip_assets_tests.training.small_training import train_segmenter
 
 pytestmark = pytest.mark.slow
+
+AROUND = Around(Machine("cpu", threads=1))
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +30,8 @@ def eyes():
 
 def build(eyes, recipe=RECIPE):
     store, images, splits = eyes
-    rows = masked_rows(images, splits)
-    return build_segmenter(rows, {}, store, recipe, around=Around(Machine("cpu", threads=1)))
+    rows = examples_of(images, splits)
+    return build_segmenter(rows, store, recipe, **READ, around=AROUND)
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +73,8 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(eyes):
         network = build_network(
             RECIPE.encoder, classes=4, decoder_channels=(8,) * 5, pretrained=False, seed=seed
         )
-        train_segmenter(
-            network,
-            examples,
-            None,
-            replace(RECIPE.schedule, epochs=2, batch_size=4, seed=seed),
-            around=Around(Machine("cpu", threads=1)),
-        )
+        schedule = replace(schedule_of(RECIPE), epochs=2, batch_size=4, seed=seed)
+        train_segmenter(network, examples, None, schedule, around=AROUND)
         return weights_digest(network.state_dict())
 
     digest = trained(0)
@@ -97,7 +95,7 @@ def test_the_card_says_what_the_network_expects_and_the_notes_how_it_was_trained
     assert built.value.version_of == ("segmenter.safetensors", "prior.png", "card.json")
     assert sum(notes["images"].values()) == eyes[1].height
     assert notes["images_by_class"]["train"]["background"] == notes["images"]["train"]
-    assert notes["settings"] == asdict(RECIPE.schedule)
+    assert notes["settings"] == asdict(schedule_of(RECIPE))
     assert 0 <= notes["best_epoch"] < len(notes["history"])
     assert notes["start"] is None
     assert json.loads(json.dumps(notes)) == notes

@@ -9,7 +9,6 @@ from onnx import helper, numpy_helper
 from iip_assets.dataset.slices import slice_table
 from iip_assets.engine.figures import figure_png
 from iip_assets.engine.values import Files, Markdown, Skipped
-from iip_assets.evaluation.evaluation import Judgement
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.segmenter import prior_png
 from iip_assets.robustness.assets import describe_robustness_benchmark, robustness_benchmark
@@ -87,7 +86,7 @@ def run_asset(tmp_path, monkeypatch, filter_model, segmenter_model, **options):
         segmenter_model,
         slices,
         options=RobustnessSettings(**options),
-        judgement=EvaluationSettings(resamples=50),
+        evaluation=EvaluationSettings(resamples=50),
         classes=CLASSES,
         max_megapixels=1.0,
         threads=1,
@@ -212,7 +211,7 @@ def test_known_answers_make_a_known_curve():
         pl.DataFrame(schema={"image_id": pl.String, "axis": pl.String, "slice": pl.String}),
         corruptions=corruptions,
         mask_classes=("background", "iris"),
-        judgement=Judgement(resamples=50, confidence=0.9, min_slice_images=1, seed=0),
+        intervals=EvaluationSettings(resamples=50, confidence=0.9),
     )
     curve = table.filter((pl.col("metric") == "accuracy") & (pl.col("corruption") == "blur"))
     assert curve.sort("severity")["value"].to_list() == [1, 1, 1, 0, 0, 0]

@@ -8,8 +8,8 @@ import torch
 
 from iip_assets.inference.frame import Frame
 from iip_assets.models.masked_images import MaskedImages
-from iip_assets.models.segmenter import train_segmenter
-from iip_assets.training.trainer import Around, Machine, Schedule, seeded
+from iip_assets.models.segmenter import SegmenterTask
+from iip_assets.training.trainer import Around, Machine, Schedule, seeded, train_network
 
 SIDE = 32
 SCHEDULE = Schedule(
@@ -62,6 +62,18 @@ class Watched(MaskedImages):
     def __getitem__(self, item):
         self.asked = (*self.asked, item)
         return super().__getitem__(item)
+
+
+def train_segmenter(network, images, validation, schedule, *, around):
+    return train_network(
+        network,
+        task=SegmenterTask,
+        examples=images,
+        validation=validation,
+        schedule=schedule,
+        around=around,
+        label="training the segmenter",
+    )
 
 
 def train_small(*, machine=None, network=None, scratch=None, progress=None, images=None, **changes):

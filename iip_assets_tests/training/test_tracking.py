@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 import wandb
 
-from iip_assets.models.segmenter import train_segmenter
 from iip_assets.training.tracking import log_segmentations, log_validation, tracked
 from iip_assets.training.trainer import Around, Machine
-from iip_assets_tests.training.small_training import SCHEDULE, examples, small_network
+from iip_assets_tests.training.small_training import (
+    SCHEDULE,
+    examples,
+    small_network,
+    train_segmenter,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +65,7 @@ def test_without_a_key_a_training_is_logged_in_the_workspace(tmp_path):
         )
         image = np.zeros((8, 8, 3), np.uint8)
         log_segmentations(logger, [(image, image[:, :, 0], image[:, :, 0])], ("a", "b"))
-        log_validation(logger, {"metrics": {"mean_iou": {"value": 0.5}, "no": {"value": None}}})
+        log_validation(logger, {"mean_iou": 0.5, "no": float("nan")})
     (run,) = (tmp_path / "wandb").glob("offline-run-*-segmenter-1")
     (record,) = run.glob("*.wandb")
     # W&B's own process writes the file, and is done with it a moment later.

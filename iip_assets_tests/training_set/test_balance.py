@@ -8,7 +8,6 @@ from iip_assets.training_set.balance import (
     capped_to_mean_one,
     describe_balance,
     effective_sample_size,
-    resample,
 )
 
 CELLS = st.lists(st.sampled_from(["a", "b", "c", "d", None]), min_size=1, max_size=80)
@@ -82,31 +81,3 @@ def test_effective_size_is_kishs():
     assert effective_sample_size(np.empty(0)) == 0
     found = describe_balance(np.array([5.0, 0.5, 0.5]), max_weight=5)
     assert (found.n_images, found.largest, found.n_capped) == (3, 5.0, 1)
-
-
-@given(
-    weights=st.lists(st.floats(0.01, 5), min_size=1, max_size=30),
-    size=st.integers(0, 200),
-    seed=st.integers(0, 99),
-)
-def test_resampling_draws_each_image_as_often_as_its_weight_says(weights, size, seed):
-    weights = np.array(weights)
-    drawn = resample(weights, size=size, seed=seed)
-    times = np.bincount(drawn, minlength=len(weights))
-    expected = size * weights / weights.sum()
-    assert len(drawn) == size
-    assert (np.abs(times - expected) < 1 + 1e-6).all()
-    assert np.array_equal(drawn, resample(weights, size=size, seed=seed))
-
-
-def test_other_seeds_draw_otherwise():
-    weights = np.linspace(1, 2, 50)
-    first, second = (resample(weights, size=50, seed=seed) for seed in (0, 1))
-    assert not np.array_equal(first, second)
-
-
-def test_resampling_from_nothing_is_refused():
-    with pytest.raises(ValueError, match="not all 0"):
-        resample(np.zeros(3), size=2, seed=0)
-    with pytest.raises(ValueError, match="not all 0"):
-        resample(np.empty(0), size=2, seed=0)

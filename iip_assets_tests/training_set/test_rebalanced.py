@@ -13,12 +13,9 @@ from iip_assets.training_set.assets import (
     describe_rebalanced_training_set,
     rebalanced_training_set,
 )
-from iip_assets.training_set.figures import cells_figure
+from iip_assets.training_set.figures import balance_rows, cell_summary, cells_figure
 from iip_assets.training_set.rebalanced import (
     ages_days,
-    balance_rows,
-    cell_summary,
-    memory_table,
     rebalanced_table,
     remembered,
     target_mix,
@@ -49,10 +46,11 @@ def data_of(*rows):
     return pl.DataFrame(images, schema=IMAGES), pl.DataFrame(splits, schema=SPLITS)
 
 
-def table_of(*rows, **options):
+def table_of(*rows, target=None):
     images, splits = data_of(*rows)
     slices = slice_table(images, age_bands=BANDS, axes=AXES)
-    return rebalanced_table(images, splits, slices, axes=AXES, **{"max_weight": 5, **options})
+    settings = TrainingSetSettings(axes=AXES, toward="target" if target else "uniform")
+    return rebalanced_table(images, splits, slices, settings, target or {})
 
 
 MIXED = (
@@ -178,18 +176,11 @@ def images():
     )
 
 
-def table(memory, *, max_weight=50.0, **changes):
+def table(memory, **changes):
     splits = images().select("image_id", split=pl.lit("train"), has_mask=pl.lit(True))
     slices = pl.DataFrame(schema=dict.fromkeys(("image_id", "axis", "slice"), pl.String))
-    lengths = {"half_life_days": 90.0, "window_days": 200.0} | changes
-    return rebalanced_table(
-        images(),
-        splits,
-        slices,
-        axes=(),
-        max_weight=max_weight,
-        memory=memory_table(images(), memory, **lengths),
-    )
+    settings = TrainingSetSettings(axes=(), memory=memory, **{"max_weight": 50.0, **changes})
+    return rebalanced_table(images(), splits, slices, settings, {})
 
 
 def test_ages_count_from_the_newest_image_and_an_undated_one_is_of_no_age():
@@ -202,7 +193,8 @@ def test_where_no_image_has_a_date_all_count():
     nowhere = images().with_columns(captured_at=pl.lit(None, dtype=pl.Datetime("us")))
     ages = ages_days(nowhere)
     for memory in ("all", "newer", "window"):
-        assert remembered(ages, memory, half_life_days=1, window_days=1).tolist() == [1] * 6
+        settings = TrainingSetSettings(memory=memory, half_life_days=1, window_days=1)
+        assert remembered(ages, settings).tolist() == [1] * 6
 
 
 def test_all_images_weigh_alike_unless_told_otherwise():

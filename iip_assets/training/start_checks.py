@@ -1,9 +1,12 @@
-"""What a look before a training found, for whoever has no torch at hand."""
+"""What was found before a training, and the checks that say so in Dagster; without torch."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from iip_assets.engine.values import CheckResult, Files
 
 # How far from ln(classes) the loss may start, as a share of it.
 _APART = 0.5
@@ -49,3 +52,27 @@ def absent_in_words(counts: Mapping[str, Mapping[str, int]], classes: Sequence[s
     if not absent:
         return None
     return "no image has: " + ", ".join(f"{name} in {split}" for split, name in absent)
+
+
+def classes_check(counts: Mapping[str, Mapping[str, int]], model: Files) -> CheckResult:
+    """Whether every split has every class of a model, from counts by split and class."""
+    absent = absent_in_words(counts, json.loads(model.parts["card.json"])["classes"])
+    return CheckResult(
+        passed=absent is None,
+        severity="warning",
+        description=absent or "every split has every class",
+    )
+
+
+def start_check(start: Mapping[str, float] | None) -> CheckResult:
+    """Whether a training began where it should, from what was noted of its start."""
+    if start is None:
+        return CheckResult(passed=True, description="not looked at: the training is short")
+    found = Start(**start)
+    return CheckResult(
+        passed=found.sound,
+        severity="warning",
+        description=f"cross-entropy {found.start_loss:.3f} at the start, ln(classes) is "
+        f"{found.expected_loss:.3f}; one batch by heart: loss {found.learned_from:.3f} to "
+        f"{found.learned_to:.3f}",
+    )
