@@ -44,9 +44,13 @@ from iip_assets.inference.frame import Frame
 from iip_assets.inference.segmenter import Segmenter, eye_classes, prior_png
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.models.filter import build_filter
-from iip_assets.models.filter_head import FilterHead, filter_onnx, head_onnx
-from iip_assets.models.filter_network import build_classifier, network_onnx
-from iip_assets.models.masked_images import MaskedImages
+from iip_assets.models.filter_network import (
+    FilterHead,
+    build_classifier,
+    filter_onnx,
+    head_onnx,
+    network_onnx,
+)
 from iip_assets.models.segmentation_model import Pairs, schedule_of
 from iip_assets.models.segmenter import (
     SegmenterTask,
@@ -54,6 +58,7 @@ from iip_assets.models.segmenter import (
     has_packaged_weights,
     segmentation_loss,
 )
+from iip_assets.models.training_images import MaskedImages
 from iip_assets.settings import FilterSettings
 from iip_assets.training.processes import EpochOrder
 from iip_assets.training.trainer import Around, Machine, seeded, train_network

@@ -18,18 +18,14 @@ from numpy.typing import NDArray
 
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.models.filter import examples_of, reason_not_to_train
-from iip_assets.models.filter_head import Examples, head_logits, train_head
+from iip_assets.models.filter_network import Examples, head_logits, train_head
 from iip_assets.training.trainer import Around, Machine, Progress, Schedule
 
 _BATCHES = {"batch": pl.String(), "training_images": pl.Int64()}
 
 
 def reason_for_no_trials(images: pl.DataFrame) -> str | None:
-    """Why no batch can be judged by these images, or None if one can.
-
-    Args:
-        images: The table of filter_examples with the column `batch`.
-    """
+    """Why no batch can be judged by these examples, which have a `batch`, or None if one can."""
     reason = reason_not_to_train(images)
     if reason is not None:
         return reason

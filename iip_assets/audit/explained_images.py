@@ -44,11 +44,7 @@ def iou_column(predictions: pl.DataFrame) -> str | None:
 
 
 def answered_by_filter(predictions: pl.DataFrame) -> pl.DataFrame:
-    """Held-out rows with a label and the filter's word, with its `confidence` and if it is `right`.
-
-    Args:
-        predictions: The asset's table.
-    """
+    """Held-out rows with a label and the filter's answer, its `confidence` and if it is `right`."""
     rows = held_out(predictions)
     if "predicted" not in rows.columns:
         return rows.clear().with_columns(

@@ -96,12 +96,9 @@ def _mean(values: Floats, weights: Floats) -> Floats:
 
 
 def faithful_check(table: pl.DataFrame) -> CheckResult:
-    """Whether every model's score falls sooner by what counted than by chance.
+    """Whether every model's score falls sooner by what counted than by chance, of `measures`.
 
     What has too few images or subjects decides nothing.
-
-    Args:
-        table: Of `measures`.
     """
     rows = table.filter((pl.col("metric") == "deletion_gain") & (pl.col("predictions") != APART))
     decisive = rows.filter("enough")

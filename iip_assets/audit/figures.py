@@ -55,11 +55,7 @@ SCORES = {
 
 
 def batches_figure(verdicts: pl.DataFrame) -> Figure:
-    """What each batch did to the filter's F1 on all validation images, with its interval.
-
-    Args:
-        verdicts: The table of `judge_batches`.
-    """
+    """What each batch did to the filter's F1 on all validation images, with its interval."""
     rows = verdicts.filter(pl.col("axis") == "overall").sort("batch")
     figure = new_figure(7.5, 1.4 + _ROW_IN * max(1, rows.height))
     axes = figure.add_subplot()
@@ -121,11 +117,7 @@ def _strongest(slices: pl.DataFrame, verdict: str) -> str:
 
 
 def explained_caption(row: Mapping[str, Any]) -> str:
-    """What was said, what is true, how sure, and how much of what counted lies on the eye.
-
-    Args:
-        row: Of the table of explained images.
-    """
+    """What was said, what is true, how sure, and how much of what counted lies on the eye."""
     if row["model"] == FILTER.name:
         words = f"said {row['said']} ({row['confidence']:.0%} sure), labelled {row['label']}"
     else:
@@ -139,12 +131,7 @@ def explained_caption(row: Mapping[str, Any]) -> str:
 
 
 def explained_tile(image: Image, row: Mapping[str, Any]) -> Image:
-    """The image beside itself in grey with its attribution, (height, width, 3).
-
-    Args:
-        image: (H, W, 3).
-        row: `rows`, `columns`, `attribution`, and `true_outline` and `said_outline`, if any.
-    """
+    """The image (H, W, 3) beside itself in grey with its attribution and the outlines, if any."""
     # Small images are enlarged, so that lines stay thin.
     scale = min(TILE_WIDTH / image.shape[1], TILE_HEIGHT / image.shape[0])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
@@ -192,13 +179,7 @@ def draw_outline(
 
 
 def explained_figure(tiles: Sequence[Image], captions: Sequence[str], score: str) -> Figure:
-    """Tiles with their captions, and the legend of the colours.
-
-    Args:
-        tiles: Of `explained_tile`.
-        captions: Of each.
-        score: What falls when a part is hidden, in words.
-    """
+    """Tiles with their captions, and the legend: what of the score falls when a part is hidden."""
     lines = -(-max(1, len(tiles)) // _COLUMNS)
     figure = new_figure(4.9 * _COLUMNS, 2.35 * lines + 1.0)
     grid = figure.subplots(lines, _COLUMNS, squeeze=False)
@@ -249,13 +230,7 @@ def hardest_of(explained: pl.DataFrame, model: str) -> pl.DataFrame:
 def explained_sheets(
     explained: pl.DataFrame, *, read: Callable[[str], bytes], max_megapixels: float
 ) -> dict[str, Markdown]:
-    """By name a sheet for each model that has explained images.
-
-    Args:
-        explained: The table of explained images.
-        read: Gives an image's bytes by its id.
-        max_megapixels: The largest image that is decoded.
-    """
+    """By name a sheet for each model that has explained images, read by their ids."""
     sheets = {}
     for model, score in SCORES.items():
         rows = hardest_of(explained, model).to_dicts()

@@ -161,15 +161,9 @@ class Cells:
         return np.outer(np.diff(self.tops), np.diff(self.lefts)).astype(np.float64)
 
     def shown(self, fitted: Image, instead: Image, seen: Flags) -> Image:
-        """Images in which the cells that are not `seen` show something else.
+        """Images (B, H, W, 3) of which the cells that are not `seen` show those of another image.
 
-        Args:
-            fitted: The image in the network's input, (H, W, 3).
-            instead: What a hidden cell shows, (H, W, 3).
-            seen: (B, rows, columns).
-
-        Returns:
-            (B, H, W, 3).
+        Both images are in the network's input, (H, W, 3); `seen` is (B, rows, columns).
         """
         images = np.repeat(fitted[None], len(seen), axis=0)
         there, other = (self.inside(one) for one in (fitted, instead))

@@ -32,12 +32,7 @@ MAX_BYTES = 240_000
 def exemplars_by_cluster(
     clusters: pl.DataFrame, *, limit: int = MAX_STRIPS
 ) -> dict[int, list[str]]:
-    """Image ids of each group's exemplars, the smallest group (the likeliest edge case) first.
-
-    Args:
-        clusters: image_id, cluster, exemplar.
-        limit: At most so many groups.
-    """
+    """Image ids of each group's exemplars, the smallest group (the likeliest edge case) first."""
     sizes = (
         clusters.filter(pl.col("cluster") >= 0)
         .group_by("cluster")
@@ -159,14 +154,7 @@ def cluster_sheets(
     read: Callable[[str], bytes],
     max_megapixels: float,
 ) -> Markdown:
-    """A strip of typical images for each group, in the order given.
-
-    Args:
-        chosen: Group to image ids.
-        summary: Of `summarize_clusters`.
-        read: Gives an image's bytes by its id.
-        max_megapixels: Images larger than this are not decoded.
-    """
+    """A strip of typical images for each group, in the order given, under its line in words."""
     if not chosen:
         return Markdown("No group of similar images was found.")
     facts = {row["cluster"]: row for row in summary.iter_rows(named=True)}
@@ -217,10 +205,6 @@ def map_figure(embedding_map: pl.DataFrame, clusters: pl.DataFrame) -> Figure:
     """The map with each group in a colour and marker of its own and its number at its middle.
 
     Images in no group are small and grey.
-
-    Args:
-        embedding_map: image_id, x, y.
-        clusters: image_id, cluster.
     """
     figure = new_figure(7.0, 5.0)
     axes = figure.add_subplot()

@@ -88,14 +88,7 @@ def evaluate(
 def metrics_table(
     model: str, predictions: ScoredPredictions, slices: pl.DataFrame, evaluation: EvaluationSettings
 ) -> pl.DataFrame:
-    """Every metric on all of the images, then on each slice, in `METRICS_SCHEMA`.
-
-    Args:
-        model: What the rows call the model.
-        predictions: On the images.
-        slices: `image_id`, `axis`, `slice`.
-        evaluation: How intervals are made and which slices are large enough to judge.
-    """
+    """Every metric on all of the images, then on each slice, in `METRICS_SCHEMA`."""
     rows = [
         (
             *(model, metric, axis, name),
@@ -116,15 +109,10 @@ def validation_table(
     mask_classes: Sequence[str],
     evaluation: EvaluationSettings,
 ) -> pl.DataFrame:
-    """Every metric of both models: model, metric, value, low, high, n_images, n_subjects.
+    """Every metric of both models on the validation images among the predictions.
 
-    A model that said nothing about validation images of known truth has no rows.
-
-    Args:
-        predictions: The table of predictions; only its validation images are looked at.
-        groups: `image_id`, `group_id`.
-        mask_classes: Names of the mask's classes.
-        evaluation: How intervals are made.
+    In model, metric, value, low, high, n_images, n_subjects. A model that said nothing about
+    validation images of known truth has no rows.
     """
     held_out = predictions.filter(pl.col("split") == "validation").join(groups, on="image_id")
     # As in training: an image labelled `unclear` chooses nothing, mask or not.
@@ -138,12 +126,7 @@ def validation_table(
 
 
 def filter_validation(held_out: pl.DataFrame, evaluation: EvaluationSettings) -> pl.DataFrame:
-    """The filter's rows of `validation_table`.
-
-    Args:
-        held_out: `image_id`, `group_id`, `label`, `prob_<class>` (null where it said nothing).
-        evaluation: How intervals are made.
-    """
+    """The filter's rows of `validation_table`; `prob_<class>` is null where it said nothing."""
     answered = pl.col(f"prob_{FILTER_CLASSES[0]}").is_not_null()
     known = FILTER.with_truth(held_out).filter(answered)
     return _validation(FILTER.name, scored_filter(known), evaluation)
@@ -152,14 +135,7 @@ def filter_validation(held_out: pl.DataFrame, evaluation: EvaluationSettings) ->
 def segmenter_validation(
     held_out: pl.DataFrame, classes: Sequence[str], evaluation: EvaluationSettings
 ) -> pl.DataFrame:
-    """The segmenter's rows of `validation_table`.
-
-    Args:
-        held_out: `image_id`, `group_id` and the counts `confusion` (K, K) and `boundary` (K, 4),
-            null where it said nothing.
-        classes: The K names.
-        evaluation: How intervals are made.
-    """
+    """The segmenter's rows of `validation_table`; its counts are null where it said nothing."""
     known = held_out.filter(pl.col("confusion").is_not_null())
     scored = scored_segmenter(known, classes, boundary="boundary")
     return _validation(SEGMENTER.name, scored, evaluation)

@@ -39,9 +39,7 @@ def filter_columns(images: pl.DataFrame, verdicts: pl.DataFrame | None) -> pl.Da
 def segmenter_columns(segmented: pl.DataFrame | None, classes: Sequence[str]) -> pl.DataFrame:
     """`image_id`, `iou_<class>`, and counts: `confusion`, `confusion_baseline`, `boundary`.
 
-    Args:
-        segmented: `image_id`, and what `segment_chunk` gives.
-        classes: The K names.
+    From `image_id` and what `segment_chunk` gives.
     """
     size = len(classes)
     names = [f"iou_{name}" for name in classes]

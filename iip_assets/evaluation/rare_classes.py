@@ -34,16 +34,10 @@ CLASSES = {
 def classes_to_learn(
     training: pl.DataFrame, masked: pl.DataFrame, pixels: pl.DataFrame, classes: Sequence[str]
 ) -> dict[str, pl.DataFrame]:
-    """By model: which classes stand in the training images.
+    """By model: which classes stand in the training images, and in those with a valid mask.
 
-    Args:
-        training: `image_id`, `group_id`, `label` of the training images.
-        masked: `image_id`, `group_id`, `mask_id` of those with a valid mask.
-        pixels: `mask_id`, and what `count_pixels` gives.
-        classes: Names of the mask's K classes.
-
-    Returns:
-        image_id, group_id, class, pixels (null for the filter): one row an image and class.
+    From images with `group_id` and `label` or `mask_id`, and what `count_pixels` gives of the
+    masks: image_id, group_id, class, pixels (null for the filter), a row an image and class.
     """
     counts: dict[str, list[int]] = (
         dict(pixels.select("mask_id", "pixels").iter_rows()) if pixels.height else {}
@@ -57,16 +51,7 @@ def classes_to_learn(
 def classes_to_judge(
     predictions: pl.DataFrame, groups: pl.DataFrame, classes: Sequence[str]
 ) -> dict[str, pl.DataFrame]:
-    """By model: which classes stand in the test images of which it said something.
-
-    Args:
-        predictions: The table of predictions.
-        groups: `image_id`, `group_id`.
-        classes: Names of the mask's K classes.
-
-    Returns:
-        As `classes_to_learn` gives it.
-    """
+    """By model, as `classes_to_learn`: which stand in the test images that it said something of."""
     test = predictions.filter(pl.col("split") == "test").join(groups, on="image_id")
     masked = test.filter(pl.col("confusion").is_not_null())
     size = len(classes)

@@ -145,10 +145,7 @@ def to_label_next(
 ) -> pl.DataFrame:
     """The rejected images that nobody has labelled, the least sure ones first.
 
-    Args:
-        verdicts: As `filter_verdicts_tables` gives them.
-        images: `image_id` and `label`; `unclear` is a label too.
-        threshold: From what score on an image passes.
+    `unclear` is a label too; the threshold is the score from which on an image passes.
     """
     apart = (pl.col("usable_score") - threshold).abs()
     unlabelled = images.filter(pl.col("label").is_null()).select("image_id")

@@ -125,16 +125,9 @@ def segment_images(
     threads: int,
     chunk: int,
 ) -> pl.DataFrame:
-    """`image_id`, `mask_id` and what `segment_chunk` gives of each.
+    """`image_id`, `mask_id` and what `segment_chunk` gives of images with a valid mask.
 
-    Args:
-        model: The segmenter.
-        masked: `image_id` and `mask_id` of images with a valid mask.
-        store: Where they are.
-        fill: `AssetContext.fill`.
-        max_megapixels: The largest image that is decoded.
-        threads: On the processor.
-        chunk: Images that a killed run may lose.
+    It is kept by `fill` (`AssetContext.fill`), so many images a chunk.
     """
     store.fetch([*masked["image_id"], *masked["mask_id"]])
     segmenter = Segmenter(model.parts, threads=threads)
@@ -159,14 +152,8 @@ def segment_chunk(
 ) -> list[dict[str, Any]]:
     """`confusion`, `baseline` (K, K) and `boundary` (K, 4) of each image, as lists row by row.
 
-    The first two are pixel counts, the last is that of `boundary_counts`.
-
-    Args:
-        records: Each with an `image_id` and a `mask_id`, both of which can be decoded.
-        max_megapixels: The largest image that is decoded.
-        segmenter: The segmenter, opened.
-        store: Where the images are.
-        threads: Images decoded at a time.
+    The first two are pixel counts, the last is that of `boundary_counts`. Records have an
+    `image_id` and a `mask_id`, both of which can be decoded.
     """
     classes = len(segmenter.classes)
 

@@ -52,17 +52,14 @@ def leave_one_out(words: pl.DataFrame) -> pl.DataFrame:
     Only words that the filter knows count: whoever says `unclear` has not decided. Where the
     commonest words of the others tie, the labeler's word is left out.
 
-    Args:
-        words: From `words_of_labelers`.
-
     Returns:
         image_id, group_id, labeler, said, reference, share (of the image's weight: one over its
         labelers, so that a tie lessens the image's weight and not the others' share); sorted by
         image and labeler.
     """
-    said = words.filter(pl.col("label").is_in(FILTER_CLASSES)).sort("image_id", "labeler")
+    known = words.filter(pl.col("label").is_in(FILTER_CLASSES)).sort("image_id", "labeler")
     rows = []
-    for (image_id, group_id), part in said.group_by("image_id", "group_id", maintain_order=True):
+    for (image_id, group_id), part in known.group_by("image_id", "group_id", maintain_order=True):
         labels = part.select("labeler", "label").rows()
         for labeler, label in labels:
             others = Counter(word for name, word in labels if name != labeler).most_common(2)
@@ -80,14 +77,7 @@ def scored_labelers(
     mask_classes: Sequence[str],
     gate: Gate,
 ) -> dict[str, ScoredPredictions]:
-    """Labelers and models on the test images of several labelers, by name; none without such.
-
-    Args:
-        agreement: The tables of labeler_agreement.
-        predictions: The table of predictions.
-        mask_classes: Names of the mask's classes.
-        gate: What the filter should let pass.
-    """
+    """Labelers and models on the test images of several labelers, by name; none without such."""
     words = leave_one_out(agreement["words"])
     scored: dict[str, ScoredPredictions] = {}
     if words.height:
@@ -109,12 +99,7 @@ def scored_labelers(
 
 
 def by_image(rows: ScoredPredictions, shares: Floats) -> ScoredPredictions:
-    """Images in place of rows, of which an image may have several.
-
-    Args:
-        rows: A row a labeler of an image; image ids repeat.
-        shares: (N,) of each row in its image's weight.
-    """
+    """Images in place of rows, of which an image may have several; shares (N,) in its weight."""
     ids, first, place = np.unique(
         np.asarray(rows.image_ids, dtype=str), return_index=True, return_inverse=True
     )

@@ -56,10 +56,8 @@ class Estimate:
 def bootstrap_weights(groups: Sequence[str], *, resamples: int, seed: int) -> Floats:
     """How often each image is drawn: (1 + resamples, N); the first row is the data itself.
 
-    Args:
-        groups: The group of each of the N images.
-        resamples: How many times groups are drawn again.
-        seed: Of the draws. They depend on the groups' names and not on the images' order.
+    Groups are drawn again whole. The draws depend on the groups' names and not on the images'
+    order.
     """
     names, places = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     if not len(names):

@@ -107,13 +107,9 @@ def scored_counts(
 def scored_filter(
     table: pl.DataFrame, *, truth: str = "label", end: str = "", passing: Passing | None = None
 ) -> ScoredPredictions:
-    """The filter's probabilities on images of known truth.
+    """The filter's probabilities, in the columns `prob_<class><end>`, against those of the truth.
 
-    Args:
-        table: `image_id`, `group_id`, the truth, and `prob_<class><end>`.
-        truth: The column of the truth.
-        end: What the columns of the probabilities end in.
-        passing: What it lets pass, if that is scored too.
+    The table also has `image_id` and `group_id`; what the filter lets pass is scored too, if given.
     """
     shares = table.select(f"prob_{name}{end}" for name in FILTER_CLASSES).to_numpy()
     return scored_probabilities(
@@ -133,13 +129,9 @@ def scored_segmenter(
     confusion: str = "confusion",
     boundary: str | None = None,
 ) -> ScoredPredictions:
-    """The segmenter's counts on images with a mask.
+    """The segmenter's counts on images with a mask, from lists of them in columns of these names.
 
-    Args:
-        table: `image_id`, `group_id`, and the lists of counts.
-        classes: The K names.
-        confusion: The column of the pixel counts (K, K).
-        boundary: The column of the border counts (K, 4), if borders are scored too.
+    The table also has `image_id` and `group_id`. Pixel counts are (K, K), border counts (K, 4).
     """
     size = len(classes)
     return scored_counts(
@@ -197,12 +189,7 @@ def by_slice(
 def places_by_slice(
     image_ids: Sequence[str], slices: pl.DataFrame
 ) -> list[tuple[str, str, Indices]]:
-    """Axis, slice and places (n,) of its images: all first, then in order of axis and name.
-
-    Args:
-        image_ids: Of the images.
-        slices: `image_id`, `axis`, `slice`.
-    """
+    """Axis, slice and places (n,) of its images: all first, then in order of axis and name."""
     place_of = {image_id: place for place, image_id in enumerate(image_ids)}
     members: dict[tuple[str, str], list[int]] = {}
     for image_id, axis, name in slices.select("image_id", "axis", "slice").iter_rows():
@@ -217,16 +204,10 @@ def places_by_slice(
 def score_difference(
     before: ScoredPredictions, after: ScoredPredictions, places: Indices, intervals: Intervals
 ) -> Scored:
-    """`after` − `before` of every metric; of one subject's images there is no interval.
+    """`after` − `before` of every metric on the same images; of one subject's there is no interval.
 
     Both models are scored under the same draws of subjects, so what a hard subject costs both of
     them cancels out, and the interval is that of the difference.
-
-    Args:
-        before: One model's predictions.
-        after: Another's, on the same images in the same order.
-        places: Which of the images count.
-        intervals: How they are drawn.
     """
     groups, was, is_now = _paired(before, after, places, intervals.resamples, intervals.seed)
     return _scored({name: is_now[name] - was[name] for name in is_now}, groups, intervals)

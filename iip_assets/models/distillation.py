@@ -63,23 +63,17 @@ def softened_truth(
     share: float,
     threads: int,
 ) -> NDArray[np.float32]:
-    """(N, K) shares of classes: the labels', and the word of a trained filter.
+    """(N, K) shares of classes: the labels', and, by `share`, the word of a trained filter.
 
-    Args:
-        images: (N) `image_id` and `embedding`.
-        classes: (N,) the labels.
-        teacher: The filter's files.
-        backbone: Facts of the backbone that made the embeddings: weights and input size.
-        load_image: Reads an image (H, W, 3) by its id.
-        share: That the teacher's word has.
-        threads: On the processor.
+    The N images have `image_id` and `embedding`, and `classes` are their labels (N,). The card of
+    the backbone that made the embeddings must fit a teacher that is a head.
 
     Raises:
         UnfitTeacherError: It is a head on other embeddings.
     """
-    told = np.eye(len(FILTER_CLASSES), dtype=np.float32)[classes]
+    labels = np.eye(len(FILTER_CLASSES), dtype=np.float32)[classes]
     if not len(classes):
-        return told
+        return labels
     if has_head(teacher):
         card = json.loads(teacher["card.json"])
         if any(card[name] != backbone[name] for name in _MAKES_EMBEDDINGS):
@@ -87,8 +81,8 @@ def softened_truth(
                 "the teacher is a head on other embeddings: of another backbone, or of another "
                 "embeddings.width or height; choose another filter.teacher"
             )
-    said = probabilities_of(images, teacher, load_image=load_image, threads=threads)
-    return ((1 - share) * told + share * said).astype(np.float32)
+    shares = probabilities_of(images, teacher, load_image=load_image, threads=threads)
+    return ((1 - share) * labels + share * shares).astype(np.float32)
 
 
 # Softens what the teacher is sure of; 2 to 5 is usual for a student that is much smaller.
@@ -111,12 +105,12 @@ class Distillation:
     shrink: int
     share: float
 
-    def hear(self, images: Tensor) -> Tensor:
-        """What the teacher says of images in its frame: (B, K, h, w) softened probabilities."""
+    def probabilities(self, images: Tensor) -> Tensor:
+        """The teacher's softened probabilities, (B, K, h, w), for images in its frame."""
         with torch.inference_mode():
             network = self.network.to(images.device)
-            said = (network(images).float() / _TEMPERATURE).softmax(1)
-        return functional.avg_pool2d(said.clone(), self.shrink)
+            shares = (network(images).float() / _TEMPERATURE).softmax(1)
+        return functional.avg_pool2d(shares.clone(), self.shrink)
 
     def shrunk(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) and masks (B, H, W) at the student's size."""
@@ -124,28 +118,23 @@ class Distillation:
         small = functional.avg_pool2d(images, self.shrink)
         return small, masks[:, middle :: self.shrink, middle :: self.shrink]
 
-    def loss(self, logits: Tensor, said: Tensor, weights: Tensor, labelled: Tensor) -> Tensor:
-        """The student's whole loss, from that of the masks."""
-        heard = distillation_loss(logits, said, weights, temperature=_TEMPERATURE)
-        return (1 - self.share) * labelled + self.share * heard
+    def loss(self, logits: Tensor, teacher: Tensor, weights: Tensor, labelled: Tensor) -> Tensor:
+        """The student's whole loss, from the teacher's probabilities and the loss of the masks."""
+        taught = distillation_loss(logits, teacher, weights, temperature=_TEMPERATURE)
+        return (1 - self.share) * labelled + self.share * taught
 
 
 def distillation_loss(
-    logits: Tensor, said: Tensor, weights: Tensor, *, temperature: float
+    logits: Tensor, teacher: Tensor, weights: Tensor, *, temperature: float
 ) -> Tensor:
     """Mean divergence (Kullback and Leibler) of a student from its teacher, a scalar.
 
-    Multiplied by the square of the temperature, as Hinton, Vinyals and Dean (2015) do, so that its
-    gradients are of the labels' size.
-
-    Args:
-        logits: (B, K, H, W) of the student.
-        said: (B, K, H, W) the teacher's probabilities at that temperature.
-        weights: (B,) what each image counts.
-        temperature: By which logits were divided.
+    Of the student's logits (B, K, H, W) from the teacher's probabilities at that temperature, under
+    what each image counts, (B,). Multiplied by the square of the temperature, as Hinton, Vinyals
+    and Dean (2015) do, so that its gradients are of the labels' size.
     """
-    words = (logits / temperature).log_softmax(1)
-    apart = functional.kl_div(words, said, reduction="none").sum(1)
+    student = (logits / temperature).log_softmax(1)
+    apart = functional.kl_div(student, teacher, reduction="none").sum(1)
     counted = weights[:, None, None].expand_as(apart)
     lost, all_of_it = total(torch.stack([(apart * counted).sum(), counted.sum()]))
     mean: Tensor = lost / all_of_it.clamp(min=1e-6)

@@ -31,13 +31,7 @@ def counts_by_split(examples: pl.DataFrame) -> Rows:
 
 
 def model_summary(model: Files, notes: Mapping[str, Any], *, plot: str) -> dict[str, MetadataValue]:
-    """A trained model for Dagster: what its card says, and what was noted of its training.
-
-    Args:
-        model: The model.
-        notes: What was noted.
-        plot: What the plot of the training shows, in words.
-    """
+    """A trained model for Dagster: what its card says, what was noted of its training, its plot."""
     return {
         **json.loads(model.parts["card.json"]),
         **{name: value for name, value in notes.items() if name != "history"},
@@ -80,13 +74,7 @@ _BORDER = (255, 255, 255)
 
 
 def augmentation_figure(image: NDArray[np.uint8], mask: NDArray[np.uint8], *, seed: int) -> Figure:
-    """A tile for the image (H, W, 3) and one for each change; where a warp moves, so do borders.
-
-    Args:
-        image: A training image.
-        mask: Its mask (H, W).
-        seed: Of what the changes draw.
-    """
+    """A tile for the image (H, W, 3) and one for each change; where a warp moves, so do borders."""
     tiles: list[tuple[str, str, Pair]] = [("as it is", "", (image, mask))]
     for place, warp in enumerate(WARPS):
         rng = np.random.default_rng([seed, place])

@@ -19,24 +19,22 @@ from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.inference.frame import Frame
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.models.distillation import softened_truth
-from iip_assets.models.filter_head import (
+from iip_assets.models.filter_network import (
     ClassifierTask,
     Examples,
+    build_classifier,
     class_balanced,
     filter_onnx,
     head_logits,
     head_onnx,
+    network_logits,
+    network_onnx,
     train_head,
     weighted_loss,
 )
-from iip_assets.models.filter_network import (
-    LabelledImages,
-    build_classifier,
-    network_logits,
-    network_onnx,
-)
+from iip_assets.models.training_images import LabelledImages
 from iip_assets.settings import FilterSettings
-from iip_assets.training.preflight import start_of, tell_absent
+from iip_assets.training.preflight import log_absent, start_of
 from iip_assets.training.trainer import Around, Schedule, Trained, train_network
 
 LEAST_IMAGES = 10
@@ -112,7 +110,7 @@ def build_filter(
     facts = _backbone_facts(backbone)
     noted: dict[str, Any] = {"train": settings.train, **asdict(schedule)}
     counts = _counts(images)
-    tell_absent(counts, FILTER_CLASSES, log=around.log)
+    log_absent(counts, FILTER_CLASSES, log=around.log)
     if settings.train == "head":
         built = _head((training, validation), backbone, schedule, around=around)
     else:

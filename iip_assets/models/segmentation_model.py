@@ -20,15 +20,15 @@ from iip_assets.images.store import Reader
 from iip_assets.inference.frame import Frame
 from iip_assets.inference.segmenter import eye_classes, prior_png, read_pair
 from iip_assets.models.distillation import Distillation, UnfitTeacherError
-from iip_assets.models.masked_images import MaskedImages
 from iip_assets.models.segmenter import (
     SegmenterTask,
     build_network,
     has_packaged_weights,
     segmentation_loss,
 )
+from iip_assets.models.training_images import MaskedImages
 from iip_assets.settings import SegmenterSettings
-from iip_assets.training.preflight import start_of, tell_absent
+from iip_assets.training.preflight import log_absent, start_of
 from iip_assets.training.trainer import Around, Schedule, train_network
 
 _WEIGHT_DECAY = 0.01
@@ -110,7 +110,7 @@ def build_segmenter(
         split: images_by_class(part.fitted_masks(), classes)
         for split, part in (("train", examples), ("validation", held_out), ("test", test))
     }
-    tell_absent(counts, classes, log=around.log)
+    log_absent(counts, classes, log=around.log)
     pretrained = has_packaged_weights(settings.encoder)
     network = build_network(
         settings.encoder,
@@ -208,13 +208,7 @@ def images_by_class(masks: Iterable[NDArray[np.uint8]], classes: Sequence[str]) 
 def distillation_of(
     teacher: Mapping[str, bytes], student: Frame, classes: Sequence[str], *, share: float
 ) -> Distillation:
-    """What a student learns from a trained segmenter.
-
-    Args:
-        teacher: Its files.
-        student: The student's input.
-        classes: That the student learns.
-        share: Of the loss that the teacher has.
+    """What a student of these classes learns from a trained segmenter, by a share of its loss.
 
     Raises:
         UnfitTeacherError: It knows other classes, or its input is no multiple of the student's.

@@ -87,14 +87,14 @@ class SegmenterTask(Task):
         images, masks, weights = batch
         images = images.contiguous(memory_format=torch.channels_last)
         distillation = self._distillation
-        said = distillation.hear(images) if distillation else None
+        teacher = distillation.probabilities(images) if distillation else None
         if distillation:
             images, masks = distillation.shrunk(images, masks)
         with shared_norm():
             logits = self.network(images).float()
         loss = segmentation_loss(logits, masks, weights, ignored=NOT_LABELLED)
-        if distillation and said is not None:
-            loss = distillation.loss(logits, said, weights, loss)
+        if distillation and teacher is not None:
+            loss = distillation.loss(logits, teacher, weights, loss)
         self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(masks))
         return loss
 
@@ -115,8 +115,8 @@ class SegmenterTask(Task):
         if self._counts is None:
             return
         right = self._counts.diagonal().double()
-        there, said = self._counts.sum(1), self._counts.sum(0)
-        by_class = right / (there + said - right).clamp(min=1)
+        there, predicted = self._counts.sum(1), self._counts.sum(0)
+        by_class = right / (there + predicted - right).clamp(min=1)
         self.log("validation_mean_iou", by_class[there > 0].mean())
         self._counts = None
 
@@ -151,11 +151,8 @@ def _load_encoder(encoder: torch.nn.Module, name: str) -> None:
 def segmentation_loss(logits: Tensor, masks: Tensor, weights: Tensor, *, ignored: int) -> Tensor:
     """Cross-entropy plus Dice loss, a scalar, of the batch that all processes share.
 
-    Args:
-        logits: (B, K, H, W).
-        masks: (B, H, W) class indices.
-        weights: (B,) what each image counts.
-        ignored: The index of pixels that do not count.
+    Of logits (B, K, H, W) against class indices (B, H, W), of which those that are `ignored` do not
+    count, under what each image counts, (B,).
     """
     known = masks != ignored
     pixel_weights = known * weights[:, None, None]
@@ -177,21 +174,17 @@ def dice_loss(
     """One minus the soft Dice coefficient, mean over the classes that occur in the batch.
 
     Milletari, Navab and Ahmadi (2016), with sums over the whole batch, so that an image without a
-    class does not ask for a Dice of nothing.
-
-    Args:
-        logits: (B, K, H, W).
-        classes: (B, H, W) class indices.
-        pixel_weights: (B, H, W) what each pixel counts.
-        smooth: Pixels added above and below the line, for classes of very few pixels.
+    class does not ask for a Dice of nothing. Of logits (B, K, H, W) against class indices (B, H, W)
+    under what each pixel counts; `smooth` pixels are added above and below the line, for classes of
+    very few pixels.
     """
     shares = logits.softmax(1)
     truth = functional.one_hot(classes, logits.shape[1]).movedim(-1, 1)
     counted = pixel_weights[:, None]
-    both, said, there = total(
+    both, predicted, there = total(
         torch.stack([(part * counted).sum((0, 2, 3)) for part in (shares * truth, shares, truth)])
     )
     occurs = there > 0
-    dice = (2 * both + smooth) / (said + there + smooth)
+    dice = (2 * both + smooth) / (predicted + there + smooth)
     loss: Tensor = ((1 - dice) * occurs).sum() / occurs.sum().clamp(min=1)
     return loss

@@ -42,12 +42,10 @@ def tracked_training(
     """What an asset's training has around it: progress, a checkpoint and a run in W&B."""
     with tracked(
         context.state,
-        tracking.wandb,
-        project=tracking.project,
+        tracking,
         name=name,
         run_id=f"{name}-{context.provenance.get('action_key', '')[:12]}",
         config={**config, **context.provenance},
-        group=tracking.group or None,
         log=context.log,
     ) as logger:
         yield Around(
@@ -60,11 +58,8 @@ def log_filter(
 ) -> None:
     """The filter's metrics on its validation images, where its training has a run.
 
-    Args:
-        around: What the training had around it.
-        files: The filter's.
-        examples: The table of filter_examples.
-        load: Reads an image (H, W, 3) by its id; asked only of a whole network.
+    From the table of filter_examples. `load` reads an image (H, W, 3) by its id and is asked only
+    of a whole network.
     """
     held_out = examples.filter(pl.col("split") == "validation")
     if around.logger is None or held_out.is_empty():
@@ -83,15 +78,7 @@ def log_segmenter(
     *,
     max_megapixels: float,
 ) -> None:
-    """The segmenter's metrics on its validation images and some masks, where there is a run.
-
-    Args:
-        around: What the training had around it.
-        files: The segmenter's.
-        examples: The table of segmenter_examples.
-        store: Where the images are.
-        max_megapixels: The largest image that is decoded.
-    """
+    """The segmenter's metrics on its validation images and some masks, where there is a run."""
     held_out = examples.filter(pl.col("split") == "validation")
     if around.logger is None or held_out.is_empty():
         return

@@ -70,15 +70,7 @@ def corrupted_chunk(
     """`probabilities` (V, K) and `confusions` (V, K, K) per image, for the V `variants`, as lists.
 
     Pixel counts are those of the image, shrunk; they are null without a mask or a segmenter.
-
-    Args:
-        records: Each with an `image_id` and a `mask_id` or None.
-        corruptions: Names of the corruptions.
-        seed: Of what they draw.
-        max_megapixels: The largest image that is decoded.
-        filter_model: The filter, opened, if there is one.
-        segmenter: Likewise.
-        store: Where the images are.
+    Records have an `image_id` and a `mask_id` or None.
     """
     results = []
     for record in records:

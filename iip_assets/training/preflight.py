@@ -66,7 +66,8 @@ def start_of(
         CannotLearnError: The loss did not halve.
     """
     steps = schedule.epochs * (len(examples) // schedule.batch_size)
-    if machine.checks == "never" or (machine.checks == "long" and steps < _LONG_STEPS):
+    checks = machine.training.checks
+    if checks == "never" or (checks == "long" and steps < _LONG_STEPS):
         return None
     batch = [examples[0, place] for place in range(min(_IMAGES, len(examples)))]
     inputs, targets, weights = (torch.stack(parts) for parts in zip(*batch, strict=True))
@@ -99,7 +100,7 @@ def start_of(
     return asdict(found)
 
 
-def tell_absent(
+def log_absent(
     counts: Mapping[str, Mapping[str, int]], classes: Sequence[str], *, log: Callable[[str], None]
 ) -> None:
     """Says before a training which classes it will not learn, or nobody will be judged on."""

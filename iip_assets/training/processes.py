@@ -38,11 +38,8 @@ def in_processes(
 ) -> dict[str, Any]:
     """What `job(**arguments)` gives in the first of several processes that are one group.
 
-    Args:
-        job: A function at the top of a module; it gives tensors, numbers and words by name.
-        arguments: Its keywords, which must survive pickling.
-        processes: How many.
-        device: On which they compute.
+    The job is a function at the top of a module that gives tensors, numbers and words by name; its
+    keywords must survive pickling.
 
     Raises:
         RuntimeError: A process failed; it says which, and how.
@@ -206,12 +203,7 @@ class EpochOrder(BatchSampler):
     """
 
     def __init__(self, count: int, *, batch_size: int, seed: int) -> None:
-        """An order of `count` places.
-
-        Args:
-            count: How many places there are.
-            batch_size: Places a batch, over all processes together.
-            seed: Of the order.
+        """An order of `count` places, `batch_size` a batch over all processes together.
 
         Raises:
             ValueError: The batches cannot be shared evenly among the processes.

@@ -9,7 +9,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -25,10 +25,6 @@ from iip_assets.embeddings.device import Device, core_count, resolve_device
 from iip_assets.settings import ComputeSettings, TrainingSettings
 from iip_assets.training.callbacks import History, KeepBest, SeedSteps, StopEarly, Ticks
 from iip_assets.training.processes import EpochOrder, in_order, in_processes, whole_state
-
-Precision = Literal["auto", "64-true", "32-true", "16-mixed", "bf16-mixed"]
-Sharing = Literal["ddp", "fsdp"]
-Checks = Literal["long", "always", "never"]
 
 T = TypeVar("T")
 
@@ -62,18 +58,14 @@ class Machine:
     Attributes:
         device: Processor or GPU.
         threads: On the processor.
-        precision: Of the numbers; `auto` mixes in 16 bits on a GPU that can and nowhere else.
-        processes: Among which each batch is shared; on GPUs, one each.
-        sharing: With several processes, whether each holds all weights (`ddp`) or a part (`fsdp`).
-        checks: Which trainings are looked at before they begin.
+        training: The numbers' precision, of which `auto` mixes in 16 bits on a GPU that can and
+            nowhere else; among how many processes, on GPUs one each, a batch is shared; whether
+            each of these holds all weights (`ddp`) or a part (`fsdp`).
     """
 
     device: Device
     threads: int
-    precision: Precision = "auto"
-    processes: int = 1
-    sharing: Sharing = "ddp"
-    checks: Checks = "never"
+    training: TrainingSettings = field(default_factory=TrainingSettings)
 
 
 @dataclass(frozen=True)
@@ -173,14 +165,14 @@ def train_network(network: torch.nn.Module, *, around: Around, **given: Any) -> 
         around: Where. Of several processes progress goes unseen, and nothing is logged.
         given: What else `train` takes. With several processes it must survive pickling.
     """
-    if around.machine.processes == 1:
+    if around.machine.training.processes == 1:
         trained = train(network, around=around, **given)
     else:
         unseen = replace(around, progress=no_progress, logger=None, log=silent)
         found = in_processes(
             _one_of_several,
             {**given, "network": network, "around": unseen},
-            processes=around.machine.processes,
+            processes=around.machine.training.processes,
             device=around.machine.device,
         )
         network.load_state_dict(found["state"])
@@ -256,7 +248,7 @@ def train(
             )
         trainer = lightning.Trainer(
             accelerator="cpu" if machine.device == "cpu" else "gpu",
-            devices=machine.processes,
+            devices=machine.training.processes,
             strategy=_strategy(machine),
             precision=_precision(machine),
             max_epochs=schedule.epochs,
@@ -273,7 +265,7 @@ def train(
         trainer.fit(module, batches, held_out, ckpt_path=_resumable(scratch), weights_only=True)
         keep.put_back(module)
         module.to("cpu")
-        if machine.precision == "64-true":
+        if machine.training.precision == "64-true":
             module.float()  # as every file of a model and whoever reads it has it
     last = len(history.epochs) - 1
     return Trained(tuple(history.epochs), last if keep.epoch is None else keep.epoch)
@@ -321,11 +313,11 @@ def _resumable(scratch: Path | None) -> Path | None:
 
 
 def _strategy(machine: Machine) -> Strategy | str:
-    if machine.processes == 1:
+    if machine.training.processes == 1:
         return "auto"
-    if machine.sharing == "fsdp":
+    if machine.training.sharing == "fsdp":
         return ModelParallelStrategy(
-            data_parallel_size=machine.processes,
+            data_parallel_size=machine.training.processes,
             tensor_parallel_size=1,
             save_distributed_checkpoint=False,
         )
@@ -333,8 +325,8 @@ def _strategy(machine: Machine) -> Strategy | str:
 
 
 def _precision(machine: Machine) -> str:
-    if machine.precision != "auto":
-        return machine.precision
+    if machine.training.precision != "auto":
+        return machine.training.precision
     if machine.device == "cpu":
         return "32-true"
     return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
@@ -357,11 +349,4 @@ def _quiet() -> Iterator[None]:
 
 def machine_of(compute: ComputeSettings, training: TrainingSettings) -> Machine:
     """The machine that the settings mean."""
-    return Machine(
-        device=resolve_device(compute.device),
-        threads=core_count(compute.threads),
-        precision=training.precision,
-        processes=training.processes,
-        sharing=training.sharing,
-        checks=training.checks,
-    )
+    return Machine(resolve_device(compute.device), core_count(compute.threads), training)

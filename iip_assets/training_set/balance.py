@@ -50,12 +50,7 @@ def balance_weights(
 
 
 def capped_to_mean_one(raw: F64, max_weight: float) -> F64:
-    """min(cap, c × raw) with the one factor c that makes the mean 1.
-
-    Args:
-        raw: (N,) positive numbers.
-        max_weight: The cap, at least 1.
-    """
+    """min(cap, c × raw) with the one factor c that makes the mean 1, of positive numbers (N,)."""
     n = len(raw)
     if n == 0:
         return raw.copy()

@@ -46,11 +46,7 @@ def balance_rows(table: pl.DataFrame, *, max_weight: float) -> list[dict[str, st
 
 
 def cells_figure(summary: pl.DataFrame) -> Figure:
-    """The share of each cell before and after weighting, most images first.
-
-    Args:
-        summary: What `cell_summary` gives.
-    """
+    """The share of each cell of `cell_summary` before and after weighting, most images first."""
     left_out = max(0, summary.height - _MOST_CELLS)
     shown = summary
     if left_out:

@@ -112,10 +112,7 @@ def _axis_shares(values: pl.Series, target: Mapping[str, float]) -> dict[str, fl
 def ages_days(images: pl.DataFrame) -> pl.Series:
     """How many days before the newest image each was taken; null where that is not known.
 
-    An image without a date is as old as the newest one of its batch.
-
-    Args:
-        images: `captured_at` (a date) and `batch`.
+    An image without a date, `captured_at`, is as old as the newest one of its batch.
     """
     taken = pl.col("captured_at")
     known = images.select(taken.fill_null(taken.max().over("batch")).alias("taken"))["taken"]
@@ -130,10 +127,8 @@ def ages_days(images: pl.DataFrame) -> pl.Series:
 def remembered(ages: pl.Series, settings: TrainingSetSettings) -> NDArray[np.float64]:
     """What each image counts for its age, 0 to 1; one of unknown age counts whole.
 
-    Args:
-        ages: From `ages_days`.
-        settings: The memory: `all`, `newer` (half as much after every half life) or `window`
-            (nothing beyond it).
+    The memory is `all`, `newer` (half as much after every half life) or `window` (nothing beyond
+    it).
     """
     days = ages.fill_null(0.0).to_numpy().astype(np.float64)
     if settings.memory == "newer":

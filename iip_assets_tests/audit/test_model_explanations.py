@@ -156,5 +156,5 @@ def test_explaining_reaches_no_code_of_training():
     keys = CodeKeys("iip_assets", folder, framework=FRAMEWORK)
     modules = keys.of(model_explanations.function).modules
     assert "iip_assets.audit.occlusion" in modules
-    trained = {"filter", "filter_head", "filter_network", "segmenter", "distillation"}
+    trained = {"filter", "filter_network", "segmenter", "segmentation_model", "training_images"}
     assert not {f"iip_assets.models.{name}" for name in trained} & modules.keys()

@@ -16,7 +16,7 @@ from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import score, scored_counts, scored_probabilities
 from iip_assets.models import assets
 from iip_assets.models.examples import labelled_images, masked_rows
-from iip_assets.models.filter_head import FilterHead, head_logits
+from iip_assets.models.filter_network import FilterHead, head_logits
 from iip_assets.settings import (
     ComputeSettings,
     DatasetSettings,

@@ -16,7 +16,7 @@ from iip_assets.inference.frame import (
 )
 from iip_assets.inference.segmenter import eye_classes
 from iip_assets.metrics.functional import mask_confusion
-from iip_assets.models.masked_images import MaskedImages
+from iip_assets.models.training_images import MaskedImages
 
 
 @settings(deadline=None)

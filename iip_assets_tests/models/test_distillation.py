@@ -16,7 +16,7 @@ from iip_assets.inference.frame import Frame
 from iip_assets.inference.segmenter import Segmenter, segment_chunk
 from iip_assets.metrics.scores import segmenter_scores
 from iip_assets.models.distillation import UnfitTeacherError, distillation_loss, softened_truth
-from iip_assets.models.filter_head import head_onnx
+from iip_assets.models.filter_network import head_onnx
 from iip_assets.models.segmentation_model import build_segmenter, distillation_of
 from iip_assets.models.segmenter import cross_entropy, dice_loss, segmentation_loss
 from iip_assets.training.trainer import Around, Machine
@@ -118,7 +118,7 @@ def test_a_teacher_sees_images_in_its_own_frame_and_speaks_at_the_students_size(
     assert (distillation.frame.width, distillation.shrink) == (64, 2)
     images = torch.randn(2, 3, 64, 64)
     masks = torch.arange(64).expand(2, 64, 64)
-    said = distillation.hear(images)
+    said = distillation.probabilities(images)
     assert said.shape == (2, 4, 32, 32)
     torch.testing.assert_close(said.sum(1), torch.ones(2, 32, 32))
     small, small_masks = distillation.shrunk(images, masks)

@@ -14,7 +14,7 @@ from scipy.special import softmax
 from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.models.examples import labelled_images
 from iip_assets.models.filter import build_filter, fit_temperature, reason_not_to_train, schedule_of
-from iip_assets.models.filter_head import Examples, class_balanced
+from iip_assets.models.filter_network import Examples, class_balanced
 from iip_assets.settings import FilterSettings
 from iip_assets.training.trainer import Around, Machine
 

@@ -11,9 +11,9 @@ from iip_assets.embeddings.backbone import packaged_weights, weights_digest
 from iip_assets.inference.frame import Frame
 from iip_assets.inference.segmenter import Segmenter, prior_png, read_pair, segment_chunk
 from iip_assets.models.examples import masked_rows
-from iip_assets.models.masked_images import MaskedImages
 from iip_assets.models.segmentation_model import build_segmenter, reason_not_to_train, schedule_of
 from iip_assets.models.segmenter import build_network
+from iip_assets.models.training_images import MaskedImages
 from iip_assets.training.trainer import Around, Machine
 from iip_assets_tests.models.masked import CLASSES, READ, RECIPE, examples_of, masked_eyes
 from iip_assets_tests.training.small_training import train_segmenter
@@ -128,7 +128,7 @@ def test_examples_are_the_same_whether_they_are_kept_in_memory_or_not(eyes, monk
         return [made[0, place] for place in range(4)]
 
     kept = examples()
-    monkeypatch.setattr("iip_assets.models.masked_images._MEMORY_BYTES", 0)
+    monkeypatch.setattr("iip_assets.models.training_images._MEMORY_BYTES", 0)
     for one, other in zip(kept, examples(), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     assert [float(weight) for _, _, weight in kept] == [1, 2, 3, 4]

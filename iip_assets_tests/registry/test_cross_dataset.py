@@ -13,7 +13,7 @@ from iip_assets.embeddings.onnx_export import OPSET
 from iip_assets.evaluation.evaluation import metrics_table
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scores import Gate
-from iip_assets.models.filter_head import head_onnx
+from iip_assets.models.filter_network import head_onnx
 from iip_assets.registry.contenders import Contender
 from iip_assets.registry.cross_dataset import (
     Learned,

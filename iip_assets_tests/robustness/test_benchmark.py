@@ -1,10 +1,7 @@
-import json
-
 import numpy as np
-import onnx
 import polars as pl
 import pytest
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from iip_assets.dataset.slices import slice_table
 from iip_assets.engine.figures import figure_png
@@ -15,43 +12,27 @@ from iip_assets.robustness.assets import describe_robustness_benchmark, robustne
 from iip_assets.robustness.benchmark import benchmark_images, benchmark_table, variants
 from iip_assets.robustness.figures import robustness_figure
 from iip_assets.settings import EvaluationSettings, RobustnessSettings
-from iip_assets_tests.embeddings.stand_ins import PlainWork
+from iip_assets_tests.embeddings.stand_ins import PlainWork, card_of, onnx_model
 from iip_assets_tests.models.masked import masked_eyes
 
 SIDE = 32
-FLOAT = onnx.TensorProto.FLOAT
 CLASSES = ("background", "sclera", "iris", "pupil")
 
 
 def model(weights, *, pooled, classes):
     """A 1×1 convolution with a bias, pooled to probabilities or left as logits."""
-    kernel, bias = weights
+    kernel, bias = (part.astype(np.float32) for part in weights)
     nodes = [helper.make_node("Conv", ["image", "kernel", "bias"], ["logits"])]
-    shape = ["B", classes, SIDE, SIDE]
+    output = ("logits", classes, SIDE, SIDE)
     if pooled:
         nodes += [
             helper.make_node("GlobalAveragePool", ["logits"], ["pooled"]),
             helper.make_node("Flatten", ["pooled"], ["flat"], axis=1),
             helper.make_node("Softmax", ["flat"], ["probabilities"], axis=1),
         ]
-        shape = ["B", classes]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info("image", FLOAT, ["B", 3, SIDE, SIDE])],
-        [helper.make_tensor_value_info(nodes[-1].output[0], FLOAT, shape)],
-        [
-            numpy_helper.from_array(kernel.astype(np.float32)[:, :, None, None], "kernel"),
-            numpy_helper.from_array(bias.astype(np.float32), "bias"),
-        ],
-    )
-    made = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
-    return made.SerializeToString()
-
-
-def card(classes):
-    size = {"input_width": SIDE, "input_height": SIDE, "mean": [0.5] * 3, "std": [0.5] * 3}
-    return json.dumps({**size, "classes": classes}).encode()
+        output = ("probabilities", classes)
+    arrays = {"kernel": kernel[:, :, None, None], "bias": bias}
+    return onnx_model(nodes, arrays, side=SIDE, output=output)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +42,11 @@ def segmenter():
     # The nearest colour has the largest x·c − |c|²/2.
     onnx_file = model((colours, -(colours**2).sum(1) / 2), pooled=False, classes=4)
     prior = prior_png([np.zeros((SIDE, SIDE), np.uint8)], 4)
-    parts = {"segmenter.onnx": onnx_file, "prior.png": prior, "card.json": card(CLASSES)}
+    parts = {
+        "segmenter.onnx": onnx_file,
+        "prior.png": prior,
+        "card.json": card_of(SIDE, classes=CLASSES),
+    }
     return Files(parts)
 
 
@@ -69,7 +54,12 @@ def segmenter():
 def the_filter():
     kernel = np.array([[-2.0, -2.0, 2.0], [0.0, 0.0, 0.0], [2.0, 2.0, -2.0]])
     onnx_file = model((kernel, np.zeros(3)), pooled=True, classes=3)
-    return Files({"filter.onnx": onnx_file, "card.json": card(["full", "partial", "none"])})
+    return Files(
+        {
+            "filter.onnx": onnx_file,
+            "card.json": card_of(SIDE, classes=["full", "partial", "none"]),
+        }
+    )
 
 
 def run_asset(tmp_path, monkeypatch, filter_model, segmenter_model, **options):

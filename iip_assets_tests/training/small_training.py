@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from iip_assets.inference.frame import Frame
-from iip_assets.models.masked_images import MaskedImages
 from iip_assets.models.segmenter import SegmenterTask
+from iip_assets.models.training_images import MaskedImages
 from iip_assets.training.trainer import Around, Machine, Schedule, seeded, train_network
 
 SIDE = 32

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from iip_assets.models.segmenter import segmentation_loss
-from iip_assets.training.preflight import CannotLearnError, start_of, tell_absent
+from iip_assets.settings import TrainingSettings
+from iip_assets.training.preflight import CannotLearnError, log_absent, start_of
 from iip_assets.training.start_checks import Start, absent_classes
 from iip_assets.training.trainer import Machine
 from iip_assets_tests.training.small_training import SCHEDULE, digest, examples, small_network
@@ -26,7 +27,7 @@ def look(network, *parts, checks="always"):
         network,
         items,
         replace(SCHEDULE, learning_rate=0.02),
-        Machine("cpu", threads=1, checks=checks),
+        Machine("cpu", 1, TrainingSettings(checks=checks)),
         classes=2,
         ignored=255,
         loss_of=partial(segmentation_loss, ignored=255),
@@ -69,8 +70,8 @@ def test_classes_that_a_split_lacks_are_named():
         ("test", "pupil"),
     ]
     told = []
-    tell_absent(counts, ("iris", "pupil"), log=told.append)
+    log_absent(counts, ("iris", "pupil"), log=told.append)
     assert told == ["no image has: pupil in validation, iris in test, pupil in test"]
     whole = {split: {"iris": 1} for split in ("train", "validation", "test")}
-    tell_absent(whole, ("iris",), log=told.append)
+    log_absent(whole, ("iris",), log=told.append)
     assert len(told) == 1

@@ -1,4 +1,3 @@
-import json
 import re
 import socket
 import time
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import wandb
 
+from iip_assets.settings import TrackingSettings
 from iip_assets.training.tracking import log_segmentations, log_validation, tracked
 from iip_assets.training.trainer import Around, Machine
 from iip_assets_tests.training.small_training import (
@@ -41,17 +41,15 @@ def a_key_and_no_server(monkeypatch):
 
 
 def tracked_mode(state, said, mode="auto"):
-    with tracked(
-        state, mode, project="p", name="n", run_id="r", config={}, log=said.append
-    ) as logger:
+    settings = TrackingSettings(wandb=mode)
+    with tracked(state, settings, name="n", run_id="r", config={}, log=said.append) as logger:
         return logger and logger.experiment.settings.mode
 
 
 def test_without_a_key_a_training_is_logged_in_the_workspace(tmp_path):
     with tracked(
         tmp_path,
-        "auto",
-        project="iip",
+        TrackingSettings(),
         name="segmenter",
         run_id="segmenter-1",
         config={"seed": 0, "sources": {"dvc_data": "md5"}},
@@ -79,7 +77,8 @@ def test_without_a_key_a_training_is_logged_in_the_workspace(tmp_path):
 
 
 def test_switched_off_nothing_is_logged(tmp_path):
-    with tracked(tmp_path, "off", project="p", name="n", run_id="r", config={}) as logger:
+    off = TrackingSettings(wandb="off")
+    with tracked(tmp_path, off, name="n", run_id="r", config={}) as logger:
         assert logger is None
     assert not list(Path(tmp_path).iterdir())
 
@@ -87,9 +86,7 @@ def test_switched_off_nothing_is_logged(tmp_path):
 def test_a_training_that_fails_is_a_failed_run(tmp_path):
     with (
         pytest.raises(RuntimeError, match="broke"),
-        tracked(
-            tmp_path, "offline", project="p", name="n", run_id="failed", config=json.loads("{}")
-        ),
+        tracked(tmp_path, TrackingSettings(wandb="offline"), name="n", run_id="failed", config={}),
     ):
         raise RuntimeError("it broke")
     assert list((tmp_path / "wandb").glob("offline-run-*-failed"))
