@@ -133,8 +133,7 @@ def build_filter(
         "images": counts,
         "settings": noted,
         "start": built.start,
-        "history": list(built.trained.history),
-        "best_epoch": built.trained.best_epoch,
+        **asdict(built.trained),
     }
     return Noted(Files(parts, version_of=("filter.safetensors", "card.json")), notes)
 

@@ -167,8 +167,7 @@ def build_segmenter(
         "images_by_class": counts,
         "settings": asdict(schedule),
         "start": start,
-        "history": list(trained.history),
-        "best_epoch": trained.best_epoch,
+        **asdict(trained),
     }
     version_of = ("segmenter.safetensors", "prior.png", "card.json")
     return Noted(Files(parts, version_of=version_of), notes)

@@ -9,7 +9,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -118,7 +118,7 @@ class Trained:
         best_epoch: The epoch whose weights were kept, from 0; the last where nothing was judged.
     """
 
-    history: tuple[dict[str, float], ...]
+    history: list[dict[str, float]]
     best_epoch: int
 
 
@@ -175,19 +175,15 @@ def train_network(network: torch.nn.Module, *, around: Around, **given: Any) -> 
             processes=around.machine.training.processes,
             device=around.machine.device,
         )
-        network.load_state_dict(found["state"])
-        trained = Trained(tuple(found["history"]), found["best_epoch"])
+        network.load_state_dict(found.pop("state"))
+        trained = Trained(**found)
     network.eval()
     return trained
 
 
 def _one_of_several(network: torch.nn.Module, **given: Any) -> dict[str, Any]:
     trained = train(network, **given)
-    return {
-        "state": whole_state(network),
-        "history": list(trained.history),
-        "best_epoch": trained.best_epoch,
-    }
+    return {"state": whole_state(network), **asdict(trained)}
 
 
 def train(
@@ -268,7 +264,7 @@ def train(
         if machine.training.precision == "64-true":
             module.float()  # as every file of a model and whoever reads it has it
     last = len(history.epochs) - 1
-    return Trained(tuple(history.epochs), last if keep.epoch is None else keep.epoch)
+    return Trained(history.epochs, last if keep.epoch is None else keep.epoch)
 
 
 @contextmanager
