@@ -23,6 +23,40 @@ from iip_assets.settings import ExplanationSettings
 if TYPE_CHECKING:
     from iip_assets.engine.features import Filled
 
+RIGHT_IOU = 0.5
+"""From this IoU on a class counts as found, as boxes do (Everingham et al. 2010, PASCAL VOC)."""
+
+CHOSEN = {
+    "image_id": pl.String(),
+    "mask_id": pl.String(),
+    "group_id": pl.String(),
+    "label": pl.String(),
+    "said": pl.String(),
+    "confidence": pl.Float64(),
+    "iou": pl.Float64(),
+    "right": pl.Boolean(),
+    "rank": pl.Int64(),
+    "sampled": pl.Boolean(),
+}
+"""`rank` is 1 for the hardest and null for what is only sampled."""
+
+
+EXPLAINED = {
+    "model": pl.String(),
+    **CHOSEN,
+    "score": pl.Float64(),
+    "share_on_eye": pl.Float64(),
+    "chance_share": pl.Float64(),
+    "deletion_area": pl.Float64(),
+    "chance_area": pl.Float64(),
+    "rows": pl.Int64(),
+    "columns": pl.Int64(),
+    "attribution": pl.List(pl.Float32),
+    "said_outline": pl.String(),
+    "true_outline": pl.String(),
+}
+"""The table of explained images: who was asked, what was chosen, what was found."""
+
 
 def held_out(predictions: pl.DataFrame) -> pl.DataFrame:
     """Predictions on images that no model was trained on: the test split, or else validation."""
@@ -71,24 +105,6 @@ def lowest_iou(predictions: pl.DataFrame, *, most: int) -> pl.DataFrame:
     if column is None:
         return rows.clear()
     return rows.drop_nulls(column).sort(column, "image_id").head(most)
-
-
-RIGHT_IOU = 0.5
-"""From this IoU on a class counts as found, as boxes do (Everingham et al. 2010, PASCAL VOC)."""
-
-CHOSEN = {
-    "image_id": pl.String(),
-    "mask_id": pl.String(),
-    "group_id": pl.String(),
-    "label": pl.String(),
-    "said": pl.String(),
-    "confidence": pl.Float64(),
-    "iou": pl.Float64(),
-    "right": pl.Boolean(),
-    "rank": pl.Int64(),
-    "sampled": pl.Boolean(),
-}
-"""`rank` is 1 for the hardest and null for what is only sampled."""
 
 
 def filter_images(
@@ -152,23 +168,6 @@ def _chosen(
         .select(pl.col(name).cast(dtype) for name, dtype in CHOSEN.items())
         .sort("image_id")
     )
-
-
-EXPLAINED = {
-    "model": pl.String(),
-    **CHOSEN,
-    "score": pl.Float64(),
-    "share_on_eye": pl.Float64(),
-    "chance_share": pl.Float64(),
-    "deletion_area": pl.Float64(),
-    "chance_area": pl.Float64(),
-    "rows": pl.Int64(),
-    "columns": pl.Int64(),
-    "attribution": pl.List(pl.Float32),
-    "said_outline": pl.String(),
-    "true_outline": pl.String(),
-}
-"""The table of explained images: who was asked, what was chosen, what was found."""
 
 
 def explained_table(

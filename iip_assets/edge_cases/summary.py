@@ -28,6 +28,9 @@ MEASURES = ("brightness", "contrast", "sharpness", "saturation", "iris_visibilit
 # Dagster keeps metadata in its event log, and each look at the asset reads it.
 MAX_BYTES = 240_000
 
+# With eight colours, the shape tells apart what shares a colour.
+MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
+
 
 def exemplars_by_cluster(
     clusters: pl.DataFrame, *, limit: int = MAX_STRIPS
@@ -195,10 +198,6 @@ def _plain(text: str) -> str:
     for mark in "\\`*_[]<>!#|":
         text = text.replace(mark, f"\\{mark}")
     return " ".join(text.split())
-
-
-# With eight colours, the shape tells apart what shares a colour.
-MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 
 
 def map_figure(embedding_map: pl.DataFrame, clusters: pl.DataFrame) -> Figure:

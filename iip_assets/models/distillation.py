@@ -25,6 +25,11 @@ from iip_assets.inference.frame import Frame
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.training.processes import total
 
+# Softens what the teacher is sure of; 2 to 5 is usual for a student that is much smaller.
+_TEMPERATURE = 2.0
+
+_MAKES_EMBEDDINGS = ("weights_sha256", "input_width", "input_height")
+
 
 class UnfitTeacherError(ValueError):
     """The teacher cannot teach this student; the words say why."""
@@ -48,9 +53,6 @@ def teacher_files(
             "setting"
         ) from None
     return found.parts
-
-
-_MAKES_EMBEDDINGS = ("weights_sha256", "input_width", "input_height")
 
 
 def softened_truth(
@@ -83,10 +85,6 @@ def softened_truth(
             )
     shares = probabilities_of(images, teacher, load_image=load_image, threads=threads)
     return ((1 - share) * labels + share * shares).astype(np.float32)
-
-
-# Softens what the teacher is sure of; 2 to 5 is usual for a student that is much smaller.
-_TEMPERATURE = 2.0
 
 
 @dataclass(frozen=True)

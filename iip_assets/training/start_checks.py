@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from iip_assets.dataset.schema import SPLITS
 from iip_assets.engine.values import CheckResult, Files
 
 # How far from ln(classes) the loss may start, as a share of it.
@@ -34,24 +35,15 @@ class Start:
         return abs(self.start_loss - self.expected_loss) <= _APART * self.expected_loss
 
 
-def absent_classes(
-    counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]
-) -> list[tuple[str, str]]:
-    """Split and class where no image of a split has a class, from counts by split and class."""
-    return [
-        (split, name)
-        for split in ("train", "validation", "test")
+def absent_in_words(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> str | None:
+    """Which classes which splits lack, by counts of both; None where every split has each."""
+    absent = [
+        f"{name} in {split}"
+        for split in SPLITS
         for name in classes
         if not counts.get(split, {}).get(name)
     ]
-
-
-def absent_in_words(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> str | None:
-    """Which classes which splits lack, in a line; None where there is every class in each."""
-    absent = absent_classes(counts, classes)
-    if not absent:
-        return None
-    return "no image has: " + ", ".join(f"{name} in {split}" for split, name in absent)
+    return "no image has: " + ", ".join(absent) if absent else None
 
 
 def classes_check(counts: Mapping[str, Mapping[str, int]], model: Files) -> CheckResult:

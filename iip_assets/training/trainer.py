@@ -58,9 +58,9 @@ class Machine:
     Attributes:
         device: Processor or GPU.
         threads: On the processor.
-        training: The numbers' precision, of which `auto` mixes in 16 bits on a GPU that can and
-            nowhere else; among how many processes, on GPUs one each, a batch is shared; whether
-            each of these holds all weights (`ddp`) or a part (`fsdp`).
+        training: The settings. The precision `auto` mixes in 16 bits on a GPU that can and nowhere
+            else. Processes, on GPUs one each, share every batch; each of them holds all weights
+            (`ddp`) or a part of them (`fsdp`).
     """
 
     device: Device

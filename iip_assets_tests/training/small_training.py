@@ -1,10 +1,13 @@
 """A training that takes a second: dark squares on noise, a network of two convolutions."""
 
 import hashlib
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import wandb
 
 from iip_assets.inference.frame import Frame
 from iip_assets.models.segmenter import SegmenterTask
@@ -12,6 +15,30 @@ from iip_assets.models.training_images import MaskedImages
 from iip_assets.training.trainer import Around, Machine, Schedule, seeded, train_network
 
 SIDE = 32
+
+
+@contextmanager
+def no_switches_of_wandb(monkeypatch, folder):
+    """As on a machine where nobody ever used W&B, which reads the environment once."""
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DISABLED"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(folder)
+    wandb.teardown()
+    yield
+    wandb.teardown()
+
+
+def logged(wandb_folder, run, *words):
+    """The run's folder, once W&B's own process has written the words, a moment later."""
+    (found,) = wandb_folder.glob(f"offline-run-*-{run}")
+    (record,) = found.glob("*.wandb")
+    until = time.monotonic() + 20
+    while not all(word in record.read_bytes() for word in words):
+        assert time.monotonic() < until, f"{words} are not all in {record}"
+        time.sleep(0.2)
+    return found
+
+
 SCHEDULE = Schedule(
     epochs=4, patience=9, learning_rate=0.01, weight_decay=0.01, batch_size=8, seed=0
 )

@@ -1,11 +1,9 @@
 import re
 import socket
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import wandb
 
 from iip_assets.settings import TrackingSettings
 from iip_assets.training.tracking import log_segmentations, log_validation, tracked
@@ -13,6 +11,8 @@ from iip_assets.training.trainer import Around, Machine
 from iip_assets_tests.training.small_training import (
     SCHEDULE,
     examples,
+    logged,
+    no_switches_of_wandb,
     small_network,
     train_segmenter,
 )
@@ -22,12 +22,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch, tmp_path):
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DISABLED"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    wandb.teardown()  # W&B reads the environment once
-    yield
-    wandb.teardown()
+    with no_switches_of_wandb(monkeypatch, tmp_path):
+        yield
 
 
 @pytest.fixture
@@ -64,15 +60,8 @@ def test_without_a_key_a_training_is_logged_in_the_workspace(tmp_path):
         image = np.zeros((8, 8, 3), np.uint8)
         log_segmentations(logger, [(image, image[:, :, 0], image[:, :, 0])], ("a", "b"))
         log_validation(logger, {"mean_iou": 0.5, "no": float("nan")})
-    (run,) = (tmp_path / "wandb").glob("offline-run-*-segmenter-1")
-    (record,) = run.glob("*.wandb")
-    # W&B's own process writes the file, and is done with it a moment later.
     words = (b"dvc_data", b"validation_mean_iou", b"validation/mean_iou")
-    for _ in range(100):
-        if all(word in record.read_bytes() for word in words):
-            break
-        time.sleep(0.2)
-    assert all(word in record.read_bytes() for word in words)
+    run = logged(tmp_path / "wandb", "segmenter-1", *words)
     assert list((run / "files").rglob("*.png"))
 
 
