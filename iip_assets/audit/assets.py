@@ -167,6 +167,7 @@ def model_explanations(
     about = held_out_images.select("image_id", "mask_id").join(
         data_splits.select("image_id", "group_id"), on="image_id"
     )
+    store, fill = ImageStore.open(context.root), context.fill
     explained = pl.concat(
         explained_table(
             task,
@@ -175,8 +176,8 @@ def model_explanations(
             about,
             options=options,
             classes=classes,
-            store=ImageStore.open(context.root),
-            fill=context.fill,
+            store=store,
+            fill=fill,
             max_megapixels=max_megapixels,
             threads=core_count(threads),
             chunk=_CHUNK,
