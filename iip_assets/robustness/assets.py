@@ -24,7 +24,7 @@ _CHUNK = 8
 
 @asset(room="robustness", kinds={"opencv", "onnx"})
 def robustness_benchmark(
-    raw_dataset: dict[str, pl.DataFrame],
+    held_out_images: pl.DataFrame,
     data_splits: pl.DataFrame,
     iris_filter_model: Files | Skipped,
     segmentation_model: Files | Skipped,
@@ -58,8 +58,10 @@ def robustness_benchmark(
     if isinstance(iris_filter_model, Skipped) and isinstance(segmentation_model, Skipped):
         reasons = f"{iris_filter_model.reason}; {segmentation_model.reason}"
         return Skipped(f"there is no model: {reasons}")
-    images = raw_dataset["images"]
-    chosen = benchmark_images(images, data_splits, most=options.max_images, seed=options.seed)
+    test = held_out_images.filter(pl.col("split") == "test").join(
+        data_splits.select("image_id", "group_id"), on="image_id"
+    )
+    chosen = benchmark_images(test, most=options.max_images, seed=options.seed)
     if chosen.is_empty():
         return Skipped("no test image has a label or a mask")
     store, workers = ImageStore.open(context.root), core_count(threads)

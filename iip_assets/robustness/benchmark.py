@@ -141,27 +141,18 @@ def _confusions(model: Segmenter | None, pairs: Sequence[Pair]) -> list[int] | N
     ]
 
 
-def benchmark_images(
-    images: pl.DataFrame, splits: pl.DataFrame, *, most: int, seed: int
-) -> pl.DataFrame:
-    """`image_id`, `mask_id`, `label`, `group_id` of at most so many test chosen.
+def benchmark_images(test: pl.DataFrame, *, most: int, seed: int) -> pl.DataFrame:
+    """`image_id`, `mask_id`, `label`, `group_id` of at most so many of these images.
 
     Images with both a label and a mask come first; among equals a salted hash decides, so that
     a new batch moves few of them.
     """
     usable = pl.col("label").is_in(FILTER_CLASSES).fill_null(value=False)
-    chosen = (
-        splits.filter(pl.col("split") == "test")
-        .select("image_id", "group_id", "has_mask")
-        .join(images.select("image_id", "label", "mask_id"), on="image_id")
-        .with_columns(
-            label=pl.when(usable).then("label"), mask_id=pl.when("has_mask").then("mask_id")
-        )
-    )
     known = pl.col("label").is_not_null().cast(pl.Int8) + pl.col("mask_id").is_not_null()
-    order = [hashlib.sha256(f"{seed}:{one}".encode()).hexdigest() for one in chosen["image_id"]]
+    order = [hashlib.sha256(f"{seed}:{one}".encode()).hexdigest() for one in test["image_id"]]
     return (
-        chosen.with_columns(known=known, order=pl.Series(order, dtype=pl.String))
+        test.with_columns(label=pl.when(usable).then("label"))
+        .with_columns(known=known, order=pl.Series(order, dtype=pl.String))
         .filter(pl.col("known") > 0)
         .sort(["known", "order"], descending=[True, False])
         .head(most)

@@ -6,6 +6,7 @@ from onnx import helper
 from iip_assets.dataset.slices import slice_table
 from iip_assets.engine.figures import figure_png
 from iip_assets.engine.values import Files, Markdown, Skipped
+from iip_assets.evaluation.assets import held_out_images
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.segmenter import prior_png
 from iip_assets.robustness.assets import describe_robustness_benchmark, robustness_benchmark
@@ -70,7 +71,7 @@ def run_asset(tmp_path, monkeypatch, filter_model, segmenter_model, **options):
     )
     slices = slice_table(images, age_bands=(0, 18), axes=("age_band", "ethnicity"))
     return robustness_benchmark.function(
-        {"images": images},
+        held_out_images.function({"images": images}, splits),
         splits,
         filter_model,
         segmenter_model,
@@ -155,25 +156,18 @@ def test_images_with_both_truths_come_first_and_the_choice_is_steady():
         {
             "image_id": ids,
             "label": ["full"] * 10 + ["unclear"] * 5 + [None] * 5,
-            "mask_id": [f"m{one}" for one in ids],
-        }
-    )
-    splits = pl.DataFrame(
-        {
-            "image_id": ids,
+            "mask_id": [None if index % 2 else f"m{index}" for index in range(20)],
             "group_id": ids,
-            "split": ["test"] * 20,
-            "has_mask": [index % 2 == 0 for index in range(20)],
         }
     )
-    chosen = benchmark_images(images, splits, most=5, seed=0)
+    chosen = benchmark_images(images, most=5, seed=0)
     assert set(chosen["image_id"]) == set(ids[:10:2])
-    every = benchmark_images(images, splits, most=99, seed=0)
+    every = benchmark_images(images, most=99, seed=0)
     assert every.height == 10 + 5
     assert every.filter(pl.col("image_id") == "10")["label"].to_list() == [None]
-    fewer = benchmark_images(images, splits, most=8, seed=0)
+    fewer = benchmark_images(images, most=8, seed=0)
     assert set(fewer["image_id"]) <= set(every["image_id"])
-    other = benchmark_images(images, splits, most=8, seed=1)
+    other = benchmark_images(images, most=8, seed=1)
     assert set(other["image_id"]) != set(fewer["image_id"])
 
 
