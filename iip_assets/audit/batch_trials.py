@@ -17,7 +17,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.metrics.names import FILTER_CLASSES
-from iip_assets.models.filter import examples_of, reason_not_to_train
+from iip_assets.models.examples import reason_for_no_filter
+from iip_assets.models.filter import examples_of
 from iip_assets.models.filter_network import Examples, head_logits, train_head
 from iip_assets.training.trainer import Around, Machine, Progress, Schedule
 
@@ -26,7 +27,7 @@ _BATCHES = {"batch": pl.String(), "training_images": pl.Int64()}
 
 def reason_for_no_trials(images: pl.DataFrame) -> str | None:
     """Why no batch can be judged by these examples, which have a `batch`, or None if one can."""
-    reason = reason_not_to_train(images)
+    reason = reason_for_no_filter(images)
     if reason is not None:
         return reason
     train = images.filter(pl.col("split") == "train")
@@ -80,7 +81,7 @@ def try_batches(
     trainable |= {
         batch: keep
         for batch, keep in kept.items()
-        if not keep.all() and reason_not_to_train(train.filter(pl.Series(keep))) is None
+        if not keep.all() and reason_for_no_filter(train.filter(pl.Series(keep))) is None
     }
     plan = [(batch, schedule.seed + place) for batch in trainable for place in range(seeds)]
     probabilities = []

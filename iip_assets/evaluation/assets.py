@@ -95,7 +95,7 @@ def held_out_images(
 
     While this table and the models stand, nothing is predicted again.
     """
-    from iip_assets.evaluation.predictions import held_out_rows
+    from iip_assets.models.examples import held_out_rows
 
     return held_out_rows(raw_dataset["images"], data_splits)
 

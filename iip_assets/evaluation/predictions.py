@@ -11,18 +11,6 @@ from iip_assets.inference.filter import score_columns
 from iip_assets.metrics.functional import iou
 
 
-def held_out_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
-    """`image_id`, `split`, `label` and (if valid) `mask_id` of validation and test images."""
-    return (
-        splits.filter(pl.col("split") != "train")
-        .select("image_id", "split", "has_mask")
-        .join(images.select("image_id", "label", "mask_id"), on="image_id")
-        .with_columns(mask_id=pl.when("has_mask").then("mask_id"))
-        .select("image_id", "split", "label", "mask_id")
-        .sort("image_id")
-    )
-
-
 def filter_columns(images: pl.DataFrame, verdicts: pl.DataFrame | None) -> pl.DataFrame:
     """`image_id`, `prob_<class>`, `predicted`, `usable_score`, `passes` of what it answered."""
     schema = {

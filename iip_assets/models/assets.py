@@ -92,11 +92,12 @@ def iris_filter_model(
     """
     from iip_assets.images.decode import image_reader
     from iip_assets.models.distillation import teacher_files
-    from iip_assets.models.filter import build_filter, reason_not_to_train
+    from iip_assets.models.examples import reason_for_no_filter
+    from iip_assets.models.filter import build_filter
     from iip_assets.models.tracking import log_filter, tracked_training
     from iip_assets.training.trainer import machine_of
 
-    reason = reason_not_to_train(filter_examples)
+    reason = reason_for_no_filter(filter_examples)
     if reason is not None:
         return Skipped(reason)
     load = image_reader(context.root, filter_examples["image_id"], max_megapixels)
@@ -158,12 +159,13 @@ def segmentation_model(
     """The segmenter: names the class of every pixel; a U-Net trained on the training masks."""
     from iip_assets.images.store import ImageStore
     from iip_assets.models.distillation import teacher_files
-    from iip_assets.models.segmentation_model import build_segmenter, reason_not_to_train
+    from iip_assets.models.examples import reason_for_no_segmenter
+    from iip_assets.models.segmentation_model import build_segmenter
     from iip_assets.models.tracking import log_segmenter, tracked_training
     from iip_assets.training.trainer import machine_of
 
     rows = segmenter_examples
-    reason = reason_not_to_train(rows, classes)
+    reason = reason_for_no_segmenter(rows, classes)
     if reason is not None:
         return Skipped(reason)
     store = ImageStore.open(context.root)

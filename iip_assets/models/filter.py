@@ -37,9 +37,6 @@ from iip_assets.settings import FilterSettings
 from iip_assets.training.preflight import log_absent, start_of
 from iip_assets.training.trainer import Around, Schedule, Trained, train_network
 
-LEAST_IMAGES = 10
-"""Fewer labelled training images than this train no filter."""
-
 LoadImage = Callable[[str], NDArray[np.uint8]]
 
 # With fewer images the temperature would be noise.
@@ -60,18 +57,6 @@ def schedule_of(settings: FilterSettings, train: Literal["head", "network"]) -> 
         batch_size=settings.batch_size,
         seed=settings.seed,
     )
-
-
-def reason_not_to_train(images: pl.DataFrame) -> str | None:
-    """Why these images train no filter, or None if they do."""
-    labels = images.filter(pl.col("split") == "train")["label"]
-    if labels.is_empty():
-        return "no training image has a label of full, partial or none"
-    if labels.n_unique() < 2:
-        return f"all {labels.len()} labelled training images are {labels[0]!r}; two words at least"
-    if labels.len() < LEAST_IMAGES:
-        return f"only {labels.len()} training images have a label; {LEAST_IMAGES} at least"
-    return None
 
 
 def build_filter(

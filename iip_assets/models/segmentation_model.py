@@ -33,9 +33,6 @@ from iip_assets.training.trainer import Around, Schedule, train_network
 
 _WEIGHT_DECAY = 0.01
 
-LEAST_IMAGES = 8
-"""Fewer masked training images than this train no segmenter."""
-
 
 def schedule_of(settings: SegmenterSettings) -> Schedule:
     """How long and how fast the segmenter learns."""
@@ -47,18 +44,6 @@ def schedule_of(settings: SegmenterSettings) -> Schedule:
         batch_size=settings.batch_size,
         seed=settings.seed,
     )
-
-
-def reason_not_to_train(rows: pl.DataFrame, classes: Sequence[str]) -> str | None:
-    """Why these images train no segmenter, or None if they do."""
-    if len(classes) < 2:
-        return f"dataset.mask_classes names {len(classes)} class; a segmenter needs two at least"
-    count = rows.filter(pl.col("split") == "train").height
-    if not count:
-        return "no training image has a mask"
-    if count < LEAST_IMAGES:
-        return f"only {count} training images have a mask; {LEAST_IMAGES} at least"
-    return None
 
 
 def build_segmenter(

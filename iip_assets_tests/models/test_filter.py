@@ -12,8 +12,8 @@ from safetensors.numpy import load
 from scipy.special import softmax
 
 from iip_assets.embeddings.onnx_session import open_session, run
-from iip_assets.models.examples import labelled_images
-from iip_assets.models.filter import build_filter, fit_temperature, reason_not_to_train, schedule_of
+from iip_assets.models.examples import labelled_images, reason_for_no_filter
+from iip_assets.models.filter import build_filter, fit_temperature, schedule_of
 from iip_assets.models.filter_network import Examples, class_balanced
 from iip_assets.settings import FilterSettings
 from iip_assets.training.trainer import Around, Machine
@@ -137,7 +137,7 @@ def test_labels_that_cannot_teach_are_a_reason_to_skip(labelled, words, reason):
     images, splits, embeddings = labelled
     images = images.with_columns(label=pl.Series(words, dtype=pl.String))
     splits = splits.with_columns(split=pl.lit("train"))
-    assert reason in reason_not_to_train(labelled_images(images, splits, embeddings))
+    assert reason in reason_for_no_filter(labelled_images(images, splits, embeddings))
 
 
 def test_a_filter_is_trained_where_there_is_nothing_to_validate_on(labelled, tiny_backbone):

@@ -10,8 +10,8 @@ import torch
 from iip_assets.embeddings.backbone import packaged_weights, weights_digest
 from iip_assets.inference.frame import Frame
 from iip_assets.inference.segmenter import Segmenter, prior_png, read_pair, segment_chunk
-from iip_assets.models.examples import masked_rows
-from iip_assets.models.segmentation_model import build_segmenter, reason_not_to_train, schedule_of
+from iip_assets.models.examples import masked_rows, reason_for_no_segmenter
+from iip_assets.models.segmentation_model import build_segmenter, schedule_of
 from iip_assets.models.segmenter import build_network
 from iip_assets.models.training_images import MaskedImages
 from iip_assets.training.trainer import Around, Machine
@@ -145,10 +145,12 @@ def test_the_prior_is_the_commonest_class_at_each_place():
 def test_too_few_masks_are_a_reason_to_skip(eyes):
     _, images, splits = eyes
     rows = masked_rows(images, splits)
-    assert reason_not_to_train(rows, CLASSES) is None
-    assert "two at least" in reason_not_to_train(rows, ("iris",))
-    assert "only 3" in reason_not_to_train(rows.filter(pl.col("split") == "train").head(3), CLASSES)
-    assert "no training image" in reason_not_to_train(
+    assert reason_for_no_segmenter(rows, CLASSES) is None
+    assert "two at least" in reason_for_no_segmenter(rows, ("iris",))
+    assert "only 3" in reason_for_no_segmenter(
+        rows.filter(pl.col("split") == "train").head(3), CLASSES
+    )
+    assert "no training image" in reason_for_no_segmenter(
         rows.filter(pl.col("split") == "test"), CLASSES
     )
 
