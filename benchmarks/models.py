@@ -42,20 +42,26 @@ from iip_assets.images.decode import NOT_LABELLED, decode_image, image_reader
 from iip_assets.inference.filter import FilterFromPixels
 from iip_assets.inference.frame import Frame
 from iip_assets.inference.segmenter import Segmenter, eye_classes, prior_png
-from iip_assets.metrics.constants import FILTER_CLASSES
-from iip_assets.models.examples import weights_of
-from iip_assets.models.filter import build_filter, network_schedule
-from iip_assets.models.filter import recipe_of as filter_recipe
-from iip_assets.models.filter_head import FilterHead
-from iip_assets.models.filter_network import build_classifier, network_onnx
-from iip_assets.models.filter_onnx import filter_onnx, head_onnx
-from iip_assets.models.losses import segmentation_loss
-from iip_assets.models.masked_images import MaskedImages
-from iip_assets.models.segmentation_model import Pairs
-from iip_assets.models.segmentation_model import recipe_of as segmenter_recipe
-from iip_assets.models.segmenter import build_network, has_packaged_weights, train_segmenter
+from iip_assets.metrics.names import FILTER_CLASSES
+from iip_assets.models.filter import build_filter
+from iip_assets.models.filter_network import (
+    FilterHead,
+    build_classifier,
+    filter_onnx,
+    head_onnx,
+    network_onnx,
+)
+from iip_assets.models.segmentation_model import Pairs, schedule_of
+from iip_assets.models.segmenter import (
+    SegmenterTask,
+    build_network,
+    has_packaged_weights,
+    segmentation_loss,
+)
+from iip_assets.models.training_images import MaskedImages
+from iip_assets.settings import FilterSettings
 from iip_assets.training.processes import EpochOrder
-from iip_assets.training.trainer import Around, Machine, seeded
+from iip_assets.training.trainer import Around, Machine, seeded, train_network
 
 BATCHES = (1, 16)
 
@@ -202,24 +208,15 @@ def retraining(ready: Ready, *, epochs: int, threads: int, clock: Clock) -> Rows
     )
     around = Around(Machine("cpu", threads))
     settings = ready.settings.filter
-    head = filter_recipe(settings.model_copy(update={"train": "head"}), ready.settings.training)
-    network = replace(
-        head, train="network", schedule=replace(network_schedule(settings), epochs=epochs)
-    )
+    head = settings.model_copy(update={"train": "head"})
+    network = settings.model_copy(update={"train": "network", "network_epochs": epochs})
     embedder = open_embedder(
         ready.backbone, device="cpu", batch_size=ready.settings.embeddings.batch_size
     )
     load = image_reader(ready.root, images["image_id"], ready.megapixels)
 
-    def train(recipe: Any) -> None:
-        build_filter(
-            flipped.drop("index"),
-            weights_of(images),
-            ready.backbone,
-            recipe,
-            load=load,
-            around=around,
-        )
+    def train(recipe: FilterSettings) -> None:
+        build_filter(flipped.drop("index"), ready.backbone, recipe, load=load, around=around)
 
     def embed_and_train(count: int) -> None:
         embed_chunk(
@@ -248,21 +245,16 @@ def retraining(ready: Ready, *, epochs: int, threads: int, clock: Clock) -> Rows
 
 def training(ready: Ready, *, images: int, threads: int, clock: Clock) -> Rows:
     """An epoch of the segmenter beside the bare passes on tensors that are there."""
-    recipe = segmenter_recipe(
-        ready.settings.segmenter,
-        ready.settings.training,
-        classes=ready.settings.dataset.mask_classes,
-        max_megapixels=ready.megapixels,
-    )
-    schedule = replace(recipe.schedule, epochs=1)
+    recipe, classes = ready.settings.segmenter, ready.settings.dataset.mask_classes
+    schedule = replace(schedule_of(recipe), epochs=1)
     rows = ready.masked.filter(pl.col("split") == "train").head(images).to_dicts()
     examples = MaskedImages(
-        Pairs(ready.store, rows, len(recipe.classes), recipe.max_megapixels),
+        Pairs(ready.store, rows, len(classes), ready.megapixels),
         frame=Frame(recipe.width, recipe.height),
         weights=[1.0] * len(rows),
         seed=schedule.seed,
         threads=threads,
-        eye=eye_classes(recipe.classes) if recipe.two_pass else (),
+        eye=eye_classes(classes) if recipe.two_pass else (),
     )
     batches = list(EpochOrder(len(rows), batch_size=schedule.batch_size, seed=schedule.seed))
     tensors = [
@@ -274,7 +266,15 @@ def training(ready: Ready, *, images: int, threads: int, clock: Clock) -> Rows:
 
     def learn() -> None:
         around = Around(Machine("cpu", threads))
-        train_segmenter(network, examples, None, schedule, around=around)
+        train_network(
+            network,
+            task=SegmenterTask,
+            examples=examples,
+            validation=None,
+            schedule=schedule,
+            around=around,
+            label="training the segmenter",
+        )
 
     def bare(*, whole_step: bool) -> None:
         with seeded(0, threads=threads):

@@ -275,6 +275,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             test_subjects=_count("groups of these"),
         ),
     },
+    "training_batches": {"": _table("image_id", "batch")},
     "batch_trials": {
         "batches": _table("batch", "training_images"),
         "probabilities": _table(

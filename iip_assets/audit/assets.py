@@ -26,10 +26,31 @@ if TYPE_CHECKING:
 _CHUNK = 4
 
 
+@asset(room="audit", kinds={"polars"})
+def training_batches(
+    raw_dataset: dict[str, pl.DataFrame], filter_examples: pl.DataFrame
+) -> pl.DataFrame:
+    """With which batch the label of each of the filter's training images came.
+
+    While this table and the examples stand, no head is trained again to judge a batch.
+    """
+    import polars as pl
+
+    train = filter_examples.filter(pl.col("split") == "train").select("image_id")
+    batches = raw_dataset["images"].select("image_id", "batch")
+    return train.join(batches, on="image_id", maintain_order="left")
+
+
+@describe(training_batches)
+def describe_training_batches(training_batches: pl.DataFrame) -> dict[str, MetadataValue]:
+    """How many images and batches there are to train on."""
+    return {"rows": training_batches.height, "batches": training_batches["batch"].n_unique()}
+
+
 @asset(room="audit", kinds={"pytorch", "polars"})
 def batch_trials(
-    raw_dataset: dict[str, pl.DataFrame],
     filter_examples: pl.DataFrame,
+    training_batches: pl.DataFrame,
     *,
     tried: Annotated[BatchVerdictSettings, Setting("batch_verdict")],
     recipe: Annotated[FilterSettings, Setting("filter")],
@@ -42,21 +63,19 @@ def batch_trials(
     images.
     """
     from iip_assets.audit.batch_trials import newest_batches, reason_for_no_trials, try_batches
-    from iip_assets.models.examples import weights_of
-    from iip_assets.models.filter import head_schedule
+    from iip_assets.models.filter import schedule_of
     from iip_assets.training.trainer import machine_of
 
     images = filter_examples.join(
-        raw_dataset["images"].select("image_id", "batch"), on="image_id", maintain_order="left"
+        training_batches, on="image_id", how="left", maintain_order="left"
     )
     reason = reason_for_no_trials(images)
     if reason is not None:
         return Skipped(reason)
     return try_batches(
         images,
-        weights_of(filter_examples),
         newest_batches(images, tried.batches),
-        head_schedule(recipe),
+        schedule_of(recipe, "head"),
         seeds=tried.seeds,
         # A head is done in seconds, in one process.
         machine=machine_of(compute, TrainingSettings()),
@@ -81,7 +100,7 @@ def batch_verdict(
     filter_examples: pl.DataFrame,
     image_slices: pl.DataFrame,
     *,
-    judgement: Evaluation,
+    evaluation: Evaluation,
     axes: SliceAxes,
 ) -> pl.DataFrame:
     """Did each of the newest batches help or hurt the filter, and on which slice.
@@ -92,22 +111,19 @@ def batch_verdict(
     import polars as pl
 
     from iip_assets.audit.batch_verdict import judge_batches
-    from iip_assets.metrics.intervals import Intervals
 
     return judge_batches(
         batch_trials,
         filter_examples,
         image_slices.filter(pl.col("axis").is_in(axes)),
-        Intervals(judgement.resamples, judgement.confidence, judgement.seed),
-        min_images=judgement.min_slice_images,
+        evaluation,
     )
 
 
 @describe(batch_verdict)
 def describe_batch_verdict(batch_verdict: pl.DataFrame) -> dict[str, MetadataValue]:
     """A line a batch, the newest first, and the change that each made."""
-    from iip_assets.audit.figures import batches_figure
-    from iip_assets.audit.summaries import verdict_rows
+    from iip_assets.audit.figures import batches_figure, verdict_rows
     from iip_assets.engine.figures import figure_markdown
 
     return {
@@ -128,7 +144,7 @@ def model_explanations(
     segmentation_model: Files | Skipped,
     *,
     options: Annotated[ExplanationSettings, Setting("explanation")],
-    judgement: Evaluation,
+    evaluation: Evaluation,
     classes: MaskClasses,
     max_megapixels: MaxMegapixels,
     threads: Threads,
@@ -142,34 +158,36 @@ def model_explanations(
     """
     import polars as pl
 
+    from iip_assets.audit.explained_images import explained_table
     from iip_assets.audit.explained_measures import measures
-    from iip_assets.audit.explaining import Explainer
     from iip_assets.embeddings.device import core_count
     from iip_assets.images.store import ImageStore
-    from iip_assets.metrics.intervals import Intervals
+    from iip_assets.models.tasks import FILTER, SEGMENTER
 
     about = held_out_images.select("image_id", "mask_id").join(
         data_splits.select("image_id", "group_id"), on="image_id"
     )
-    explainer = Explainer(
-        options,
-        ImageStore.open(context.root),
-        context.fill,
-        max_megapixels=max_megapixels,
-        threads=core_count(threads),
-        chunk=_CHUNK,
+    store, fill = ImageStore.open(context.root), context.fill
+    explained = pl.concat(
+        explained_table(
+            task,
+            model,
+            predictions,
+            about,
+            options=options,
+            classes=classes,
+            store=store,
+            fill=fill,
+            max_megapixels=max_megapixels,
+            threads=core_count(threads),
+            chunk=_CHUNK,
+        )
+        for task, model in ((FILTER, iris_filter_model), (SEGMENTER, segmentation_model))
+        if not isinstance(model, Skipped)
     )
-    parts = []
-    if not isinstance(iris_filter_model, Skipped):
-        parts.append(explainer.of_filter(iris_filter_model, predictions, about, classes))
-    if not isinstance(segmentation_model, Skipped):
-        parts.append(explainer.of_segmenter(segmentation_model, predictions, about))
-    explained = pl.concat(parts)
     if explained.is_empty():
         return Skipped("no held-out image has a label or a mask to be wrong about")
-    intervals = Intervals(judgement.resamples, judgement.confidence, judgement.seed)
-    found = measures(explained, intervals, min_images=judgement.min_slice_images)
-    return {"explained": explained, "measures": found}
+    return {"explained": explained, "measures": measures(explained, evaluation)}
 
 
 @describe(model_explanations)
@@ -180,8 +198,8 @@ def describe_model_explanations(
     context: AssetContext,
 ) -> dict[str, MetadataValue]:
     """What the sample says, and each model's hardest images with what counted."""
-    from iip_assets.audit.explained_measures import measure_rows
-    from iip_assets.audit.explained_sheets import explained_sheets
+    from iip_assets.audit.figures import explained_sheets
+    from iip_assets.evaluation.summary import rounded_rows
     from iip_assets.images.store import ImageStore
 
     explained = model_explanations["explained"]
@@ -189,7 +207,7 @@ def describe_model_explanations(
     store.fetch(explained.drop_nulls("rank")["image_id"].to_list())
     return {
         "rows": explained.height,
-        "measures": Rows(measure_rows(model_explanations["measures"])),
+        "measures": Rows(rounded_rows(model_explanations["measures"], "value", "low", "high")),
         **explained_sheets(explained, read=store.read, max_megapixels=max_megapixels),
     }
 

@@ -9,43 +9,25 @@ A batch's images are those whose counting label came with it; the others keep th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.metrics.constants import FILTER_CLASSES
-from iip_assets.models.filter import examples_of, reason_not_to_train
-from iip_assets.models.filter_head import Examples, head_logits, train_head
-from iip_assets.training.trainer import Around, Machine, Schedule
+from iip_assets.metrics.names import FILTER_CLASSES
+from iip_assets.models.examples import reason_for_no_filter
+from iip_assets.models.filter import examples_of
+from iip_assets.models.filter_network import Examples, head_logits, train_head
+from iip_assets.training.trainer import Around, Machine, Progress, Schedule
 
 _BATCHES = {"batch": pl.String(), "training_images": pl.Int64()}
-_PROBABILITIES = {
-    "batch": pl.String(),
-    "seed": pl.Int64(),
-    "image_id": pl.String(),
-    **{f"prob_{name}": pl.Float64() for name in FILTER_CLASSES},
-}
-
-
-class Progress(Protocol):
-    """Passes items through and shows how far it is, as `AssetContext.progress` does."""
-
-    def __call__(self, items: Iterable[Any], *, total: int | None, label: str) -> Iterable[Any]:
-        """The same items."""
-        ...
 
 
 def reason_for_no_trials(images: pl.DataFrame) -> str | None:
-    """Why no batch can be judged by these images, or None if one can.
-
-    Args:
-        images: `labelled_images` with the column `batch`.
-    """
-    reason = reason_not_to_train(images)
+    """Why no batch can be judged by these examples, which have a `batch`, or None if one can."""
+    reason = reason_for_no_filter(images)
     if reason is not None:
         return reason
     train = images.filter(pl.col("split") == "train")
@@ -64,7 +46,6 @@ def newest_batches(images: pl.DataFrame, count: int) -> list[str]:
 
 def try_batches(
     images: pl.DataFrame,
-    weights: Mapping[str, float],
     batches: Sequence[str],
     schedule: Schedule,
     *,
@@ -81,8 +62,7 @@ def try_batches(
     such batches have no rows there.
 
     Args:
-        images: `labelled_images` with the column `batch`.
-        weights: What a training image counts, by image id; 1 where it is not named.
+        images: The table of filter_examples with the column `batch`.
         batches: Which batches to try.
         schedule: How long and how fast; its seed is the first, others follow it.
         seeds: How many of them.
@@ -94,18 +74,17 @@ def try_batches(
     train = images.filter(pl.col("split") == "train")
     held_out = images.filter(pl.col("split") == "validation")
     dimensions = len(images["embedding"][0])
-    everything = examples_of(train, weights, dimensions)
-    validation = examples_of(held_out, {}, dimensions)
+    everything, validation = (examples_of(part, dimensions) for part in (train, held_out))
     batch_of = train["batch"].fill_null("").to_numpy()
     kept = {batch: batch_of != batch for batch in batches}
     trainable: dict[str | None, NDArray[np.bool_]] = {None: np.ones(len(everything), dtype=bool)}
     trainable |= {
         batch: keep
         for batch, keep in kept.items()
-        if not keep.all() and reason_not_to_train(train.filter(pl.Series(keep))) is None
+        if not keep.all() and reason_for_no_filter(train.filter(pl.Series(keep))) is None
     }
     plan = [(batch, schedule.seed + place) for batch in trainable for place in range(seeds)]
-    said = []
+    probabilities = []
     for batch, seed in progress(
         plan, total=len(plan), label="training with and without each batch"
     ):
@@ -117,28 +96,21 @@ def try_batches(
             around=Around(machine),
         )
         logits = head_logits(head, validation.embeddings).astype(np.float64)
-        said.append(_said(held_out, batch, seed, softmax(logits, axis=1)))
+        shares = softmax(logits, axis=1)
+        probabilities.append(
+            held_out.select(
+                pl.lit(batch, pl.String).alias("batch"),
+                pl.lit(seed, pl.Int64).alias("seed"),
+                "image_id",
+                *(pl.Series(f"prob_{name}", shares[:, k]) for k, name in enumerate(FILTER_CLASSES)),
+            )
+        )
     sizes = [(batch, int((~kept[batch]).sum())) for batch in batches]
     return {
         "batches": pl.DataFrame(sizes, schema=_BATCHES, orient="row"),
-        "probabilities": pl.concat(said),
+        "probabilities": pl.concat(probabilities),
     }
 
 
 def _part(examples: Examples, keep: NDArray[np.bool_]) -> Examples:
     return Examples(examples.embeddings[keep], examples.classes[keep], examples.weights[keep])
-
-
-def _said(
-    held_out: pl.DataFrame, batch: str | None, seed: int, probabilities: NDArray[np.float64]
-) -> pl.DataFrame:
-    """The rows of one training, from its (N, K) probabilities."""
-    return pl.DataFrame(
-        {
-            "batch": [batch] * held_out.height,
-            "seed": [seed] * held_out.height,
-            "image_id": held_out["image_id"],
-            **{f"prob_{name}": probabilities[:, k] for k, name in enumerate(FILTER_CLASSES)},
-        },
-        schema=_PROBABILITIES,
-    )

@@ -14,11 +14,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.metrics.constants import FILTER_CLASSES
-from iip_assets.metrics.intervals import Estimate, Intervals, bootstrap_weights, estimate
-from iip_assets.metrics.paired import LEAST_SUBJECTS
+from iip_assets.metrics.intervals import (
+    LEAST_SUBJECTS,
+    Estimate,
+    Intervals,
+    bootstrap_weights,
+    estimate,
+)
+from iip_assets.metrics.names import FILTER_CLASSES
+from iip_assets.metrics.scored_predictions import class_places, places_by_slice
 from iip_assets.metrics.scores import filter_scores
 from iip_assets.models.tasks import FILTER
+from iip_assets.settings import EvaluationSettings
 
 Floats = NDArray[np.float64]
 Verdict = Literal["helps", "hurts", "no clear effect", "too small to judge"]
@@ -43,9 +50,7 @@ def judge_batches(
     trials: Mapping[str, pl.DataFrame],
     examples: pl.DataFrame,
     slices: pl.DataFrame,
-    intervals: Intervals,
-    *,
-    min_images: int,
+    evaluation: EvaluationSettings,
 ) -> pl.DataFrame:
     """For each batch and slice: the filter's F1 with it and without it, and a verdict.
 
@@ -54,8 +59,7 @@ def judge_batches(
         examples: `image_id`, `split`, `group_id` and `label` of the validation images among
             others.
         slices: `image_id`, `axis`, `slice`.
-        intervals: How they are drawn.
-        min_images: A slice with fewer validation images is not judged.
+        evaluation: How intervals are drawn, and how many validation images a slice must have.
 
     Returns:
         For each batch the row of all validation images (axis `overall`) first, then one a slice.
@@ -63,27 +67,19 @@ def judge_batches(
         second: above 0 the batch helps.
     """
     held_out = examples.filter(pl.col("split") == "validation")
-    said = _said_by(trials["probabilities"], held_out)
-    rows: list[dict[str, Any]] = []
-    for batch, size in trials["batches"].select("batch", "training_images").iter_rows():
-        rows += [
-            {"batch": batch, "training_images": size, **row}
-            for row in _rows(
-                held_out,
-                slices,
-                with_batch=said[None],
-                without_batch=said.get(batch),
-                intervals=intervals,
-                min_images=min_images,
-            )
-        ]
+    answers = _answers(trials["probabilities"], held_out)
+    rows = [
+        {"batch": batch, "training_images": size, **row}
+        for batch, size in trials["batches"].select("batch", "training_images").iter_rows()
+        for row in _rows(held_out, slices, answers[None], answers.get(batch), evaluation)
+    ]
     return pl.DataFrame(rows, schema=_SCHEMA)
 
 
-def _said_by(said: pl.DataFrame, held_out: pl.DataFrame) -> dict[str | None, list[Floats]]:
+def _answers(probabilities: pl.DataFrame, held_out: pl.DataFrame) -> dict[str | None, list[Floats]]:
     """By the batch that was left out, for each seed the (N, K) in the order of the images."""
     found: dict[str | None, list[Floats]] = {}
-    for (batch, _), part in said.group_by("batch", "seed", maintain_order=True):
+    for (batch, _), part in probabilities.group_by("batch", "seed", maintain_order=True):
         ordered = held_out.select("image_id").join(part, on="image_id", maintain_order="left")
         shares = ordered.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
         found.setdefault(batch, []).append(shares)
@@ -93,28 +89,19 @@ def _said_by(said: pl.DataFrame, held_out: pl.DataFrame) -> dict[str | None, lis
 def _rows(
     held_out: pl.DataFrame,
     slices: pl.DataFrame,
-    *,
     with_batch: Sequence[Floats],
     without_batch: Sequence[Floats] | None,
-    intervals: Intervals,
-    min_images: int,
+    evaluation: EvaluationSettings,
 ) -> Iterable[dict[str, Any]]:
-    actual = np.array([FILTER_CLASSES.index(label) for label in held_out["label"]], dtype=np.int64)
-    place_of = {image_id: place for place, image_id in enumerate(held_out["image_id"])}
-    groups = held_out["group_id"].to_numpy()
-    members: dict[tuple[str, str], list[int]] = {("overall", "all"): list(range(len(actual)))}
-    named = slices.filter(pl.col("image_id").is_in(list(place_of))).sort("axis", "slice")
-    for image_id, axis, name in named.select("image_id", "axis", "slice").iter_rows():
-        members.setdefault((axis, name), []).append(place_of[image_id])
-    for (axis, name), found in members.items():
-        places = np.array(sorted(found), dtype=np.int64)
+    actual, groups = class_places(held_out["label"]), held_out["group_id"].to_numpy()
+    for axis, name, places in places_by_slice(held_out["image_id"].to_list(), slices):
         n_subjects = len(set(groups[places]))
         row = {"axis": axis, "slice": name, "n_images": len(places), "n_subjects": n_subjects}
         if without_batch is None:
             yield {**row, "verdict": "too small to judge"}
             continue
         weights = bootstrap_weights(
-            groups[places].tolist(), resamples=intervals.resamples, seed=intervals.seed
+            groups[places].tolist(), resamples=evaluation.resamples, seed=evaluation.seed
         )
         scored = [
             np.stack(
@@ -122,13 +109,13 @@ def _rows(
                     filter_scores(actual[places], one[places], weights, FILTER_CLASSES)[
                         FILTER.headline
                     ]
-                    for one in said
+                    for one in answers
                 ]
             )
-            for said in (with_batch, without_batch)
+            for answers in (with_batch, without_batch)
         ]
-        difference = _difference(scored[0], scored[1], intervals)
-        enough = n_subjects >= LEAST_SUBJECTS and len(places) >= min_images
+        difference = _difference(scored[0], scored[1], evaluation)
+        enough = n_subjects >= LEAST_SUBJECTS and len(places) >= evaluation.min_slice_images
         yield {
             **row,
             "verdict": _verdict(difference) if enough else "too small to judge",

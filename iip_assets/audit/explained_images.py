@@ -1,4 +1,4 @@
-"""Which held-out images are explained: the hardest, to look at, and a sample, for numbers.
+"""Which held-out images are explained, and the table of what is found: the hardest, and a sample.
 
 Numbers about the hardest alone would say how these were chosen. The sample holds right and wrong
 predictions in equal number as far as there are any, since most predictions are right.
@@ -7,16 +7,21 @@ predictions in equal number as far as there are any, since most predictions are 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from iip_assets.audit.hardest import (
-    held_out,
-    iou_column,
-    judged_by_filter,
-    lowest_iou,
-    surest_errors,
-)
+from iip_assets.engine.values import Files
+from iip_assets.images.store import ImageStore
+from iip_assets.inference.filter import FilterFromPixels
+from iip_assets.inference.segmenter import Segmenter
+from iip_assets.metrics.names import FILTER_CLASSES
+from iip_assets.models.tasks import FILTER, ModelTask
+from iip_assets.settings import ExplanationSettings
+
+if TYPE_CHECKING:
+    from iip_assets.engine.features import Filled
 
 RIGHT_IOU = 0.5
 """From this IoU on a class counts as found, as boxes do (Everingham et al. 2010, PASCAL VOC)."""
@@ -36,6 +41,72 @@ CHOSEN = {
 """`rank` is 1 for the hardest and null for what is only sampled."""
 
 
+EXPLAINED = {
+    "model": pl.String(),
+    **CHOSEN,
+    "score": pl.Float64(),
+    "share_on_eye": pl.Float64(),
+    "chance_share": pl.Float64(),
+    "deletion_area": pl.Float64(),
+    "chance_area": pl.Float64(),
+    "rows": pl.Int64(),
+    "columns": pl.Int64(),
+    "attribution": pl.List(pl.Float32),
+    "said_outline": pl.String(),
+    "true_outline": pl.String(),
+}
+"""The table of explained images: who was asked, what was chosen, what was found."""
+
+
+def held_out(predictions: pl.DataFrame) -> pl.DataFrame:
+    """Predictions on images that no model was trained on: the test split, or else validation."""
+    for split in ("test", "validation"):
+        rows = predictions.filter(pl.col("split") == split)
+        if rows.height:
+            return rows
+    return predictions.clear()
+
+
+def iou_column(predictions: pl.DataFrame) -> str | None:
+    """The IoU to rank by: of the iris, or else of the last class that is not background."""
+    names = [
+        name
+        for name in predictions.columns
+        if name.startswith("iou_") and name != "iou_background" and predictions[name].count()
+    ]
+    return "iou_iris" if "iou_iris" in names else names[-1] if names else None
+
+
+def answered_by_filter(predictions: pl.DataFrame) -> pl.DataFrame:
+    """Held-out rows with a label and the filter's answer, its `confidence` and if it is `right`."""
+    rows = held_out(predictions)
+    if "predicted" not in rows.columns:
+        return rows.clear().with_columns(
+            confidence=pl.lit(None, pl.Float64), right=pl.lit(None, pl.Boolean)
+        )
+    return rows.filter(
+        pl.col("label").is_in(FILTER_CLASSES) & pl.col("predicted").is_not_null()
+    ).with_columns(
+        confidence=pl.max_horizontal(f"prob_{name}" for name in FILTER_CLASSES),
+        right=pl.col("predicted") == pl.col("label"),
+    )
+
+
+def surest_errors(predictions: pl.DataFrame, *, most: int) -> pl.DataFrame:
+    """Held-out rows whose label the filter contradicts, with `confidence`, the surest first."""
+    wrong = answered_by_filter(predictions).filter(~pl.col("right"))
+    return wrong.sort(["confidence", "image_id"], descending=[True, False]).head(most)
+
+
+def lowest_iou(predictions: pl.DataFrame, *, most: int) -> pl.DataFrame:
+    """Held-out rows with the lowest IoU of `iou_column`, the lowest first."""
+    rows = held_out(predictions)
+    column = iou_column(rows)
+    if column is None:
+        return rows.clear()
+    return rows.drop_nulls(column).sort(column, "image_id").head(most)
+
+
 def filter_images(
     predictions: pl.DataFrame, about: pl.DataFrame, *, hardest: int, sample: int, seed: int
 ) -> pl.DataFrame:
@@ -48,12 +119,12 @@ def filter_images(
         sample: At most so many right and so many wrong ones; those with a mask come first.
         seed: Of the sample.
     """
-    judged = judged_by_filter(predictions)
-    if judged.is_empty():
+    rows = answered_by_filter(predictions)
+    if rows.is_empty():
         return pl.DataFrame(schema=CHOSEN)
-    judged = judged.with_columns(said="predicted", iou=pl.lit(None, pl.Float64))
+    rows = rows.with_columns(said="predicted", iou=pl.lit(None, pl.Float64))
     worst = surest_errors(predictions, most=hardest)["image_id"].to_list()
-    return _chosen(judged, worst, about, sample=sample, seed=seed)
+    return _chosen(rows, worst, about, sample=sample, seed=seed)
 
 
 def segmenter_images(
@@ -67,24 +138,24 @@ def segmenter_images(
     column = iou_column(rows)
     if column is None:
         return pl.DataFrame(schema=CHOSEN)
-    judged = rows.drop_nulls(column).with_columns(
+    rows = rows.drop_nulls(column).with_columns(
         said=pl.lit(column.removeprefix("iou_")),
         confidence=pl.lit(None, pl.Float64),
         iou=pl.col(column),
         right=pl.col(column) >= RIGHT_IOU,
     )
     worst = lowest_iou(predictions, most=hardest)["image_id"].to_list()
-    return _chosen(judged, worst, about, sample=sample, seed=seed)
+    return _chosen(rows, worst, about, sample=sample, seed=seed)
 
 
 def _chosen(
-    judged: pl.DataFrame, worst: list[str], about: pl.DataFrame, *, sample: int, seed: int
+    rows: pl.DataFrame, worst: list[str], about: pl.DataFrame, *, sample: int, seed: int
 ) -> pl.DataFrame:
     ranks = pl.DataFrame(
         {"image_id": worst, "rank": range(1, len(worst) + 1)},
         schema={"image_id": pl.String, "rank": pl.Int64},
     )
-    rows = judged.join(about, on="image_id").join(ranks, on="image_id", how="left")
+    rows = rows.join(about, on="image_id").join(ranks, on="image_id", how="left")
     # A salted hash, so that a new batch moves few of them; one image of each subject, then more,
     # as many subjects say more than many images.
     order = [hashlib.sha256(f"{seed}:{one}".encode()).hexdigest() for one in rows["image_id"]]
@@ -95,5 +166,73 @@ def _chosen(
         .with_columns(sampled=pl.int_range(pl.len()).over("right") < sample)
         .filter(pl.col("sampled") | pl.col("rank").is_not_null())
         .select(pl.col(name).cast(dtype) for name, dtype in CHOSEN.items())
+        .sort("image_id")
+    )
+
+
+def explained_table(
+    task: ModelTask,
+    model: Files,
+    predictions: pl.DataFrame,
+    about: pl.DataFrame,
+    *,
+    options: ExplanationSettings,
+    classes: Sequence[str],
+    store: ImageStore,
+    fill: Callable[..., Filled],
+    max_megapixels: float,
+    threads: int,
+    chunk: int,
+) -> pl.DataFrame:
+    """What a model predicted, explained, in the columns of `EXPLAINED`.
+
+    Args:
+        task: The model's.
+        model: Its files.
+        predictions: What it said of the held-out images.
+        about: `image_id`, `mask_id`, `group_id` of them.
+        options: How many images, and how finely.
+        classes: Names of the mask's classes.
+        store: Where the images are.
+        fill: `AssetContext.fill`.
+        max_megapixels: The largest image that is decoded.
+        threads: On the processor.
+        chunk: Images that a killed run may lose.
+    """
+    from iip_assets.audit.explained_rows import explain_filter_chunk, explain_segmenter_chunk
+
+    choose = filter_images if task is FILTER else segmenter_images
+    chosen = choose(
+        predictions, about, hardest=options.images, sample=options.sample, seed=options.seed
+    )
+    if chosen.is_empty():
+        return pl.DataFrame(schema=EXPLAINED)
+    rows = chosen.select("image_id", "mask_id", "said")
+    store.fetch([*rows["image_id"], *rows["mask_id"].drop_nulls()])
+    given: dict[str, Any] = {
+        "cells": options.cells,
+        "seed": options.seed,
+        "max_megapixels": max_megapixels,
+    }
+    compute: Callable[..., list[dict[str, Any]]] = explain_segmenter_chunk
+    if task is FILTER:
+        compute, given = explain_filter_chunk, given | {"classes": list(classes)}
+        tools: dict[str, Any] = {"filter_model": FilterFromPixels(model.parts, threads=threads)}
+    else:
+        tools = {"segmenter": Segmenter(model.parts, threads=threads)}
+    filled = fill(
+        f"{task.name}_explanations",
+        rows,
+        compute,
+        given=given,
+        key={"model": model.digest},
+        tools={"store": store, **tools},
+        chunk=chunk,
+    )
+    return (
+        chosen.join(filled.frame.drop("mask_id", "said"), on="image_id")
+        .with_columns(model=pl.lit(task.name))
+        .filter(pl.col("attribution").is_not_null())
+        .select(pl.col(name).cast(dtype) for name, dtype in EXPLAINED.items())
         .sort("image_id")
     )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.audit.explained_words import APART, RIGHT, WRONG
 from iip_assets.engine.values import CheckResult
-from iip_assets.metrics.intervals import Intervals, bootstrap_weights, estimate
-from iip_assets.metrics.paired import LEAST_SUBJECTS
+from iip_assets.metrics.intervals import LEAST_SUBJECTS, bootstrap_weights, estimate
+from iip_assets.settings import EvaluationSettings
 
 Floats = NDArray[np.float64]
+
+RIGHT, WRONG, APART = "right", "wrong", "right − wrong"
+"""Which predictions a measure is of; the last is the difference of the other two."""
 
 METRICS = ("share_on_eye", "chance_share", "share_gain", "deletion_gain")
 """Means over images of what the attribution has on the eye, of what one by chance has, of what it
@@ -32,7 +32,7 @@ SCHEMA = {
 }
 
 
-def measures(explained: pl.DataFrame, intervals: Intervals, *, min_images: int) -> pl.DataFrame:
+def measures(explained: pl.DataFrame, evaluation: EvaluationSettings) -> pl.DataFrame:
     """For each model, metric and kind of prediction the mean over the sampled images.
 
     Subjects are drawn again for the intervals, the same ones for right and wrong predictions.
@@ -40,9 +40,8 @@ def measures(explained: pl.DataFrame, intervals: Intervals, *, min_images: int) 
     Args:
         explained: `model`, `image_id`, `group_id`, `right`, `sampled` and the numbers of
             `explained_rows`.
-        intervals: How they are drawn.
-        min_images: Of fewer images, or of fewer than `LEAST_SUBJECTS` subjects, a measure is
-            shown, and is marked as not `enough`.
+        evaluation: How intervals are drawn. Of fewer images than are enough there, or of fewer than
+            `LEAST_SUBJECTS` subjects, a measure is shown, and is marked as not `enough`.
     """
     numbers = explained.filter("sampled").with_columns(
         share_gain=pl.col("share_on_eye") - pl.col("chance_share"),
@@ -52,17 +51,19 @@ def measures(explained: pl.DataFrame, intervals: Intervals, *, min_images: int) 
     for (model,), of_model in sorted(numbers.group_by("model"), key=lambda pair: str(pair[0])):
         for metric in METRICS:
             known = of_model.drop_nulls(metric).sort("image_id")
-            for kind, *found in _by_kind(known, metric, intervals, min_images):
+            for kind, *found in _by_kind(known, metric, evaluation):
                 rows.append((model, kind, metric, *found))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
 def _by_kind(
-    known: pl.DataFrame, metric: str, intervals: Intervals, min_images: int
+    known: pl.DataFrame, metric: str, evaluation: EvaluationSettings
 ) -> list[tuple[object, ...]]:
     values, right = known[metric].to_numpy(), known["right"].to_numpy()
     groups = known["group_id"].to_numpy()
-    weights = bootstrap_weights(groups.tolist(), resamples=intervals.resamples, seed=intervals.seed)
+    weights = bootstrap_weights(
+        groups.tolist(), resamples=evaluation.resamples, seed=evaluation.seed
+    )
     means = {
         RIGHT: _mean(values, weights * right),
         WRONG: _mean(values, weights * ~right),
@@ -79,10 +80,10 @@ def _by_kind(
         n_images, n_subjects = counts[kind]
         if not n_images:
             continue
-        found = estimate(drawn, confidence=intervals.confidence)
+        found = estimate(drawn, confidence=evaluation.confidence)
         # Drawn again, one subject is always itself.
         ends = (found.low, found.high) if n_subjects > 1 else (None, None)
-        enough = n_images >= min_images and n_subjects >= LEAST_SUBJECTS
+        enough = n_images >= evaluation.min_slice_images and n_subjects >= LEAST_SUBJECTS
         rows.append((kind, found.value, *ends, n_images, n_subjects, enough))
     return rows
 
@@ -94,28 +95,20 @@ def _mean(values: Floats, weights: Floats) -> Floats:
     return np.asarray(np.divide(weights @ values, total, out=empty, where=total > 0))
 
 
-def measure_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
-    """The measures for people: rounded."""
-    return table.with_columns(pl.col("value", "low", "high").round(4)).to_dicts()
-
-
 def faithful_check(table: pl.DataFrame) -> CheckResult:
-    """Whether every model's score falls sooner by what counted than by chance.
+    """Whether every model's score falls sooner by what counted than by chance, of `measures`.
 
     What has too few images or subjects decides nothing.
-
-    Args:
-        table: Of `measures`.
     """
     rows = table.filter((pl.col("metric") == "deletion_gain") & (pl.col("predictions") != APART))
-    judged = rows.filter("enough")
+    decisive = rows.filter("enough")
     words = [
         f"{row['model']}, {row['predictions']}: {row['value']:+.3f} ({row['low']:+.3f} to "
         f"{row['high']:+.3f}, n = {row['n_images']} of {row['n_subjects']} subjects)"
-        for row in judged.iter_rows(named=True)
+        for row in decisive.iter_rows(named=True)
     ]
     return CheckResult(
-        passed=bool((judged["low"] > 0).all()),
+        passed=bool((decisive["low"] > 0).all()),
         severity="warning",
         description="area under the curve by chance minus that by what counted; "
         + ("; ".join(words) or "too few images to tell"),

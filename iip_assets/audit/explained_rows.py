@@ -9,24 +9,27 @@ what made it.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.audit.cells import Cells, blurred, evened
-from iip_assets.audit.occlusion import deletion, occlude
-from iip_assets.audit.outlines import outline_of
+from iip_assets.audit.occlusion import Cells, blurred, deletion, evened, occlude
 from iip_assets.images.decode import NOT_LABELLED, decode_image, decode_mask
 from iip_assets.images.store import Reader
 from iip_assets.inference.filter import FilterFromPixels
 from iip_assets.inference.frame import Frame
 from iip_assets.inference.segmenter import BACKGROUND, Segmenter
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.names import FILTER_CLASSES
 
 # Of numbers that are kept: the last bits of a sum differ with the number of threads.
 _DIGITS = 6
+# How far an outline may leave its pixels, in pixels of the region.
+_SLACK_PX = 0.7
+_OUTLINE_DIGITS = 3
 
 Image = NDArray[np.uint8]
 Record = dict[str, Any]
@@ -60,14 +63,8 @@ def explain_filter_chunk(
 ) -> list[Record]:
     """Why the filter says its word: the score is the probability of that word.
 
-    Args:
-        records: Each with an `image_id`, a `mask_id` or None, and what is `said` of it.
-        cells: On an image's longer side.
-        seed: Of the order by chance in the deletion check.
-        classes: Names of the mask's classes.
-        max_megapixels: The largest image that is decoded.
-        filter_model: The filter, opened.
-        store: Where the images are.
+    Records have an `image_id`, a `mask_id` or None, and what is `said`. So many `cells` lie on an
+    image's longer side; the seed is of the order by chance in the deletion check.
 
     Returns:
         Of each what `_explained` gives, `true_outline`, that of the eye, and no `said_outline`.
@@ -103,15 +100,7 @@ def explain_segmenter_chunk(
     The mean runs over the pixels that are called so and those that are so. A cell above 0 made the
     segmenter see the class, rightly or not; a cell below 0 kept it from seeing it. What counts and
     lies beside the class is context. Of a segmenter that looks twice it is the first look, which
-    sees the whole image.
-
-    Args:
-        records: Each with an `image_id`, a `mask_id`, and the class, such as iris, as `said`.
-        cells: On an image's longer side.
-        seed: Of the order by chance in the deletion check.
-        max_megapixels: The largest image that is decoded.
-        segmenter: The segmenter, opened.
-        store: Where the images are.
+    sees the whole image. Records are those of `explain_filter_chunk`; what is `said` is the class.
 
     Returns:
         Of each what `_explained` gives, and the class's `said_outline` and `true_outline`. Where
@@ -130,9 +119,9 @@ def explain_segmenter_chunk(
             max_megapixels=max_megapixels,
         )
         place = segmenter.classes.index(record["said"])
-        said = segmenter.logits_fitted(fitted[None])[0].argmax(0) == place
+        predicted = segmenter.logits_fitted(fitted[None])[0].argmax(0) == place
         # Nobody knows whether it is right where nobody labelled.
-        region = (said & (truth != NOT_LABELLED)) | (truth == place)
+        region = (predicted & (truth != NOT_LABELLED)) | (truth == place)
 
         def score(
             images: Image, place: int = place, region: NDArray[np.bool_] = region
@@ -149,7 +138,7 @@ def explain_segmenter_chunk(
         results.append(
             {
                 **explained,
-                "said_outline": outline_of(grid.inside(said)),
+                "said_outline": outline_of(grid.inside(predicted)),
                 "true_outline": outline_of(grid.inside(truth == place)),
             }
         )
@@ -169,14 +158,7 @@ def _explained(
     eye: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> Record:
-    """The attribution and how good it is.
-
-    Args:
-        score: What the model says of images.
-        fitted: The image in the network's input, (H, W, 3).
-        grid: Its cells.
-        eye: Where the eye is, (H, W); nowhere if it is not known.
-        rng: Of the order by chance.
+    """The attribution of a fitted image (H, W, 3) whose eye is known or empty, and how good it is.
 
     Returns:
         `rows`, `columns` and `attribution` of the cells, line by line; the `score` of the whole
@@ -236,3 +218,22 @@ def _rng(seed: int, image_id: str) -> np.random.Generator:
 
 def _rounded(value: float) -> float:
     return round(value, _DIGITS)
+
+
+def outline_of(region: NDArray[np.bool_]) -> str | None:
+    """The region's borders (H, W) as JSON polygons of x and y, from 0 to 1; None where it is empty.
+
+    Holes have a border of their own.
+    """
+    height, width = region.shape
+    borders, _ = cv2.findContours(
+        np.ascontiguousarray(region).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
+    )
+    polygons = [
+        # The middle of a pixel.
+        ((cv2.approxPolyDP(border, _SLACK_PX, closed=True)[:, 0] + 0.5) / (width, height))
+        .round(_OUTLINE_DIGITS)
+        .tolist()
+        for border in borders
+    ]
+    return json.dumps(polygons) if polygons else None

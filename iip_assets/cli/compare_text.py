@@ -7,8 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from iip_assets.metrics.intervals import Estimate
-from iip_assets.metrics.paired import LEAST_SUBJECTS
+from iip_assets.metrics.intervals import LEAST_SUBJECTS, Estimate
 from iip_assets.provenance.causes import Causes, Change, DataChanges
 from iip_assets.provenance.compare import Comparison, MetricRow
 from iip_assets.report.blocks import (

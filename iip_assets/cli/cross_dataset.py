@@ -15,7 +15,7 @@ from iip_assets.engine.context import AssetContext
 from iip_assets.engine.event_cache import present_ledger
 from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.values import Skipped
-from iip_assets.evaluation.evaluation import Judgement
+from iip_assets.evaluation.evaluation import metrics_table
 from iip_assets.graph import build_project
 from iip_assets.images.store import ImageStore
 from iip_assets.metrics.scores import Gate
@@ -30,7 +30,6 @@ from iip_assets.registry.cross_dataset import (
     UntestableError,
     check_classes,
     embeddings_for,
-    metrics_on,
     scored_filter_on,
     unseen,
 )
@@ -173,9 +172,7 @@ def _on_one(
         unseen=found,
         seen_as="images" if embeddings is None else "embeddings",
         mask_classes=other.mask_classes,
-        metrics=metrics_on(
-            version.model, judged, other.slices, Judgement(**own.evaluation.model_dump())
-        ),
+        metrics=metrics_table(version.model, judged, other.slices, own.evaluation),
     )
 
 

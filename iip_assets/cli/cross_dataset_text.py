@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from iip_assets.cli.cross_dataset import Tested, left_out_words
 from iip_assets.cli.models_text import slice_name
-from iip_assets.metrics.display_names import spelled
+from iip_assets.metrics.names import spelled
 from iip_assets.models.tasks import FILTER
 from iip_assets.registry.contenders import threshold_of
 from iip_assets.registry.cross_dataset import Split, shown_metrics

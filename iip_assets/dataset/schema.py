@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import polars as pl
 
-LABELS = ("full", "partial", "none", "unclear")
+TRAINING_LABELS = ("full", "partial", "none")
+LABELS = (*TRAINING_LABELS, "unclear")
 """What a labeler may say of an image; `unclear` is counted and discussed, never trained on."""
 
 EYES = ("left", "right")

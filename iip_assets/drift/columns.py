@@ -30,12 +30,7 @@ BINS = 20
 
 
 def normed_wasserstein(reference: NDArray[np.float64], current: NDArray[np.float64]) -> float:
-    """First Wasserstein distance in standard deviations of the reference, as Evidently defines it.
-
-    Args:
-        reference: Shape (N,), N > 0.
-        current: Shape (M,), M > 0.
-    """
+    """First Wasserstein distance in standard deviations of the reference, as Evidently has it."""
     spread = max(float(np.std(reference)), 0.001)
     return float(wasserstein_distance(reference, current)) / spread
 
@@ -43,12 +38,7 @@ def normed_wasserstein(reference: NDArray[np.float64], current: NDArray[np.float
 def jensen_shannon(reference: NDArray[np.float64], current: NDArray[np.float64]) -> float:
     """Jensen-Shannon distance of two samples of codes 0, 1, 2…, with the natural logarithm.
 
-    Args:
-        reference: Shape (N,), N > 0, whole numbers.
-        current: Shape (M,), M > 0, whole numbers.
-
-    Returns:
-        0 for equal shares, 0.83 (the root of ln 2) where no word is common.
+    0 for equal shares, 0.83 (the root of ln 2) where no word is common.
     """
     words = int(max(reference.max(), current.max())) + 1
     before = np.bincount(reference.astype(np.int64), minlength=words) / len(reference)
@@ -134,10 +124,9 @@ def compare_sides(
             reason = _reason_against(reference, current, name, kind, min_images)
             if reason:
                 refused.append({"name": name, "kind": kind, "reason": reason})
-            elif kind == "number":
-                compared.append(_compare_numbers(reference, current, name, threshold, seed))
-            else:
-                compared.append(_compare_words(reference, current, name, threshold, seed))
+                continue
+            compare = _compare_numbers if kind == "number" else _compare_words
+            compared.append(compare(reference, current, name, threshold, seed))
     compared.sort(key=lambda record: (not record["moved"], -_excess(record), str(record["name"])))
     return Comparison(compared, refused)
 
@@ -182,18 +171,16 @@ def _reason_against(
 def _compare_numbers(
     reference: pl.DataFrame, current: pl.DataFrame, name: str, threshold: float, seed: int
 ) -> dict[str, Json]:
-    known_before, known_after = clean_numbers(reference, name), clean_numbers(current, name)
-    before, after = known_before[name].to_numpy(), known_after[name].to_numpy()
-    score = normed_wasserstein(before, after)
-    chance = distance_by_chance(
-        normed_wasserstein, before, after, subject_codes(known_before, known_after), seed=seed
-    )
+    sides = [clean_numbers(side, name) for side in (reference, current)]
+    before, after = (side[name].to_numpy() for side in sides)
     edges = np.histogram_bin_edges(np.concatenate([before, after]), bins=BINS)
     return {
         "name": name,
         "kind": "number",
         "statistic": "Wasserstein distance / sd",
-        **_verdict(score, chance, threshold),
+        **_verdict(
+            normed_wasserstein, before, after, subject_codes(*sides), threshold=threshold, seed=seed
+        ),
         "n_reference": len(before),
         "n_current": len(after),
         "missing_reference": reference.height - len(before),
@@ -211,20 +198,17 @@ def _compare_numbers(
 def _compare_words(
     reference: pl.DataFrame, current: pl.DataFrame, name: str, threshold: float, seed: int
 ) -> dict[str, Json]:
-    filled_before, filled_after = clean_words(reference, name), clean_words(current, name)
-    words = sorted({*filled_before[name].to_list(), *filled_after[name].to_list()})
+    sides = [clean_words(side, name) for side in (reference, current)]
+    words = sorted({word for side in sides for word in side[name]})
     code = {word: float(index) for index, word in enumerate(words)}
-    before = np.array([code[word] for word in filled_before[name]])
-    after = np.array([code[word] for word in filled_after[name]])
-    chance = distance_by_chance(
-        jensen_shannon, before, after, subject_codes(filled_before, filled_after), seed=seed
-    )
-    score = jensen_shannon(before, after)
+    before, after = (np.array([code[word] for word in side[name]]) for side in sides)
     return {
         "name": name,
         "kind": "word",
         "statistic": "Jensen-Shannon distance",
-        **_verdict(score, chance, threshold),
+        **_verdict(
+            jensen_shannon, before, after, subject_codes(*sides), threshold=threshold, seed=seed
+        ),
         "n_reference": len(before),
         "n_current": len(after),
         "missing_reference": int(reference[name].null_count()),
@@ -246,14 +230,23 @@ def subject_codes(reference: pl.DataFrame, current: pl.DataFrame) -> NDArray[np.
     return np.unique(who.to_numpy().astype(str), return_inverse=True)[1].astype(np.int64)
 
 
-def _verdict(score: float, chance: float, threshold: float) -> dict[str, Json]:
-    needed = max(threshold, rounded(chance))
+def _verdict(
+    distance: Distance,
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
+    subjects: NDArray[np.int64],
+    *,
+    threshold: float,
+    seed: int,
+) -> dict[str, Json]:
+    score = rounded(distance(before, after))
+    chance = rounded(distance_by_chance(distance, before, after, subjects, seed=seed))
     return {
-        "score": rounded(score),
-        "by_chance": rounded(chance),
-        "threshold": needed,
+        "score": score,
+        "by_chance": chance,
+        "threshold": max(threshold, chance),
         # A distance that chance reaches is no move, so equality does not count.
-        "moved": rounded(score) >= threshold and rounded(score) > rounded(chance),
+        "moved": score >= threshold and score > chance,
     }
 
 

@@ -101,14 +101,7 @@ def evidently_page(
     *,
     batch: str,
 ) -> str:
-    """The page as one HTML text, with all scripts inside.
-
-    Args:
-        reference: One row per image.
-        current: Likewise.
-        columns: Records of `compare_sides`; at least one.
-        batch: Name of the newest batch.
-    """
+    """The page as one HTML text, with all scripts inside, of the columns of `compare_sides`."""
     numbers = sorted(column["name"] for column in columns if column["kind"] == "number")
     words = sorted(column["name"] for column in columns if column["kind"] == "word")
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=words)

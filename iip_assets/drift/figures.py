@@ -22,11 +22,7 @@ BEFORE, AFTER = PALETTE[0], PALETTE[5]
 
 
 def change_in_words(column: Mapping[str, Any]) -> str:
-    """`mean 120 → 96.4`, or `none 10% → 32%` for the word whose share changed most.
-
-    Args:
-        column: A record of `compare_sides`.
-    """
+    """`mean 120 → 96.4`, or `none 10% → 32%` for the word whose share changed most."""
     if column["kind"] == "number":
         return f"mean {column['mean_reference']:.3g} → {column['mean_current']:.3g}"
     shares = zip(column["words"], column["shares_reference"], column["shares_current"], strict=True)
@@ -53,12 +49,7 @@ def column_rows(columns: list[dict[str, Any]]) -> list[dict[str, Json]]:
 
 
 def drift_figure(columns: Sequence[dict[str, Any]], batch: str) -> Figure:
-    """Small multiples of the features that moved; where none did, of the four nearest to it.
-
-    Args:
-        columns: Records of `compare_sides`, in its order.
-        batch: Name of the newest batch.
-    """
+    """Small multiples of the features that moved; where none did, of the four nearest to it."""
     moved = [column for column in columns if column["moved"]][:MOST_PANELS]
     shown = moved or list(columns[:4])
     across = min(3, max(1, len(shown)))

@@ -38,7 +38,7 @@ def describe_embedding_map(
     embedding_map: pl.DataFrame, notes: Mapping[str, Any]
 ) -> dict[str, MetadataValue]:
     """The map, and how it was made."""
-    from iip_assets.edge_cases.figures import plain_map_figure
+    from iip_assets.edge_cases.summary import plain_map_figure
     from iip_assets.engine.figures import figure_markdown
 
     plot = figure_markdown(plain_map_figure(embedding_map), "Map of all images by similarity")
@@ -86,10 +86,10 @@ def describe_edge_case_clusters(
     context: AssetContext,
 ) -> dict[str, MetadataValue]:
     """The map by cluster, what each cluster has in common, and the images themselves."""
-    from iip_assets.edge_cases.figures import map_figure
     from iip_assets.edge_cases.summary import (
         cluster_sheets,
         exemplars_by_cluster,
+        map_figure,
         outlier_sheet,
         strongest_outliers,
         summarize_clusters,

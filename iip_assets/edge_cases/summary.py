@@ -1,11 +1,13 @@
-"""Groups of images for people: what they have in common, which are shown, contact sheets."""
+"""Groups of images for people: what they have in common, contact sheets, the map."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
+from iip_assets.engine.figures import PALETTE, new_figure
 from iip_assets.engine.values import Markdown
 from iip_assets.images.contact_sheet import jpeg_data_uri, read_thumbnails, sheet
 from iip_assets.statistics.demographics import wilson_interval
@@ -13,7 +15,10 @@ from iip_assets.statistics.demographics import wilson_interval
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from matplotlib.figure import Figure
+
     from iip_assets.engine.values import Json
+
 
 MAX_STRIPS = 20
 
@@ -23,16 +28,14 @@ MEASURES = ("brightness", "contrast", "sharpness", "saturation", "iris_visibilit
 # Dagster keeps metadata in its event log, and each look at the asset reads it.
 MAX_BYTES = 240_000
 
+# With eight colours, the shape tells apart what shares a colour.
+MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
+
 
 def exemplars_by_cluster(
     clusters: pl.DataFrame, *, limit: int = MAX_STRIPS
 ) -> dict[int, list[str]]:
-    """Image ids of each group's exemplars, the smallest group (the likeliest edge case) first.
-
-    Args:
-        clusters: image_id, cluster, exemplar.
-        limit: At most so many groups.
-    """
+    """Image ids of each group's exemplars, the smallest group (the likeliest edge case) first."""
     sizes = (
         clusters.filter(pl.col("cluster") >= 0)
         .group_by("cluster")
@@ -154,14 +157,7 @@ def cluster_sheets(
     read: Callable[[str], bytes],
     max_megapixels: float,
 ) -> Markdown:
-    """A strip of typical images for each group, in the order given.
-
-    Args:
-        chosen: Group to image ids.
-        summary: Of `summarize_clusters`.
-        read: Gives an image's bytes by its id.
-        max_megapixels: Images larger than this are not decoded.
-    """
+    """A strip of typical images for each group, in the order given, under its line in words."""
     if not chosen:
         return Markdown("No group of similar images was found.")
     facts = {row["cluster"]: row for row in summary.iter_rows(named=True)}
@@ -202,3 +198,62 @@ def _plain(text: str) -> str:
     for mark in "\\`*_[]<>!#|":
         text = text.replace(mark, f"\\{mark}")
     return " ".join(text.split())
+
+
+def map_figure(embedding_map: pl.DataFrame, clusters: pl.DataFrame) -> Figure:
+    """The map with each group in a colour and marker of its own and its number at its middle.
+
+    Images in no group are small and grey.
+    """
+    figure = new_figure(7.0, 5.0)
+    axes = figure.add_subplot()
+    points = embedding_map.join(clusters.select("image_id", "cluster"), on="image_id", how="left")
+    size = 14 if points.height < 2000 else 5
+    loose = points.filter(pl.col("cluster").is_null() | (pl.col("cluster") < 0))
+    axes.scatter(loose["x"], loose["y"], s=size * 0.6, c="#9a9a9a", linewidths=0, zorder=1)
+    groups = sorted(points.filter(pl.col("cluster") >= 0)["cluster"].unique().to_list())
+    for group in groups:
+        members = points.filter(pl.col("cluster") == group)
+        axes.scatter(
+            members["x"],
+            members["y"],
+            s=size,
+            c=PALETTE[group % len(PALETTE)],
+            marker=MARKERS[group // len(PALETTE) % len(MARKERS)],
+            linewidths=0,
+            alpha=0.75,
+            zorder=2,
+        )
+    for group in groups:
+        members = points.filter(pl.col("cluster") == group)
+        axes.annotate(
+            str(group),
+            (float(np.median(members["x"])), float(np.median(members["y"]))),
+            ha="center",
+            va="center",
+            fontsize=8,
+            fontweight="bold",
+            zorder=3,
+            bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": "#444444", "alpha": 0.85},
+        )
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(
+        f"{points.height:,} images, {len(groups)} clusters, {loose.height:,} in none (grey)",
+        fontsize=10,
+    )
+    return figure
+
+
+def plain_map_figure(embedding_map: pl.DataFrame) -> Figure:
+    """The map before anything is known of groups."""
+    figure = new_figure(6.0, 4.5)
+    axes = figure.add_subplot()
+    size = 12 if embedding_map.height < 2000 else 4
+    axes.scatter(
+        embedding_map["x"], embedding_map["y"], s=size, c=PALETTE[0], linewidths=0, alpha=0.6
+    )
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(f"{embedding_map.height:,} images: what is close looks alike", fontsize=10)
+    return figure

@@ -98,8 +98,6 @@ def checkpoint_weights(root: Path, checkpoint: str, sha256: str) -> dict[str, to
         ValueError: The file is not in the workspace, no .safetensors file, or not the one meant.
         FileNotFoundError: There is no such file.
     """
-    from safetensors.torch import load
-
     path = (root / checkpoint).resolve()
     if path.suffix != ".safetensors" or not path.is_relative_to(root.resolve()):
         raise ValueError(
@@ -120,8 +118,6 @@ def checkpoint_weights(root: Path, checkpoint: str, sha256: str) -> dict[str, to
 
 def weights_digest(state: Mapping[str, torch.Tensor]) -> str:
     """SHA-256 over the names and values of the weights."""
-    from safetensors.torch import save
-
     packed = {name: tensor.contiguous() for name, tensor in state.items()}
     return hashlib.sha256(save(packed)).hexdigest()
 

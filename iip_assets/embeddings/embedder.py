@@ -136,12 +136,7 @@ def embed_chunk(
 ) -> list[dict[str, Any]]:
     """One record `{"embedding": (D,) float32 | None}` per image; None where it cannot be decoded.
 
-    Args:
-        records: Each with an `image_id`.
-        max_megapixels: Larger images are not decoded.
-        embedder: The backbone, opened.
-        store: Where the images are.
-        threads: Batches worked on at a time.
+    Records have an `image_id`. So many threads each take a batch from its bytes to its numbers.
     """
 
     def embed_part(part: Sequence[dict[str, Any]]) -> list[NDArray[np.float32] | None]:
@@ -167,11 +162,7 @@ def _image(
 
 
 def decodable_images(fingerprints: pl.DataFrame) -> pl.DataFrame:
-    """`image_id` of every image that can be decoded, once each, sorted.
-
-    Args:
-        fingerprints: `image_id`, `problem`.
-    """
+    """`image_id` of every image whose fingerprint has no `problem`, once each, sorted."""
     decodable = fingerprints.filter(pl.col("problem").is_null())
     return decodable.select("image_id").unique().sort("image_id")
 

@@ -12,12 +12,7 @@ if TYPE_CHECKING:
 
 
 def open_session(model: bytes, *, threads: int) -> InferenceSession:
-    """A session of an ONNX file on the CPU.
-
-    Args:
-        model: The file.
-        threads: Threads inside an operator.
-    """
+    """A session of an ONNX file on the CPU, with so many threads inside an operator."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -15,6 +15,7 @@ from iip_assets.engine.values import (
 )
 from iip_assets.settings import (
     Evaluation,
+    EvaluationSettings,
     MaskClasses,
     MaxMegapixels,
     RareClassSettings,
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 # Images that a killed run may have to look at again.
 _CHUNK = 128
-# Rows of a table that people read.
-_SHOWN = 50
 
 
 @asset(room="evaluation", kinds={"onnx", "polars"})
@@ -48,8 +47,7 @@ def filter_verdicts(
 ) -> dict[str, pl.DataFrame]:
     """What the filter says of every image, and which pass at the threshold of least cost."""
     from iip_assets.embeddings.device import core_count
-    from iip_assets.evaluation.threshold import Costs
-    from iip_assets.evaluation.verdicts import filter_verdicts_tables
+    from iip_assets.evaluation.threshold import filter_verdicts_tables, gate_of
     from iip_assets.inference.filter import score_images
 
     scores = score_images(
@@ -64,11 +62,8 @@ def filter_verdicts(
     return filter_verdicts_tables(
         scores,
         filter_examples,
-        usable=costs.usable,
-        costs=Costs(costs.lost_iris_cost, costs.failed_segmentation_cost),
-        resamples=resamples,
-        confidence=confidence,
-        seed=interval_seed,
+        gate_of(costs),
+        EvaluationSettings(resamples=resamples, confidence=confidence, seed=interval_seed),
     )
 
 
@@ -79,7 +74,7 @@ def describe_filter_verdicts(
     """How many images pass, and what the threshold costs beside others."""
     from iip_assets.engine.figures import figure_markdown
     from iip_assets.evaluation.figures import threshold_figure
-    from iip_assets.evaluation.verdicts import counted
+    from iip_assets.evaluation.threshold import counted
 
     threshold = filter_verdicts["threshold"].row(0, named=True)
     return {
@@ -100,7 +95,7 @@ def held_out_images(
 
     While this table and the models stand, nothing is predicted again.
     """
-    from iip_assets.evaluation.predictions import held_out_rows
+    from iip_assets.models.examples import held_out_rows
 
     return held_out_rows(raw_dataset["images"], data_splits)
 
@@ -172,7 +167,7 @@ def validation_card(
     predictions: pl.DataFrame,
     data_splits: pl.DataFrame,
     *,
-    judgement: Evaluation,
+    evaluation: Evaluation,
     classes: MaskClasses,
 ) -> pl.DataFrame | Skipped:
     """How good both models are on the validation images, with intervals over subjects.
@@ -180,14 +175,13 @@ def validation_card(
     Their best epochs were chosen on these images, so the numbers flatter them a little; whoever
     compares settings looks here all the same and leaves the test images for the last judgement.
     """
-    from iip_assets.evaluation.evaluation import Judgement
-    from iip_assets.evaluation.validation import validation_table
+    from iip_assets.evaluation.evaluation import validation_table
 
     table = validation_table(
         predictions,
         data_splits.select("image_id", "group_id"),
         mask_classes=classes,
-        judgement=Judgement(**judgement.model_dump()),
+        evaluation=evaluation,
     )
     if table.is_empty():
         return Skipped("no model has validation images to be judged on")
@@ -197,9 +191,10 @@ def validation_card(
 @describe(validation_card)
 def describe_validation_card(validation_card: pl.DataFrame) -> dict[str, MetadataValue]:
     """The card, rounded."""
-    from iip_assets.evaluation.summary import validation_rows
+    from iip_assets.evaluation.summary import rounded_rows
 
-    return {"rows": validation_card.height, "validation": Rows(validation_rows(validation_card))}
+    rows = rounded_rows(validation_card, "value", "low", "high")
+    return {"rows": validation_card.height, "validation": Rows(rows)}
 
 
 @asset(room="evaluation", kinds={"polars"})
@@ -210,7 +205,7 @@ def model_evaluation(
     data_splits: pl.DataFrame,
     image_slices: pl.DataFrame,
     *,
-    judgement: Evaluation,
+    evaluation: Evaluation,
     rarity: Annotated[RareClassSettings, Setting("rare_classes")],
     axes: SliceAxes,
     classes: MaskClasses,
@@ -225,7 +220,8 @@ def model_evaluation(
     import polars as pl
 
     from iip_assets.evaluation import rare_classes as rare
-    from iip_assets.evaluation.evaluation import Judgement, evaluate, gate_of
+    from iip_assets.evaluation.evaluation import evaluate
+    from iip_assets.evaluation.threshold import gate_of
     from iip_assets.images.store import ImageStore
     from iip_assets.labels.agreement import count_pixels
     from iip_assets.models.examples import masked_rows
@@ -239,7 +235,7 @@ def model_evaluation(
         groups,
         image_slices.filter(pl.col("axis").is_in(axes)),
         mask_classes=classes,
-        judgement=Judgement(**judgement.model_dump()),
+        evaluation=evaluation,
         gate=gate_of(costs),
         agreement=labeler_agreement,
     )
@@ -257,7 +253,7 @@ def model_evaluation(
         rare.classes_to_learn(training, masked, pixels.frame, classes),
         rare.classes_to_judge(predictions, groups, classes),
         mask_classes=classes,
-        rarity=rare.Rarity(**rarity.model_dump()),
+        rarity=rarity,
     )
     return {**tables, "classes": classes_table}
 
@@ -269,14 +265,15 @@ def describe_model_evaluation(
     """The headline of each model, what it mixes up, and how it does by slice."""
     from iip_assets.engine.figures import figure_markdown
     from iip_assets.evaluation.figures import confusion_figure, slices_figure
-    from iip_assets.evaluation.summary import class_rows, headline_rows, overall_metrics
+    from iip_assets.evaluation.summary import headline_rows, overall_metrics, rounded_rows
 
-    metrics = model_evaluation["metrics"]
+    metrics, classes = model_evaluation["metrics"], model_evaluation["classes"]
+    rounded = ("train_share", "train_pixel_share", "value", "low", "high")
     return {
         "rows": metrics.height,
         "headline": Rows(headline_rows(metrics)),
         "overall": Rows(overall_metrics(metrics)),
-        "classes": Rows(class_rows(model_evaluation["classes"])),
+        "classes": Rows(rounded_rows(classes, *rounded)),
         "confusion_plot": figure_markdown(
             confusion_figure(model_evaluation["confusion"], metrics),
             "confusion matrix of each model",
@@ -290,7 +287,7 @@ def describe_model_evaluation(
 @asset_check(model_evaluation)
 def filter_beats_baseline(model_evaluation: dict[str, pl.DataFrame]) -> CheckResult:
     """The filter beats always saying the commonest class."""
-    from iip_assets.evaluation.evaluation import beats_baseline
+    from iip_assets.evaluation.summary import beats_baseline
     from iip_assets.models.tasks import FILTER
 
     verdict = beats_baseline(model_evaluation["metrics"], FILTER)
@@ -300,7 +297,7 @@ def filter_beats_baseline(model_evaluation: dict[str, pl.DataFrame]) -> CheckRes
 @asset_check(model_evaluation)
 def segmenter_beats_baseline(model_evaluation: dict[str, pl.DataFrame]) -> CheckResult:
     """The segmenter beats always saying the commonest class at each place."""
-    from iip_assets.evaluation.evaluation import beats_baseline
+    from iip_assets.evaluation.summary import beats_baseline
     from iip_assets.models.tasks import SEGMENTER
 
     verdict = beats_baseline(model_evaluation["metrics"], SEGMENTER)

@@ -1,34 +1,33 @@
-"""How good the models are on test images: overall, by slice, beside a baseline and people."""
+"""How good the models are on held-out images: overall, by slice, beside a baseline and people.
+
+Best epochs were chosen on the validation images: whoever changes settings looks at these, and
+leaves the test images for the last judgement.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.evaluation.baselines import class_shares
-from iip_assets.labels.human_level import judge_labelers
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.labels.human_level import scored_labelers
 from iip_assets.metrics.functional import confusion
+from iip_assets.metrics.names import BASELINE, FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import (
     Passing,
     ScoredPredictions,
     by_slice,
-    judge_filter,
+    class_places,
+    passing_of,
+    scored_filter,
+    scored_probabilities,
+    scored_segmenter,
 )
 from iip_assets.metrics.scores import Gate
-from iip_assets.models.answers import class_places, passing_of, scored_filter, scored_segmenter
-from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS, ModelTask
-from iip_assets.settings import ThresholdSettings
-
-ENOUGH_SUBJECTS = 20
-"""From this many subjects on, a model beats the baseline only if its whole interval does.
-
-The percentile bootstrap over fewer groups is too narrow to trust and too coarse to decide by.
-"""
+from iip_assets.models.tasks import FILTER, SEGMENTER, ModelTask
+from iip_assets.settings import EvaluationSettings
 
 METRICS_SCHEMA = {
     "model": pl.String(),
@@ -50,34 +49,6 @@ _CONFUSION = {
 }
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """How intervals are made and which slices are large enough to judge."""
-
-    resamples: int
-    confidence: float
-    min_slice_images: int
-    seed: int
-
-
-def gate_of(settings: ThresholdSettings) -> Gate:
-    """What the filter should let pass, by the settings."""
-    return Gate(settings.usable, settings.lost_iris_cost, settings.failed_segmentation_cost)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a model beats its baseline.
-
-    Attributes:
-        beats: Whether it does; also where there is no such model, which breaks no promise.
-        reason: The numbers, in words.
-    """
-
-    beats: bool
-    reason: str
-
-
 def evaluate(
     predictions: pl.DataFrame,
     train_labels: Sequence[str],
@@ -85,7 +56,7 @@ def evaluate(
     slices: pl.DataFrame,
     *,
     mask_classes: Sequence[str],
-    judgement: Judgement,
+    evaluation: EvaluationSettings,
     gate: Gate,
     agreement: Mapping[str, pl.DataFrame] | None = None,
 ) -> dict[str, pl.DataFrame]:
@@ -97,68 +68,101 @@ def evaluate(
         groups: `image_id`, `group_id`.
         slices: `image_id`, `axis`, `slice`.
         mask_classes: Names of the mask's classes.
-        judgement: How to judge.
+        evaluation: How intervals are made and which slices are large enough to judge.
         gate: What the filter should let pass.
         agreement: The tables of labeler_agreement; None where nobody asked several labelers.
     """
     test = predictions.filter(pl.col("split") == "test").join(groups, on="image_id")
     test = test.sort("image_id")
-    metrics, counts = [], []
-    everyone = _judged(test, train_labels, mask_classes, gate)
+    scored = _scored(test, train_labels, mask_classes, gate)
     if agreement is not None:
-        everyone |= judge_labelers(agreement, test, mask_classes=mask_classes, gate=gate)
-    for model, judged in everyone.items():
-        metrics += metric_rows(model, judged, slices, judgement)
-    counts += _filter_confusion(test)
-    counts += _segmenter_confusion(test, mask_classes)
+        scored |= scored_labelers(agreement, test, mask_classes=mask_classes, gate=gate)
+    metrics = [metrics_table(name, one, slices, evaluation) for name, one in scored.items()]
+    counts = [*_filter_confusion(test), *_segmenter_confusion(test, mask_classes)]
     return {
-        "metrics": pl.DataFrame(metrics, schema=METRICS_SCHEMA, orient="row"),
+        "metrics": pl.concat([pl.DataFrame(schema=METRICS_SCHEMA), *metrics]),
         "confusion": pl.DataFrame(counts, schema=_CONFUSION, orient="row"),
     }
 
 
-def headline(metrics: pl.DataFrame, model: str) -> dict[str, float | int | None] | None:
-    """The headline metric on all test images of a model, or of who is judged beside it.
+def metrics_table(
+    model: str, predictions: ScoredPredictions, slices: pl.DataFrame, evaluation: EvaluationSettings
+) -> pl.DataFrame:
+    """Every metric on all of the images, then on each slice, in `METRICS_SCHEMA`."""
+    rows = [
+        (
+            *(model, metric, axis, name),
+            *(one.value, one.low, one.high),
+            *(scored.n_images, scored.n_subjects),
+            scored.n_images >= evaluation.min_slice_images,
+        )
+        for axis, name, scored in by_slice(predictions, slices, evaluation)
+        for metric, one in scored.estimates.items()
+    ]
+    return pl.DataFrame(rows, schema=METRICS_SCHEMA, orient="row")
 
-    None if it was not judged.
+
+def validation_table(
+    predictions: pl.DataFrame,
+    groups: pl.DataFrame,
+    *,
+    mask_classes: Sequence[str],
+    evaluation: EvaluationSettings,
+) -> pl.DataFrame:
+    """Every metric of both models on the validation images among the predictions.
+
+    In model, metric, value, low, high, n_images, n_subjects. A model that said nothing about
+    validation images of known truth has no rows.
     """
-    metric = TASKS[model.partition("_")[0]].headline
-    found = metrics.filter(
-        (pl.col("model") == model) & (pl.col("metric") == metric) & (pl.col("axis") == "overall")
-    )
-    return dict(found.row(0, named=True)) if found.height else None
-
-
-def beats_baseline(metrics: pl.DataFrame, task: ModelTask) -> Verdict:
-    """Whether the model's headline metric is above the baseline's value on the test images.
-
-    The lower end of the interval counts where there are `ENOUGH_SUBJECTS`, else the value alone.
-    """
-    own, baseline = headline(metrics, task.name), headline(metrics, f"{task.name}_baseline")
-    if own is None or baseline is None or own["value"] is None:
-        return Verdict(beats=True, reason=f"there is no {task.name} to judge on the test images")
-    many = (own["n_subjects"] or 0) >= ENOUGH_SUBJECTS and own["low"] is not None
-    counted = own["low"] if many else own["value"]
-    bar = baseline["value"] or 0.0
-    interval = f" ({own['low']:.3f} to {own['high']:.3f})" if own["low"] is not None else ""
-    return Verdict(
-        beats=counted is not None and counted > bar,
-        reason=f"{task.headline} {own['value']:.3f}{interval} against {bar:.3f} "
-        f"without looking, on {own['n_images']} images of {own['n_subjects']} subjects"
-        + ("" if many else f"; fewer than {ENOUGH_SUBJECTS} subjects, so the value alone decides"),
+    held_out = predictions.filter(pl.col("split") == "validation").join(groups, on="image_id")
+    # As in training: an image labelled `unclear` chooses nothing, mask or not.
+    clear = held_out.filter(pl.col("label").ne_missing("unclear"))
+    return pl.concat(
+        [
+            filter_validation(held_out, evaluation),
+            segmenter_validation(clear, mask_classes, evaluation),
+        ]
     )
 
 
-def _judged(
+def filter_validation(held_out: pl.DataFrame, evaluation: EvaluationSettings) -> pl.DataFrame:
+    """The filter's rows of `validation_table`; `prob_<class>` is null where it said nothing."""
+    answered = pl.col(f"prob_{FILTER_CLASSES[0]}").is_not_null()
+    known = FILTER.with_truth(held_out).filter(answered)
+    return _validation(FILTER.name, scored_filter(known), evaluation)
+
+
+def segmenter_validation(
+    held_out: pl.DataFrame, classes: Sequence[str], evaluation: EvaluationSettings
+) -> pl.DataFrame:
+    """The segmenter's rows of `validation_table`; its counts are null where it said nothing."""
+    known = held_out.filter(pl.col("confusion").is_not_null())
+    scored = scored_segmenter(known, classes, boundary="boundary")
+    return _validation(SEGMENTER.name, scored, evaluation)
+
+
+def _validation(
+    model: str, predictions: ScoredPredictions, evaluation: EvaluationSettings
+) -> pl.DataFrame:
+    no_slices = pl.DataFrame(schema=["image_id", "axis", "slice"])
+    table = (
+        metrics_table(model, predictions, no_slices, evaluation)
+        if predictions.image_ids
+        else pl.DataFrame(schema=METRICS_SCHEMA)
+    )
+    return table.drop("axis", "slice", "enough")
+
+
+def _scored(
     test: pl.DataFrame, train_labels: Sequence[str], mask_classes: Sequence[str], gate: Gate
 ) -> dict[str, ScoredPredictions]:
     """The models that said something about test images of known truth, and their baselines."""
-    judged: dict[str, ScoredPredictions] = {}
+    scored: dict[str, ScoredPredictions] = {}
     named = _answered(FILTER, test)
     if named.height:
         blind = np.tile(class_shares(train_labels, FILTER_CLASSES), (named.height, 1))
-        judged[FILTER.name] = scored_filter(named, passing=passing_of(named, gate))
-        judged[f"{FILTER.name}_baseline"] = judge_filter(
+        scored[FILTER.name] = scored_filter(named, passing=passing_of(named, gate))
+        scored[f"{FILTER.name}{BASELINE}"] = scored_probabilities(
             named["image_id"].to_list(),
             named["group_id"].to_list(),
             class_places(named["label"]),
@@ -168,11 +172,22 @@ def _judged(
         )
     masked = test.filter(pl.col("confusion").is_not_null())
     if masked.height:
-        judged[SEGMENTER.name] = scored_segmenter(masked, mask_classes, boundary="boundary")
-        judged[f"{SEGMENTER.name}_baseline"] = scored_segmenter(
+        scored[SEGMENTER.name] = scored_segmenter(masked, mask_classes, boundary="boundary")
+        scored[f"{SEGMENTER.name}{BASELINE}"] = scored_segmenter(
             masked, mask_classes, confusion="confusion_baseline"
         )
-    return judged
+    return scored
+
+
+def class_shares(labels: Sequence[str], classes: Sequence[str]) -> NDArray[np.float64]:
+    """How common each class is among the labels, (K,); equal shares where there are none.
+
+    As a filter that gives every image these probabilities, it always says the commonest class.
+    """
+    counts = np.array([labels.count(name) for name in classes], dtype=np.float64)
+    if not counts.sum():
+        return np.full(len(classes), 1 / len(classes))
+    return np.asarray(counts / counts.sum())
 
 
 def _blind_passing(shares: NDArray[np.float64], gate: Gate) -> Passing:
@@ -180,37 +195,6 @@ def _blind_passing(shares: NDArray[np.float64], gate: Gate) -> Passing:
     usable = shares[:, [FILTER_CLASSES.index(name) for name in gate.usable]].sum(1)
     lets_pass = usable * gate.lost_iris >= (1 - usable) * gate.failed_segmentation
     return Passing(usable, lets_pass, gate)
-
-
-def metric_rows(
-    model: str, judged: ScoredPredictions, slices: pl.DataFrame, judgement: Judgement
-) -> list[tuple[object, ...]]:
-    """Rows of `METRICS_SCHEMA`: every metric on all of the images, then on each slice.
-
-    Args:
-        model: What the rows call the model.
-        judged: Its word on the images.
-        slices: `image_id`, `axis`, `slice`.
-        judgement: How to judge.
-    """
-    rows: list[tuple[object, ...]] = []
-    for axis, name, scored in by_slice(
-        judged,
-        slices,
-        resamples=judgement.resamples,
-        confidence=judgement.confidence,
-        seed=judgement.seed,
-    ):
-        enough = scored.n_images >= judgement.min_slice_images
-        rows += [
-            (
-                *(model, metric, axis, name),
-                *(one.value, one.low, one.high),
-                *(scored.n_images, scored.n_subjects, enough),
-            )
-            for metric, one in scored.estimates.items()
-        ]
-    return rows
 
 
 def _filter_confusion(test: pl.DataFrame) -> list[tuple[str, str, str, int]]:

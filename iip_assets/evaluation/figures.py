@@ -9,11 +9,13 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.figures import PALETTE, new_figure
-from iip_assets.metrics.display_names import spelled
+from iip_assets.evaluation.summary import baseline_value, headline
+from iip_assets.metrics.names import spelled
 from iip_assets.models.tasks import TASKS
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Dots without enough images behind them are drawn in this.
@@ -22,12 +24,7 @@ _ROW_IN = 0.24
 
 
 def confusion_figure(confusion: pl.DataFrame, metrics: pl.DataFrame) -> Figure:
-    """One matrix a model, each row the shares of one true class, with counts.
-
-    Args:
-        confusion: The table `confusion` of an evaluation.
-        metrics: Its table `metrics`, which says how many images there are.
-    """
+    """One matrix a model, each row the shares of one true class, with counts."""
     models = confusion["model"].unique(maintain_order=True).to_list()
     figure = new_figure(4.2 * max(1, len(models)), 3.8)
     if not models:
@@ -56,7 +53,8 @@ def confusion_figure(confusion: pl.DataFrame, metrics: pl.DataFrame) -> Figure:
         axes.set_xlabel("predicted")
         axes.set_ylabel("actual")
         unit = TASKS[model].unit
-        axes.set_title(f"{model}, {unit} of {_images(metrics, model)} test images", fontsize=9)
+        images = (headline(metrics, model) or {}).get("n_images", 0)
+        axes.set_title(f"{model}, {unit} of {images} test images", fontsize=9)
     return figure
 
 
@@ -76,7 +74,7 @@ def slices_figure(metrics: pl.DataFrame) -> Figure:
     for column, (model, part) in enumerate(parts.items()):
         axes = figure.add_subplot(1, len(models), column + 1)
         _forest(axes, part, TASKS[model].headline)
-        bar = _baseline(metrics, model)
+        bar = baseline_value(metrics, model, TASKS[model].headline)
         if bar is not None:
             axes.axvline(bar, color=PALETTE[5], linestyle="--", linewidth=1, label="baseline")
         axes.set_title(f"{model} on test images", fontsize=9)
@@ -92,9 +90,7 @@ def slices_figure(metrics: pl.DataFrame) -> Figure:
 def threshold_figure(curve: pl.DataFrame, chosen: Mapping[str, Any]) -> Figure:
     """Cost and errors of the filter by threshold, on validation images.
 
-    Args:
-        curve: From `threshold.cost_curve`.
-        chosen: The row of the table `threshold`.
+    From the tables `curve` and, a row of it, `threshold` of filter_verdicts.
     """
     figure = new_figure(7.2, 3.4)
     axes = figure.add_subplot()
@@ -127,10 +123,7 @@ def threshold_figure(curve: pl.DataFrame, chosen: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _forest(axes: object, part: pl.DataFrame, metric: str) -> None:
-    from matplotlib.axes import Axes
-
-    assert isinstance(axes, Axes)
+def _forest(axes: Axes, part: pl.DataFrame, metric: str) -> None:
     places = np.arange(part.height)[::-1]
     values = part["value"].to_numpy()
     colours = [PALETTE[0] if enough else _FAINT for enough in part["enough"]]
@@ -153,20 +146,6 @@ def _forest(axes: object, part: pl.DataFrame, metric: str) -> None:
     axes.set_ylim(-0.7, part.height - 0.3)
     axes.set_xlabel(spelled(metric))
     axes.grid(axis="x", alpha=0.3)
-
-
-def _baseline(metrics: pl.DataFrame, model: str) -> float | None:
-    found = metrics.filter(
-        (pl.col("model") == f"{model}_baseline")
-        & (pl.col("metric") == TASKS[model].headline)
-        & (pl.col("axis") == "overall")
-    )["value"]
-    return None if found.is_empty() else found[0]
-
-
-def _images(metrics: pl.DataFrame, model: str) -> int:
-    overall = metrics.filter((pl.col("model") == model) & (pl.col("axis") == "overall"))
-    return int(overall["n_images"][0]) if overall.height else 0
 
 
 def _short(count: int) -> str:

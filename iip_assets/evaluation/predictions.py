@@ -6,26 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from iip_assets.inference.filter import score_columns
 from iip_assets.metrics.functional import iou
 
 
-def held_out_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
-    """`image_id`, `split`, `label` and (if valid) `mask_id` of validation and test images."""
-    return (
-        splits.filter(pl.col("split") != "train")
-        .select("image_id", "split", "has_mask")
-        .join(images.select("image_id", "label", "mask_id"), on="image_id")
-        .with_columns(mask_id=pl.when("has_mask").then("mask_id"))
-        .select("image_id", "split", "label", "mask_id")
-        .sort("image_id")
-    )
-
-
 def filter_columns(images: pl.DataFrame, verdicts: pl.DataFrame | None) -> pl.DataFrame:
-    """`image_id`, `prob_<class>`, `predicted`, `usable_score`, `passes`; null without a word."""
+    """`image_id`, `prob_<class>`, `predicted`, `usable_score`, `passes` of what it answered."""
     schema = {
         **score_columns(),
         "predicted": pl.String(),
@@ -40,9 +27,7 @@ def filter_columns(images: pl.DataFrame, verdicts: pl.DataFrame | None) -> pl.Da
 def segmenter_columns(segmented: pl.DataFrame | None, classes: Sequence[str]) -> pl.DataFrame:
     """`image_id`, `iou_<class>`, and counts: `confusion`, `confusion_baseline`, `boundary`.
 
-    Args:
-        segmented: `image_id`, and what `segment_chunk` gives.
-        classes: The K names.
+    From `image_id` and what `segment_chunk` gives.
     """
     size = len(classes)
     names = [f"iou_{name}" for name in classes]
@@ -61,7 +46,7 @@ def segmenter_columns(segmented: pl.DataFrame | None, classes: Sequence[str]) ->
     return pl.DataFrame(
         {
             "image_id": segmented["image_id"],
-            **{name: _nulls(values[:, place]) for place, name in enumerate(names)},
+            **{name: pl.Series(values[:, at]).fill_nan(None) for at, name in enumerate(names)},
             "confusion": segmented["confusion"],
             "confusion_baseline": segmented["baseline"],
             "boundary": segmented["boundary"],
@@ -80,7 +65,3 @@ def predictions_table(
         .join(segmented, on="image_id", how="left")
         .sort("image_id")
     )
-
-
-def _nulls(values: NDArray[np.float64]) -> list[float | None]:
-    return [None if np.isnan(value) else float(value) for value in values]

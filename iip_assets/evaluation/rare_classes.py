@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from iip_assets.evaluation.evaluation import ENOUGH_SUBJECTS
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.intervals import ENOUGH_SUBJECTS
+from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS
+from iip_assets.settings import RareClassSettings
 
 CLASSES = {
     "model": pl.String(),
@@ -31,34 +31,13 @@ CLASSES = {
 }
 
 
-@dataclass(frozen=True)
-class Rarity:
-    """When a class is rare: in few of the training images, or in those of few subjects.
-
-    Attributes:
-        min_share: Least share of the training images of a class that is not rare.
-        min_subjects: Likewise, of subjects. Liu et al. (2019, arXiv:1904.05160) call a class with
-            fewer than 20 training images few-shot; here it is subjects, as images of one person
-            resemble each other.
-    """
-
-    min_share: float
-    min_subjects: int
-
-
 def classes_to_learn(
     training: pl.DataFrame, masked: pl.DataFrame, pixels: pl.DataFrame, classes: Sequence[str]
 ) -> dict[str, pl.DataFrame]:
-    """By model: which classes stand in the training images.
+    """By model: which classes stand in the training images, and in those with a valid mask.
 
-    Args:
-        training: `image_id`, `group_id`, `label` of the training images.
-        masked: `image_id`, `group_id`, `mask_id` of those with a valid mask.
-        pixels: `mask_id`, and what `count_pixels` gives.
-        classes: Names of the mask's K classes.
-
-    Returns:
-        image_id, group_id, class, pixels (null for the filter): one row an image and class.
+    From images with `group_id` and `label` or `mask_id`, and what `count_pixels` gives of the
+    masks: image_id, group_id, class, pixels (null for the filter), a row an image and class.
     """
     counts: dict[str, list[int]] = (
         dict(pixels.select("mask_id", "pixels").iter_rows()) if pixels.height else {}
@@ -72,16 +51,7 @@ def classes_to_learn(
 def classes_to_judge(
     predictions: pl.DataFrame, groups: pl.DataFrame, classes: Sequence[str]
 ) -> dict[str, pl.DataFrame]:
-    """By model: which classes stand in the test images of which it said something.
-
-    Args:
-        predictions: The table of predictions.
-        groups: `image_id`, `group_id`.
-        classes: Names of the mask's K classes.
-
-    Returns:
-        As `classes_to_learn` gives it.
-    """
+    """By model, as `classes_to_learn`: which stand in the test images that it said something of."""
     test = predictions.filter(pl.col("split") == "test").join(groups, on="image_id")
     masked = test.filter(pl.col("confusion").is_not_null())
     size = len(classes)
@@ -119,7 +89,7 @@ def class_table(
     tested: Mapping[str, pl.DataFrame],
     *,
     mask_classes: Sequence[str],
-    rarity: Rarity,
+    rarity: RareClassSettings,
 ) -> pl.DataFrame:
     """One row a class of each model that was judged, with the metric's interval over subjects.
 
@@ -131,7 +101,9 @@ def class_table(
         trained: By model: which classes stand in which training images.
         tested: By model: in which test images.
         mask_classes: Names of the mask's classes.
-        rarity: When a class is rare.
+        rarity: When a class is rare: in few of the training images, or in those of few subjects.
+            Liu et al. (2019, arXiv:1904.05160) call a class with fewer than 20 training images
+            few-shot; here it is subjects, as images of one person resemble each other.
 
     Returns:
         Columns as in `CLASSES`. train_share is of the training images that have any class of the
@@ -143,11 +115,11 @@ def class_table(
     }
     rows: list[dict[str, Any]] = []
     for model, task in TASKS.items():
-        if not any(judged == model for judged, _ in overall):
+        if not any(name == model for name, _ in overall):
             continue
         for name in task.classes(mask_classes):
             metric = f"{task.class_metric}_{name}"
-            to_learn, to_judge = _learned(trained[model], name), _judged(tested[model], name)
+            to_learn, to_judge = _learned(trained[model], name), _tested(tested[model], name)
             found = overall[model, metric] if to_judge["test_images"] else {}
             rows.append(
                 {
@@ -175,7 +147,7 @@ def _learned(trained: pl.DataFrame, name: str) -> dict[str, Any]:
     }
 
 
-def _judged(tested: pl.DataFrame, name: str) -> dict[str, Any]:
+def _tested(tested: pl.DataFrame, name: str) -> dict[str, Any]:
     has = tested.filter(pl.col("class") == name)
     subjects = has["group_id"].n_unique()
     return {

@@ -1,15 +1,18 @@
-"""From what score on an image goes to the segmenter: where lost irises and failures cost least."""
+"""From what score on an image goes to the segmenter, and which images that lets pass."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.metrics.intervals import bootstrap_weights, estimate
+from iip_assets.metrics.intervals import Intervals, estimate, weights_of_several
+from iip_assets.metrics.names import FILTER_CLASSES
+from iip_assets.metrics.scored_predictions import usable_score
+from iip_assets.metrics.scores import Gate
+from iip_assets.settings import ThresholdSettings
 
 Floats = NDArray[np.float64]
 
@@ -18,35 +21,78 @@ _STEPS = 101
 LEAST_OF_EACH = 5
 """With fewer usable or fewer unusable validation images the curve is luck."""
 
+_SUMMARY = {
+    "threshold": pl.Float64(),
+    "break_even": pl.Float64(),
+    "cost": pl.Float64(),
+    "low": pl.Float64(),
+    "high": pl.Float64(),
+    "usable": pl.Int64(),
+    "unusable": pl.Int64(),
+    "subjects": pl.Int64(),
+}
 
-@dataclass(frozen=True)
-class Costs:
-    """What a wrong word of the filter costs, in any one unit.
 
-    Attributes:
-        lost_iris: A usable image that is rejected: somebody must be photographed again.
-        failed_segmentation: An unusable image that passes: the segmenter's time, and a mask
-            that nothing good can come of.
+def gate_of(settings: ThresholdSettings) -> Gate:
+    """What the filter should let pass, by the settings."""
+    return Gate(settings.usable, settings.lost_iris_cost, settings.failed_segmentation_cost)
+
+
+def filter_verdicts_tables(
+    scores: pl.DataFrame,
+    examples: pl.DataFrame,
+    gate: Gate,
+    intervals: Intervals,
+) -> dict[str, pl.DataFrame]:
+    """The tables `verdicts`, `curve` and `threshold`.
+
+    The threshold is chosen on the validation images. `verdicts` has a row an image: `image_id`,
+    `prob_<class>`, `predicted`, `usable_score` and `passes`.
+
+    Args:
+        scores: `image_id` and `prob_<class>` of every image.
+        examples: From `examples.labelled_images`.
+        gate: What the filter should let pass, and what errors cost.
+        intervals: How they are drawn.
     """
-
-    lost_iris: float
-    failed_segmentation: float
-
-    @property
-    def break_even(self) -> float:
-        """The probability from which on passing costs less (Elkan 2001), if probabilities hold."""
-        return self.failed_segmentation / (self.failed_segmentation + self.lost_iris)
+    scored = scores.with_columns(usable_score=usable_score(gate.usable)).sort("image_id")
+    known = examples.filter(pl.col("split") == "validation")
+    held_out = scored.join(known.select("image_id", "label", "group_id"), on="image_id")
+    is_usable = held_out["label"].is_in(list(gate.usable)).to_numpy().astype(bool)
+    groups = held_out["group_id"].to_list()
+    curve = cost_curve(is_usable, held_out["usable_score"].to_numpy(), groups, gate, intervals)
+    counts = {"usable": int(is_usable.sum()), "unusable": int((~is_usable).sum())}
+    threshold = choose_threshold(curve, gate, **counts)
+    nearest = curve.sort((pl.col("threshold") - threshold).abs()).row(0, named=True)
+    summary = {
+        "threshold": threshold,
+        "break_even": gate.break_even,
+        **{end: nearest[end] for end in ("cost", "low", "high")},
+        **counts,
+        "subjects": len(set(groups)),
+    }
+    probabilities = [f"prob_{name}" for name in FILTER_CLASSES]
+    shares = scored.select(probabilities).to_numpy()
+    verdicts = scored.select(
+        "image_id",
+        *probabilities,
+        pl.Series("predicted", [FILTER_CLASSES[place] for place in shares.argmax(1)], pl.String),
+        "usable_score",
+        passes=pl.col("usable_score") >= threshold,
+    )
+    return {
+        "verdicts": verdicts,
+        "curve": curve,
+        "threshold": pl.DataFrame([summary], schema=_SUMMARY),
+    }
 
 
 def cost_curve(
     usable: NDArray[np.bool_],
     scores: Floats,
     groups: Sequence[str],
-    costs: Costs,
-    *,
-    resamples: int,
-    confidence: float,
-    seed: int,
+    gate: Gate,
+    intervals: Intervals,
 ) -> pl.DataFrame:
     """For thresholds from 0 to 1: `threshold`, `lost`, `failed`, `cost`, and its `low` and `high`.
 
@@ -57,20 +103,17 @@ def cost_curve(
         usable: (N,) whether the segmenter can do something with the image.
         scores: (N,) the filter's probability of that.
         groups: (N,) the subject of each.
-        costs: What errors cost.
-        resamples: How many times subjects are drawn again for the interval of the cost.
-        confidence: Of the interval.
-        seed: Of the draws.
+        gate: What errors cost.
+        intervals: How that of the cost is drawn.
     """
-    several = len(set(groups)) > 1
-    weights = bootstrap_weights(groups, resamples=resamples if several else 0, seed=seed)
+    weights = weights_of_several(groups, resamples=intervals.resamples, seed=intervals.seed)
     rows = []
     for threshold in np.linspace(0, 1, _STEPS):
         lost = usable & (scores < threshold)
         failed = ~usable & (scores >= threshold)
-        paid = lost * costs.lost_iris + failed * costs.failed_segmentation
+        paid = lost * gate.lost_iris + failed * gate.failed_segmentation
         drawn = weights.sum(1)
-        cost = estimate((weights @ paid) / np.maximum(drawn, 1), confidence=confidence)
+        cost = estimate((weights @ paid) / np.maximum(drawn, 1), confidence=intervals.confidence)
         rows.append(
             {
                 "threshold": float(threshold),
@@ -81,18 +124,36 @@ def cost_curve(
                 "high": cost.high,
             }
         )
-    schema = dict.fromkeys(("threshold", "lost", "failed", "cost", "low", "high"), pl.Float64())
-    return pl.DataFrame(rows, schema=schema)
+    return pl.DataFrame(rows, schema=dict.fromkeys(rows[0], pl.Float64()))
 
 
-def choose_threshold(curve: pl.DataFrame, costs: Costs, *, usable: int, unusable: int) -> float:
+def choose_threshold(curve: pl.DataFrame, gate: Gate, *, usable: int, unusable: int) -> float:
     """The cheapest threshold; of several equally cheap ones that nearest to breaking even.
 
     With fewer than `LEAST_OF_EACH` usable or unusable images it is where costs break even, which
     needs calibrated probabilities and no further images.
     """
     if min(usable, unusable) < LEAST_OF_EACH:
-        return costs.break_even
+        return gate.break_even
     cheapest = curve.filter(pl.col("cost") <= pl.col("cost").min() + 1e-12)
-    apart = (pl.col("threshold") - costs.break_even).abs()
+    apart = (pl.col("threshold") - gate.break_even).abs()
     return float(cheapest.sort(apart)["threshold"][0])
+
+
+def to_label_next(
+    verdicts: pl.DataFrame, images: pl.DataFrame, *, threshold: float
+) -> pl.DataFrame:
+    """The rejected images that nobody has labelled, the least sure ones first.
+
+    `unclear` is a label too; the threshold is the score from which on an image passes.
+    """
+    apart = (pl.col("usable_score") - threshold).abs()
+    unlabelled = images.filter(pl.col("label").is_null()).select("image_id")
+    rejected = verdicts.filter(~pl.col("passes")).join(unlabelled, on="image_id", how="semi")
+    return rejected.sort(apart, "image_id")
+
+
+def counted(verdicts: pl.DataFrame) -> dict[str, int]:
+    """How many images pass and how many are rejected."""
+    passed = int(verdicts["passes"].sum())
+    return {"passed": passed, "rejected": verdicts.height - passed}

@@ -17,7 +17,7 @@ from iip_assets.images.decode import decode_image
 from iip_assets.images.letterbox import letterbox_image
 from iip_assets.images.store import ImageStore, Reader
 from iip_assets.inference.frame import Frame
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.names import FILTER_CLASSES
 
 if TYPE_CHECKING:
     from iip_assets.engine.features import Filled
@@ -47,14 +47,7 @@ def score_chunk(
     filter_model: FilterFromPixels,
     store: Reader,
 ) -> list[dict[str, Any]]:
-    """`probabilities` (K,) of each image.
-
-    Args:
-        records: Each with an `image_id`.
-        max_megapixels: The largest image that is decoded.
-        filter_model: The filter, opened.
-        store: Where the images are.
-    """
+    """`probabilities` (K,) of each record's `image_id`."""
     found: list[dict[str, Any]] = []
     for first in range(0, len(records), _BATCH):
         images = [
@@ -87,13 +80,9 @@ def probabilities_of(
     load_image: Callable[[str], NDArray[np.uint8]],
     threads: int,
 ) -> NDArray[np.float32]:
-    """(N, K) of images, in their order.
+    """(N, K) of images with `image_id` and `embedding`, in their order.
 
-    Args:
-        images: (N) `image_id` and `embedding`.
-        files: The filter's.
-        load_image: Reads an image (H, W, 3) by its id; asked only of a whole network.
-        threads: On the processor.
+    `load_image` reads an image (H, W, 3) by its id and is asked only of a whole network.
     """
     if not has_head(files):
         network = FilterFromPixels(files, threads=threads)
@@ -125,14 +114,8 @@ def score_images(
 ) -> pl.DataFrame:
     """`image_id` and `prob_<class>` of every embedded image.
 
-    Args:
-        model: The filter.
-        embeddings: `image_id` and `embedding`.
-        root: The workspace's folder, from which a network reads images.
-        fill: `AssetContext.fill`.
-        max_megapixels: The largest image that is decoded.
-        threads: On the processor.
-        chunk: Images that a killed run may lose.
+    A network reads the images from the workspace at `root` and keeps what it says by `fill`
+    (`AssetContext.fill`), so many images a chunk.
     """
     if has_head(model.parts):
         return head_scores(embeddings, model.parts)

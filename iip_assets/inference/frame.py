@@ -105,15 +105,6 @@ class Frame:
         return winner
 
 
-def mask_confusion(
-    mask: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int
-) -> NDArray[np.int64]:
-    """Pixel counts (K, K), actual class by predicted class, over the labelled pixels."""
-    labelled = mask != NOT_LABELLED
-    cells = mask[labelled].astype(np.int64) * classes + predicted[labelled]
-    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
-
-
 @dataclass(frozen=True)
 class Box:
     """A part of an image, in whole pixels; it may reach beyond the image.

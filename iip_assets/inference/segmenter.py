@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.engine.values import Files
 from iip_assets.images.decode import decode_image, decode_mask
 from iip_assets.images.store import Reader, Store
-from iip_assets.inference.frame import Frame, box_around, cut_image, mask_confusion, put_back
-from iip_assets.metrics.boundary import boundary_counts
+from iip_assets.inference.frame import Frame, box_around, cut_image, put_back
+from iip_assets.metrics.functional import boundary_counts, mask_confusion
 
 if TYPE_CHECKING:
     from iip_assets.engine.features import Filled
@@ -124,16 +125,9 @@ def segment_images(
     threads: int,
     chunk: int,
 ) -> pl.DataFrame:
-    """`image_id`, `mask_id` and what `segment_chunk` gives of each.
+    """`image_id`, `mask_id` and what `segment_chunk` gives of images with a valid mask.
 
-    Args:
-        model: The segmenter.
-        masked: `image_id` and `mask_id` of images with a valid mask.
-        store: Where they are.
-        fill: `AssetContext.fill`.
-        max_megapixels: The largest image that is decoded.
-        threads: On the processor.
-        chunk: Images that a killed run may lose.
+    It is kept by `fill` (`AssetContext.fill`), so many images a chunk.
     """
     store.fetch([*masked["image_id"], *masked["mask_id"]])
     segmenter = Segmenter(model.parts, threads=threads)
@@ -158,14 +152,8 @@ def segment_chunk(
 ) -> list[dict[str, Any]]:
     """`confusion`, `baseline` (K, K) and `boundary` (K, 4) of each image, as lists row by row.
 
-    The first two are pixel counts, the last is that of `boundary_counts`.
-
-    Args:
-        records: Each with an `image_id` and a `mask_id`, both of which can be decoded.
-        max_megapixels: The largest image that is decoded.
-        segmenter: The segmenter, opened.
-        store: Where the images are.
-        threads: Images decoded at a time.
+    The first two are pixel counts, the last is that of `boundary_counts`. Records have an
+    `image_id` and a `mask_id`, both of which can be decoded.
     """
     classes = len(segmenter.classes)
 
@@ -174,7 +162,8 @@ def segment_chunk(
 
     results: list[dict[str, Any]] = []
     with ThreadPoolExecutor(threads) as pool:
-        for pairs in _batches(pool.map(pair_of, records)):
+        waiting = pool.map(pair_of, records)
+        while pairs := list(islice(waiting, _BATCH)):
             found = segmenter.segment([image for image, _ in pairs])
             for (_, mask), predicted in zip(pairs, found, strict=True):
                 blind = segmenter.prior(*mask.shape)
@@ -200,16 +189,3 @@ def read_pair(
     height, width = image.shape[:2]
     mask = decode_mask(store.read(record["mask_id"]), height=height, width=width, n_classes=classes)
     return image, mask
-
-
-def _batches(
-    pairs: Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
-) -> Iterator[list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]]:
-    batch = []
-    for pair in pairs:
-        batch.append(pair)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

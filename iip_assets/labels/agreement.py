@@ -19,9 +19,8 @@ from iip_assets.engine.values import Files, Skipped
 from iip_assets.images.decode import NOT_LABELLED, decode_mask
 from iip_assets.images.header import read_header
 from iip_assets.images.store import ImageStore, Store
-from iip_assets.inference.frame import mask_confusion
 from iip_assets.inference.segmenter import segment_images
-from iip_assets.metrics.boundary import boundary_counts
+from iip_assets.metrics.functional import boundary_counts, mask_confusion
 
 Mask = NDArray[np.uint8]
 
@@ -40,13 +39,8 @@ def compare_masks(
 ) -> list[dict[str, Any]]:
     """`confusion` (K, K) and `boundary` (K, 4) of two masks of one image, as lists row by row.
 
-    The first mask is taken for the truth; only pixels that both of them label count.
-
-    Args:
-        records: Each with a `mask_id` and an `other_mask_id`, valid masks of one size.
-        n_classes: K.
-        store: Where the masks are.
-        threads: Pairs read at a time.
+    Records have a `mask_id` and an `other_mask_id`, valid masks of one size. The first mask is
+    taken for the truth; only pixels that both of them label count.
     """
     store.fetch([record[name] for record in records for name in ("mask_id", "other_mask_id")])
 
@@ -67,14 +61,7 @@ def compare_masks(
 def count_pixels(
     records: Sequence[dict[str, Any]], *, n_classes: int, store: Store, threads: int = 2
 ) -> list[dict[str, Any]]:
-    """`pixels` (K,) of each class in each mask, as a list.
-
-    Args:
-        records: Each with the `mask_id` of a valid mask.
-        n_classes: K.
-        store: Where the masks are.
-        threads: Masks read at a time.
-    """
+    """`pixels` (K,) of each class in each record's `mask_id`, a valid mask, as a list."""
     store.fetch([record["mask_id"] for record in records])
 
     def one(record: dict[str, Any]) -> dict[str, Any]:
@@ -116,10 +103,10 @@ def words_of_labelers(label_rows: pl.DataFrame, splits: pl.DataFrame) -> pl.Data
         where fewer than two gave one), mask_id (likewise).
     """
     test = splits.filter(pl.col("split") == "test").select("image_id", "group_id")
-    told = label_rows.join(test, on="image_id")
+    rows = label_rows.join(test, on="image_id")
     keys = ["image_id", "group_id", "labeler"]
     labels, masks = (
-        _standing(told, column).select(*keys, column) for column in ("label", "mask_id")
+        _standing(rows, column).select(*keys, column) for column in ("label", "mask_id")
     )
     both = labels.join(masks, on=keys, how="full", coalesce=True)
     return both.select(pl.col(name).cast(dtype) for name, dtype in WORDS.items()).sort(
@@ -127,14 +114,14 @@ def words_of_labelers(label_rows: pl.DataFrame, splits: pl.DataFrame) -> pl.Data
     )
 
 
-def _standing(told: pl.DataFrame, column: str) -> pl.DataFrame:
+def _standing(rows: pl.DataFrame, column: str) -> pl.DataFrame:
     """The rows whose `column` is a labeler's present word, where there are several labelers."""
-    said = told.filter(pl.col(column).is_not_null()).with_columns(
+    given = rows.filter(pl.col(column).is_not_null()).with_columns(
         apart=pl.col("file") == ANNOTATIONS_FILE
     )
-    in_use = said.filter(~pl.col("apart")).group_by("image_id").agg(in_use=pl.col("batch").max())
+    in_use = given.filter(~pl.col("apart")).group_by("image_id").agg(in_use=pl.col("batch").max())
     return (
-        said.join(in_use, on="image_id", how="left")
+        given.join(in_use, on="image_id", how="left")
         .filter(pl.col("labeler").is_not_null())
         .filter(pl.col("apart") | (pl.col("batch") == pl.col("in_use")))
         .sort(
@@ -174,14 +161,10 @@ class Masks:
 
 
 def drawn_masks(words: pl.DataFrame, masks: Masks) -> pl.DataFrame:
-    """Every mask that one of several labelers drew: image_id, labeler, mask_id, why.
+    """Every mask that one of several labelers drew: image_id, labeler, mask_id, reason.
 
-    `why` says why a mask cannot be used, null of one that can. It is the look that the mask in use
-    gets when the data are read.
-
-    Args:
-        words: From `words_of_labelers`.
-        masks: How they are read.
+    `reason` says why a mask cannot be used, null of one that can. It is the look that the mask in
+    use gets when the data are read.
     """
     drawn = words.filter(pl.col("mask_id").is_not_null()).select("image_id", "labeler", "mask_id")
     if drawn.is_empty():
@@ -201,19 +184,15 @@ def drawn_masks(words: pl.DataFrame, masks: Masks) -> pl.DataFrame:
 def compared_masks(drawn: pl.DataFrame, masks: Masks) -> pl.DataFrame:
     """Every two usable masks of an image held against each other.
 
-    Args:
-        drawn: From `drawn_masks`.
-        masks: How they are read.
-
     Returns:
         image_id, labeler, other (the later by name), and the counts `confusion` (K, K) and
         `boundary` (K, 4) of the other's mask against the labeler's.
     """
-    told = _of_several(drawn).group_by("image_id", maintain_order=True)
+    images = _of_several(drawn).group_by("image_id", maintain_order=True)
     pairs = pl.DataFrame(
         [
             (image_id, one[0], other[0], one[1], other[1])
-            for (image_id,), part in told
+            for (image_id,), part in images
             for one, other in combinations(part.select("labeler", "mask_id").rows(), 2)
         ],
         schema=dict.fromkeys(
@@ -236,15 +215,9 @@ def compared_masks(drawn: pl.DataFrame, masks: Masks) -> pl.DataFrame:
 
 
 def segmented_images(drawn: pl.DataFrame, model: Files | Skipped, masks: Masks) -> pl.DataFrame:
-    """The segmenter's word on those images, held against each labeler's mask.
+    """The segmenter's masks of those images, if there is one, held against each labeler's mask.
 
-    Args:
-        drawn: From `drawn_masks`.
-        model: The segmenter, if there is one.
-        masks: How they are read.
-
-    Returns:
-        image_id, labeler, and the counts `confusion` (K, K) and `boundary` (K, 4).
+    In image_id, labeler, and the counts `confusion` (K, K) and `boundary` (K, 4).
     """
     usable = _of_several(drawn)
     names = usable.select("image_id", "labeler")

@@ -24,15 +24,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.metrics.constants import BESIDE_HUMAN, FILTER_CLASSES, HUMAN
+from iip_assets.metrics.names import BESIDE_HUMAN, FILTER_CLASSES, HUMAN
 from iip_assets.metrics.scored_predictions import (
     Passing,
     ScoredPredictions,
-    judge_filter,
-    judge_segmenter,
+    class_places,
+    counts_of,
+    passing_of,
+    scored_counts,
+    scored_filter,
+    scored_probabilities,
 )
 from iip_assets.metrics.scores import Gate
-from iip_assets.models.answers import class_places, counts_of, passing_of, scored_filter
 from iip_assets.models.tasks import FILTER, SEGMENTER
 
 Floats = NDArray[np.float64]
@@ -49,122 +52,106 @@ def leave_one_out(words: pl.DataFrame) -> pl.DataFrame:
     Only words that the filter knows count: whoever says `unclear` has not decided. Where the
     commonest words of the others tie, the labeler's word is left out.
 
-    Args:
-        words: From `words_of_labelers`.
-
     Returns:
         image_id, group_id, labeler, said, reference, share (of the image's weight: one over its
         labelers, so that a tie lessens the image's weight and not the others' share); sorted by
         image and labeler.
     """
-    said = words.filter(pl.col("label").is_in(FILTER_CLASSES)).sort("image_id", "labeler")
+    known = words.filter(pl.col("label").is_in(FILTER_CLASSES)).sort("image_id", "labeler")
     rows = []
-    for (image_id, group_id), part in said.group_by("image_id", "group_id", maintain_order=True):
-        told = part.select("labeler", "label").rows()
-        for labeler, label in told:
-            others = Counter(word for name, word in told if name != labeler).most_common(2)
+    for (image_id, group_id), part in known.group_by("image_id", "group_id", maintain_order=True):
+        labels = part.select("labeler", "label").rows()
+        for labeler, label in labels:
+            others = Counter(word for name, word in labels if name != labeler).most_common(2)
             if len(others) == 1 or (others and others[0][1] > others[1][1]):
-                rows.append((image_id, group_id, labeler, label, others[0][0], 1 / len(told)))
+                rows.append((image_id, group_id, labeler, label, others[0][0], 1 / len(labels)))
     names = ("image_id", "group_id", "labeler", "said", "reference")
     schema = {**dict.fromkeys(names, pl.String()), "share": pl.Float64()}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def judge_labelers(
+def scored_labelers(
     agreement: Mapping[str, pl.DataFrame],
     predictions: pl.DataFrame,
     *,
     mask_classes: Sequence[str],
     gate: Gate,
 ) -> dict[str, ScoredPredictions]:
-    """Labelers and models on the test images of several labelers, by name; none without such.
-
-    Args:
-        agreement: The tables of labeler_agreement.
-        predictions: The table of predictions.
-        mask_classes: Names of the mask's classes.
-        gate: What the filter should let pass.
-    """
+    """Labelers and models on the test images of several labelers, by name; none without such."""
     words = leave_one_out(agreement["words"])
-    judged: dict[str, ScoredPredictions] = {}
+    scored: dict[str, ScoredPredictions] = {}
     if words.height:
-        judged[f"{FILTER.name}{HUMAN}"] = _filter_labelers(words, gate)
+        scored[f"{FILTER.name}{HUMAN}"] = _filter_labelers(words, gate)
     asked = words.join(
         predictions.filter(pl.col("predicted").is_not_null()), on="image_id", maintain_order="left"
     )
     if asked.height:
-        judged[f"{FILTER.name}{BESIDE_HUMAN}"] = _filter_beside(asked, gate)
+        scored[f"{FILTER.name}{BESIDE_HUMAN}"] = _filter_beside(asked, gate)
     groups = agreement["words"].select("image_id", "group_id").unique()
     for name, table, both_ways in (
         (f"{SEGMENTER.name}{HUMAN}", agreement["mask_pairs"], True),
         (f"{SEGMENTER.name}{BESIDE_HUMAN}", agreement["segmented"], False),
     ):
         if table.height:
-            told = table.join(groups, on="image_id", maintain_order="left")
-            judged[name] = _segmenters(told, mask_classes, both_ways=both_ways)
-    return judged
+            grouped = table.join(groups, on="image_id", maintain_order="left")
+            scored[name] = _segmenters(grouped, mask_classes, both_ways=both_ways)
+    return scored
 
 
-def by_image(judged: ScoredPredictions, shares: Floats) -> ScoredPredictions:
-    """Images in place of judgements, of which an image may have several.
-
-    Args:
-        judged: A row a judgement; image ids repeat.
-        shares: (N,) of each judgement in its image's weight.
-    """
+def by_image(rows: ScoredPredictions, shares: Floats) -> ScoredPredictions:
+    """Images in place of rows, of which an image may have several; shares (N,) in its weight."""
     ids, first, place = np.unique(
-        np.asarray(judged.image_ids, dtype=str), return_index=True, return_inverse=True
+        np.asarray(rows.image_ids, dtype=str), return_index=True, return_inverse=True
     )
 
     def score(places: NDArray[np.int64], weights: Floats) -> dict[str, Floats]:
         column = np.full(len(ids), -1)
         column[places] = np.arange(len(places))
-        rows = np.flatnonzero(column[place] >= 0)
-        return judged.score(rows, weights[:, column[place[rows]]] * shares[rows])
+        chosen = np.flatnonzero(column[place] >= 0)
+        return rows.score(chosen, weights[:, column[place[chosen]]] * shares[chosen])
 
-    return ScoredPredictions(ids.tolist(), [judged.groups[row] for row in first], score)
+    return ScoredPredictions(ids.tolist(), [rows.groups[row] for row in first], score)
 
 
 def _filter_labelers(words: pl.DataFrame, gate: Gate) -> ScoredPredictions:
-    said = class_places(words["said"])
     passes = words["said"].is_in(list(gate.usable)).to_numpy()
-    judged = judge_filter(
+    scored = scored_probabilities(
         words["image_id"].to_list(),
         words["group_id"].to_list(),
         class_places(words["reference"]),
-        np.eye(len(FILTER_CLASSES))[said],
+        np.eye(len(FILTER_CLASSES))[class_places(words["said"])],
         FILTER_CLASSES,
         passing=Passing(passes.astype(np.float64), passes, gate),
     )
 
     def score(places: NDArray[np.int64], weights: Floats) -> dict[str, Floats]:
-        found = judged.score(places, weights)
+        found = scored.score(places, weights)
         return {
             name: values for name, values in found.items() if not name.startswith(_OF_PROBABILITIES)
         }
 
     return by_image(
-        ScoredPredictions(judged.image_ids, judged.groups, score), words["share"].to_numpy()
+        ScoredPredictions(scored.image_ids, scored.groups, score), words["share"].to_numpy()
     )
 
 
 def _filter_beside(asked: pl.DataFrame, gate: Gate) -> ScoredPredictions:
-    judged = scored_filter(asked, truth="reference", passing=passing_of(asked, gate))
-    return by_image(judged, asked["share"].to_numpy())
+    scored = scored_filter(asked, truth="reference", passing=passing_of(asked, gate))
+    return by_image(scored, asked["share"].to_numpy())
 
 
 def _segmenters(
-    told: pl.DataFrame, classes: Sequence[str], *, both_ways: bool
+    masks: pl.DataFrame, classes: Sequence[str], *, both_ways: bool
 ) -> ScoredPredictions:
     """Counts against masks; `both_ways` where each of two masks is also the other's truth."""
     size = len(classes)
-    counts = counts_of(told["confusion"], size, size)
-    borders = counts_of(told["boundary"], size, 4)
-    ids, groups = told["image_id"].to_list(), told["group_id"].to_list()
+    counts = counts_of(masks["confusion"], size, size)
+    borders = counts_of(masks["boundary"], size, 4)
+    ids, groups = masks["image_id"].to_list(), masks["group_id"].to_list()
     if both_ways:
         counts = np.concatenate([counts, counts.transpose(0, 2, 1)])
         borders = np.concatenate([borders, borders[:, :, _OTHER_SIDE]])
         ids, groups = ids * 2, groups * 2
     _, place = np.unique(np.asarray(ids, dtype=str), return_inverse=True)
-    judged = judge_segmenter(ids, groups, counts, classes, boundary=borders)
-    return by_image(judged, 1 / np.bincount(place)[place])
+    scored = scored_counts(ids, groups, counts, classes, boundary=borders)
+    return by_image(scored, 1 / np.bincount(place)[place])

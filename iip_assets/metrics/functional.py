@@ -2,27 +2,32 @@
 
 Each takes weights of shape (R, N), R weightings of the same N images, and gives R values at
 once: a bootstrap is one call. A metric that a weighting leaves undefined, such as the recall of a
-class that does not occur, is NaN there.
+class that does not occur, is NaN there. The counts of a mask that segmentation is scored by are
+made at the end.
 """
 
 from __future__ import annotations
 
+import math
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from iip_assets.images.decode import NOT_LABELLED
+
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+Mask = NDArray[np.uint8]
+
+TOLERANCE = 0.0075
+"""Of the image's diagonal: how far apart two borders may lie (Csurka et al. 2013)."""
+
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
 def confusion(actual: Indices, predicted: Indices, classes: int, weights: Floats) -> Floats:
-    """Weighted counts (R, K, K), actual class by predicted class.
-
-    Args:
-        actual: (N,) class indices.
-        predicted: (N,) class indices.
-        classes: K.
-        weights: (R, N).
-    """
+    """Weighted counts (R, K, K), actual class by predicted class, from class indices (N,)."""
     cells = np.zeros((len(actual), classes * classes))
     cells[np.arange(len(actual)), actual * classes + predicted] = 1
     return np.asarray((weights @ cells).reshape(-1, classes, classes))
@@ -63,16 +68,14 @@ def iou(counts: Floats) -> Floats:
 def boundary_f1(counts: Floats) -> Floats:
     """Harmonic mean of the shares of borders that lie near one another, (R, K).
 
-    Csurka, Larlus and Perronnin (2013); NaN for a class that has no border at all.
-
-    Args:
-        counts: (R, K, 4) from `boundary.boundary_counts`.
+    Csurka, Larlus and Perronnin (2013), from the sums (R, K, 4) of `boundary_counts`; NaN for a
+    class that has no border at all.
     """
-    said, said_near, true, true_near = np.moveaxis(counts, -1, 0)
-    precise, found = _ratio(said_near, said), _ratio(true_near, true)
+    drawn, drawn_near, true, true_near = np.moveaxis(counts, -1, 0)
+    precise, found = _ratio(drawn_near, drawn), _ratio(true_near, true)
     both = np.nan_to_num(precise) + np.nan_to_num(found)
     mean = _ratio(2 * np.nan_to_num(precise) * np.nan_to_num(found), both)
-    return np.where((said > 0) | (true > 0), np.nan_to_num(mean), np.nan)
+    return np.where((drawn > 0) | (true > 0), np.nan_to_num(mean), np.nan)
 
 
 def over_classes(by_class: Floats) -> Floats:
@@ -84,12 +87,8 @@ def over_classes(by_class: Floats) -> Floats:
 def roc_auc(positive: NDArray[np.bool_], scores: Floats, weights: Floats) -> Floats:
     """Area under the ROC curve, (R,): the chance that a positive scores above a negative.
 
-    Ties count half (Hanley and McNeil 1982).
-
-    Args:
-        positive: (N,) whether the image is of the class.
-        scores: (N,) higher is surer.
-        weights: (R, N).
+    From whether each image is of the class, (N,), and its score, (N,), which is higher where that
+    is surer. Ties count half (Hanley and McNeil 1982).
     """
     hits, misses = _by_score(positive, scores, weights)
     # Negatives that score lower than each group of equal scores, and half of those that tie.
@@ -101,12 +100,7 @@ def roc_auc(positive: NDArray[np.bool_], scores: Floats, weights: Floats) -> Flo
 def average_precision(positive: NDArray[np.bool_], scores: Floats, weights: Floats) -> Floats:
     """Area under the precision-recall curve as a step function, (R,).
 
-    Precision at each recall step, weighted by the step (Zhu 2004).
-
-    Args:
-        positive: (N,) whether the image is of the class.
-        scores: (N,) higher is surer.
-        weights: (R, N).
+    Precision at each recall step, weighted by the step (Zhu 2004), from what `roc_auc` takes.
     """
     hits, misses = _by_score(positive, scores, weights)
     found = np.cumsum(hits, 1)
@@ -119,14 +113,9 @@ def calibration_error(
 ) -> Floats:
     """How far confidence and share of right answers lie apart on average, (R,).
 
-    The expected calibration error of Guo et al. (2017), over bins of equal width. Few images
+    The expected calibration error of Guo et al. (2017), over bins of equal width, from the
+    probability of the class that was named, (N,), and whether it was that class, (N,). Few images
     raise it: of 100, well calibrated ones too show about 0.05.
-
-    Args:
-        confidence: (N,) the probability of the class that was named.
-        right: (N,) whether it was that class.
-        weights: (R, N).
-        bins: How many.
     """
     place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
     member = np.eye(bins)[place]
@@ -158,3 +147,43 @@ def _ratio(part: Floats, whole: Floats | NDArray[np.int64]) -> Floats:
     """The part over the whole, NaN where the whole is nothing."""
     empty = np.full(np.shape(part), np.nan)
     return np.asarray(np.divide(part, whole, out=empty, where=np.asarray(whole) > 0))
+
+
+def mask_confusion(mask: Mask, predicted: Mask, classes: int) -> Indices:
+    """Pixel counts (K, K), actual class by predicted class, over the labelled pixels."""
+    labelled = mask != NOT_LABELLED
+    cells = mask[labelled].astype(np.int64) * classes + predicted[labelled]
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def boundary_counts(mask: Mask, predicted: Mask, classes: int) -> Indices:
+    """Border pixels by class, (K, 4): predicted, of these near a true one; true, near a predicted.
+
+    Of class indices (H, W); where the mask is not labelled nothing counts. An iris code is read
+    along the iris's two borders, so a border that is off by three pixels matters even where the
+    areas agree.
+    """
+    height, width = mask.shape
+    reach = max(1, round(TOLERANCE * math.hypot(height, width)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    known = (mask != NOT_LABELLED).astype(np.uint8)
+    # A border against what nobody labelled is no border.
+    inner = cv2.erode(known, _CROSS)
+    counts = np.zeros((classes, 4), np.int64)
+    for index in range(classes):
+        true = _border(mask == index) * inner
+        drawn = _border(predicted == index) * inner
+        near_true, near_drawn = cv2.dilate(true, disc), cv2.dilate(drawn, disc)
+        counts[index] = [
+            drawn.sum(),
+            (drawn * near_true).sum(),
+            true.sum(),
+            (true * near_drawn).sum(),
+        ]
+    return counts
+
+
+def _border(inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The pixels of a region that touch another; the image's edge is no border."""
+    region = inside.astype(np.uint8)
+    return np.asarray(region - cv2.erode(region, _CROSS), np.uint8)

@@ -8,20 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+LEAST_SUBJECTS = 10
+"""An interval from fewer subjects is shown, and nothing is decided by it: it is too narrow."""
 
-@dataclass(frozen=True)
-class Intervals:
-    """How intervals are drawn: how many draws, how sure, from which seed."""
+ENOUGH_SUBJECTS = 20
+"""From this many subjects on, a model beats the baseline only if its whole interval does.
 
-    resamples: int
-    confidence: float
-    seed: int
+The percentile bootstrap over fewer groups is too narrow to trust and too coarse to decide by.
+"""
+
+
+class Intervals(Protocol):
+    """How intervals are drawn; `EvaluationSettings` says it."""
+
+    @property
+    def resamples(self) -> int:
+        """How many times subjects are drawn again."""
+        ...
+
+    @property
+    def confidence(self) -> float:
+        """How sure."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of the draws."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -36,10 +56,8 @@ class Estimate:
 def bootstrap_weights(groups: Sequence[str], *, resamples: int, seed: int) -> Floats:
     """How often each image is drawn: (1 + resamples, N); the first row is the data itself.
 
-    Args:
-        groups: The group of each of the N images.
-        resamples: How many times groups are drawn again.
-        seed: Of the draws. They depend on the groups' names and not on the images' order.
+    Groups are drawn again whole. The draws depend on the groups' names and not on the images'
+    order.
     """
     names, places = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     if not len(names):
@@ -49,6 +67,15 @@ def bootstrap_weights(groups: Sequence[str], *, resamples: int, seed: int) -> Fl
     drawn = rng.multinomial(len(names), share, size=resamples)
     counts = np.concatenate([np.ones((1, len(names))), drawn])
     return np.asarray(counts[:, places], dtype=np.float64)
+
+
+def weights_of_several(groups: Sequence[str], *, resamples: int, seed: int) -> Floats:
+    """`bootstrap_weights`; of one subject's images the data alone, and so no interval.
+
+    Drawn again, one subject is always itself: that would claim to be certain.
+    """
+    resamples = resamples if len(set(groups)) > 1 else 0
+    return bootstrap_weights(groups, resamples=resamples, seed=seed)
 
 
 def estimate(values: Floats, *, confidence: float) -> Estimate:

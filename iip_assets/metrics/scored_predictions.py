@@ -1,4 +1,7 @@
-"""What a model said about images whose truth is known, ready to be scored by slice."""
+"""Predictions on images whose truth is known, in the one form that is scored, by slice and paired.
+
+Whoever judges a model, for a card, a report, a gate or a comparison, begins here.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.metrics.intervals import Estimate, bootstrap_weights, estimate
+from iip_assets.metrics.intervals import Estimate, Intervals, estimate, weights_of_several
+from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scores import Gate, filter_scores, gate_scores, segmenter_scores
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class ScoredPredictions:
-    """Images, their groups, and a function that scores them under weights.
+    """Images, their groups, and a function that scores the predictions under weights.
 
     Attributes:
         image_ids: (N,) of the images.
@@ -27,7 +32,7 @@ class ScoredPredictions:
 
     image_ids: Sequence[str]
     groups: Sequence[str]
-    score: Callable[[NDArray[np.int64], Floats], dict[str, Floats]]
+    score: Callable[[Indices, Floats], dict[str, Floats]]
 
 
 @dataclass(frozen=True)
@@ -60,18 +65,18 @@ class Passing:
     gate: Gate
 
 
-def judge_filter(
+def scored_probabilities(
     image_ids: Sequence[str],
     groups: Sequence[str],
-    actual: NDArray[np.int64],
+    actual: Indices,
     probabilities: Floats,
     classes: Sequence[str],
     *,
     passing: Passing | None = None,
 ) -> ScoredPredictions:
-    """The filter's (N, K) probabilities against (N,) classes, and what it lets pass, if known."""
+    """Probabilities (N, K) against classes (N,), and what the filter lets pass, if known."""
 
-    def score(places: NDArray[np.int64], weights: Floats) -> dict[str, Floats]:
+    def score(places: Indices, weights: Floats) -> dict[str, Floats]:
         found = filter_scores(actual[places], probabilities[places], weights, classes)
         if passing is None:
             return found
@@ -82,7 +87,7 @@ def judge_filter(
     return ScoredPredictions(image_ids, groups, score)
 
 
-def judge_segmenter(
+def scored_counts(
     image_ids: Sequence[str],
     groups: Sequence[str],
     pixel_counts: Floats,
@@ -90,79 +95,154 @@ def judge_segmenter(
     *,
     boundary: Floats | None = None,
 ) -> ScoredPredictions:
-    """The segmenter's (N, K, K) confusion counts, and (N, K, 4) border counts if known."""
+    """Confusion counts of pixels (N, K, K), and border counts (N, K, 4) if known."""
 
-    def score(places: NDArray[np.int64], weights: Floats) -> dict[str, Floats]:
+    def score(places: Indices, weights: Floats) -> dict[str, Floats]:
         borders = None if boundary is None else boundary[places]
         return segmenter_scores(pixel_counts[places], weights, classes, borders)
 
     return ScoredPredictions(image_ids, groups, score)
 
 
-def score(
-    judged: ScoredPredictions,
-    places: NDArray[np.int64],
-    *,
-    resamples: int,
-    confidence: float,
-    seed: int,
-) -> Scored:
-    """Metrics with intervals of the images at `places`; of one subject's there is no interval."""
-    groups = [judged.groups[place] for place in places]
-    n_subjects = len(set(groups))
-    # Drawn again, one subject is always itself: that would claim to be certain.
-    resamples = resamples if n_subjects > 1 else 0
-    weights = bootstrap_weights(groups, resamples=resamples, seed=seed)
-    values = judged.score(places, weights)
-    return Scored(
-        estimates={name: estimate(drawn, confidence=confidence) for name, drawn in values.items()},
-        n_images=len(places),
-        n_subjects=n_subjects,
+def scored_filter(
+    table: pl.DataFrame, *, truth: str = "label", end: str = "", passing: Passing | None = None
+) -> ScoredPredictions:
+    """The filter's probabilities, in the columns `prob_<class><end>`, against those of the truth.
+
+    The table also has `image_id` and `group_id`; what the filter lets pass is scored too, if given.
+    """
+    shares = table.select(f"prob_{name}{end}" for name in FILTER_CLASSES).to_numpy()
+    return scored_probabilities(
+        table["image_id"].to_list(),
+        table["group_id"].to_list(),
+        class_places(table[truth]),
+        shares.astype(np.float64),
+        FILTER_CLASSES,
+        passing=passing,
     )
 
 
-def by_slice(
-    judged: ScoredPredictions,
-    slices: pl.DataFrame,
+def scored_segmenter(
+    table: pl.DataFrame,
+    classes: Sequence[str],
     *,
-    resamples: int,
-    confidence: float,
-    seed: int,
-) -> list[tuple[str, str, Scored]]:
-    """Axis, slice and metrics: all images first, then each slice in order of axis and name.
+    confusion: str = "confusion",
+    boundary: str | None = None,
+) -> ScoredPredictions:
+    """The segmenter's counts on images with a mask, from lists of them in columns of these names.
 
-    Args:
-        judged: The images.
-        slices: `image_id`, `axis`, `slice`.
-        resamples: How many times groups are drawn again.
-        confidence: Of the intervals.
-        seed: Of the draws.
+    The table also has `image_id` and `group_id`. Pixel counts are (K, K), border counts (K, 4).
     """
+    size = len(classes)
+    return scored_counts(
+        table["image_id"].to_list(),
+        table["group_id"].to_list(),
+        counts_of(table[confusion], size, size),
+        classes,
+        boundary=None if boundary is None else counts_of(table[boundary], size, 4),
+    )
+
+
+def passing_of(table: pl.DataFrame, gate: Gate) -> Passing:
+    """What the filter lets pass, from the columns `usable_score` and `passes`."""
+    return Passing(table["usable_score"].to_numpy(), table["passes"].to_numpy(), gate)
+
+
+def passing_from(table: pl.DataFrame, gate: Gate, *, threshold: float) -> Passing:
+    """What the filter lets pass from a threshold on, from the columns `prob_<class>`."""
+    scores = table.select(usable_score(gate.usable)).to_series().to_numpy()
+    return Passing(scores, scores >= threshold, gate)
+
+
+def usable_score(usable: Sequence[str]) -> pl.Expr:
+    """The filter's probability that the segmenter can do something with an image."""
+    return pl.sum_horizontal(f"prob_{name}" for name in usable).cast(pl.Float64).clip(0, 1)
+
+
+def counts_of(lists: pl.Series, *shape: int) -> Floats:
+    """(N, *shape) counts from lists of them."""
+    return np.array(lists.to_list(), dtype=np.float64).reshape(-1, *shape)
+
+
+def class_places(labels: pl.Series) -> Indices:
+    """(N,) the places of labels among the filter's classes."""
+    return np.array([FILTER_CLASSES.index(label) for label in labels], dtype=np.int64)
+
+
+def score(predictions: ScoredPredictions, places: Indices, intervals: Intervals) -> Scored:
+    """Metrics with intervals of the images at `places`; of one subject's there is no interval."""
+    groups = [predictions.groups[place] for place in places]
+    weights = weights_of_several(groups, resamples=intervals.resamples, seed=intervals.seed)
+    return _scored(predictions.score(places, weights), groups, intervals)
+
+
+def by_slice(
+    predictions: ScoredPredictions, slices: pl.DataFrame, intervals: Intervals
+) -> list[tuple[str, str, Scored]]:
+    """Axis, slice and metrics, in the order of `places_by_slice`."""
     return [
-        (
-            axis,
-            name,
-            score(judged, places, resamples=resamples, confidence=confidence, seed=seed),
-        )
-        for axis, name, places in places_by_slice(judged, slices)
+        (axis, name, score(predictions, places, intervals))
+        for axis, name, places in places_by_slice(predictions.image_ids, slices)
     ]
 
 
 def places_by_slice(
-    judged: ScoredPredictions, slices: pl.DataFrame
-) -> list[tuple[str, str, NDArray[np.int64]]]:
-    """Axis, slice and places (n,) of its images: all first, then in order of axis and name.
-
-    Args:
-        judged: The images.
-        slices: `image_id`, `axis`, `slice`.
-    """
-    place_of = {image_id: place for place, image_id in enumerate(judged.image_ids)}
+    image_ids: Sequence[str], slices: pl.DataFrame
+) -> list[tuple[str, str, Indices]]:
+    """Axis, slice and places (n,) of its images: all first, then in order of axis and name."""
+    place_of = {image_id: place for place, image_id in enumerate(image_ids)}
     members: dict[tuple[str, str], list[int]] = {}
     for image_id, axis, name in slices.select("image_id", "axis", "slice").iter_rows():
         if image_id in place_of:
             members.setdefault((axis, name), []).append(place_of[image_id])
-    parts = [(("overall", "all"), list(range(len(judged.image_ids)))), *sorted(members.items())]
+    parts = [(("overall", "all"), list(range(len(image_ids)))), *sorted(members.items())]
     return [
         (axis, name, np.array(sorted(places), dtype=np.int64)) for (axis, name), places in parts
     ]
+
+
+def score_difference(
+    before: ScoredPredictions, after: ScoredPredictions, places: Indices, intervals: Intervals
+) -> Scored:
+    """`after` − `before` of every metric on the same images; of one subject's there is no interval.
+
+    Both models are scored under the same draws of subjects, so what a hard subject costs both of
+    them cancels out, and the interval is that of the difference.
+    """
+    groups, was, is_now = _paired(before, after, places, intervals.resamples, intervals.seed)
+    return _scored({name: is_now[name] - was[name] for name in is_now}, groups, intervals)
+
+
+def draws_of_both(
+    before: ScoredPredictions,
+    after: ScoredPredictions,
+    places: Indices,
+    *,
+    metric: str,
+    resamples: int,
+    seed: int,
+) -> tuple[Floats, Floats]:
+    """A metric of either under the same draws of subjects, (1 + resamples,) each; the data first.
+
+    Of one subject's images there is the data's own value alone.
+    """
+    _, was, is_now = _paired(before, after, places, resamples, seed)
+    return was[metric], is_now[metric]
+
+
+def _paired(
+    before: ScoredPredictions, after: ScoredPredictions, places: Indices, resamples: int, seed: int
+) -> tuple[list[str], dict[str, Floats], dict[str, Floats]]:
+    """The images' groups, and both models' metrics under the same draws of these."""
+    assert list(before.image_ids) == list(after.image_ids)
+    groups = [before.groups[place] for place in places]
+    weights = weights_of_several(groups, resamples=resamples, seed=seed)
+    return groups, before.score(places, weights), after.score(places, weights)
+
+
+def _scored(values: dict[str, Floats], groups: Sequence[str], intervals: Intervals) -> Scored:
+    return Scored(
+        {name: estimate(one, confidence=intervals.confidence) for name, one in values.items()},
+        n_images=len(groups),
+        n_subjects=len(set(groups)),
+    )

@@ -31,13 +31,19 @@ class Gate:
 
     Attributes:
         usable: The classes that the segmenter can do something with.
-        lost_iris: What a usable image costs that is rejected.
-        failed_segmentation: What an unusable one costs that passes.
+        lost_iris: What a usable image costs that is rejected: somebody must be photographed again.
+        failed_segmentation: What an unusable one costs that passes: the segmenter's time, and a
+            mask that nothing good can come of. Both in any one unit.
     """
 
     usable: tuple[str, ...]
     lost_iris: float
     failed_segmentation: float
+
+    @property
+    def break_even(self) -> float:
+        """The probability from which on passing costs less (Elkan 2001), if probabilities hold."""
+        return self.failed_segmentation / (self.failed_segmentation + self.lost_iris)
 
 
 def gate_scores(
@@ -49,12 +55,7 @@ def gate_scores(
 ) -> dict[str, Floats]:
     """How well usable images are let pass: metric name to its (R,) values.
 
-    Args:
-        usable: (N,) whether the segmenter can do something with the image.
-        scores: (N,) the filter's probability of that.
-        passes: (N,) whether that reaches the threshold.
-        weights: (R, N).
-        gate: What errors cost.
+    From whether an image is usable, its score, and whether that reaches the threshold, (N,) each.
     """
     counts = confusion(usable.astype(np.int64), passes.astype(np.int64), 2, weights)
     lost, failed = counts[:, 1, 0], counts[:, 0, 1]
@@ -71,19 +72,13 @@ def gate_scores(
 def filter_scores(
     actual: NDArray[np.int64], probabilities: Floats, weights: Floats, classes: Sequence[str]
 ) -> dict[str, Floats]:
-    """Metric name to its (R,) values.
+    """Metric name to its (R,) values, from class indices (N,) and probabilities (N, K).
 
     Macro averages run over the classes that occur among these images, so that a model and its
     baseline are averaged over the same classes, whatever they predict.
-
-    Args:
-        actual: (N,) class indices.
-        probabilities: (N, K).
-        weights: (R, N).
-        classes: The K names.
     """
-    said = probabilities.argmax(1)
-    counts = confusion(actual, said, len(classes), weights)
+    predicted = probabilities.argmax(1)
+    counts = confusion(actual, predicted, len(classes), weights)
     by_class = {"f1": f1(counts), "precision": precision(counts), "recall": recall(counts)}
     areas, precisions = [], []
     for index in range(len(classes)):
@@ -97,7 +92,7 @@ def filter_scores(
         "f1_macro": over_classes(_occurring(by_class["f1"], counts)),
         "auc_macro": over_classes(by_class["auc"]),
         "map": over_classes(by_class["ap"]),
-        "calibration_error": calibration_error(probabilities.max(1), actual == said, weights),
+        "calibration_error": calibration_error(probabilities.max(1), actual == predicted, weights),
     }
     return scores | _named(by_class, classes)
 
@@ -110,14 +105,9 @@ def segmenter_scores(
 ) -> dict[str, Floats]:
     """Metric name to its (R,) values, from the pixels of all images together.
 
-    The mean runs over the classes that occur in the masks. `image_iou_<class>` is the mean of the
-    IoU of single images whose mask has the class: small irises count as much as large ones.
-
-    Args:
-        pixel_counts: (N, K, K) confusion counts of each image.
-        weights: (R, N).
-        classes: The K names.
-        boundary: (N, K, 4) from `boundary_counts`.
+    From confusion counts (N, K, K) and `boundary_counts` (N, K, 4), if known. The mean runs over
+    the classes that occur in the masks. `image_iou_<class>` is the mean of the IoU of single images
+    whose mask has the class: small irises count as much as large ones.
     """
     size = len(classes)
     flat = pixel_counts.reshape(len(pixel_counts), size * size)

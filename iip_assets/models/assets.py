@@ -46,7 +46,7 @@ def filter_examples(
 @describe(filter_examples)
 def describe_filter_examples(filter_examples: pl.DataFrame) -> dict[str, MetadataValue]:
     """How many images the filter learns from, by split."""
-    from iip_assets.models.summaries import counts_by_split
+    from iip_assets.models.figures import counts_by_split
 
     return {"rows": filter_examples.height, "splits": counts_by_split(filter_examples)}
 
@@ -69,7 +69,7 @@ def segmenter_examples(
 @describe(segmenter_examples)
 def describe_segmenter_examples(segmenter_examples: pl.DataFrame) -> dict[str, MetadataValue]:
     """How many images the segmenter learns from, by split."""
-    from iip_assets.models.summaries import counts_by_split
+    from iip_assets.models.figures import counts_by_split
 
     return {"rows": segmenter_examples.height, "splits": counts_by_split(segmenter_examples)}
 
@@ -91,13 +91,13 @@ def iris_filter_model(
     Trained on the rebalanced training images, calibrated and stopped on the validation images.
     """
     from iip_assets.images.decode import image_reader
-    from iip_assets.models.examples import weights_of
-    from iip_assets.models.filter import build_filter, reason_not_to_train, recipe_of
-    from iip_assets.models.teacher import teacher_files
+    from iip_assets.models.distillation import teacher_files
+    from iip_assets.models.examples import reason_for_no_filter
+    from iip_assets.models.filter import build_filter
     from iip_assets.models.tracking import log_filter, tracked_training
     from iip_assets.training.trainer import machine_of
 
-    reason = reason_not_to_train(filter_examples)
+    reason = reason_for_no_filter(filter_examples)
     if reason is not None:
         return Skipped(reason)
     load = image_reader(context.root, filter_examples["image_id"], max_megapixels)
@@ -107,9 +107,8 @@ def iris_filter_model(
     ) as around:
         built = build_filter(
             filter_examples,
-            weights_of(filter_examples),
             embedding_backbone.parts,
-            recipe_of(recipe, training),
+            recipe,
             load=load,
             around=around,
             teacher=teacher_files(context, "iris_filter_model", recipe.teacher),
@@ -123,26 +122,23 @@ def describe_iris_filter_model(
     iris_filter_model: Files, notes: Mapping[str, Any]
 ) -> dict[str, MetadataValue]:
     """What the filter is and how its training went."""
-    from iip_assets.engine.figures import figure_markdown
-    from iip_assets.models.figures import history_figure
-    from iip_assets.models.summaries import model_summary
+    from iip_assets.models.figures import model_summary
 
-    plot = figure_markdown(history_figure(notes), "loss of the filter by epoch")
-    return {**model_summary(iris_filter_model, notes), "history_plot": plot}
+    return model_summary(iris_filter_model, notes, plot="loss of the filter by epoch")
 
 
 @asset_check(iris_filter_model)
 def filter_classes_in_splits(iris_filter_model: Files, notes: Mapping[str, Any]) -> CheckResult:
     """Every split has images of every class."""
-    from iip_assets.models.summaries import card_facts, classes_check
+    from iip_assets.training.start_checks import classes_check
 
-    return classes_check(notes["images"], card_facts(iris_filter_model)["classes"])
+    return classes_check(notes["images"], iris_filter_model)
 
 
 @asset_check(iris_filter_model, name=STARTS_SOUND)
 def filter_training_starts_sound(iris_filter_model: Files, notes: Mapping[str, Any]) -> CheckResult:
     """A network that knows nothing has a loss near ln(classes), and learns one batch."""
-    from iip_assets.models.summaries import start_check
+    from iip_assets.training.start_checks import start_check
 
     del iris_filter_model
     return start_check(notes["start"])
@@ -162,14 +158,14 @@ def segmentation_model(
 ) -> Noted[Files] | Skipped:
     """The segmenter: names the class of every pixel; a U-Net trained on the training masks."""
     from iip_assets.images.store import ImageStore
-    from iip_assets.models.examples import weights_of
-    from iip_assets.models.segmentation_model import build_segmenter, reason_not_to_train, recipe_of
-    from iip_assets.models.teacher import teacher_files
+    from iip_assets.models.distillation import teacher_files
+    from iip_assets.models.examples import reason_for_no_segmenter
+    from iip_assets.models.segmentation_model import build_segmenter
     from iip_assets.models.tracking import log_segmenter, tracked_training
     from iip_assets.training.trainer import machine_of
 
     rows = segmenter_examples
-    reason = reason_not_to_train(rows, classes)
+    reason = reason_for_no_segmenter(rows, classes)
     if reason is not None:
         return Skipped(reason)
     store = ImageStore.open(context.root)
@@ -180,9 +176,10 @@ def segmentation_model(
     ) as around:
         built = build_segmenter(
             rows,
-            weights_of(rows),
             store,
-            recipe_of(recipe, training, classes=classes, max_megapixels=max_megapixels),
+            recipe,
+            classes=classes,
+            max_megapixels=max_megapixels,
             around=around,
             teacher=teacher_files(context, "segmentation_model", recipe.teacher),
         )
@@ -195,20 +192,17 @@ def describe_segmentation_model(
     segmentation_model: Files, notes: Mapping[str, Any]
 ) -> dict[str, MetadataValue]:
     """What the segmenter is and how its training went."""
-    from iip_assets.engine.figures import figure_markdown
-    from iip_assets.models.figures import history_figure
-    from iip_assets.models.summaries import model_summary
+    from iip_assets.models.figures import model_summary
 
-    plot = figure_markdown(history_figure(notes), "the segmenter by epoch")
-    return {**model_summary(segmentation_model, notes), "history_plot": plot}
+    return model_summary(segmentation_model, notes, plot="the segmenter by epoch")
 
 
 @asset_check(segmentation_model)
 def mask_classes_in_splits(segmentation_model: Files, notes: Mapping[str, Any]) -> CheckResult:
     """Every split has images of every mask class."""
-    from iip_assets.models.summaries import card_facts, classes_check
+    from iip_assets.training.start_checks import classes_check
 
-    return classes_check(notes["images_by_class"], card_facts(segmentation_model)["classes"])
+    return classes_check(notes["images_by_class"], segmentation_model)
 
 
 @asset_check(segmentation_model, name=STARTS_SOUND)
@@ -216,7 +210,7 @@ def segmenter_training_starts_sound(
     segmentation_model: Files, notes: Mapping[str, Any]
 ) -> CheckResult:
     """A network that knows nothing has a loss near ln(classes), and learns one batch."""
-    from iip_assets.models.summaries import start_check
+    from iip_assets.training.start_checks import start_check
 
     del segmentation_model
     return start_check(notes["start"])

@@ -6,10 +6,15 @@ then no model is trained again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from iip_assets.engine.values import Skipped
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.names import FILTER_CLASSES
+
+LEAST_LABELLED, LEAST_MASKED = 10, 8
+"""Fewer labelled training images train no filter, fewer masked ones no segmenter."""
 
 
 def labelled_images(
@@ -40,6 +45,18 @@ def masked_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def held_out_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
+    """`image_id`, `split`, `label` and (if valid) `mask_id` of validation and test images."""
+    return (
+        splits.filter(pl.col("split") != "train")
+        .select("image_id", "split", "has_mask")
+        .join(images.select("image_id", "label", "mask_id"), on="image_id")
+        .with_columns(mask_id=pl.when("has_mask").then("mask_id"))
+        .select("image_id", "split", "label", "mask_id")
+        .sort("image_id")
+    )
+
+
 def with_weights(images: pl.DataFrame, training_set: pl.DataFrame | Skipped) -> pl.DataFrame:
     """The images with `weight`, what each counts in training; 1 where nothing was balanced.
 
@@ -53,6 +70,25 @@ def with_weights(images: pl.DataFrame, training_set: pl.DataFrame | Skipped) -> 
     return weighted.filter((pl.col("split") != "train") | (pl.col("weight") > 0))
 
 
-def weights_of(examples: pl.DataFrame) -> dict[str, float]:
-    """What each image counts in training, by image id."""
-    return dict(examples.select("image_id", "weight").iter_rows())
+def reason_for_no_filter(images: pl.DataFrame) -> str | None:
+    """Why these images train no filter, or None if they do."""
+    labels = images.filter(pl.col("split") == "train")["label"]
+    if labels.is_empty():
+        return "no training image has a label of full, partial or none"
+    if labels.n_unique() < 2:
+        return f"all {labels.len()} labelled training images are {labels[0]!r}; two words at least"
+    if labels.len() < LEAST_LABELLED:
+        return f"only {labels.len()} training images have a label; {LEAST_LABELLED} at least"
+    return None
+
+
+def reason_for_no_segmenter(rows: pl.DataFrame, classes: Sequence[str]) -> str | None:
+    """Why these images train no segmenter, or None if they do."""
+    if len(classes) < 2:
+        return f"dataset.mask_classes names {len(classes)} class; a segmenter needs two at least"
+    count = rows.filter(pl.col("split") == "train").height
+    if not count:
+        return "no training image has a mask"
+    if count < LEAST_MASKED:
+        return f"only {count} training images have a mask; {LEAST_MASKED} at least"
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -17,99 +17,52 @@ from iip_assets.embeddings.onnx_export import check_equal
 from iip_assets.engine.values import Files, Noted
 from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.inference.frame import Frame
-from iip_assets.metrics.calibration import fit_temperature
-from iip_assets.metrics.constants import FILTER_CLASSES
-from iip_assets.models.filter_head import (
+from iip_assets.metrics.names import FILTER_CLASSES
+from iip_assets.models.distillation import softened_truth
+from iip_assets.models.filter_network import (
+    ClassifierTask,
     Examples,
+    build_classifier,
     class_balanced,
+    filter_onnx,
     head_logits,
+    head_onnx,
+    network_logits,
+    network_onnx,
     train_head,
     weighted_loss,
 )
-from iip_assets.models.filter_network import (
-    LabelledImages,
-    build_classifier,
-    network_logits,
-    network_onnx,
-    train_network,
-)
-from iip_assets.models.filter_onnx import filter_onnx, head_onnx
-from iip_assets.models.filter_teacher import softened_truth
-from iip_assets.settings import FilterSettings, TrainingSettings
-from iip_assets.training.preflight import Checks, is_wanted, look_at_start, tell_absent
-from iip_assets.training.trainer import Around, Schedule, Trained
-
-LEAST_IMAGES = 10
-"""Fewer labelled training images than this train no filter."""
+from iip_assets.models.training_images import LabelledImages
+from iip_assets.settings import FilterSettings
+from iip_assets.training.preflight import log_absent, start_of
+from iip_assets.training.trainer import Around, Schedule, Trained, train_network
 
 LoadImage = Callable[[str], NDArray[np.uint8]]
 
-
-@dataclass(frozen=True)
-class FilterRecipe:
-    """How the filter is trained."""
-
-    train: Literal["head", "network"]
-    network: str
-    teacher_share: float
-    width: int
-    height: int
-    schedule: Schedule
-    checks: Checks
+# With fewer images the temperature would be noise.
+_LEAST_IMAGES = 20
+# A temperature outside of this says that something else is wrong.
+_LOWEST, _HIGHEST = 0.2, 10.0
+_STEPS = 60
 
 
-def recipe_of(settings: FilterSettings, training: TrainingSettings) -> FilterRecipe:
-    """The recipe that the settings mean."""
-    schedules = {"head": head_schedule, "network": network_schedule}
-    return FilterRecipe(
-        train=settings.train,
-        network=settings.network,
-        teacher_share=settings.teacher_share,
-        width=settings.width,
-        height=settings.height,
-        schedule=schedules[settings.train](settings),
-        checks=training.checks,
-    )
-
-
-def head_schedule(settings: FilterSettings) -> Schedule:
-    """How long and how fast a head learns."""
+def schedule_of(settings: FilterSettings, train: Literal["head", "network"]) -> Schedule:
+    """How long and how fast a head, or a whole network, learns."""
+    network = train == "network"
     return Schedule(
-        epochs=settings.epochs,
+        epochs=settings.network_epochs if network else settings.epochs,
         patience=settings.patience,
-        learning_rate=settings.learning_rate,
+        learning_rate=settings.network_learning_rate if network else settings.learning_rate,
         weight_decay=settings.weight_decay,
         batch_size=settings.batch_size,
         seed=settings.seed,
     )
 
 
-def network_schedule(settings: FilterSettings) -> Schedule:
-    """How long and how fast a whole network learns."""
-    return replace(
-        head_schedule(settings),
-        epochs=settings.network_epochs,
-        learning_rate=settings.network_learning_rate,
-    )
-
-
-def reason_not_to_train(images: pl.DataFrame) -> str | None:
-    """Why these images train no filter, or None if they do."""
-    labels = images.filter(pl.col("split") == "train")["label"]
-    if labels.is_empty():
-        return "no training image has a label of full, partial or none"
-    if labels.n_unique() < 2:
-        return f"all {labels.len()} labelled training images are {labels[0]!r}; two words at least"
-    if labels.len() < LEAST_IMAGES:
-        return f"only {labels.len()} training images have a label; {LEAST_IMAGES} at least"
-    return None
-
-
 def build_filter(
     images: pl.DataFrame,
-    weights: Mapping[str, float],
     backbone: Mapping[str, bytes],
-    recipe: FilterRecipe,
+    settings: FilterSettings,
     *,
     load: LoadImage,
     around: Around,
@@ -122,10 +75,9 @@ def build_filter(
     trained, `card.json` says what whoever runs it must know, and nothing that was measured.
 
     Args:
-        images: From `examples.labelled_images`.
-        weights: What a training image counts, by image id; 1 where it is not named.
+        images: The table of filter_examples.
         backbone: The backbone's files.
-        recipe: How to train.
+        settings: How to train.
         load: Reads an image (H, W, 3) by its id; asked only where a whole network is trained.
         around: Where to train, watched by whom.
         teacher: The files of a filter that a whole network learns from beside the labels.
@@ -136,23 +88,26 @@ def build_filter(
     """
     dimensions = len(images["embedding"][0])
     training, validation = (
-        examples_of(images.filter(pl.col("split") == split), weights, dimensions)
+        examples_of(images.filter(pl.col("split") == split), dimensions)
         for split in ("train", "validation")
     )
+    schedule = schedule_of(settings, settings.train)
     facts = _backbone_facts(backbone)
+    noted: dict[str, Any] = {"train": settings.train, **asdict(schedule)}
     counts = _counts(images)
-    tell_absent(counts, FILTER_CLASSES, log=around.log)
-    if recipe.train == "head":
-        built = _head((training, validation), backbone, recipe, around=around)
+    log_absent(counts, FILTER_CLASSES, log=around.log)
+    if settings.train == "head":
+        built = _head((training, validation), backbone, schedule, around=around)
     else:
-        facts |= {"input_width": recipe.width, "input_height": recipe.height}
-        if recipe.network not in ("", facts["backbone"]):
-            facts |= {"backbone": recipe.network, "weights_sha256": ""}
+        facts |= {"input_width": settings.width, "input_height": settings.height}
+        if settings.network not in ("", facts["backbone"]):
+            facts |= {"backbone": settings.network, "weights_sha256": ""}
+        noted |= {"network": settings.network, "teacher_share": settings.teacher_share}
         built = _network(
             images,
             (training, validation),
             backbone,
-            recipe,
+            settings,
             load=load,
             around=around,
             teacher=teacher,
@@ -161,10 +116,9 @@ def build_filter(
     parts = built.files | {"card.json": json.dumps(card, indent=2, sort_keys=True).encode()}
     notes: dict[str, Any] = {
         "images": counts,
-        "settings": _facts(recipe),
+        "settings": noted,
         "start": built.start,
-        "history": list(built.trained.history),
-        "best_epoch": built.trained.best_epoch,
+        **asdict(built.trained),
     }
     return Noted(Files(parts, version_of=("filter.safetensors", "card.json")), notes)
 
@@ -189,7 +143,7 @@ class _Built:
 def _head(
     examples: tuple[Examples, Examples],
     backbone: Mapping[str, bytes],
-    recipe: FilterRecipe,
+    schedule: Schedule,
     *,
     around: Around,
 ) -> _Built:
@@ -198,11 +152,7 @@ def _head(
 
     training, validation = examples
     head, trained = train_head(
-        training,
-        validation,
-        recipe.schedule,
-        classes=len(FILTER_CLASSES),
-        around=around,
+        training, validation, schedule, classes=len(FILTER_CLASSES), around=around
     )
     logits = head_logits(head, validation.embeddings)
     temperature = fit_temperature(logits, validation.classes)
@@ -223,7 +173,7 @@ def _network(
     images: pl.DataFrame,
     examples: tuple[Examples, Examples],
     backbone: Mapping[str, bytes],
-    recipe: FilterRecipe,
+    settings: FilterSettings,
     *,
     load: LoadImage,
     around: Around,
@@ -231,9 +181,10 @@ def _network(
 ) -> _Built:
     """A whole network."""
     training, validation = examples
-    classes = len(FILTER_CLASSES)
+    classes, threads = len(FILTER_CLASSES), around.machine.threads
+    schedule = schedule_of(settings, "network")
     card = json.loads(backbone["card.json"])
-    frame = Frame.of_card({**card, "input_width": recipe.width, "input_height": recipe.height})
+    frame = Frame.of_card({**card, "input_width": settings.width, "input_height": settings.height})
 
     def part(split: str, examples: Examples) -> LabelledImages:
         rows = images.filter(pl.col("split") == split)
@@ -246,49 +197,42 @@ def _network(
                 teacher,
                 backbone=card,
                 load_image=load,
-                share=recipe.teacher_share,
-                threads=around.machine.threads,
+                share=settings.teacher_share,
+                threads=threads,
             )
         return LabelledImages(
             lambda place: load(ids[place]),
             truth,
             class_balanced(examples, classes),
             frame=frame,
-            seed=recipe.schedule.seed,
-            threads=around.machine.threads,
+            seed=schedule.seed,
+            threads=threads,
             augmented=split == "train",
         )
 
     learned, held_out = part("train", training), part("validation", validation)
-    network = build_classifier(backbone, classes, seed=recipe.schedule.seed, model=recipe.network)
-    start = None
-    if is_wanted(recipe.checks, recipe.schedule, len(learned)):
-        batch = [learned[0, place] for place in range(min(8, len(learned)))]
-        batch_images, _, counted = (torch.stack(parts) for parts in zip(*batch, strict=True))
-        found = look_at_start(
-            network,
-            batch_images,
-            # Labels, also where a teacher softens them: only these can be learned by heart.
-            torch.from_numpy(training.classes[: len(batch)]),
-            classes=classes,
-            ignored=NOT_LABELLED,
-            loss_of=lambda logits, classes: weighted_loss(logits, classes, counted),
-            learning_rate=recipe.schedule.learning_rate,
-            seed=recipe.schedule.seed,
-            threads=around.machine.threads,
-            what="filter",
-        )
-        start = asdict(found)
-    trained = train_network(
+    network = build_classifier(backbone, classes, seed=schedule.seed, model=settings.network)
+    start = start_of(
         network,
         learned,
-        held_out,
-        recipe.schedule,
+        schedule,
+        around.machine,
+        classes=classes,
+        ignored=NOT_LABELLED,
+        loss_of=weighted_loss,
+        what="filter",
+        labels=torch.from_numpy(training.classes),
+    )
+    trained = train_network(
+        network,
+        task=ClassifierTask,
+        examples=learned,
+        validation=held_out,
+        schedule=schedule,
         around=around,
         label="training the filter",
     )
-    logits = network_logits(network, held_out, threads=around.machine.threads)
-    logits = logits.reshape(-1, classes)
+    logits = network_logits(network, held_out, threads=threads).reshape(-1, classes)
     temperature = fit_temperature(logits, validation.classes)
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     files = {
@@ -298,14 +242,13 @@ def _network(
     return _Built(files, temperature, trained, start)
 
 
-def examples_of(images: pl.DataFrame, weights: Mapping[str, float], dimensions: int) -> Examples:
-    """What the head is trained on, of `labelled_images`; an image not in `weights` counts 1."""
-    place = {name: index for index, name in enumerate(FILTER_CLASSES)}
+def examples_of(images: pl.DataFrame, dimensions: int) -> Examples:
+    """What the head is trained on, of the table of filter_examples."""
     vectors = images["embedding"].to_list()
     return Examples(
         embeddings=np.array(vectors, dtype=np.float32).reshape(len(vectors), dimensions),
-        classes=np.array([place[label] for label in images["label"]], dtype=np.int64),
-        weights=np.array([weights.get(one, 1.0) for one in images["image_id"]], dtype=np.float64),
+        classes=np.array([FILTER_CLASSES.index(one) for one in images["label"]], dtype=np.int64),
+        weights=images["weight"].to_numpy().astype(np.float64),
     )
 
 
@@ -328,8 +271,26 @@ def _counts(images: pl.DataFrame) -> dict[str, dict[str, int]]:
     return table
 
 
-def _facts(recipe: FilterRecipe) -> dict[str, Any]:
-    facts: dict[str, Any] = {"train": recipe.train, **asdict(recipe.schedule)}
-    if recipe.train == "network":
-        facts |= {"network": recipe.network, "teacher_share": recipe.teacher_share}
-    return facts
+def fit_temperature(logits: NDArray[np.float32], classes: NDArray[np.int64]) -> float:
+    """The number by which (N, K) logits are divided so that held-out images are likeliest.
+
+    1 where there are too few images to tell.
+    """
+    if len(classes) < _LEAST_IMAGES:
+        return 1.0
+    from scipy.special import log_softmax
+
+    exact, rows = logits.astype(np.float64), np.arange(len(classes))
+
+    def loss(inverse: float) -> float:
+        return float(-log_softmax(exact * inverse, axis=1)[rows, classes].mean())
+
+    # The loss is convex in 1 / temperature: thirds of the range can be dropped.
+    low, high = 1 / _HIGHEST, 1 / _LOWEST
+    for _ in range(_STEPS):
+        third = (high - low) / 3
+        if loss(low + third) < loss(high - third):
+            high -= third
+        else:
+            low += third
+    return float(2 / (low + high))

@@ -1,85 +1,226 @@
-"""The filter as a whole network: the backbone trained further, with a classifier at its end."""
+"""The filter's networks: a head on embeddings, or the backbone trained further; also as ONNX."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import onnx
 import timm
 import torch
 from numpy.typing import NDArray
+from onnx import compose, helper, numpy_helper
 from safetensors.torch import load
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.nn import functional
+from torch.utils.data import Dataset
+from typing_extensions import override
 
-from iip_assets.embeddings.onnx_export import export_onnx
-from iip_assets.images.letterbox import letterbox_image
+from iip_assets.embeddings.onnx_export import OPSET, export_onnx
 from iip_assets.inference.frame import Frame
-from iip_assets.models.augment import augment
-from iip_assets.models.filter_head import ClassifierTask
-from iip_assets.training.processes import EpochOrder, in_order
-from iip_assets.training.trainer import (
-    Around,
-    Best,
-    Schedule,
-    Trained,
-    run_training,
-    seeded,
-    train,
-)
+from iip_assets.models.training_images import LabelledImages
+from iip_assets.training.processes import shared_norm, total
+from iip_assets.training.trainer import Around, Schedule, Task, Trained, seeded, train
 
+_HIDDEN = 64
+_DROPOUT = 0.3
 _BATCH = 16
+# Of the format of ONNX files; the version that belongs to the operator set.
+_IR_VERSION = 10
 
 
-class LabelledImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Examples: image (3, H, W), class index or shares of classes (K,), what it counts."""
+class FilterHead(torch.nn.Module):
+    """(B, D) embeddings, standardised as the training images' were, to (B, K) logits."""
 
-    def __init__(
-        self,
-        load: Callable[[int], NDArray[np.uint8]],
-        truth: NDArray[np.int64] | NDArray[np.float32],
-        weights: NDArray[np.float64],
-        *,
-        frame: Frame,
-        seed: int,
-        threads: int,
-        augmented: bool,
-    ) -> None:
-        """Examples from `load`, which gives an image (H, W, 3) by place.
+    mean: Tensor
+    spread: Tensor
 
-        Args:
-            load: Reads one; called from several threads.
-            truth: (N,) class indices, or (N, K) shares of classes.
-            weights: (N,) what each counts.
-            frame: The network's input.
-            seed: Of the augmentation.
-            threads: How many to decode at a time.
-            augmented: Whether to change images again in every epoch.
-        """
-        self._frame = frame
-        self._truth = torch.from_numpy(truth)
-        self._weights = torch.from_numpy(weights.astype(np.float32))
-        self._seed = seed
-        self._augmented = augmented
-        with ThreadPoolExecutor(threads) as pool:
-            self._kept = list(pool.map(lambda place: self._fitted(load(place)), range(len(truth))))
+    def __init__(self, dimensions: int, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dimensions))
+        self.register_buffer("spread", torch.ones(dimensions))
+        self.hidden = torch.nn.Linear(dimensions, _HIDDEN)
+        self.drop = torch.nn.Dropout(_DROPOUT)
+        self.out = torch.nn.Linear(_HIDDEN, classes)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Logits of each class."""
+        inputs = (embeddings - self.mean) / self.spread
+        logits: Tensor = self.out(self.drop(functional.relu(self.hidden(inputs))))
+        return logits
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled embeddings.
+
+    Attributes:
+        embeddings: (N, D).
+        classes: (N,) class indices.
+        weights: (N,) what each image counts.
+    """
+
+    embeddings: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    weights: NDArray[np.float64]
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self.classes)
 
-    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-        epoch, place = item
-        image = self._kept[place]
-        if self._augmented:
-            nowhere = np.zeros(image.shape[:2], np.uint8)
-            image, _ = augment(image, nowhere, np.random.default_rng([self._seed, epoch, place]))
-        pixels = torch.from_numpy(self._frame.standardise(image[None])[0])
-        return pixels, self._truth[place], self._weights[place]
 
-    def _fitted(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return letterbox_image(image, self._frame.width, self._frame.height)
+def class_balanced(examples: Examples, classes: int) -> NDArray[np.float64]:
+    """Weights, mean 1, under which each class that occurs counts the same in sum.
+
+    Images keep their weights relative to others of their class.
+    """
+    sums = np.bincount(examples.classes, weights=examples.weights, minlength=classes)
+    balanced = examples.weights / sums[examples.classes]
+    return np.asarray(balanced * len(examples) / balanced.sum())
+
+
+def train_head(
+    training: Examples,
+    validation: Examples,
+    schedule: Schedule,
+    *,
+    classes: int,
+    around: Around,
+) -> tuple[FilterHead, Trained]:
+    """The head with the lowest loss on the validation images; the last one if there are none."""
+    with seeded(schedule.seed, threads=around.machine.threads):
+        head = FilterHead(training.embeddings.shape[1], classes)
+        head.mean.copy_(torch.from_numpy(training.embeddings.mean(0)))
+        # A number that never varies says nothing; dividing by its spread would only make noise.
+        spread = training.embeddings.std(0)
+        head.spread.copy_(torch.from_numpy(np.where(spread > 1e-6, spread, 1.0)))
+    alone = around.machine.training.model_copy(update={"processes": 1})
+    trained = train(
+        head,
+        task=ClassifierTask,
+        examples=_Embedded(training, classes),
+        validation=_Embedded(validation, classes),
+        schedule=schedule,
+        # A head is done in seconds, sooner than other processes would have begun.
+        around=replace(around, machine=replace(around.machine, training=alone)),
+        label="training the filter",
+        validation_batch=max(1, len(validation)),
+        collate=_as_it_is,
+    )
+    return head.eval(), trained
+
+
+def weighted_loss(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
+    """Mean cross-entropy of (B, K) logits under weights (B,), of the batch of all processes.
+
+    The truth is a class index (B,), or the share of each class (B, K).
+    """
+    losses = functional.cross_entropy(logits, truth, reduction="none")
+    sums = total(torch.stack([(losses * weights).sum(), weights.sum()]))
+    return sums[0] / sums[1]
+
+
+def head_logits(head: FilterHead, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, K) logits."""
+    with torch.inference_mode():
+        return np.asarray(head(torch.from_numpy(embeddings)).numpy())
+
+
+class ClassifierTask(Task):
+    """A step of a network from inputs to (B, K) logits, under the images' weights."""
+
+    @override
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
+        loss = self._loss(batch)
+        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[1]))
+        return loss
+
+    @override
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> None:
+        self.log("validation_loss", self._loss(batch), batch_size=len(batch[1]))
+
+    def _loss(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        inputs, classes, weights = batch
+        with shared_norm():
+            logits = self.network(inputs)
+        return weighted_loss(logits.float(), classes, weights)
+
+
+class _Embedded(Dataset[Any]):
+    """Embeddings, classes and weights, taken a batch at a time."""
+
+    def __init__(self, examples: Examples, classes: int) -> None:
+        self._parts = (
+            torch.from_numpy(examples.embeddings),
+            torch.from_numpy(examples.classes),
+            torch.from_numpy(class_balanced(examples, classes).astype(np.float32)),
+        )
+
+    def __len__(self) -> int:
+        return len(self._parts[0])
+
+    def __getitems__(self, items: list[Any]) -> tuple[Tensor, ...]:
+        places = torch.tensor([place for _, place in items])
+        return tuple(part[places] for part in self._parts)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def head_onnx(state: Mapping[str, NDArray[np.float32]], temperature: float) -> bytes:
+    """(B, D) embeddings to (B, K) probabilities, from the arrays of a `FilterHead` by name."""
+    nodes = [
+        helper.make_node("Sub", ["embedding", "mean"], ["centred"]),
+        helper.make_node("Div", ["centred", "spread"], ["standardised"]),
+        helper.make_node(
+            "Gemm", ["standardised", "hidden.weight", "hidden.bias"], ["hidden"], transB=1
+        ),
+        helper.make_node("Relu", ["hidden"], ["active"]),
+        helper.make_node("Gemm", ["active", "out.weight", "out.bias"], ["logits"], transB=1),
+        helper.make_node("Div", ["logits", "temperature"], ["calibrated"]),
+        helper.make_node("Softmax", ["calibrated"], ["probabilities"], axis=1),
+    ]
+    arrays = {**state, "temperature": np.array(temperature, np.float32)}
+    classes, dimensions = state["out.weight"].shape[0], state["mean"].shape[0]
+    graph = helper.make_graph(
+        nodes,
+        "filter_head",
+        [helper.make_tensor_value_info("embedding", onnx.TensorProto.FLOAT, ["B", dimensions])],
+        [helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, ["B", classes])],
+        [numpy_helper.from_array(array, name) for name, array in sorted(arrays.items())],
+    )
+    return _checked(_model(graph))
+
+
+def filter_onnx(backbone: bytes, head: bytes) -> bytes:
+    """(B, 3, H, W) standardised images to (B, K) probabilities."""
+    first, second = onnx.load_from_string(backbone), onnx.load_from_string(head)
+    first.ir_version = second.ir_version
+    first = compose.add_prefix(first, "backbone/")
+    merged = compose.merge_models(
+        first,
+        second,
+        io_map=[(first.graph.output[0].name, second.graph.input[0].name)],
+        name="filter",
+    )
+    return _checked(merged)
+
+
+def _model(graph: onnx.GraphProto) -> onnx.ModelProto:
+    return helper.make_model(
+        graph,
+        ir_version=_IR_VERSION,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        producer_name="iip_assets",
+    )
+
+
+def _checked(model: onnx.ModelProto) -> bytes:
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def build_classifier(
@@ -105,27 +246,6 @@ def build_classifier(
     if name == card["model"]:
         network.load_state_dict(load(backbone["backbone.safetensors"]), strict=False)
     return network
-
-
-def train_network(
-    network: torch.nn.Module,
-    training: LabelledImages,
-    validation: LabelledImages | None,
-    schedule: Schedule,
-    *,
-    around: Around,
-    label: str,
-) -> Trained:
-    """Trains the network in place; the epoch with the lowest validation loss is kept."""
-    return run_training(
-        _train,
-        network,
-        training=training,
-        validation=validation,
-        schedule=schedule,
-        label=label,
-        around=around,
-    )
 
 
 def network_logits(
@@ -159,29 +279,3 @@ class _Calibrated(torch.nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.softmax(self._network(images) / self._temperature, 1)
-
-
-def _train(
-    network: torch.nn.Module,
-    training: LabelledImages,
-    validation: LabelledImages | None,
-    schedule: Schedule,
-    *,
-    around: Around,
-    label: str,
-) -> Trained:
-    with seeded(schedule.seed, threads=around.machine.threads):
-        held_out = None
-        if validation is not None and len(validation):
-            held_out = DataLoader(validation, batch_sampler=in_order(len(validation), _BATCH))
-        order = EpochOrder(len(training), batch_size=schedule.batch_size, seed=schedule.seed)
-        return train(
-            ClassifierTask(network.to(memory_format=torch.channels_last), schedule),
-            DataLoader(training, batch_sampler=order),
-            epochs=schedule.epochs,
-            seed=schedule.seed,
-            around=around,
-            label=label,
-            validation=held_out,
-            best=Best("validation_loss", "min", schedule.patience),
-        )

@@ -1,35 +1,22 @@
-"""The segmenter: a U-Net on a timm encoder, from masked images to weights."""
+"""The segmenter: a U-Net on a timm encoder, its training step, and the losses that it learns by."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
-from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from segmentation_models_pytorch.base import SegmentationHead
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.nn import functional
 from typing_extensions import override
 
 from iip_assets.embeddings.backbone import PACKAGED_MODEL, packaged_weights
 from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.models.distillation import Distillation
-from iip_assets.models.losses import segmentation_loss
-from iip_assets.models.masked_images import MaskedImages
-from iip_assets.training.processes import EpochOrder, in_order, shared_norm
-from iip_assets.training.trainer import (
-    Around,
-    Best,
-    Schedule,
-    Task,
-    Trained,
-    run_training,
-    seeded,
-    train,
-)
-
-_VALIDATION_BATCH = 16
+from iip_assets.training.processes import shared_norm, total
+from iip_assets.training.trainer import Schedule, Task, seeded
 
 
 def build_network(
@@ -73,68 +60,15 @@ def has_packaged_weights(encoder: str) -> bool:
     return encoder == PACKAGED_MODEL
 
 
-def train_segmenter(
-    network: torch.nn.Module,
-    examples: MaskedImages,
-    validation: MaskedImages | None,
-    schedule: Schedule,
-    *,
-    around: Around,
-    distillation: Distillation | None = None,
-) -> Trained:
-    """Trains the network in place, on one cycle of the learning rate (Smith and Topin 2018).
-
-    Args:
-        network: From `build_network`.
-        examples: Images to learn from.
-        validation: Images, not augmented, by whose mean IoU the best epoch is told; without them
-            the last one counts.
-        schedule: How long and how fast.
-        around: Where, watched by whom.
-        distillation: Of a teacher, whose frame `examples` are then in.
-    """
-    return run_training(
-        _train,
-        network,
-        examples=examples,
-        validation=validation,
-        schedule=schedule,
-        distillation=distillation,
-        around=around,
-    )
-
-
-def _train(
-    network: torch.nn.Module,
-    examples: MaskedImages,
-    validation: MaskedImages | None,
-    *,
-    schedule: Schedule,
-    distillation: Distillation | None,
-    around: Around,
-) -> Trained:
-    with seeded(schedule.seed, threads=around.machine.threads):
-        order = EpochOrder(len(examples), batch_size=schedule.batch_size, seed=schedule.seed)
-        held_out = None
-        if validation is not None and len(validation):
-            batches = in_order(len(validation), _VALIDATION_BATCH)
-            held_out = DataLoader(validation, batch_sampler=batches)
-        return train(
-            SegmenterTask(
-                network, schedule, steps=schedule.epochs * len(order), distillation=distillation
-            ),
-            DataLoader(examples, batch_sampler=order),
-            epochs=schedule.epochs,
-            seed=schedule.seed,
-            around=around,
-            label="training the segmenter",
-            validation=held_out,
-            best=Best("validation_mean_iou", "max", schedule.patience),
-        )
-
-
 class SegmenterTask(Task):
-    """A step of the segmenter, and what its validation measures."""
+    """A step of the segmenter, and what its validation measures.
+
+    It learns on one cycle of the learning rate (Smith and Topin 2018). With a distillation its
+    examples are in the teacher's frame.
+    """
+
+    monitor = "validation_mean_iou"
+    mode = "max"
 
     def __init__(
         self,
@@ -144,26 +78,23 @@ class SegmenterTask(Task):
         steps: int,
         distillation: Distillation | None = None,
     ) -> None:
-        # Convolutions run faster on a CPU, too, with a pixel's channels beside one another.
-        super().__init__(network.to(memory_format=torch.channels_last))
-        self._schedule = schedule
-        self._steps = steps
-        self._lesson = distillation
+        super().__init__(network, schedule, steps=steps)
+        self._distillation = distillation
         self._counts: Tensor | None = None
 
     @override
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
         images, masks, weights = batch
         images = images.contiguous(memory_format=torch.channels_last)
-        distillation = self._lesson
-        said = distillation.hear(images) if distillation else None
+        distillation = self._distillation
+        teacher = distillation.probabilities(images) if distillation else None
         if distillation:
             images, masks = distillation.shrunk(images, masks)
         with shared_norm():
             logits = self.network(images).float()
         loss = segmentation_loss(logits, masks, weights, ignored=NOT_LABELLED)
-        if distillation and said is not None:
-            loss = distillation.loss(logits, said, weights, loss)
+        if distillation and teacher is not None:
+            loss = distillation.loss(logits, teacher, weights, loss)
         self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(masks))
         return loss
 
@@ -184,18 +115,14 @@ class SegmenterTask(Task):
         if self._counts is None:
             return
         right = self._counts.diagonal().double()
-        there, said = self._counts.sum(1), self._counts.sum(0)
-        by_class = right / (there + said - right).clamp(min=1)
+        there, predicted = self._counts.sum(1), self._counts.sum(0)
+        by_class = right / (there + predicted - right).clamp(min=1)
         self.log("validation_mean_iou", by_class[there > 0].mean())
         self._counts = None
 
     @override
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=self._schedule.learning_rate,
-            weight_decay=self._schedule.weight_decay,
-        )
+    def configure_optimizers(self) -> Any:
+        optimizer = super().configure_optimizers()
         cycle = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=self._schedule.learning_rate,
@@ -219,3 +146,45 @@ def _load_encoder(encoder: torch.nn.Module, name: str) -> None:
     packaged = packaged_weights()
     wanted = encoder.state_dict().keys()
     encoder.load_state_dict({key: packaged[key] for key in wanted}, strict=True)
+
+
+def segmentation_loss(logits: Tensor, masks: Tensor, weights: Tensor, *, ignored: int) -> Tensor:
+    """Cross-entropy plus Dice loss, a scalar, of the batch that all processes share.
+
+    Of logits (B, K, H, W) against class indices (B, H, W), of which those that are `ignored` do not
+    count, under what each image counts, (B,).
+    """
+    known = masks != ignored
+    pixel_weights = known * weights[:, None, None]
+    classes = masks.where(known, torch.zeros_like(masks))
+    return cross_entropy(logits, classes, pixel_weights) + dice_loss(logits, classes, pixel_weights)
+
+
+def cross_entropy(logits: Tensor, classes: Tensor, pixel_weights: Tensor) -> Tensor:
+    """Mean cross-entropy of pixels (B, H, W) under their weights; 0 where none counts."""
+    losses = functional.cross_entropy(logits, classes, reduction="none")
+    lost, counted = total(torch.stack([(losses * pixel_weights).sum(), pixel_weights.sum()]))
+    mean: Tensor = lost / counted.clamp(min=1e-6)
+    return mean
+
+
+def dice_loss(
+    logits: Tensor, classes: Tensor, pixel_weights: Tensor, *, smooth: float = 1.0
+) -> Tensor:
+    """One minus the soft Dice coefficient, mean over the classes that occur in the batch.
+
+    Milletari, Navab and Ahmadi (2016), with sums over the whole batch, so that an image without a
+    class does not ask for a Dice of nothing. Of logits (B, K, H, W) against class indices (B, H, W)
+    under what each pixel counts; `smooth` pixels are added above and below the line, for classes of
+    very few pixels.
+    """
+    shares = logits.softmax(1)
+    truth = functional.one_hot(classes, logits.shape[1]).movedim(-1, 1)
+    counted = pixel_weights[:, None]
+    both, predicted, there = total(
+        torch.stack([(part * counted).sum((0, 2, 3)) for part in (shares * truth, shares, truth)])
+    )
+    occurs = there > 0
+    dice = (2 * both + smooth) / (predicted + there + smooth)
+    loss: Tensor = ((1 - dice) * occurs).sum() / occurs.sum().clamp(min=1)
+    return loss

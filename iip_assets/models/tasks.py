@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.names import FILTER_CLASSES
 
 if TYPE_CHECKING:
     import polars as pl

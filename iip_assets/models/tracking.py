@@ -16,8 +16,11 @@ from iip_assets.engine.context import AssetContext
 from iip_assets.images.store import Reader
 from iip_assets.inference.filter import probabilities_of, scores_table
 from iip_assets.inference.segmenter import Segmenter, read_pair, segment_chunk
-from iip_assets.metrics.scored_predictions import ScoredPredictions, score
-from iip_assets.models.answers import scored_filter, scored_segmenter
+from iip_assets.metrics.scored_predictions import (
+    ScoredPredictions,
+    scored_filter,
+    scored_segmenter,
+)
 from iip_assets.models.filter import LoadImage
 from iip_assets.settings import TrackingSettings
 from iip_assets.training.tracking import log_segmentations, log_validation, tracked
@@ -39,12 +42,10 @@ def tracked_training(
     """What an asset's training has around it: progress, a checkpoint and a run in W&B."""
     with tracked(
         context.state,
-        tracking.wandb,
-        project=tracking.project,
+        tracking,
         name=name,
         run_id=f"{name}-{context.provenance.get('action_key', '')[:12]}",
         config={**config, **context.provenance},
-        group=tracking.group or None,
         log=context.log,
     ) as logger:
         yield Around(
@@ -57,19 +58,16 @@ def log_filter(
 ) -> None:
     """The filter's metrics on its validation images, where its training has a run.
 
-    Args:
-        around: What the training had around it.
-        files: The filter's.
-        examples: From `examples.labelled_images`.
-        load: Reads an image (H, W, 3) by its id; asked only of a whole network.
+    From the table of filter_examples. `load` reads an image (H, W, 3) by its id and is asked only
+    of a whole network.
     """
     held_out = examples.filter(pl.col("split") == "validation")
     if around.logger is None or held_out.is_empty():
         return
-    said = probabilities_of(held_out, files, load_image=load, threads=around.machine.threads)
-    scores = scores_table(held_out["image_id"].to_list(), said)
+    found = probabilities_of(held_out, files, load_image=load, threads=around.machine.threads)
+    scores = scores_table(held_out["image_id"].to_list(), found)
     known = held_out.join(scores, on="image_id", maintain_order="left")
-    log_validation(around.logger, _validation(scored_filter(known)))
+    log_validation(around.logger, _values(scored_filter(known)))
 
 
 def log_segmenter(
@@ -80,15 +78,7 @@ def log_segmenter(
     *,
     max_megapixels: float,
 ) -> None:
-    """The segmenter's metrics on its validation images and some masks, where there is a run.
-
-    Args:
-        around: What the training had around it.
-        files: The segmenter's.
-        examples: From `examples.masked_rows`.
-        store: Where the images are.
-        max_megapixels: The largest image that is decoded.
-    """
+    """The segmenter's metrics on its validation images and some masks, where there is a run."""
     held_out = examples.filter(pl.col("split") == "validation")
     if around.logger is None or held_out.is_empty():
         return
@@ -103,19 +93,19 @@ def log_segmenter(
     )
     size = len(segmenter.classes)
     known = held_out.hstack(pl.DataFrame(found))
-    judged = scored_segmenter(known, segmenter.classes, boundary="boundary")
-    log_validation(around.logger, _validation(judged))
+    scored = scored_segmenter(known, segmenter.classes, boundary="boundary")
+    log_validation(around.logger, _values(scored))
     pairs = [
         read_pair(store, one, classes=size, max_megapixels=max_megapixels)
         for one in records[:_SHOWN]
     ]
-    said = segmenter.segment([image for image, _ in pairs])
-    shown = [(image, mask, mine) for (image, mask), mine in zip(pairs, said, strict=True)]
+    predicted = segmenter.segment([image for image, _ in pairs])
+    shown = [(*pair, one) for pair, one in zip(pairs, predicted, strict=True)]
     log_segmentations(around.logger, shown, segmenter.classes)
 
 
-def _validation(judged: ScoredPredictions) -> dict[str, Any]:
+def _values(predictions: ScoredPredictions) -> dict[str, float]:
     """The metrics by name. A run shows values alone, so nothing is drawn for intervals."""
-    places = np.arange(len(judged.image_ids))
-    scored = score(judged, places, resamples=0, confidence=0.95, seed=0)
-    return {"metrics": {name: vars(one) for name, one in scored.estimates.items()}}
+    count = len(predictions.image_ids)
+    found = predictions.score(np.arange(count), np.ones((1, count)))
+    return {name: float(values[0]) for name, values in found.items()}

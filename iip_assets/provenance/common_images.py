@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from iip_assets.metrics.constants import FILTER_CLASSES
 from iip_assets.metrics.intervals import Estimate
-from iip_assets.metrics.paired import score_difference
-from iip_assets.metrics.scored_predictions import ScoredPredictions
-from iip_assets.models.answers import scored_filter, scored_segmenter
+from iip_assets.metrics.names import FILTER_CLASSES
+from iip_assets.metrics.scored_predictions import (
+    ScoredPredictions,
+    score_difference,
+    scored_filter,
+    scored_segmenter,
+)
 from iip_assets.models.tasks import FILTER, SEGMENTER
 from iip_assets.settings import EvaluationSettings
 
@@ -71,13 +74,7 @@ def compare_common(
     for model, pair in pairs.items():
         if pair is None:
             continue
-        scored = score_difference(
-            *pair,
-            np.arange(len(pair[0].image_ids)),
-            resamples=judgement.resamples,
-            confidence=judgement.confidence,
-            seed=judgement.seed,
-        )
+        scored = score_difference(*pair, np.arange(len(pair[0].image_ids)), judgement)
         found[model] = Common(scored.n_images, scored.n_subjects, scored.estimates)
     return found
 

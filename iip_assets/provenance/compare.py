@@ -13,9 +13,8 @@ from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.history import records_at
 from iip_assets.engine.project import Project
 from iip_assets.engine.revisions import find_revision, point_at
-from iip_assets.evaluation.evaluation_rows import MAIN_METRIC, overall_rows
-from iip_assets.metrics.intervals import Estimate
-from iip_assets.metrics.paired import LEAST_SUBJECTS
+from iip_assets.evaluation.summary import overall_rows
+from iip_assets.metrics.intervals import LEAST_SUBJECTS, Estimate
 from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS
 from iip_assets.provenance.causes import Causes, DataChanges, data_changes, find_causes
 from iip_assets.provenance.common_images import Common, Predicted, compare_common
@@ -169,7 +168,7 @@ def compare(project: Project, before: str, after: str) -> Comparison:
     rows = []
     for group in groups:
         was, is_now = (side.get(group, {}) for side in numbers)
-        main = MAIN_METRIC.get(group)
+        main = TASKS[group].headline if group in TASKS else None
         for metric in sorted(was.keys() | is_now.keys(), key=lambda name: (name != main, name)):
             if metric == "images" and group in TASKS:
                 continue  # how many images were tested is told beside the table

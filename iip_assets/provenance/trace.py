@@ -20,7 +20,7 @@ from iip_assets.engine.project import Ledger, Project
 from iip_assets.engine.revisions import commits_that_brought
 from iip_assets.engine.values import Skipped
 from iip_assets.images.dvc_data import POINTER_FILE
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.models.tasks import FILTER, TASKS, ModelTask
 
 _DATA = "dvc_data"

@@ -22,7 +22,7 @@ from iip_assets.engine.atomic import write_bytes_whole
 from iip_assets.images.decode import Undecodable, decode_image
 from iip_assets.inference.filter import FilterFromPixels
 from iip_assets.inference.segmenter import Segmenter
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.registry.contenders import threshold_of
 from iip_assets.registry.registry_state import Version
 from iip_assets.statistics.measure import measure

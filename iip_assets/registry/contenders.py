@@ -11,12 +11,12 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.values import Files, Skipped
-from iip_assets.evaluation.threshold import Costs
-from iip_assets.metrics.paired import score_difference
 from iip_assets.metrics.scored_predictions import (
     ScoredPredictions,
     score,
+    score_difference,
 )
+from iip_assets.metrics.scores import Gate
 from iip_assets.models.tasks import TASKS
 from iip_assets.registry.gate import GATE_SCHEMA, Rules, judge_candidate
 from iip_assets.registry.registry_state import RegistryState
@@ -96,7 +96,7 @@ LEARNED_FROM = "learned_from.json"
 def threshold_of(facts: Mapping[str, Any]) -> tuple[float, tuple[str, ...]]:
     """From what score on a filter lets pass, and of which classes the score is the sum."""
     usable = tuple(facts.get("usable", ("full",)))
-    return float(facts.get("threshold", Costs(1, 1).break_even)), usable
+    return float(facts.get("threshold", Gate(usable, 1, 1).break_even)), usable
 
 
 def common_test_images(images: pl.DataFrame, contenders: Sequence[Contender]) -> pl.DataFrame:
@@ -119,17 +119,12 @@ def history_rows(
         predictions: Theirs, on the same images.
         rules: How intervals are drawn.
     """
-    how: dict[str, Any] = {
-        "resamples": rules.resamples,
-        "confidence": rules.confidence,
-        "seed": rules.seed,
-    }
     present = next((j for c, j in zip(contenders, predictions, strict=True) if c.present), None)
     rows = []
     for contender, one in zip(contenders, predictions, strict=True):
         metric = TASKS[contender.model].headline
         places = np.arange(len(one.image_ids))
-        scored = score(one, places, **how)
+        scored = score(one, places, rules)
         own = scored.estimates[metric]
         row = {
             "model": contender.model,
@@ -143,7 +138,7 @@ def history_rows(
             "n_subjects": scored.n_subjects,
         }
         if present is not None and one is not present:
-            since = score_difference(one, present, places, **how).estimates[metric]
+            since = score_difference(one, present, places, rules).estimates[metric]
             row |= {"since": since.value, "since_low": since.low, "since_high": since.high}
         rows.append(row)
     return rows

@@ -14,11 +14,9 @@ from typing import Any, Literal
 import polars as pl
 
 from iip_assets.dataset.fingerprints import near_pairs
-from iip_assets.evaluation.evaluation import METRICS_SCHEMA, Judgement, metric_rows
 from iip_assets.inference.filter import has_head, head_scores
-from iip_assets.metrics.scored_predictions import ScoredPredictions
+from iip_assets.metrics.scored_predictions import ScoredPredictions, passing_from, scored_filter
 from iip_assets.metrics.scores import Gate
-from iip_assets.models.answers import passing_from, scored_filter
 from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS
 from iip_assets.registry.contenders import Contender
 from iip_assets.registry.version_comparison import Asking, filter_scores, with_scores
@@ -186,14 +184,6 @@ def scored_filter_on(
         scores = filter_scores(one, images, asking)
     scored = with_scores(images, scores)
     return scored_filter(scored, passing=passing_from(scored, gate, threshold=threshold))
-
-
-def metrics_on(
-    model: str, predictions: ScoredPredictions, slices: pl.DataFrame, judgement: Judgement
-) -> pl.DataFrame:
-    """All metrics overall and by slice, in `METRICS_SCHEMA`."""
-    rows = metric_rows(model, predictions, slices, judgement)
-    return pl.DataFrame(rows, schema=METRICS_SCHEMA, orient="row")
 
 
 def shown_metrics(model: str, classes: Sequence[str]) -> tuple[str, ...]:

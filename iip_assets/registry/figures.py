@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from iip_assets.engine.figures import PALETTE, new_figure
-from iip_assets.metrics.display_names import spelled
+from iip_assets.metrics.names import spelled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

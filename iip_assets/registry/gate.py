@@ -17,8 +17,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.dataset.schema import UNKNOWN
-from iip_assets.metrics.paired import LEAST_SUBJECTS, draws_of_both
-from iip_assets.metrics.scored_predictions import ScoredPredictions, places_by_slice
+from iip_assets.metrics.intervals import LEAST_SUBJECTS
+from iip_assets.metrics.scored_predictions import (
+    ScoredPredictions,
+    draws_of_both,
+    places_by_slice,
+)
 from iip_assets.settings import EvaluationSettings, ReleaseSettings
 
 # Draws beyond those without which the strictest p-value could not be reached.
@@ -99,7 +103,7 @@ def judge_candidate(
         names: The model, the candidate and the champion, in words.
     """
     known = slices.filter(pl.col("slice") != UNKNOWN)
-    asked = list(places_by_slice(champion, known))
+    asked = list(places_by_slice(champion.image_ids, known))
     # The least p that so many draws can give, times the number of slices, must lie below alpha:
     # else no slice, however bad, could be called worse.
     resamples = max(rules.resamples, math.ceil(_RESERVE * len(asked) / rules.alpha))

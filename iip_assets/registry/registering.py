@@ -69,7 +69,7 @@ def _head(
     import torch
     from safetensors.torch import load
 
-    from iip_assets.models.filter_head import FilterHead
+    from iip_assets.models.filter_network import FilterHead
 
     state = load(files["filter.safetensors"])
     temperature = float(state.pop("temperature"))

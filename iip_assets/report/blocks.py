@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from iip_assets.metrics.display_names import spelled
+from iip_assets.metrics.names import spelled
 
 if TYPE_CHECKING:
     import numpy as np

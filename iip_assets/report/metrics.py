@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from iip_assets.evaluation.evaluation_rows import MAIN_METRIC, overall_rows
+from iip_assets.evaluation.summary import overall_rows
+from iip_assets.models.tasks import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,7 +89,7 @@ def _by_model(metrics: pl.DataFrame) -> dict[str, dict[str, Json]]:
         values = models.setdefault(row["model"], {})
         ends = {"": row["value"]}
         # An interval for each metric would bury the comparison that DVC prints.
-        if row["metric"] == MAIN_METRIC[row["model"]]:
+        if row["metric"] == TASKS[row["model"]].headline:
             ends |= {"_low": row["low"], "_high": row["high"]}
         for end, value in ends.items():
             known = rounded(value)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from iip_assets.engine.figures import PALETTE, new_figure
-from iip_assets.evaluation.evaluation import ENOUGH_SUBJECTS
-from iip_assets.evaluation.evaluation_rows import BASELINE, MAIN_METRIC, MODELS, OVERALL, main_row
-from iip_assets.metrics.constants import BESIDE_HUMAN, HUMAN
-from iip_assets.metrics.display_names import spelled
+from iip_assets.evaluation.summary import OVERALL, headline
+from iip_assets.metrics.intervals import ENOUGH_SUBJECTS
+from iip_assets.metrics.names import BASELINE, BESIDE_HUMAN, HUMAN, spelled
+from iip_assets.models.tasks import TASKS
 from iip_assets.report.blocks import count, estimate
 from iip_assets.report.metrics import rounded
 
@@ -56,8 +56,8 @@ def reference_points(
         n_images, n_subjects, enough (subjects for the interval to be trusted), in groups by `on`.
     """
     tables = {}
-    for model in MODELS:
-        if main_row(metrics, model) is None:
+    for model in TASKS:
+        if headline(metrics, model) is None:
             continue
         rows = [
             *_evaluated(metrics, model, ALL, {PRESENT: "", TRIVIAL: BASELINE}),
@@ -109,7 +109,7 @@ def _evaluated(
 ) -> list[Record]:
     """Who was judged on these images, by the ends of their names in the table of metrics."""
     rows = metrics.filter(
-        (pl.col("axis") == OVERALL) & (pl.col("metric") == MAIN_METRIC[model])
+        (pl.col("axis") == OVERALL) & (pl.col("metric") == TASKS[model].headline)
     ).iter_rows(named=True)
     by_name = {row["model"]: row for row in rows}
     return [

@@ -24,14 +24,14 @@ _CHUNK = 8
 
 @asset(room="robustness", kinds={"opencv", "onnx"})
 def robustness_benchmark(
-    raw_dataset: dict[str, pl.DataFrame],
+    held_out_images: pl.DataFrame,
     data_splits: pl.DataFrame,
     iris_filter_model: Files | Skipped,
     segmentation_model: Files | Skipped,
     image_slices: pl.DataFrame,
     *,
     options: Annotated[RobustnessSettings, Setting("robustness")],
-    judgement: Evaluation,
+    evaluation: Evaluation,
     classes: MaskClasses,
     max_megapixels: MaxMegapixels,
     threads: Threads,
@@ -44,13 +44,13 @@ def robustness_benchmark(
     import polars as pl
 
     from iip_assets.embeddings.device import core_count
-    from iip_assets.evaluation.evaluation import Judgement
     from iip_assets.images.store import ImageStore
+    from iip_assets.inference.filter import FilterFromPixels
+    from iip_assets.inference.segmenter import Segmenter
     from iip_assets.robustness.benchmark import (
         benchmark_images,
         benchmark_table,
         corrupted_chunk,
-        open_models,
     )
     from iip_assets.robustness.corruptions import check_names
 
@@ -58,13 +58,22 @@ def robustness_benchmark(
     if isinstance(iris_filter_model, Skipped) and isinstance(segmentation_model, Skipped):
         reasons = f"{iris_filter_model.reason}; {segmentation_model.reason}"
         return Skipped(f"there is no model: {reasons}")
-    images = raw_dataset["images"]
-    chosen = benchmark_images(images, data_splits, most=options.max_images, seed=options.seed)
+    test = held_out_images.filter(pl.col("split") == "test").join(
+        data_splits.select("image_id", "group_id"), on="image_id"
+    )
+    chosen = benchmark_images(test, most=options.max_images, seed=options.seed)
     if chosen.is_empty():
         return Skipped("no test image has a label or a mask")
-    store = ImageStore.open(context.root)
+    store, workers = ImageStore.open(context.root), core_count(threads)
     store.fetch([*chosen["image_id"], *chosen["mask_id"].drop_nulls()])
-    models = open_models(iris_filter_model, segmentation_model, threads=core_count(threads))
+    tools: dict[str, Any] = {"store": store, "filter_model": None, "segmenter": None}
+    key: dict[str, Any] = {"filter_model": None, "segmenter_model": None}
+    if not isinstance(iris_filter_model, Skipped):
+        key["filter_model"] = iris_filter_model.digest
+        tools["filter_model"] = FilterFromPixels(iris_filter_model.parts, threads=workers)
+    if not isinstance(segmentation_model, Skipped):
+        key["segmenter_model"] = segmentation_model.digest
+        tools["segmenter"] = Segmenter(segmentation_model.parts, threads=workers)
     filled = context.fill(
         "robustness",
         chosen.select("image_id", "mask_id"),
@@ -74,11 +83,8 @@ def robustness_benchmark(
             "seed": options.seed,
             "max_megapixels": max_megapixels,
         },
-        key={
-            "filter_model": models.filter_digest,
-            "segmenter_model": models.segmenter_digest,
-        },
-        tools={"models": models, "store": store},
+        key=key,
+        tools=tools,
         chunk=_CHUNK,
     )
     table = benchmark_table(
@@ -86,7 +92,7 @@ def robustness_benchmark(
         image_slices.filter(pl.col("axis") == options.group_axis),
         corruptions=options.corruptions,
         mask_classes=classes,
-        judgement=Judgement(**judgement.model_dump()),
+        intervals=evaluation,
     )
     return Noted(table, notes={"images": chosen.height})
 

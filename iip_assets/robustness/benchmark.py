@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -12,20 +11,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.engine.values import Files, Skipped
-from iip_assets.evaluation.evaluation import Judgement
-from iip_assets.images.decode import decode_image, decode_mask
+from iip_assets.images.decode import decode_image
 from iip_assets.images.store import Reader
 from iip_assets.inference.filter import FilterFromPixels, scores_table
-from iip_assets.inference.frame import mask_confusion
-from iip_assets.inference.segmenter import Segmenter
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.inference.segmenter import Segmenter, read_pair
+from iip_assets.metrics.functional import mask_confusion
+from iip_assets.metrics.intervals import Intervals
+from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import (
     Scored,
     ScoredPredictions,
     by_slice,
+    scored_filter,
+    scored_segmenter,
 )
-from iip_assets.models.answers import scored_filter, scored_segmenter
 from iip_assets.models.tasks import FILTER, SEGMENTER
 from iip_assets.robustness.corruptions import SEVERITIES, corrupt
 
@@ -53,30 +52,6 @@ _SCHEMA = {
 _KEY = ("model", "corruption", "axis", "slice", "metric", "severity")
 
 
-@dataclass(frozen=True)
-class Models:
-    """The models that there are, opened, and what tells them from others."""
-
-    filter: FilterFromPixels | None
-    filter_digest: str | None
-    segmenter: Segmenter | None
-    segmenter_digest: str | None
-
-
-def open_models(
-    filter_model: Files | Skipped, segmenter_model: Files | Skipped, *, threads: int
-) -> Models:
-    """Opens those that were not skipped."""
-    the_filter = filter_digest = segmenter = segmenter_digest = None
-    if not isinstance(filter_model, Skipped):
-        the_filter = FilterFromPixels(filter_model.parts, threads=threads)
-        filter_digest = filter_model.digest
-    if not isinstance(segmenter_model, Skipped):
-        segmenter = Segmenter(segmenter_model.parts, threads=threads)
-        segmenter_digest = segmenter_model.digest
-    return Models(the_filter, filter_digest, segmenter, segmenter_digest)
-
-
 def variants(corruptions: Sequence[str]) -> list[tuple[str, int]]:
     """Corruption and severity in the order of a record's results; clean comes first."""
     return [("clean", 0), *((name, severity) for name in corruptions for severity in SEVERITIES)]
@@ -88,42 +63,35 @@ def corrupted_chunk(
     corruptions: Sequence[str],
     seed: int,
     max_megapixels: float,
-    models: Models,
+    filter_model: FilterFromPixels | None,
+    segmenter: Segmenter | None,
     store: Reader,
 ) -> list[dict[str, Any]]:
     """`probabilities` (V, K) and `confusions` (V, K, K) per image, for the V `variants`, as lists.
 
     Pixel counts are those of the image, shrunk; they are null without a mask or a segmenter.
-
-    Args:
-        records: Each with an `image_id` and a `mask_id` or None.
-        corruptions: Names of the corruptions.
-        seed: Of what they draw.
-        max_megapixels: The largest image that is decoded.
-        models: The models, opened.
-        store: Where the images are.
+    Records have an `image_id` and a `mask_id` or None.
     """
     results = []
     for record in records:
-        image, mask = _shrunk(*_read(record, store, models, max_megapixels))
+        image, mask = _shrunk(*_read(record, store, segmenter, max_megapixels))
         pairs = list(_corrupted(image, mask, record["image_id"], corruptions, seed))
         results.append(
             {
-                "probabilities": _probabilities(models.filter, pairs),
-                "confusions": _confusions(models.segmenter, pairs),
+                "probabilities": _probabilities(filter_model, pairs),
+                "confusions": _confusions(segmenter, pairs),
             }
         )
     return results
 
 
-def _read(record: dict[str, Any], store: Reader, models: Models, max_megapixels: float) -> Pair:
-    image = decode_image(store.read(record["image_id"]), max_megapixels=max_megapixels)
-    if record["mask_id"] is None or models.segmenter is None:
-        return image, None
-    height, width = image.shape[:2]
-    data = store.read(record["mask_id"])
-    classes = len(models.segmenter.classes)
-    return image, decode_mask(data, height=height, width=width, n_classes=classes)
+def _read(
+    record: dict[str, Any], store: Reader, segmenter: Segmenter | None, max_megapixels: float
+) -> Pair:
+    if record["mask_id"] is None or segmenter is None:
+        return decode_image(store.read(record["image_id"]), max_megapixels=max_megapixels), None
+    classes = len(segmenter.classes)
+    return read_pair(store, record, classes=classes, max_megapixels=max_megapixels)
 
 
 def _shrunk(image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> Pair:
@@ -173,27 +141,18 @@ def _confusions(model: Segmenter | None, pairs: Sequence[Pair]) -> list[int] | N
     ]
 
 
-def benchmark_images(
-    images: pl.DataFrame, splits: pl.DataFrame, *, most: int, seed: int
-) -> pl.DataFrame:
-    """`image_id`, `mask_id`, `label`, `group_id` of at most so many test chosen.
+def benchmark_images(test: pl.DataFrame, *, most: int, seed: int) -> pl.DataFrame:
+    """`image_id`, `mask_id`, `label`, `group_id` of at most so many of these images.
 
     Images with both a label and a mask come first; among equals a salted hash decides, so that
     a new batch moves few of them.
     """
     usable = pl.col("label").is_in(FILTER_CLASSES).fill_null(value=False)
-    chosen = (
-        splits.filter(pl.col("split") == "test")
-        .select("image_id", "group_id", "has_mask")
-        .join(images.select("image_id", "label", "mask_id"), on="image_id")
-        .with_columns(
-            label=pl.when(usable).then("label"), mask_id=pl.when("has_mask").then("mask_id")
-        )
-    )
     known = pl.col("label").is_not_null().cast(pl.Int8) + pl.col("mask_id").is_not_null()
-    order = [hashlib.sha256(f"{seed}:{one}".encode()).hexdigest() for one in chosen["image_id"]]
+    order = [hashlib.sha256(f"{seed}:{one}".encode()).hexdigest() for one in test["image_id"]]
     return (
-        chosen.with_columns(known=known, order=pl.Series(order, dtype=pl.String))
+        test.with_columns(label=pl.when(usable).then("label"))
+        .with_columns(known=known, order=pl.Series(order, dtype=pl.String))
         .filter(pl.col("known") > 0)
         .sort(["known", "order"], descending=[True, False])
         .head(most)
@@ -208,7 +167,7 @@ def benchmark_table(
     *,
     corruptions: Sequence[str],
     mask_classes: Sequence[str],
-    judgement: Judgement,
+    intervals: Intervals,
 ) -> pl.DataFrame:
     """One row for each model, corruption, severity, slice and metric, sorted by these.
 
@@ -221,20 +180,14 @@ def benchmark_table(
         slices: `image_id`, `axis`, `slice`.
         corruptions: Names, as given to `corrupted_chunk`.
         mask_classes: Names of the mask's classes.
-        judgement: How intervals are made.
+        intervals: How they are drawn.
     """
     rows: list[tuple[object, ...]] = []
     order = variants(corruptions)
     for model in METRICS:
         scored = [
-            by_slice(
-                judged,
-                slices,
-                resamples=judgement.resamples,
-                confidence=judgement.confidence,
-                seed=judgement.seed,
-            )
-            for judged in _judged(model, images, len(order), mask_classes)
+            by_slice(predictions, slices, intervals)
+            for predictions in _predictions(model, images, len(order), mask_classes)
         ]
         if not scored:
             continue
@@ -263,7 +216,7 @@ def _numbers(
     return numbers
 
 
-def _judged(
+def _predictions(
     model: str, images: pl.DataFrame, count: int, mask_classes: Sequence[str]
 ) -> list[ScoredPredictions]:
     """What the model said under each variant; nothing where there is no such model or truth."""
@@ -275,17 +228,17 @@ def _judged(
         return []
     ids = known["image_id"].to_list()
     truth = known.select("image_id", "group_id", "label")
-    said = np.array(known[column].to_list(), dtype=np.float64).reshape(len(ids), count, -1)
+    answers = np.array(known[column].to_list(), dtype=np.float64).reshape(len(ids), count, -1)
     if model == FILTER.name:
         return [
             scored_filter(
                 truth.join(
-                    scores_table(ids, said[:, variant]), on="image_id", maintain_order="left"
+                    scores_table(ids, answers[:, variant]), on="image_id", maintain_order="left"
                 )
             )
             for variant in range(count)
         ]
     return [
-        scored_segmenter(truth.with_columns(confusion=said[:, variant]), mask_classes)
+        scored_segmenter(truth.with_columns(confusion=answers[:, variant]), mask_classes)
         for variant in range(count)
     ]

@@ -21,9 +21,8 @@ from iip_assets.engine.project import Project
 from iip_assets.engine.trial_run import run_trial
 from iip_assets.engine.values import Files, Operation
 from iip_assets.engine.workspace import flat_settings, keyed_settings
-from iip_assets.evaluation.evaluation import Judgement
+from iip_assets.evaluation.evaluation import filter_validation, segmenter_validation
 from iip_assets.evaluation.predictions import segmenter_columns
-from iip_assets.evaluation.validation import filter_validation, segmenter_validation
 from iip_assets.images.decode import image_reader
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.filter import probabilities_of, scores_table
@@ -73,15 +72,15 @@ def quality_of(
     Raises:
         LookupError: There are no validation images.
     """
-    judgement = Judgement(**settings.evaluation.model_dump())
     held_out = examples.filter(pl.col("split") == "validation")
     if model == FILTER.name:
-        scores = _scores(files, held_out, root, settings)
-        rows = filter_validation(held_out.join(scores, on="image_id"), judgement)
+        said = _scores(files, held_out, root, settings)
+        rows = filter_validation(held_out.join(said, on="image_id"), settings.evaluation)
     else:
         classes = settings.dataset.mask_classes
         counts = segmenter_columns(_segmented(files, held_out, root, settings), classes)
-        rows = segmenter_validation(held_out.join(counts, on="image_id"), classes, judgement)
+        known = held_out.join(counts, on="image_id")
+        rows = segmenter_validation(known, classes, settings.evaluation)
     headline = rows.filter(pl.col("metric") == TASKS[model].headline, pl.col("value").is_not_null())
     if headline.is_empty():
         raise LookupError(f"there are no validation images to judge the {model} on")

@@ -10,20 +10,20 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from iip_assets.training.preflight_words import Start, absent_in_words
-from iip_assets.training.trainer import Schedule, seeded
-
-Checks = Literal["long", "always", "never"]
+from iip_assets.training.start_checks import Start, absent_in_words
+from iip_assets.training.trainer import Machine, Schedule, seeded
 
 # A training of at least so many steps is worth the wait for these checks.
 _LONG_STEPS = 300
 
+_IMAGES = 8
 _STEPS = 40
 _LEAST_LEARNING_RATE = 2e-3
 # The share of its loss that a network must lose on a batch that it sees 40 times.
@@ -34,45 +34,48 @@ class CannotLearnError(RuntimeError):
     """The network does not learn a single batch; more of them would not help."""
 
 
-def is_wanted(checks: Checks, schedule: Schedule, images: int) -> bool:
-    """Whether a training of so many images is to be looked at before it begins."""
-    steps = schedule.epochs * (images // schedule.batch_size)
-    return checks == "always" or (checks == "long" and steps >= _LONG_STEPS)
-
-
-def look_at_start(
+def start_of(
     network: torch.nn.Module,
-    inputs: Tensor,
-    targets: Tensor,
+    examples: Any,
+    schedule: Schedule,
+    machine: Machine,
     *,
     classes: int,
     ignored: int,
-    loss_of: Callable[[Tensor, Tensor], Tensor],
-    learning_rate: float,
-    seed: int,
-    threads: int,
+    loss_of: Callable[[Tensor, Tensor, Tensor], Tensor],
     what: str,
-) -> Start:
-    """Lets a copy of the network learn one batch by heart.
+    labels: Tensor | None = None,
+) -> dict[str, float] | None:
+    """Lets a copy of the network learn one batch by heart: the fields of `Start`.
+
+    None of a training that is too short to be looked at.
 
     Args:
         network: From (B, …) inputs to logits (B, K, …).
-        inputs: The batch.
-        targets: Class indices (B, …).
+        examples: A data set of inputs, class indices and what each image counts.
+        schedule: Of the training.
+        machine: Of the training.
         classes: K.
         ignored: The index that does not count.
-        loss_of: What is trained by, from logits and targets.
-        learning_rate: That of the training.
-        seed: Of what the network draws.
-        threads: On the processor.
+        loss_of: What is trained by, from logits, class indices and weights (B,).
         what: The model, in words.
+        labels: The class indices, where a teacher softens those of the examples: only these can be
+            learned by heart.
 
     Raises:
         CannotLearnError: The loss did not halve.
     """
-    with seeded(seed, threads=threads):
+    steps = schedule.epochs * (len(examples) // schedule.batch_size)
+    checks = machine.training.checks
+    if checks == "never" or (checks == "long" and steps < _LONG_STEPS):
+        return None
+    batch = [examples[0, place] for place in range(min(_IMAGES, len(examples)))]
+    inputs, targets, weights = (torch.stack(parts) for parts in zip(*batch, strict=True))
+    if labels is not None:
+        targets = labels[: len(batch)]
+    with seeded(schedule.seed, threads=machine.threads):
         pupil = copy.deepcopy(network).train()
-        rate = max(learning_rate, _LEAST_LEARNING_RATE)
+        rate = max(schedule.learning_rate, _LEAST_LEARNING_RATE)
         optimizer = torch.optim.Adam(pupil.parameters(), lr=rate)
         losses = []
         start = math.nan
@@ -81,7 +84,7 @@ def look_at_start(
             if step == 0:
                 known = functional.cross_entropy(logits, targets, ignore_index=ignored)
                 start = float(known.detach())
-            loss = loss_of(logits, targets)
+            loss = loss_of(logits, targets, weights)
             losses.append(float(loss.detach()))
             optimizer.zero_grad()
             torch.autograd.backward(loss)
@@ -94,10 +97,10 @@ def look_at_start(
             ". Do labels and masks belong to their images? "
             '`training.checks = "never"` trains all the same'
         )
-    return found
+    return asdict(found)
 
 
-def tell_absent(
+def log_absent(
     counts: Mapping[str, Mapping[str, int]], classes: Sequence[str], *, log: Callable[[str], None]
 ) -> None:
     """Says before a training which classes it will not learn, or nobody will be judged on."""

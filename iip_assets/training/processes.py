@@ -38,11 +38,8 @@ def in_processes(
 ) -> dict[str, Any]:
     """What `job(**arguments)` gives in the first of several processes that are one group.
 
-    Args:
-        job: A function at the top of a module; it gives tensors, numbers and words by name.
-        arguments: Its keywords, which must survive pickling.
-        processes: How many.
-        device: On which they compute.
+    The job is a function at the top of a module that gives tensors, numbers and words by name; its
+    keywords must survive pickling.
 
     Raises:
         RuntimeError: A process failed; it says which, and how.
@@ -140,9 +137,7 @@ def _in_group() -> bool:
 
 def shared_norm() -> AbstractContextManager[Any]:
     """Batch statistics inside are those of all processes; in one process nothing changes."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return _SharedNorm()
-    return nullcontext()
+    return _SharedNorm() if _in_group() else nullcontext()
 
 
 class _SharedNorm(TorchFunctionMode):
@@ -208,19 +203,13 @@ class EpochOrder(BatchSampler):
     """
 
     def __init__(self, count: int, *, batch_size: int, seed: int) -> None:
-        """An order of `count` places.
-
-        Args:
-            count: How many places there are.
-            batch_size: Places a batch, over all processes together.
-            seed: Of the order.
+        """An order of `count` places, `batch_size` a batch over all processes together.
 
         Raises:
             ValueError: The batches cannot be shared evenly among the processes.
         """
-        grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
-        rank = torch.distributed.get_rank() if grouped else 0
-        processes = torch.distributed.get_world_size() if grouped else 1
+        rank = torch.distributed.get_rank() if _in_group() else 0
+        processes = torch.distributed.get_world_size() if _in_group() else 1
         size = min(batch_size, count)
         if size % processes:
             raise ValueError(

@@ -7,6 +7,7 @@ Without a key, or where W&B's server does not take it, everything stays in the w
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger, WandbLogger
 
-_logger = logging.getLogger(__name__)
+from iip_assets.settings import TrackingSettings
 
-Mode = Literal["auto", "offline", "online", "off"]
+_logger = logging.getLogger(__name__)
 
 Shown = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 """An image (H, W, 3), its mask and the predicted one, (H, W) each."""
@@ -29,32 +30,29 @@ Shown = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 @contextmanager
 def tracked(
     state: Path,
-    mode: Mode,
+    settings: TrackingSettings,
     *,
-    project: str,
     name: str,
     run_id: str,
     config: Mapping[str, Any],
-    group: str | None = None,
     log: Callable[[str], None] = _logger.warning,
 ) -> Iterator[WandbLogger | None]:
     """A run that is finished at the end, as failed if it ends by an error; None where it is off.
 
     Args:
         state: The workspace's state folder.
-        mode: `auto` is what W&B's own switches say (WANDB_MODE, WANDB_DISABLED, `wandb offline`);
-            without them it is online where WANDB_API_KEY is set, else offline.
-        project: W&B's project.
+        settings: W&B's project, and the runs that belong together, such as a sweep. The mode `auto`
+            is what W&B's own switches say (WANDB_MODE, WANDB_DISABLED, `wandb offline`); without
+            them it is online where WANDB_API_KEY is set, else offline.
         name: What is trained.
         run_id: Of the run: a training that goes on after a kill goes on in its run.
         config: What went in.
-        group: The runs that belong together, such as a sweep.
         log: Told where the run stays here because the server did not take it.
     """
     # Whatever goes wrong here is nobody's business elsewhere.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     os.environ.setdefault("WANDB_INIT_TIMEOUT", "20")  # seconds; W&B's own 90 hold up a training
-    resolved = _resolved(mode)
+    resolved = _resolved(settings.wandb)
     if resolved == "off":
         yield None
         return
@@ -67,10 +65,10 @@ def tracked(
     logger.setLevel(logging.ERROR)
     start = partial(
         wandb.init,
-        project=project,
+        project=settings.project,
         name=name,
         id=run_id,
-        group=group,
+        group=settings.group or None,
         config=dict(config),
         # W&B makes a folder `wandb` of its own below.
         dir=str(state),
@@ -103,7 +101,9 @@ def tracked(
         logger.setLevel(level)
 
 
-def _resolved(mode: Mode) -> Literal["offline", "online", "off"]:
+def _resolved(
+    mode: Literal["auto", "offline", "online", "off"],
+) -> Literal["offline", "online", "off"]:
     """What `auto` means on this machine."""
     if mode != "auto":
         return mode
@@ -140,12 +140,7 @@ def log_segmentations(logger: Logger, shown: Sequence[Shown], classes: Sequence[
     )
 
 
-def log_validation(logger: Logger, validation: Mapping[str, Any]) -> None:
-    """A model's metrics on its validation images, by name, as the run's summary."""
-    logger.experiment.summary.update(
-        {
-            f"validation/{name}": one["value"]
-            for name, one in validation.get("metrics", {}).items()
-            if one["value"] is not None
-        }
-    )
+def log_validation(logger: Logger, metrics: Mapping[str, float]) -> None:
+    """A model's metrics on its validation images, by name, as the run's summary; NaN is none."""
+    known = {name: value for name, value in metrics.items() if not math.isnan(value)}
+    logger.experiment.summary.update({f"validation/{name}": one for name, one in known.items()})

@@ -9,9 +9,9 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import pytorch_lightning as lightning
 import torch
@@ -24,18 +24,18 @@ from torch.utils.data import DataLoader
 from iip_assets.embeddings.device import Device, core_count, resolve_device
 from iip_assets.settings import ComputeSettings, TrainingSettings
 from iip_assets.training.callbacks import History, KeepBest, SeedSteps, StopEarly, Ticks
-from iip_assets.training.processes import in_processes, whole_state
+from iip_assets.training.processes import EpochOrder, in_order, in_processes, whole_state
 
-Precision = Literal["auto", "64-true", "32-true", "16-mixed", "bf16-mixed"]
-Sharing = Literal["ddp", "fsdp"]
+T = TypeVar("T")
 
 _CHECKPOINT = "last"
+_VALIDATION_BATCH = 16
 
 
 class Progress(Protocol):
     """Passes items through and shows how far it is, as `AssetContext.progress` does."""
 
-    def __call__(self, items: Iterable[int], *, total: int | None, label: str) -> Iterable[int]:
+    def __call__(self, items: Iterable[T], *, total: int | None, label: str) -> Iterable[T]:
         """The same items."""
         ...
 
@@ -45,7 +45,7 @@ def silent(words: str) -> None:
     del words
 
 
-def no_progress(items: Iterable[int], *, total: int | None, label: str) -> Iterable[int]:
+def no_progress(items: Iterable[T], *, total: int | None, label: str) -> Iterable[T]:
     """Shows nothing."""
     del total, label
     return items
@@ -58,16 +58,14 @@ class Machine:
     Attributes:
         device: Processor or GPU.
         threads: On the processor.
-        precision: Of the numbers; `auto` mixes in 16 bits on a GPU that can and nowhere else.
-        processes: Among which each batch is shared; on GPUs, one each.
-        sharing: With several processes, whether each holds all weights (`ddp`) or a part (`fsdp`).
+        training: The settings. The precision `auto` mixes in 16 bits on a GPU that can and nowhere
+            else. Processes, on GPUs one each, share every batch; each of them holds all weights
+            (`ddp`) or a part of them (`fsdp`).
     """
 
     device: Device
     threads: int
-    precision: Precision = "auto"
-    processes: int = 1
-    sharing: Sharing = "ddp"
+    training: TrainingSettings = field(default_factory=TrainingSettings)
 
 
 @dataclass(frozen=True)
@@ -112,21 +110,6 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Best:
-    """By what the best epoch is told.
-
-    Attributes:
-        metric: A number that the module logs in its validation.
-        mode: Whether less or more is better.
-        patience: Epochs without a better one after which training ends.
-    """
-
-    metric: str
-    mode: Literal["min", "max"]
-    patience: int
-
-
-@dataclass(frozen=True)
 class Trained:
     """How a training went.
 
@@ -135,16 +118,27 @@ class Trained:
         best_epoch: The epoch whose weights were kept, from 0; the last where nothing was judged.
     """
 
-    history: tuple[dict[str, float], ...]
+    history: list[dict[str, float]]
     best_epoch: int
 
 
 class Task(lightning.LightningModule):
-    """What a step is. A network whose weights are shared out is so before its optimizer is made."""
+    """What a step is. A network whose weights are shared out is so before its optimizer is made.
 
-    def __init__(self, network: torch.nn.Module) -> None:
+    Attributes:
+        network: What is trained.
+        monitor: The number of its validation by which the best epoch is told.
+        mode: Whether less or more of it is better.
+    """
+
+    monitor = "validation_loss"
+    mode: Literal["min", "max"] = "min"
+
+    def __init__(self, network: torch.nn.Module, schedule: Schedule, *, steps: int) -> None:
         super().__init__()
         self.network = network
+        self._schedule = schedule
+        self._steps = steps
 
     def configure_model(self) -> None:
         """Shards the weights where the strategy is the one that does."""
@@ -154,57 +148,106 @@ class Task(lightning.LightningModule):
             mesh = self.trainer.strategy.device_mesh["data_parallel"]
             fully_shard(self.network, mesh=mesh)
 
+    def configure_optimizers(self) -> Any:
+        """AdamW at the schedule's learning rate."""
+        return torch.optim.AdamW(
+            self.network.parameters(),
+            lr=self._schedule.learning_rate,
+            weight_decay=self._schedule.weight_decay,
+        )
 
-def train(
-    task: Task,
-    batches: DataLoader[Any],
-    *,
-    epochs: int,
-    seed: int,
-    around: Around,
-    label: str,
-    validation: DataLoader[Any] | None = None,
-    best: Best | None = None,
-) -> Trained:
-    """Trains the task's network in place.
+
+def train_network(network: torch.nn.Module, *, around: Around, **given: Any) -> Trained:
+    """Calls `train`, here or in as many processes as the machine says.
 
     Args:
-        task: Says what a step is.
-        batches: The training batches, in an order that depends on the epoch (`EpochOrder`).
-        epochs: The most passes over them.
-        seed: Of what torch draws on the way.
+        network: What is trained; it infers afterwards.
+        around: Where. Of several processes progress goes unseen, and nothing is logged.
+        given: What else `train` takes. With several processes it must survive pickling.
+    """
+    if around.machine.training.processes == 1:
+        trained = train(network, around=around, **given)
+    else:
+        unseen = replace(around, progress=no_progress, logger=None, log=silent)
+        found = in_processes(
+            _one_of_several,
+            {**given, "network": network, "around": unseen},
+            processes=around.machine.training.processes,
+            device=around.machine.device,
+        )
+        network.load_state_dict(found.pop("state"))
+        trained = Trained(**found)
+    network.eval()
+    return trained
+
+
+def _one_of_several(network: torch.nn.Module, **given: Any) -> dict[str, Any]:
+    trained = train(network, **given)
+    return {"state": whole_state(network), **asdict(trained)}
+
+
+def train(
+    network: torch.nn.Module,
+    *,
+    task: Callable[..., Task],
+    examples: Any,
+    validation: Any,
+    schedule: Schedule,
+    around: Around,
+    label: str,
+    validation_batch: int = _VALIDATION_BATCH,
+    collate: Callable[[Any], Any] | None = None,
+) -> Trained:
+    """Trains the network in place; the epoch that the task calls the best is kept.
+
+    Args:
+        network: What is trained.
+        task: Makes the task of the network, the schedule and the number of `steps`.
+        examples: A data set to learn from, whose items are (epoch, place).
+        validation: Likewise, not augmented; without it, or of nothing, the last epoch counts.
+        schedule: How long and how fast.
         around: Where, watched by whom.
         label: What is being trained, in words.
-        validation: Batches for the task's validation step, after each epoch.
-        best: Which epoch's weights are kept; without it, or without `validation`, the last one's.
+        validation_batch: Images of the validation at a time.
+        collate: Makes a batch of what a data set gives; stacks it by default.
     """
     machine, scratch = around.machine, around.scratch
-    total = epochs * len(batches)
+    with seeded(schedule.seed, threads=machine.threads), _quiet():
+        order = EpochOrder(len(examples), batch_size=schedule.batch_size, seed=schedule.seed)
+        steps = schedule.epochs * len(order)
+        batches = DataLoader(examples, batch_sampler=order, collate_fn=collate)
+        held_out = None
+        if validation is not None and len(validation):
+            parts = in_order(len(validation), validation_batch)
+            held_out = DataLoader(validation, batch_sampler=parts, collate_fn=collate)
+        # Convolutions run faster on a CPU, too, with a pixel's channels beside one another.
+        network.to(memory_format=torch.channels_last)
+        module = task(network, schedule, steps=steps)
 
-    def ticks(done: int) -> Iterable[int]:
-        return around.progress(range(total - done), total=total - done, label=label)
+        def ticks(done: int) -> Iterable[int]:
+            return around.progress(range(steps - done), total=steps - done, label=label)
 
-    history = History()
-    keep = KeepBest(best.metric, best.mode) if best and validation is not None else None
-    callbacks: list[lightning.Callback] = [Ticks(ticks), SeedSteps(seed), history]
-    if best and keep:
-        callbacks += [keep, StopEarly(best.metric, mode=best.mode, patience=best.patience)]
-    if scratch is not None:
-        callbacks.append(
-            ModelCheckpoint(
-                scratch,
-                filename=_CHECKPOINT,
-                enable_version_counter=False,
-                save_on_train_epoch_end=True,
+        history = History()
+        callbacks: list[lightning.Callback] = [Ticks(ticks), SeedSteps(schedule.seed), history]
+        keep = KeepBest(module.monitor, module.mode)
+        if held_out is not None:
+            stop = StopEarly(module.monitor, mode=module.mode, patience=schedule.patience)
+            callbacks += [keep, stop]
+        if scratch is not None:
+            callbacks.append(
+                ModelCheckpoint(
+                    scratch,
+                    filename=_CHECKPOINT,
+                    enable_version_counter=False,
+                    save_on_train_epoch_end=True,
+                )
             )
-        )
-    with _quiet():
         trainer = lightning.Trainer(
             accelerator="cpu" if machine.device == "cpu" else "gpu",
-            devices=machine.processes,
+            devices=machine.training.processes,
             strategy=_strategy(machine),
             precision=_precision(machine),
-            max_epochs=epochs,
+            max_epochs=schedule.epochs,
             logger=around.logger or False,
             log_every_n_steps=10,
             enable_checkpointing=scratch is not None,
@@ -215,54 +258,13 @@ def train(
             use_distributed_sampler=False,
             callbacks=callbacks,
         )
-        trainer.fit(task, batches, validation, ckpt_path=_resumable(scratch), weights_only=True)
-        if keep is not None:
-            keep.put_back(task)
-    task.to("cpu")
-    if machine.precision == "64-true":
-        task.float()  # as every file of a model and whoever reads it has it
-    chosen = keep.epoch if keep else None
-    return Trained(tuple(history.epochs), len(history.epochs) - 1 if chosen is None else chosen)
-
-
-def run_training(
-    run: Callable[..., Trained],
-    network: torch.nn.Module,
-    *,
-    around: Around,
-    **arguments: Any,
-) -> Trained:
-    """Calls `run` here, or in as many processes as the machine says; the network is trained then.
-
-    Args:
-        run: A function at the top of a module: `network`, `around` and further arguments by name.
-        network: What is trained.
-        around: Where. Of several processes progress goes unseen, and nothing is logged.
-        arguments: What else `run` needs. With several processes they must survive pickling.
-    """
-    if around.machine.processes == 1:
-        trained = run(network=network, around=around, **arguments)
-    else:
-        unseen = replace(around, progress=no_progress, logger=None, log=silent)
-        found = in_processes(
-            _one_of_several,
-            {"run": run, "arguments": {**arguments, "network": network, "around": unseen}},
-            processes=around.machine.processes,
-            device=around.machine.device,
-        )
-        network.load_state_dict(found["state"])
-        trained = Trained(tuple(found["history"]), found["best_epoch"])
-    network.eval()
-    return trained
-
-
-def _one_of_several(run: Callable[..., Trained], arguments: dict[str, Any]) -> dict[str, Any]:
-    trained = run(**arguments)
-    return {
-        "state": whole_state(arguments["network"]),
-        "history": list(trained.history),
-        "best_epoch": trained.best_epoch,
-    }
+        trainer.fit(module, batches, held_out, ckpt_path=_resumable(scratch), weights_only=True)
+        keep.put_back(module)
+        module.to("cpu")
+        if machine.training.precision == "64-true":
+            module.float()  # as every file of a model and whoever reads it has it
+    last = len(history.epochs) - 1
+    return Trained(history.epochs, last if keep.epoch is None else keep.epoch)
 
 
 @contextmanager
@@ -307,11 +309,11 @@ def _resumable(scratch: Path | None) -> Path | None:
 
 
 def _strategy(machine: Machine) -> Strategy | str:
-    if machine.processes == 1:
+    if machine.training.processes == 1:
         return "auto"
-    if machine.sharing == "fsdp":
+    if machine.training.sharing == "fsdp":
         return ModelParallelStrategy(
-            data_parallel_size=machine.processes,
+            data_parallel_size=machine.training.processes,
             tensor_parallel_size=1,
             save_distributed_checkpoint=False,
         )
@@ -319,8 +321,8 @@ def _strategy(machine: Machine) -> Strategy | str:
 
 
 def _precision(machine: Machine) -> str:
-    if machine.precision != "auto":
-        return machine.precision
+    if machine.training.precision != "auto":
+        return machine.training.precision
     if machine.device == "cpu":
         return "32-true"
     return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
@@ -343,10 +345,4 @@ def _quiet() -> Iterator[None]:
 
 def machine_of(compute: ComputeSettings, training: TrainingSettings) -> Machine:
     """The machine that the settings mean."""
-    return Machine(
-        device=resolve_device(compute.device),
-        threads=core_count(compute.threads),
-        precision=training.precision,
-        processes=training.processes,
-        sharing=training.sharing,
-    )
+    return Machine(resolve_device(compute.device), core_count(compute.threads), training)

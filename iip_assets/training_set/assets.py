@@ -23,22 +23,15 @@ def rebalanced_training_set(
 ) -> pl.DataFrame | Skipped:
     """What the models learn from: the train split, weighted so that rare cells count."""
     from iip_assets.dataset.slices import slice_table
-    from iip_assets.training_set.rebalanced import memory_table, rebalanced_table
+    from iip_assets.training_set.rebalanced import rebalanced_table
 
     images = raw_dataset["images"]
     table = rebalanced_table(
         images,
         data_splits,
         slice_table(images, age_bands=age_bands, axes=balance.axes),
-        axes=balance.axes,
-        max_weight=balance.max_weight,
-        target=target if balance.toward == "target" else None,
-        memory=memory_table(
-            images,
-            balance.memory,
-            half_life_days=balance.half_life_days,
-            window_days=balance.window_days,
-        ),
+        balance,
+        target,
     )
     if table.is_empty():
         return Skipped("no image of the train split has a mask or a label full, partial or none")
@@ -53,8 +46,7 @@ def describe_rebalanced_training_set(
 ) -> dict[str, MetadataValue]:
     """What weighting does to each cell, and how many images the training set is worth."""
     from iip_assets.engine.figures import figure_markdown
-    from iip_assets.training_set.figures import cells_figure
-    from iip_assets.training_set.rebalanced import balance_rows, cell_summary
+    from iip_assets.training_set.figures import balance_rows, cell_summary, cells_figure
 
     table = rebalanced_training_set
     summary = cell_summary(table)

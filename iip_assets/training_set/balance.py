@@ -50,12 +50,7 @@ def balance_weights(
 
 
 def capped_to_mean_one(raw: F64, max_weight: float) -> F64:
-    """min(cap, c × raw) with the one factor c that makes the mean 1.
-
-    Args:
-        raw: (N,) positive numbers.
-        max_weight: The cap, at least 1.
-    """
+    """min(cap, c × raw) with the one factor c that makes the mean 1, of positive numbers (N,)."""
     n = len(raw)
     if n == 0:
         return raw.copy()
@@ -78,31 +73,6 @@ def effective_sample_size(weights: F64) -> float:
     """(sum w)² / sum w²: how many evenly weighted images these are worth (Kish, 1965)."""
     squares = float(np.square(weights).sum())
     return float(weights.sum()) ** 2 / squares if squares > 0 else 0.0
-
-
-def resample(weights: F64, *, size: int, seed: int) -> NDArray[np.int64]:
-    """(size,) indices drawn in proportion to the weights, in random order.
-
-    Systematic sampling: image i comes floor or ceil of size × w_i / sum w times, so that an epoch
-    has the wanted mix and not only its expectation.
-
-    Args:
-        weights: (N,) weights, none negative, not all 0.
-        size: How many to draw.
-        seed: Of the start and the order.
-
-    Raises:
-        ValueError: There is nothing to draw from.
-    """
-    total = float(weights.sum())
-    if size and (not total > 0 or weights.min() < 0):
-        raise ValueError("resampling wants weights that are not negative and not all 0")
-    rng = np.random.default_rng(seed)
-    steps = (np.arange(size) + rng.random()) / max(size, 1) * total
-    drawn = np.searchsorted(np.cumsum(weights), steps, side="right")
-    # Rounding may put the last step past the last weight.
-    drawn = np.minimum(drawn, len(weights) - 1).astype(np.int64)
-    return rng.permutation(drawn)
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,52 @@
-"""Plots of the training set's balance."""
+"""The training set's balance for people, as tables and a plot."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 
 from iip_assets.engine.figures import PALETTE, new_figure
+from iip_assets.training_set.balance import describe_balance
 
 if TYPE_CHECKING:
-    import polars as pl
     from matplotlib.figure import Figure
 
 # More cells than this cannot be told apart on a page; both ends of the order are what matters.
 _MOST_CELLS = 40
 
 
-def cells_figure(summary: pl.DataFrame) -> Figure:
-    """The share of each cell before and after weighting, most images first.
+def cell_summary(table: pl.DataFrame) -> pl.DataFrame:
+    """`cell` (null: not known), `n`, share of images before and of weight after; largest first."""
+    total = max(table.height, 1)
+    return (
+        table.group_by("cell")
+        .agg(pl.len().cast(pl.Int64).alias("n"), pl.col("weight").sum().alias("total_weight"))
+        .with_columns(
+            (pl.col("n") / total).alias("share_before"),
+            (pl.col("total_weight") / total).alias("share_after"),
+        )
+        .drop("total_weight")
+        .sort(["n", "cell"], descending=[True, False], nulls_last=True)
+    )
 
-    Args:
-        summary: What `cell_summary` gives.
-    """
+
+def balance_rows(table: pl.DataFrame, *, max_weight: float) -> list[dict[str, str | int | float]]:
+    """Images (the effective size without weights), effective size, largest weight, cap."""
+    found = describe_balance(table["weight"].to_numpy(), max_weight=max_weight)
+    return [
+        {
+            "images": found.n_images,
+            "effective_images": round(found.n_effective, 1),
+            "largest": round(found.largest, 3),
+            "at_the_cap": found.n_capped,
+        }
+    ]
+
+
+def cells_figure(summary: pl.DataFrame) -> Figure:
+    """The share of each cell of `cell_summary` before and after weighting, most images first."""
     left_out = max(0, summary.height - _MOST_CELLS)
     shown = summary
     if left_out:

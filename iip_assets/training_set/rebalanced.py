@@ -8,18 +8,14 @@ Drift Adaptation, 2014, section 3.2).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.dataset.schema import UNKNOWN
-from iip_assets.training_set.balance import balance_weights, describe_balance
-
-TRAINING_LABELS = ("full", "partial", "none")
-
-Memory = Literal["all", "newer", "window"]
+from iip_assets.dataset.schema import TRAINING_LABELS, UNKNOWN
+from iip_assets.settings import TrainingSetSettings
+from iip_assets.training_set.balance import balance_weights
 
 
 def training_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
@@ -116,10 +112,7 @@ def _axis_shares(values: pl.Series, target: Mapping[str, float]) -> dict[str, fl
 def ages_days(images: pl.DataFrame) -> pl.Series:
     """How many days before the newest image each was taken; null where that is not known.
 
-    An image without a date is as old as the newest one of its batch.
-
-    Args:
-        images: `captured_at` (a date) and `batch`.
+    An image without a date, `captured_at`, is as old as the newest one of its batch.
     """
     taken = pl.col("captured_at")
     known = images.select(taken.fill_null(taken.max().over("batch")).alias("taken"))["taken"]
@@ -131,51 +124,26 @@ def ages_days(images: pl.DataFrame) -> pl.Series:
     ]
 
 
-def remembered(
-    ages: pl.Series, memory: Memory, *, half_life_days: float, window_days: float
-) -> NDArray[np.float64]:
+def remembered(ages: pl.Series, settings: TrainingSetSettings) -> NDArray[np.float64]:
     """What each image counts for its age, 0 to 1; one of unknown age counts whole.
 
-    Args:
-        ages: From `ages_days`.
-        memory: `all`, `newer` (half as much after every half life) or `window` (nothing beyond it).
-        half_life_days: Of `newer`.
-        window_days: Of `window`.
+    The memory is `all`, `newer` (half as much after every half life) or `window` (nothing beyond
+    it).
     """
     days = ages.fill_null(0.0).to_numpy().astype(np.float64)
-    if memory == "newer":
-        return np.asarray(0.5 ** (days / half_life_days))
-    if memory == "window":
-        return (days <= window_days).astype(np.float64)
+    if settings.memory == "newer":
+        return np.asarray(0.5 ** (days / settings.half_life_days))
+    if settings.memory == "window":
+        return (days <= settings.window_days).astype(np.float64)
     return np.ones(len(days))
-
-
-def memory_table(
-    images: pl.DataFrame, memory: Memory, *, half_life_days: float, window_days: float
-) -> pl.DataFrame:
-    """`image_id` and `remembered`, what each image counts for its age.
-
-    Args:
-        images: `image_id`, `captured_at` and `batch`.
-        memory: How far back training remembers.
-        half_life_days: Of `newer`.
-        window_days: Of `window`.
-    """
-    counts = remembered(
-        ages_days(images), memory, half_life_days=half_life_days, window_days=window_days
-    )
-    return images.select("image_id", pl.Series("remembered", counts, pl.Float64))
 
 
 def rebalanced_table(
     images: pl.DataFrame,
     splits: pl.DataFrame,
     slices: pl.DataFrame,
-    *,
-    axes: Sequence[str],
-    max_weight: float,
-    target: Mapping[str, Mapping[str, float]] | None = None,
-    memory: pl.DataFrame | None = None,
+    settings: TrainingSetSettings,
+    target: Mapping[str, Mapping[str, float]],
 ) -> pl.DataFrame:
     """Weights of the training images.
 
@@ -185,24 +153,24 @@ def rebalanced_table(
     over the rows that are remembered at all, 0 for others, which train nothing.
 
     Args:
-        images: `image_id` and `label`.
+        images: `image_id`, `label`, `captured_at` and `batch`.
         splits: `image_id`, `split`, `has_mask`.
-        slices: `image_id`, `axis`, `slice`.
-        axes: The axes whose intersections are the cells.
-        max_weight: The largest weight of a cell's images; what age makes of it is not capped.
-        target: Wanted shares by axis and value; cells weigh alike without it.
-        memory: `image_id` and `remembered`, 0 to 1, from `memory.memory_table`; all count alike
-            without it.
+        slices: `image_id`, `axis`, `slice`, of the axes whose intersections are the cells.
+        settings: How far balance may go. What age makes of a weight is not capped.
+        target: Wanted shares by axis and value, where the settings ask for them.
     """
-    rows = with_cells(training_rows(images, splits), slices, axes)
-    mix = None if target is None else target_mix(rows, axes, target)
-    counts = np.ones(rows.height)
-    if memory is not None:
-        known = rows.join(memory, on="image_id", how="left", maintain_order="left")
-        counts = known["remembered"].fill_null(1.0).to_numpy()
+    rows = with_cells(training_rows(images, splits), slices, settings.axes)
+    mix = target_mix(rows, settings.axes, target) if settings.toward == "target" else None
+    memory = images.select(
+        "image_id", pl.Series("remembered", remembered(ages_days(images), settings), pl.Float64)
+    )
+    counts = rows.join(memory, on="image_id", how="left", maintain_order="left")[
+        "remembered"
+    ].to_numpy()
     kept = counts > 0
     weight = np.zeros(rows.height)
-    by_cell = balance_weights(rows.filter(kept)["cell"].to_list(), max_weight=max_weight, mix=mix)
+    cells = rows.filter(kept)["cell"].to_list()
+    by_cell = balance_weights(cells, max_weight=settings.max_weight, mix=mix)
     aged = by_cell * counts[kept]
     weight[kept] = aged / aged.mean() if len(aged) else aged
     return rows.select(
@@ -213,31 +181,3 @@ def rebalanced_table(
         pl.Series("remembered", counts, dtype=pl.Float64),
         pl.Series("weight", weight, dtype=pl.Float64),
     )
-
-
-def cell_summary(table: pl.DataFrame) -> pl.DataFrame:
-    """`cell` (null: not known), `n`, share of images before and of weight after; largest first."""
-    total = max(table.height, 1)
-    return (
-        table.group_by("cell")
-        .agg(pl.len().cast(pl.Int64).alias("n"), pl.col("weight").sum().alias("total_weight"))
-        .with_columns(
-            (pl.col("n") / total).alias("share_before"),
-            (pl.col("total_weight") / total).alias("share_after"),
-        )
-        .drop("total_weight")
-        .sort(["n", "cell"], descending=[True, False], nulls_last=True)
-    )
-
-
-def balance_rows(table: pl.DataFrame, *, max_weight: float) -> list[dict[str, str | int | float]]:
-    """Images (the effective size without weights), effective size, largest weight, cap."""
-    found = describe_balance(table["weight"].to_numpy(), max_weight=max_weight)
-    return [
-        {
-            "images": found.n_images,
-            "effective_images": round(found.n_effective, 1),
-            "largest": round(found.largest, 3),
-            "at_the_cap": found.n_capped,
-        }
-    ]

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
-import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
-from iip_assets.embeddings.onnx_export import OPSET
 from iip_assets.engine.values import Files
 from iip_assets.inference.segmenter import prior_png
-from iip_assets.metrics.constants import FILTER_CLASSES
-from iip_assets.models.filter_onnx import filter_onnx, head_onnx
+from iip_assets.metrics.names import FILTER_CLASSES
+from iip_assets.models.filter_network import filter_onnx, head_onnx
+from iip_assets_tests.embeddings.stand_ins import card_of, onnx_model
 
 SIDE = 32
 # The corner that they look at: the first 8 rows and columns of the input.
 CORNER = 8
 CLASSES = ("background", "sclera", "iris", "pupil")
-FLOAT = onnx.TensorProto.FLOAT
-
-
-def card(classes):
-    size = {"input_width": SIDE, "input_height": SIDE, "mean": [0.5] * 3, "std": [0.5] * 3}
-    return json.dumps({**size, "classes": list(classes)}).encode()
 
 
 def corner_filter(kind):
@@ -31,19 +22,21 @@ def corner_filter(kind):
 
     A whole network, or a head on a backbone whose embedding is the corner's brightness.
     """
+    card = card_of(SIDE, classes=FILTER_CLASSES)
     if kind == "network":
         weight = np.array([[4.0], [0.0], [-4.0]], np.float32)
-        network = _model(
+        network = onnx_model(
             [
                 *_corner("mean"),
                 helper.make_node("Gemm", ["mean", "weight"], ["logits"], transB=1),
                 helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
             ],
             {**_arrays(), "weight": weight},
-            output=("probabilities", ["B", 3]),
+            side=SIDE,
+            output=("probabilities", 3),
         )
-        return Files({"filter.onnx": network, "card.json": card(FILTER_CLASSES)})
-    backbone = _model(_corner("embedding"), _arrays(), output=("embedding", ["B", 1]))
+        return Files({"filter.onnx": network, "card.json": card})
+    backbone = onnx_model(_corner("embedding"), _arrays(), side=SIDE, output=("embedding", 1))
     state = {
         "mean": np.zeros(1),
         "spread": np.ones(1),
@@ -57,7 +50,7 @@ def corner_filter(kind):
         {
             "filter.onnx": filter_onnx(backbone, head),
             "filter_head.onnx": head,
-            "card.json": card(FILTER_CLASSES),
+            "card.json": card,
         }
     )
 
@@ -67,7 +60,7 @@ def misled_segmenter():
     gains, bias = np.zeros((2, 1, 4, SIDE, SIDE), np.float32)
     gains[0, 2][disc()] = 3.0
     bias[0, 0][~disc()] = 3.0
-    network = _model(
+    network = onnx_model(
         [
             *_corner("mean"),
             helper.make_node("Reshape", ["mean", "plane"], ["everywhere"]),
@@ -75,7 +68,8 @@ def misled_segmenter():
             helper.make_node("Add", ["moved", "bias"], ["logits"]),
         ],
         {**_arrays(), "gains": gains, "bias": bias, "plane": np.array([-1, 1, 1, 1])},
-        output=("logits", ["B", 4, SIDE, SIDE]),
+        side=SIDE,
+        output=("logits", 4, SIDE, SIDE),
     )
     return _segmenter(network)
 
@@ -85,10 +79,11 @@ def seeing_segmenter():
     kernel = np.zeros((4, 3, 1, 1), np.float32)
     kernel[2] = np.array([-3.0, 0.0, 3.0])[:, None, None]
     bias = np.array([0.0, 0.0, -1.5, 0.0], np.float32)
-    network = _model(
+    network = onnx_model(
         [helper.make_node("Conv", ["image", "kernel", "bias"], ["logits"])],
         {"kernel": kernel, "bias": bias},
-        output=("logits", ["B", 4, SIDE, SIDE]),
+        side=SIDE,
+        output=("logits", 4, SIDE, SIDE),
     )
     return _segmenter(network)
 
@@ -114,7 +109,13 @@ def mask():
 
 def _segmenter(network):
     prior = prior_png([np.zeros((SIDE, SIDE), np.uint8)], len(CLASSES))
-    return Files({"segmenter.onnx": network, "prior.png": prior, "card.json": card(CLASSES)})
+    return Files(
+        {
+            "segmenter.onnx": network,
+            "prior.png": prior,
+            "card.json": card_of(SIDE, classes=CLASSES),
+        }
+    )
 
 
 def _corner(name):
@@ -129,16 +130,3 @@ def _arrays():
     corner = np.zeros((1, 3, SIDE, SIDE), np.float32)
     corner[:, :, :CORNER, :CORNER] = 1 / (3 * CORNER**2)
     return {"corner": corner, "axes": np.array([1, 2, 3]), "column": np.array([-1, 1])}
-
-
-def _model(nodes, arrays, *, output):
-    graph = helper.make_graph(
-        nodes,
-        "looking",
-        [helper.make_tensor_value_info("image", FLOAT, ["B", 3, SIDE, SIDE])],
-        [helper.make_tensor_value_info(output[0], FLOAT, output[1])],
-        [numpy_helper.from_array(array, name) for name, array in sorted(arrays.items())],
-    )
-    made = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", OPSET)])
-    onnx.checker.check_model(made)
-    return made.SerializeToString()

@@ -8,18 +8,17 @@ import pytest
 
 from iip_assets.audit.batch_trials import newest_batches, reason_for_no_trials, try_batches
 from iip_assets.audit.batch_verdict import judge_batches
-from iip_assets.audit.figures import batches_figure
-from iip_assets.audit.summaries import verdict_rows
+from iip_assets.audit.figures import batches_figure, verdict_rows
 from iip_assets.engine.figures import figure_png
-from iip_assets.metrics.constants import FILTER_CLASSES
-from iip_assets.metrics.intervals import Intervals
+from iip_assets.metrics.names import FILTER_CLASSES
+from iip_assets.settings import EvaluationSettings
 from iip_assets.training.trainer import Machine, Schedule
 
 SCHEDULE = Schedule(
     epochs=10, patience=8, learning_rate=0.01, weight_decay=0.01, batch_size=32, seed=0
 )
 SOUND, SHUFFLED, TINY = "2026-02-sound", "2026-03-shuffled", "2026-04-tiny"
-INTERVALS = Intervals(100, 0.95, 0)
+SETTINGS = EvaluationSettings(resamples=100)
 SIZES = {"2026-01-first": 60, SOUND: 60, SHUFFLED: 180, TINY: 0}
 
 
@@ -41,7 +40,7 @@ def blobs(*, subjects=40, seed=1):
         add(count, "train", batch)
     add(180, "validation", TINY)
     names = ["image_id", "split", "group_id", "label", "embedding", "batch"]
-    return pl.DataFrame(rows, schema=names, orient="row")
+    return pl.DataFrame(rows, schema=names, orient="row").with_columns(weight=1.0)
 
 
 def slices_of(images):
@@ -55,7 +54,6 @@ def slices_of(images):
 def tried(images, batches, seeds=3):
     return try_batches(
         images,
-        {},
         batches,
         SCHEDULE,
         seeds=seeds,
@@ -64,8 +62,8 @@ def tried(images, batches, seeds=3):
     )
 
 
-def judged(images, trials, intervals=INTERVALS):
-    return judge_batches(trials, images, slices_of(images), intervals, min_images=10)
+def judged(images, trials, settings=SETTINGS):
+    return judge_batches(trials, images, slices_of(images), settings)
 
 
 def overall(table):
@@ -146,7 +144,7 @@ def test_the_order_in_which_images_were_kept_decides_nothing(trials, verdicts):
 
 
 def test_more_draws_change_the_intervals_and_train_nothing(trials, verdicts):
-    wider = judged(blobs(), trials, Intervals(400, 0.99, 1))
+    wider = judged(blobs(), trials, EvaluationSettings(resamples=400, confidence=0.99, seed=1))
     values = ["with_batch", "without_batch", "difference", "training_images"]
     assert wider.select(values).equals(verdicts.select(values))
     assert not wider["low"].equals(verdicts["low"])

@@ -11,11 +11,11 @@ from iip_assets.audit.explained_images import (
     filter_images,
     segmenter_images,
 )
-from iip_assets.audit.explained_measures import faithful_check, measures
-from iip_assets.audit.explained_words import APART, RIGHT, WRONG, explained_caption
-from iip_assets.metrics.intervals import Intervals
+from iip_assets.audit.explained_measures import APART, RIGHT, WRONG, faithful_check, measures
+from iip_assets.audit.figures import explained_caption
+from iip_assets.settings import EvaluationSettings
 
-INTERVALS = Intervals(resamples=200, confidence=0.95, seed=0)
+SETTINGS = EvaluationSettings(resamples=200)
 N = 60
 
 
@@ -132,8 +132,8 @@ def explained(gain=0.2, subjects=20):
     )
 
 
-def measured(table, **changes):
-    found = measures(table, INTERVALS, min_images=changes.get("min_images", 10))
+def measured(table):
+    found = measures(table, SETTINGS)
     keys = found.select("metric", "predictions").rows()
     return found, dict(zip(keys, found.to_dicts(), strict=True))
 

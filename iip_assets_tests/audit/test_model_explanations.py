@@ -62,7 +62,7 @@ def run(data, tmp_path, monkeypatch, *, models=None, table=None, options=OPTIONS
         table.select("image_id", "group_id", "split"),
         *(models or (corner_filter("network"), misled_segmenter())),
         options=options,
-        judgement=EvaluationSettings(resamples=50, min_slice_images=3),
+        evaluation=EvaluationSettings(resamples=50, min_slice_images=3),
         classes=CLASSES,
         max_megapixels=1.0,
         threads=1,
@@ -156,5 +156,5 @@ def test_explaining_reaches_no_code_of_training():
     keys = CodeKeys("iip_assets", folder, framework=FRAMEWORK)
     modules = keys.of(model_explanations.function).modules
     assert "iip_assets.audit.occlusion" in modules
-    trained = {"training", "filter_head", "filter_network", "segmenter", "losses"}
+    trained = {"filter", "filter_network", "segmenter", "segmentation_model", "training_images"}
     assert not {f"iip_assets.models.{name}" for name in trained} & modules.keys()

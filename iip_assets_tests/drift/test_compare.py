@@ -1,11 +1,20 @@
-"""Which images stand on which side."""
+"""The newest batch against older ones, and the report of it."""
 
 from __future__ import annotations
 
-import polars as pl
+import json
+import re
+import socket
 
-from iip_assets.drift.compare import newest_against_training
-from iip_assets.engine.values import Skipped
+import polars as pl
+import pytest
+
+from iip_assets.drift.assets import describe_drift_report, drift_report, drift_share
+from iip_assets.drift.compare import compare_newest, newest_against_training
+from iip_assets.drift.figures import drift_figure
+from iip_assets.engine.figures import figure_png
+from iip_assets.engine.values import Markdown, Skipped
+from iip_assets_tests.drift.samples import drift_tables
 
 
 def tables(rows):
@@ -56,3 +65,171 @@ def test_no_batch_at_all_is_skipped():
 def test_older_batches_without_training_images_are_skipped():
     outcome = newest_against_training(*tables([("1", "b", "train"), ("2", "a", "test")]))
     assert isinstance(outcome, Skipped)
+
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:numpy.core is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Call to deprecated function:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Use of deprecated class:DeprecationWarning"),
+]
+
+HOSTILE = "</script><script>alert(1)</script>"
+
+
+def compare(tables, **changes):
+    options = {
+        "numbers": ["brightness", "contrast", "noise", "iris_visibility"],
+        "threshold": 0.1,
+        "min_images": 5,
+        "seed": 0,
+    }
+    return compare_newest(*tables, **(options | changes))
+
+
+@pytest.fixture(scope="module")
+def hostile():
+    images, splits, statistics = drift_tables(darker=1.5, batches=("a", "b", "c<b>&"))
+    last = pl.col("batch") == "c<b>&"
+    images = images.with_columns(
+        label=pl.when(last).then(pl.lit(HOSTILE)).otherwise(pl.col("label"))
+    )
+    return compare((images, splits, statistics))
+
+
+def test_equal_tables_give_equal_data_and_the_data_is_plain_json():
+    tables = drift_tables(darker=1.0)
+    first, second = compare(tables), compare(tables)
+    assert first.data == second.data
+    assert json.loads(json.dumps(first.data)) == first.data
+
+
+def test_the_page_says_the_same_as_the_data(hostile):
+    moved = sum(1 for column in hostile.data["columns"] if column["moved"])
+    assert moved == 2
+    found = re.search(
+        r"Drift is detected for [\d.]+% of columns \((\d+) out of (\d+)\)", hostile.html
+    )
+    assert found is not None
+    assert (int(found[1]), int(found[2])) == (moved, len(hostile.data["columns"]))
+
+
+def test_our_distances_are_evidently_s():
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.metrics import ValueDrift
+
+    from iip_assets.drift.compare import _to_pandas, newest_against_training
+
+    images, splits, statistics = drift_tables(darker=0.7, label_shift=0.3, seed=3)
+    ours = {c["name"]: c["score"] for c in compare((images, splits, statistics)).data["columns"]}
+    sides = newest_against_training(images, splits)
+    definition = DataDefinition(
+        numerical_columns=["brightness", "contrast"], categorical_columns=["label", "gender"]
+    )
+    frames = [
+        Dataset.from_pandas(
+            _to_pandas(
+                side.join(statistics, on="image_id"),
+                ["brightness", "contrast"],
+                ["label", "gender"],
+            ),
+            data_definition=definition,
+        )
+        for side in (sides.current, sides.reference)
+    ]
+    methods = {
+        "brightness": "wasserstein",
+        "contrast": "wasserstein",
+        "label": "jensenshannon",
+        "gender": "jensenshannon",
+    }
+    run = Report([ValueDrift(column=c, method=m) for c, m in methods.items()]).run(*frames)
+    theirs = {m["config"]["column"]: m["value"] for m in run.dict()["metrics"]}
+    for column in methods:
+        assert theirs[column] == pytest.approx(ours[column], rel=1e-6), column
+
+
+def test_words_of_the_data_cannot_break_out_of_the_page(hostile):
+    assert "<script>alert" not in hostile.html
+    assert "\\uff1cscript\\uff1ealert" in hostile.html
+    assert "<b>&" not in hostile.html
+    assert "Drift of batch c&lt;b&gt;&amp;" in hostile.html
+    # The data keeps the word as it is.
+    label = next(c for c in hostile.data["columns"] if c["name"] == "label")
+    assert HOSTILE in label["words"]
+
+
+def test_the_page_loads_nothing_from_elsewhere(hostile):
+    assert not re.findall(r"<(?:script|img|iframe)[^>]+src=|<link\b", hostile.html)
+    assert not re.findall(r"url\((?!data:)['\"]?https?:", hostile.html)
+
+
+def test_making_the_page_opens_no_connection(monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert compare(drift_tables()).html
+
+
+def test_a_batch_of_the_least_size_still_makes_a_page():
+    images, splits, statistics = drift_tables()
+    few = images.filter((pl.col("batch") != "c") | (pl.col("image_id") > "0294"))
+    result = compare((few, splits, statistics))
+    assert result.data["n_current"] == 5
+    assert "Drift of batch c" in result.html
+
+
+def test_nothing_to_compare_is_skipped_with_the_reasons():
+    images, splits, statistics = drift_tables()
+    few = images.filter((pl.col("batch") != "c") | (pl.col("image_id") > "0297"))
+    outcome = compare((few, splits, statistics))
+    assert isinstance(outcome, Skipped)
+    assert "too few known values" in outcome.reason
+
+
+def run_asset(tables, **changes):
+    images, splits, statistics = tables
+    options = {
+        "columns": ("brightness", "contrast"),
+        "threshold": 0.1,
+        "min_images": 5,
+        "seed": 0,
+    }
+    return drift_report.function({"images": images}, splits, statistics, **(options | changes))
+
+
+def test_the_check_warns_when_too_many_features_moved():
+    assert [(one.name, one.blocking) for one in drift_report.checks] == [("drift_share", False)]
+    report = run_asset(drift_tables(darker=1.5, label_shift=0.6))
+    check = drift_share(report, max_share=0.1)
+    assert (check.passed, check.severity) == (False, "warning")
+    assert drift_share(report, max_share=0.9).passed
+
+
+def test_the_page_leaves_it_to_the_check_whether_too_many_features_moved(hostile):
+    assert "Dataset Drift" not in hostile.html
+    assert "drift.max_share" not in drift_report.compute.settings.values()
+
+
+def test_one_batch_skips_the_asset():
+    assert isinstance(run_asset(drift_tables(batches=("only",))), Skipped)
+
+
+def test_the_description_tells_what_the_data_holds(hostile):
+    told = describe_drift_report(hostile)
+    assert told["batch"] == "c<b>&"
+    assert told["batch_images"] + told["training_images"] > 0
+    assert told["share_moved"] == hostile.data["share_moved"]
+    assert len(told["features"].records) == len(hostile.data["columns"])
+    assert isinstance(told["before_and_after"], Markdown)
+
+
+def test_the_figure_shows_what_moved_or_what_came_nearest(hostile):
+    figure = drift_figure(hostile.data["columns"], hostile.data["batch"])
+    assert len(figure.axes) == 2
+    assert figure_png(figure).startswith(b"\x89PNG")
+    calm = compare(drift_tables())
+    assert len(drift_figure(calm.data["columns"], "price $5 $6").axes) == 4
+    assert figure_png(drift_figure(calm.data["columns"], "price $5 $6")).startswith(b"\x89PNG")

@@ -1,12 +1,17 @@
 """Stand-ins for the parts of the engine and the data set that assets talk to."""
 
 import hashlib
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import onnx
 import polars as pl
+from onnx import helper, numpy_helper
+
+from iip_assets.embeddings.onnx_export import OPSET
 
 
 class MemoryStore:
@@ -81,3 +86,23 @@ def eye(rng: np.random.Generator, width: int, height: int, kind: str = "full"):
             cv2.ellipse(mask, (x, y), axes, 0, 0, 360, value, -1)
     noisy = image + rng.normal(0, 6, image.shape)
     return np.clip(noisy, 0, 255).astype(np.uint8), mask
+
+
+def onnx_model(nodes, arrays, *, side, output):
+    """An ONNX file from `image`, (B, 3, side, side), to an output of this name and shape."""
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["B", 3, side, side])],
+        [helper.make_tensor_value_info(output[0], onnx.TensorProto.FLOAT, ["B", *output[1:]])],
+        [numpy_helper.from_array(array, name) for name, array in sorted(arrays.items())],
+    )
+    made = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", OPSET)])
+    onnx.checker.check_model(made)
+    return made.SerializeToString()
+
+
+def card_of(side, **facts):
+    """The card of a model that sees squares."""
+    size = {"input_width": side, "input_height": side, "mean": [0.5] * 3, "std": [0.5] * 3}
+    return json.dumps({**size, **facts}).encode()

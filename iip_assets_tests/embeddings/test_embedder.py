@@ -1,7 +1,12 @@
+"""The backbone on a device: embeddings, and which device is meant."""
+
+from __future__ import annotations
+
 import numpy as np
 import polars as pl
 import pytest
 
+from iip_assets.embeddings import device
 from iip_assets.embeddings.assets import (
     all_embedded,
     describe_embedding_backbone,
@@ -109,3 +114,22 @@ def test_another_backbone_is_another_key(backbone):
 
     changed = {**backbone, "card.json": backbone["card.json"].replace(b"packaged", b"own")}
     assert backbone_digest(Files(backbone)) != backbone_digest(Files(changed))
+
+
+def test_auto_takes_a_gpu_only_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(device, "_has_cuda", lambda: False)
+    assert device.resolve_device("auto") == "cpu"
+    monkeypatch.setattr(device, "_has_cuda", lambda: True)
+    assert device.resolve_device("auto") == "cuda"
+    assert device.resolve_device("cpu") == "cpu"
+
+
+def test_a_gpu_asked_for_by_name_must_be_there(monkeypatch):
+    monkeypatch.setattr(device, "_has_cuda", lambda: False)
+    with pytest.raises(RuntimeError, match="'auto' or 'cpu'"):
+        device.resolve_device("cuda")
+
+
+def test_threads_that_are_named_are_taken_and_none_means_all_cores():
+    assert device.core_count(3) == 3
+    assert device.core_count(0) >= 1

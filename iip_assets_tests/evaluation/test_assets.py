@@ -12,11 +12,11 @@ from iip_assets.evaluation import assets as evaluation_assets
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.segmenter import Segmenter, segment_chunk
 from iip_assets.labels import assets as label_assets
-from iip_assets.metrics.constants import FILTER_CLASSES
-from iip_assets.metrics.scored_predictions import judge_filter, judge_segmenter, score
+from iip_assets.metrics.names import FILTER_CLASSES
+from iip_assets.metrics.scored_predictions import score, scored_counts, scored_probabilities
 from iip_assets.models import assets
 from iip_assets.models.examples import labelled_images, masked_rows
-from iip_assets.models.filter_head import FilterHead, head_logits
+from iip_assets.models.filter_network import FilterHead, head_logits
 from iip_assets.settings import (
     ComputeSettings,
     DatasetSettings,
@@ -139,7 +139,7 @@ def predict(eyes, context, filter_model, segmenter):
 
 def validate(eyes, predictions):
     return evaluation_assets.validation_card.function(
-        predictions, eyes[2], judgement=EvaluationSettings(resamples=50), classes=CLASSES
+        predictions, eyes[2], evaluation=EvaluationSettings(resamples=50), classes=CLASSES
     )
 
 
@@ -171,7 +171,7 @@ def judge(eyes, predictions, context, agreement=None):
         {"images": images},
         splits,
         slices,
-        judgement=EvaluationSettings(resamples=50),
+        evaluation=EvaluationSettings(resamples=50),
         rarity=RareClassSettings(),
         axes=axes,
         classes=CLASSES,
@@ -280,7 +280,7 @@ def test_a_segmenter_alone_is_predicted_with_and_judged(eyes, context):
 
 def numbers_of(judged):
     """A model's metrics with intervals, as its own card held them before there was this asset."""
-    scored = score(judged, np.arange(len(judged.image_ids)), resamples=50, confidence=0.95, seed=0)
+    scored = score(judged, np.arange(len(judged.image_ids)), EvaluationSettings(resamples=50))
     counts = (scored.n_images, scored.n_subjects)
     return {name: (*vars(one).values(), *counts) for name, one in sorted(scored.estimates.items())}
 
@@ -308,7 +308,9 @@ def judged_by_torch(examples, files):
     logits = head_logits(head.eval(), vectors).astype(np.float64)
     actual = np.array([FILTER_CLASSES.index(label) for label in held_out["label"]])
     ids, groups = held_out["image_id"].to_list(), held_out["group_id"].to_list()
-    return judge_filter(ids, groups, actual, softmax(logits / temperature, axis=1), FILTER_CLASSES)
+    return scored_probabilities(
+        ids, groups, actual, softmax(logits / temperature, axis=1), FILTER_CLASSES
+    )
 
 
 def judged_by_segmenting(examples, store, files):
@@ -325,7 +327,7 @@ def judged_by_segmenting(examples, store, files):
         for name in ("confusion", "boundary")
     )
     ids, groups = held_out["image_id"].to_list(), held_out["group_id"].to_list()
-    return judge_segmenter(ids, groups, counts, CLASSES, boundary=borders)
+    return scored_counts(ids, groups, counts, CLASSES, boundary=borders)
 
 
 @pytest.mark.slow

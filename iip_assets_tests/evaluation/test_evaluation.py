@@ -5,15 +5,16 @@ import polars as pl
 import pytest
 
 from iip_assets.engine.figures import figure_png
-from iip_assets.evaluation.baselines import class_shares
-from iip_assets.evaluation.evaluation import Judgement, beats_baseline, evaluate, headline
+from iip_assets.evaluation.evaluation import class_shares, evaluate
 from iip_assets.evaluation.figures import confusion_figure, slices_figure
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.evaluation.summary import beats_baseline, headline
+from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scores import Gate
 from iip_assets.models.tasks import FILTER, SEGMENTER
+from iip_assets.settings import EvaluationSettings
 
 GATE = Gate(("full",), lost_iris=1.0, failed_segmentation=1.0)
-JUDGEMENT = Judgement(resamples=60, confidence=0.95, min_slice_images=10, seed=0)
+SETTINGS = EvaluationSettings(resamples=60)
 MASKS = ("background", "iris")
 
 
@@ -50,7 +51,7 @@ def evaluated(table):
     groups, slices = parts(table)
     labels = ["full"] * 5 + ["none"] * 2
     return evaluate(
-        table, labels, groups, slices, mask_classes=MASKS, judgement=JUDGEMENT, gate=GATE
+        table, labels, groups, slices, mask_classes=MASKS, evaluation=SETTINGS, gate=GATE
     )
 
 
@@ -101,7 +102,7 @@ def test_images_of_one_subject_have_no_interval():
         .otherwise("slice")
     )
     metrics = evaluate(
-        table, [], groups, slices, mask_classes=MASKS, judgement=JUDGEMENT, gate=GATE
+        table, [], groups, slices, mask_classes=MASKS, evaluation=SETTINGS, gate=GATE
     )["metrics"]
     row = one(metrics, model="filter", metric="accuracy", slice="lone")
     assert (row["n_images"], row["n_subjects"]) == (2, 1)

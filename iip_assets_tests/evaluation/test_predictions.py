@@ -3,10 +3,10 @@ import polars as pl
 
 from iip_assets.evaluation.predictions import (
     filter_columns,
-    held_out_rows,
     predictions_table,
     segmenter_columns,
 )
+from iip_assets.models.examples import held_out_rows
 
 IMAGES = pl.DataFrame(
     {

@@ -5,14 +5,14 @@ import pytest
 
 from iip_assets.evaluation.rare_classes import (
     CLASSES,
-    Rarity,
     class_table,
     classes_to_judge,
     classes_to_learn,
 )
+from iip_assets.settings import RareClassSettings
 
 MASKS = ("background", "iris", "pupil")
-RARITY = Rarity(min_share=0.1, min_subjects=3)
+RARITY = RareClassSettings(min_share=0.1, min_subjects=3)
 
 
 def training(labels):
@@ -97,11 +97,11 @@ def test_images_subjects_and_shares_are_counted_of_what_the_model_can_learn_from
 @pytest.mark.parametrize(
     ("rarity", "rare"),
     [
-        (Rarity(min_share=0.0, min_subjects=0), set()),
-        (Rarity(min_share=0.0, min_subjects=3), {"none", "partial"}),
-        (Rarity(min_share=0.5, min_subjects=0), {"none", "partial"}),
-        (Rarity(min_share=0.1, min_subjects=0), {"partial"}),
-        (Rarity(min_share=0.0, min_subjects=8), {"full", "none", "partial"}),
+        (RareClassSettings(min_share=0.0, min_subjects=0), set()),
+        (RareClassSettings(min_share=0.0, min_subjects=3), {"none", "partial"}),
+        (RareClassSettings(min_share=0.5, min_subjects=0), {"none", "partial"}),
+        (RareClassSettings(min_share=0.1, min_subjects=0), {"partial"}),
+        (RareClassSettings(min_share=0.0, min_subjects=8), {"full", "none", "partial"}),
     ],
 )
 def test_a_class_of_few_images_or_few_subjects_is_rare(rarity, rare):

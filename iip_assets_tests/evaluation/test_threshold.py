@@ -6,30 +6,36 @@ from hypothesis import strategies as st
 
 from iip_assets.engine.figures import figure_png
 from iip_assets.evaluation.figures import threshold_figure
-from iip_assets.evaluation.threshold import Costs, choose_threshold, cost_curve
-from iip_assets.evaluation.verdicts import counted, filter_verdicts_tables, to_label_next
+from iip_assets.evaluation.threshold import (
+    choose_threshold,
+    cost_curve,
+    counted,
+    filter_verdicts_tables,
+    to_label_next,
+)
 from iip_assets.inference.filter import scores_table
+from iip_assets.metrics.scores import Gate
+from iip_assets.settings import EvaluationSettings
 
-EQUAL = Costs(1.0, 1.0)
+SETTINGS = EvaluationSettings(resamples=50)
 
 
-def curve_of(usable, scores, costs=EQUAL, groups=None):
+def costs(lost_iris=1.0, failed_segmentation=1.0):
+    return Gate(("full",), lost_iris, failed_segmentation)
+
+
+EQUAL = costs()
+
+
+def curve_of(usable, scores, gate=EQUAL, groups=None):
     groups = [str(place) for place in range(len(usable))] if groups is None else groups
-    return cost_curve(
-        np.array(usable),
-        np.array(scores),
-        groups,
-        costs,
-        resamples=50,
-        confidence=0.95,
-        seed=0,
-    )
+    return cost_curve(np.array(usable), np.array(scores), groups, gate, SETTINGS)
 
 
-def chosen(usable, scores, costs=EQUAL):
+def chosen(usable, scores, gate=EQUAL):
     usable = np.array(usable)
-    curve = curve_of(usable, scores, costs)
-    return choose_threshold(curve, costs, usable=int(usable.sum()), unusable=int((~usable).sum()))
+    curve = curve_of(usable, scores, gate)
+    return choose_threshold(curve, gate, usable=int(usable.sum()), unusable=int((~usable).sum()))
 
 
 def test_where_scores_part_the_images_nothing_is_lost_and_nothing_fails():
@@ -43,15 +49,15 @@ def test_what_costs_more_is_done_less():
     rng = np.random.default_rng(0)
     usable = rng.random(400) < 0.5
     scores = np.clip(usable * 0.3 + rng.normal(0.35, 0.2, 400), 0, 1)
-    careful = chosen(usable, scores, Costs(lost_iris=1, failed_segmentation=10))
-    eager = chosen(usable, scores, Costs(lost_iris=10, failed_segmentation=1))
+    careful = chosen(usable, scores, costs(failed_segmentation=10))
+    eager = chosen(usable, scores, costs(lost_iris=10))
     assert eager < chosen(usable, scores) < careful
 
 
 def test_with_few_images_of_a_kind_the_threshold_is_where_costs_break_even():
-    costs = Costs(lost_iris=3, failed_segmentation=1)
-    assert chosen([True] * 30, [0.9] * 30, costs) == 0.25
-    assert chosen([True] * 30 + [False] * 4, [0.9] * 34, costs) == 0.25
+    gate = costs(lost_iris=3)
+    assert chosen([True] * 30, [0.9] * 30, gate) == 0.25
+    assert chosen([True] * 30 + [False] * 4, [0.9] * 34, gate) == 0.25
 
 
 @given(
@@ -61,14 +67,14 @@ def test_with_few_images_of_a_kind_the_threshold_is_where_costs_break_even():
 )
 def test_the_curve_counts_errors_and_the_choice_is_its_cheapest_point(rows, lost, failed):
     usable, scores = (np.array(part) for part in zip(*rows, strict=True))
-    costs = Costs(lost, failed)
-    curve = curve_of(usable, scores, costs)
+    gate = costs(lost, failed)
+    curve = curve_of(usable, scores, gate)
     for row in curve.iter_rows(named=True):
         passes = scores >= row["threshold"]
         paid = (usable & ~passes).sum() * lost + (~usable & passes).sum() * failed
         assert row["cost"] == pytest.approx(paid / len(rows))
     counts = {"usable": int(usable.sum()), "unusable": int((~usable).sum())}
-    threshold = choose_threshold(curve, costs, **counts)
+    threshold = choose_threshold(curve, gate, **counts)
     if min(counts.values()) >= 5:
         at = curve.sort((pl.col("threshold") - threshold).abs())["cost"][0]
         assert at == pytest.approx(curve["cost"].min())
@@ -94,15 +100,8 @@ def tables(examples=None):
         },
         schema=dict.fromkeys(("image_id", "label", "split", "group_id"), pl.String()),
     )
-    return filter_verdicts_tables(
-        scores_table(ids, shares.astype(np.float32)),
-        labelled,
-        usable=("full",),
-        costs=EQUAL,
-        resamples=50,
-        confidence=0.95,
-        seed=0,
-    )
+    scores = scores_table(ids, shares.astype(np.float32))
+    return filter_verdicts_tables(scores, labelled, EQUAL, SETTINGS)
 
 
 def test_every_image_gets_a_verdict_and_what_is_rejected_unlabelled_is_listed():

@@ -10,6 +10,7 @@ import pytest
 import iip_assets
 from iip_assets.engine.asset import Part
 from iip_assets.engine.code_key import CodeKeys
+from iip_assets.engine.plan import _works_by_image
 from iip_assets.engine.workspace import flat_settings, keyed_settings
 from iip_assets.graph import ASSETS, FRAMEWORK
 from iip_assets.settings import Settings
@@ -62,3 +63,12 @@ def test_how_a_model_is_judged_trains_none(name: str) -> None:
             read |= set(asset.compute.settings.values())
             waiting += asset.inputs
     assert not any(path.startswith("evaluation") for path in read)
+
+
+def test_a_plan_knows_which_assets_work_image_by_image() -> None:
+    """It looks for `fill` in the asset's own function, and not in a function inside that."""
+    assert {one.name for one in ASSETS if _works_by_image(one)} == {
+        *("image_fingerprints", "image_statistics", "image_embeddings"),
+        *("filter_verdicts", "predictions", "model_evaluation"),
+        *("model_explanations", "robustness_benchmark"),
+    }

@@ -12,11 +12,11 @@ from iip_assets.inference.frame import (
     cut_image,
     cut_mask,
     drawn_box,
-    mask_confusion,
     put_back,
 )
 from iip_assets.inference.segmenter import eye_classes
-from iip_assets.models.masked_images import MaskedImages
+from iip_assets.metrics.functional import mask_confusion
+from iip_assets.models.training_images import MaskedImages
 
 
 @settings(deadline=None)

@@ -5,11 +5,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from iip_assets.evaluation.evaluation import Judgement, evaluate
+from iip_assets.evaluation.evaluation import evaluate
 from iip_assets.labels.agreement import WORDS, compare_masks, count_pixels
-from iip_assets.labels.human_level import judge_labelers, leave_one_out
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.labels.human_level import leave_one_out, scored_labelers
+from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scores import Gate
+from iip_assets.settings import EvaluationSettings
 from iip_assets_tests.embeddings.stand_ins import MemoryStore
 
 GATE = Gate(("full",), lost_iris=1.0, failed_segmentation=1.0)
@@ -72,7 +73,7 @@ def evaluated(told, said, **tables):
         groups,
         slices,
         mask_classes=MASKS,
-        judgement=Judgement(resamples=60, confidence=0.95, min_slice_images=25, seed=0),
+        evaluation=EvaluationSettings(resamples=60, min_slice_images=25),
         gate=GATE,
         agreement=agreement(told, **tables),
     )["metrics"]
@@ -296,10 +297,10 @@ def test_the_order_of_rows_changes_nothing():
     told = with_a_wrong_one(("ann", "bob", "cid"))
     tables = agreement(told)
     backwards = tables | {"words": tables["words"].reverse()}
-    for name, judged in judge_labelers(
+    for name, judged in scored_labelers(
         tables, predicted(TRUTH), mask_classes=MASKS, gate=GATE
     ).items():
-        again = judge_labelers(backwards, predicted(TRUTH), mask_classes=MASKS, gate=GATE)[name]
+        again = scored_labelers(backwards, predicted(TRUTH), mask_classes=MASKS, gate=GATE)[name]
         places, weights = np.arange(len(judged.image_ids)), np.ones((1, len(judged.image_ids)))
         assert judged.image_ids == again.image_ids
         first, second = judged.score(places, weights), again.score(places, weights)

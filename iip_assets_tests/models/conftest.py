@@ -1,12 +1,9 @@
-import json
-
 import numpy as np
-import onnx
 import polars as pl
 import pytest
 from onnx import helper
 
-from iip_assets.embeddings.onnx_export import OPSET
+from iip_assets_tests.embeddings.stand_ins import card_of, onnx_model
 
 SIDE = 4
 
@@ -14,26 +11,14 @@ SIDE = 4
 @pytest.fixture(scope="session")
 def tiny_backbone():
     """A backbone whose embedding is the mean of each channel: (B, 3, 4, 4) to (B, 3)."""
-    tensor = onnx.TensorProto.FLOAT
-    graph = helper.make_graph(
-        [
-            helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
-            helper.make_node("Flatten", ["pooled"], ["embedding"], axis=1),
-        ],
-        "tiny",
-        [helper.make_tensor_value_info("image", tensor, ["B", 3, SIDE, SIDE])],
-        [helper.make_tensor_value_info("embedding", tensor, ["B", 3])],
-    )
-    model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", OPSET)])
-    card = {
-        "model": "tiny",
-        "weights_sha256": "0",
-        "input_width": SIDE,
-        "input_height": SIDE,
-        "mean": [0.5] * 3,
-        "std": [0.5] * 3,
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["embedding"], axis=1),
+    ]
+    return {
+        "backbone.onnx": onnx_model(nodes, {}, side=SIDE, output=("embedding", 3)),
+        "card.json": card_of(SIDE, model="tiny", weights_sha256="0"),
     }
-    return {"backbone.onnx": model.SerializeToString(), "card.json": json.dumps(card).encode()}
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 
-from iip_assets.models.segmentation_model import SegmenterRecipe
-from iip_assets.training.trainer import Schedule
+from iip_assets.models.examples import masked_rows
+from iip_assets.settings import SegmenterSettings
 from iip_assets_tests.embeddings.stand_ins import MemoryStore, eye
 
 CLASSES = ("background", "sclera", "iris", "pupil")
@@ -33,17 +33,20 @@ def masked_eyes(count: int = 60, width: int = 80, height: int = 56):
     return store, images, splits
 
 
-RECIPE = SegmenterRecipe(
-    classes=CLASSES,
+def examples_of(images, splits):
+    """What the segmenter learns from, every image counting the same."""
+    return masked_rows(images, splits).with_columns(weight=pl.lit(1.0))
+
+
+RECIPE = SegmenterSettings(
     encoder="tf_efficientnet_lite0",
     decoder_channels=(16, 16, 8, 8, 8),
     width=64,
     height=64,
     two_pass=False,
-    schedule=Schedule(
-        epochs=14, patience=14, learning_rate=0.005, weight_decay=0.01, batch_size=8, seed=0
-    ),
-    teacher_share=0.5,
-    checks="never",
-    max_megapixels=1.0,
+    epochs=14,
+    patience=14,
+    learning_rate=0.005,
+    batch_size=8,
 )
+READ = {"classes": CLASSES, "max_megapixels": 1.0}

@@ -1,30 +1,87 @@
-"""A teacher's word beside the labels."""
+"""The losses of the segmenter, and a teacher's word beside the labels."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
+from torch.nn import functional
 
 from iip_assets.inference.frame import Frame
 from iip_assets.inference.segmenter import Segmenter, segment_chunk
 from iip_assets.metrics.scores import segmenter_scores
-from iip_assets.models.examples import masked_rows
-from iip_assets.models.filter_onnx import head_onnx
-from iip_assets.models.filter_teacher import softened_truth
-from iip_assets.models.losses import distillation_loss
-from iip_assets.models.segmentation_model import build_segmenter
-from iip_assets.models.segmenter_teacher import distillation_of
-from iip_assets.models.teacher import UnfitTeacherError
+from iip_assets.models.distillation import UnfitTeacherError, distillation_loss, softened_truth
+from iip_assets.models.filter_network import head_onnx
+from iip_assets.models.segmentation_model import build_segmenter, distillation_of
+from iip_assets.models.segmenter import cross_entropy, dice_loss, segmentation_loss
 from iip_assets.training.trainer import Around, Machine
 from iip_assets_tests.embeddings.stand_ins import MemoryStore
-from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
+from iip_assets_tests.models.masked import CLASSES, READ, RECIPE, examples_of, masked_eyes
+
+
+def perfect(masks, classes=3):
+    return functional.one_hot(masks, classes).movedim(-1, 1).float() * 50
+
+
+def test_a_perfect_answer_costs_nothing_and_a_wrong_one_much():
+    masks = torch.randint(0, 3, (2, 8, 8), generator=torch.Generator().manual_seed(0))
+    ones = torch.ones(2)
+    assert float(segmentation_loss(perfect(masks), masks, ones, ignored=255)) < 1e-3
+    assert float(segmentation_loss(perfect((masks + 1) % 3), masks, ones, ignored=255)) > 10
+
+
+def test_cross_entropy_is_torchs():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 4, 5, generator=generator)
+    masks = torch.randint(0, 3, (2, 4, 5), generator=generator)
+    expected = functional.cross_entropy(logits, masks)
+    found = cross_entropy(logits, masks, torch.ones(2, 4, 5))
+    torch.testing.assert_close(found, expected)
+
+
+def test_pixels_that_nobody_labelled_have_no_part_in_loss_or_gradient():
+    logits = torch.randn(1, 3, 6, 6, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    masks = torch.zeros(1, 6, 6, dtype=torch.int64)
+    masks[:, :, 3:] = 255
+    segmentation_loss(logits, masks, torch.ones(1), ignored=255).backward()
+    assert logits.grad[..., :3].abs().min() > 0
+    assert logits.grad[..., 3:].abs().max() == 0
+
+
+def test_a_batch_that_nobody_labelled_costs_nothing():
+    masks = torch.full((2, 4, 4), 255)
+    logits = torch.randn(2, 3, 4, 4)
+    assert float(segmentation_loss(logits, masks, torch.ones(2), ignored=255)) == 0
+
+
+def test_an_image_of_weight_two_counts_as_if_it_were_there_twice():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 4, 4, generator=generator)
+    masks = torch.randint(0, 3, (2, 4, 4), generator=generator)
+    twice = torch.tensor([0, 1, 1])
+    for loss in (cross_entropy, dice_loss):
+        weights = torch.tensor([1.0, 2.0])[:, None, None].expand(2, 4, 4)
+        options = {"smooth": 0.0} if loss is dice_loss else {}
+        torch.testing.assert_close(
+            loss(logits, masks, weights, **options),
+            loss(logits[twice], masks[twice], torch.ones(3, 4, 4), **options),
+        )
+
+
+def test_dice_of_a_known_overlap():
+    # Half of the class is found, nothing else is claimed: Dice 2/3 for it, 4/5 for the rest.
+    masks = torch.zeros(1, 2, 4, dtype=torch.int64)
+    masks[0, 0] = 1
+    said = torch.zeros(1, 2, 4, dtype=torch.int64)
+    said[0, 0, :2] = 1
+    loss = dice_loss(perfect(said, 2), masks, torch.ones(1, 2, 4), smooth=0.0)
+    assert float(loss) == pytest.approx(1 - (2 / 3 + 4 / 5) / 2, abs=1e-5)
+
 
 AROUND = Around(Machine("cpu", threads=1))
 
@@ -49,7 +106,7 @@ def test_the_loss_is_the_weighted_mean_divergence_times_the_squared_temperature(
 @pytest.fixture(scope="module")
 def teacher() -> dict[str, bytes]:
     store, images, splits = masked_eyes()
-    built = build_segmenter(masked_rows(images, splits), {}, store, RECIPE, around=AROUND)
+    built = build_segmenter(examples_of(images, splits), store, RECIPE, **READ, around=AROUND)
     return dict(built.value.parts)
 
 
@@ -61,7 +118,7 @@ def test_a_teacher_sees_images_in_its_own_frame_and_speaks_at_the_students_size(
     assert (distillation.frame.width, distillation.shrink) == (64, 2)
     images = torch.randn(2, 3, 64, 64)
     masks = torch.arange(64).expand(2, 64, 64)
-    said = distillation.hear(images)
+    said = distillation.probabilities(images)
     assert said.shape == (2, 4, 32, 32)
     torch.testing.assert_close(said.sum(1), torch.ones(2, 32, 32))
     small, small_masks = distillation.shrunk(images, masks)
@@ -89,12 +146,10 @@ def test_a_student_learns_of_its_teacher_alone_where_masks_do_not_count(
     teacher: dict[str, bytes],
 ) -> None:
     store, images, splits = masked_eyes()
-    rows = masked_rows(images, splits)
-    recipe = replace(RECIPE, teacher_share=1.0)
-    taught, again = (
-        build_segmenter(rows, {}, store, recipe, around=AROUND, teacher=teacher).value.parts
-        for _ in range(2)
-    )
+    rows = examples_of(images, splits)
+    recipe = RECIPE.model_copy(update={"teacher_share": 1.0})
+    given = {**READ, "around": AROUND, "teacher": teacher}
+    taught, again = (build_segmenter(rows, store, recipe, **given).value.parts for _ in range(2))
     held_out = rows.filter(pl.col("split") == "validation")
     quality = [mean_iou(files, held_out, store) for files in (teacher, taught)]
     assert quality[1] > 0.6 * quality[0]

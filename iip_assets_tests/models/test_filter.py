@@ -1,37 +1,32 @@
+"""The filter's head: trained, calibrated, exported."""
+
+from __future__ import annotations
+
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import numpy as np
 import polars as pl
 import pytest
 from safetensors.numpy import load
+from scipy.special import softmax
 
 from iip_assets.embeddings.onnx_session import open_session, run
-from iip_assets.models.examples import labelled_images
-from iip_assets.models.filter import FilterRecipe, build_filter, reason_not_to_train
-from iip_assets.models.filter_head import Examples, class_balanced
-from iip_assets.training.trainer import Around, Machine, Schedule
+from iip_assets.models.examples import labelled_images, reason_for_no_filter
+from iip_assets.models.filter import build_filter, fit_temperature, schedule_of
+from iip_assets.models.filter_network import Examples, class_balanced
+from iip_assets.settings import FilterSettings
+from iip_assets.training.trainer import Around, Machine
 
-RECIPE = FilterRecipe(
-    train="head",
-    network="",
-    teacher_share=0.5,
-    width=32,
-    height=32,
-    schedule=Schedule(
-        epochs=12, patience=8, learning_rate=0.01, weight_decay=0.01, batch_size=16, seed=0
-    ),
-    checks="never",
-)
+RECIPE = FilterSettings(epochs=12, learning_rate=0.01, batch_size=16)
 
 
-def build(labelled, backbone, recipe=RECIPE, weights=None, load=None):
+def build(labelled, backbone, recipe=RECIPE, weight=1.0):
     built = build_filter(
-        labelled_images(*labelled),
-        weights or {},
+        labelled_images(*labelled).with_columns(weight=weight),
         backbone,
         recipe,
-        load=load,
+        load=None,
         around=Around(Machine("cpu", threads=1)),
     )
     assert built.value.version_of == ("filter.safetensors", "card.json")
@@ -39,7 +34,7 @@ def build(labelled, backbone, recipe=RECIPE, weights=None, load=None):
 
 
 def scheduled(**changes):
-    return replace(RECIPE, schedule=replace(RECIPE.schedule, **changes))
+    return RECIPE.model_copy(update=changes)
 
 
 def shares_of(files, embeddings):
@@ -100,16 +95,15 @@ def test_the_card_tells_what_runs_the_filter_and_the_notes_how_it_was_trained(bu
     assert card["classes"] == ["full", "partial", "none"]
     assert float(load(files["filter.safetensors"])["temperature"]) == card["temperature"]
     assert sum(notes["images"]["train"].values()) == (images["split"] == "train").sum()
-    assert notes["settings"] == {"train": "head", **asdict(RECIPE.schedule)}
+    assert notes["settings"] == {"train": "head", **asdict(schedule_of(RECIPE, "head"))}
     assert 0 <= notes["best_epoch"] < len(notes["history"])
     assert notes["start"] is None
     assert json.loads(json.dumps(notes)) == notes
 
 
 def test_weights_of_images_reach_the_training(files, labelled, tiny_backbone):
-    images = labelled_images(*labelled)
-    heavy = {one: 9.0 for one in images["image_id"][::3]}
-    other, _ = build(labelled, tiny_backbone, weights=heavy)
+    heavy = pl.when(pl.int_range(pl.len()) % 3 == 0).then(9.0).otherwise(1.0)
+    other, _ = build(labelled, tiny_backbone, weight=heavy)
     assert other["filter.safetensors"] != files["filter.safetensors"]
 
 
@@ -143,7 +137,7 @@ def test_labels_that_cannot_teach_are_a_reason_to_skip(labelled, words, reason):
     images, splits, embeddings = labelled
     images = images.with_columns(label=pl.Series(words, dtype=pl.String))
     splits = splits.with_columns(split=pl.lit("train"))
-    assert reason in reason_not_to_train(labelled_images(images, splits, embeddings))
+    assert reason in reason_for_no_filter(labelled_images(images, splits, embeddings))
 
 
 def test_a_filter_is_trained_where_there_is_nothing_to_validate_on(labelled, tiny_backbone):
@@ -151,3 +145,22 @@ def test_a_filter_is_trained_where_there_is_nothing_to_validate_on(labelled, tin
     splits = splits.filter(pl.col("split") != "validation")
     files, _ = build((images, splits, embeddings), tiny_backbone, scheduled(epochs=2))
     assert json.loads(files["card.json"])["temperature"] == 1.0
+
+
+@pytest.mark.parametrize("truth", [0.5, 1.0, 3.0])
+def test_the_temperature_that_spoilt_the_logits_is_found(truth):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (4000, 3))
+    shares = softmax(logits, axis=1)
+    classes = (rng.random((4000, 1)) > shares.cumsum(1)).sum(1)
+    found = fit_temperature((logits * truth).astype(np.float32), classes)
+    assert found == pytest.approx(truth, rel=0.1)
+
+
+def test_too_few_images_leave_the_logits_alone():
+    assert fit_temperature(np.zeros((5, 3), np.float32), np.zeros(5, np.int64)) == 1.0
+
+
+def test_perfect_logits_do_not_end_in_a_boundless_temperature():
+    logits = np.eye(3, dtype=np.float32)[np.arange(30) % 3]
+    assert 0.19 < fit_temperature(logits, np.arange(30) % 3) < 10.1

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -15,26 +14,25 @@ from iip_assets.inference.filter import (
     probabilities_of,
     score_chunk,
 )
-from iip_assets.metrics.constants import FILTER_CLASSES
-from iip_assets.models.filter import FilterRecipe, build_filter
+from iip_assets.metrics.names import FILTER_CLASSES
+from iip_assets.models.filter import build_filter
 from iip_assets.registry.registering import OnnxDiffersError, largest_difference
-from iip_assets.training.trainer import Around, Machine, Schedule
+from iip_assets.settings import FilterSettings, TrainingSettings
+from iip_assets.training.trainer import Around, Machine
 from iip_assets_tests.embeddings.stand_ins import MemoryStore
 
 pytestmark = pytest.mark.slow
 
 # timm's own network for tests: 0.4 million weights.
 SMALL = "test_efficientnet"
-RECIPE = FilterRecipe(
+RECIPE = FilterSettings(
     train="network",
-    network="",
-    teacher_share=0.5,
     width=48,
     height=32,
-    schedule=Schedule(
-        epochs=6, patience=6, learning_rate=0.003, weight_decay=0.01, batch_size=8, seed=0
-    ),
-    checks="never",
+    network_epochs=6,
+    patience=6,
+    network_learning_rate=0.003,
+    batch_size=8,
 )
 
 
@@ -66,20 +64,19 @@ def data():
         md5 = store.add_png(image)
         images[md5] = image
         split = ("train", "train", "validation", "test")[place // 3 % 4]
-        rows.append((md5, split, f"s{place // 6}", label, [0.0]))
-    names = ["image_id", "split", "group_id", "label", "embedding"]
+        rows.append((md5, split, f"s{place // 6}", label, [0.0], 1.0))
+    names = ["image_id", "split", "group_id", "label", "embedding", "weight"]
     return store, pl.DataFrame(rows, schema=names, orient="row").sort("image_id"), images
 
 
-def noted(data, backbone, recipe=RECIPE, **teacher):
+def noted(data, backbone, recipe=RECIPE, *, checks="never", **teacher):
     _, rows, images = data
-    around = Around(Machine("cpu", threads=1))
-    return build_filter(
-        *(rows, {}, backbone, recipe),
-        load=lambda image_id: images[image_id],
-        around=around,
-        **teacher,
-    )
+    around = Around(Machine("cpu", 1, TrainingSettings(checks=checks)))
+    return build_filter(rows, backbone, recipe, load=images.get, around=around, **teacher)
+
+
+def changed(**changes):
+    return RECIPE.model_copy(update=changes)
 
 
 def build(data, backbone, recipe=RECIPE):
@@ -131,12 +128,12 @@ def test_the_same_seed_gives_the_same_weights(data, backbone, files):
 
 
 def test_another_network_than_the_backbone_is_trained_and_named(data, backbone, files):
-    other = build(data, backbone, replace(RECIPE, network="test_resnet"))
+    other = build(data, backbone, changed(network="test_resnet"))
     card = json.loads(other["card.json"])
     assert (card["backbone"], card["weights_sha256"]) == ("test_resnet", "")
     assert largest_difference("filter", other) < 1e-3
     with pytest.raises(ValueError, match=r"no model 'eyenet'; correct filter\.network"):
-        build(data, backbone, replace(RECIPE, network="eyenet"))
+        build(data, backbone, changed(network="eyenet"))
 
 
 def test_a_student_believes_its_teacher_against_the_labels(data, backbone, files):
@@ -147,7 +144,8 @@ def test_a_student_believes_its_teacher_against_the_labels(data, backbone, files
     taught = noted(
         data,
         backbone,
-        replace(RECIPE, teacher_share=0.9, checks="always"),
+        changed(teacher_share=0.9),
+        checks="always",
         teacher=build((store, wrong, images), backbone),
     )
     # The look before the training is at the labels, which a teacher's shares are not.
@@ -168,7 +166,7 @@ def test_a_student_believes_its_teacher_against_the_labels(data, backbone, files
 
 def test_the_onnx_file_is_held_against_the_weights(data, backbone, files):
     assert largest_difference("filter", files) < 1e-4
-    other = build(data, backbone, replace(RECIPE, schedule=replace(RECIPE.schedule, seed=1)))
+    other = build(data, backbone, changed(seed=1))
     swapped = {**files, "filter.onnx": other["filter.onnx"]}
     with pytest.raises(OnnxDiffersError, match="do not belong together"):
         largest_difference("filter", swapped)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-import wandb
 
 import iip_assets
 from iip_assets.engine.code_key import CodeKeys
@@ -29,13 +27,13 @@ from iip_assets.models.assets import (
 from iip_assets.settings import (
     ComputeSettings,
     FilterSettings,
-    SegmenterSettings,
     Settings,
     TrackingSettings,
     TrainingSettings,
 )
 from iip_assets_tests.embeddings.stand_ins import PlainWork
 from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
+from iip_assets_tests.training.small_training import logged, no_switches_of_wandb
 
 OFF = TrackingSettings(wandb="off")
 NO_BALANCE = Skipped("nothing to balance by")
@@ -43,12 +41,8 @@ NO_BALANCE = Skipped("nothing to balance by")
 
 @pytest.fixture(autouse=True)
 def no_switches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DISABLED"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    wandb.teardown()  # W&B reads the environment once
-    yield
-    wandb.teardown()
+    with no_switches_of_wandb(monkeypatch, tmp_path):
+        yield
 
 
 @pytest.mark.parametrize("asset", [iris_filter_model, segmentation_model], ids=lambda one: one.name)
@@ -71,9 +65,9 @@ def test_what_measures_or_watches_a_model_is_no_part_of_its_code(asset: Any) -> 
     reached = keys.of(asset.function).modules.keys()
     assert "iip_assets.training.trainer" in reached
     for name in (
-        *("evaluation.validation", "metrics.scored_predictions", "metrics.intervals"),
-        *("metrics.scores", "models.figures", "models.summaries"),
-        *("models.tracking", "training.preflight", "training.preflight_words", "training.tracking"),
+        *("evaluation.evaluation", "metrics.scored_predictions", "metrics.intervals"),
+        *("metrics.scores", "models.figures", "models.tracking"),
+        *("training.preflight", "training.start_checks", "training.tracking"),
     ):
         assert find_spec(f"iip_assets.{name}"), name
         assert f"iip_assets.{name}" not in reached
@@ -84,14 +78,11 @@ def segmenter(
 ) -> Noted[Files]:
     store, images, splits = masked_eyes(30)
     monkeypatch.setattr(ImageStore, "open", lambda root: store)
-    fields = ("encoder", "decoder_channels", "width", "height", "two_pass")
     trained = segmentation_model.function(
         segmenter_examples.function({"images": images}, splits, NO_BALANCE),
         classes=CLASSES,
         max_megapixels=1.0,
-        recipe=SegmenterSettings(
-            epochs=1, batch_size=8, **{name: getattr(RECIPE, name) for name in fields}
-        ),
+        recipe=RECIPE.model_copy(update={"epochs": 1, "learning_rate": 0.003}),
         training=TrainingSettings(checks=checks),
         compute=ComputeSettings(device="cpu", threads=1),
         tracking=tracking,
@@ -103,17 +94,6 @@ def segmenter(
 
 def version_of(trained: Noted[Files]) -> dict[str, bytes]:
     return {name: trained.value.parts[name] for name in trained.value.version_of}
-
-
-def logged(root: Path, name: str, *words: bytes) -> Path:
-    """The run's folder, once W&B's own process has written the words."""
-    (run,) = (root / ".iip" / "wandb").glob(f"offline-run-*-{name}-*")
-    (record,) = run.glob("*.wandb")
-    until = time.monotonic() + 20
-    while not all(word in record.read_bytes() for word in words):
-        assert time.monotonic() < until, f"{words} are not all in {record}"
-        time.sleep(0.2)
-    return run
 
 
 @pytest.mark.slow
@@ -135,7 +115,7 @@ def test_a_segmenter_is_the_same_looked_at_or_not_and_logged_or_not(
     assert unlooked.description == "not looked at: the training is short"
 
     words = (b"validation_mean_iou", b"validation/mean_iou", b"validation/boundary_f1_iris")
-    run = logged(tmp_path / "tracked", "segmenter", *words)
+    run = logged(tmp_path / "tracked" / ".iip" / "wandb", "segmenter-*", *words)
     assert list((run / "files").rglob("*.png"))
     assert not (tmp_path / "plain" / ".iip" / "wandb").exists()
 
@@ -162,7 +142,8 @@ def test_a_filter_is_the_same_logged_or_not(
     assert version_of(plain) == version_of(tracked)
     assert plain.notes == tracked.notes
     assert filter_training_starts_sound(plain.value, plain.notes).passed
-    logged(tmp_path / "offline", "filter", b"validation/f1_macro", b"validation/recall_none")
+    words = (b"validation/f1_macro", b"validation/recall_none")
+    logged(tmp_path / "offline" / ".iip" / "wandb", "filter-*", *words)
 
 
 def test_both_models_have_a_check_of_their_start_by_the_same_name() -> None:

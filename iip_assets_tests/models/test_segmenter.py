@@ -10,14 +10,17 @@ import torch
 from iip_assets.embeddings.backbone import packaged_weights, weights_digest
 from iip_assets.inference.frame import Frame
 from iip_assets.inference.segmenter import Segmenter, prior_png, read_pair, segment_chunk
-from iip_assets.models.examples import masked_rows
-from iip_assets.models.masked_images import MaskedImages
-from iip_assets.models.segmentation_model import build_segmenter, reason_not_to_train
-from iip_assets.models.segmenter import build_network, train_segmenter
+from iip_assets.models.examples import masked_rows, reason_for_no_segmenter
+from iip_assets.models.segmentation_model import build_segmenter, schedule_of
+from iip_assets.models.segmenter import build_network
+from iip_assets.models.training_images import MaskedImages
 from iip_assets.training.trainer import Around, Machine
-from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
+from iip_assets_tests.models.masked import CLASSES, READ, RECIPE, examples_of, masked_eyes
+from iip_assets_tests.training.small_training import train_segmenter
 
 pytestmark = pytest.mark.slow
+
+AROUND = Around(Machine("cpu", threads=1))
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +30,8 @@ def eyes():
 
 def build(eyes, recipe=RECIPE):
     store, images, splits = eyes
-    rows = masked_rows(images, splits)
-    return build_segmenter(rows, {}, store, recipe, around=Around(Machine("cpu", threads=1)))
+    rows = examples_of(images, splits)
+    return build_segmenter(rows, store, recipe, **READ, around=AROUND)
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +73,8 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(eyes):
         network = build_network(
             RECIPE.encoder, classes=4, decoder_channels=(8,) * 5, pretrained=False, seed=seed
         )
-        train_segmenter(
-            network,
-            examples,
-            None,
-            replace(RECIPE.schedule, epochs=2, batch_size=4, seed=seed),
-            around=Around(Machine("cpu", threads=1)),
-        )
+        schedule = replace(schedule_of(RECIPE), epochs=2, batch_size=4, seed=seed)
+        train_segmenter(network, examples, None, schedule, around=AROUND)
         return weights_digest(network.state_dict())
 
     digest = trained(0)
@@ -97,7 +95,7 @@ def test_the_card_says_what_the_network_expects_and_the_notes_how_it_was_trained
     assert built.value.version_of == ("segmenter.safetensors", "prior.png", "card.json")
     assert sum(notes["images"].values()) == eyes[1].height
     assert notes["images_by_class"]["train"]["background"] == notes["images"]["train"]
-    assert notes["settings"] == asdict(RECIPE.schedule)
+    assert notes["settings"] == asdict(schedule_of(RECIPE))
     assert 0 <= notes["best_epoch"] < len(notes["history"])
     assert notes["start"] is None
     assert json.loads(json.dumps(notes)) == notes
@@ -130,7 +128,7 @@ def test_examples_are_the_same_whether_they_are_kept_in_memory_or_not(eyes, monk
         return [made[0, place] for place in range(4)]
 
     kept = examples()
-    monkeypatch.setattr("iip_assets.models.masked_images._MEMORY_BYTES", 0)
+    monkeypatch.setattr("iip_assets.models.training_images._MEMORY_BYTES", 0)
     for one, other in zip(kept, examples(), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     assert [float(weight) for _, _, weight in kept] == [1, 2, 3, 4]
@@ -147,10 +145,12 @@ def test_the_prior_is_the_commonest_class_at_each_place():
 def test_too_few_masks_are_a_reason_to_skip(eyes):
     _, images, splits = eyes
     rows = masked_rows(images, splits)
-    assert reason_not_to_train(rows, CLASSES) is None
-    assert "two at least" in reason_not_to_train(rows, ("iris",))
-    assert "only 3" in reason_not_to_train(rows.filter(pl.col("split") == "train").head(3), CLASSES)
-    assert "no training image" in reason_not_to_train(
+    assert reason_for_no_segmenter(rows, CLASSES) is None
+    assert "two at least" in reason_for_no_segmenter(rows, ("iris",))
+    assert "only 3" in reason_for_no_segmenter(
+        rows.filter(pl.col("split") == "train").head(3), CLASSES
+    )
+    assert "no training image" in reason_for_no_segmenter(
         rows.filter(pl.col("split") == "test"), CLASSES
     )
 

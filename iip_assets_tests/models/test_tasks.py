@@ -1,10 +1,15 @@
-"""What is stated of the two jobs fits what the assets and the metrics are called."""
+"""What is stated of the two jobs fits the assets and metrics, and what each learns from."""
+
+from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 
+from iip_assets.engine.values import Skipped
 from iip_assets.graph import ASSETS
 from iip_assets.metrics.scores import filter_scores, segmenter_scores
+from iip_assets.models.examples import labelled_images, masked_rows, with_weights
 from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS
 
 MASK_CLASSES = ("background", "iris")
@@ -31,3 +36,44 @@ def test_the_model_and_its_examples_are_assets(task):
 def test_a_filter_tells_apart_what_no_setting_changes():
     assert FILTER.classes(MASK_CLASSES) == ("full", "partial", "none")
     assert SEGMENTER.classes(MASK_CLASSES) == MASK_CLASSES
+
+
+IMAGES = pl.DataFrame(
+    {
+        "image_id": ["a", "b", "c", "d"],
+        "label": ["full", "unclear", None, "none"],
+        "mask_id": ["m", "n", None, "o"],
+        "age_years": [30.0, None, 4.0, 50.0],
+    }
+)
+SPLITS = pl.DataFrame(
+    {
+        "image_id": ["a", "b", "c", "d"],
+        "split": ["train", "train", "test", "validation"],
+        "group_id": ["g", "g", "h", "i"],
+        "has_mask": [True, True, False, False],
+    }
+)
+EMBEDDINGS = pl.DataFrame({"image_id": ["a", "b", "c", "d"], "embedding": [[1.0]] * 4})
+
+
+def test_a_corrected_age_changes_no_example():
+    corrected = IMAGES.with_columns(age_years=pl.lit(31.0))
+    for images in (IMAGES, corrected):
+        assert labelled_images(images, SPLITS, EMBEDDINGS)["image_id"].to_list() == ["a", "d"]
+        # What is unclear trains no model, mask or not.
+        assert masked_rows(images, SPLITS)["image_id"].to_list() == ["a"]
+    before, after = (masked_rows(images, SPLITS) for images in (IMAGES, corrected))
+    assert before.equals(after)
+
+
+def test_an_image_without_a_weight_counts_one_and_the_order_stays():
+    images = labelled_images(IMAGES, SPLITS, EMBEDDINGS)
+    weighted = with_weights(images, pl.DataFrame({"image_id": ["d", "x"], "weight": [2.5, 9.0]}))
+    assert weighted["weight"].to_list() == [1.0, 2.5]
+    assert weighted.drop("weight").equals(images)
+
+
+def test_without_balancing_all_count_the_same():
+    images = labelled_images(IMAGES, SPLITS, EMBEDDINGS)
+    assert with_weights(images, Skipped("no axes"))["weight"].to_list() == [1.0, 1.0]

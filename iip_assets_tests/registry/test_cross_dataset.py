@@ -10,10 +10,10 @@ import pytest
 from onnx import helper
 
 from iip_assets.embeddings.onnx_export import OPSET
-from iip_assets.evaluation.evaluation import Judgement
-from iip_assets.metrics.constants import FILTER_CLASSES
+from iip_assets.evaluation.evaluation import metrics_table
+from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scores import Gate
-from iip_assets.models.filter_onnx import head_onnx
+from iip_assets.models.filter_network import head_onnx
 from iip_assets.registry.contenders import Contender
 from iip_assets.registry.cross_dataset import (
     Learned,
@@ -21,12 +21,12 @@ from iip_assets.registry.cross_dataset import (
     UntestableError,
     check_classes,
     embeddings_for,
-    metrics_on,
     scored_filter_on,
     shown_metrics,
     unseen,
 )
 from iip_assets.registry.version_comparison import Asking, scored_by
+from iip_assets.settings import EvaluationSettings
 from iip_assets_tests.embeddings.stand_ins import MemoryStore, PlainWork
 
 NOTHING = Learned(frozenset(), (), frozenset())
@@ -39,7 +39,7 @@ BACKBONE = {
     "std": [1.0] * 3,
 }
 CLASSES = ("background", "iris")
-JUDGEMENT = Judgement(resamples=50, confidence=0.95, min_slice_images=3, seed=0)
+SETTINGS = EvaluationSettings(resamples=50, min_slice_images=3)
 
 
 def other_set(**columns):
@@ -167,7 +167,7 @@ def test_a_filters_numbers_are_those_counted_by_hand():
         threshold=0.5,
         gate=Gate(("full",), lost_iris=3.0, failed_segmentation=1.0),
     )
-    metrics = metrics_on("filter", judged, other.slices, JUDGEMENT)
+    metrics = metrics_table("filter", judged, other.slices, SETTINGS)
     # full: 4 of 5 found, none called so wrongly; none: all 3 found, 1 called so wrongly.
     assert value_of(metrics, "f1_macro")["value"] == pytest.approx((8 / 9 + 1 + 6 / 7) / 3)
     assert value_of(metrics, "usable_recall")["value"] == pytest.approx(4 / 5)
@@ -222,7 +222,7 @@ def test_without_embeddings_a_filter_sees_the_images(tmp_path):
     asking = Asking(store, 1.0, PlainWork(tmp_path).fill, 1, 4)
     gate = Gate(("full",), lost_iris=1.0, failed_segmentation=1.0)
     judged = scored_filter_on(whole, images, None, asking, threshold=0.5, gate=gate)
-    metrics = metrics_on("filter", judged, other.slices.clear(), JUDGEMENT)
+    metrics = metrics_table("filter", judged, other.slices.clear(), SETTINGS)
     assert value_of(metrics, "f1_macro")["value"] == 1
     assert value_of(metrics, "cost")["value"] == 0
 
@@ -297,7 +297,7 @@ def test_a_segmenters_iou_by_class_is_that_counted_by_hand(tmp_path):
     images = unseen("segmenter", other, NOTHING, split="all").images
     asking = Asking(store, 1.0, PlainWork(tmp_path).fill, 1, 4)
     judged = scored_by(one, images, asking, classes=CLASSES)
-    metrics = metrics_on("segmenter", judged, other.slices.clear(), JUDGEMENT)
+    metrics = metrics_table("segmenter", judged, other.slices.clear(), SETTINGS)
     # Over ten images: iris right 255 each; bright but not iris 256 each; five iris pixels dark.
     iris = 2550 / (2550 + 2560 + 5)
     background = (512 * 10 - 5) / (512 * 10 - 5 + 2560 + 5)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iip_assets.metrics.constants import FILTER_CLASSES
-from iip_assets.metrics.scored_predictions import judge_filter
+from iip_assets.metrics.names import FILTER_CLASSES
+from iip_assets.metrics.scored_predictions import scored_probabilities
 from iip_assets.registry.gate import Rules, holm, judge_candidate, refusal
 
 RULES = Rules(margin=0.02, alpha=0.05, min_images=10, resamples=1000, confidence=0.95, seed=0)
@@ -37,7 +37,7 @@ def word_of(right, *, seed=0):
     hit = rng.random(COUNT) < right
     said = np.where(hit, actual, (actual + 1) % 3)
     groups = [f"s{place // 4}" for place in range(COUNT)]
-    return judge_filter(image_ids(), groups, actual, np.eye(3)[said], FILTER_CLASSES)
+    return scored_probabilities(image_ids(), groups, actual, np.eye(3)[said], FILTER_CLASSES)
 
 
 def judged(candidate, champion=None):

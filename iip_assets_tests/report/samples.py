@@ -9,17 +9,18 @@ import cv2
 import numpy as np
 import polars as pl
 
+from iip_assets.audit.explained_images import EXPLAINED
+from iip_assets.audit.explained_measures import APART, RIGHT, WRONG
 from iip_assets.audit.explained_measures import SCHEMA as MEASURES
-from iip_assets.audit.explained_words import APART, RIGHT, WRONG
-from iip_assets.audit.explaining import EXPLAINED
 from iip_assets.engine.values import Report
 from iip_assets.evaluation.rare_classes import CLASSES
-from iip_assets.evaluation.threshold import Costs
-from iip_assets.evaluation.verdicts import filter_verdicts_tables
+from iip_assets.evaluation.threshold import filter_verdicts_tables
 from iip_assets.inference.filter import scores_table
+from iip_assets.metrics.scores import Gate
 from iip_assets.registry.contenders import tables_of
 from iip_assets.registry.gate import GATE_SCHEMA
 from iip_assets.report.pipeline_report import build_sections, pipeline_page, report_data
+from iip_assets.settings import EvaluationSettings
 from iip_assets.statistics.demographics import SCHEMA as DEMOGRAPHICS
 
 MASK = "f" * 32
@@ -228,11 +229,8 @@ def verdict_tables(images, splits):
     return filter_verdicts_tables(
         scores_table(images["image_id"].to_list(), shares),
         labelled.select("image_id", "label", "split", group_id="subject_id"),
-        usable=("full",),
-        costs=Costs(1.0, 1.0),
-        resamples=50,
-        confidence=0.95,
-        seed=0,
+        Gate(("full",), 1.0, 1.0),
+        EvaluationSettings(resamples=50),
     )
 
 

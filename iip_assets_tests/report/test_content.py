@@ -6,7 +6,7 @@ import json
 
 import polars as pl
 
-from iip_assets.audit.hardest import held_out
+from iip_assets.audit.explained_images import held_out
 from iip_assets.engine.values import Skipped
 from iip_assets.report.sections.clusters import map_digest
 from iip_assets.report.sections.failures import surest_errors, worst_segmentations

@@ -1,58 +1,39 @@
-import json
-
 import numpy as np
-import onnx
 import polars as pl
 import pytest
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from iip_assets.dataset.slices import slice_table
 from iip_assets.engine.figures import figure_png
 from iip_assets.engine.values import Files, Markdown, Skipped
-from iip_assets.evaluation.evaluation import Judgement
+from iip_assets.evaluation.assets import held_out_images
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.segmenter import prior_png
 from iip_assets.robustness.assets import describe_robustness_benchmark, robustness_benchmark
 from iip_assets.robustness.benchmark import benchmark_images, benchmark_table, variants
 from iip_assets.robustness.figures import robustness_figure
 from iip_assets.settings import EvaluationSettings, RobustnessSettings
-from iip_assets_tests.embeddings.stand_ins import PlainWork
+from iip_assets_tests.embeddings.stand_ins import PlainWork, card_of, onnx_model
 from iip_assets_tests.models.masked import masked_eyes
 
 SIDE = 32
-FLOAT = onnx.TensorProto.FLOAT
 CLASSES = ("background", "sclera", "iris", "pupil")
 
 
 def model(weights, *, pooled, classes):
     """A 1×1 convolution with a bias, pooled to probabilities or left as logits."""
-    kernel, bias = weights
+    kernel, bias = (part.astype(np.float32) for part in weights)
     nodes = [helper.make_node("Conv", ["image", "kernel", "bias"], ["logits"])]
-    shape = ["B", classes, SIDE, SIDE]
+    output = ("logits", classes, SIDE, SIDE)
     if pooled:
         nodes += [
             helper.make_node("GlobalAveragePool", ["logits"], ["pooled"]),
             helper.make_node("Flatten", ["pooled"], ["flat"], axis=1),
             helper.make_node("Softmax", ["flat"], ["probabilities"], axis=1),
         ]
-        shape = ["B", classes]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info("image", FLOAT, ["B", 3, SIDE, SIDE])],
-        [helper.make_tensor_value_info(nodes[-1].output[0], FLOAT, shape)],
-        [
-            numpy_helper.from_array(kernel.astype(np.float32)[:, :, None, None], "kernel"),
-            numpy_helper.from_array(bias.astype(np.float32), "bias"),
-        ],
-    )
-    made = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
-    return made.SerializeToString()
-
-
-def card(classes):
-    size = {"input_width": SIDE, "input_height": SIDE, "mean": [0.5] * 3, "std": [0.5] * 3}
-    return json.dumps({**size, "classes": classes}).encode()
+        output = ("probabilities", classes)
+    arrays = {"kernel": kernel[:, :, None, None], "bias": bias}
+    return onnx_model(nodes, arrays, side=SIDE, output=output)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +43,11 @@ def segmenter():
     # The nearest colour has the largest x·c − |c|²/2.
     onnx_file = model((colours, -(colours**2).sum(1) / 2), pooled=False, classes=4)
     prior = prior_png([np.zeros((SIDE, SIDE), np.uint8)], 4)
-    parts = {"segmenter.onnx": onnx_file, "prior.png": prior, "card.json": card(CLASSES)}
+    parts = {
+        "segmenter.onnx": onnx_file,
+        "prior.png": prior,
+        "card.json": card_of(SIDE, classes=CLASSES),
+    }
     return Files(parts)
 
 
@@ -70,7 +55,12 @@ def segmenter():
 def the_filter():
     kernel = np.array([[-2.0, -2.0, 2.0], [0.0, 0.0, 0.0], [2.0, 2.0, -2.0]])
     onnx_file = model((kernel, np.zeros(3)), pooled=True, classes=3)
-    return Files({"filter.onnx": onnx_file, "card.json": card(["full", "partial", "none"])})
+    return Files(
+        {
+            "filter.onnx": onnx_file,
+            "card.json": card_of(SIDE, classes=["full", "partial", "none"]),
+        }
+    )
 
 
 def run_asset(tmp_path, monkeypatch, filter_model, segmenter_model, **options):
@@ -81,13 +71,13 @@ def run_asset(tmp_path, monkeypatch, filter_model, segmenter_model, **options):
     )
     slices = slice_table(images, age_bands=(0, 18), axes=("age_band", "ethnicity"))
     return robustness_benchmark.function(
-        {"images": images},
+        held_out_images.function({"images": images}, splits),
         splits,
         filter_model,
         segmenter_model,
         slices,
         options=RobustnessSettings(**options),
-        judgement=EvaluationSettings(resamples=50),
+        evaluation=EvaluationSettings(resamples=50),
         classes=CLASSES,
         max_megapixels=1.0,
         threads=1,
@@ -166,25 +156,18 @@ def test_images_with_both_truths_come_first_and_the_choice_is_steady():
         {
             "image_id": ids,
             "label": ["full"] * 10 + ["unclear"] * 5 + [None] * 5,
-            "mask_id": [f"m{one}" for one in ids],
-        }
-    )
-    splits = pl.DataFrame(
-        {
-            "image_id": ids,
+            "mask_id": [None if index % 2 else f"m{index}" for index in range(20)],
             "group_id": ids,
-            "split": ["test"] * 20,
-            "has_mask": [index % 2 == 0 for index in range(20)],
         }
     )
-    chosen = benchmark_images(images, splits, most=5, seed=0)
+    chosen = benchmark_images(images, most=5, seed=0)
     assert set(chosen["image_id"]) == set(ids[:10:2])
-    every = benchmark_images(images, splits, most=99, seed=0)
+    every = benchmark_images(images, most=99, seed=0)
     assert every.height == 10 + 5
     assert every.filter(pl.col("image_id") == "10")["label"].to_list() == [None]
-    fewer = benchmark_images(images, splits, most=8, seed=0)
+    fewer = benchmark_images(images, most=8, seed=0)
     assert set(fewer["image_id"]) <= set(every["image_id"])
-    other = benchmark_images(images, splits, most=8, seed=1)
+    other = benchmark_images(images, most=8, seed=1)
     assert set(other["image_id"]) != set(fewer["image_id"])
 
 
@@ -212,7 +195,7 @@ def test_known_answers_make_a_known_curve():
         pl.DataFrame(schema={"image_id": pl.String, "axis": pl.String, "slice": pl.String}),
         corruptions=corruptions,
         mask_classes=("background", "iris"),
-        judgement=Judgement(resamples=50, confidence=0.9, min_slice_images=1, seed=0),
+        intervals=EvaluationSettings(resamples=50, confidence=0.9),
     )
     curve = table.filter((pl.col("metric") == "accuracy") & (pl.col("corruption") == "blur"))
     assert curve.sort("severity")["value"].to_list() == [1, 1, 1, 0, 0, 0]

@@ -1,17 +1,44 @@
 """A training that takes a second: dark squares on noise, a network of two convolutions."""
 
 import hashlib
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import wandb
 
 from iip_assets.inference.frame import Frame
-from iip_assets.models.masked_images import MaskedImages
-from iip_assets.models.segmenter import train_segmenter
-from iip_assets.training.trainer import Around, Machine, Schedule, seeded
+from iip_assets.models.segmenter import SegmenterTask
+from iip_assets.models.training_images import MaskedImages
+from iip_assets.training.trainer import Around, Machine, Schedule, seeded, train_network
 
 SIDE = 32
+
+
+@contextmanager
+def no_switches_of_wandb(monkeypatch, folder):
+    """As on a machine where nobody ever used W&B, which reads the environment once."""
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DISABLED"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(folder)
+    wandb.teardown()
+    yield
+    wandb.teardown()
+
+
+def logged(wandb_folder, run, *words):
+    """The run's folder, once W&B's own process has written the words, a moment later."""
+    (found,) = wandb_folder.glob(f"offline-run-*-{run}")
+    (record,) = found.glob("*.wandb")
+    until = time.monotonic() + 20
+    while not all(word in record.read_bytes() for word in words):
+        assert time.monotonic() < until, f"{words} are not all in {record}"
+        time.sleep(0.2)
+    return found
+
+
 SCHEDULE = Schedule(
     epochs=4, patience=9, learning_rate=0.01, weight_decay=0.01, batch_size=8, seed=0
 )
@@ -62,6 +89,18 @@ class Watched(MaskedImages):
     def __getitem__(self, item):
         self.asked = (*self.asked, item)
         return super().__getitem__(item)
+
+
+def train_segmenter(network, images, validation, schedule, *, around):
+    return train_network(
+        network,
+        task=SegmenterTask,
+        examples=images,
+        validation=validation,
+        schedule=schedule,
+        around=around,
+        label="training the segmenter",
+    )
 
 
 def train_small(*, machine=None, network=None, scratch=None, progress=None, images=None, **changes):

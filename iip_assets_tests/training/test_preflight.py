@@ -1,12 +1,16 @@
 import math
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 
-from iip_assets.models.losses import segmentation_loss
-from iip_assets.training.preflight import CannotLearnError, look_at_start, tell_absent
-from iip_assets.training.preflight_words import absent_classes
-from iip_assets_tests.training.small_training import digest, examples, small_network
+from iip_assets.models.segmenter import segmentation_loss
+from iip_assets.settings import TrainingSettings
+from iip_assets.training.preflight import CannotLearnError, log_absent, start_of
+from iip_assets.training.start_checks import Start
+from iip_assets.training.trainer import Machine
+from iip_assets_tests.training.small_training import SCHEDULE, digest, examples, small_network
 
 
 def batch():
@@ -17,19 +21,19 @@ def batch():
     return images, masks, weights
 
 
-def look(network, images, masks, weights):
-    return look_at_start(
+def look(network, *parts, checks="always"):
+    items = {(0, place): one for place, one in enumerate(zip(*parts, strict=True))}
+    found = start_of(
         network,
-        images,
-        masks,
+        items,
+        replace(SCHEDULE, learning_rate=0.02),
+        Machine("cpu", 1, TrainingSettings(checks=checks)),
         classes=2,
         ignored=255,
-        loss_of=lambda logits, truth: segmentation_loss(logits, truth, weights, ignored=255),
-        learning_rate=0.02,
-        seed=0,
-        threads=1,
+        loss_of=partial(segmentation_loss, ignored=255),
         what="segmenter",
     )
+    return found and Start(**found)
 
 
 def test_a_network_that_knows_nothing_starts_near_the_logarithm_of_its_classes_and_learns():
@@ -40,6 +44,7 @@ def test_a_network_that_knows_nothing_starts_near_the_logarithm_of_its_classes_a
     assert start.sound
     assert start.learned_to < start.learned_from / 2
     assert digest(network) == before
+    assert look(network, *batch(), checks="long") is look(network, *batch(), checks="never") is None
 
 
 def test_a_network_that_is_sure_of_something_wrong_is_told():
@@ -59,14 +64,9 @@ def test_masks_that_do_not_belong_to_their_images_are_refused():
 
 def test_classes_that_a_split_lacks_are_named():
     counts = {"train": {"iris": 3, "pupil": 2}, "validation": {"iris": 1, "pupil": 0}}
-    assert absent_classes(counts, ("iris", "pupil")) == [
-        ("validation", "pupil"),
-        ("test", "iris"),
-        ("test", "pupil"),
-    ]
     told = []
-    tell_absent(counts, ("iris", "pupil"), log=told.append)
+    log_absent(counts, ("iris", "pupil"), log=told.append)
     assert told == ["no image has: pupil in validation, iris in test, pupil in test"]
     whole = {split: {"iris": 1} for split in ("train", "validation", "test")}
-    tell_absent(whole, ("iris",), log=told.append)
+    log_absent(whole, ("iris",), log=told.append)
     assert len(told) == 1

@@ -1,29 +1,29 @@
-import json
 import re
 import socket
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import wandb
 
-from iip_assets.models.segmenter import train_segmenter
+from iip_assets.settings import TrackingSettings
 from iip_assets.training.tracking import log_segmentations, log_validation, tracked
 from iip_assets.training.trainer import Around, Machine
-from iip_assets_tests.training.small_training import SCHEDULE, examples, small_network
+from iip_assets_tests.training.small_training import (
+    SCHEDULE,
+    examples,
+    logged,
+    no_switches_of_wandb,
+    small_network,
+    train_segmenter,
+)
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch, tmp_path):
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DISABLED"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    wandb.teardown()  # W&B reads the environment once
-    yield
-    wandb.teardown()
+    with no_switches_of_wandb(monkeypatch, tmp_path):
+        yield
 
 
 @pytest.fixture
@@ -37,17 +37,15 @@ def a_key_and_no_server(monkeypatch):
 
 
 def tracked_mode(state, said, mode="auto"):
-    with tracked(
-        state, mode, project="p", name="n", run_id="r", config={}, log=said.append
-    ) as logger:
+    settings = TrackingSettings(wandb=mode)
+    with tracked(state, settings, name="n", run_id="r", config={}, log=said.append) as logger:
         return logger and logger.experiment.settings.mode
 
 
 def test_without_a_key_a_training_is_logged_in_the_workspace(tmp_path):
     with tracked(
         tmp_path,
-        "auto",
-        project="iip",
+        TrackingSettings(),
         name="segmenter",
         run_id="segmenter-1",
         config={"seed": 0, "sources": {"dvc_data": "md5"}},
@@ -61,21 +59,15 @@ def test_without_a_key_a_training_is_logged_in_the_workspace(tmp_path):
         )
         image = np.zeros((8, 8, 3), np.uint8)
         log_segmentations(logger, [(image, image[:, :, 0], image[:, :, 0])], ("a", "b"))
-        log_validation(logger, {"metrics": {"mean_iou": {"value": 0.5}, "no": {"value": None}}})
-    (run,) = (tmp_path / "wandb").glob("offline-run-*-segmenter-1")
-    (record,) = run.glob("*.wandb")
-    # W&B's own process writes the file, and is done with it a moment later.
+        log_validation(logger, {"mean_iou": 0.5, "no": float("nan")})
     words = (b"dvc_data", b"validation_mean_iou", b"validation/mean_iou")
-    for _ in range(100):
-        if all(word in record.read_bytes() for word in words):
-            break
-        time.sleep(0.2)
-    assert all(word in record.read_bytes() for word in words)
+    run = logged(tmp_path / "wandb", "segmenter-1", *words)
     assert list((run / "files").rglob("*.png"))
 
 
 def test_switched_off_nothing_is_logged(tmp_path):
-    with tracked(tmp_path, "off", project="p", name="n", run_id="r", config={}) as logger:
+    off = TrackingSettings(wandb="off")
+    with tracked(tmp_path, off, name="n", run_id="r", config={}) as logger:
         assert logger is None
     assert not list(Path(tmp_path).iterdir())
 
@@ -83,9 +75,7 @@ def test_switched_off_nothing_is_logged(tmp_path):
 def test_a_training_that_fails_is_a_failed_run(tmp_path):
     with (
         pytest.raises(RuntimeError, match="broke"),
-        tracked(
-            tmp_path, "offline", project="p", name="n", run_id="failed", config=json.loads("{}")
-        ),
+        tracked(tmp_path, TrackingSettings(wandb="offline"), name="n", run_id="failed", config={}),
     ):
         raise RuntimeError("it broke")
     assert list((tmp_path / "wandb").glob("offline-run-*-failed"))

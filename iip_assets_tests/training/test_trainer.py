@@ -2,13 +2,13 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from iip_assets.settings import TrainingSettings
 from iip_assets.training.processes import EpochOrder, _batch_norm, in_order
 from iip_assets.training.trainer import Around, Machine
 from iip_assets_tests.training.small_training import (
@@ -20,6 +20,10 @@ from iip_assets_tests.training.small_training import (
 )
 
 ONE = Machine("cpu", threads=1)
+
+
+def on(**training):
+    return Machine("cpu", 1, TrainingSettings(**training))
 
 
 class KilledError(Exception):
@@ -151,7 +155,7 @@ def test_a_training_that_is_asked_again_after_its_end_gives_the_best_weights_aga
 
 
 def test_a_network_that_was_trained_in_double_precision_is_given_back_in_single():
-    network, _ = train_small(machine=replace(ONE, precision="64-true"), epochs=1)
+    network, _ = train_small(machine=on(precision="64-true"), epochs=1)
     assert {value.dtype for value in network.parameters()} == {torch.float32}
 
 
@@ -176,7 +180,7 @@ def test_two_processes_have_the_loss_of_one(sharing):
     precision = "64-true" if sharing == "ddp" else "32-true"
     losses = {}
     for processes in (1, 2):
-        machine = replace(ONE, processes=processes, sharing=sharing, precision=precision)
+        machine = on(processes=processes, sharing=sharing, precision=precision)
         network = small_network()
         network[3].p = 0.0  # the processes draw what they drop each for themselves
         _, trained = train_small(machine=machine, network=network)

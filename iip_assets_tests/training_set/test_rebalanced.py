@@ -1,8 +1,14 @@
+"""The training set: cells, memory, weights."""
+
+from __future__ import annotations
+
 from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from iip_assets.dataset.slices import slice_table
 from iip_assets.engine.figures import figure_png
@@ -13,12 +19,15 @@ from iip_assets.training_set.assets import (
     describe_rebalanced_training_set,
     rebalanced_training_set,
 )
-from iip_assets.training_set.figures import cells_figure
+from iip_assets.training_set.balance import (
+    balance_weights,
+    capped_to_mean_one,
+    describe_balance,
+    effective_sample_size,
+)
+from iip_assets.training_set.figures import balance_rows, cell_summary, cells_figure
 from iip_assets.training_set.rebalanced import (
     ages_days,
-    balance_rows,
-    cell_summary,
-    memory_table,
     rebalanced_table,
     remembered,
     target_mix,
@@ -49,10 +58,11 @@ def data_of(*rows):
     return pl.DataFrame(images, schema=IMAGES), pl.DataFrame(splits, schema=SPLITS)
 
 
-def table_of(*rows, **options):
+def table_of(*rows, target=None):
     images, splits = data_of(*rows)
     slices = slice_table(images, age_bands=BANDS, axes=AXES)
-    return rebalanced_table(images, splits, slices, axes=AXES, **{"max_weight": 5, **options})
+    settings = TrainingSetSettings(axes=AXES, toward="target" if target else "uniform")
+    return rebalanced_table(images, splits, slices, settings, target or {})
 
 
 MIXED = (
@@ -178,18 +188,11 @@ def images():
     )
 
 
-def table(memory, *, max_weight=50.0, **changes):
+def table(memory, **changes):
     splits = images().select("image_id", split=pl.lit("train"), has_mask=pl.lit(True))
     slices = pl.DataFrame(schema=dict.fromkeys(("image_id", "axis", "slice"), pl.String))
-    lengths = {"half_life_days": 90.0, "window_days": 200.0} | changes
-    return rebalanced_table(
-        images(),
-        splits,
-        slices,
-        axes=(),
-        max_weight=max_weight,
-        memory=memory_table(images(), memory, **lengths),
-    )
+    settings = TrainingSetSettings(axes=(), memory=memory, **{"max_weight": 50.0, **changes})
+    return rebalanced_table(images(), splits, slices, settings, {})
 
 
 def test_ages_count_from_the_newest_image_and_an_undated_one_is_of_no_age():
@@ -202,7 +205,8 @@ def test_where_no_image_has_a_date_all_count():
     nowhere = images().with_columns(captured_at=pl.lit(None, dtype=pl.Datetime("us")))
     ages = ages_days(nowhere)
     for memory in ("all", "newer", "window"):
-        assert remembered(ages, memory, half_life_days=1, window_days=1).tolist() == [1] * 6
+        settings = TrainingSetSettings(memory=memory, half_life_days=1, window_days=1)
+        assert remembered(ages, settings).tolist() == [1] * 6
 
 
 def test_all_images_weigh_alike_unless_told_otherwise():
@@ -230,3 +234,76 @@ def test_beyond_the_window_nothing_trains():
     # A test image stays, however old.
     assert kept["image_id"].to_list() == ["0", "1", "2", "4", "5"]
     assert with_weights(rows, Skipped("no labels")).height == 6
+
+
+CELLS = st.lists(st.sampled_from(["a", "b", "c", "d", None]), min_size=1, max_size=80)
+CAPS = st.floats(1, 20)
+
+
+@given(cells=CELLS, cap=CAPS)
+def test_weights_are_positive_of_mean_one_and_within_the_cap(cells, cap):
+    weights = balance_weights(cells, max_weight=cap)
+    assert len(weights) == len(cells)
+    assert weights.min() > 0
+    assert weights.mean() == pytest.approx(1)
+    assert weights.max() <= cap
+
+
+@given(
+    raw=st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=50),
+    cap=CAPS,
+)
+def test_capping_keeps_proportions_below_the_cap(raw, cap):
+    raw = np.array(raw)
+    weights = capped_to_mean_one(raw, cap)
+    assert weights.mean() == pytest.approx(1)
+    assert weights.max() <= cap
+    free = weights < cap * (1 - 1e-9)
+    ratio = weights[free] / raw[free]
+    assert np.allclose(ratio, ratio[:1])
+    # Nothing at the cap would have come out below it.
+    if free.any() and not free.all():
+        assert (raw[~free] * ratio[0] >= cap * (1 - 1e-6)).all()
+
+
+def test_cells_weigh_alike_where_the_cap_allows():
+    cells = ["a"] * 90 + ["b"] * 10
+    weights = balance_weights(cells, max_weight=5)
+    assert weights[:90].sum() == pytest.approx(50)
+    assert weights[90:].sum() == pytest.approx(50)
+
+
+def test_the_cap_holds_back_a_very_rare_cell():
+    weights = balance_weights(["a"] * 99 + ["b"], max_weight=5)
+    assert weights[99] == 5
+    assert weights[:99] == pytest.approx(95 / 99)
+
+
+def test_a_mix_is_reached():
+    weights = balance_weights(["a"] * 50 + ["b"] * 50, max_weight=5, mix={"a": 0.2, "b": 0.8})
+    assert weights[:50].sum() == pytest.approx(20)
+
+
+def test_an_unknown_cell_weighs_as_the_average_of_the_known():
+    weights = balance_weights(["a"] * 6 + ["b"] * 2 + [None] * 4, max_weight=5)
+    assert weights[8:] == pytest.approx(1)
+
+
+def test_all_unknown_cells_weigh_one():
+    assert balance_weights([None] * 3, max_weight=5).tolist() == [1, 1, 1]
+    assert balance_weights([], max_weight=5).tolist() == []
+
+
+def test_a_cap_below_one_or_a_mix_with_holes_is_refused():
+    with pytest.raises(ValueError, match="at least 1"):
+        balance_weights(["a"], max_weight=0.9)
+    with pytest.raises(ValueError, match=r"none for \['b'\]"):
+        balance_weights(["a", "b"], max_weight=5, mix={"a": 1.0})
+
+
+def test_effective_size_is_kishs():
+    assert effective_sample_size(np.ones(7)) == pytest.approx(7)
+    assert effective_sample_size(np.array([3.0, 1.0])) == pytest.approx(16 / 10)
+    assert effective_sample_size(np.empty(0)) == 0
+    found = describe_balance(np.array([5.0, 0.5, 0.5]), max_weight=5)
+    assert (found.n_images, found.largest, found.n_capped) == (3, 5.0, 1)

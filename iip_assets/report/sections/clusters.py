@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from iip_assets.edge_cases.figures import map_figure, plain_map_figure
 from iip_assets.edge_cases.summary import (
     exemplars_by_cluster,
+    map_figure,
+    plain_map_figure,
     strongest_outliers,
     summarize_clusters,
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from iip_assets.drift.figures import change_in_words, drift_figure
 from iip_assets.engine.values import Report
-from iip_assets.metrics.display_names import spelled
+from iip_assets.metrics.names import spelled
 from iip_assets.report.blocks import (
     COUNT,
     NUMBER,

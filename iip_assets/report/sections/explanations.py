@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from iip_assets.audit.explained_sheets import hardest_of
-from iip_assets.audit.explained_words import APART, RIGHT, SCORES, WRONG, explained_caption
+from iip_assets.audit.explained_measures import APART, RIGHT, WRONG
+from iip_assets.audit.figures import SCORES, explained_caption, hardest_of
 from iip_assets.report.blocks import (
     NAME,
     Block,
@@ -117,7 +117,7 @@ def _image(row: Mapping[str, Any]) -> Record:
 
 
 def _model_blocks(model: str, rows: list[Record]) -> list[Block]:
-    from iip_assets.audit.explanation_figures import legend_figure
+    from iip_assets.audit.figures import legend_figure
 
     alt = f"Blue, grey and yellow: {SCORES[model]} rises or falls"
     return [
@@ -131,7 +131,7 @@ def _tile(row: Record) -> Picture:
     """An image beside what counted in it."""
 
     def draw(reader: ImageReader) -> NDArray[np.uint8]:
-        from iip_assets.audit.explanation_figures import explained_tile
+        from iip_assets.audit.figures import explained_tile
 
         return explained_tile(reader.image(row["image_id"]), row)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from iip_assets.audit import hardest
-from iip_assets.metrics.display_names import spelled
+from iip_assets.audit import explained_images as hardest
+from iip_assets.metrics.names import spelled
 from iip_assets.report.blocks import (
     Block,
     Heading,

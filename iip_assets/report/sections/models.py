@@ -6,14 +6,13 @@ from typing import Any
 
 import polars as pl
 
-from iip_assets.evaluation.evaluation_rows import (
-    MAIN_METRIC,
-    MODELS,
+from iip_assets.evaluation.summary import (
     baseline_value,
-    main_row,
+    headline,
     overall_rows,
 )
-from iip_assets.metrics.display_names import spelled
+from iip_assets.metrics.names import spelled
+from iip_assets.models.tasks import TASKS
 from iip_assets.report.blocks import (
     FIGURE,
     PERCENT,
@@ -75,10 +74,10 @@ def models(
 def headlines(metrics: pl.DataFrame) -> list[Record]:
     """The main metric of each evaluated model, its interval, and a trivial model's value."""
     found = []
-    for model in MODELS:
-        row = main_row(metrics, model)
+    for model in TASKS:
+        row = headline(metrics, model)
         if row is not None:
-            baseline = rounded(baseline_value(metrics, model, MAIN_METRIC[model]))
+            baseline = rounded(baseline_value(metrics, model, TASKS[model].headline))
             found.append({**metric_record(row), "baseline": baseline})
     return found
 
@@ -115,7 +114,7 @@ def confusion_tables(confusion: pl.DataFrame) -> dict[str, Record]:
     Classes keep the order in which the evaluation lists them.
     """
     tables = {}
-    for model in MODELS:
+    for model in TASKS:
         rows = confusion.filter(pl.col("model") == model)
         if rows.is_empty():
             continue

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from iip_assets.evaluation.figures import threshold_figure
-from iip_assets.evaluation.verdicts import counted, to_label_next
+from iip_assets.evaluation.threshold import counted, to_label_next
 from iip_assets.report.blocks import (
     Block,
     Heading,

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.figures import PALETTE, new_figure
-from iip_assets.evaluation.evaluation_rows import MAIN_METRIC, MODELS, OVERALL
-from iip_assets.metrics.display_names import spelled
+from iip_assets.evaluation.summary import OVERALL
+from iip_assets.metrics.names import spelled
+from iip_assets.models.tasks import TASKS
 from iip_assets.report.blocks import (
     NUMBER,
     Block,
@@ -107,11 +108,12 @@ def robustness_groups(benchmark: pl.DataFrame) -> list[Record]:
 def _main_rows(benchmark: pl.DataFrame) -> pl.DataFrame:
     """Rows of each model's main metric; of the first metric by name where that one is missing."""
     parts = []
-    for model in MODELS:
+    for model in TASKS:
         rows = benchmark.filter(pl.col("model") == model)
         names = rows["metric"].unique().sort().to_list()
         if names:
-            chosen = MAIN_METRIC[model] if MAIN_METRIC[model] in names else names[0]
+            headline = TASKS[model].headline
+            chosen = headline if headline in names else names[0]
             parts.append(rows.filter(pl.col("metric") == chosen))
     kept = pl.concat(parts) if parts else benchmark.clear()
     return kept.sort("model", "corruption", "axis", "slice", "severity")

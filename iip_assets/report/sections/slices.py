@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.engine.figures import PALETTE, new_figure
-from iip_assets.evaluation.evaluation_rows import MODELS, UNKNOWN, main_row, slice_rows
-from iip_assets.metrics.display_names import spelled
+from iip_assets.evaluation.summary import headline, slice_rows
+from iip_assets.metrics.names import spelled
+from iip_assets.models.tasks import TASKS
 from iip_assets.report.blocks import (
     Block,
     Heading,
@@ -36,8 +38,8 @@ def slices(model_evaluation: dict[str, pl.DataFrame]) -> Section:
     """Who the models fail, where there are enough images to say so."""
     metrics = model_evaluation["metrics"]
     tables, overall = {}, {}
-    for model in MODELS:
-        rows, whole = slice_rows(metrics, model), main_row(metrics, model)
+    for model in TASKS:
+        rows, whole = slice_rows(metrics, model), headline(metrics, model)
         if rows.height:
             tables[model] = [metric_record(row) for row in rows.iter_rows(named=True)]
         if whole is not None:

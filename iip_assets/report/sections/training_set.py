@@ -18,8 +18,7 @@ from iip_assets.report.blocks import (
     plot,
 )
 from iip_assets.report.metrics import rounded
-from iip_assets.training_set.figures import cells_figure
-from iip_assets.training_set.rebalanced import cell_summary
+from iip_assets.training_set.figures import cell_summary, cells_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,7 +82,7 @@ def augmentation(segmenter_examples: pl.DataFrame) -> Section:
     shown = {name: first[name] for name in ("image_id", "mask_id")}
 
     def draw(reader: ImageReader) -> Figure:
-        from iip_assets.models.augmentation_figure import augmentation_figure
+        from iip_assets.models.figures import augmentation_figure
 
         image = reader.image(shown["image_id"])
         mask = reader.mask(shown["mask_id"], height=image.shape[0], width=image.shape[1])

@@ -1,4 +1,4 @@
-"""Images with masks as training examples, in memory where they fit."""
+"""Images as training examples: with masks, or with labels."""
 
 from __future__ import annotations
 
@@ -11,25 +11,44 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from iip_assets.images.letterbox import letterbox_image
 from iip_assets.inference.frame import Frame, box_around, cut_image, cut_mask, drawn_box
 from iip_assets.models.augment import augment
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+Example = tuple[Tensor, Tensor, Tensor]
 
 # Beyond this, images are decoded again in every epoch.
 _MEMORY_BYTES = 1024 * 1024 * 1024
-
 
 # Of the training images that are looked at closely, where the network looks twice.
 _CLOSE_SHARE = 0.7
 
 
-class MaskedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Examples: image (3, H, W), mask (H, W) and what the image counts, a scalar.
+class _TrainingImages(Dataset[Example]):
+    """What augmentation draws depends on the seed, the epoch and the place alone.
 
-    What augmentation draws depends on the seed, the epoch and the place alone: not on the order of
-    access, on the process, nor on what was drawn before.
+    Not on the order of access, on the process, nor on what was drawn before.
     """
+
+    def __init__(self, frame: Frame, weights: Tensor, seed: int, augmented: bool) -> None:
+        self._frame = frame
+        self._weights = weights
+        self._seed = seed
+        self._augmented = augmented
+
+    def __len__(self) -> int:
+        return len(self._weights)
+
+    def _rng(self, item: tuple[int, int]) -> np.random.Generator | None:
+        return np.random.default_rng([self._seed, *item]) if self._augmented else None
+
+    def _pixels(self, image: NDArray[np.uint8]) -> Tensor:
+        return torch.from_numpy(self._frame.standardise(image[None])[0])
+
+
+class MaskedImages(_TrainingImages):
+    """Examples: image (3, H, W), mask (H, W) and what the image counts; in memory if they fit."""
 
     def __init__(
         self,
@@ -54,11 +73,8 @@ class MaskedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
             eye: The classes that tell where an eye is. With it, most of the changed ones are close
                 looks and all of the others; without it, all are whole.
         """
-        self._frame = frame
+        super().__init__(frame, torch.tensor(list(weights), dtype=torch.float32), seed, augmented)
         self._load = load
-        self._weights = torch.tensor(list(weights), dtype=torch.float32)
-        self._seed = seed
-        self._augmented = augmented
         self._eye = tuple(eye)
         self._kept: list[Pair] | None = None
         self._whole: list[Pair] | None = None
@@ -68,22 +84,13 @@ class MaskedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
             if len(weights) * frame.width * frame.height * 4 <= _MEMORY_BYTES:
                 self._kept = list(pool.map(self._fitted, range(len(weights))))
 
-    def __len__(self) -> int:
-        return len(self._weights)
-
-    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-        epoch, place = item
-        rng = np.random.default_rng([self._seed, epoch, place]) if self._augmented else None
+    def __getitem__(self, item: tuple[int, int]) -> Example:
+        rng, place = self._rng(item), item[1]
         close = self._eye and (rng is None or rng.random() < _CLOSE_SHARE)
         image, mask = (self._close(place, rng) if close else None) or self.fitted(place)
         if rng is not None:
             image, mask = augment(image, mask, rng)
-        pixels = self._frame.standardise(image[None])[0]
-        return (
-            torch.from_numpy(pixels),
-            torch.from_numpy(mask.astype(np.int64)),
-            self._weights[place],
-        )
+        return self._pixels(image), torch.from_numpy(mask.astype(np.int64)), self._weights[place]
 
     def fitted(self, place: int) -> Pair:
         """Image and mask in the frame, not augmented."""
@@ -115,3 +122,38 @@ def _fits_memory(image: NDArray[np.uint8], count: int) -> bool:
     """Whether that many images with masks, of about this one's size, are kept."""
     height, width = image.shape[:2]
     return int(height * width * 4 * count) <= _MEMORY_BYTES
+
+
+class LabelledImages(_TrainingImages):
+    """Examples: image (3, H, W), class index or shares of classes (K,), what it counts."""
+
+    def __init__(
+        self,
+        load: Callable[[int], NDArray[np.uint8]],
+        truth: NDArray[np.int64] | NDArray[np.float32],
+        weights: NDArray[np.float64],
+        *,
+        frame: Frame,
+        seed: int,
+        threads: int,
+        augmented: bool,
+    ) -> None:
+        """Examples from `load`, which gives an image (H, W, 3) by place, as of `MaskedImages`.
+
+        The truth is class indices (N,), or shares of classes (N, K).
+        """
+        super().__init__(frame, torch.from_numpy(weights.astype(np.float32)), seed, augmented)
+        self._truth = torch.from_numpy(truth)
+
+        def fitted(place: int) -> NDArray[np.uint8]:
+            return letterbox_image(load(place), frame.width, frame.height)
+
+        with ThreadPoolExecutor(threads) as pool:
+            self._kept = list(pool.map(fitted, range(len(truth))))
+
+    def __getitem__(self, item: tuple[int, int]) -> Example:
+        rng, place = self._rng(item), item[1]
+        image = self._kept[place]
+        if rng is not None:
+            image, _ = augment(image, np.zeros(image.shape[:2], np.uint8), rng)
+        return self._pixels(image), self._truth[place], self._weights[place]
