@@ -1,12 +1,14 @@
-"""What several verbs share: the workspace's refresher, words on stderr, results alone on stdout."""
+"""What several verbs share: the workspace's refresher, its settings, words on stderr, JSON."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -45,15 +47,47 @@ def look_again(*, for_people: bool) -> NoopCache | None:
     return cached if cached and (not for_people or "headline" in cached.notes) else None
 
 
-def keep_look(refresher: Refresher, *, headline: Sequence[Sequence[str]] | None) -> None:
+def keep_look(refresher: Refresher, *, headline: Sequence[Mapping[str, Any]] | None) -> None:
     """Keeps a look at the graph for `look_again`, if nothing is due in it."""
     notes = {} if headline is None else {"headline": headline}
     write_noop_cache(refresher, watched=WATCHED_FILES, notes=notes)
 
 
+def write_settings(root: Path, values: Mapping[str, Any]) -> list[str]:
+    """Sets values in iip.toml and says what changed; comments and order stay as they are.
+
+    Args:
+        root: The workspace's folder.
+        values: By the settings' paths, such as `filter.epochs`.
+    """
+    import tomlkit
+
+    from iip_assets.engine.atomic import write_text_whole
+
+    file = root / "iip.toml"
+    document = tomlkit.parse(file.read_text(encoding="utf-8"))
+    changed = []
+    for path, value in values.items():
+        section, _, key = path.partition(".")
+        table: Any = document.setdefault(section, tomlkit.table())
+        before = table.get(key)
+        if before != value:
+            table[key] = value
+            was = "not set" if before is None else repr(before)
+            changed.append(f"{path} = {value} (was {was})")
+    if changed:
+        write_text_whole(file, tomlkit.dumps(document))
+    return changed
+
+
 def log(text: str) -> None:
     """Words for the person at the terminal."""
     typer.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """The result, for programs."""
+    typer.echo(json.dumps(value, default=str))
 
 
 @contextmanager

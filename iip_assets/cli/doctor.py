@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from iip_assets.report.text import write
 from iip_assets.settings import SettingsError, read_settings
 
 
@@ -39,20 +39,13 @@ def examine(root: Path, *, log: Callable[[str], None]) -> list[Finding]:
     return findings
 
 
-def print_findings(findings: list[Finding], *, as_json: bool) -> None:
+def print_findings(findings: list[Finding]) -> None:
     """Prints findings, the unhealthy ones with how to fix them."""
-    if as_json:
-        print(json.dumps({"findings": [asdict(finding) for finding in findings]}))  # noqa: T201 - the result
-        return
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console()
     for finding in findings:
-        mark = "[green]ok     [/]" if finding.healthy else "[red]problem[/]"
-        console.print(f"{mark}  [bold]{finding.what}[/]: {escape(finding.found)}", highlight=False)
+        mark = ("ok     ", "green") if finding.healthy else ("problem", "red")
+        write(mark, "  ", (finding.what, "bold"), f": {finding.found}")
         if finding.fix:
-            console.print(f"         → {escape(finding.fix)}", highlight=False)
+            write(f"         → {finding.fix}")
 
 
 def _settings(root: Path) -> Finding:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iip_assets.cli.common import AsJson, log, open_refresher
+from iip_assets.cli.common import AsJson, log, open_refresher, print_json
 
 if TYPE_CHECKING:
     from iip_assets.engine.garbage import Garbage
@@ -96,7 +96,10 @@ def doctor(as_json: AsJson = False) -> None:
     from iip_assets.where import find_workspace
 
     findings = examine(find_workspace(), log=log)
-    print_findings(findings, as_json=as_json)
+    if as_json:
+        print_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        print_findings(findings)
     if any(not finding.healthy for finding in findings):
         raise typer.Exit(1)
 
@@ -170,7 +173,7 @@ def alarms(as_json: AsJson = False) -> None:
     listed.sort(key=lambda pair: (pair[0].at, pair[0].id), reverse=True)
     if as_json:
         shown = [{**alarm.as_json(), "delivery": delivery} for alarm, delivery in listed]
-        typer.echo(json.dumps({"alarms": shown}))
+        print_json({"alarms": shown})
         return
     for alarm, delivery in listed:
         kind = alarm.kind.replace("_", " ")
@@ -213,7 +216,7 @@ def gc(
 
 def _show(garbage: Garbage, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(garbage.as_json()))
+        print_json(garbage.as_json())
         return
     from iip_assets.cli.summary import print_garbage
 

@@ -263,7 +263,7 @@ class ImageReader(Protocol):
 
 
 @dataclass(frozen=True)
-class Picture:
+class Image:
     """A plot or an image, drawn only when a page shows it.
 
     Attributes:
@@ -282,16 +282,16 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Images:
     """Plots, strips of images under their captions, or a gallery of images over theirs."""
 
-    pictures: Sequence[Picture]
+    images: Sequence[Image]
     layout: Literal["plot", "strip", "gallery", "gallery wide"] = "plot"
 
 
-def plot(draw: Callable[[], Figure], alt: str, caption: str = "") -> Pictures:
+def plot(draw: Callable[[], Figure], alt: str, caption: str = "") -> Images:
     """One plot."""
-    return Pictures((Picture(alt, lambda _: draw(), caption=caption),))
+    return Images((Image(alt, lambda _: draw(), caption=caption),))
 
 
 @dataclass(frozen=True)
@@ -301,7 +301,7 @@ class Side:
     tables: Sequence[Table]
 
 
-Block: TypeAlias = Paragraph | Heading | Table | Listing | Numbers | Pictures | Side
+Block: TypeAlias = Paragraph | Heading | Table | Listing | Numbers | Images | Side
 
 
 @dataclass(frozen=True)

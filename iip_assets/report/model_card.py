@@ -20,7 +20,7 @@ from iip_assets.report.blocks import (
     estimate_column,
 )
 from iip_assets.report.html import page
-from iip_assets.report.markdown import markdown
+from iip_assets.report.text import markdown
 
 USES = {
     "filter": "Tells images with a whole iris, with a part of one and with none apart, so that "

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from iip_assets.engine.values import Report, Skipped
 from iip_assets.report.blocks import (
     Block,
+    Images,
     Item,
     Listing,
     Numbers,
     Paragraph,
-    Pictures,
     Section,
     count,
 )
@@ -27,16 +27,10 @@ from iip_assets.report.html import page
 from iip_assets.report.sections import (
     clusters,
     data,
-    drift,
-    explanations,
     failures,
     models,
-    passing,
     robustness,
     slices,
-    statistics,
-    training_set,
-    versions,
 )
 
 if TYPE_CHECKING:
@@ -46,19 +40,19 @@ if TYPE_CHECKING:
 SECTIONS: tuple[Callable[..., Section | None], ...] = (
     data.dataset,
     data.quarantine,
-    statistics.coverage,
-    statistics.light,
+    data.coverage,
+    data.light,
     clusters.clusters,
-    training_set.balance,
-    training_set.augmentation,
+    data.balance,
+    data.augmentation,
     models.models,
-    passing.passing,
+    failures.passing,
     slices.slices,
     failures.failures,
-    explanations.explanations,
-    versions.versions,
+    failures.explanations,
+    models.versions,
     robustness.robustness,
-    drift.drift,
+    robustness.drift,
 )
 _TITLE = "Iris image pipeline: report"
 _FOOT = (
@@ -80,8 +74,8 @@ def build_sections(values: Mapping[str, Any]) -> list[Section]:
 def image_ids(sections: Sequence[Section]) -> list[str]:
     """Ids of all images and masks that the page shows, so that they can be fetched at once."""
     blocks = (block for section in sections for block in section.blocks)
-    pictures = (one for block in blocks if isinstance(block, Pictures) for one in block.pictures)
-    return sorted({image_id for one in pictures for image_id in one.image_ids})
+    images = (one for block in blocks if isinstance(block, Images) for one in block.images)
+    return sorted({image_id for one in images for image_id in one.image_ids})
 
 
 def report_data(sections: Sequence[Section]) -> dict[str, Any]:
@@ -122,7 +116,7 @@ def pipeline_page(
 
 @dataclass(frozen=True)
 class _Reader:
-    """What pictures are drawn from: the images of a store."""
+    """What images are drawn from: the images of a store."""
 
     read: Callable[[str], bytes]
     max_megapixels: float

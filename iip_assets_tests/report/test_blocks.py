@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from markupsafe import Markup
 
-from iip_assets.report import html, terminal
+from iip_assets.report import html
 from iip_assets.report.blocks import (
     COUNT,
     Column,
@@ -23,8 +23,8 @@ from iip_assets.report.blocks import (
     short_number,
     signed,
 )
-from iip_assets.report.markdown import table_markdown
 from iip_assets.report.model_card import model_card
+from iip_assets.report.text import show, table_markdown
 from iip_assets_tests.report.samples import sample_inputs, sections_of
 
 HOSTILE = "<b onload='x'>[red]|[/red]"
@@ -42,7 +42,7 @@ TABLE = Table(
 
 
 def printed(capsys, *blocks):
-    terminal.show(*blocks)
+    show(*blocks)
     return " ".join(capsys.readouterr().out.split())
 
 

@@ -9,10 +9,10 @@ import polars as pl
 from iip_assets.audit.hardest import held_out
 from iip_assets.engine.values import Skipped
 from iip_assets.report.sections.clusters import map_digest
+from iip_assets.report.sections.data import balance_content
 from iip_assets.report.sections.failures import surest_errors, worst_segmentations
 from iip_assets.report.sections.models import confusion_tables
 from iip_assets.report.sections.robustness import robustness_table
-from iip_assets.report.sections.training_set import balance_content
 from iip_assets_tests.report.samples import HOSTILE, MAY_BE_SKIPPED, content_of, sample_inputs
 
 

@@ -11,8 +11,8 @@ import pytest
 from iip_assets.engine.values import Skipped
 from iip_assets.metrics.display_names import spelled
 from iip_assets.report.blocks import Side, Table, count, interval, number, percent
+from iip_assets.report.figures import forest_figure
 from iip_assets.report.pipeline_report import image_ids
-from iip_assets.report.sections.slices import forest_figure
 from iip_assets_tests.report.samples import (
     HOSTILE,
     MAY_BE_SKIPPED,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,12 +13,10 @@ from iip_assets.cli.common import (
     keep_look,
     look_again,
     open_refresher,
+    print_json,
     stdout_kept_clean,
 )
 from iip_assets.where import find_workspace
-
-if TYPE_CHECKING:
-    from iip_assets.engine.noop_cache import NoopCache
 
 
 def refresh(
@@ -46,31 +43,37 @@ def refresh(
     """Bring every asset up to date, computing only what is stale, down to the single image."""
     started = time.monotonic()
     whole = not assets and not force and metrics is None
-    if whole and (cached := look_again(for_people=not as_json)):
-        if dry_run:
-            _print_plan([], as_json)
-        else:
-            _print_settled(cached, time.monotonic() - started, as_json)
-        return
-    refresher = open_refresher()
+    cached = look_again(for_people=not as_json) if whole else None
     if dry_run:
-        _print_plan(refresher.plan(assets or (), force=force or ()), as_json)
+        planned = [] if cached else open_refresher().plan(assets or (), force=force or ())
+        _print_plan(planned, as_json)
         return
-    with stdout_kept_clean():
-        result = refresher.refresh(assets or (), force=force or ())
-    if metrics is not None:
-        from iip_assets.cli.dvc_outputs import write_dvc_outputs
+    headline: Any = None
+    if cached:
+        from iip_assets.engine.dagster.refresh import summarise
 
-        write_dvc_outputs(refresher.project, metrics)
-    headline: Any = []
-    if as_json:
-        typer.echo(json.dumps(result.as_json()))
+        headline = cached.notes.get("headline")
+        result = summarise(cached.states(), {}, {}, time.monotonic() - started, None)
     else:
-        from iip_assets.cli.summary import headline_of, print_refreshed
+        refresher = open_refresher()
+        with stdout_kept_clean():
+            result = refresher.refresh(assets or (), force=force or ())
+        if metrics is not None:
+            from iip_assets.cli.values import write_dvc_outputs
 
-        headline = headline_of(refresher.project)
-        print_refreshed(refresher.project.workspace.root, result, headline)
-    keep_look(refresher, headline=None if as_json else headline)
+            write_dvc_outputs(refresher.project, metrics)
+        if not as_json:
+            from iip_assets.cli.summary import headline_of
+
+            headline = headline_of(refresher.project)
+    if as_json:
+        print_json(result.as_json())
+    else:
+        from iip_assets.cli.summary import print_refreshed
+
+        print_refreshed(find_workspace(), result, headline)
+    if not cached:
+        keep_look(refresher, headline=headline)
     if result.failed:
         raise typer.Exit(1)
 
@@ -89,7 +92,7 @@ def status(
     if why is not None:
         explanation = open_refresher().explain(why)
         if as_json:
-            typer.echo(json.dumps(explanation.as_json()))
+            print_json(explanation.as_json())
             return
         from iip_assets.cli.summary import print_explanation
 
@@ -115,7 +118,7 @@ def status(
             }
             for name, state in states.items()
         }
-        typer.echo(json.dumps({"assets": shown}))
+        print_json({"assets": shown})
         return
     from iip_assets.cli.summary import print_states
 
@@ -131,7 +134,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what an asset holds, how it was made, and what its checks said."""
-    from iip_assets.cli.show import export_value, print_asset
+    from iip_assets.cli.values import export_value, print_asset
 
     project = open_refresher().project
     if asset not in project.graph.assets:
@@ -142,18 +145,6 @@ def show(
     print_asset(project, asset, as_json=as_json)
 
 
-def _print_settled(cached: NoopCache, seconds: float, as_json: bool) -> None:
-    from iip_assets.engine.dagster.refresh import summarise
-
-    result = summarise(cached.states(), {}, {}, seconds, None)
-    if as_json:
-        typer.echo(json.dumps(result.as_json()))
-        return
-    from iip_assets.cli.summary import print_refreshed
-
-    print_refreshed(find_workspace(), result, cached.notes["headline"])
-
-
 def _print_plan(planned: list[Any], as_json: bool) -> None:
     if as_json:
         known = [one.seconds for one in planned if one.seconds is not None]
@@ -162,7 +153,7 @@ def _print_plan(planned: list[Any], as_json: bool) -> None:
             "images": sum(one.images or 0 for one in planned),
             "seconds": round(sum(known), 3),
         }
-        typer.echo(json.dumps(shown))
+        print_json(shown)
         return
     from iip_assets.cli.summary import print_plan
 

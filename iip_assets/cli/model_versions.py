@@ -1,0 +1,293 @@
+"""What `iip models` does: registers what the graph holds, compares versions, moves aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+
+from iip_assets.cli.common import write_settings
+from iip_assets.embeddings.device import core_count
+from iip_assets.engine.context import AssetContext
+from iip_assets.engine.dagster.refresh import Refresher
+from iip_assets.engine.lineage import Records, data_inputs
+from iip_assets.engine.project import Ledger, Project
+from iip_assets.engine.values import Skipped
+from iip_assets.images.store import ImageStore
+from iip_assets.models.tasks import FILTER, TASKS
+from iip_assets.registry.gate import refusal, rules_of
+from iip_assets.registry.registering import Origin, Present, register_present
+from iip_assets.registry.registry import Registry, RegistryError
+from iip_assets.registry.registry_state import Move, RegistryState, Version
+from iip_assets.registry.version_comparison import Images, compare_model
+from iip_assets.report.blocks import (
+    FIGURE,
+    NUMBER,
+    Column,
+    Kind,
+    Row,
+    Table,
+    estimate_column,
+    short_number,
+    signed,
+)
+from iip_assets.report.model_card import model_card
+from iip_assets.report.text import show
+
+DATA = "dvc_data"
+
+
+class GateRefusesError(RegistryError):
+    """The promotion gate refuses a candidate; the words name the slices."""
+
+
+def register(refresher: Refresher, model: str) -> Version:
+    """Brings the model and its evaluation up to date and registers it.
+
+    Raises:
+        RegistryError: There is no such model to register.
+    """
+    task = TASKS[model]
+    names = [task.asset, task.examples, "validation_card", "model_evaluation"]
+    names += ["filter_verdicts"] if model == FILTER.name else []
+    _refresh(refresher, names)
+    project, ledger = refresher.project, refresher.ledger()
+    root = project.workspace.root
+    settings = project.workspace.read_settings(root)
+    files, examples, validation, evaluation = (project.load(one, ledger) for one in names[:4])
+    if isinstance(files, Skipped):
+        raise RegistryError(f"there is no {model} to register: {files.reason}")
+    serving: dict[str, Any] = {}
+    if model == FILTER.name:
+        chosen = project.load("filter_verdicts", ledger)["threshold"].row(0, named=True)
+        serving = {"threshold": chosen["threshold"], "usable": list(settings.threshold.usable)}
+    present = Present(
+        files=files,
+        examples=examples,
+        metrics=evaluation["metrics"],
+        validation=None if isinstance(validation, Skipped) else validation,
+        serving=serving,
+        origin=_origin(project, ledger, task.asset),
+    )
+    confidence = settings.evaluation.confidence
+    return register_present(root, model, present, confidence=confidence, card=model_card)
+
+
+def _origin(project: Project, ledger: Ledger, asset: str) -> Origin:
+    record = project.record(asset, ledger)
+    assert record is not None  # it was refreshed just now
+    lineage = Records(project.workspace.actions).lineage(record)
+    revisions = [
+        version for one in lineage.values() for name, version in data_inputs(one) if name == DATA
+    ]
+    return Origin(
+        asset=asset,
+        data_version=record.data_version,
+        action_key=record.action_key,
+        code_key=record.code_key,
+        git_commit=record.git_commit,
+        made_at=record.made_at,
+        settings=record.settings,
+        data_revision=revisions[0] if revisions else "",
+    )
+
+
+def _refresh(refresher: Refresher, names: Sequence[str]) -> None:
+    result = refresher.refresh(names)
+    if result.failed:
+        raise RegistryError(
+            f"{', '.join(result.failed)} failed; `iip status` says why. Nothing was changed"
+        )
+    for name in names:
+        if name in result.blocked:
+            raise RegistryError(f"{name} must not run: {result.blocked[name]}. Nothing was changed")
+
+
+def promote(
+    refresher: Refresher,
+    model: str,
+    number: int,
+    *,
+    alias: str,
+    reason: str,
+    override: str | None = None,
+) -> Move:
+    """Moves an alias to a version; a champion must pass the gate, or be let past it by name.
+
+    Raises:
+        GateRefusesError: It is worse than the champion on a protected slice, or could not be held
+            against it.
+        RegistryError: There is no such version, or it has the alias already.
+    """
+    registry = Registry(refresher.project.workspace.root)
+    registry.version(model, number)
+    refused = None
+    champion = registry.cached().holder(model, alias) if alias == "champion" else None
+    if champion is not None and champion.number != number:
+        _refresh(refresher, ["model_versions"])
+        tables = refresher.project.load("model_versions", refresher.ledger())
+        refused = refusal(tables["gate"], model, str(number), str(champion.number))
+        if refused is not None and not override:
+            raise GateRefusesError(
+                f"{refused}. Not promoted. If it must be, say why: --override REASON"
+            )
+    override = override if refused else None
+    return registry.move(model, alias, number, reason=reason, override=override)
+
+
+def teach(project: Project, model: str, number: int) -> list[str]:
+    """Makes a registered version the teacher of the model that the settings describe.
+
+    Raises:
+        RegistryError: There is no such version, or its files are not among the artifacts.
+    """
+    version = Registry(project.workspace.root).version(model, number)
+    data_version = version.facts["data_version"]
+    if project.workspace.kept(TASKS[model].asset, data_version) is None:
+        raise RegistryError(
+            f"{version.name} cannot teach: its artifact is no longer in this workspace, as after "
+            "`make clean`. Compute it again (`iip models list --json` has its commit) and register"
+        )
+    values = {f"{model}.teacher": data_version}
+    if model == FILTER.name:
+        values["filter.train"] = "network"
+    return write_settings(project.workspace.root, values)
+
+
+def compare(
+    project: Project,
+    ledger: Ledger,
+    before: Version,
+    after: Version,
+    *,
+    log: Callable[[str], None],
+) -> pl.DataFrame:
+    """Two versions on the same test images: the gate's rows, the first being the champion.
+
+    Raises:
+        RegistryError: There are no images to compare them on.
+    """
+    root, state = project.workspace.root, project.workspace.state
+    settings = project.workspace.read_settings(root)
+    held_out, splits, slices = (
+        project.load(name, ledger) for name in ("held_out_images", "data_splits", "image_slices")
+    )
+    found = compare_model(
+        TASKS[before.model],
+        RegistryState((replace(before, aliases=("champion",)), replace(after, aliases=()))),
+        Skipped("two registered versions are compared"),
+        Images(
+            held_out.join(splits.select("image_id", "group_id"), on="image_id"),
+            slices.filter(pl.col("axis").is_in(settings.release.protected_axes)),
+            ImageStore.open(root),
+            settings.dataset.max_megapixels,
+        ),
+        rules_of(settings.release, settings.evaluation),
+        classes=settings.dataset.mask_classes,
+        fill=AssetContext(root, project.code_keys, state, log).fill,
+        threads=core_count(settings.compute.threads),
+        chunk=128,
+    )
+    if not found.gate:
+        reasons = "; ".join(f"{row['version']}: {row['reason']}" for row in found.left_out)
+        raise RegistryError(
+            reasons or "there is no test image that neither was trained or chosen on"
+        )
+    return found.gate[0]
+
+
+def version_rows(versions: Sequence[Version]) -> list[dict[str, Any]]:
+    """Versions as `iip models list` shows them."""
+    rows = []
+    for one in versions:
+        value, low, high = one.facts.get("headline", {}).get("all") or (None, None, None)
+        rows.append(
+            {
+                "model": one.model,
+                "version": one.number,
+                "aliases": list(one.aliases),
+                "registered_at": one.registered_at.isoformat(timespec="seconds"),
+                "data_revision": one.facts.get("data_revision"),
+                "git_commit": one.facts.get("git_commit"),
+                "code_key": one.facts.get("code_key"),
+                "headline": value,
+                "low": low,
+                "high": high,
+                "digest": one.digest,
+                "folder": str(one.folder),
+            }
+        )
+    return rows
+
+
+def move_rows(moves: Sequence[Move]) -> list[dict[str, Any]]:
+    """Moves as `iip models list --history` shows them."""
+    return [{**vars(one), "at": one.at.isoformat(timespec="seconds")} for one in moves]
+
+
+def print_versions(rows: Sequence[Row]) -> None:
+    """A row a version, the deployed ones in bold; it fits a terminal of 80 columns."""
+    columns: list[Column | str] = [
+        Column("version", lambda row: f"{row['model']} {row['version']}"),
+        Column("deployed", lambda row: "\n".join(row["aliases"])),
+        Column("registered", lambda row: row["registered_at"].replace("T", "\n")[:16]),
+        estimate_column("headline", "headline", ends=short_number),
+        Column("data", lambda row: (row["data_revision"] or "")[:8]),
+        Column("commit", lambda row: (row["git_commit"] or "")[:8]),
+    ]
+    show(Table("", columns, rows, tone=lambda row: "strong" if row["aliases"] else ""))
+
+
+def print_moves(rows: Sequence[Row]) -> None:
+    """A line a move, the oldest first."""
+
+    def reason(row: Row) -> str:
+        words = ["rolled back"] if row["back"] else []
+        words += [row["reason"]] if row["reason"] else []
+        words += [f"past the gate: {row['override']}"] if row["override"] else []
+        return "; ".join(words)
+
+    columns: list[Column | str] = [
+        Column("when", lambda row: row["at"].replace("T", "\n")[:16]),
+        "who",
+        "model",
+        "alias",
+        Column("from", "before"),
+        Column("to", "after"),
+        Column("reason", reason),
+    ]
+    show(Table("", columns, rows))
+
+
+def print_comparison(slices: pl.DataFrame, differs: Sequence[Row], before: str, after: str) -> None:
+    """What differs underneath, then both versions by slice."""
+
+    def short(value: Any) -> str:
+        text = "" if value is None else str(value)
+        return text if len(text) <= 40 else f"{text[:12]}…"
+
+    made = [Column("made of", "what", Kind(short))]
+    made += [Column(side, side, Kind(short)) for side in (before, after)]
+    columns: list[Column | str] = [
+        Column("slice", slice_name),
+        Column(before, "champion_value", NUMBER),
+        Column(after, "candidate_value", NUMBER),
+        estimate_column("difference", "difference", show=signed),
+        Column("p (Holm)", lambda row: "" if row["p_holm"] is None else f"{row['p_holm']:.2g}"),
+        Column("n", "n_images", FIGURE),
+        Column("", "verdict"),
+    ]
+    by_slice = Table(
+        slices["metric"][0],
+        columns,
+        slices.to_dicts(),
+        tone=lambda row: "bad" if row["verdict"] == "worse" else "",
+    )
+    show(Table("", made, differs), by_slice)
+
+
+def slice_name(row: Row) -> str:
+    """The slice of a row of metrics, as a person names it."""
+    return "all" if row["axis"] == "overall" else f"{row['axis']} {row['slice']}"
