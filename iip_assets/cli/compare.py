@@ -19,7 +19,7 @@ from iip_assets.report.blocks import (
     over_interval,
     signed,
 )
-from iip_assets.report.text import show, table_markdown, write
+from iip_assets.report.text import print_blocks, print_text, table_markdown
 
 if TYPE_CHECKING:
     from iip_assets.metrics.intervals import Estimate
@@ -63,9 +63,9 @@ def _print(found: Comparison) -> None:
         caption = f"{group}, changed underneath: {', '.join(rows[0].changed)}"
         common = any(row.common for row in rows)
         columns = [Column("metric", "metric"), *_columns(found, intervals=False, common=common)]
-        show(Table(caption, columns, _records(rows)))
+        print_blocks(Table(caption, columns, _records(rows)))
     for line in [*_about(found), "", *_changes(found)]:
-        write(line, wrap=False)
+        print_text(line, wrap=False)
 
 
 def _markdown(found: Comparison) -> str:
@@ -95,10 +95,9 @@ def _columns(found: Comparison, *, intervals: bool, common: bool) -> list[Column
 
     def side(name: str, key: str) -> Column:
         def cell(row: Row) -> str:
-            one, show = row[key], _whole if row["group"] == "data" else number
-            return (
-                over_interval(one.value, one.low, one.high, show) if intervals else show(one.value)
-            )
+            one, shown = row[key], _whole if row["group"] == "data" else number
+            low, high = (one.low, one.high) if intervals else (None, None)
+            return over_interval(one.value, low, high, shown)
 
         return Column(name, cell, FIGURE)
 

@@ -41,7 +41,7 @@ from iip_assets.registry.deployed import Deployed, threshold_of
 from iip_assets.registry.registry_state import RegistryState, Version
 from iip_assets.registry.scoring import Asking, scored_by
 from iip_assets.report.blocks import FIGURE, Column, Row, Table, over_interval, short_number
-from iip_assets.report.text import show, write
+from iip_assets.report.text import print_blocks, print_text
 from iip_assets.settings import Settings, read_settings
 from iip_assets.where import NoWorkspaceError
 
@@ -293,11 +293,11 @@ def metrics_of_all(tests: Sequence[Tested]) -> pl.DataFrame:
 def print_tests(version: Version, tests: Sequence[Tested], *, split: Split) -> None:
     """A version on one set by slice; on several, a column a set."""
     for one in tests:
-        write(_tested_on(version, one, split))
+        print_text(_tested_on(version, one, split))
     shown = shown_metrics(version.model, tests[0].mask_classes)
     metrics = [one.metrics for one in tests]
     if len(tests) == 1:
-        show(_by_slice(metrics[0], shown))
+        print_blocks(_by_slice(metrics[0], shown))
         return
     overall = [{"": spelled(one), **_by_set(metrics, one, "overall", "all")} for one in shown]
     sizes = [one.unseen.images for one in tests]
@@ -309,7 +309,7 @@ def print_tests(version: Version, tests: Sequence[Tested], *, split: Split) -> N
     by_slice = [{"": " ".join(place), **_by_set(metrics, shown[0], *place)} for place in slices]
     values = [Column(one.name, f"value {i}", FIGURE) for i, one in enumerate(tests)]
     with_sizes = [c for i, one in enumerate(values) for c in (one, Column("n", f"n {i}"))]
-    show(
+    print_blocks(
         Table("", [Column("all images", ""), *values], overall),
         Table(spelled(shown[0]), [Column("slice", ""), *with_sizes], by_slice),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from iip_assets.report.text import write
+from iip_assets.report.text import print_text
 from iip_assets.settings import SettingsError, read_settings
 
 
@@ -43,9 +43,9 @@ def print_findings(findings: list[Finding]) -> None:
     """Prints findings, the unhealthy ones with how to fix them."""
     for finding in findings:
         mark = ("ok     ", "green") if finding.healthy else ("problem", "red")
-        write(mark, "  ", (finding.what, "bold"), f": {finding.found}")
+        print_text(mark, "  ", (finding.what, "bold"), f": {finding.found}")
         if finding.fix:
-            write(f"         → {finding.fix}")
+            print_text(f"         → {finding.fix}")
 
 
 def _settings(root: Path) -> Finding:

@@ -1,10 +1,11 @@
-"""`iip refresh`, `iip status` and `iip show`: the graph as it stands."""
+"""`iip refresh` and `iip status`: the graph as it stands."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +17,35 @@ from iip_assets.cli.common import (
     print_json,
     stdout_kept_clean,
 )
+from iip_assets.engine.event_cache import present_ledger
+from iip_assets.engine.perform import report_page
+from iip_assets.engine.reasons import in_words
+from iip_assets.engine.values import Skipped
+from iip_assets.models.tasks import TASKS
+from iip_assets.report.blocks import FIGURE, Column, Row, Table, Tone
+from iip_assets.report.text import STYLES, print_blocks, print_text
 from iip_assets.where import find_workspace
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+    from iip_assets.engine.causes import Explanation, Link
+    from iip_assets.engine.dagster.refresh import Refreshed
+    from iip_assets.engine.plan import Planned
+    from iip_assets.engine.project import Project
+    from iip_assets.engine.reasons import Reason
+    from iip_assets.engine.staleness import State
+
+# Of all metrics, those that the terminal shows; the report has the rest.
+_SHOWN = (*(task.headline for task in TASKS.values()), "auc_macro", "map", "iou_")
+
+_TONES: dict[str, Tone] = {
+    "fresh": "good",
+    "stale": "warn",
+    "missing": "warn",
+    "failed": "bad",
+    "blocked": "bad",
+}
 
 
 def refresh(
@@ -46,7 +75,10 @@ def refresh(
     cached = look_again(for_people=not as_json) if whole else None
     if dry_run:
         planned = [] if cached else open_refresher().plan(assets or (), force=force or ())
-        _print_plan(planned, as_json)
+        if as_json:
+            print_json(_plan_json(planned))
+        else:
+            _print_plan(planned)
         return
     headline: Any = None
     if cached:
@@ -59,19 +91,15 @@ def refresh(
         with stdout_kept_clean():
             result = refresher.refresh(assets or (), force=force or ())
         if metrics is not None:
-            from iip_assets.cli.values import write_dvc_outputs
+            from iip_assets.cli.show import write_dvc_outputs
 
             write_dvc_outputs(refresher.project, metrics)
         if not as_json:
-            from iip_assets.cli.summary import headline_of
-
-            headline = headline_of(refresher.project)
+            headline = _headline(refresher.project)
     if as_json:
         print_json(result.as_json())
     else:
-        from iip_assets.cli.summary import print_refreshed
-
-        print_refreshed(find_workspace(), result, headline)
+        _print_refreshed(find_workspace(), result, headline)
     if not cached:
         keep_look(refresher, headline=headline)
     if result.failed:
@@ -93,10 +121,8 @@ def status(
         explanation = open_refresher().explain(why)
         if as_json:
             print_json(explanation.as_json())
-            return
-        from iip_assets.cli.summary import print_explanation
-
-        print_explanation(explanation)
+        else:
+            _print_explanation(explanation)
         return
     cached = look_again(for_people=False)
     if cached:
@@ -107,8 +133,6 @@ def status(
         rooms = {name: asset.room for name, asset in graph.assets.items()}
         keep_look(refresher, headline=None)
     if as_json:
-        from iip_assets.engine.reasons import in_words
-
         shown = {
             name: {
                 "state": state.state,
@@ -120,41 +144,155 @@ def status(
         }
         print_json({"assets": shown})
         return
-    from iip_assets.cli.summary import print_states
-
-    print_states(rooms, states)
+    _print_states(rooms, states)
 
 
-def show(
-    asset: Annotated[str, typer.Argument(help="The asset's name, as `iip status` lists it.")],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Write the value here: a table as .csv or .parquet, a page as .html…"),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show what an asset holds, how it was made, and what its checks said."""
-    from iip_assets.cli.values import export_value, print_asset
+def _print_refreshed(root: Path, result: Refreshed, headline: Sequence[Row]) -> None:
+    """What was computed, what is wrong, the headline numbers, and where to look next."""
+    if not (result.computed or result.described or result.failed):
+        print_text(f"Nothing had to be computed ({result.seconds:.1f} s).")
+    elif result.computed:
+        seconds = f"{result.seconds:.0f} s"
+        print_text(
+            f"Computed {len(result.computed)} assets in {seconds}, reused {len(result.reused)}."
+        )
+    if result.described:
+        names = ", ".join(result.described)
+        print_text(f"Described or checked again, with the values as they were: {names}.")
+    for name, same in result.forced.items():
+        text = "came out equal" if same else "came out different, and replaces what was recorded"
+        print_text(f"  {name}, computed again, {text}")
+    for name, counts in result.images.items():
+        if counts["computed"]:
+            print_text(f"  {name}: {counts['computed']} images computed, {counts['reused']} reused")
+    for word in ("failed", "blocked", "skipped"):
+        for name, reason in getattr(result, word).items():
+            print_text("  ", (name, "bold"), f" {word}: {reason}")
+    if headline:
+        columns: list[Column | str] = ["model", Column("metric", "metric"), "value", "n_images"]
+        print_blocks(Table("Held-out subjects", columns, headline))
+    page = report_page(root / ".iip", "pipeline_report")
+    if page.exists():
+        print_text(f"Report:     {page}", wrap=False)
+    # In this repository's own clone `iip` is on nobody's path yet.
+    print_text(f"Dagster UI: {'make ui' if (root / 'Makefile').exists() else 'iip ui'}")
 
-    project = open_refresher().project
-    if asset not in project.graph.assets:
-        raise KeyError(f"there is no asset {asset!r}; there are {', '.join(project.graph.assets)}")
-    if out is not None:
-        typer.echo(f"wrote {export_value(project, asset, out)}")
+
+def _headline(project: Project) -> Sequence[Row]:
+    """The headline numbers of the present evaluation; empty where there is none."""
+    try:
+        evaluation = project.load("model_evaluation", present_ledger(project))
+    except LookupError:
+        return []
+    if isinstance(evaluation, Skipped):
+        return []
+    from iip_assets.evaluation.evaluation_rows import overall_rows
+
+    rows = overall_rows(evaluation["metrics"]).drop_nulls("value")
+    rows = rows.select("model", "metric", "value", "low", "high", "n_images")
+    return [row for row in rows.iter_rows(named=True) if row["metric"].startswith(_SHOWN)]
+
+
+def _print_states(rooms: Mapping[str, str], states: Mapping[str, State]) -> None:
+    """Every asset with its room, its state and the reasons in words."""
+    rows = []
+    for name, state in states.items():
+        skipped = f"skipped: {state.skipped}" if state.skipped else ""
+        reasons = _briefly(state.reasons) or skipped
+        rows.append({"asset": name, "room": rooms[name], "state": state.state, "reasons": reasons})
+    colored = Column("state", "state", tone=lambda row: _TONES[row["state"]])
+    print_blocks(Table("", ["asset", "room", colored, "reasons"], rows))
+    due = sum(state.due for state in states.values())
+    blocked = sum(state.state == "blocked" for state in states.values())
+    if due:
+        print_text(f"{due} due; `iip refresh` runs them.")
+    elif not blocked:
+        print_text("Everything is up to date.")
+    if blocked:
+        print_text(f"{blocked} blocked: fix what the check above them found.")
+
+
+def _briefly(reasons: Sequence[Reason]) -> str:
+    """The reasons; of what stands above, the first and a number, as `--why` tells them all."""
+    above = [str(reason) for reason in reasons if reason.kind == "upstream"]
+    more = f" and {len(above) - 1} more" if len(above) > 1 else ""
+    own = in_words(reason for reason in reasons if reason.kind != "upstream")
+    return "; ".join([*own, *above[:1]]) + more
+
+
+def _print_explanation(explanation: Explanation) -> None:
+    """The chain of reasons as a tree, then the causes at its ends."""
+    chain = explanation.chain
+    if chain.state == "fresh":
+        print_text(f"{chain.asset} is up to date.")
         return
-    print_asset(project, asset, as_json=as_json)
+    from rich.console import Console
+
+    Console(highlight=False).print(_tree(chain))
+    for cause in explanation.causes:
+        alone = f", {cause.freed} of them by it alone" if cause.freed < cause.held else ""
+        held = f"(holds {cause.held} assets{alone})"
+        print_text((cause.asset, "bold"), f": {cause.reason} {held}")
+        for detail in cause.details:
+            print_text(f"  {detail}")
 
 
-def _print_plan(planned: list[Any], as_json: bool) -> None:
-    if as_json:
-        known = [one.seconds for one in planned if one.seconds is not None]
-        shown = {
-            "due": [one.as_json() for one in planned],
-            "images": sum(one.images or 0 for one in planned),
-            "seconds": round(sum(known), 3),
-        }
-        print_json(shown)
+def _tree(link: Link) -> Tree:
+    from rich.text import Text
+    from rich.tree import Tree
+
+    reasons = "; ".join(link.reasons)
+    state = (link.state, STYLES[_TONES[link.state]])
+    tree = Tree(Text.assemble(f"{link.asset} ", state, f": {reasons}" if reasons else ""))
+    for one in link.above:
+        tree.children.append(_tree(one))
+    return tree
+
+
+def _plan_json(planned: list[Planned]) -> dict[str, Any]:
+    known = [one.seconds for one in planned if one.seconds is not None]
+    return {
+        "due": [one.as_json() for one in planned],
+        "images": sum(one.images or 0 for one in planned),
+        "seconds": round(sum(known), 3),
+    }
+
+
+def _print_plan(planned: list[Planned]) -> None:
+    """What a refresh would run, over how many images, for how long."""
+    if not planned:
+        print_text("Nothing is due.")
         return
-    from iip_assets.cli.summary import print_plan
+    rows = []
+    for one in planned:
+        reasons = _briefly(one.reasons)
+        if one.known:
+            reasons += "; the value stands" if one.parts else "; was computed before"
+        about = {"images": _images(one), "seconds": _seconds(one.seconds)}
+        rows.append({"asset": one.asset, "reasons": reasons, **about})
+    numbers = [Column("images", "images", FIGURE), Column("about, s", "seconds", FIGURE)]
+    print_blocks(Table("", ["asset", "reasons", *numbers], rows))
+    known = [one.seconds for one in planned if one.seconds is not None]
+    images = [one.images for one in planned if one.images is not None]
+    text = f"{len(planned)} assets are due"
+    if images and not sum(images):
+        text += ", no image to compute"
+    elif images:
+        sure = all(one.exact for one in planned)
+        text += f", {'' if sure else 'at most about '}{sum(images)} images in all"
+    if known:
+        text += f"; at most about {_seconds(sum(known))} s"
+        text += f", going by {len(known)} of them" if len(known) < len(planned) else ""
+    print_text(f"{text}. What turns out equal is reused.")
 
-    print_plan(planned)
+
+def _images(one: Planned) -> str:
+    if one.images is None:
+        return ""
+    return f"{one.images}" if one.exact or not one.images else f"≤ {one.images}"
+
+
+def _seconds(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    return f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}"

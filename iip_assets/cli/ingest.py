@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from iip_assets.cli.common import AsJson, log, open_refresher, print_json, stdout_kept_clean
-from iip_assets.report.text import write
+from iip_assets.report.text import print_text
 
 if TYPE_CHECKING:
     from iip_assets.ingest.judgement import Ingested
@@ -55,22 +55,22 @@ def print_ingested(root: Path, result: Ingested, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(result))
         return
-    write((_headline(result), "bold"), wrap=False)
+    print_text((_headline(result), "bold"), wrap=False)
     if result.known:
         first = result.known[0]
         count = f"{len(result.known)} of them were in the data already"
-        write(f"{count}, such as {first.path}, which is {first.present_path}", wrap=False)
+        print_text(f"{count}, such as {first.path}, which is {first.present_path}", wrap=False)
     if result.problems:
         _print_errors(result)
     if (place := result.rejected_to) is not None:
         place = place.relative_to(root) if place.is_relative_to(root) else place
         fix = "Fix them, then `iip ingest` the folder again"
-        write(f"All of them: {place}/{ERRORS_FILE}. {fix}", wrap=False)
+        print_text(f"All of them: {place}/{ERRORS_FILE}. {fix}", wrap=False)
     if result.verdict == "taken":
         commit = f", commit {result.commit[:10]}" if result.commit else ""
-        write(f"The data is at {result.data_version}{commit}", wrap=False)
+        print_text(f"The data is at {result.data_version}{commit}", wrap=False)
         next_step = "`iip refresh` brings the graph up to date"
-        write(f"{next_step}; the sensors of `iip ui` do so by themselves", wrap=False)
+        print_text(f"{next_step}; the sensors of `iip ui` do so by themselves", wrap=False)
 
 
 def _headline(result: Ingested) -> str:
@@ -101,7 +101,7 @@ def _print_errors(result: Ingested) -> None:
         table.add_row(*map(Text, error.values()))
     Console(soft_wrap=True).print(table)
     if len(errors) > _ROWS_SHOWN:
-        write(f"… and {len(errors) - _ROWS_SHOWN} more", wrap=False)
+        print_text(f"… and {len(errors) - _ROWS_SHOWN} more", wrap=False)
 
 
 def export(

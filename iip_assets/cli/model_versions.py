@@ -34,7 +34,7 @@ from iip_assets.report.blocks import (
     signed,
 )
 from iip_assets.report.model_card import model_card
-from iip_assets.report.text import show
+from iip_assets.report.text import print_blocks
 
 DATA = "dvc_data"
 
@@ -237,7 +237,7 @@ def print_versions(rows: Sequence[Row]) -> None:
         Column("data", lambda row: (row["data_revision"] or "")[:8]),
         Column("commit", lambda row: (row["git_commit"] or "")[:8]),
     ]
-    show(Table("", columns, rows, tone=lambda row: "strong" if row["aliases"] else ""))
+    print_blocks(Table("", columns, rows, tone=lambda row: "strong" if row["aliases"] else ""))
 
 
 def print_moves(rows: Sequence[Row]) -> None:
@@ -258,7 +258,7 @@ def print_moves(rows: Sequence[Row]) -> None:
         Column("to", "after"),
         Column("reason", reason),
     ]
-    show(Table("", columns, rows))
+    print_blocks(Table("", columns, rows))
 
 
 def print_comparison(slices: pl.DataFrame, differs: Sequence[Row], before: str, after: str) -> None:
@@ -285,7 +285,7 @@ def print_comparison(slices: pl.DataFrame, differs: Sequence[Row], before: str, 
         slices.to_dicts(),
         tone=lambda row: "bad" if row["verdict"] == "worse" else "",
     )
-    show(Table("", made, differs), by_slice)
+    print_blocks(Table("", made, differs), by_slice)
 
 
 def slice_name(row: Row) -> str:

@@ -11,8 +11,8 @@ import typer
 
 from iip_assets.cli.common import AsJson, log, print_json, stdout_kept_clean, write_settings
 from iip_assets.models.tasks import TaskName
-from iip_assets.report.blocks import FIGURE, Column, Paragraph, Table, number, short_number
-from iip_assets.report.text import show
+from iip_assets.report.blocks import FIGURE, Column, Table, number, short_number
+from iip_assets.report.text import print_blocks
 
 if TYPE_CHECKING:
     from iip_assets.sweeps.plan import Plan
@@ -111,7 +111,7 @@ def list_sweeps(as_json: AsJson = False) -> None:
             *(Column(name, name, FIGURE) for name in ("trials", "failed")),
             Column("best", lambda row: "" if row["best"] is None else number(row["best"]), FIGURE),
         ]
-        show(Table("", columns, rows))
+        print_blocks(Table("", columns, rows))
     else:
         log("There is no sweep yet: iip sweep example > FILE.toml, then iip sweep run FILE.toml")
 
@@ -198,8 +198,8 @@ def print_trials(plan: Plan, done: Sequence[Done], importances: Mapping[str, flo
     )
     rows = [vars(one) for one in done]
     caption = f"{plan.name}, a {plan.model}"
-    show(Table(caption, columns, rows, tone=lambda row: "strong" if row["best"] else ""))
+    print_blocks(Table(caption, columns, rows, tone=lambda row: "strong" if row["best"] else ""))
     if importances:
         shares = ", ".join(f"{path} {share:.0%}" for path, share in importances.items())
         evaluated = sum(one.quality is not None for one in done)
-        show(Paragraph(f"share of the spread in quality, over {evaluated} trials: {shares}"))
+        print_text(f"share of the spread in quality, over {evaluated} trials: {shares}")

@@ -39,7 +39,7 @@ STYLES: dict[Tone, str] = {
 }
 
 
-def show(*blocks: Block | Section) -> None:
+def print_blocks(*blocks: Block | Section) -> None:
     """Prints the blocks, one below another."""
     from rich.console import Console
 
@@ -47,7 +47,7 @@ def show(*blocks: Block | Section) -> None:
         Console(highlight=False).print(render(block))
 
 
-def write(*parts: str | tuple[str, str], wrap: bool = True) -> None:
+def print_text(*parts: str | tuple[str, str], wrap: bool = True) -> None:
     """Prints a line of texts; a pair is a text and its style."""
     from rich.console import Console
     from rich.text import Text

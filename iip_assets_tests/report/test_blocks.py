@@ -24,7 +24,7 @@ from iip_assets.report.blocks import (
     signed,
 )
 from iip_assets.report.model_card import model_card
-from iip_assets.report.text import show, table_markdown
+from iip_assets.report.text import print_blocks, table_markdown
 from iip_assets_tests.report.samples import sample_inputs, sections_of
 
 HOSTILE = "<b onload='x'>[red]|[/red]"
@@ -42,7 +42,7 @@ TABLE = Table(
 
 
 def printed(capsys, *blocks):
-    show(*blocks)
+    print_blocks(*blocks)
     return " ".join(capsys.readouterr().out.split())
 
 

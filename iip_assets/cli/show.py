@@ -1,28 +1,49 @@
-"""An asset's value, shown or written where a person or DVC wants it."""
+"""`iip show`: an asset's value, shown or written where a person or DVC wants it."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from iip_assets.cli.common import print_json
-from iip_assets.engine.actions import ActionRecord
+import typer
+
+from iip_assets.cli.common import AsJson, open_refresher, print_json
 from iip_assets.engine.atomic import write_bytes_whole, write_text_whole
 from iip_assets.engine.event_cache import present_ledger
 from iip_assets.engine.figures import figure_png, new_figure
 from iip_assets.engine.outcomes import check_results, description
 from iip_assets.engine.perform import report_page
-from iip_assets.engine.project import Project
 from iip_assets.engine.values import Files, Report, Skipped
 from iip_assets.report.blocks import GENERAL, Column, Table
-from iip_assets.report.text import show, write
+from iip_assets.report.text import print_blocks, print_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from iip_assets.engine.actions import ActionRecord
+    from iip_assets.engine.project import Project
 
-def print_asset(project: Project, name: str, *, as_json: bool) -> None:
+
+def show(
+    asset: Annotated[str, typer.Argument(help="The asset's name, as `iip status` lists it.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the value here: a table as .csv or .parquet, a page as .html…"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what an asset holds, how it was made, and what its checks said."""
+    project = open_refresher().project
+    if asset not in project.graph.assets:
+        raise KeyError(f"there is no asset {asset!r}; there are {', '.join(project.graph.assets)}")
+    if out is not None:
+        typer.echo(f"wrote {_export(project, asset, out)}")
+        return
+    _print_asset(project, asset, as_json=as_json)
+
+
+def _print_asset(project: Project, name: str, *, as_json: bool) -> None:
     """What an asset holds, how it was made, and what its checks said.
 
     Raises:
@@ -51,16 +72,16 @@ def print_asset(project: Project, name: str, *, as_json: bool) -> None:
         }
         print_json(shown)
         return
-    write((name, "bold"), f" ({asset.room})\n{asset.description}\n")
+    print_text((name, "bold"), f" ({asset.room})\n{asset.description}\n")
     for check in checks:
         failed = (f"failed ({check['severity']})", "red")
         mark = ("passed", "green") if check["passed"] else failed
-        write(f"check {check['name']}: ", mark, f" {check['description']}")
+        print_text(f"check {check['name']}: ", mark, f" {check['description']}")
     for key, entry in metadata.items():
         _print_metadata(key, entry)
     if record.images_computed + record.images_reused:
-        write(f"images: {record.images_computed} computed, {record.images_reused} reused")
-    write(
+        print_text(f"images: {record.images_computed} computed, {record.images_reused} reused")
+    print_text(
         f"\nmade in {record.seconds} s at commit {record.git_commit[:12] or 'none'}"
         f"\nfrom {', '.join(asset.inputs) or 'settings alone'}"
         f"\nartifact {artifact}",
@@ -68,30 +89,30 @@ def print_asset(project: Project, name: str, *, as_json: bool) -> None:
     )
     value = project.workspace.artifacts.get(record.artifact)
     if isinstance(value, Report):
-        write(f"page {report_page(project.workspace.state, name)}", wrap=False)
+        print_text(f"page {report_page(project.workspace.state, name)}", wrap=False)
     elif isinstance(value, Files):
-        write("files " + ", ".join(sorted(value.parts)))
+        print_text("files " + ", ".join(sorted(value.parts)))
     elif hasattr(value, "columns"):
-        write(str(value.head(10)))
+        print_text(str(value.head(10)))
     elif isinstance(value, dict):
         for part, frame in value.items():
-            write(f"{part}: {frame.head(5) if hasattr(frame, 'head') else frame}")
+            print_text(f"{part}: {frame.head(5) if hasattr(frame, 'head') else frame}")
 
 
 def _print_metadata(key: str, entry: dict[str, Any]) -> None:
     value = entry["value"]
     if entry["kind"] == "rows" and value:
         names = dict.fromkeys(column for row in value for column in row)
-        show(Table(key, [Column(name, name, GENERAL) for name in names], value[:20]))
+        print_blocks(Table(key, [Column(name, name, GENERAL) for name in names], value[:20]))
     elif entry["kind"] == "rows":
-        write(f"{key}: nothing")
+        print_text(f"{key}: nothing")
     elif entry["kind"] == "markdown" and "data:image" in value:
-        write(f"{key}: an image (see it in the UI)")
+        print_text(f"{key}: an image (see it in the UI)")
     else:
-        write(f"{key}: {value}")
+        print_text(f"{key}: {value}")
 
 
-def export_value(project: Project, name: str, out: Path) -> Path:
+def _export(project: Project, name: str, out: Path) -> Path:
     """Writes an asset's value where a person wants it: a table as CSV or Parquet, a page as HTML.
 
     A value of several parts is written as a folder.
