@@ -12,7 +12,7 @@ import typer
 from iip_assets.cli.common import AsJson, log, print_json, stdout_kept_clean, write_settings
 from iip_assets.models.tasks import TaskName
 from iip_assets.report.blocks import FIGURE, Column, Table, number, short_number
-from iip_assets.report.text import print_blocks
+from iip_assets.report.text import print_blocks, print_text
 
 if TYPE_CHECKING:
     from iip_assets.sweeps.plan import Plan
