@@ -18,6 +18,7 @@ from iip_assets.report.blocks import (
     Images,
     Item,
     Listing,
+    NextStep,
     Numbers,
     Paragraph,
     Section,
@@ -153,35 +154,26 @@ def _build(function: Callable[..., Section | None], values: Mapping[str, Any]) -
 
 def _skipped(values: Mapping[str, Any]) -> list[Section]:
     """Which assets were skipped, and why."""
-    rows = [
-        {"asset": name, "reason": value.reason}
-        for name, value in values.items()
-        if isinstance(value, Skipped)
-    ]
-    if not rows:
-        return []
-    listing = Listing([Item(row["asset"], f": {row['reason']}") for row in rows])
-    return [Section("skipped", "Skipped", [listing], {"skipped": rows})]
+    skipped = {name: one.reason for name, one in values.items() if isinstance(one, Skipped)}
+    rows = [{"asset": name, "reason": reason} for name, reason in skipped.items()]
+    listing = Listing([Item(name, f": {reason}") for name, reason in skipped.items()])
+    return [Section("skipped", "Skipped", [listing], {"skipped": rows})] if rows else []
 
 
 def _next_steps(sections: Sequence[Section]) -> Section:
     """What the numbers suggest doing next."""
     found = [(step, section.name) for section in sections for step in section.steps]
+    nothing = (
+        "No slice, coverage gap or moved feature is clear enough to act on. More test images "
+        "narrow the intervals."
+    )
+    found = found or [(NextStep(0, "Nothing stands out", nothing), "slices")]
     found.sort(key=lambda pair: pair[0].rank)
-    rows = [
-        {"title": step.title, "text": step.text, "section": section} for step, section in found
-    ] or [
-        {
-            "title": "Nothing stands out",
-            "text": "No slice, coverage gap or moved feature is clear enough to act on. More "
-            "test images narrow the intervals.",
-            "section": "slices",
-        }
-    ]
+    rows = [{"title": step.title, "text": step.text, "section": section} for step, section in found]
     there = {section.name for section in sections if section.blocks}
     items = [
-        Item(row["title"], f". {row['text']}", row["section"] if row["section"] in there else "")
-        for row in rows
+        Item(step.title, f". {step.text}", section if section in there else "")
+        for step, section in found
     ]
     text = "Drawn from the numbers below. They name evidence, not causes."
     blocks: list[Block] = [Paragraph(text, soft=True), Listing(items, numbered=True)]
@@ -190,16 +182,15 @@ def _next_steps(sections: Sequence[Section]) -> Section:
 
 def _summary(content: Mapping[str, Any]) -> str:
     counts = content["counts"]
-    words = [
+    text = (
         f"{count(counts['images'])} images of {count(counts['subjects'])} known subjects in "
         f"{count(counts['batches'])} batches; {count(counts['with_mask'])} have a mask."
-    ]
-    if splits := counts["splits"]:
-        shown = (f"{name} {count(splits[split])}" for name, split in _SPLITS.items())
-        words.append(f"{', '.join(shown)}.")
+    )
+    if splits := {name: count(n) for name, n in counts["splits"].items()}:
+        text += (
+            f" Training {splits['train']}, validation {splits['validation']}, "
+            f"test {splits['test']}."
+        )
     if content["headlines"]:
-        words.append("Models are judged on images of people whom they never saw.")
-    return " ".join(words)
-
-
-_SPLITS = {"Training": "train", "validation": "validation", "test": "test"}
+        text += " Models are judged on images of people whom they never saw."
+    return text
