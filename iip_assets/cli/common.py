@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-
-from iip_assets.engine.noop_cache import NoopCache, read_noop_cache, write_noop_cache
-from iip_assets.where import WATCHED_FILES, find_workspace
 
 if TYPE_CHECKING:
     from iip_assets.engine.dagster.refresh import Refresher
@@ -35,22 +32,6 @@ def open_refresher() -> Refresher:
         log,
         tags=lambda states, ledger, due: refresh_tags(project, ledger, states, due),
     )
-
-
-def look_again(*, for_people: bool) -> NoopCache | None:
-    """The last look at this workspace, if it found nothing due and still holds.
-
-    Args:
-        for_people: Only a look that kept the headline numbers will do.
-    """
-    cached = read_noop_cache(find_workspace())
-    return cached if cached and (not for_people or "headline" in cached.notes) else None
-
-
-def keep_look(refresher: Refresher, *, headline: Sequence[Mapping[str, Any]] | None) -> None:
-    """Keeps a look at the graph for `look_again`, if nothing is due in it."""
-    notes = {} if headline is None else {"headline": headline}
-    write_noop_cache(refresher, watched=WATCHED_FILES, notes=notes)
 
 
 def write_settings(root: Path, values: Mapping[str, Any]) -> list[str]:

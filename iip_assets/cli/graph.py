@@ -9,22 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iip_assets.cli.common import (
-    AsJson,
-    keep_look,
-    look_again,
-    open_refresher,
-    print_json,
-    stdout_kept_clean,
-)
+from iip_assets.cli.common import AsJson, open_refresher, print_json, stdout_kept_clean
 from iip_assets.engine.event_cache import present_ledger
+from iip_assets.engine.noop_cache import read_noop_cache, write_noop_cache
 from iip_assets.engine.perform import report_page
 from iip_assets.engine.reasons import in_words
 from iip_assets.engine.values import Skipped
 from iip_assets.models.tasks import TASKS
 from iip_assets.report.blocks import FIGURE, Column, Row, Table, Tone
 from iip_assets.report.text import STYLES, print_blocks, print_text
-from iip_assets.where import find_workspace
+from iip_assets.where import WATCHED_FILES, find_workspace
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -72,7 +66,10 @@ def refresh(
     """Bring every asset up to date, computing only what is stale, down to the single image."""
     started = time.monotonic()
     whole = not assets and not force and metrics is None
-    cached = look_again(for_people=not as_json) if whole else None
+    cached = read_noop_cache(find_workspace()) if whole else None
+    # What a person is shown has the headline numbers too.
+    if cached and not as_json and "headline" not in cached.notes:
+        cached = None
     if dry_run:
         planned = [] if cached else open_refresher().plan(assets or (), force=force or ())
         if as_json:
@@ -101,7 +98,8 @@ def refresh(
     else:
         _print_refreshed(find_workspace(), result, headline)
     if not cached:
-        keep_look(refresher, headline=headline)
+        notes = {} if as_json else {"headline": headline}
+        write_noop_cache(refresher, watched=WATCHED_FILES, notes=notes)
     if result.failed:
         raise typer.Exit(1)
 
@@ -124,14 +122,13 @@ def status(
         else:
             _print_explanation(explanation)
         return
-    cached = look_again(for_people=False)
-    if cached:
+    if cached := read_noop_cache(find_workspace()):
         rooms, states = cached.rooms, cached.states()
     else:
         refresher = open_refresher()
         graph, states = refresher.project.graph, refresher.states()
         rooms = {name: asset.room for name, asset in graph.assets.items()}
-        keep_look(refresher, headline=None)
+        write_noop_cache(refresher, watched=WATCHED_FILES, notes={})
     if as_json:
         shown = {
             name: {

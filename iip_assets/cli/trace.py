@@ -9,6 +9,7 @@ import typer
 
 from iip_assets.cli.common import AsJson, open_refresher, print_json, stdout_kept_clean
 from iip_assets.dataset.schema import ANNOTATIONS_FILE
+from iip_assets.engine.workspace import flat_settings
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -131,7 +132,7 @@ def _step_lines(step: Record) -> list[str]:
     ]
     if step["skipped"]:
         lines.append(f"skipped: {step['skipped']}")
-    settings = [f"{path} = {value}" for path, value in _flat(step["settings"]).items()]
+    settings = [f"{path} = {value}" for path, value in flat_settings(step["settings"]).items()]
     if settings:
         more = len(settings) - _MOST_SETTINGS
         shown = ", ".join(settings[:_MOST_SETTINGS])
@@ -188,16 +189,6 @@ def _add_models(tree: Tree, models: Sequence[Record]) -> None:
         for name, value in (one["prediction"] or {}).items():
             if value is not None:
                 _add(node, f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}")
-
-
-def _flat(settings: Record, prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def _short(version: str | None) -> str:
