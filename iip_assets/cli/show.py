@@ -19,8 +19,6 @@ from iip_assets.report.blocks import GENERAL, Column, Table
 from iip_assets.report.text import print_blocks, print_text
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from iip_assets.engine.actions import ActionRecord
     from iip_assets.engine.project import Project
 
@@ -190,23 +188,14 @@ def write_dvc_outputs(project: Project, folder: Path) -> None:
         drift=drift.data if isinstance(drift, Report) else None,
     )
     write_text_whole(folder / "metrics.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
-    figures: dict[str, Figure] = {}
-    if isinstance(evaluation, Skipped):
-        figures["slices"] = figures["confusion"] = _reason_figure(evaluation)
-    else:
-        figures["slices"] = slices_figure(evaluation["metrics"])
-        figures["confusion"] = confusion_figure(evaluation["confusion"], evaluation["metrics"])
-    figures["robustness"] = (
-        _reason_figure(robustness)
-        if isinstance(robustness, Skipped)
-        else robustness_figure(robustness)
-    )
-    for name, figure in figures.items():
+    for name, value, draw in (
+        ("slices", evaluation, lambda tables: slices_figure(tables["metrics"])),
+        ("confusion", evaluation, lambda one: confusion_figure(one["confusion"], one["metrics"])),
+        ("robustness", robustness, robustness_figure),
+    ):
+        if isinstance(value, Skipped):
+            figure = new_figure(6, 1)
+            figure.text(0.02, 0.5, f"skipped: {value.reason}")
+        else:
+            figure = draw(value)
         write_bytes_whole(folder / f"{name}.png", figure_png(figure))
-
-
-def _reason_figure(skipped: Skipped) -> Figure:
-    """An image that says why there is no plot."""
-    figure = new_figure(6, 1)
-    figure.text(0.02, 0.5, f"skipped: {skipped.reason}")
-    return figure

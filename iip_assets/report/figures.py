@@ -62,11 +62,7 @@ def forest_figure(rows: Sequence[Record], overall: Record | None) -> Figure:
 
 
 def reference_points_figure(rows: Sequence[Record]) -> Figure:
-    """A line each with its interval and its number; groups of the same images stand together.
-
-    Args:
-        rows: Records of `reference_points`, of one model.
-    """
+    """One model's `reference_points`, a line each; those on the same images stand together."""
     groups = list(dict.fromkeys(row["on"] for row in rows))
     figure = new_figure(8.0, 0.7 + _ROW_IN * (len(rows) + len(groups)))
     axes = figure.add_subplot()
@@ -99,11 +95,7 @@ def reference_points_figure(rows: Sequence[Record]) -> Figure:
 
 
 def robustness_figure(rows: Sequence[Record]) -> Figure:
-    """A panel for each model, a curve for each corruption, with intervals as bands.
-
-    Args:
-        rows: Records of `robustness_table`.
-    """
+    """`robustness_table`: a panel for each model, a curve with its band for each corruption."""
     models = list(dict.fromkeys(row["model"] for row in rows))
     corruptions = sorted({row["corruption"] for row in rows})
     figure = new_figure(4.2 * max(1, len(models)), 3.4)

@@ -80,12 +80,7 @@ def failures(raw_dataset: dict[str, pl.DataFrame], predictions: pl.DataFrame) ->
 
 
 def worst_segmentations(predictions: pl.DataFrame, images: pl.DataFrame) -> list[Record]:
-    """Held-out images with the lowest IoU, the lowest first.
-
-    Args:
-        predictions: The asset's table.
-        images: The table "images" of raw_dataset.
-    """
+    """Held-out images with the lowest IoU, the lowest first."""
     worst = hardest.lowest_iou(predictions, most=MOST)
     column = hardest.iou_column(worst)
     if column is None:
@@ -96,12 +91,7 @@ def worst_segmentations(predictions: pl.DataFrame, images: pl.DataFrame) -> list
 
 
 def surest_errors(predictions: pl.DataFrame, images: pl.DataFrame) -> list[Record]:
-    """Held-out images whose label the filter contradicts, the most confident first.
-
-    Args:
-        predictions: The asset's table.
-        images: The table "images" of raw_dataset.
-    """
+    """Held-out images whose label the filter contradicts, the most confident first."""
     surest = hardest.surest_errors(predictions, most=MOST)
     if surest.is_empty():
         return []

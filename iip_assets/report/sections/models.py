@@ -311,11 +311,7 @@ def versions(model_versions: dict[str, pl.DataFrame]) -> Section | None:
 
 
 def versions_content(model_versions: Mapping[str, pl.DataFrame]) -> Record:
-    """Every version with its number, and which the gate refuses.
-
-    Args:
-        model_versions: The asset's tables.
-    """
+    """Every version with its number, and which the gate refuses."""
     gate = model_versions["gate"]
     asked = gate.select("model", "candidate", "champion").unique(maintain_order=True)
     refused = {row[:2]: refusal(gate, *row) for row in asked.iter_rows()}
