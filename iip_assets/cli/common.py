@@ -1,17 +1,15 @@
-"""What several verbs share: the workspace's refresher, words on stderr, results alone on stdout."""
+"""What several verbs share: the workspace's refresher, its settings, words on stderr, JSON."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-
-from iip_assets.engine.noop_cache import NoopCache, read_noop_cache, write_noop_cache
-from iip_assets.where import WATCHED_FILES, find_workspace
 
 if TYPE_CHECKING:
     from iip_assets.engine.dagster.refresh import Refresher
@@ -35,19 +33,14 @@ def open_refresher() -> Refresher:
     )
 
 
-def look_again() -> NoopCache | None:
-    """The last look at this workspace, if it found nothing due and still holds."""
-    return read_noop_cache(find_workspace())
-
-
-def keep_look(refresher: Refresher) -> None:
-    """Keeps a look at the graph for `look_again`, if nothing is due in it."""
-    write_noop_cache(refresher, watched=WATCHED_FILES)
-
-
 def log(text: str) -> None:
     """Words for the person at the terminal."""
     typer.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """The result, for programs."""
+    typer.echo(json.dumps(value, default=str))
 
 
 @contextmanager

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from iip_assets.cli.model_versions import DATA, slice_name
 from iip_assets.embeddings.device import core_count
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.event_cache import present_ledger
@@ -18,6 +19,7 @@ from iip_assets.engine.values import Skipped
 from iip_assets.evaluation.evaluation import metrics_table
 from iip_assets.graph import build_project
 from iip_assets.images.store import ImageStore
+from iip_assets.metrics.names import spelled
 from iip_assets.metrics.scores import Gate
 from iip_assets.models.tasks import FILTER
 from iip_assets.registry.contenders import contenders_of, threshold_of
@@ -31,20 +33,19 @@ from iip_assets.registry.cross_dataset import (
     check_classes,
     embeddings_for,
     scored_filter_on,
+    shown_metrics,
     unseen,
 )
 from iip_assets.registry.registry_state import RegistryState, Version
 from iip_assets.registry.version_comparison import Asking, scored_by
+from iip_assets.report.blocks import FIGURE, Column, Row, Table, over_interval, short_number
+from iip_assets.report.text import print_blocks, print_text
 from iip_assets.settings import Settings
 from iip_assets.settings_file import read_settings
 from iip_assets.where import NoWorkspaceError
 
-_DATA = "dvc_data"
-_EMBEDDED = ("embedding_backbone", "image_embeddings")
 # Images that a killed run may have to look at again.
 _CHUNK = 128
-
-Opened = tuple[Project, Ledger]
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,12 @@ def check_on(
         LookupError: Something that is needed was not computed there.
         UntestableError: Its truth is of other classes, or no image is left to test on.
     """
-    root = project.workspace.root
-    own = read_settings(root)
     learned = learned_by(project, ledger, version)
+    root, state = project.workspace.root, project.workspace.state
+    fill = AssetContext(root, project.code_keys, state, log).fill
+    own = read_settings(root)
     return [
-        _on_one(version, folder, name, learned, own, project=project, split=split, log=log)
+        _on_one(version, _Workspace.open(folder), name, learned, own, split=split, fill=fill)
         for folder, name in zip(folders, _names(folders), strict=True)
     ]
 
@@ -118,62 +120,140 @@ def learned_by(project: Project, ledger: Ledger, version: Version) -> Learned:
     )
 
 
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The folders' own names; their whole paths where two are called alike."""
+    roots = [folder.resolve() for folder in folders]
+    if len(set(roots)) < len(roots):
+        raise ValueError("the same workspace was named twice; name each once")
+    names = [root.name for root in roots]
+    return [
+        name if names.count(name) == 1 else str(root)
+        for name, root in zip(names, roots, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Workspace:
+    """Some workspace, as it was computed; `folder` as it was typed."""
+
+    folder: Path
+    root: Path
+    settings: Settings
+    project: Project
+    ledger: Ledger
+
+    @classmethod
+    def open(cls, folder: Path) -> _Workspace:
+        root = folder.resolve()
+        if not (root / "iip.toml").is_file():
+            raise NoWorkspaceError(
+                f"{folder} is no workspace (no iip.toml in it): name the folder of one, or make it "
+                f"one with `iip init {folder}`"
+            )
+        project = build_project(root)
+        # A look must not make Dagster's home in a folder that is somebody else's.
+        if not project.workspace.dagster_home.is_dir():
+            raise LookupError(f"{folder}: nothing was computed there yet; run `iip refresh` in it")
+        return cls(folder, root, read_settings(root), project, present_ledger(project))
+
+    def load(self, name: str) -> Any:
+        try:
+            value = self.project.load(name, self.ledger)
+        except LookupError as error:
+            raise LookupError(f"{self.folder}: {error} there") from None
+        if isinstance(value, Skipped):
+            raise LookupError(f"{self.folder}: {name} was skipped there: {value.reason}")
+        return value
+
+    def data_revision(self) -> str:
+        record = self.project.record("raw_dataset", self.ledger)
+        assert record is not None  # its value was read just now
+        return record.inputs[DATA]
+
+    def labelled_set(self, *, with_embeddings: bool) -> OtherSet:
+        images = self.load("raw_dataset")["images"]
+        fingerprints, splits = self.load("image_fingerprints"), self.load("data_splits")
+        slices = self.load("image_slices")
+        dealt = (
+            splits.join(images.select("image_id", "label", "mask_id", "subject_id"), on="image_id")
+            .join(fingerprints.select("image_id", "phash"), on="image_id")
+            .with_columns(mask_id=pl.when("has_mask").then("mask_id"))
+        )
+        embeddings, backbone = None, None
+        made = ("embedding_backbone", "image_embeddings")
+        if with_embeddings and all(self.project.record(name, self.ledger) for name in made):
+            backbone_files, embeddings = map(self.load, made)
+            backbone = json.loads(backbone_files.parts["card.json"])
+        return OtherSet(
+            images=dealt,
+            slices=slices.filter(pl.col("axis").is_in(self.settings.slices.axes)),
+            mask_classes=self.settings.dataset.mask_classes,
+            near_duplicate_bits=self.settings.dataset.near_duplicate_bits,
+            embeddings=embeddings,
+            backbone=backbone,
+        )
+
+
 def _on_one(
     version: Version,
-    folder: Path,
+    there: _Workspace,
     name: str,
     learned: Learned,
     own: Settings,
     *,
-    project: Project,
     split: Split,
-    log: Callable[[str], None],
+    fill: Callable[..., Any],
 ) -> Tested:
     files = version.files()
     (one,) = contenders_of(version.model, RegistryState((version,)), Skipped(""))
     one = replace(one, files=lambda: files)
-    root, settings, opened = _open(folder)
-    other = _other_set(folder, opened, settings, with_embeddings=version.model == FILTER.name)
+    is_filter = version.model == FILTER.name
+    other = there.labelled_set(with_embeddings=is_filter)
     try:
         check_classes(one, other)
     except UntestableError as error:
-        raise UntestableError(f"{folder}: {error}") from None
+        raise UntestableError(f"{there.folder}: {error}") from None
     found = unseen(version.model, other, learned, split=split)
     if found.images.is_empty():
-        raise UntestableError(f"{folder}: {_nothing_left(version, found, split)}")
-    asking = Asking(
-        ImageStore.open(root),
-        settings.dataset.max_megapixels,
-        AssetContext(project.workspace.root, project.code_keys, project.workspace.state, log).fill,
-        core_count(own.compute.threads),
-        _CHUNK,
-    )
+        raise UntestableError(f"{there.folder}: {_nothing_left(version, found, split)}")
+    store, megapixels = ImageStore.open(there.root), there.settings.dataset.max_megapixels
+    asking = Asking(store, megapixels, fill, core_count(own.compute.threads), _CHUNK)
     embeddings = None
-    if version.model == FILTER.name:
+    if is_filter:
         threshold, usable = threshold_of(version.facts)
         embeddings = embeddings_for(one, other, found.images)
-        costs = own.threshold
-        judged = scored_filter_on(
-            one,
-            found.images,
-            embeddings,
-            asking,
-            threshold=threshold,
-            gate=Gate(usable, costs.lost_iris_cost, costs.failed_segmentation_cost),
+        gate = Gate(usable, own.threshold.lost_iris_cost, own.threshold.failed_segmentation_cost)
+        scored = scored_filter_on(
+            one, found.images, embeddings, asking, threshold=threshold, gate=gate
         )
     else:
-        judged = scored_by(one, found.images, asking, classes=other.mask_classes)
-    revision = _data_revision(*opened)
+        scored = scored_by(one, found.images, asking, classes=other.mask_classes)
+    revision = there.data_revision()
     return Tested(
         name=name,
-        folder=root,
+        folder=there.root,
         data_revision=revision,
-        moved=opened[0].graph.sources[_DATA].observe(root) != revision,
+        moved=there.project.graph.sources[DATA].observe(there.root) != revision,
         unseen=found,
         seen_as="images" if embeddings is None else "embeddings",
         mask_classes=other.mask_classes,
-        metrics=metrics_table(version.model, judged, other.slices, own.evaluation),
+        metrics=metrics_table(version.model, scored, other.slices, own.evaluation),
     )
+
+
+def _nothing_left(version: Version, found: Unseen, split: Split) -> str:
+    what = "label of full, partial or none" if version.model == FILTER.name else "valid mask"
+    which = "test image" if split == "test" else "image"
+    total = sum(found.left_out.values())
+    if not total:
+        return f"no {which} there has a {what}"
+    counts = _left_out(found.left_out)
+    return f"all {total} {which}s with a {what} are left out for {version.name}: {counts}"
+
+
+def _left_out(counts: Mapping[str, int]) -> str:
+    """How many images were left out and why; empty where none was."""
+    return ", ".join(f"{count} {LEFT_OUT[reason]}" for reason, count in counts.items() if count)
 
 
 def as_json(version: Version, tests: Sequence[Tested], *, split: Split) -> dict[str, Any]:
@@ -207,85 +287,90 @@ def metrics_of_all(tests: Sequence[Tested]) -> pl.DataFrame:
     return pl.concat(one.metrics.select(pl.lit(one.name).alias("set"), pl.all()) for one in tests)
 
 
-def _open(folder: Path) -> tuple[Path, Settings, Opened]:
-    root = folder.resolve()
-    if not (root / "iip.toml").is_file():
-        raise NoWorkspaceError(
-            f"{folder} is no workspace (no iip.toml in it): name the folder of one, or make it one "
-            f"with `iip init {folder}`"
-        )
-    project = build_project(root)
-    # A look must not make Dagster's home in a folder that is somebody else's.
-    if not project.workspace.dagster_home.is_dir():
-        raise LookupError(f"{folder}: nothing was computed there yet; run `iip refresh` in it")
-    return root, read_settings(root), (project, present_ledger(project))
-
-
-def _other_set(
-    folder: Path, opened: Opened, settings: Settings, *, with_embeddings: bool
-) -> OtherSet:
-    images = _value(folder, opened, "raw_dataset")["images"]
-    fingerprints = _value(folder, opened, "image_fingerprints")
-    splits = _value(folder, opened, "data_splits")
-    slices = _value(folder, opened, "image_slices")
-    dealt = (
-        splits.join(images.select("image_id", "label", "mask_id", "subject_id"), on="image_id")
-        .join(fingerprints.select("image_id", "phash"), on="image_id")
-        .with_columns(mask_id=pl.when("has_mask").then("mask_id"))
-    )
-    embeddings, backbone = None, None
-    if with_embeddings and all(opened[0].record(name, opened[1]) for name in _EMBEDDED):
-        backbone_files, embeddings = (_value(folder, opened, name) for name in _EMBEDDED)
-        backbone = json.loads(backbone_files.parts["card.json"])
-    return OtherSet(
-        images=dealt,
-        slices=slices.filter(pl.col("axis").is_in(settings.slices.axes)),
-        mask_classes=settings.dataset.mask_classes,
-        near_duplicate_bits=settings.dataset.near_duplicate_bits,
-        embeddings=embeddings,
-        backbone=backbone,
+def print_tests(version: Version, tests: Sequence[Tested], *, split: Split) -> None:
+    """A version on one set by slice; on several, a column a set."""
+    for one in tests:
+        print_text(_tested_on(version, one, split))
+    shown = shown_metrics(version.model, tests[0].mask_classes)
+    metrics = [one.metrics for one in tests]
+    if len(tests) == 1:
+        print_blocks(_by_slice(metrics[0], shown))
+        return
+    overall = [{"": spelled(one), **_by_set(metrics, one, "overall", "all")} for one in shown]
+    sizes = [one.unseen.images for one in tests]
+    overall.append({"": "images"} | {f"value {i}": f"{one.height}" for i, one in enumerate(sizes)})
+    subjects = {f"value {i}": f"{one['group_id'].n_unique()}" for i, one in enumerate(sizes)}
+    overall.append({"": "subjects"} | subjects)
+    places = pl.concat(one.select("axis", "slice") for one in metrics).unique()
+    slices = places.filter(pl.col("axis") != "overall").sort("axis", "slice").iter_rows()
+    by_slice = [{"": " ".join(place), **_by_set(metrics, shown[0], *place)} for place in slices]
+    values = [Column(one.name, f"value {i}", FIGURE) for i, one in enumerate(tests)]
+    with_sizes = [c for i, one in enumerate(values) for c in (one, Column("n", f"n {i}"))]
+    print_blocks(
+        Table("", [Column("all images", ""), *values], overall),
+        Table(spelled(shown[0]), [Column("slice", ""), *with_sizes], by_slice),
     )
 
 
-def _value(folder: Path, opened: Opened, name: str) -> Any:
-    project, ledger = opened
-    try:
-        value = project.load(name, ledger)
-    except LookupError as error:
-        raise LookupError(f"{folder}: {error} there") from None
-    if isinstance(value, Skipped):
-        raise LookupError(f"{folder}: {name} was skipped there: {value.reason}")
-    return value
-
-
-def _data_revision(project: Project, ledger: Ledger) -> str:
-    record = project.record("raw_dataset", ledger)
-    assert record is not None  # its value was read just now
-    return record.inputs[_DATA]
-
-
-def _nothing_left(version: Version, found: Unseen, split: Split) -> str:
-    what = "label of full, partial or none" if version.model == FILTER.name else "valid mask"
-    which = "test image" if split == "test" else "image"
-    total = sum(found.left_out.values())
-    if not total:
-        return f"no {which} there has a {what}"
-    counts = left_out_words(found.left_out)
-    return f"all {total} {which}s with a {what} are left out for {version.name}: {counts}"
-
-
-def left_out_words(left_out: Mapping[str, int]) -> str:
-    """How many images were left out and why; empty where none was."""
-    return ", ".join(f"{count} {LEFT_OUT[reason]}" for reason, count in left_out.items() if count)
-
-
-def _names(folders: Sequence[Path]) -> list[str]:
-    """The folders' own names; their whole paths where two are called alike."""
-    roots = [folder.resolve() for folder in folders]
-    if len(set(roots)) < len(roots):
-        raise ValueError("the same workspace was named twice; name each once")
-    names = [root.name for root in roots]
-    return [
-        name if names.count(name) == 1 else str(root)
-        for name, root in zip(names, roots, strict=True)
+def _tested_on(version: Version, one: Tested, split: Split) -> str:
+    """On what a version was tested, and on what it was not."""
+    images = one.unseen.images
+    words = [
+        f"{version.name} on {one.name}: {images.height} "
+        f"{'test images' if split == 'test' else 'images'} (subjects: "
+        f"{images['group_id'].n_unique()}), by their {one.seen_as}"
     ]
+    if version.model == FILTER.name:
+        threshold, usable = threshold_of(version.facts)
+        words.append(f"what is {' or '.join(usable)} passes from {threshold:.2f} on")
+    if left_out := _left_out(one.unseen.left_out):
+        words.append(f"left out are {left_out}")
+    if one.unseen.namesakes:
+        words.append(
+            f"{one.unseen.namesakes} subjects have the name of one that it learned from; if they "
+            "are the same people, the numbers flatter it"
+        )
+    if one.moved:
+        words.append("its data have changed since they were computed; `iip refresh` there")
+    return "\n  ".join(words)
+
+
+def _by_slice(metrics: pl.DataFrame, shown: Sequence[str]) -> Table:
+    rows = []
+    for axis, name in metrics.select("axis", "slice").unique(maintain_order=True).iter_rows():
+        found = {metric: _row(metrics, metric, axis, name) for metric in shown}
+        known = next(row for row in found.values() if row is not None)
+        rows.append({**known, **{metric: _estimate(row) for metric, row in found.items()}})
+    columns = [
+        Column("slice", slice_name),
+        *(Column(spelled(metric), metric, FIGURE) for metric in shown),
+        Column("n", _size),
+        Column("subjects", "n_subjects", FIGURE),
+    ]
+    return Table("", columns, rows, tone=lambda row: "" if row["enough"] else "soft")
+
+
+def _by_set(tables: Iterable[pl.DataFrame], metric: str, axis: str, name: str) -> dict[str, str]:
+    """The value of each set and its size, by the set's place: two sets may have one name."""
+    cells: dict[str, str] = {}
+    for place, table in enumerate(tables):
+        row = _row(table, metric, axis, name)
+        cells |= {f"value {place}": _estimate(row), f"n {place}": _size(row)}
+    return cells
+
+
+def _row(metrics: pl.DataFrame, metric: str, axis: str, name: str) -> dict[str, Any] | None:
+    found = metrics.filter(metric=metric, axis=axis, slice=name)
+    return found.row(0, named=True) if found.height else None
+
+
+def _estimate(row: Row | None) -> str:
+    if row is None:
+        return ""
+    return over_interval(row["value"], row["low"], row["high"], ends=short_number)
+
+
+def _size(row: Row | None) -> str:
+    if row is None:
+        return "0"
+    return str(row["n_images"]) if row["enough"] else f"{row['n_images']}, too small"

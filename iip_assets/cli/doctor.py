@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from iip_assets.report.text import print_text
 from iip_assets.settings_file import SettingsError, read_settings
 
 
@@ -31,37 +31,25 @@ class Finding:
 
 def examine(root: Path, *, log: Callable[[str], None]) -> list[Finding]:
     """Looks at settings, git, data, inbox, libraries and Dagster's home, in this order."""
-    findings = [_settings(root), _git(root)]
-    findings += _data(root, log)
-    findings += _inbox(root)
-    findings.append(_string_selections())
-    findings.append(_dagster_home(root))
-    return findings
+    data, inbox = _data(root, log), _inbox(root)
+    return [_settings(root), _git(root), *data, *inbox, _string_selections(), _dagster_home(root)]
 
 
-def print_findings(findings: list[Finding], *, as_json: bool) -> None:
+def print_findings(findings: list[Finding]) -> None:
     """Prints findings, the unhealthy ones with how to fix them."""
-    if as_json:
-        print(json.dumps({"findings": [asdict(finding) for finding in findings]}))  # noqa: T201 - the result
-        return
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console()
     for finding in findings:
-        mark = "[green]ok     [/]" if finding.healthy else "[red]problem[/]"
-        console.print(f"{mark}  [bold]{finding.what}[/]: {escape(finding.found)}", highlight=False)
+        mark = ("ok     ", "green") if finding.healthy else ("problem", "red")
+        print_text(mark, "  ", (finding.what, "bold"), f": {finding.found}")
         if finding.fix:
-            console.print(f"         → {escape(finding.fix)}", highlight=False)
+            print_text(f"         → {finding.fix}")
 
 
 def _settings(root: Path) -> Finding:
     try:
         read_settings(root)
     except SettingsError as error:
-        return Finding(
-            "settings", False, str(error), "correct iip.toml; its comments tell what each takes"
-        )
+        fix = "correct iip.toml; its comments tell what each takes"
+        return Finding("settings", False, str(error), fix)
     return Finding("settings", True, "iip.toml is understood")
 
 
@@ -75,12 +63,9 @@ def _git(root: Path) -> Finding:
     )
     if done.returncode:
         return Finding("git", False, done.stderr.strip(), "run `git init` in the workspace")
-    changed = [line[3:] for line in done.stdout.splitlines()]
-    if changed:
-        what = ", ".join(changed)
-        return Finding(
-            "git", True, f"{what} not committed", "commit, to have a revision to go back to"
-        )
+    if changed := ", ".join(line[3:] for line in done.stdout.splitlines()):
+        fix = "commit, to have a revision to go back to"
+        return Finding("git", True, f"{changed} not committed", fix)
     return Finding("git", True, "data.dvc and iip.toml are committed")
 
 
@@ -173,7 +158,6 @@ def _dagster_home(root: Path) -> Finding:
         return Finding("Dagster", False, f"{config} is no YAML: {reason}", fix)
     telemetry = written.get("telemetry") if isinstance(written, dict) else None
     if not isinstance(telemetry, dict) or telemetry.get("enabled", True):
-        return Finding(
-            "Dagster", False, "telemetry is on", f"set `telemetry: enabled: false` in {config}"
-        )
+        fix = f"set `telemetry: enabled: false` in {config}"
+        return Finding("Dagster", False, "telemetry is on", fix)
     return Finding("Dagster", True, "state is kept in .iip/dagster, telemetry is off")

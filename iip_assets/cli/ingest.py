@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from iip_assets.cli.common import AsJson, log, open_refresher, stdout_kept_clean
+from iip_assets.cli.common import AsJson, log, open_refresher, print_json, stdout_kept_clean
+from iip_assets.report.text import print_text
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from iip_assets.ingest.verdict import Ingested
 
 # Rows of errors that a terminal shows; errors.csv has them all.
@@ -55,29 +53,24 @@ def print_ingested(root: Path, result: Ingested, *, as_json: bool) -> None:
     from iip_assets.ingest.batch_files import ERRORS_FILE
 
     if as_json:
-        print(json.dumps(asdict(result), default=str))  # noqa: T201 - the result
+        print_json(asdict(result))
         return
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console(soft_wrap=True)
-    console.print(escape(_headline(result)), style="bold", highlight=False)
+    print_text((_headline(result), "bold"), wrap=False)
     if result.known:
         first = result.known[0]
-        told = f"{len(result.known)} of them were in the data already, such as {first.path}"
-        console.print(escape(f"{told}, which is {first.present_path}"), highlight=False)
+        count = f"{len(result.known)} of them were in the data already"
+        print_text(f"{count}, such as {first.path}, which is {first.present_path}", wrap=False)
     if result.problems:
-        _print_errors(console, result)
-    if result.rejected_to is not None:
-        place = _below(root, result.rejected_to)
-        words = f"All of them: {place}/{ERRORS_FILE}. Fix them, then `iip ingest` the folder again"
-        console.print(escape(words), highlight=False)
+        _print_errors(result)
+    if (place := result.rejected_to) is not None:
+        place = place.relative_to(root) if place.is_relative_to(root) else place
+        fix = "Fix them, then `iip ingest` the folder again"
+        print_text(f"All of them: {place}/{ERRORS_FILE}. {fix}", wrap=False)
     if result.verdict == "taken":
         commit = f", commit {result.commit[:10]}" if result.commit else ""
-        console.print(f"The data is at {result.data_version}{commit}", highlight=False)
-        console.print(
-            "`iip refresh` brings the graph up to date; the sensors of `iip ui` do so by themselves"
-        )
+        print_text(f"The data is at {result.data_version}{commit}", wrap=False)
+        next_step = "`iip refresh` brings the graph up to date"
+        print_text(f"{next_step}; the sensors of `iip ui` do so by themselves", wrap=False)
 
 
 def _headline(result: Ingested) -> str:
@@ -93,9 +86,10 @@ def _headline(result: Ingested) -> str:
     }[result.verdict]
 
 
-def _print_errors(console: Console, result: Ingested) -> None:
-    from rich.markup import escape
+def _print_errors(result: Ingested) -> None:
+    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from iip_assets.ingest.inbox import shown_errors
 
@@ -104,14 +98,10 @@ def _print_errors(console: Console, result: Ingested) -> None:
     for name in errors[0]:
         table.add_column(name, overflow="fold")
     for error in errors[:_ROWS_SHOWN]:
-        table.add_row(*(escape(cell) for cell in error.values()))
-    console.print(table)
+        table.add_row(*map(Text, error.values()))
+    Console(soft_wrap=True).print(table)
     if len(errors) > _ROWS_SHOWN:
-        console.print(f"… and {len(errors) - _ROWS_SHOWN} more", highlight=False)
-
-
-def _below(root: Path, place: Path) -> Path:
-    return place.relative_to(root) if place.is_relative_to(root) else place
+        print_text(f"… and {len(errors) - _ROWS_SHOWN} more", wrap=False)
 
 
 def export(

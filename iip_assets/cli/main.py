@@ -10,10 +10,11 @@ import sys
 import typer
 
 from iip_assets.cli.compare import compare
+from iip_assets.cli.graph import refresh, status
 from iip_assets.cli.ingest import export, ingest
 from iip_assets.cli.models import models
 from iip_assets.cli.predict import predict
-from iip_assets.cli.refreshing import refresh, show, status
+from iip_assets.cli.show import show
 from iip_assets.cli.sweep import sweep
 from iip_assets.cli.trace import trace
 from iip_assets.cli.workspaces import alarms, doctor, gc, init, synthesize, ui

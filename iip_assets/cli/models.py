@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from iip_assets.cli.common import AsJson, log, open_refresher, stdout_kept_clean
+from iip_assets.cli.common import AsJson, log, open_refresher, print_json, stdout_kept_clean
 from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS, TaskName
+from iip_assets.where import find_workspace
+
+if TYPE_CHECKING:
+    from iip_assets.registry.registry_state import Move
 
 Alias = Literal["champion", "challenger"]
 As = Annotated[Alias, typer.Option("--as", help="Which of the two deployed versions.")]
@@ -27,14 +30,14 @@ def register_model(
     as_json: AsJson = False,
 ) -> None:
     """Register what the graph holds now, evaluated; the same model twice is one version."""
-    from iip_assets.cli.model_management import register, version_rows
+    from iip_assets.cli.model_versions import register, version_rows
 
     refresher = open_refresher()
     wanted = [model] if model else list(TASKS)
     with stdout_kept_clean():
         made = [register(refresher, one) for one in wanted]
     if as_json:
-        typer.echo(json.dumps(version_rows(made)))
+        print_json(version_rows(made))
         return
     for one in made:
         log(f"{one.name} is registered; its card: {one.folder / 'model_card.html'}")
@@ -48,25 +51,22 @@ def list_models(
     ] = False,
 ) -> None:
     """Show all versions, their headline number, and which are deployed."""
-    from iip_assets.cli.model_management import move_rows, version_rows
+    from iip_assets.cli import model_versions
     from iip_assets.registry.registry import read_registry
-    from iip_assets.where import find_workspace
 
     state = read_registry(find_workspace())
-    rows = move_rows(state.moves) if history else version_rows(state.versions)
+    if history:
+        rows, shown = model_versions.move_rows(state.moves), model_versions.print_moves
+        none = "No alias was moved yet."
+    else:
+        rows, shown = model_versions.version_rows(state.versions), model_versions.print_versions
+        none = "Nothing is registered yet: iip models register"
     if as_json:
-        typer.echo(json.dumps(rows))
-        return
-    from iip_assets.cli.models_text import print_moves, print_versions
-
-    if not rows:
-        log(
-            "No alias was moved yet."
-            if history
-            else "Nothing is registered yet: iip models register"
-        )
-        return
-    (print_moves if history else print_versions)(rows)
+        print_json(rows)
+    elif rows:
+        shown(rows)
+    else:
+        log(none)
 
 
 @models.command("compare")
@@ -77,7 +77,7 @@ def compare_models(
     as_json: AsJson = False,
 ) -> None:
     """Both on the same test images, by slice, and what they were made of."""
-    from iip_assets.cli.model_management import compare
+    from iip_assets.cli.model_versions import compare, print_comparison
     from iip_assets.registry.registering import compared
     from iip_assets.registry.registry import Registry
 
@@ -88,10 +88,8 @@ def compare_models(
         table = compare(refresher.project, refresher.ledger(), *versions, log=log)
     differs = compared(*versions)
     if as_json:
-        typer.echo(json.dumps({"slices": table.to_dicts(), "differs": differs}))
+        print_json({"slices": table.to_dicts(), "differs": differs})
         return
-    from iip_assets.cli.models_text import print_comparison
-
     print_comparison(table, differs, versions[0].name, versions[1].name)
 
 
@@ -133,11 +131,9 @@ def check_model_elsewhere(
         write_text_whole(to, cross_dataset.metrics_of_all(tests).write_csv())
         log(f"all metrics are in {to}")
     if as_json:
-        typer.echo(json.dumps(cross_dataset.as_json(known, tests, split=split)))
+        print_json(cross_dataset.as_json(known, tests, split=split))
         return
-    from iip_assets.cli.cross_dataset_text import print_tests
-
-    print_tests(known, tests, split=split)
+    cross_dataset.print_tests(known, tests, split=split)
 
 
 @models.command("promote")
@@ -155,21 +151,20 @@ def promote_model(
     ] = None,
 ) -> None:
     """Make a version champion, if it is not worse than the present one on any protected slice."""
-    from iip_assets.cli.model_management import promote
+    from iip_assets.cli.model_versions import promote
 
     refresher = open_refresher()
     with stdout_kept_clean():
         move = promote(refresher, model, version, alias=alias, reason=reason, override=override)
-    _say_moved(move)
+    _log_move(move)
 
 
 @models.command("rollback")
 def roll_back_model(model: TaskName, alias: As = "champion", reason: Why = "") -> None:
     """Give an alias back to the version that had it before."""
     from iip_assets.registry.registry import Registry
-    from iip_assets.where import find_workspace
 
-    _say_moved(Registry(find_workspace()).roll_back(model, alias, reason=reason))
+    _log_move(Registry(find_workspace()).roll_back(model, alias, reason=reason))
 
 
 @models.command("distill")
@@ -181,11 +176,11 @@ def distill_model(
 
     The student is what the settings say: give it a smaller network or input there.
     """
-    from iip_assets.cli.model_management import teach
+    from iip_assets.cli.model_versions import teach
     from iip_assets.graph import build_project
 
-    for change in teach(build_project(), model, version):
-        log(str(change))
+    for line in teach(build_project(), model, version):
+        log(str(line))
     small = {
         FILTER.name: "network (a timm model), width and height",
         SEGMENTER.name: "encoder, decoder_channels, width and height",
@@ -196,7 +191,7 @@ def distill_model(
     )
 
 
-def _say_moved(move: Any) -> None:
+def _log_move(move: Move) -> None:
     was = "nobody" if move.before is None else f"version {move.before}"
     past = f"; let past the gate: {move.override}" if move.override else ""
     log(f"the {move.alias} {move.model} is version {move.after} now, it was {was}{past}")

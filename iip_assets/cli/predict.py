@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from iip_assets.cli.common import AsJson, log, stdout_kept_clean
+from iip_assets.cli.common import AsJson, log, print_json, stdout_kept_clean
 from iip_assets.models.tasks import FILTER, TASKS
+from iip_assets.where import find_workspace
 
 if TYPE_CHECKING:
     import polars as pl
 
     from iip_assets.registry.batch_predict import Deployed, Found
-    from iip_assets.settings import Settings
 
 Which = Literal["champion", "challenger", "present"]
 
@@ -38,18 +37,16 @@ def predict(
     from iip_assets.embeddings.device import core_count
     from iip_assets.engine.context import track
     from iip_assets.registry.batch_predict import TABLE, Predictor, find_images, predict_all
+    from iip_assets.settings_file import read_settings
 
     found = find_images(paths, out)
-    settings = settings_here()
+    settings = read_settings(find_workspace())
+    max_megapixels = settings.dataset.max_megapixels
     the_filter, segmenter = open_models(model)
     if the_filter is None and segmenter is None:
         raise LookupError("there is no model yet: run `iip refresh`, or register and promote one")
-    predictor = Predictor(
-        the_filter,
-        segmenter,
-        max_megapixels=settings.dataset.max_megapixels,
-        threads=core_count(settings.compute.threads),
-    )
+    threads = core_count(settings.compute.threads)
+    predictor = Predictor(the_filter, segmenter, max_megapixels=max_megapixels, threads=threads)
     with stdout_kept_clean():
         table = predict_all(
             found,
@@ -58,23 +55,15 @@ def predict(
             progress=lambda items, total, label: track(items, total=total, label=label, log=log),
         )
         if sheet > 0:
-            write_sheet(table, found, out, most=sheet)
+            _write_sheet(table, found, out, most=sheet, max_megapixels=max_megapixels)
     counts = dict(table["verdict"].value_counts().sort("verdict").iter_rows())
-    if as_json:
-        typer.echo(json.dumps({"out": str(out), "verdicts": counts, **predictor.by}))
-        return
     by = predictor.by
+    if as_json:
+        print_json({"out": str(out), "verdicts": counts, **by})
+        return
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     log(f"{table.height} images: {words} ({by['filter_model']}, {by['segmenter_model']})")
     log(f"{out / TABLE}, masks in {out / 'masks'}" + (", contact_sheet.png" if sheet > 0 else ""))
-
-
-def settings_here() -> Settings:
-    """The settings of the workspace that the current folder lies in."""
-    from iip_assets.settings_file import read_settings
-    from iip_assets.where import find_workspace
-
-    return read_settings(find_workspace())
 
 
 def open_models(which: Which | None) -> tuple[Deployed | None, Deployed | None]:
@@ -86,34 +75,19 @@ def open_models(which: Which | None) -> tuple[Deployed | None, Deployed | None]:
     Raises:
         LookupError: A deployed version was asked for by name, and neither model has one.
     """
-    found = tuple(_one(model, which) for model in TASKS)
-    if which in ("champion", "challenger") and found == (None, None):
+    the_filter, segmenter = (_open_model(model, which) for model in TASKS)
+    if which in ("champion", "challenger") and the_filter is None and segmenter is None:
         raise LookupError(
             f"neither model has a {which}; `iip models promote MODEL VERSION --as {which}`"
         )
-    return found[0], found[1]
+    return the_filter, segmenter
 
 
-def write_sheet(table: pl.DataFrame, found: Sequence[Found], out: Path, *, most: int) -> None:
-    """Writes the contact sheet of the predicted masks."""
-    import cv2
-
-    from iip_assets.engine.atomic import write_bytes_whole
-    from iip_assets.registry.batch_predict import SHEET
-    from iip_assets.registry.overlays import contact_sheet
-
-    sheet = contact_sheet(
-        table, found, out, most=most, max_megapixels=settings_here().dataset.max_megapixels
-    )
-    write_bytes_whole(out / SHEET, cv2.imencode(".png", sheet[:, :, ::-1])[1].tobytes())
-
-
-def _one(model: str, which: Which | None) -> Deployed | None:
-    from iip_assets.engine.values import Skipped
-    from iip_assets.loading import load
+def _open_model(model: str, which: Which | None) -> Deployed | None:
+    from iip_assets.engine.values import Files
     from iip_assets.registry.batch_predict import Deployed
     from iip_assets.registry.registry import read_registry
-    from iip_assets.where import find_workspace
+    from iip_assets.settings_file import read_settings
 
     root = find_workspace()
     if which != "present":
@@ -122,28 +96,34 @@ def _one(model: str, which: Which | None) -> Deployed | None:
             return Deployed.version(version)
         if which is not None:
             return None
-    try:
-        value = load(TASKS[model].asset, root=root)
-    except LookupError:
+    value = _value(TASKS[model].asset)
+    if not isinstance(value, Files):
         return None
-    if isinstance(value, Skipped):
-        return None
-    return Deployed(f"{model} (present)", value.digest, value.parts, _serving(model, root))
+    serving: dict[str, Any] = {}
+    if model == FILTER.name and isinstance(verdicts := _value("filter_verdicts"), dict):
+        serving["threshold"] = verdicts["threshold"]["threshold"][0]
+        serving["usable"] = list(read_settings(root).threshold.usable)
+    return Deployed(f"{model} (present)", value.digest, value.parts, serving)
 
 
-def _serving(model: str, root: Path) -> dict[str, Any]:
+def _value(asset: str) -> Any:
+    """What the graph holds; None where nothing was computed."""
     from iip_assets.loading import load
-    from iip_assets.settings_file import read_settings
 
-    if model != FILTER.name:
-        return {}
     try:
-        verdicts = load("filter_verdicts", root=root)
+        return load(asset, root=find_workspace())
     except LookupError:
-        return {}
-    if not isinstance(verdicts, dict):
-        return {}
-    return {
-        "threshold": verdicts["threshold"]["threshold"][0],
-        "usable": list(read_settings(root).threshold.usable),
-    }
+        return None
+
+
+def _write_sheet(
+    table: pl.DataFrame, found: Sequence[Found], out: Path, *, most: int, max_megapixels: float
+) -> None:
+    import cv2
+
+    from iip_assets.engine.atomic import write_bytes_whole
+    from iip_assets.registry.batch_predict import SHEET
+    from iip_assets.registry.overlays import contact_sheet
+
+    sheet = contact_sheet(table, found, out, most=most, max_megapixels=max_megapixels)
+    write_bytes_whole(out / SHEET, cv2.imencode(".png", sheet[:, :, ::-1])[1].tobytes())

@@ -1,25 +1,47 @@
-"""One asset, shown at the terminal or written where a person wants it: `iip show`."""
+"""`iip show`: an asset's value, shown or written where a person or DVC wants it."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console
-from rich.markup import escape
+import typer
 
-from iip_assets.engine.actions import ActionRecord
+from iip_assets.cli.common import AsJson, open_refresher, print_json
+from iip_assets.engine.atomic import write_bytes_whole, write_text_whole
 from iip_assets.engine.event_cache import present_ledger
+from iip_assets.engine.figures import figure_png, new_figure
 from iip_assets.engine.outcomes import check_results, description
 from iip_assets.engine.perform import report_page
-from iip_assets.engine.project import Project
 from iip_assets.engine.values import Files, Report, Skipped
 from iip_assets.report.blocks import GENERAL, Column, Table
-from iip_assets.report.terminal import show
+from iip_assets.report.text import print_blocks, print_text
+
+if TYPE_CHECKING:
+    from iip_assets.engine.actions import ActionRecord
+    from iip_assets.engine.project import Project
 
 
-def print_asset(project: Project, name: str, *, as_json: bool) -> None:
+def show(
+    asset: Annotated[str, typer.Argument(help="The asset's name, as `iip status` lists it.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the value here: a table as .csv or .parquet, a page as .html…"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what an asset holds, how it was made, and what its checks said."""
+    project = open_refresher().project
+    if asset not in project.graph.assets:
+        raise KeyError(f"there is no asset {asset!r}; there are {', '.join(project.graph.assets)}")
+    if out is not None:
+        typer.echo(f"wrote {_export(project, asset, out)}")
+        return
+    _print_asset(project, asset, as_json=as_json)
+
+
+def _print_asset(project: Project, name: str, *, as_json: bool) -> None:
     """What an asset holds, how it was made, and what its checks said.
 
     Raises:
@@ -29,6 +51,7 @@ def print_asset(project: Project, name: str, *, as_json: bool) -> None:
     asset = project.graph.assets[name]
     parts = project.parts(name, present_ledger(project))
     checks, metadata = check_results(asset, parts), description(asset, record, parts)
+    artifact = project.workspace.artifacts.path(record.artifact)
     if as_json:
         shown = {
             "asset": name,
@@ -40,49 +63,54 @@ def print_asset(project: Project, name: str, *, as_json: bool) -> None:
             "seconds": record.seconds,
             "images_computed": record.images_computed,
             "images_reused": record.images_reused,
-            "artifact": project.workspace.artifacts.path(record.artifact),
+            "artifact": artifact,
             "machine": record.machine,
             "checks": checks,
             "metadata": {key: entry["value"] for key, entry in metadata.items()},
         }
-        print(json.dumps(shown))  # noqa: T201 - the result
+        print_json(shown)
         return
-    console = Console()
-    console.print(f"[bold]{name}[/] ({asset.room})\n{escape(asset.description)}\n", highlight=False)
+    print_text((name, "bold"), f" ({asset.room})\n{asset.description}\n")
     for check in checks:
-        mark = "[green]passed[/]" if check["passed"] else f"[red]failed ({check['severity']})[/]"
-        console.print(
-            f"check {check['name']}: {mark} {escape(check['description'])}", highlight=False
-        )
+        failed = (f"failed ({check['severity']})", "red")
+        mark = ("passed", "green") if check["passed"] else failed
+        print_text(f"check {check['name']}: ", mark, f" {check['description']}")
     for key, entry in metadata.items():
-        _print_metadata(console, key, entry)
+        _print_metadata(key, entry)
     if record.images_computed + record.images_reused:
-        console.print(
-            f"images: {record.images_computed} computed, {record.images_reused} reused",
-            highlight=False,
-        )
-    console.print(
+        print_text(f"images: {record.images_computed} computed, {record.images_reused} reused")
+    print_text(
         f"\nmade in {record.seconds} s at commit {record.git_commit[:12] or 'none'}"
         f"\nfrom {', '.join(asset.inputs) or 'settings alone'}"
-        f"\nartifact {project.workspace.artifacts.path(record.artifact)}",
-        highlight=False,
-        soft_wrap=True,
+        f"\nartifact {artifact}",
+        wrap=False,
     )
     value = project.workspace.artifacts.get(record.artifact)
     if isinstance(value, Report):
-        page = report_page(project.workspace.state, name)
-        console.print(f"page {page}", highlight=False, soft_wrap=True)
+        print_text(f"page {report_page(project.workspace.state, name)}", wrap=False)
     elif isinstance(value, Files):
-        console.print("files " + ", ".join(sorted(value.parts)), highlight=False)
+        print_text("files " + ", ".join(sorted(value.parts)))
     elif hasattr(value, "columns"):
-        console.print(str(value.head(10)), highlight=False, markup=False)
+        print_text(str(value.head(10)))
     elif isinstance(value, dict):
         for part, frame in value.items():
-            text = f"{part}: {frame.head(5) if hasattr(frame, 'head') else frame}"
-            console.print(text, highlight=False, markup=False)
+            print_text(f"{part}: {frame.head(5) if hasattr(frame, 'head') else frame}")
 
 
-def export_value(project: Project, name: str, out: Path) -> Path:
+def _print_metadata(key: str, entry: dict[str, Any]) -> None:
+    value = entry["value"]
+    if entry["kind"] == "rows" and value:
+        names = dict.fromkeys(column for row in value for column in row)
+        print_blocks(Table(key, [Column(name, name, GENERAL) for name in names], value[:20]))
+    elif entry["kind"] == "rows":
+        print_text(f"{key}: nothing")
+    elif entry["kind"] == "markdown" and "data:image" in value:
+        print_text(f"{key}: an image (see it in the UI)")
+    else:
+        print_text(f"{key}: {value}")
+
+
+def _export(project: Project, name: str, out: Path) -> Path:
     """Writes an asset's value where a person wants it: a table as CSV or Parquet, a page as HTML.
 
     A value of several parts is written as a folder.
@@ -95,6 +123,7 @@ def export_value(project: Project, name: str, out: Path) -> Path:
     if isinstance(value, Skipped):
         raise ValueError(f"{name} has nothing to write: it was skipped ({value.reason})")
     out.parent.mkdir(parents=True, exist_ok=True)
+    frames = value.values() if isinstance(value, dict) else ()
     if isinstance(value, Report) and out.suffix == ".html":
         out.write_text(value.html)
     elif isinstance(value, Files):
@@ -103,11 +132,7 @@ def export_value(project: Project, name: str, out: Path) -> Path:
             (out / Path(part).name).write_bytes(data)
     elif hasattr(value, "columns") and out.suffix in (".csv", ".parquet"):
         _write_table(value, out)
-    elif (
-        isinstance(value, dict)
-        and value
-        and all(hasattr(frame, "columns") for frame in value.values())
-    ):
+    elif frames and all(hasattr(frame, "columns") for frame in frames):
         out.mkdir(parents=True, exist_ok=True)
         for part, frame in value.items():
             _write_table(frame, out / f"{part}.csv")
@@ -140,15 +165,37 @@ def _record(project: Project, name: str) -> ActionRecord:
     return record
 
 
-def _print_metadata(console: Console, key: str, entry: dict[str, Any]) -> None:
-    value = entry["value"]
-    if entry["kind"] == "rows":
-        if not value:
-            console.print(f"{key}: nothing", highlight=False)
-            return
-        names = dict.fromkeys(column for row in value for column in row)
-        show(Table(key, [Column(name, name, GENERAL) for name in names], value[:20]))
-    elif entry["kind"] == "markdown" and "data:image" in value:
-        console.print(f"{key}: an image (see it in the UI)", highlight=False)
-    else:
-        console.print(f"{key}: {value}", highlight=False, markup=False)
+def write_dvc_outputs(project: Project, folder: Path) -> None:
+    """Writes metrics.json and the plots for `dvc metrics` and `dvc plots`.
+
+    Plots are images: DVC's page draws tables with scripts from the network, images without. They
+    say so where there is nothing to plot.
+    """
+    from iip_assets.evaluation.figures import confusion_figure, slices_figure
+    from iip_assets.report.metrics import headline
+    from iip_assets.robustness.figures import robustness_figure
+
+    def load(name: str) -> Any:
+        return project.load(name, present_ledger(project))
+
+    evaluation, robustness, drift = map(
+        load, ("model_evaluation", "robustness_benchmark", "drift_report")
+    )
+    metrics = headline(
+        evaluation,
+        load("raw_dataset"),
+        quarantine=load("quarantine"),
+        drift=drift.data if isinstance(drift, Report) else None,
+    )
+    write_text_whole(folder / "metrics.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+    for name, value, draw in (
+        ("slices", evaluation, lambda tables: slices_figure(tables["metrics"])),
+        ("confusion", evaluation, lambda one: confusion_figure(one["confusion"], one["metrics"])),
+        ("robustness", robustness, robustness_figure),
+    ):
+        if isinstance(value, Skipped):
+            figure = new_figure(6, 1)
+            figure.text(0.02, 0.5, f"skipped: {value.reason}")
+        else:
+            figure = draw(value)
+        write_bytes_whole(folder / f"{name}.png", figure_png(figure))

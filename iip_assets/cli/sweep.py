@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iip_assets.cli.common import AsJson, log, stdout_kept_clean
+from iip_assets.cli.common import AsJson, log, print_json, stdout_kept_clean
 from iip_assets.models.tasks import TaskName
+from iip_assets.report.blocks import FIGURE, Column, Table, number, short_number
+from iip_assets.report.text import print_blocks, print_text
+from iip_assets.settings_file import write_settings
+
+if TYPE_CHECKING:
+    from iip_assets.sweeps.plan import Plan
+    from iip_assets.sweeps.study import Done, Study
 
 Name = Annotated[str, typer.Argument(help="A sweep's name: that of its file, without .toml.")]
 
@@ -45,30 +52,67 @@ def run_sweep(
 
     What the workspace holds stays as it is. Each trial is logged in W&B in the sweep's group.
     """
-    from iip_assets.cli import sweeping
     from iip_assets.graph import build_project
 
     project = build_project()
     with stdout_kept_clean():
-        plan, done, page = sweeping.run(project, file, trials=trials, force=force, log=log)
+        from iip_assets.engine.atomic import write_text_whole
+        from iip_assets.settings_file import read_settings
+        from iip_assets.sweeps import trials as trying
+        from iip_assets.sweeps.page import sweep_page
+        from iip_assets.sweeps.plan import read_plan
+
+        settings = read_settings(project.workspace.root)
+        plan = read_plan(file, settings)
+        if trials is not None:
+            plan = plan.model_copy(update={"trials": trials})
+        page = trying.sweep_folder(project.workspace.state) / f"{plan.name}.html"
+
+        def write_page(study: Study) -> None:
+            write_text_whole(page, sweep_page(plan, study.done(), study.importances()))
+
+        done = trying.run_sweep(project, plan, settings, force=force, log=log, after=write_page)
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in done]))
+        print_json([asdict(one) for one in done])
         return
-    sweeping.print_trials(plan, done, {})
+    print_trials(plan, done, {})
     log(f"Look at it: {page}\nTake up the best: iip sweep apply {plan.name}")
 
 
 @sweep.command("list")
 def list_sweeps(as_json: AsJson = False) -> None:
     """Show all sweeps of this workspace."""
-    from iip_assets.cli import sweeping
     from iip_assets.graph import build_project
+    from iip_assets.sweeps.study import known_studies
+    from iip_assets.sweeps.trials import sweep_folder
 
-    rows = sweeping.overview(build_project().workspace.state)
+    rows = []
+    for known in known_studies(sweep_folder(build_project().workspace.state)):
+        plan, done, _ = _load(known.study_name)
+        best = [one.quality for one in done if one.best and one.quality is not None]
+        rows.append(
+            {
+                "sweep": plan.name,
+                "model": plan.model,
+                "sampler": plan.sampler,
+                "objectives": list(plan.objectives),
+                "trials": len(done),
+                "failed": sum(one.reason is not None for one in done),
+                "best": max(best, default=None),
+            }
+        )
     if as_json:
-        typer.echo(json.dumps(rows))
+        print_json(rows)
     elif rows:
-        sweeping.print_sweeps(rows)
+        columns: list[Column | str] = [
+            "sweep",
+            "model",
+            "sampler",
+            Column("objectives", lambda row: ", ".join(row["objectives"])),
+            *(Column(name, name, FIGURE) for name in ("trials", "failed")),
+            Column("best", lambda row: "" if row["best"] is None else number(row["best"]), FIGURE),
+        ]
+        print_blocks(Table("", columns, rows))
     else:
         log("There is no sweep yet: iip sweep example > FILE.toml, then iip sweep run FILE.toml")
 
@@ -76,15 +120,14 @@ def list_sweeps(as_json: AsJson = False) -> None:
 @sweep.command("show")
 def show_sweep(name: Name, as_json: AsJson = False) -> None:
     """Show a sweep's trials, the best ones, and which settings mattered."""
-    from iip_assets.cli import sweeping
-    from iip_assets.graph import build_project
+    from iip_assets.sweeps.study import importances
 
-    plan, done, mattered = sweeping.trials_of(build_project().workspace.state, name)
+    plan, done, study = _load(name)
+    shares = importances(study)
     if as_json:
-        told = {"trials": [asdict(one) for one in done], "importances": mattered}
-        typer.echo(json.dumps(told))
-        return
-    sweeping.print_trials(plan, done, mattered)
+        print_json({"trials": [asdict(one) for one in done], "importances": shares})
+    else:
+        print_trials(plan, done, shares)
 
 
 @sweep.command("apply")
@@ -95,15 +138,69 @@ def apply_sweep(
     ] = None,
 ) -> None:
     """Write a trial's settings into iip.toml; its model is then taken up, not trained again."""
-    from iip_assets.cli import sweeping
-    from iip_assets.graph import build_project
+    from iip_assets.where import find_workspace
 
-    workspace = build_project().workspace
-    changed = sweeping.take_up(workspace.root, workspace.state, name, trial)
-    for change in changed:
-        log(str(change))
-    plan, _, _ = sweeping.trials_of(workspace.state, name)
+    plan, done, _ = _load(name)
+    chosen = _chosen(plan, done, trial)
+    changed = write_settings(find_workspace(), {**plan.fixed, **chosen.values})
+    for line in changed:
+        log(str(line))
     log(
         f"{len(changed)} settings of iip.toml changed. Next: iip refresh, "
         f"then iip models register {plan.model}"
     )
+
+
+def _load(name: str) -> tuple[Plan, list[Done], Any]:
+    """A sweep's plan, trials and study.
+
+    Raises:
+        LookupError: There is no such sweep.
+    """
+    from iip_assets.graph import build_project
+    from iip_assets.sweeps.study import done_trials, load_study
+    from iip_assets.sweeps.trials import sweep_folder
+
+    study, plan = load_study(sweep_folder(build_project().workspace.state), name)
+    return plan, done_trials(study, plan), study
+
+
+def _chosen(plan: Plan, done: list[Done], number: int | None) -> Done:
+    from iip_assets.sweeps.plan import PlanError
+    from iip_assets.sweeps.trials import in_words
+
+    if number is None:
+        best = [one for one in done if one.best]
+        if not best:
+            raise LookupError(f"no trial of the sweep {plan.name} has ended well yet")
+        if len(best) > 1:
+            front = "\n".join(
+                f"  --trial {one.number}: {one.quality:.3f}, {one.latency_ms:.1f} ms an image; "
+                f"{in_words(dict(one.values))}"
+                for one in best
+                if one.quality is not None and one.latency_ms is not None
+            )
+            raise LookupError(f"none of these is better in both objectives; choose:\n{front}")
+        return best[0]
+    found = next((one for one in done if one.number == number), None)
+    if found is None:
+        raise LookupError(f"the sweep {plan.name} has no trial {number} that has ended")
+    if found.reason is not None:
+        raise PlanError(f"trial {number} failed: {found.reason}")
+    return found
+
+
+def print_trials(plan: Plan, done: Sequence[Done], importances: Mapping[str, float]) -> None:
+    """A line a trial, the best ones in bold; then how much each setting mattered."""
+    from iip_assets.sweeps.page import trial_columns
+
+    columns = trial_columns(
+        plan, lambda path: path.partition(".")[2].replace("_", "\n"), ends=short_number
+    )
+    rows = [vars(one) for one in done]
+    caption = f"{plan.name}, a {plan.model}"
+    print_blocks(Table(caption, columns, rows, tone=lambda row: "strong" if row["best"] else ""))
+    if importances:
+        shares = ", ".join(f"{path} {share:.0%}" for path, share in importances.items())
+        evaluated = sum(one.quality is not None for one in done)
+        print_text(f"share of the spread in quality, over {evaluated} trials: {shares}")

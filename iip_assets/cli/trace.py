@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iip_assets.cli.common import AsJson, open_refresher, stdout_kept_clean
+from iip_assets.cli.common import AsJson, open_refresher, print_json, stdout_kept_clean
 from iip_assets.dataset.schema import ANNOTATIONS_FILE
+from iip_assets.engine.workspace import flat_settings
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.tree import Tree
 
 _DIGITS = 12
@@ -42,66 +41,82 @@ def trace(
         is_image = isinstance(target, ImageTrace)
         found = target.as_json() if isinstance(target, ImageTrace) else trace_value(archive, target)
     if as_json:
-        typer.echo(json.dumps(found, default=str))
+        print_json(found)
         return
-    (print_image if is_image else print_value)(found)
+    from rich.console import Console
+
+    tree = _image_tree(found) if is_image else _value_tree(found)
+    Console(highlight=False).print(tree)
 
 
-def print_value(trace: Record) -> None:
+def _value_tree(trace: Record) -> Tree:
     """Every step above a value, each once, and the data with its labelers."""
-    from rich.tree import Tree
-
     steps = {step["asset"]: step for step in trace["steps"]}
     kind = "what is materialized now" if trace["present"] else "an older value"
-    tree = Tree(f"[bold]{trace['asset']}[/] {trace['data_version'][:_DIGITS]} ({kind})")
+    tree = _add(None, (trace["asset"], "bold"), f" {trace['data_version'][:_DIGITS]} ({kind})")
     _grow(tree, steps[trace["asset"]], steps, set(), trace["data"])
-    _console().print(tree)
+    return tree
 
 
-def print_image(trace: Record) -> None:
+def _image_tree(trace: Record) -> Tree:
     """What is said of an image, where it stands, and which models saw it."""
-    from rich.markup import escape
-    from rich.tree import Tree
-
     image = trace["image"]
-    where = "" if trace["in_present_data"] else " [yellow](no more in the present data)[/]"
-    tree = Tree(f"[bold]image {trace['image_id']}[/] {escape(image['path'])}{where}")
-    _add_facts(tree, image)
-    rows = tree.add(f"label rows: {len(trace['label_rows'])}")
+    gone = "" if trace["in_present_data"] else " (no more in the present data)"
+    name = (f"image {trace['image_id']}", "bold")
+    tree = _add(None, name, f" {image['path']}", (gone, "yellow"))
+    known = _add(tree, "what is known of it")
+    for fact, value in image.items():
+        if value is not None and fact not in ("image_id", "path", "tags"):
+            _add(known, f"{fact}: {value}")
+    rows = _add(tree, f"label rows: {len(trace['label_rows'])}")
     for row in trace["label_rows"]:
         beside = row.get("file") == ANNOTATIONS_FILE
         counts = "counts" if row["current"] else "an annotation" if beside else "replaced"
-        rows.add(
-            escape(
-                f"{row['label'] or 'no label'} in batch {row['batch']} by "
-                f"{row['labeler'] or 'labeler not known'} ({counts}); labeling instructions "
-                f"{_short(row['labeling_md5'])}"
-            )
+        _add(
+            rows,
+            f"{row['label'] or 'no label'} in batch {row['batch']} by "
+            f"{row['labeler'] or 'labeler not known'} ({counts}); labeling instructions "
+            f"{_short(row['labeling_md5'])}",
         )
-    _add_place(tree, trace)
+    split, training = trace["split"], trace["training_set"]
+    if split is not None:
+        _add(tree, f"split {split['split']}, group {_short(split['group_id'])}")
+    if training is not None:
+        cell = training["cell"] or "not known"
+        _add(tree, f"training set: weight {training['weight']:.3g}; cell {cell}")
+    for row in trace["quarantine"]:
+        words = f"quarantined {row['what']}: {row['reason']}; {row['fix']}"
+        _add(tree, words, style="yellow")
     _add_models(tree, trace["models"])
     _add_commits(tree, trace["data"])
-    _console().print(tree)
+    return tree
+
+
+def _add(tree: Tree | None, *parts: str | tuple[str, str], style: str = "") -> Tree:
+    """A new tree, or a branch; a pair is a text and its style. Nothing is read as markup."""
+    from rich.text import Text
+    from rich.tree import Tree as NewTree
+
+    label = Text.assemble(*parts)
+    return NewTree(label) if tree is None else tree.add(label, style=style)
 
 
 def _grow(tree: Tree, step: Record, steps: Record, shown: set[str], data: Record | None) -> None:
     """Adds a step's facts and, below it, the steps that it was made of."""
-    from rich.markup import escape
-
     shown.add(step["asset"])
     for line in _step_lines(step):
-        tree.add(escape(line), style="dim")
+        _add(tree, line, style="dim")
     for name, version in step["inputs"].items():
         if name in steps and steps[name]["data_version"] == version:
             if name in shown:
-                tree.add(f"{name} {version[:_DIGITS]} (above)")
+                _add(tree, f"{name} {version[:_DIGITS]} (above)")
             else:
-                branch = tree.add(f"[bold]{name}[/] {version[:_DIGITS]}")
+                branch = _add(tree, (name, "bold"), f" {version[:_DIGITS]}")
                 _grow(branch, steps[name], steps, shown, data)
         elif data is not None and version == data["data_version"]:
             _add_data(tree, name, data, shown)
         elif "(reader)" not in name:
-            tree.add(f"{name} {version[:_DIGITS]} (its record is gone)")
+            _add(tree, f"{name} {version[:_DIGITS]} (its record is gone)")
 
 
 def _step_lines(step: Record) -> list[str]:
@@ -116,122 +131,64 @@ def _step_lines(step: Record) -> list[str]:
     ]
     if step["skipped"]:
         lines.append(f"skipped: {step['skipped']}")
-    settings = list(_flat(step["settings"]).items())
+    settings = [f"{path} = {value}" for path, value in flat_settings(step["settings"]).items()]
     if settings:
-        text = ", ".join(f"{path} = {value}" for path, value in settings[:_MOST_SETTINGS])
         more = len(settings) - _MOST_SETTINGS
-        lines.append(text + (f" and {more} more" if more > 0 else ""))
+        shown = ", ".join(settings[:_MOST_SETTINGS])
+        lines.append(shown + (f" and {more} more" if more > 0 else ""))
     return lines
 
 
 def _add_data(tree: Tree, name: str, data: Record, shown: set[str]) -> None:
-    from rich.markup import escape
-
     if name in shown:
-        tree.add(f"{name} {_short(data['data_version'])} (above)")
+        _add(tree, f"{name} {_short(data['data_version'])} (above)")
         return
     shown.add(name)
-    branch = tree.add(f"[bold]{name}[/] data.dvc {data['data_version']}")
+    branch = _add(tree, (name, "bold"), f" data.dvc {data['data_version']}")
     _add_commits(branch, data)
     if data["splits"]:
-        branch.add(
-            "splits: " + ", ".join(f"{split} {count}" for split, count in data["splits"].items())
-        )
+        counts = (f"{split} {count}" for split, count in data["splits"].items())
+        _add(branch, f"splits: {', '.join(counts)}")
     for batch in data["batches"]:
         labelers = ", ".join(batch["labelers"]) or "labelers not known"
-        branch.add(
-            escape(
-                f"batch {batch['batch']}: {batch['label_rows']} label rows of {batch['images']} "
-                f"images, {batch['that_count']} count; {labelers}; labeling instructions "
-                f"{_short(batch['labeling_md5'])}"
-            )
+        _add(
+            branch,
+            f"batch {batch['batch']}: {batch['label_rows']} label rows of {batch['images']} "
+            f"images, {batch['that_count']} count; {labelers}; labeling instructions "
+            f"{_short(batch['labeling_md5'])}",
         )
 
 
 def _add_commits(tree: Tree, data: Record) -> None:
-    from rich.markup import escape
-
-    commits = data["commits"]
+    commits, version = data["commits"], _short(data["data_version"])
     if not commits:
-        tree.add(f"data.dvc {_short(data['data_version'])} is in no commit yet")
+        _add(tree, f"data.dvc {version} is in no commit yet")
     for one in commits[:_MOST_COMMITS]:
-        tree.add(
-            escape(
-                f"data.dvc {_short(data['data_version'])} came with commit "
-                f"{one['commit'][:_DIGITS]} of {one['date'][:10]}: {one['subject']}"
-            )
-        )
+        commit = f"{one['commit'][:_DIGITS]} of {one['date'][:10]}: {one['subject']}"
+        _add(tree, f"data.dvc {version} came with commit {commit}")
     if len(commits) > _MOST_COMMITS:
-        tree.add(f"and with {len(commits) - _MOST_COMMITS} older commits")
+        _add(tree, f"and with {len(commits) - _MOST_COMMITS} older commits")
 
 
-def _add_facts(tree: Tree, image: Record) -> None:
-    from rich.markup import escape
-
-    silent = ("image_id", "path", "tags")
-    known = {name: value for name, value in image.items() if value is not None}
-    facts = tree.add("what is known of it")
-    for name, value in known.items():
-        if name not in silent:
-            facts.add(escape(f"{name}: {value}"))
-
-
-def _add_place(tree: Tree, trace: Record) -> None:
-    from rich.markup import escape
-
-    split, training = trace["split"], trace["training_set"]
-    if split is not None:
-        tree.add(f"split {split['split']}, group {_short(split['group_id'])}")
-    if training is not None:
-        cell = training["cell"] or "not known"
-        tree.add(escape(f"training set: weight {training['weight']:.3g}; cell {cell}"))
-    for row in trace["quarantine"]:
-        tree.add(
-            escape(f"quarantined {row['what']}: {row['reason']}; {row['fix']}"), style="yellow"
-        )
-
-
-def _add_models(tree: Tree, models: list[dict[str, Any]]) -> None:
-    branch = tree.add(
-        f"models that saw it: {len(models)}" if models else "no recorded model saw it"
-    )
+def _add_models(tree: Tree, models: Sequence[Record]) -> None:
+    count = f"models that saw it: {len(models)}" if models else "no recorded model saw it"
+    branch = _add(tree, count)
     for one in models:
-        ways = [
-            words
-            for name, words in (
-                ("trained_on", "trained on it"),
-                ("validated_on", "validated on it"),
-                ("tested_on", "tested on it"),
-                ("predicted", "predicted it"),
-            )
-            if one[name]
-        ]
+        uses = {
+            "trained on it": one["trained_on"],
+            "validated on it": one["validated_on"],
+            "tested on it": one["tested_on"],
+            "predicted it": one["predicted"],
+        }
+        used = ", ".join(words for words, is_so in uses.items() if is_so)
         which = "now" if one["present"] else (one["made_at"] or "older")[:16]
-        node = branch.add(
-            f"{one['model']} {one['data_version'][:_DIGITS]} ({which}): {', '.join(ways)}"
-        )
+        node = _add(branch, f"{one['model']} {one['data_version'][:_DIGITS]} ({which}): {used}")
         if one["weight"] is not None:
-            node.add(f"weight in training {one['weight']:.3g}")
+            _add(node, f"weight in training {one['weight']:.3g}")
         for name, value in (one["prediction"] or {}).items():
             if value is not None:
-                node.add(f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}")
-
-
-def _flat(settings: Record, prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
+                _add(node, f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}")
 
 
 def _short(version: str | None) -> str:
     return "not known" if version is None else version[:_DIGITS]
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(highlight=False)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iip_assets.cli.common import AsJson, log, open_refresher
+from iip_assets.cli.common import AsJson, log, open_refresher, print_json
+from iip_assets.report.blocks import FIGURE, Column, Table
+from iip_assets.report.text import print_blocks, print_text
 from iip_assets.settings_file import default_text
 
 if TYPE_CHECKING:
@@ -97,7 +99,10 @@ def doctor(as_json: AsJson = False) -> None:
     from iip_assets.where import find_workspace
 
     findings = examine(find_workspace(), log=log)
-    print_findings(findings, as_json=as_json)
+    if as_json:
+        print_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        print_findings(findings)
     if any(not finding.healthy for finding in findings):
         raise typer.Exit(1)
 
@@ -171,7 +176,7 @@ def alarms(as_json: AsJson = False) -> None:
     listed.sort(key=lambda pair: (pair[0].at, pair[0].id), reverse=True)
     if as_json:
         shown = [{**alarm.as_json(), "delivery": delivery} for alarm, delivery in listed]
-        typer.echo(json.dumps({"alarms": shown}))
+        print_json({"alarms": shown})
         return
     for alarm, delivery in listed:
         kind = alarm.kind.replace("_", " ")
@@ -213,9 +218,47 @@ def gc(
 
 
 def _show(garbage: Garbage, *, as_json: bool) -> None:
+    """What is freed, by kind, and what was looked at."""
     if as_json:
-        typer.echo(json.dumps(garbage.as_json()))
+        print_json(garbage.as_json())
         return
-    from iip_assets.cli.summary import print_garbage
-
-    print_garbage(garbage)
+    print_text(
+        f"Kept: what is materialized, the working tree, and {garbage.revisions} states of git "
+        "revisions (all branches, tags and stashes)."
+    )
+    if garbage.unknown_versions:
+        print_text(
+            f"No rows of images can be deleted: the listing of {garbage.unknown_versions[0]} is "
+            "neither in the DVC cache nor in the remote, so its images are not known; `dvc fetch "
+            "--all-commits` may bring it."
+        )
+    if garbage.empty:
+        print_text("There is nothing to free.")
+        return
+    kinds: dict[str, Mapping[Any, int]] = {
+        "artifacts": garbage.artifacts,
+        "action records": garbage.records,
+        "feature tables": garbage.tables,
+        "reports": garbage.reports,
+    }
+    rows: list[tuple[str, int, str]] = [
+        (kind, len(sizes), f"{sum(sizes.values()) / 1e6:.1f}")
+        for kind, sizes in kinds.items()
+        if sizes
+    ]
+    losing = {name: count for name, count in garbage.rows.items() if count}
+    rows += [
+        (f"rows of images in {name}, and its older versions", count, "")
+        for name, count in losing.items()
+    ]
+    if len(losing) < len(garbage.rows):
+        older = len(garbage.rows) - len(losing)
+        rows.append(("feature tables that stay: their older versions", older, ""))
+    columns = [Column(name, name, FIGURE) for name in ("number", "MB")]
+    records = [{"what": what, "number": number, "MB": size} for what, number, size in rows]
+    print_blocks(Table("", ["what", *columns], records))
+    if garbage.store and garbage.artifacts:
+        print_text(
+            f"The artifacts are in {garbage.store}: another workspace that keeps its own there "
+            "would have to compute them again."
+        )

@@ -80,6 +80,19 @@ def estimate(
     return f"{show(value)} ({interval(low, high, show)})"
 
 
+def over_interval(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    show: Show = number,
+    ends: Show | None = None,
+) -> str:
+    """The value, and its interval below it where it has one: how a cell holds an estimate."""
+    if value is None or low is None or high is None:
+        return show(value)
+    return f"{show(value)}\n{interval(low, high, ends or show)}"
+
+
 @dataclass(frozen=True)
 class Kind:
     """How a column's values read; numbers stand on the right."""
@@ -118,19 +131,6 @@ class Column:
         return self.kind.show(row.get(self.of) if isinstance(self.of, str) else self.of(row))
 
 
-def over_interval(
-    value: float | None,
-    low: float | None,
-    high: float | None,
-    show: Show = number,
-    ends: Show | None = None,
-) -> str:
-    """The value, and its interval below it where it has one: how a cell holds an estimate."""
-    if value is None or low is None or high is None:
-        return show(value)
-    return f"{show(value)}\n{interval(low, high, ends or show)}"
-
-
 def estimate_column(
     title: str,
     value: str = "value",
@@ -140,16 +140,7 @@ def estimate_column(
     show: Show = number,
     ends: Show | None = None,
 ) -> Column:
-    """A value over its interval.
-
-    Args:
-        title: The heading.
-        value: The key of the value.
-        low: The key of the interval's lower end.
-        high: The key of its upper end.
-        show: How the value reads.
-        ends: How the interval's ends read, where not as the value.
-    """
+    """A value over its interval, by their keys; `ends` read like the value unless given."""
 
     def cell(row: Row) -> str:
         return over_interval(row.get(value), row.get(low), row.get(high), show, ends)
@@ -159,14 +150,13 @@ def estimate_column(
 
 # The usual columns, by the keys of their rows.
 _COLUMNS: dict[str, Column] = {
-    "metric": Column("metric", "metric", NAME),
-    "corruption": Column("corruption", "corruption", NAME),
+    **{name: Column(name, name, NAME) for name in ("metric", "corruption")},
+    **{name: Column(name, name, NUMBER) for name in ("clean", "loss", "baseline")},
     "value": estimate_column("value, 95% interval"),
+    "share": Column("share", "share", PERCENT),
     "n": Column("images", "n", COUNT),
     "n_images": Column("images", "n_images", COUNT),
     "n_subjects": Column("subjects", "n_subjects", COUNT),
-    "share": Column("share", "share", PERCENT),
-    **{name: Column(name, name, NUMBER) for name in ("clean", "loss", "baseline")},
     "enough": Column("enough images", lambda row: "yes" if row["enough"] else "too few"),
 }
 
@@ -263,7 +253,7 @@ class ImageReader(Protocol):
 
 
 @dataclass(frozen=True)
-class Picture:
+class Image:
     """A plot or an image, drawn only when a page shows it.
 
     Attributes:
@@ -282,16 +272,16 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Images:
     """Plots, strips of images under their captions, or a gallery of images over theirs."""
 
-    pictures: Sequence[Picture]
+    images: Sequence[Image]
     layout: Literal["plot", "strip", "gallery", "gallery wide"] = "plot"
 
 
-def plot(draw: Callable[[], Figure], alt: str, caption: str = "") -> Pictures:
+def plot(draw: Callable[[], Figure], alt: str, caption: str = "") -> Images:
     """One plot."""
-    return Pictures((Picture(alt, lambda _: draw(), caption=caption),))
+    return Images((Image(alt, lambda _: draw(), caption=caption),))
 
 
 @dataclass(frozen=True)
@@ -301,7 +291,7 @@ class Side:
     tables: Sequence[Table]
 
 
-Block: TypeAlias = Paragraph | Heading | Table | Listing | Numbers | Pictures | Side
+Block: TypeAlias = Paragraph | Heading | Table | Listing | Numbers | Images | Side
 
 
 @dataclass(frozen=True)

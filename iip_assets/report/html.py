@@ -18,27 +18,24 @@ from iip_assets.report.blocks import (
     Block,
     Column,
     Heading,
+    Image,
     ImageReader,
+    Images,
     Item,
     Listing,
-    Number,
     Numbers,
     Paragraph,
-    Picture,
-    Pictures,
     Row,
     Section,
     Side,
     Table,
 )
-from iip_assets.report.style import CSS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 144
 MAX_IMAGE_BYTES = 60_000
-_NOTHING = Markup("")
 _VOID = frozenset({"img", "meta"})
 _INLINE = ("a", "b", "strong")
 
@@ -58,18 +55,17 @@ def page(
         title: Of the window.
         lead: What stands above the sections.
         sections: In their order; those without blocks are left out.
-        reader: What pictures are drawn from, where there are any of images.
+        reader: What images are drawn from, where there are any.
         heading: The page's heading, where it is not the title.
         foot: Words below everything.
     """
     shown = [section for section in sections if section.blocks]
-    # Our own text, not the data's: quotes in it must stay quotes.
-    style = Markup("<style>") + Markup(CSS) + Markup("</style>")  # noqa: S704
     head = (
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("title", title),
-        style,
+        # Our own text, not the data's: quotes in it must stay quotes.
+        Markup(f"<style>{CSS}</style>"),  # noqa: S704
     )
     links = [tag("li", tag("a", one.title, href=f"#{one.name}")) for one in shown]
     contents = tag("nav", tag("strong", "Contents"), tag("ul", *links), aria_label="Contents")
@@ -78,14 +74,14 @@ def page(
         tag("h1", heading or title),
         *(render(block, reader) for block in lead),
         *(_section(section, reader) for section in shown),
-        tag("footer", foot) if foot else _NOTHING,
+        tag("footer", foot) if foot else "",
         id="main",
         tabindex=-1,
     )
     body = tag(
         "body",
         tag("a", "Skip to the report", class_="skip", href="#main"),
-        tag("div", contents if shown else _NOTHING, main, class_="layout" if shown else "alone"),
+        tag("div", contents if shown else "", main, class_="layout" if shown else "alone"),
     )
     return f"<!doctype html>\n{tag('html', tag('head', *head), body, lang='en')}"
 
@@ -98,7 +94,7 @@ def tag(name: str, /, *inside: str, **attributes: object) -> Markup:
         inside: Markup or plain text.
         attributes: By name, in which `_` stands for `-`; those that are empty are left out.
     """
-    marks = _NOTHING.join(
+    marks = Markup().join(
         Markup(' {}="{}"').format(key.strip("_").replace("_", "-"), value)
         for key, value in attributes.items()
         if value not in (None, "")
@@ -108,7 +104,7 @@ def tag(name: str, /, *inside: str, **attributes: object) -> Markup:
         return opened
     # A line's end after a word would stand as a space before the full stop.
     end = "" if name in _INLINE else "\n"
-    return opened + _lines(inside) + Markup("</{}>{}").format(name, end)
+    return opened + Markup().join(inside) + Markup("</{}>{}").format(name, end)
 
 
 def render(block: Block, reader: ImageReader | None = None) -> Markup:  # noqa: PLR0911 - a case each
@@ -121,21 +117,27 @@ def render(block: Block, reader: ImageReader | None = None) -> Markup:  # noqa: 
         case Table():
             return _folded(block.folded, _table(block))
         case Listing():
-            entries = [tag("li", *_item(item)) for item in block.items]
-            if block.numbered:
-                return _folded(block.folded, tag("ol", *entries, class_="steps"))
-            return _folded(block.folded, tag("ul", *entries))
+            entries = [tag("li", _lead(item), item.text) for item in block.items]
+            shown = tag("ol", *entries, class_="steps") if block.numbered else tag("ul", *entries)
+            return _folded(block.folded, shown)
         case Numbers():
-            tiles = [_tile(one) for one in block.numbers]
+            tiles = []
+            for one in block.numbers:
+                notes = (tag("span", note) for note in one.notes)
+                name = tag("span", one.name, class_="name")
+                tiles.append(tag("li", name, tag("b", one.value), *notes, class_="tile"))
             return tag("ul", *tiles, class_="tiles", aria_label=block.label)
         case Side():
             return tag("div", *(render(table) for table in block.tables), class_="side")
-        case Pictures():
-            return _pictures(block, reader)
-
-
-def _lines(parts: Sequence[str]) -> Markup:
-    return _NOTHING.join(parts)
+        case Images():
+            figures = (_image(one, reader) for one in block.images)
+            if block.layout.startswith("gallery"):
+                entries = [tag("li", tag("figure", *parts)) for parts in figures]
+                return tag("ul", *entries, class_=block.layout)
+            order = -1 if block.layout == "strip" else 1
+            return Markup().join(
+                tag("figure", *parts[::order], class_=block.layout) for parts in figures
+            )
 
 
 def _section(section: Section, reader: ImageReader | None) -> Markup:
@@ -150,16 +152,9 @@ def _folded(title: str, shown: Markup) -> Markup:
     return tag("details", tag("summary", title), shown) if title else shown
 
 
-def _item(item: Item) -> tuple[str, ...]:
+def _lead(item: Item) -> str:
     lead = tag("a", item.lead, href=f"#{item.link}") if item.link else item.lead
-    return (tag("strong", lead) if item.lead else "", item.text)
-
-
-def _tile(one: Number) -> Markup:
-    notes = (tag("span", note) for note in one.notes)
-    return tag(
-        "li", tag("span", one.name, class_="name"), tag("b", one.value), *notes, class_="tile"
-    )
+    return tag("strong", lead) if item.lead else ""
 
 
 def _table(table: Table) -> Markup:
@@ -167,21 +162,16 @@ def _table(table: Table) -> Markup:
         tag("th", column.title, scope="col", class_="n" if column.kind.numeric else "")
         for column in table.heads
     )
-    rows = (
-        tag(
-            "tr",
-            *(_cell(column, row, first=not place) for place, column in enumerate(table.heads)),
-            class_=table.tone(row) if table.tone else "",
-        )
-        for row in table.rows
-    )
-    shaded = any(column.shade for column in table.heads)
+    rows = []
+    for row in table.rows:
+        cells = (_cell(column, row, first=not i) for i, column in enumerate(table.heads))
+        rows.append(tag("tr", *cells, class_=table.tone(row) if table.tone else ""))
     shown = tag(
         "table",
         tag("caption", table.caption),
         tag("thead", tag("tr", *heads)),
         tag("tbody", *rows),
-        class_="confusion" if shaded else "",
+        class_="confusion" if any(column.shade for column in table.heads) else "",
     )
     label = f"Table: {table.caption} {table.folded}".strip()
     return tag("div", shown, class_="scroll", tabindex=0, role="group", aria_label=label)
@@ -198,16 +188,7 @@ def _cell(column: Column, row: Row, *, first: bool) -> Markup:
     return tag("td", *inside, class_=f"{place} {tone}".strip(), style=style)
 
 
-def _pictures(block: Pictures, reader: ImageReader | None) -> Markup:
-    if block.layout.startswith("gallery"):
-        entries = (tag("li", tag("figure", *_picture(one, reader))) for one in block.pictures)
-        return tag("ul", *entries, class_=block.layout)
-    figures = (_picture(one, reader) for one in block.pictures)
-    ordered = (parts[::-1] if block.layout == "strip" else parts for parts in figures)
-    return _lines([tag("figure", *parts, class_=block.layout) for parts in ordered])
-
-
-def _picture(one: Picture, reader: ImageReader | None) -> list[Markup]:
+def _image(one: Image, reader: ImageReader | None) -> list[Markup]:
     """The image, and its caption where it has one."""
     # A page of plots alone has no reader, and no plot asks for one.
     drawn = one.draw(cast("ImageReader", reader))
@@ -217,8 +198,7 @@ def _picture(one: Picture, reader: ImageReader | None) -> list[Markup]:
         image = tag("img", src=_png(drawn), alt=one.alt, width=round(drawn.get_figwidth() * 100))
     if not (one.lead or one.caption):
         return [image]
-    lead = tag("b", one.lead) if one.lead else _NOTHING
-    return [image, tag("figcaption", lead, one.caption)]
+    return [image, tag("figcaption", tag("b", one.lead) if one.lead else "", one.caption)]
 
 
 def _png(figure: Figure) -> str:
@@ -226,3 +206,108 @@ def _png(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+# Colours have a contrast of at least 4.5 to 1 in light and in dark.
+CSS = """
+:root {
+  color-scheme: light dark;
+  --ground: #ffffff; --panel: #f5f6f8; --text: #1b1f24; --soft: #57606a; --line: #d5dae0;
+  --link: #0a58a6; --good: #0b6b3a; --warn: #8a4b00; --warn-ground: #fff4e0; --cell: 0 114 178;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --ground: #14171b; --panel: #1e2329; --text: #e8eaed; --soft: #a8b0b9; --line: #3a424b;
+    --link: #7cb8f5; --good: #6fd39c; --warn: #f2b765; --warn-ground: #33281a; --cell: 86 180 233;
+  }
+}
+* { box-sizing: border-box }
+html { scroll-behavior: smooth; scroll-padding-top: 1rem }
+@media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto } }
+body {
+  margin: 0; background: var(--ground); color: var(--text);
+  font: 16px/1.55 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
+}
+a { color: var(--link) }
+a:focus-visible, summary:focus-visible, [tabindex]:focus-visible {
+  outline: 3px solid var(--link); outline-offset: 2px;
+}
+.skip { position: absolute; left: -999rem; background: var(--panel); padding: .5rem 1rem }
+.skip:focus { left: 1rem; top: 1rem; z-index: 2 }
+.layout { display: grid; grid-template-columns: 14rem minmax(0, 1fr); max-width: 84rem;
+  margin: auto }
+nav { position: sticky; top: 0; align-self: start; max-height: 100vh; overflow: auto;
+  padding: 2rem 1rem }
+nav ul { list-style: none; margin: .5rem 0 0; padding: 0; font-size: .92rem }
+nav li { margin: .3rem 0 }
+nav a { text-decoration: none }
+nav a:hover { text-decoration: underline }
+main { padding: 2rem 1.5rem 4rem }
+.alone { max-width: 72rem; margin: auto }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem }
+h2 { font-size: 1.35rem; margin: 2.8rem 0 .6rem; padding-top: .6rem;
+  border-top: 1px solid var(--line) }
+h3 { font-size: 1.06rem; margin: 1.6rem 0 .4rem }
+p { margin: .4rem 0 .8rem; max-width: 46rem }
+.soft { color: var(--soft) }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .9rem;
+  margin: 1.2rem 0; padding: 0; list-style: none }
+.tile { background: var(--panel); border: 1px solid var(--line); border-radius: .6rem;
+  padding: .8rem 1rem }
+.tile b { display: block; font-size: 1.7rem; line-height: 1.25; font-variant-numeric: tabular-nums }
+.tile span { display: block; font-size: .86rem; color: var(--soft) }
+.tile .name { color: var(--text); font-weight: 600 }
+.note { background: var(--warn-ground); border-left: 4px solid var(--warn); padding: .6rem 1rem;
+  border-radius: .3rem; margin: 1rem 0 }
+.note ul { list-style: none; margin: .2rem 0; padding: 0 }
+.note h2 { border: 0; margin: 0; padding: 0; font-size: 1.06rem }
+.side { display: flex; flex-wrap: wrap; gap: 0 3rem }
+.side .scroll { max-width: none }
+ol.steps { padding-left: 1.3rem; max-width: 50rem }
+ol.steps li { margin: .6rem 0 }
+.scroll { overflow-x: auto; margin: .6rem 0 1.2rem; max-width: 100% }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums }
+caption { text-align: left; color: var(--soft); font-size: .86rem; padding: .2rem 0 .4rem }
+th, td { padding: .32rem .7rem; border-bottom: 1px solid var(--line); text-align: left;
+  vertical-align: top }
+thead th { border-bottom: 2px solid var(--line); white-space: nowrap }
+td.n, th.n { text-align: right; white-space: nowrap }
+tbody th { font-weight: 500 }
+.wrap { min-width: 6rem; max-width: 22rem; overflow-wrap: anywhere }
+.confusion td { text-align: center; min-width: 5rem; border: 1px solid var(--line) }
+td.strong, tr.strong td { font-weight: 700 }
+td.soft, tr.soft td, .under { color: var(--soft) }
+td.good { color: var(--good) }
+td.warn, td.bad, tr.bad td { color: var(--warn) }
+.under { display: block; font-weight: 400; font-size: .86em }
+figure { margin: 0 }
+figure.plot { margin: .8rem 0 1.4rem }
+figure.plot img { background: #fff; border-radius: .5rem; border: 1px solid var(--line);
+  max-width: 100%; height: auto; padding: .4rem }
+figcaption { font-size: .84rem; color: var(--soft); overflow-wrap: anywhere }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .9rem;
+  list-style: none; margin: .8rem 0 1.4rem; padding: 0 }
+.gallery.wide { grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)) }
+.gallery img { width: 100%; border-radius: .4rem; display: block; margin-bottom: .3rem }
+.gallery b { color: var(--text) }
+.strip { margin: .9rem 0 }
+.strip img { max-width: 100%; height: auto; border-radius: .3rem; display: block }
+details { margin: .6rem 0 1.2rem }
+summary { cursor: pointer; color: var(--link) }
+footer { margin-top: 3rem; color: var(--soft); font-size: .86rem; border-top: 1px solid var(--line);
+  padding-top: .8rem }
+@media (max-width: 60rem) {
+  .layout { display: block }
+  nav { position: static; padding: 1rem 1.5rem 0; max-height: none }
+  nav ul { columns: 2 }
+  main { padding: 1rem 1.5rem 3rem }
+}
+@media print {
+  :root { --ground: #fff; --panel: #fff; --text: #000; --soft: #444; --line: #bbb; --link: #000 }
+  nav, .skip { display: none }
+  .layout { display: block }
+  body { font-size: 11pt }
+  h2, h3 { break-after: avoid }
+  figure, tr, .tile, .strip, .gallery li { break-inside: avoid }
+}
+"""

@@ -1,4 +1,4 @@
-"""The few numbers that stand for a state of the project, as flat records for DVC."""
+"""Numbers as JSON holds them, and the few that stand for a state of the project, for DVC."""
 
 from __future__ import annotations
 
@@ -18,6 +18,20 @@ if TYPE_CHECKING:
     Tables = Mapping[str, pl.DataFrame]
 
 DIGITS = 6
+
+
+def rounded(value: Any) -> Any:
+    """Six digits after a float's point, item by item in a list; null where it is no number."""
+    if isinstance(value, list):
+        return [rounded(one) for one in value]
+    if not isinstance(value, float):
+        return value
+    return round(value, DIGITS) if math.isfinite(value) else None
+
+
+def records(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """The rows, rounded."""
+    return [{name: rounded(one) for name, one in row.items()} for row in table.to_dicts()]
 
 
 def headline(
@@ -45,55 +59,28 @@ def headline(
     images = raw_dataset["images"]
     data: dict[str, Json] = {
         "images": images.height,
-        "labelled": int(images["label"].is_not_null().sum()),
-        "with_mask": int(images["mask_id"].is_not_null().sum()),
+        "labelled": images["label"].count(),
+        "with_mask": images["mask_id"].count(),
         "batches": images["batch"].drop_nulls().n_unique(),
     }
     if isinstance(quarantine, pl.DataFrame):
         data["quarantined"] = quarantine.height
     result: dict[str, Json] = {"data": data}
     if isinstance(model_evaluation, dict):
-        for model, values in _by_model(model_evaluation["metrics"]).items():
-            result[model] = values
+        result |= _by_model(model_evaluation["metrics"])
     if drift:
         result["drift"] = {"share_moved": drift["share_moved"]}
     return result
 
 
-def rounded(value: float | None) -> float | None:
-    """Six digits after the point; None for what is not a number, which JSON cannot hold."""
-    if value is None or not math.isfinite(value):
-        return None
-    return round(float(value), DIGITS)
-
-
-def metric_record(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the metrics table, rounded."""
-    return {
-        "model": row["model"],
-        "metric": row["metric"],
-        "axis": row["axis"],
-        "slice": row["slice"],
-        "value": rounded(row["value"]),
-        "low": rounded(row["low"]),
-        "high": rounded(row["high"]),
-        "n_images": row["n_images"],
-        "n_subjects": row["n_subjects"],
-        "enough": row["enough"],
-    }
-
-
-def _by_model(metrics: pl.DataFrame) -> dict[str, dict[str, Json]]:
-    models: dict[str, dict[str, Json]] = {}
-    for row in overall_rows(metrics).iter_rows(named=True):
+def _by_model(metrics: pl.DataFrame) -> dict[str, Any]:
+    models: dict[str, dict[str, Any]] = {}
+    for row in records(overall_rows(metrics)):
         values = models.setdefault(row["model"], {})
         ends = {"": row["value"]}
         # An interval for each metric would bury the comparison that DVC prints.
         if row["metric"] == TASKS[row["model"]].headline:
             ends |= {"_low": row["low"], "_high": row["high"]}
-        for end, value in ends.items():
-            known = rounded(value)
-            if known is not None:
-                values[row["metric"] + end] = known
-        values["images"] = max(int(str(values.get("images", 0))), row["n_images"])
+        values |= {row["metric"] + end: value for end, value in ends.items() if value is not None}
+        values["images"] = max(values.get("images", 0), row["n_images"])
     return models

@@ -20,7 +20,7 @@ from iip_assets.report.blocks import (
     estimate_column,
 )
 from iip_assets.report.html import page
-from iip_assets.report.markdown import markdown
+from iip_assets.report.text import markdown
 
 USES = {
     "filter": "Tells images with a whole iris, with a part of one and with none apart, so that "
@@ -62,8 +62,7 @@ def model_card(
     sections = [
         _made_of(facts, digest),
         _how_good(facts, metrics, metric, confidence),
-        _for_whom(slices, metric),
-        _limits(slices),
+        *_for_whom(slices, metric),
     ]
     return {
         "model_card.md": markdown(title, lead, sections).encode(),
@@ -72,7 +71,7 @@ def model_card(
 
 
 def _made_of(facts: Record, digest: str) -> Section:
-    rows = {
+    parts = {
         "data revision": facts["data_revision"],
         "git commit": facts["git_commit"],
         "code key": facts["code_key"],
@@ -82,11 +81,10 @@ def _made_of(facts: Record, digest: str) -> Section:
         "digest": digest,
         "ONNX against torch": facts["onnx"],
     }
-    columns = [Column("made of", "name"), Column("", "value")]
-    table = Table(
-        "What it was made of", columns, [{"name": name, "value": one} for name, one in rows.items()]
-    )
+    columns = [Column("made of", "name"), Column("", "part")]
+    rows = [{"name": name, "part": part} for name, part in parts.items()]
     settings = [Item(text=f"{name} = {one}") for name, one in sorted(facts["settings"].items())]
+    table = Table("What it was made of", columns, rows)
     return Section("made", "Made of", [table, Paragraph("Settings:"), Listing(settings)])
 
 
@@ -97,24 +95,19 @@ def _how_good(facts: Record, metrics: Sequence[Record], metric: str, confidence:
     )
     value = estimate_column(f"value, {confidence:.0%} interval")
     overall = [row for row in metrics if row["axis"] == "overall"]
-    table = Table(
-        "All metrics", [Column("metric", "metric"), value, "n_images", "n_subjects"], overall
-    )
-    return Section("good", "How good it is", [Paragraph(text), table, _validated(facts, metric)])
+    name = Column("metric", "metric")
+    table = Table("All metrics", [name, value, "n_images", "n_subjects"], overall)
+    validated = "There were no validation images to judge it on."
+    if found := facts["validation"]:
+        validated = (
+            f"On the {found['n_images']} validation images of {found['n_subjects']} subjects, by "
+            f"which its best epoch was chosen: {metric} "
+            f"{estimate(found['value'], found['low'], found['high'])}."
+        )
+    return Section("good", "How good it is", [Paragraph(text), table, Paragraph(validated)])
 
 
-def _validated(facts: Record, metric: str) -> Paragraph:
-    found = facts["validation"]
-    if not found:
-        return Paragraph("There were no validation images to judge it on.")
-    return Paragraph(
-        f"On the {found['n_images']} validation images of {found['n_subjects']} subjects, by which "
-        f"its best epoch was chosen: {metric} "
-        f"{estimate(found['value'], found['low'], found['high'])}."
-    )
-
-
-def _for_whom(slices: Sequence[Record], metric: str) -> Section:
+def _for_whom(slices: Sequence[Record], metric: str) -> list[Section]:
     columns: list[Column | str] = [
         Column("slice", lambda row: f"{row['axis']} {row['slice']}"),
         "value",
@@ -122,17 +115,15 @@ def _for_whom(slices: Sequence[Record], metric: str) -> Section:
         "n_subjects",
         Column("", lambda row: "" if row["enough"] else "too small to judge"),
     ]
-    table = Table(f"{metric} by slice", columns, slices)
-    return Section("whom", "For whom", [table])
-
-
-def _limits(slices: Sequence[Record]) -> Section:
-    unjudged = [f"{row['axis']} {row['slice']}" for row in slices if not row["enough"]]
+    small = [f"{row['axis']} {row['slice']}" for row in slices if not row["enough"]]
     text = "Every slice has enough test images to be judged."
-    if unjudged:
-        text = f"Too few test images to judge: {', '.join(unjudged)}."
+    if small:
+        text = f"Too few test images to judge: {', '.join(small)}."
     where = (
         "A number holds for images like those of the test split. Other cameras, other light, "
         "other people are another question: look at the drift report before trusting it there."
     )
-    return Section("limits", "Limits", [Paragraph(text), Paragraph(where)])
+    return [
+        Section("whom", "For whom", [Table(f"{metric} by slice", columns, slices)]),
+        Section("limits", "Limits", [Paragraph(text), Paragraph(where)]),
+    ]

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from iip_assets.engine.values import Report, Skipped
 from iip_assets.report.blocks import (
     Block,
+    Images,
     Item,
     Listing,
+    NextStep,
     Numbers,
     Paragraph,
-    Pictures,
     Section,
     count,
 )
@@ -27,16 +28,10 @@ from iip_assets.report.html import page
 from iip_assets.report.sections import (
     clusters,
     data,
-    drift,
-    explanations,
     failures,
     models,
-    passing,
     robustness,
     slices,
-    statistics,
-    training_set,
-    versions,
 )
 
 if TYPE_CHECKING:
@@ -46,19 +41,19 @@ if TYPE_CHECKING:
 SECTIONS: tuple[Callable[..., Section | None], ...] = (
     data.dataset,
     data.quarantine,
-    statistics.coverage,
-    statistics.light,
+    data.coverage,
+    data.light,
     clusters.clusters,
-    training_set.balance,
-    training_set.augmentation,
+    data.balance,
+    data.augmentation,
     models.models,
-    passing.passing,
+    failures.passing,
     slices.slices,
     failures.failures,
-    explanations.explanations,
-    versions.versions,
+    failures.explanations,
+    models.versions,
     robustness.robustness,
-    drift.drift,
+    robustness.drift,
 )
 _TITLE = "Iris image pipeline: report"
 _FOOT = (
@@ -80,8 +75,8 @@ def build_sections(values: Mapping[str, Any]) -> list[Section]:
 def image_ids(sections: Sequence[Section]) -> list[str]:
     """Ids of all images and masks that the page shows, so that they can be fetched at once."""
     blocks = (block for section in sections for block in section.blocks)
-    pictures = (one for block in blocks if isinstance(block, Pictures) for one in block.pictures)
-    return sorted({image_id for one in pictures for image_id in one.image_ids})
+    images = (one for block in blocks if isinstance(block, Images) for one in block.images)
+    return sorted({image_id for one in images for image_id in one.image_ids})
 
 
 def report_data(sections: Sequence[Section]) -> dict[str, Any]:
@@ -122,7 +117,7 @@ def pipeline_page(
 
 @dataclass(frozen=True)
 class _Reader:
-    """What pictures are drawn from: the images of a store."""
+    """What images are drawn from: the images of a store."""
 
     read: Callable[[str], bytes]
     max_megapixels: float
@@ -159,35 +154,26 @@ def _build(function: Callable[..., Section | None], values: Mapping[str, Any]) -
 
 def _skipped(values: Mapping[str, Any]) -> list[Section]:
     """Which assets were skipped, and why."""
-    rows = [
-        {"asset": name, "reason": value.reason}
-        for name, value in values.items()
-        if isinstance(value, Skipped)
-    ]
-    if not rows:
-        return []
-    listing = Listing([Item(row["asset"], f": {row['reason']}") for row in rows])
-    return [Section("skipped", "Skipped", [listing], {"skipped": rows})]
+    skipped = {name: one.reason for name, one in values.items() if isinstance(one, Skipped)}
+    rows = [{"asset": name, "reason": reason} for name, reason in skipped.items()]
+    listing = Listing([Item(name, f": {reason}") for name, reason in skipped.items()])
+    return [Section("skipped", "Skipped", [listing], {"skipped": rows})] if rows else []
 
 
 def _next_steps(sections: Sequence[Section]) -> Section:
     """What the numbers suggest doing next."""
     found = [(step, section.name) for section in sections for step in section.steps]
+    nothing = (
+        "No slice, coverage gap or moved feature is clear enough to act on. More test images "
+        "narrow the intervals."
+    )
+    found = found or [(NextStep(0, "Nothing stands out", nothing), "slices")]
     found.sort(key=lambda pair: pair[0].rank)
-    rows = [
-        {"title": step.title, "text": step.text, "section": section} for step, section in found
-    ] or [
-        {
-            "title": "Nothing stands out",
-            "text": "No slice, coverage gap or moved feature is clear enough to act on. More "
-            "test images narrow the intervals.",
-            "section": "slices",
-        }
-    ]
+    rows = [{"title": step.title, "text": step.text, "section": section} for step, section in found]
     there = {section.name for section in sections if section.blocks}
     items = [
-        Item(row["title"], f". {row['text']}", row["section"] if row["section"] in there else "")
-        for row in rows
+        Item(step.title, f". {step.text}", section if section in there else "")
+        for step, section in found
     ]
     text = "Drawn from the numbers below. They name evidence, not causes."
     blocks: list[Block] = [Paragraph(text, soft=True), Listing(items, numbered=True)]
@@ -196,16 +182,15 @@ def _next_steps(sections: Sequence[Section]) -> Section:
 
 def _summary(content: Mapping[str, Any]) -> str:
     counts = content["counts"]
-    words = [
+    text = (
         f"{count(counts['images'])} images of {count(counts['subjects'])} known subjects in "
         f"{count(counts['batches'])} batches; {count(counts['with_mask'])} have a mask."
-    ]
-    if splits := counts["splits"]:
-        shown = (f"{name} {count(splits[split])}" for name, split in _SPLITS.items())
-        words.append(f"{', '.join(shown)}.")
+    )
+    if splits := {name: count(n) for name, n in counts["splits"].items()}:
+        text += (
+            f" Training {splits['train']}, validation {splits['validation']}, "
+            f"test {splits['test']}."
+        )
     if content["headlines"]:
-        words.append("Models are judged on images of people whom they never saw.")
-    return " ".join(words)
-
-
-_SPLITS = {"Training": "train", "validation": "validation", "test": "test"}
+        text += " Models are judged on images of people whom they never saw."
+    return text

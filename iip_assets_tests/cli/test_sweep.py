@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from iip_assets.cli.sweeping import print_trials
+from iip_assets.cli.sweep import print_trials
 from iip_assets.sweeps.plan import Plan
 from iip_assets.sweeps.study import Done
 

@@ -8,18 +8,22 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import polars as pl
+import pytest
 
 from iip_assets.audit.explained_images import EXPLAINED
 from iip_assets.audit.explained_measures import APART, RIGHT, WRONG
 from iip_assets.audit.explained_measures import SCHEMA as MEASURES
 from iip_assets.engine.values import Report
+from iip_assets.evaluation.evaluation import METRICS_SCHEMA
 from iip_assets.evaluation.rare_classes import CLASSES
 from iip_assets.evaluation.threshold import filter_verdicts_tables
+from iip_assets.images.store import ImageStore
 from iip_assets.inference.filter import scores_table
 from iip_assets.metrics.scores import Gate
 from iip_assets.registry.contenders import tables_of
 from iip_assets.registry.gate import GATE_SCHEMA
-from iip_assets.report.pipeline_report import build_sections, pipeline_page, report_data
+from iip_assets.report.assets import pipeline_report
+from iip_assets.report.pipeline_report import build_sections, report_data
 from iip_assets.settings import EvaluationSettings
 from iip_assets.statistics.demographics import SCHEMA as DEMOGRAPHICS
 
@@ -92,19 +96,7 @@ def metrics_table():
     add("filter", "accuracy", "overall", "all", 0.92)
     add("segmenter_human", "mean_iou", "overall", "all", 0.85, n=24)
     add("segmenter_beside_human", "mean_iou", "overall", "all", 0.78, n=24)
-    names = [
-        "model",
-        "metric",
-        "axis",
-        "slice",
-        "value",
-        "low",
-        "high",
-        "n_images",
-        "n_subjects",
-        "enough",
-    ]
-    return pl.DataFrame(rows, schema=names, orient="row")
+    return pl.DataFrame(rows, schema=METRICS_SCHEMA, orient="row")
 
 
 def class_table():
@@ -151,14 +143,9 @@ def benchmark_table():
 
 
 def drift_data():
-    base = {
-        "statistic": "d",
-        "by_chance": 0.05,
-        "threshold": 0.1,
-        "n_reference": 70,
-        "n_current": 40,
-    }
-    brightness = {
+    sizes = {"n_reference": 70, "n_current": 40}
+    base = {"statistic": "d", "by_chance": 0.05, "threshold": 0.1} | sizes
+    brightness = base | {
         "name": "brightness",
         "kind": "number",
         "score": 1.2,
@@ -170,9 +157,8 @@ def drift_data():
         "edges": [0.0, 100.0, 200.0],
         "shares_reference": [0.2, 0.8],
         "shares_current": [0.7, 0.3],
-        **base,
     }
-    gender = {
+    gender = base | {
         "name": "gender",
         "kind": "word",
         "score": 0.02,
@@ -180,12 +166,9 @@ def drift_data():
         "words": ["female", "male"],
         "shares_reference": [0.5, 0.5],
         "shares_current": [0.52, 0.48],
-        **base,
     }
-    return {
+    return sizes | {
         "batch": HOSTILE,
-        "n_reference": 70,
-        "n_current": 40,
         "share_moved": 0.5,
         "columns": [brightness, gender],
         "not_compared": [{"name": "ethnicity", "kind": "word", "reason": "no value is known"}],
@@ -194,22 +177,10 @@ def drift_data():
 
 def demographic_table():
     def row(axis, value, n, share, target):
-        filled = dict.fromkeys(DEMOGRAPHICS)
         gap = None if target is None else share - target
-        return filled | {
-            "axis": axis,
-            "value": value,
-            "n": n,
-            "n_subjects": n // 4,
-            "share": share,
-            "known_share": share,
-            "low": share - 0.05,
-            "high": share + 0.05,
-            "target": target,
-            "gap": gap,
-            "needed": 12 if gap and gap < 0 else None,
-            "enough": n >= 30,
-        }
+        needed = 12 if gap and gap < 0 else None
+        known = (axis, value, n, n // 4, share, share, share - 0.05, share + 0.05)
+        return (*known, target, gap, needed, n >= 30, None)
 
     rows = [
         row("gender", "female", 48, 0.4, 0.5),
@@ -217,7 +188,7 @@ def demographic_table():
         row("device", "camera", 60, 0.5, None),
         row("age_band×gender", "18-30 × female", 9, 0.08, None),
     ]
-    return pl.DataFrame(rows, schema=DEMOGRAPHICS)
+    return pl.DataFrame(rows, schema=DEMOGRAPHICS, orient="row")
 
 
 def verdict_tables(images, splits):
@@ -288,56 +259,43 @@ def sample_inputs(**changes):
     images = image_table()
     splits = split_table(images)
     cluster = [0 if i < 60 else 1 if i < 66 else -1 for i in range(N)]
+
+    def by_image(n=N, **columns):
+        return pl.DataFrame({"image_id": images["image_id"][:n], **columns})
+
+    broken = {
+        "what": "image",
+        "path": f"images/{HOSTILE}.jpg",
+        "batch": "2024-01",
+        "row": 3,
+        "column": "age_years",
+        "value": HOSTILE,
+        "reason": "cut short",
+        "fix": "copy the file again",
+    }
+    classes = ("full", "partial", "none")
+    confusion = [("filter", a, p, 30 if a == p else 2) for a in classes for p in classes]
     values = {
         "raw_dataset": {"images": images},
-        "quarantine": pl.DataFrame(
-            {
-                "what": ["image"],
-                "path": [f"images/{HOSTILE}.jpg"],
-                "batch": ["2024-01"],
-                "row": [3],
-                "column": ["age_years"],
-                "value": [HOSTILE],
-                "reason": ["cut short"],
-                "fix": ["copy the file again"],
-            }
-        ),
+        "quarantine": pl.DataFrame([broken]),
         "data_splits": splits,
-        "image_statistics": pl.DataFrame(
-            {"image_id": images["image_id"], "brightness": rng.normal(120, 20, N)}
-        ),
-        "lighting_stats": pl.DataFrame(
-            {"image_id": images["image_id"], "lighting": ["dark"] * 30 + ["normal"] * 90}
-        ),
-        "background_stats": pl.DataFrame(
-            {"image_id": images["image_id"], "background": ["plain"] * 110 + [None] * 10}
-        ),
+        "image_statistics": by_image(brightness=rng.normal(120, 20, N)),
+        "lighting_stats": by_image(lighting=["dark"] * 30 + ["normal"] * 90),
+        "background_stats": by_image(background=["plain"] * 110 + [None] * 10),
         "demographic_stats": demographic_table(),
-        "embedding_map": pl.DataFrame(
-            {"image_id": images["image_id"], "x": rng.normal(size=N), "y": rng.normal(size=N)}
+        "embedding_map": by_image(x=rng.normal(size=N), y=rng.normal(size=N)),
+        "edge_case_clusters": by_image(
+            cluster=cluster,
+            outlier_score=rng.random(N),
+            exemplar=[i % 3 == 0 and cluster[i] >= 0 for i in range(N)],
         ),
-        "edge_case_clusters": pl.DataFrame(
-            {
-                "image_id": images["image_id"],
-                "cluster": cluster,
-                "outlier_score": rng.random(N),
-                "exemplar": [i % 3 == 0 and cluster[i] >= 0 for i in range(N)],
-            }
+        "rebalanced_training_set": by_image(
+            80,
+            weight=[0.5] * 40 + [1.5] * 40,
+            cell=["18-30 × female"] * 40 + ["30-45 × male"] * 40,
         ),
-        "rebalanced_training_set": pl.DataFrame(
-            {
-                "image_id": images["image_id"][:80],
-                "weight": [0.5] * 40 + [1.5] * 40,
-                "cell": ["18-30 × female"] * 40 + ["30-45 × male"] * 40,
-            }
-        ),
-        "segmenter_examples": pl.DataFrame(
-            {
-                "image_id": images["image_id"][:20],
-                "mask_id": [MASK] * 20,
-                "split": ["train"] * 10 + ["test"] * 10,
-                "weight": [1.0] * 20,
-            }
+        "segmenter_examples": by_image(
+            20, mask_id=[MASK] * 20, split=["train"] * 10 + ["test"] * 10, weight=[1.0] * 20
         ),
         "filter_verdicts": verdict_tables(images, splits),
         "predictions": prediction_table(images, splits),
@@ -345,13 +303,7 @@ def sample_inputs(**changes):
             "metrics": metrics_table(),
             "classes": class_table(),
             "confusion": pl.DataFrame(
-                [
-                    ("filter", a, p, 30 if a == p else 2)
-                    for a in ("full", "partial", "none")
-                    for p in ("full", "partial", "none")
-                ],
-                schema=["model", "actual", "predicted", "n"],
-                orient="row",
+                confusion, schema=["model", "actual", "predicted", "n"], orient="row"
             ),
         },
         "model_explanations": explanation_tables(),
@@ -376,4 +328,20 @@ def content_of(inputs, *, edge_share=0.06):
 
 
 def page_of(inputs, *, read=image_bytes):
-    return pipeline_page(sections_of(inputs), read=read, max_megapixels=1)
+    """The asset's value, drawn of images that were fetched before."""
+    fetched = set()
+
+    def read_fetched(image_id):
+        assert image_id in fetched, f"{image_id} was read before it was fetched"
+        return read(image_id)
+
+    store = SimpleNamespace(fetch=fetched.update, read=read_fetched)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ImageStore, "open", lambda _root: store)
+        return pipeline_report.function(
+            **vars(inputs),
+            edge_share=0.06,
+            tolerance=0.5,
+            max_megapixels=1.0,
+            context=SimpleNamespace(root=None),
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from markupsafe import Markup
 
-from iip_assets.report import html, terminal
+from iip_assets.report import html
 from iip_assets.report.blocks import (
     COUNT,
     Column,
@@ -23,8 +23,8 @@ from iip_assets.report.blocks import (
     short_number,
     signed,
 )
-from iip_assets.report.markdown import table_markdown
 from iip_assets.report.model_card import model_card
+from iip_assets.report.text import print_blocks, print_text, table_markdown
 from iip_assets_tests.report.samples import sample_inputs, sections_of
 
 HOSTILE = "<b onload='x'>[red]|[/red]"
@@ -42,7 +42,7 @@ TABLE = Table(
 
 
 def printed(capsys, *blocks):
-    terminal.show(*blocks)
+    print_blocks(*blocks)
     return " ".join(capsys.readouterr().out.split())
 
 
@@ -86,6 +86,8 @@ def test_hostile_words_stay_text_in_every_block_and_renderer(capsys):
         assert "<b onload" not in shown
         assert "'x'" not in shown
         assert HOSTILE in printed(capsys, block)
+    print_text((HOSTILE, "bold"), wrap=False)
+    assert capsys.readouterr().out == f"{HOSTILE}\n"
     page = html.page(HOSTILE, [], [Section("x", HOSTILE, blocks)], heading=HOSTILE, foot=HOSTILE)
     assert "<b onload" not in page
     # A bar would end the cell.

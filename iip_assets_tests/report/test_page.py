@@ -10,9 +10,10 @@ import pytest
 
 from iip_assets.engine.values import Skipped
 from iip_assets.metrics.names import spelled
+from iip_assets.report.assets import describe_pipeline_report, pipeline_report
 from iip_assets.report.blocks import Side, Table, count, interval, number, percent
+from iip_assets.report.figures import forest_figure
 from iip_assets.report.pipeline_report import image_ids
-from iip_assets.report.sections.slices import forest_figure
 from iip_assets_tests.report.samples import (
     HOSTILE,
     MAY_BE_SKIPPED,
@@ -64,6 +65,12 @@ def outline(html):
 @pytest.fixture(scope="module")
 def report():
     return page_of(sample_inputs())
+
+
+def test_the_page_is_versioned_by_its_numbers(report):
+    assert report.html.startswith("<!doctype html>")
+    assert report.data["headlines"]
+    assert describe_pipeline_report(report)["page_bytes"] == len(report.html.encode())
 
 
 def test_every_section_of_the_contents_exists_and_no_id_stands_twice(report):
@@ -130,19 +137,27 @@ def test_small_slices_are_marked(report):
     assert report.html.count('<td class="wrap">too few</td>') == 2
 
 
-def test_a_report_without_anything_but_images_says_what_was_skipped():
-    skipped = {name: Skipped(f"no <{name}>") for name in MAY_BE_SKIPPED}
-    bare = page_of(sample_inputs(**skipped))
+def test_a_report_of_nothing_but_skipped_inputs_says_what_was_skipped():
+    bare = page_of(sample_inputs(**{name: Skipped(f"no <{name}>") for name in MAY_BE_SKIPPED}))
     outline(bare.html)
     assert "no &lt;predictions&gt;" in bare.html
     assert "<img" not in bare.html
+    assert len(describe_pipeline_report(bare)["skipped"].records) == len(MAY_BE_SKIPPED)
+
+
+def test_every_input_but_the_raw_data_may_be_skipped():
+    assert pipeline_report.compute.accepts_skipped == set(MAY_BE_SKIPPED)
+    assert set(pipeline_report.inputs) == {"raw_dataset", *MAY_BE_SKIPPED}
 
 
 @pytest.mark.parametrize("name", MAY_BE_SKIPPED)
 def test_any_one_skipped_asset_leaves_a_whole_page(name):
-    html = page_of(sample_inputs(**{name: Skipped("for the test")})).html
-    outline(html)
-    assert "for the test" in html
+    report = page_of(sample_inputs(**{name: Skipped("for the test")}))
+    outline(report.html)
+    assert "for the test" in report.html
+    found = describe_pipeline_report(report)
+    assert found["page_bytes"]
+    assert list(found["skipped"].records) == [{"asset": name, "reason": "for the test"}]
 
 
 def test_an_empty_dataset_still_makes_a_page():

@@ -7,8 +7,8 @@ import pytest
 
 from iip_assets.engine.figures import figure_png
 from iip_assets.engine.values import Skipped
-from iip_assets.report.reference_points import reference_points, reference_points_figure
-from iip_assets.report.sections.models import class_remarks
+from iip_assets.report.figures import reference_points_figure
+from iip_assets.report.sections.models import class_remarks, reference_points
 from iip_assets_tests.report.samples import (
     metrics_table,
     page_of,

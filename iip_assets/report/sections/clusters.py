@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import polars as pl
 
@@ -19,20 +20,14 @@ from iip_assets.images.contact_sheet import sheet
 from iip_assets.report.blocks import (
     Block,
     Heading,
-    ImageReader,
+    Image,
+    Images,
     Paragraph,
-    Picture,
-    Pictures,
     Section,
     count,
     percent,
     plot,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-    from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
 MOST_STRIPS = 12
 STRIP_IMAGES = 10
@@ -57,50 +52,30 @@ def clusters(
     blocks: list[Block] = [Paragraph(text)]
     if embedding_map is not None:
         data["map"] = {"images": embedding_map.height, "digest": map_digest(embedding_map)}
-        drawn = embedding_map
-
-        def draw() -> Figure:
-            if edge_case_clusters is None:
-                return plain_map_figure(drawn)
-            return map_figure(drawn, edge_case_clusters)
-
+        draw = partial(plain_map_figure, embedding_map)
+        if edge_case_clusters is not None:
+            draw = partial(map_figure, embedding_map, edge_case_clusters)
         blocks.append(plot(draw, "Map of all images by similarity, with numbered clusters"))
     if edge_case_clusters is not None:
         statistics = image_statistics
         if statistics is None:
             statistics = pl.DataFrame(schema={"image_id": pl.String})
-        data["clusters"] = found = cluster_content(
-            edge_case_clusters, raw_dataset["images"], statistics, edge_share=edge_share
-        )
-        blocks += _strips(found)
+        images = raw_dataset["images"]
+        summary = summarize_clusters(edge_case_clusters, images, statistics, edge_share=edge_share)
+        strips = exemplars_by_cluster(edge_case_clusters, limit=MOST_STRIPS)
+        # Without the images that are in none, the smallest first.
+        rows = summary.filter(pl.col("cluster") >= 0).sort("images", -pl.col("cluster"))
+        data["clusters"] = {
+            "in_none": edge_case_clusters.filter(pl.col("cluster") < 0).height,
+            "rows": rows.to_dicts(),
+            "strips": [
+                {"cluster": cluster, "image_ids": ids[:STRIP_IMAGES]}
+                for cluster, ids in strips.items()
+            ],
+            "outliers": strongest_outliers(edge_case_clusters, n=STRIP_IMAGES),
+        }
+        blocks += _strips(data["clusters"])
     return Section("map", "Map and edge cases", blocks, data)
-
-
-def cluster_content(
-    clusters: pl.DataFrame, images: pl.DataFrame, statistics: pl.DataFrame, *, edge_share: float
-) -> dict[str, Any]:
-    """The groups, the smallest first, and the images that are shown of them.
-
-    Args:
-        clusters: The value of edge_case_clusters.
-        images: The table "images" of raw_dataset.
-        statistics: The value of image_statistics; no rows where there is none.
-        edge_share: A group with at most this share of all images is an edge case.
-    """
-    summary = summarize_clusters(clusters, images, statistics, edge_share=edge_share)
-    # Without the images that are in none.
-    rows = summary.filter(pl.col("cluster") >= 0).sort(
-        ["images", "cluster"], descending=[False, True]
-    )
-    strips = exemplars_by_cluster(clusters, limit=MOST_STRIPS)
-    return {
-        "in_none": int((clusters["cluster"] < 0).sum()),
-        "rows": rows.to_dicts(),
-        "strips": [
-            {"cluster": cluster, "image_ids": ids[:STRIP_IMAGES]} for cluster, ids in strips.items()
-        ],
-        "outliers": strongest_outliers(clusters, n=STRIP_IMAGES),
-    }
 
 
 def map_digest(embedding_map: pl.DataFrame) -> str:
@@ -111,31 +86,30 @@ def map_digest(embedding_map: pl.DataFrame) -> str:
 
 
 def _strips(found: Mapping[str, Any]) -> list[Block]:
-    facts = {row["cluster"]: row for row in found["rows"]}
-    strips = [
-        _strip(
-            strip["image_ids"],
-            f"{len(strip['image_ids'])} typical images of cluster {strip['cluster']}",
-            f"Cluster {strip['cluster']}",
-            _caption(facts[strip["cluster"]]),
-        )
-        for strip in found["strips"]
-    ]
-    blocks: list[Block] = [Pictures(strips, "strip")]
-    if hidden := len(found["rows"]) - len(strips):
+    captions = {row["cluster"]: _caption(row) for row in found["rows"]}
+    shown = []
+    for strip in found["strips"]:
+        cluster, ids = strip["cluster"], strip["image_ids"]
+        alt = f"{len(ids)} typical images of cluster {cluster}"
+        shown.append(_strip(ids, alt, f"Cluster {cluster}", captions[cluster]))
+    blocks: list[Block] = [Images(shown, "strip")]
+    if hidden := len(captions) - len(shown):
         blocks.append(Paragraph(f"{hidden} larger clusters are not shown.", soft=True))
-    if ids := found["outliers"]:
-        alt = f"The {len(ids)} images with the highest outlier score"
+    if outliers := found["outliers"]:
+        alt = f"The {len(outliers)} images with the highest outlier score"
         blocks.append(Heading("Farthest from everything else"))
-        blocks.append(Pictures([_strip(ids, alt)], "strip"))
+        blocks.append(Images([_strip(outliers, alt)], "strip"))
     return blocks
 
 
-def _strip(ids: Sequence[str], alt: str, lead: str = "", caption: str = "") -> Picture:
-    def draw(reader: ImageReader) -> NDArray[np.uint8]:
-        return sheet([reader.thumbnail(one, **TILE) for one in ids], columns=len(ids))
-
-    return Picture(alt, draw, tuple(ids), lead, caption)
+def _strip(ids: Sequence[str], alt: str, lead: str = "", caption: str = "") -> Image:
+    return Image(
+        alt,
+        lambda reader: sheet([reader.thumbnail(one, **TILE) for one in ids], columns=len(ids)),
+        tuple(ids),
+        lead,
+        caption,
+    )
 
 
 def _caption(row: Mapping[str, Any]) -> str:

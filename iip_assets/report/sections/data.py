@@ -1,4 +1,4 @@
-"""The data as they are, what remains to be labelled, and what could not be used."""
+"""The data: how much of what, whom the images show, and what of it the models learn from."""
 
 from __future__ import annotations
 
@@ -8,118 +8,237 @@ import polars as pl
 
 from iip_assets.report.blocks import (
     COUNT,
+    PERCENT,
     Block,
     Column,
+    Image,
+    ImageReader,
+    Images,
     NextStep,
     Number,
     Paragraph,
     Section,
+    Side,
     Table,
     count,
+    estimate_column,
+    number,
+    percent,
+    plot,
 )
+from iip_assets.report.metrics import records, rounded
+from iip_assets.statistics.figures import coverage_figure
+from iip_assets.training_set.figures import cell_summary, cells_figure
 
 if TYPE_CHECKING:
-    from iip_assets.engine.values import Json
+    from matplotlib.figure import Figure
 
 LABELS = ("full", "partial", "none", "unclear")
 UNLABELLED = "no label"
 NO_BATCH = "no batch"
 MOST_QUARANTINE_ROWS = 30
 QUARANTINE_COLUMNS = ("what", "path", "batch", "row", "column", "value", "reason", "fix")
+MOST_STEPS = 2
+
+Record = dict[str, Any]
 
 
 def dataset(
     raw_dataset: dict[str, pl.DataFrame], data_splits: pl.DataFrame | None = None
 ) -> Section:
-    """The data as they are."""
+    """Images by batch and label, and how many remain to be labelled."""
     images = raw_dataset["images"]
-    counts, batches = count_data(images, data_splits), batch_table(images)
-    names = ("images", "masks", *LABELS, UNLABELLED)
-    table = Table(
-        "Images by batch and label; the newest label of an image counts",
-        ["batch", *(Column(name, name, COUNT) for name in names)],
-        batches,
-    )
-    data = {"counts": counts, "batches": batches}
-    return Section("dataset", "Dataset", [table], data, steps=_steps(counts))
-
-
-def count_data(images: pl.DataFrame, splits: pl.DataFrame | None) -> dict[str, Any]:
-    """Images, subjects, batches, labels, masks and splits, counted.
-
-    Args:
-        images: The table "images" of raw_dataset.
-        splits: data_splits, if there are.
-    """
-    by_label = {label: int((images["label"] == label).sum()) for label in LABELS}
-    by_label[UNLABELLED] = int(images["label"].null_count())
-    by_split: dict[str, Json] = {}
-    if splits is not None:
-        for split in ("train", "validation", "test"):
-            by_split[split] = int((splits["split"] == split).sum())
-    return {
-        "images": images.height,
-        "subjects": images["subject_id"].drop_nulls().n_unique(),
-        "batches": images["batch"].drop_nulls().n_unique(),
-        "with_mask": int(images["mask_id"].is_not_null().sum()),
-        "labels": dict(by_label),
-        "splits": by_split,
-    }
-
-
-def batch_table(images: pl.DataFrame) -> list[dict[str, Any]]:
-    """One record a batch, in their order: images, masks and the count of each label."""
-    counts = (
+    batches = (
         images.with_columns(pl.col("batch").fill_null(NO_BATCH))
         .group_by("batch")
         .agg(
             pl.len().alias("images"),
-            pl.col("mask_id").is_not_null().sum().alias("masks"),
+            pl.col("mask_id").count().alias("masks"),
             *[(pl.col("label") == label).sum().alias(label) for label in LABELS],
-            pl.col("label").is_null().sum().alias(UNLABELLED),
+            pl.col("label").null_count().alias(UNLABELLED),
         )
         .sort("batch")
     )
-    return counts.to_dicts()
-
-
-def _steps(counts: dict[str, Any]) -> list[NextStep]:
-    steps = []
-    if unclear := counts["labels"]["unclear"]:
+    names = [name for name in batches.columns if name != "batch"]
+    table = Table(
+        "Images by batch and label; the newest label of an image counts",
+        ["batch", *(Column(name, name, COUNT) for name in names)],
+        batches.to_dicts(),
+    )
+    counts = _counts(images, data_splits)
+    labels, steps = counts["labels"], []
+    if unclear := labels["unclear"]:
         text = f"{unclear} images are labelled unclear; none of them trains a model."
         steps.append(NextStep(7, "Labels to discuss", text))
-    if unlabelled := counts["labels"][UNLABELLED]:
-        text = f"{unlabelled} of {counts['images']} images have none."
+    if labels[UNLABELLED]:
+        text = f"{labels[UNLABELLED]} of {images.height} images have none."
         steps.append(NextStep(7, "Images without a label", text))
-    return steps
+    data = {"counts": counts, "batches": table.rows}
+    return Section("dataset", "Dataset", [table], data, steps=steps)
+
+
+def _counts(images: pl.DataFrame, splits: pl.DataFrame | None) -> Record:
+    by_label = {label: images.filter(label=label).height for label in LABELS}
+    names = () if splits is None else ("train", "validation", "test")
+    return {
+        "images": images.height,
+        "subjects": images["subject_id"].drop_nulls().n_unique(),
+        "batches": images["batch"].drop_nulls().n_unique(),
+        "with_mask": images["mask_id"].count(),
+        "labels": {**by_label, UNLABELLED: images["label"].null_count()},
+        "splits": {name: splits.filter(split=name).height for name in names if splits is not None},
+    }
 
 
 def quarantine(quarantine: pl.DataFrame) -> Section:
     """How much could not be used, and the first cases."""
     total = quarantine.height
     ordered = quarantine.sort(quarantine.columns, nulls_last=True).head(MOST_QUARANTINE_ROWS)
-    rows = ordered.select(
-        [name for name in QUARANTINE_COLUMNS if name in ordered.columns]
-    ).to_dicts()
+    rows = ordered.select(name for name in QUARANTINE_COLUMNS if name in ordered.columns).to_dicts()
     blocks: list[Block] = [Paragraph("Everything could be used.")]
+    steps = []
     if total:
         more = f" The first {len(rows)} are shown." if total > len(rows) else ""
+        caption = "What could not be used, why, and how to fix it"
         blocks = [
             Paragraph(f"Entries that could not be used: {count(total)}.{more}"),
-            Table(
-                "What could not be used, why, and how to fix it",
-                [Column(name, name) for name in QUARANTINE_COLUMNS],
-                rows,
-            ),
+            Table(caption, [Column(name, name) for name in QUARANTINE_COLUMNS], rows),
         ]
-    text = f"In quarantine: {total}, each with how to fix it."
-    steps = [NextStep(8, "Files and rows that could not be used", text)] if total else []
+        text = f"In quarantine: {total}, each with how to fix it."
+        steps = [NextStep(8, "Files and rows that could not be used", text)]
     note = "images, masks and rows that could not be used"
-    return Section(
-        "quarantine",
-        "Quarantine",
-        blocks,
-        {"quarantine": {"total": total, "rows": rows}},
-        [Number("quarantine", count(total), (note,), rank=3)],
-        steps,
+    numbers = [Number("quarantine", count(total), (note,), rank=3)]
+    data = {"quarantine": {"total": total, "rows": rows}}
+    return Section("quarantine", "Quarantine", blocks, data, numbers, steps)
+
+
+def coverage(demographic_stats: pl.DataFrame, tolerance: float) -> Section:
+    """Shares with intervals, targets, and how many images are lacking, of single axes."""
+    single = demographic_stats.filter(~pl.col("axis").str.contains("×", literal=True))
+    names = ("axis", "value", "n", "n_subjects", "low", "high", "target", "gap", "needed", "enough")
+    rows = records(single.select(*names, share="known_share"))
+    data = {"coverage": rows}
+    if not rows:
+        return Section("coverage", "Coverage", data=data)
+    blocks: list[Block] = [
+        Paragraph("Shares are of the images whose value is known, with 95% intervals."),
+        plot(
+            lambda: coverage_figure(demographic_stats, tolerance=tolerance),
+            "Shares of images by demographic axis, with targets",
+        ),
+        Table(
+            "Coverage beside the target",
+            [
+                "axis",
+                Column("value", "value"),
+                "n",
+                estimate_column("share, 95% interval", "share", show=percent),
+                Column("target", "target", PERCENT),
+                Column("to add", "needed", COUNT),
+            ],
+            rows,
+            folded="Coverage as a table",
+        ),
+    ]
+    gaps = [row for row in rows if row["target"] is not None and (row["gap"] or 0) < 0]
+    gaps.sort(key=lambda row: (row["gap"], row["axis"], row["value"]))
+    steps = [
+        NextStep(
+            4,
+            f"Too few images of {row['axis']} {row['value']}",
+            f"{row['share']:.1%} of the images where it is known (n = {row['n']}), the "
+            f"target is {row['target']:.1%}."
+            + (f" {row['needed']} more would reach it." if row["needed"] else ""),
+        )
+        for row in gaps[:MOST_STEPS]
+        if row["share"] is not None
+    ]
+    return Section("coverage", "Coverage", blocks, data, steps=steps)
+
+
+def light(
+    lighting_stats: pl.DataFrame | None = None, background_stats: pl.DataFrame | None = None
+) -> Section:
+    """Images by lighting and by background, the most frequent first."""
+    tables = {"lighting": lighting_stats, "background": background_stats}
+    data = {name: _shares(table[name]) for name, table in tables.items() if table is not None}
+    shown = [
+        Table(f"Images by {name}", [Column(name, "value"), "n", "share"], rows)
+        for name, rows in data.items()
+        if rows
+    ]
+    blocks: list[Block] = [Side(shown)] if shown else []
+    return Section("light", "Light and background", blocks, data)
+
+
+def _shares(column: pl.Series) -> list[Record]:
+    known = column.cast(pl.String).fill_null("unknown").alias("value")
+    counts = known.value_counts(name="n").with_columns(share=pl.col("n") / known.len())
+    return records(counts.sort("n", "value", descending=[True, False]))
+
+
+def balance(rebalanced_training_set: pl.DataFrame) -> Section | None:
+    """Shares of the cells before and after weighting."""
+    if rebalanced_training_set.is_empty():
+        return None
+    found = balance_content(rebalanced_training_set)
+    text = (
+        f"With their weights, {count(found['images'])} training images say as much as "
+        f"{count(found['effective'])} equal ones; the largest weight is "
+        f"{number(found['largest_weight'])}."
     )
+    drawn = plot(
+        lambda: cells_figure(cell_summary(rebalanced_training_set)),
+        "Share of each cell before and after weighting",
+    )
+    blocks: list[Block] = [Paragraph(text), drawn]
+    return Section("balance", "Training set balance", blocks, {"balance": found})
+
+
+def balance_content(training_set: pl.DataFrame) -> Record:
+    """How far the weights level the cells: shares before and after, the effective sample size.
+
+    The effective sample size is Kish's (1965): the square of the sum over the sum of squares.
+    """
+    weight = pl.col("weight").cast(pl.Float64)
+    total, squares, largest = training_set.select(
+        weight.sum(), squares=(weight * weight).sum(), largest=weight.max()
+    ).row(0)
+    cells = (
+        training_set.group_by(pl.col("cell").cast(pl.String).fill_null("unknown"))
+        .agg(n=pl.len(), share_after=weight.sum() / total)
+        .sort(["n", "cell"], descending=[True, False])
+        .with_columns(share_before=pl.col("n") / training_set.height)
+    )
+    return {
+        "images": training_set.height,
+        "effective": rounded(total * total / squares) if squares else None,
+        "largest_weight": rounded(largest),
+        "cells": records(cells),
+    }
+
+
+def augmentation(segmenter_examples: pl.DataFrame) -> Section:
+    """A training image and each way of changing it: one that counts most, by its id."""
+    training = segmenter_examples.filter(split="train")
+    if training.is_empty():
+        return Section("training", "Training", data={"augmented": None})
+    heaviest = training.sort(["weight", "image_id"], descending=[True, False])
+    shown = heaviest.select("image_id", "mask_id").row(0, named=True)
+
+    def draw(reader: ImageReader) -> Figure:
+        from iip_assets.models.figures import augmentation_figure
+
+        image = reader.image(shown["image_id"])
+        mask = reader.mask(shown["mask_id"], height=image.shape[0], width=image.shape[1])
+        return augmentation_figure(image, mask, seed=0)
+
+    text = (
+        "The segmenter sees each training image changed in ways in which images of one eye "
+        "differ. In brackets: in how many of the images. White lines are the mask's borders, "
+        "which move with the image."
+    )
+    alt = "A training image and each way of changing it"
+    image = Image(alt, draw, tuple(shown.values()))
+    blocks: list[Block] = [Paragraph(text), Images([image])]
+    return Section("training", "Training", blocks, {"augmented": shown})

@@ -1,37 +1,41 @@
-"""What corruptions of the images cost the models."""
+"""What changed images cost the models, and how the newest batch differs from older ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import polars as pl
 
-from iip_assets.engine.figures import PALETTE, new_figure
+from iip_assets.drift.figures import change_in_words, drift_figure
+from iip_assets.engine.values import Report
 from iip_assets.evaluation.summary import OVERALL
 from iip_assets.metrics.names import spelled
 from iip_assets.models.tasks import TASKS
 from iip_assets.report.blocks import (
+    COUNT,
     NUMBER,
     Block,
     Column,
     Heading,
+    Item,
+    Listing,
     NextStep,
+    Number,
+    Paragraph,
     Section,
     Table,
+    count,
     estimate_column,
+    percent,
     plot,
 )
-from iip_assets.report.metrics import rounded
+from iip_assets.report.figures import robustness_figure
+from iip_assets.report.metrics import records, rounded
 from iip_assets.robustness.figures import robustness_figure as groups_figure
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 # A smaller loss is not named.
 NAMED_LOSS = 0.05
+MOST_STEPS = 2
 
 Record = dict[str, Any]
 
@@ -39,17 +43,43 @@ Record = dict[str, Any]
 def robustness(robustness_benchmark: pl.DataFrame) -> Section:
     """Each model's main metric by corruption and severity, overall and by group."""
     rows, groups = robustness_table(robustness_benchmark), robustness_groups(robustness_benchmark)
-    data = {"robustness": rows, "robustness_groups": groups}
     blocks: list[Block] = []
     if rows:
         alt = "Metric of each model against severity, a curve for each corruption"
-        figure = plot(lambda: robustness_figure(rows), alt, "Bands are 95% intervals.")
-        blocks += [figure, _loss_table(rows)]
+        losses = Table(
+            "From clean images to the highest severity",
+            [
+                "model",
+                "corruption",
+                "metric",
+                Column("clean", lambda row: row["values"][0], NUMBER),
+                Column("worst", lambda row: row["values"][-1], NUMBER),
+                "loss",
+                "n_images",
+            ],
+            rows,
+            folded="Losses as a table",
+        )
+        blocks += [plot(lambda: robustness_figure(rows), alt, "Bands are 95% intervals."), losses]
     if rows and groups:
         alt = "Metric against severity for each corruption, a curve for each group"
+        by_group = Table(
+            "Clean and at the highest severity, by group",
+            [
+                "model",
+                "corruption",
+                Column("group", lambda row: f"{row['axis']} {row['slice']}"),
+                "clean",
+                estimate_column("worst, 95% interval", "worst"),
+                "n_images",
+            ],
+            groups,
+            folded="Groups as a table",
+        )
         figure = plot(lambda: groups_figure(robustness_benchmark), alt)
-        blocks += [Heading("By group"), figure, _group_table(groups)]
-    return Section("robustness", "Robustness", blocks, data, steps=_steps(rows))
+        blocks += [Heading("By group"), figure, by_group]
+    data = {"robustness": rows, "robustness_groups": groups}
+    return Section("robustness", "Robustness", blocks, data, steps=_largest_losses(rows))
 
 
 def robustness_table(benchmark: pl.DataFrame) -> list[Record]:
@@ -57,144 +87,55 @@ def robustness_table(benchmark: pl.DataFrame) -> list[Record]:
 
     The largest loss comes first.
     """
-    rows = _main_rows(benchmark).filter(pl.col("axis") == OVERALL)
-    table = []
-    for (model, corruption), curve in rows.group_by("model", "corruption", maintain_order=True):
-        ordered = curve.sort("severity")
-        values = [rounded(value) for value in ordered["value"]]
-        known = [value for value in values if value is not None]
-        table.append(
-            {
-                "model": model,
-                "metric": ordered["metric"][0],
-                "corruption": corruption,
-                "severities": ordered["severity"].to_list(),
-                "values": values,
-                "low": [rounded(value) for value in ordered["low"]],
-                "high": [rounded(value) for value in ordered["high"]],
-                "loss": rounded(known[0] - known[-1]) if len(known) > 1 else None,
-                "n_images": int(str(ordered["n_images"].max())),
-            }
+    curves = (
+        _main_rows(benchmark)
+        .filter(axis=OVERALL)
+        .group_by("model", "corruption", maintain_order=True)
+        .agg(
+            pl.col("metric").first(),
+            pl.col("severity").alias("severities"),
+            pl.col("value").alias("values"),
+            pl.col("low", "high"),
+            pl.col("n_images").max(),
         )
-    table.sort(key=lambda row: (row["model"], -(row["loss"] or 0), row["corruption"]))
-    return table
+    )
+    table = records(curves)
+    for row in table:
+        known = [value for value in row["values"] if value is not None]
+        row["loss"] = rounded(known[0] - known[-1]) if len(known) > 1 else None
+    return sorted(table, key=lambda row: (row["model"], -(row["loss"] or 0), row["corruption"]))
 
 
 def robustness_groups(benchmark: pl.DataFrame) -> list[Record]:
     """For each model, corruption and group: the value clean and at the highest severity."""
-    rows = _main_rows(benchmark).filter(pl.col("axis") != OVERALL)
-    table = []
-    keys = ["model", "corruption", "axis", "slice"]
-    for names, curve in rows.group_by(keys, maintain_order=True):
-        known = curve.sort("severity").drop_nulls("value")
-        if known.height < 2:
-            continue
-        clean, worst = float(known["value"][0]), float(known["value"][-1])
-        table.append(
-            {
-                **dict(zip(keys, names, strict=True)),
-                "clean": rounded(clean),
-                "worst": rounded(worst),
-                "low": rounded(known["low"][-1]),
-                "high": rounded(known["high"][-1]),
-                "loss": rounded(clean - worst),
-                "n_images": int(known["n_images"][-1]),
-            }
+    known = _main_rows(benchmark).filter(pl.col("axis") != OVERALL).drop_nulls("value")
+    keys = ("model", "corruption", "axis", "slice")
+    groups = (
+        known.group_by(keys)
+        .agg(
+            pl.col("value").first().alias("clean"),
+            pl.col("value").last().alias("worst"),
+            pl.col("low", "high", "n_images").last(),
+            (pl.col("value").first() - pl.col("value").last()).alias("loss"),
+            pl.len().alias("severities"),
         )
-    table.sort(key=lambda row: [str(row[key]) for key in keys])
-    return table
+        .filter(pl.col("severities") > 1)
+    )
+    return records(groups.drop("severities").sort(keys))
 
 
 def _main_rows(benchmark: pl.DataFrame) -> pl.DataFrame:
     """Rows of each model's main metric; of the first metric by name where that one is missing."""
-    parts = []
+    parts = [benchmark.clear()]
     for model in TASKS:
-        rows = benchmark.filter(pl.col("model") == model)
+        rows = benchmark.filter(model=model)
         names = rows["metric"].unique().sort().to_list()
-        if names:
-            headline = TASKS[model].headline
-            chosen = headline if headline in names else names[0]
-            parts.append(rows.filter(pl.col("metric") == chosen))
-    kept = pl.concat(parts) if parts else benchmark.clear()
-    return kept.sort("model", "corruption", "axis", "slice", "severity")
+        main = [name for name in names if name == TASKS[model].headline] or names[:1]
+        parts.append(rows.filter(pl.col("metric").is_in(main)))
+    return pl.concat(parts).sort("model", "corruption", "axis", "slice", "severity")
 
 
-def robustness_figure(rows: Sequence[dict[str, Any]]) -> Figure:
-    """A panel for each model, a curve for each corruption, with intervals as bands.
-
-    Args:
-        rows: Records of `robustness_table`.
-    """
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    corruptions = sorted({row["corruption"] for row in rows})
-    figure = new_figure(4.2 * max(1, len(models)), 3.4)
-    for index, model in enumerate(models):
-        axes = figure.add_subplot(1, len(models), index + 1)
-        for row in rows:
-            if row["model"] != model:
-                continue
-            style = corruptions.index(row["corruption"])
-            colour = PALETTE[style % len(PALETTE)]
-            x = np.array(row["severities"], dtype=float)
-            # A gap, not a zero, where a severity was not measured.
-            y, low, high = (
-                np.array([np.nan if v is None else v for v in row[key]])
-                for key in ("values", "low", "high")
-            )
-            axes.plot(
-                x,
-                y,
-                color=colour,
-                marker=MARKERS[style % len(MARKERS)],
-                markersize=4,
-                label=spelled(row["corruption"]),
-            )
-            axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
-        metric = next(row["metric"] for row in rows if row["model"] == model)
-        axes.set(title=f"{model}: {spelled(metric)}", xlabel="severity (0 = clean)")
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-        axes.grid(color="#dddddd", linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-    if models:
-        handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
-    return figure
-
-
-def _loss_table(rows: list[Record]) -> Table:
-    return Table(
-        "From clean images to the highest severity",
-        [
-            "model",
-            "corruption",
-            "metric",
-            Column("clean", lambda row: row["values"][0], NUMBER),
-            Column("worst", lambda row: row["values"][-1], NUMBER),
-            "loss",
-            "n_images",
-        ],
-        rows,
-        folded="Losses as a table",
-    )
-
-
-def _group_table(rows: list[Record]) -> Table:
-    return Table(
-        "Clean and at the highest severity, by group",
-        [
-            "model",
-            "corruption",
-            Column("group", lambda row: f"{row['axis']} {row['slice']}"),
-            "clean",
-            estimate_column("worst, 95% interval", "worst"),
-            "n_images",
-        ],
-        rows,
-        folded="Groups as a table",
-    )
-
-
-def _steps(table: list[Record]) -> list[NextStep]:
+def _largest_losses(table: list[Record]) -> list[NextStep]:
     found = []
     for model in dict.fromkeys(row["model"] for row in table):
         rows = [row for row in table if row["model"] == model and row["loss"]]
@@ -211,3 +152,49 @@ def _steps(table: list[Record]) -> list[NextStep]:
             )
         )
     return found
+
+
+def drift(drift_report: Report) -> Section:
+    """Which features moved in the newest batch, and how far."""
+    data: dict[str, Any] = dict(drift_report.data)
+    columns = [{**column, "change": change_in_words(column)} for column in data["columns"]]
+    names = ("batch", "n_reference", "n_current", "share_moved", "not_compared")
+    found = {**{name: rounded(data[name]) for name in names}, "columns": columns}
+    n_current, batch = count(found["n_current"]), found["batch"]
+    text = (
+        f"{n_current} images of batch {batch} against {count(found['n_reference'])} training "
+        "images of older batches. A feature moved where its distance is above the limit: the set "
+        "threshold, or what chance gives for so many images, whichever is larger."
+    )
+    table = Table(
+        "Features, the farthest moved first",
+        [
+            Column("feature", "name"),
+            Column("moved", lambda row: "moved" if row["moved"] else "no"),
+            Column("distance", "score", NUMBER),
+            Column("limit", "threshold", NUMBER),
+            "change",
+            Column("training images", "n_reference", COUNT),
+            Column("batch images", "n_current", COUNT),
+        ],
+        columns,
+    )
+    alt = "Distributions before and in the newest batch"
+    figure = plot(lambda: drift_figure(columns, batch), alt)
+    blocks: list[Block] = [Paragraph(text), figure, table]
+    if left_out := found["not_compared"]:
+        entries = [Item(text=f"{row['name']}: {row['reason']}") for row in left_out]
+        blocks.append(Listing(entries, folded=f"Not compared: {len(left_out)} features"))
+    notes = (f"of {len(columns)} features moved", f"n = {n_current} images")
+    number = Number(f"drift of batch {batch}", percent(found["share_moved"]), notes, rank=2)
+    steps = [
+        NextStep(
+            5,
+            f"Batch {batch} differs in {spelled(column['name'])}",
+            f"{column['change']}; distance {column['score']:.2f}, from {column['threshold']:.2f} "
+            "it counts as moved. If images will look like this from now on, test images should "
+            "too.",
+        )
+        for column in [column for column in columns if column["moved"]][:MOST_STEPS]
+    ]
+    return Section("drift", "Drift", blocks, {"drift": found}, [number], steps)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from iip_assets.dataset.schema import UNKNOWN
-from iip_assets.engine.figures import PALETTE, new_figure
 from iip_assets.evaluation.summary import headline, slice_rows
 from iip_assets.metrics.names import spelled
 from iip_assets.models.tasks import TASKS
@@ -22,14 +20,10 @@ from iip_assets.report.blocks import (
     interval,
     plot,
 )
-from iip_assets.report.metrics import metric_record
+from iip_assets.report.figures import forest_figure
+from iip_assets.report.metrics import records, rounded
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-MOST_SLICES = 45
 MOST_STEPS = 2
-GREY = "#777777"
 
 Record = dict[str, Any]
 
@@ -37,85 +31,20 @@ Record = dict[str, Any]
 def slices(model_evaluation: dict[str, pl.DataFrame]) -> Section:
     """Who the models fail, where there are enough images to say so."""
     metrics = model_evaluation["metrics"]
-    tables, overall = {}, {}
-    for model in TASKS:
-        rows, whole = slice_rows(metrics, model), headline(metrics, model)
-        if rows.height:
-            tables[model] = [metric_record(row) for row in rows.iter_rows(named=True)]
-        if whole is not None:
-            overall[model] = metric_record(whole)
+    tables = {one: rows for one in TASKS if (rows := records(slice_rows(metrics, one)))}
     text = (
         "Lines are 95% intervals, the dashed line is the overall value. Slices with too few "
         "held-out images are grey and hollow: do not read them as findings."
     )
     blocks: list[Block] = [Paragraph(text)] if tables else []
-    for model, records in tables.items():
-        blocks += _model_blocks(model, records, overall.get(model))
-    steps = [
-        step
-        for model, records in tables.items()
-        if model in overall and overall[model]["value"] is not None
-        for step in _weak_slices(model, records, overall[model]["value"])
-    ]
-    steps += _small_slices([row for records in tables.values() for row in records])
+    steps: list[NextStep] = []
+    for model, rows in tables.items():
+        overall = headline(metrics, model)
+        blocks += _model_blocks(model, rows, overall)
+        if overall and overall["value"] is not None:
+            steps += _weak_slices(model, rows, rounded(overall["value"]))
+    steps += _small_slices([row for rows in tables.values() for row in rows])
     return Section("slices", "By slice", blocks, {"slices": tables}, steps=steps)
-
-
-def forest_figure(rows: Sequence[Record], overall: Record | None) -> Figure:
-    """A metric by slice with intervals, beside its overall value; small slices hollow and grey.
-
-    Args:
-        rows: Records of one model; where there are too many, the small slices are left out first.
-        overall: The overall record.
-    """
-    known = [row for row in rows if row["value"] is not None]
-    shown = sorted(
-        sorted(known, key=lambda row: (not row["enough"], -row["n_images"]))[:MOST_SLICES],
-        key=lambda row: (row["axis"], row["slice"]),
-    )
-    figure = new_figure(8.0, 1.0 + 0.22 * max(3, len(shown)))
-    axes = figure.add_subplot()
-    for place, row in enumerate(shown):
-        colour = PALETTE[0] if row["enough"] else GREY
-        if row["low"] is not None and row["high"] is not None:
-            axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=1.6)
-        axes.plot(
-            row["value"],
-            place,
-            marker="o" if row["enough"] else "D",
-            color=colour,
-            markerfacecolor=colour if row["enough"] else "white",
-            markersize=5,
-            linestyle="none",
-        )
-    if overall and overall["value"] is not None:
-        axes.axvline(overall["value"], color=PALETTE[5], linewidth=1.2, linestyle="--")
-        axes.annotate(
-            f"overall {overall['value']:.3f}",
-            (overall["value"], -0.9),
-            fontsize=8,
-            color="#9c4400",
-            ha="right",
-        )
-    labels = [
-        f"{row['axis']} {plain(row['slice'])} (n = {row['n_images']})"
-        + ("" if row["enough"] else ", too few")
-        for row in shown
-    ]
-    axes.set_yticks(range(len(shown)), labels, fontsize=8)
-    axes.set_ylim(len(shown) - 0.4, -1.4)
-    if shown:
-        axes.set_xlabel(spelled(shown[0]["metric"]), fontsize=9)
-    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    return figure
-
-
-def plain(text: str, most: int = 40) -> str:
-    """A word of the data as a plot shows it: no mathematics, not endless."""
-    short = text if len(text) <= most else text[: most - 1] + "…"
-    return short.replace("$", r"\$")
 
 
 def _model_blocks(model: str, rows: list[Record], overall: Record | None) -> list[Block]:

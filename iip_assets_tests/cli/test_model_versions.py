@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from iip_assets.cli.model_management import promote, teach
-from iip_assets.cli.models_text import print_versions
+from iip_assets.cli.model_versions import print_versions, promote, teach
 from iip_assets.registry.registry import Registry, RegistryError, read_registry
 
 

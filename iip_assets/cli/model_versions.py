@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,18 +18,23 @@ from iip_assets.engine.values import Skipped
 from iip_assets.images.store import ImageStore
 from iip_assets.models.tasks import FILTER, TASKS
 from iip_assets.registry.gate import refusal, rules_of
-from iip_assets.registry.registering import (
-    Present,
-    register_present,
-)
+from iip_assets.registry.registering import Present, register_present
 from iip_assets.registry.registry import Registry, RegistryError
-from iip_assets.registry.registry_state import (
-    Move,
-    RegistryState,
-    Version,
-)
+from iip_assets.registry.registry_state import Move, RegistryState, Version
 from iip_assets.registry.version_comparison import Images, compare_model
+from iip_assets.report.blocks import (
+    FIGURE,
+    NUMBER,
+    Column,
+    Kind,
+    Row,
+    Table,
+    estimate_column,
+    short_number,
+    signed,
+)
 from iip_assets.report.model_card import model_card
+from iip_assets.report.text import print_blocks
 from iip_assets.settings_file import Change, write_settings
 
 DATA = "dvc_data"
@@ -45,38 +50,51 @@ def register(refresher: Refresher, model: str) -> Version:
     Raises:
         RegistryError: There is no such model to register.
     """
-    names = [TASKS[model].asset, TASKS[model].examples, "validation_card", "model_evaluation"]
-    if model == FILTER.name:
-        names.append("filter_verdicts")
+    task = TASKS[model]
+    names = [task.asset, task.examples, "validation_card", "model_evaluation"]
+    names += ["filter_verdicts"] if model == FILTER.name else []
     _refresh(refresher, names)
     project, ledger = refresher.project, refresher.ledger()
-    files = project.load(TASKS[model].asset, ledger)
+    root = project.workspace.root
+    settings = project.workspace.read_settings(root)
+    files, examples, validation, evaluation = (project.load(one, ledger) for one in names[:4])
     if isinstance(files, Skipped):
         raise RegistryError(f"there is no {model} to register: {files.reason}")
     serving: dict[str, Any] = {}
     if model == FILTER.name:
         chosen = project.load("filter_verdicts", ledger)["threshold"].row(0, named=True)
-        usable = project.workspace.read_settings(project.workspace.root).threshold.usable
-        serving = {"threshold": chosen["threshold"], "usable": list(usable)}
-    settings = project.workspace.read_settings(project.workspace.root)
-    validation = project.load("validation_card", ledger)
-    record = project.record(TASKS[model].asset, ledger)
+        serving = {"threshold": chosen["threshold"], "usable": list(settings.threshold.usable)}
+    record = project.record(task.asset, ledger)
     assert record is not None  # it was refreshed just now
-    return register_present(
-        project.workspace.root,
-        model,
-        Present(
-            files=files,
-            examples=project.load(TASKS[model].examples, ledger),
-            metrics=project.load("model_evaluation", ledger)["metrics"],
-            validation=None if isinstance(validation, Skipped) else validation,
-            serving=serving,
-            record=record,
-            data_revision=_data_revision(project, record),
-        ),
-        confidence=settings.evaluation.confidence,
-        card=model_card,
+    present = Present(
+        files=files,
+        examples=examples,
+        metrics=evaluation["metrics"],
+        validation=None if isinstance(validation, Skipped) else validation,
+        serving=serving,
+        record=record,
+        data_revision=_data_revision(project, record),
     )
+    confidence = settings.evaluation.confidence
+    return register_present(root, model, present, confidence=confidence, card=model_card)
+
+
+def _data_revision(project: Project, record: ActionRecord) -> str:
+    """The version of the data that a model was made of."""
+    lineage = Records(project.workspace.actions).lineage(record).values()
+    inputs = [pair for one in lineage for pair in data_inputs(one)]
+    return next((version for name, version in inputs if name == DATA), "")
+
+
+def _refresh(refresher: Refresher, names: Sequence[str]) -> None:
+    result = refresher.refresh(names)
+    if result.failed:
+        raise RegistryError(
+            f"{', '.join(result.failed)} failed; `iip status` says why. Nothing was changed"
+        )
+    for name in names:
+        if name in result.blocked:
+            raise RegistryError(f"{name} must not run: {result.blocked[name]}. Nothing was changed")
 
 
 def promote(
@@ -95,8 +113,7 @@ def promote(
             against it.
         RegistryError: There is no such version, or it has the alias already.
     """
-    root = refresher.project.workspace.root
-    registry = Registry(root)
+    registry = Registry(refresher.project.workspace.root)
     registry.version(model, number)
     refused = None
     champion = registry.cached().holder(model, alias) if alias == "champion" else None
@@ -108,9 +125,8 @@ def promote(
             raise GateRefusesError(
                 f"{refused}. Not promoted. If it must be, say why: --override REASON"
             )
-    return registry.move(
-        model, alias, number, reason=reason, override=override if refused else None
-    )
+    override = override if refused else None
+    return registry.move(model, alias, number, reason=reason, override=override)
 
 
 def teach(project: Project, model: str, number: int) -> list[Change]:
@@ -133,31 +149,36 @@ def teach(project: Project, model: str, number: int) -> list[Change]:
 
 
 def compare(
-    project: Project, ledger: Ledger, before: Version, after: Version, *, log: Any
+    project: Project,
+    ledger: Ledger,
+    before: Version,
+    after: Version,
+    *,
+    log: Callable[[str], None],
 ) -> pl.DataFrame:
     """Two versions on the same test images: the gate's rows, the first being the champion.
 
     Raises:
         RegistryError: There are no images to compare them on.
     """
-    settings = project.workspace.read_settings(project.workspace.root)
-    alone = RegistryState((replace(before, aliases=("champion",)), replace(after, aliases=())))
-    held_out = project.load("held_out_images", ledger)
-    splits = project.load("data_splits", ledger)
-    slices = project.load("image_slices", ledger)
+    root, state = project.workspace.root, project.workspace.state
+    settings = project.workspace.read_settings(root)
+    held_out, splits, slices = (
+        project.load(name, ledger) for name in ("held_out_images", "data_splits", "image_slices")
+    )
     found = compare_model(
         TASKS[before.model],
-        alone,
+        RegistryState((replace(before, aliases=("champion",)), replace(after, aliases=()))),
         Skipped("two registered versions are compared"),
         Images(
             held_out.join(splits.select("image_id", "group_id"), on="image_id"),
             slices.filter(pl.col("axis").is_in(settings.release.protected_axes)),
-            ImageStore.open(project.workspace.root),
+            ImageStore.open(root),
             settings.dataset.max_megapixels,
         ),
         rules_of(settings.release, settings.evaluation),
         classes=settings.dataset.mask_classes,
-        fill=_work(project, log).fill,
+        fill=AssetContext(root, project.code_keys, state, log).fill,
         threads=core_count(settings.compute.threads),
         chunk=128,
     )
@@ -173,7 +194,7 @@ def version_rows(versions: Sequence[Version]) -> list[dict[str, Any]]:
     """Versions as `iip models list` shows them."""
     rows = []
     for one in versions:
-        value, low, high = _headline(one.facts)
+        value, low, high = one.facts.get("headline", {}).get("all") or (None, None, None)
         rows.append(
             {
                 "model": one.model,
@@ -198,28 +219,67 @@ def move_rows(moves: Sequence[Move]) -> list[dict[str, Any]]:
     return [{**vars(one), "at": one.at.isoformat(timespec="seconds")} for one in moves]
 
 
-def _headline(facts: Mapping[str, Any]) -> tuple[float | None, float | None, float | None]:
-    found = facts.get("headline", {}).get("all")
-    return (found[0], found[1], found[2]) if found else (None, None, None)
+def print_versions(rows: Sequence[Row]) -> None:
+    """A row a version, the deployed ones in bold; it fits a terminal of 80 columns."""
+    columns: list[Column | str] = [
+        Column("version", lambda row: f"{row['model']} {row['version']}"),
+        Column("deployed", lambda row: "\n".join(row["aliases"])),
+        Column("registered", lambda row: row["registered_at"].replace("T", "\n")[:16]),
+        estimate_column("headline", "headline", ends=short_number),
+        Column("data", lambda row: (row["data_revision"] or "")[:8]),
+        Column("commit", lambda row: (row["git_commit"] or "")[:8]),
+    ]
+    print_blocks(Table("", columns, rows, tone=lambda row: "strong" if row["aliases"] else ""))
 
 
-def _data_revision(project: Project, record: ActionRecord) -> str:
-    """The version of the data that a model was made of."""
-    lineage = Records(project.workspace.actions).lineage(record).values()
-    inputs = [pair for one in lineage for pair in data_inputs(one)]
-    return next((version for name, version in inputs if name == DATA), "")
+def print_moves(rows: Sequence[Row]) -> None:
+    """A line a move, the oldest first."""
+
+    def reason(row: Row) -> str:
+        words = ["rolled back"] if row["back"] else []
+        words += [row["reason"]] if row["reason"] else []
+        words += [f"past the gate: {row['override']}"] if row["override"] else []
+        return "; ".join(words)
+
+    columns: list[Column | str] = [
+        Column("when", lambda row: row["at"].replace("T", "\n")[:16]),
+        "who",
+        "model",
+        "alias",
+        Column("from", "before"),
+        Column("to", "after"),
+        Column("reason", reason),
+    ]
+    print_blocks(Table("", columns, rows))
 
 
-def _refresh(refresher: Refresher, names: Sequence[str]) -> None:
-    result = refresher.refresh(names)
-    if result.failed:
-        raise RegistryError(
-            f"{', '.join(result.failed)} failed; `iip status` says why. Nothing was changed"
-        )
-    for name in names:
-        if name in result.blocked:
-            raise RegistryError(f"{name} must not run: {result.blocked[name]}. Nothing was changed")
+def print_comparison(slices: pl.DataFrame, differs: Sequence[Row], before: str, after: str) -> None:
+    """What differs underneath, then both versions by slice."""
+
+    def short(value: Any) -> str:
+        text = "" if value is None else str(value)
+        return text if len(text) <= 40 else f"{text[:12]}…"
+
+    made = [Column("made of", "what", Kind(short))]
+    made += [Column(side, side, Kind(short)) for side in (before, after)]
+    columns: list[Column | str] = [
+        Column("slice", slice_name),
+        Column(before, "champion_value", NUMBER),
+        Column(after, "candidate_value", NUMBER),
+        estimate_column("difference", "difference", show=signed),
+        Column("p (Holm)", lambda row: "" if row["p_holm"] is None else f"{row['p_holm']:.2g}"),
+        Column("n", "n_images", FIGURE),
+        Column("", "verdict"),
+    ]
+    by_slice = Table(
+        slices["metric"][0],
+        columns,
+        slices.to_dicts(),
+        tone=lambda row: "bad" if row["verdict"] == "worse" else "",
+    )
+    print_blocks(Table("", made, differs), by_slice)
 
 
-def _work(project: Project, log: Any) -> AssetContext:
-    return AssetContext(project.workspace.root, project.code_keys, project.workspace.state, log)
+def slice_name(row: Row) -> str:
+    """The slice of a row of metrics, as a person names it."""
+    return "all" if row["axis"] == "overall" else f"{row['axis']} {row['slice']}"
