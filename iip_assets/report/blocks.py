@@ -1,7 +1,7 @@
 """What a page or a terminal shows, as values: headings, words, tables, images, in sections.
 
-Nothing here knows HTML or terminals, and nothing heavy is imported: `html`, `terminal` and
-`markdown` each show the same blocks. How a number and its interval are written stands here, once.
+Nothing here knows HTML or terminals, and nothing heavy is imported: `html` and `text` show the same
+blocks. How a number and its interval are written stands here, once.
 """
 
 from __future__ import annotations

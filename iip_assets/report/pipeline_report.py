@@ -2,7 +2,7 @@
 
 A section is a function in `sections/` whose parameters name the values that it reads. Where one of
 them was skipped the section is left out, but for parameters that may be None. A new section is a
-file there and its place in `SECTIONS`.
+function in a file there and its place in `SECTIONS`.
 """
 
 from __future__ import annotations
