@@ -58,20 +58,21 @@ def run_sweep(
     with stdout_kept_clean():
         from iip_assets.engine.atomic import write_text_whole
         from iip_assets.settings_file import read_settings
-        from iip_assets.sweeps import trials as trying
         from iip_assets.sweeps.page import sweep_page
         from iip_assets.sweeps.plan import read_plan
+        from iip_assets.sweeps.trials import run_sweep as run_trials
+        from iip_assets.sweeps.trials import sweep_folder
 
         settings = read_settings(project.workspace.root)
         plan = read_plan(file, settings)
         if trials is not None:
             plan = plan.model_copy(update={"trials": trials})
-        page = trying.sweep_folder(project.workspace.state) / f"{plan.name}.html"
+        page = sweep_folder(project.workspace.state) / f"{plan.name}.html"
 
         def write_page(study: Study) -> None:
             write_text_whole(page, sweep_page(plan, study.done(), study.importances()))
 
-        done = trying.run_sweep(project, plan, settings, force=force, log=log, after=write_page)
+        done = run_trials(project, plan, settings, force=force, log=log, after=write_page)
     if as_json:
         print_json([asdict(one) for one in done])
         return
@@ -82,13 +83,11 @@ def run_sweep(
 @sweep.command("list")
 def list_sweeps(as_json: AsJson = False) -> None:
     """Show all sweeps of this workspace."""
-    from iip_assets.graph import build_project
     from iip_assets.sweeps.study import known_studies
-    from iip_assets.sweeps.trials import sweep_folder
 
-    rows = []
-    for known in known_studies(sweep_folder(build_project().workspace.state)):
-        plan, done, _ = _load(known.study_name)
+    rows, folder = [], _folder()
+    for known in known_studies(folder):
+        plan, done, _ = _load(folder, known.study_name)
         best = [one.quality for one in done if one.best and one.quality is not None]
         rows.append(
             {
@@ -122,7 +121,7 @@ def show_sweep(name: Name, as_json: AsJson = False) -> None:
     """Show a sweep's trials, the best ones, and which settings mattered."""
     from iip_assets.sweeps.study import importances
 
-    plan, done, study = _load(name)
+    plan, done, study = _load(_folder(), name)
     shares = importances(study)
     if as_json:
         print_json({"trials": [asdict(one) for one in done], "importances": shares})
@@ -140,7 +139,7 @@ def apply_sweep(
     """Write a trial's settings into iip.toml; its model is then taken up, not trained again."""
     from iip_assets.where import find_workspace
 
-    plan, done, _ = _load(name)
+    plan, done, _ = _load(_folder(), name)
     chosen = _chosen(plan, done, trial)
     changed = write_settings(find_workspace(), {**plan.fixed, **chosen.values})
     for line in changed:
@@ -151,17 +150,22 @@ def apply_sweep(
     )
 
 
-def _load(name: str) -> tuple[Plan, list[Done], Any]:
+def _folder() -> Path:
+    from iip_assets.graph import build_project
+    from iip_assets.sweeps.trials import sweep_folder
+
+    return sweep_folder(build_project().workspace.state)
+
+
+def _load(folder: Path, name: str) -> tuple[Plan, list[Done], Any]:
     """A sweep's plan, trials and study.
 
     Raises:
         LookupError: There is no such sweep.
     """
-    from iip_assets.graph import build_project
     from iip_assets.sweeps.study import done_trials, load_study
-    from iip_assets.sweeps.trials import sweep_folder
 
-    study, plan = load_study(sweep_folder(build_project().workspace.state), name)
+    study, plan = load_study(folder, name)
     return plan, done_trials(study, plan), study
 
 

@@ -1,14 +1,14 @@
 """What a page or a terminal shows, as values: headings, words, tables, images, in sections.
 
-Nothing here knows HTML or terminals, and nothing heavy is imported: `html`, `terminal` and
-`markdown` each show the same blocks. How a number and its interval are written stands here, once.
+Nothing here knows HTML or terminals, and nothing heavy is imported: `html` and `text` show the same
+blocks. How a number and its interval are written stands here, once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from iip_assets.metrics.names import spelled
 
@@ -239,17 +239,37 @@ class Numbers:
     label: str
 
 
-class ImageReader(Protocol):
-    """Gives what a section draws from."""
+@dataclass(frozen=True)
+class ImageReader:
+    """What sections draw from.
+
+    Attributes:
+        read: Gives the bytes of an image or mask by its id.
+        max_megapixels: Larger images are not decoded.
+    """
+
+    read: Callable[[str], bytes]
+    max_megapixels: float
 
     def image(self, image_id: str) -> NDArray[np.uint8]:
         """The image, (H, W, 3), RGB."""
+        from iip_assets.images.decode import decode_image
+
+        return decode_image(self.read(image_id), max_megapixels=self.max_megapixels)
 
     def mask(self, mask_id: str, *, height: int, width: int) -> NDArray[np.uint8]:
         """The mask, (H, W)."""
+        from iip_assets.images.decode import decode_mask
+
+        return decode_mask(self.read(mask_id), height=height, width=width, n_classes=255)
 
     def thumbnail(self, image_id: str, *, width: int, height: int) -> NDArray[np.uint8]:
         """The image inside (height, width, 3), also where it cannot be decoded."""
+        from iip_assets.images.contact_sheet import read_thumbnails
+
+        size = {"width": width, "height": height}
+        (tile,) = read_thumbnails(self.read, [image_id], max_megapixels=self.max_megapixels, **size)
+        return tile
 
 
 @dataclass(frozen=True)

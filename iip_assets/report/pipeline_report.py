@@ -2,19 +2,19 @@
 
 A section is a function in `sections/` whose parameters name the values that it reads. Where one of
 them was skipped the section is left out, but for parameters that may be None. A new section is a
-file there and its place in `SECTIONS`.
+function in a file there and its place in `SECTIONS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from inspect import Parameter, signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from iip_assets.engine.values import Report, Skipped
 from iip_assets.report.blocks import (
     Block,
+    ImageReader,
     Images,
     Item,
     Listing,
@@ -33,10 +33,6 @@ from iip_assets.report.sections import (
     robustness,
     slices,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 SECTIONS: tuple[Callable[..., Section | None], ...] = (
     data.dataset,
@@ -108,36 +104,11 @@ def pipeline_page(
         f"{_TITLE} on {count(content['counts']['images'])} images",
         lead,
         sections,
-        reader=_Reader(read, max_megapixels),
+        reader=ImageReader(read, max_megapixels),
         heading=_TITLE,
         foot=_FOOT,
     )
     return Report(html, content)
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """What images are drawn from: the images of a store."""
-
-    read: Callable[[str], bytes]
-    max_megapixels: float
-
-    def image(self, image_id: str) -> NDArray[np.uint8]:
-        from iip_assets.images.decode import decode_image
-
-        return decode_image(self.read(image_id), max_megapixels=self.max_megapixels)
-
-    def mask(self, mask_id: str, *, height: int, width: int) -> NDArray[np.uint8]:
-        from iip_assets.images.decode import decode_mask
-
-        return decode_mask(self.read(mask_id), height=height, width=width, n_classes=255)
-
-    def thumbnail(self, image_id: str, *, width: int, height: int) -> NDArray[np.uint8]:
-        from iip_assets.images.contact_sheet import read_thumbnails
-
-        size = {"width": width, "height": height}
-        (tile,) = read_thumbnails(self.read, [image_id], max_megapixels=self.max_megapixels, **size)
-        return tile
 
 
 def _build(function: Callable[..., Section | None], values: Mapping[str, Any]) -> Section | None:

@@ -1,1 +1,1 @@
-"""The report's sections, a file each: a function from the assets' values to a `Section`."""
+"""The report's sections: each a function from the assets' values to a `Section`."""
