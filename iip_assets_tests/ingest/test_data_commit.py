@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,11 +9,7 @@ import pytest
 from iip_assets.engine.atomic import sweep_writes_of
 from iip_assets.ingest import data_commit
 from iip_assets.ingest.data_commit import commit_pointer, free_locks, settle_index, stage_pointer
-
-
-def git(root: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+from iip_assets_tests.git import git
 
 
 @pytest.fixture

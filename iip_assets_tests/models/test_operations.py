@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-import wandb
 
 import iip_assets
 from iip_assets.engine.code_key import CodeKeys
@@ -40,15 +38,7 @@ from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
 OFF = TrackingSettings(wandb="off")
 NO_BALANCE = Skipped("nothing to balance by")
 
-
-@pytest.fixture(autouse=True)
-def no_switches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DISABLED"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    wandb.teardown()  # W&B reads the environment once
-    yield
-    wandb.teardown()
+pytestmark = pytest.mark.usefixtures("plain_wandb")
 
 
 @pytest.mark.parametrize("asset", [iris_filter_model, segmentation_model], ids=lambda one: one.name)
@@ -84,13 +74,16 @@ def segmenter(
 ) -> Noted[Files]:
     store, images, splits = masked_eyes(30)
     monkeypatch.setattr(ImageStore, "open", lambda root: store)
-    fields = ("encoder", "decoder_channels", "width", "height", "two_pass")
+    fields = ("decoder_channels", "width", "height", "two_pass")
     trained = segmentation_model.function(
         segmenter_examples.function({"images": images}, splits, NO_BALANCE),
         classes=CLASSES,
         max_megapixels=1.0,
         recipe=SegmenterSettings(
-            epochs=1, batch_size=8, **{name: getattr(RECIPE, name) for name in fields}
+            encoder="test_efficientnet",
+            epochs=1,
+            batch_size=8,
+            **{name: getattr(RECIPE, name) for name in fields},
         ),
         training=TrainingSettings(checks=checks),
         compute=ComputeSettings(device="cpu", threads=1),

@@ -6,28 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import wandb
 
 from iip_assets.models.segmenter import train_segmenter
 from iip_assets.training.tracking import log_segmentations, log_validation, tracked
 from iip_assets.training.trainer import Around, Machine
 from iip_assets_tests.training.small_training import SCHEDULE, examples, small_network
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def no_key(monkeypatch, tmp_path):
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DISABLED"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    wandb.teardown()  # W&B reads the environment once
-    yield
-    wandb.teardown()
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("plain_wandb")]
 
 
 @pytest.fixture
-def a_key_and_no_server(monkeypatch):
+def a_key_and_no_server(plain_wandb, monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{free.getsockname()[1]}")
