@@ -205,7 +205,8 @@ def _serve(address: str) -> None:
                     continue
                 users -= 1
                 if not users:
-                    Path(address).unlink()
+                    for file in (address, f"{address}.lock"):
+                        Path(file).unlink()
                     return
 
 
