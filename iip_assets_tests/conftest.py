@@ -8,8 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from iip_assets_tests.once import made_once
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("without deadline", deadline=None)
+settings.load_profile("without deadline")
 
 # While the first makes the workspace that the folder graph/ shares, two others need none.
 LONGEST_FIRST = (
