@@ -70,10 +70,11 @@ class CodeKeys:
         self._tree = ""
         self._keys: dict[str, dict[str, Any]] = {}
         self._looks = 0
+        self._versions: dict[str, str] = {}
 
     @contextmanager
     def one_look(self) -> Iterator[None]:
-        """Takes the files as they are now for all keys that are asked for inside.
+        """Takes the files and packages as they are now for all keys that are asked for inside.
 
         A look at a whole graph asks for a hundred keys, of one moment.
         """
@@ -83,6 +84,7 @@ class CodeKeys:
             yield
         finally:
             self._looks -= 1
+            self._versions = {}
 
     def of(self, function: Callable[..., Any]) -> CodeKey:
         """The key of a module-level function.
@@ -110,11 +112,19 @@ class CodeKeys:
             }
             self._keys[f"{module}:{name}"] = found
             self._save()
-        packages = {name: _version(name) for name in found["distributions"]}
+        packages = self._installed(found["distributions"])
         if "absent" in packages.values():
             # It may have been installed since, under the name of its distribution.
-            packages = {name: _version(name) for name in _distributions(found["imports"])}
+            packages = self._installed(_distributions(found["imports"]))
         return CodeKey(digest_json([found["modules"], packages]), found["modules"], packages)
+
+    def _installed(self, distributions: Iterable[str]) -> dict[str, str]:
+        """The versions of these distributions, each read once during a look."""
+        known = self._versions if self._looks else {}
+        return {
+            name: known.get(name) or known.setdefault(name, _version(name))
+            for name in distributions
+        }
 
     def _sync(self) -> None:
         """Forgets what was known when any file of the package has changed."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from iip_assets.engine.actions import Action, ActionRecord
@@ -51,9 +52,19 @@ class State:
         return self.due and not self.parts
 
 
+class _OneLook:
+    """What a ledger says, asked once for each asset: a look at the graph asks many times."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.materialized = cache(ledger.materialized)
+        self.observed = cache(ledger.observed)
+        self.observe = ledger.observe
+
+
 def find_states(project: Project, ledger: Ledger) -> dict[str, State]:
     """The state of every asset, in graph order. Sources count as they were last observed."""
     states: dict[str, State] = {}
+    ledger = _OneLook(ledger)
     with project.code_keys.one_look():
         for asset in project.graph.assets.values():
             states[asset.name] = _state(project, ledger, asset, states)

@@ -13,13 +13,15 @@ from iip_assets.registry.registry import Registry, RegistryError, read_registry
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(empty_registry: Path) -> Path:
     """A registry with a champion and a candidate."""
     for word in ("one", "two"):
         facts = {"data_version": word}
-        Registry(tmp_path).register("segmenter", {"card.json": b"{}"}, digest=word * 8, facts=facts)
-    Registry(tmp_path).move("segmenter", "champion", 1, reason="the first")
-    return tmp_path
+        Registry(empty_registry).register(
+            "segmenter", {"card.json": b"{}"}, digest=word * 8, facts=facts
+        )
+    Registry(empty_registry).move("segmenter", "champion", 1, reason="the first")
+    return empty_registry
 
 
 def test_a_gate_that_must_not_run_lets_nobody_pass(root: Path) -> None:

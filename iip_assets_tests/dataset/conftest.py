@@ -9,6 +9,7 @@ import pytest
 
 from iip_assets_tests.dataset.images import encoded, scene
 from iip_assets_tests.dataset.team_workspace import put_under_git
+from iip_assets_tests.once import made_once
 
 LABELS = "image,label,subject_id\nimages/a.jpg,full,s1\nimages/b.png,none,s2\n"
 
@@ -62,6 +63,4 @@ def team(workspace):
 
 @pytest.fixture(scope="session")
 def _pristine(tmp_path_factory):
-    root = tmp_path_factory.mktemp("pristine")
-    make_workspace(root)
-    return root
+    return made_once(tmp_path_factory, "pristine", make_workspace)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from iip_assets.images.dvc_data import observe_data, read_manifest
 from iip_assets.images.store import content_md5
 from iip_assets.ingest.verdict import Ingested
 from iip_assets_tests.dataset.images import encoded, scene
+from iip_assets_tests.git import git
 
 _IGNORED = "/.iip/\n/data\n/inbox/*\n/rejected\n/.dvc/cache\n/.dvc/tmp\n"
 
@@ -26,14 +26,6 @@ def put_under_git(root: Path) -> None:
     git(root, "config", "user.email", "test@example.org")
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "--message=Begin")
-
-
-def git(root: Path, *words: str) -> str:
-    """What git prints."""
-    done = subprocess.run(
-        ["git", *words], cwd=root, check=True, capture_output=True, text=True, timeout=60
-    )
-    return done.stdout.strip()
 
 
 def subjects(root: Path) -> list[str]:

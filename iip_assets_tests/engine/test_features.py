@@ -246,20 +246,21 @@ def test_a_field_of_any_name_and_mixed_kinds_comes_back_as_it_went_in(tmp_path: 
 def test_an_image_a_day_leaves_few_files_and_a_reader_of_before_reads_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lance_table, "_MANY_FILES", 12)
     fill(tmp_path, rows("first"))
     (folder,) = tmp_path.iterdir()
     reader = lancedb.connect(tmp_path).open_table(folder.stem)
     reader.checkout(reader.version)
-    for number in range(60):
+    for number in range(15):
         fill(tmp_path, rows(f"{number}"))
     assert reader.count_rows() == 1  # its files stay for the time of grace
     # Once that is over, what only older versions need is gone.
     monkeypatch.setattr(lance_table, "_GRACE", timedelta(milliseconds=1))
-    for number in range(60, 200):
+    for number in range(15, 60):
         fill(tmp_path, rows(f"{number}"))
     files = [file for file in folder.rglob("*") if file.is_file()]
     assert len(files) < 4 * lance_table._MANY_FILES
-    assert fill(tmp_path, rows("first", *map(str, range(200))))[1] == []
+    assert fill(tmp_path, rows("first", *map(str, range(60))))[1] == []
 
 
 def test_keys_whose_hashes_are_equal_are_told_apart(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import time
 from copy import deepcopy
 from pathlib import Path
@@ -16,14 +15,9 @@ from hypothesis import strategies as st
 
 from iip_assets.engine.garbage import Garbage, find_garbage, sweep
 from iip_assets_tests.engine.images_toy import ImagesToy
+from iip_assets_tests.git import git
 
 SOME = [(f"{n}.png", f"image{n}", f"mask{n}" if n % 2 else None) for n in range(4)]
-
-
-def git(root: Path, *words: str) -> str:
-    name = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
-    done = subprocess.run(["git", *name, *words], cwd=root, check=True, capture_output=True)
-    return done.stdout.decode().strip()
 
 
 def commit(toy: ImagesToy) -> str:

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from iip_assets.engine.revisions import UnknownRevisionError, find_revision
-
-
-def git(folder: Path, *words: str) -> str:
-    name = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
-    done = subprocess.run(
-        ["git", *name, *words], cwd=folder, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
+from iip_assets_tests.git import git
 
 
 @pytest.fixture

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
 from iip_assets.engine.workspace import Workspace
-
-
-def git(root: Path, *words: str) -> str:
-    name = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
-    done = subprocess.run(
-        ["git", *name, *words], cwd=root, capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
+from iip_assets_tests.git import git
 
 
 def test_asking_for_the_commit_takes_no_lock_that_a_kill_would_leave(tmp_path: Path) -> None:

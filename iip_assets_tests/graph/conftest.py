@@ -15,25 +15,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
 from iip_assets.synthetic.parameters import SAMPLE
 from iip_assets.synthetic.write import write_dataset
+from iip_assets_tests.git import git
 from iip_assets_tests.graph.warm import run_warm
+from iip_assets_tests.once import made_once
 
-# Small enough to train on in seconds, large enough for every asset to have something to say. With
+# Small enough to train on in a second, large enough for every asset to have something to say. With
 # more neighbours than images the map is no UMAP, which every process compiles for a quarter of a
 # minute; its own tests have it.
-QUICK = """
+TINY = """
 [splits]
 train = 0.5
 validation = 0.2
 test = 0.3
 [segmenter]
-width = 64
-height = 64
+encoder = "test_efficientnet"
+width = 32
+height = 32
 epochs = 1
-decoder_channels = [16, 16, 8, 8, 8]
+decoder_channels = [8, 8, 8, 8]
 
 [filter]
 epochs = 5
@@ -43,8 +45,11 @@ resamples = 50
 min_slice_images = 5
 
 [robustness]
-corruptions = ["blur", "noise"]
-max_images = 8
+corruptions = ["blur"]
+max_images = 6
+
+[drift]
+columns = ["brightness", "sharpness"]
 
 [explanation]
 images = 3
@@ -87,8 +92,7 @@ class Team:
         return done
 
     def git(self, *words: str) -> str:
-        name = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
-        return self.run("git", *name, *words).stdout.strip()
+        return git(self.root, *words)
 
     def run(
         self, *command: str, check: bool = True, environment: dict[str, str] | None = None
@@ -114,23 +118,23 @@ class Team:
         found: dict[str, Any] = json.loads(self.iip("status", "--json").stdout)["assets"]
         return found
 
+    def due(self) -> dict[str, list[str]]:
+        """Why, for each asset that is not fresh."""
+        states = self.status().items()
+        return {name: state["reasons"] for name, state in states if state["state"] != "fresh"}
+
     def commit(self, message: str) -> None:
         self.git("commit", "--quiet", "--all", "--message", message)
 
 
 @pytest.fixture(scope="session")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A computed workspace to copy, made by the first test process that needs it."""
-    own = tmp_path_factory.getbasetemp()
-    # Under pytest-xdist each process has a folder in one that all share.
-    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    root = shared / "untouched" / "workspace"
-    with FileLock(shared / "untouched.lock"):
-        if not (shared / "untouched.made").exists():
-            root.parent.mkdir(exist_ok=True)
-            made_team(root, images=80).refresh()
-            (shared / "untouched.made").touch()
-    return root
+    """A computed workspace to copy."""
+
+    def make(folder: Path) -> None:
+        made_team(folder / "workspace", images=80).refresh()
+
+    return made_once(tmp_path_factory, "untouched", make) / "workspace"
 
 
 @pytest.fixture(scope="package")
@@ -144,7 +148,7 @@ def copied_team(untouched: Path, root: Path) -> Team:
     return Team(shutil.copytree(untouched, root, symlinks=True))
 
 
-def made_team(root: Path, *, images: int, settings: str = QUICK, seed: int = 5) -> Team:
+def made_team(root: Path, *, images: int, settings: str = TINY, seed: int = 5) -> Team:
     """A workspace made by `iip init` with rendered eyes in its data, nothing computed."""
     run_warm(("iip", "init", str(root)), cwd=root.parent, variables={}).check_returncode()
     made = Team(root)
@@ -162,6 +166,12 @@ def made_team(root: Path, *, images: int, settings: str = QUICK, seed: int = 5) 
     made.git("add", "--all")
     made.git("commit", "--quiet", "--message", "First batches")
     return made
+
+
+@pytest.fixture(scope="module")
+def own_team(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """A workspace in which nobody has done anything yet: where things came from is asked here."""
+    return copied_team(untouched, tmp_path_factory.mktemp("own") / "workspace")
 
 
 @pytest.fixture(scope="module")

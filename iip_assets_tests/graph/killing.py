@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from iip_assets_tests.graph.conftest import Team
@@ -85,16 +82,7 @@ def start_and_kill(root: Path, words: Sequence[str], moment: Moment) -> float | 
         ended = not process.is_alive()
         took = time.monotonic() - began
         if not ended:
-            kill_group(process)
+            process.kill()
         process.join()
     assert not ended or process.exitcode == 0, f"{words} failed before it was killed"
     return None if ended else took
-
-
-def kill_group(process: BaseProcess) -> None:
-    """SIGKILL to a warm process and all that it started."""
-    assert process.pid is not None
-    # Killed in its first moment, it leads no group yet and has no children.
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.kill()

@@ -10,7 +10,7 @@ import pytest
 
 from iip_assets.loading import load
 from iip_assets.synthetic.write import write_dataset
-from iip_assets_tests.graph.conftest import QUICK, Team
+from iip_assets_tests.graph.conftest import TINY, Team
 from iip_assets_tests.graph.hostile import (
     BATCH,
     HEIGHT,
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 SOUND = 30
 # Four of 42 images cannot be decoded: fewer than this workspace allows, more than the default.
-TOLERANT = QUICK + "\n[dataset]\nmax_undecodable_share = 0.1\n"
+TOLERANT = TINY + "\n[dataset]\nmax_undecodable_share = 0.1\n"
 DATA_SIDE = ("quarantine", "image_statistics", "image_embeddings", "data_splits")
 LABELS = f"batches/{BATCH}/labels.csv"
 
@@ -198,7 +198,7 @@ def test_too_many_undecodable_images_block_all_below_until_the_data_is_mended(
 
     The share is too large as soon as the workspace allows no more than the default does.
     """
-    (hostile.root / "iip.toml").write_text(QUICK)
+    (hostile.root / "iip.toml").write_text(TINY)
     below = {"quarantine", "data_splits", "image_embeddings", "edge_case_clusters"}
     found = hostile.refresh(*below)
     # The check judges the same table again; no image is looked at.

@@ -93,6 +93,7 @@ def test_two_refreshes_started_together_end_as_one(refreshed: Undisturbed, tmp_p
     assert differences(refreshed.content, read_content(team.root)) == []
 
 
+@pytest.mark.exhaustive
 def test_a_refresh_and_a_run_of_dagster_started_together_end_as_one(
     refreshed: Undisturbed, tmp_path: Path
 ) -> None:

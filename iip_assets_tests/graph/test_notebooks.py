@@ -14,17 +14,25 @@ from iip_assets_tests.graph.conftest import Team
 NOTEBOOKS = Path(iip_assets.__file__).parents[1] / "notebooks"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["look_at_the_dataset", "look_at_the_failures"])
-def test_the_notebook_runs(team: Team, name: str) -> None:
+NAMES = ("look_at_the_dataset", "look_at_the_failures")
+
+
+@pytest.fixture(scope="module")
+def executed(team: Team) -> Path:
+    """The folder of the notebooks, run one after the other."""
     out = team.root / ".iip" / "notebooks"
-    done = team.run(
+    team.run(
         *(sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute"),
-        *("--output-dir", str(out), str(NOTEBOOKS / f"{name}.ipynb")),
+        *("--output-dir", str(out), *(str(NOTEBOOKS / f"{name}.ipynb") for name in NAMES)),
         environment={"IIP_WORKSPACE": str(team.root)},
     )
-    assert done.returncode == 0, done.stderr
-    cells = json.loads((out / f"{name}.ipynb").read_text())["cells"]
+    return out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_the_notebook_runs(executed: Path, name: str) -> None:
+    cells = json.loads((executed / f"{name}.ipynb").read_text())["cells"]
     outputs = [output for cell in cells for output in cell.get("outputs", ())]
     assert any("text/html" in output.get("data", {}) for output in outputs)
     assert any("image/png" in output.get("data", {}) for output in outputs)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from iip_assets.loading import load
-from iip_assets_tests.graph.conftest import QUICK, Team
+from iip_assets_tests.graph.conftest import TINY, Team
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("revert")]
 
@@ -41,11 +41,79 @@ def change_pixels(file: Path, value: int = 255) -> None:
     assert cv2.imwrite(str(file), image)
 
 
+@pytest.fixture
+def fresh(team: Team) -> Team:
+    """The workspace, whatever another test of this file computed last."""
+    team.refresh()
+    return team
+
+
 def test_a_second_refresh_computes_nothing(team: Team) -> None:
     found = team.refresh()
     assert found["computed"] == []
     assert len(found["reused"]) == len(team.status())
     assert {state["state"] for state in team.status().values()} == {"fresh"}
+
+
+def test_the_training_seed_retrains_the_models_and_no_more(fresh: Team) -> None:
+    settings = TINY.replace("[filter]", "[filter]\nseed = 3").replace(
+        "[segmenter]", "[segmenter]\nseed = 3"
+    )
+    (fresh.root / "iip.toml").write_text(settings)
+    due = fresh.due()
+    assert due.keys() <= MODELS_AND_BELOW
+    assert due["iris_filter_model"] == ["setting filter.seed changed: 0 → 3"]
+    assert due["segmentation_model"] == ["setting segmenter.seed changed: 0 → 3"]
+
+
+def test_an_unrelated_threshold_computes_no_embeddings(fresh: Team) -> None:
+    (fresh.root / "iip.toml").write_text(TINY + "\n[statistics]\ndark_below = 90.0\n")
+    due = fresh.due()
+    assert due["lighting_stats"] == ["setting statistics.dark_below changed: 70.0 → 90.0"]
+    spared = {"image_statistics", "background_stats", "image_embeddings", "segmentation_model"}
+    assert not spared & due.keys()
+
+
+def test_other_costs_choose_another_threshold_and_train_nothing(fresh: Team) -> None:
+    (fresh.root / "iip.toml").write_text(TINY + "\n[threshold]\nlost_iris_cost = 20.0\n")
+    due = fresh.due()
+    assert due["filter_verdicts"] == ["setting threshold.lost_iris_cost changed: 1.0 → 20.0"]
+    below = {"filter_verdicts", "predictions", "model_evaluation", "model_explanations"}
+    assert due.keys() <= below | {"validation_card", "pipeline_report"}
+
+
+def test_where_trainings_are_logged_and_how_they_are_run_changes_nothing(fresh: Team) -> None:
+    settings = TINY.replace("[tracking]", '[tracking]\nproject = "another"')
+    run = '\n[training]\nchecks = "never"\n[compute]\nthreads = 1\n'
+    (fresh.root / "iip.toml").write_text(settings + run)
+    assert fresh.refresh()["computed"] == []
+
+
+def test_of_a_section_of_settings_the_one_that_changed_is_named(fresh: Team) -> None:
+    changed = TINY.replace("min_slice_images = 5", "min_slice_images = 6")
+    (fresh.root / "iip.toml").write_text(changed)
+    assert fresh.due()["model_evaluation"] == ["setting evaluation.min_slice_images changed: 5 → 6"]
+
+
+def test_more_draws_train_nothing_and_show_no_image_to_a_model(fresh: Team) -> None:
+    (fresh.root / "iip.toml").write_text(TINY.replace("resamples = 50", "resamples = 60"))
+    drawn = {"validation_card", "model_evaluation", "batch_verdict", "robustness_benchmark"}
+    found = fresh.refresh(*fresh.status().keys() - {"pipeline_report"})
+    assert drawn <= set(found["computed"])
+    spared = {"iris_filter_model", "segmentation_model", "batch_trials", "labeler_agreement"}
+    assert not spared & set(found["computed"])
+    assert not any(images["computed"] for images in found["images"].values())
+
+
+def test_one_more_explained_image_explains_one_more_of_each_model(fresh: Team) -> None:
+    (fresh.root / "iip.toml").write_text(TINY.replace("images = 3\n", "images = 4\n"))
+    assert fresh.due().keys() <= {"model_explanations", "pipeline_report"}
+    explained = fresh.refresh("model_explanations")["images"]["model_explanations"]
+    # The fourth may be of the sample.
+    assert explained["computed"] <= 2
+    assert explained["reused"] >= 6
+    (fresh.root / "iip.toml").write_text(TINY.replace("cells = 4\n", "cells = 5\n"))
+    assert fresh.refresh("model_explanations")["images"]["model_explanations"]["reused"] == 0
 
 
 def test_three_changed_pixels_are_one_image_and_going_back_is_none(team: Team) -> None:
@@ -62,10 +130,8 @@ def test_three_changed_pixels_are_one_image_and_going_back_is_none(team: Team) -
         team.git("checkout", "--quiet", "HEAD~1")
         team.dvc("checkout", "--quiet")
         assert team.refresh()["computed"] == []
-        team.git("checkout", "--quiet", "-")
-        team.dvc("checkout", "--quiet")
-        assert team.refresh()["computed"] == []
     finally:
+        team.git("checkout", "--quiet", "-")
         team.git("reset", "--quiet", "--hard", "HEAD~1")
         team.dvc("checkout", "--quiet", "--force")
     assert team.refresh()["computed"] == []
@@ -81,15 +147,6 @@ def test_a_file_saved_again_with_equal_bytes_is_no_change(team: Team) -> None:
     assert team.refresh()["computed"] == []
 
 
-def test_reordered_label_rows_recompute_the_raw_dataset_alone(team: Team) -> None:
-    labels = first(team, "*/labels.csv")
-    header, *rows = labels.read_text().splitlines()
-    labels.unlink()
-    labels.write_text("\n".join([header, *reversed(rows)]) + "\n")
-    team.dvc("add", "--quiet", "data")
-    assert team.refresh()["computed"] == ["raw_dataset"]
-
-
 def test_a_corrected_mask_recomputes_its_statistics_and_not_its_embedding(team: Team) -> None:
     change_pixels(first(team, "*/masks/*.png"), 1)
     team.dvc("add", "--quiet", "data")
@@ -97,16 +154,6 @@ def test_a_corrected_mask_recomputes_its_statistics_and_not_its_embedding(team: 
     assert found["images"]["image_statistics"] == {"computed": 1, "reused": 79}
     assert found["images"].get("image_embeddings", {"computed": 0})["computed"] == 0
     assert "embedding_map" not in found["computed"]
-
-
-def test_the_training_seed_retrains_the_models_and_no_more(team: Team) -> None:
-    settings = QUICK.replace("[filter]", "[filter]\nseed = 3").replace(
-        "[segmenter]", "[segmenter]\nseed = 3"
-    )
-    (team.root / "iip.toml").write_text(settings)
-    found = team.refresh()
-    assert set(found["computed"]) <= MODELS_AND_BELOW
-    assert {"iris_filter_model", "segmentation_model", "predictions"} <= set(found["computed"])
 
 
 def test_an_age_corrected_within_its_band_retrains_no_model(team: Team) -> None:
@@ -163,60 +210,6 @@ def test_second_opinions_are_compared_one_by_one_and_retrain_no_model(team: Team
     team.dvc("add", "--quiet", "data")
     found = team.refresh("labeler_agreement")
     assert found["images"]["labeler_agreement"] == {"computed": 1 + 1 + 1, "reused": 7 + 3 + 7}
-
-
-def test_an_unrelated_threshold_computes_no_embeddings(team: Team) -> None:
-    (team.root / "iip.toml").write_text(QUICK + "\n[statistics]\ndark_below = 90.0\n")
-    spared = {"image_statistics", "background_stats", "image_embeddings", "segmentation_model"}
-    found = team.refresh("lighting_stats", *spared)
-    assert "lighting_stats" in found["computed"]
-    assert not spared & set(found["computed"])
-
-
-def test_other_costs_choose_another_threshold_and_train_nothing(team: Team) -> None:
-    (team.root / "iip.toml").write_text(QUICK + "\n[threshold]\nlost_iris_cost = 20.0\n")
-    found = set(team.refresh()["computed"])
-    assert "filter_verdicts" in found
-    below = {"filter_verdicts", "predictions", "model_evaluation", "model_explanations"}
-    assert found <= below | {"validation_card", "pipeline_report"}
-
-
-def test_where_trainings_are_logged_and_how_they_are_run_changes_nothing(team: Team) -> None:
-    settings = QUICK.replace("[tracking]", '[tracking]\nproject = "another"')
-    run = '\n[training]\nchecks = "never"\n[compute]\nthreads = 1\n'
-    (team.root / "iip.toml").write_text(settings + run)
-    assert team.refresh()["computed"] == []
-
-
-def test_more_draws_train_nothing_and_show_no_image_to_a_model(team: Team) -> None:
-    team.refresh()
-    (team.root / "iip.toml").write_text(QUICK.replace("resamples = 50", "resamples = 60"))
-    found = team.refresh()
-    drawn = {"validation_card", "model_evaluation", "batch_verdict", "robustness_benchmark"}
-    assert drawn <= set(found["computed"])
-    spared = {"iris_filter_model", "segmentation_model", "batch_trials", "labeler_agreement"}
-    assert not spared & set(found["computed"])
-    assert not any(images["computed"] for images in found["images"].values())
-
-
-def test_one_more_explained_image_explains_one_more_of_each_model(team: Team) -> None:
-    (team.root / "iip.toml").write_text(QUICK.replace("images = 3\n", "images = 4\n"))
-    found = team.refresh()
-    assert set(found["computed"]) <= {"model_explanations", "pipeline_report"}
-    explained = found["images"]["model_explanations"]
-    # The fourth may be of the sample.
-    assert explained["computed"] <= 2
-    assert explained["reused"] >= 6
-    (team.root / "iip.toml").write_text(QUICK.replace("cells = 4\n", "cells = 5\n"))
-    assert team.refresh("model_explanations")["images"]["model_explanations"]["reused"] == 0
-
-
-def test_of_a_section_of_settings_the_one_that_changed_is_named(team: Team) -> None:
-    team.refresh()
-    changed = QUICK.replace("min_slice_images = 5", "min_slice_images = 6")
-    (team.root / "iip.toml").write_text(changed)
-    reasons = {name: state["reasons"] for name, state in team.status().items()}
-    assert reasons["model_evaluation"] == ["setting evaluation.min_slice_images changed: 5 → 6"]
 
 
 def test_an_edit_in_place_is_recorded_under_no_wrong_id_and_the_doctor_names_it(team: Team) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from iip_assets_tests.graph.conftest import Team
-from iip_assets_tests.graph.killing import kill_group
 from iip_assets_tests.graph.warm import start_warm
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("revert")]
@@ -24,9 +23,9 @@ trials = 4
 objectives = ["quality", "latency"]
 [space]
 "segmenter.learning_rate" = { low = 0.001, high = 0.01, log = true }
-"segmenter.encoder" = ["tf_efficientnet_lite0", "mobilenetv3_small_050"]
+"segmenter.encoder" = ["test_efficientnet", "test_resnet"]
 [fixed]
-"segmenter.width" = 32
+"segmenter.width" = 64
 "segmenter.height" = 32
 """
 
@@ -49,7 +48,7 @@ def test_a_killed_sweep_goes_on_and_its_best_model_is_taken_up_and_registered(te
     while len(set(records.glob("*.json")) - known) < 2 and time.monotonic() < until:
         assert process.is_alive()
         time.sleep(0.05)
-    kill_group(process)
+    process.kill()
     process.join()
     before = trials_of(team)
     assert len(before) < 4
@@ -84,7 +83,7 @@ def test_a_killed_sweep_goes_on_and_its_best_model_is_taken_up_and_registered(te
     assert several == ("choose" in refused.stderr)
     team.iip("sweep", "apply", "first", "--trial", str(best["number"]))
     text = (team.root / "iip.toml").read_text()
-    assert "width = 32" in text
+    assert "width = 64" in text
     assert "resamples = 50" in text
     found = team.refresh()
     assert "segmentation_model" not in found["computed"]

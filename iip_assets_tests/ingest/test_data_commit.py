@@ -9,7 +9,7 @@ import pytest
 from iip_assets.engine.atomic import sweep_writes_of
 from iip_assets.ingest import data_commit
 from iip_assets.ingest.data_commit import commit_pointer, free_locks, settle_index, stage_pointer
-from iip_assets_tests.dataset.team_workspace import git
+from iip_assets_tests.git import git
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from iip_assets_tests.dataset.conftest import dvc
-from iip_assets_tests.dataset.team_workspace import git, manifest_of, put_under_git
+from iip_assets_tests.dataset.team_workspace import manifest_of, put_under_git
+from iip_assets_tests.git import git
 from iip_assets_tests.ingest.fuzz_oracle import OLD_FILES, complaints, complaints_through_dvc
 from iip_assets_tests.ingest.fuzzed_batch import Fuzzed
 from iip_assets_tests.ingest.fuzzed_batches import fuzzed_batches

@@ -22,7 +22,8 @@ from iip_assets.images.store import content_md5
 from iip_assets.ingest import data_commit, ingest
 from iip_assets.ingest.data_commit import DvcRefusedError
 from iip_assets.ingest.ingest import UnsettledBatchError, ingest_folder
-from iip_assets_tests.dataset.team_workspace import drop, files_of, git, manifest_of, subjects, take
+from iip_assets_tests.dataset.team_workspace import drop, files_of, manifest_of, subjects, take
+from iip_assets_tests.git import git
 from iip_assets_tests.ingest.fuzz_oracle import tree
 
 NAME = "2026-05-clinic"

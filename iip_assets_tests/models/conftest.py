@@ -1,9 +1,15 @@
+import pickle
+
 import numpy as np
 import polars as pl
 import pytest
 from onnx import helper
 
+from iip_assets.models.segmentation_model import build_segmenter
+from iip_assets.training.trainer import Around, Machine
 from iip_assets_tests.embeddings.stand_ins import card_of, onnx_model
+from iip_assets_tests.models.masked import READ, RECIPE, examples_of, masked_eyes
+from iip_assets_tests.once import made_once
 
 SIDE = 4
 
@@ -46,3 +52,23 @@ def labelled():
         schema_overrides={"embedding": pl.List(pl.Float32)},
     )
     return images.with_columns(pl.col("mask_id").cast(pl.String)), splits, embeddings
+
+
+@pytest.fixture(scope="session")
+def eyes():
+    """Store, images and splits of sixty eyes with masks."""
+    return masked_eyes()
+
+
+@pytest.fixture(scope="session")
+def trained_segmenter(eyes, tmp_path_factory):
+    """The segmenter of RECIPE that learned from them, with its notes."""
+
+    def make(folder):
+        store, images, splits = eyes
+        around = Around(Machine("cpu", threads=1))
+        built = build_segmenter(examples_of(images, splits), store, RECIPE, **READ, around=around)
+        (folder / "built.pickle").write_bytes(pickle.dumps(built))
+
+    folder = made_once(tmp_path_factory, "trained_segmenter", make)
+    return pickle.loads((folder / "built.pickle").read_bytes())

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from iip_assets.engine.values import Files, Noted
 from iip_assets.inference.frame import Frame
 from iip_assets.inference.segmenter import Segmenter, segment_chunk
 from iip_assets.metrics.scores import segmenter_scores
@@ -21,7 +22,7 @@ from iip_assets.models.segmentation_model import build_segmenter, distillation_o
 from iip_assets.models.segmenter import cross_entropy, dice_loss, segmentation_loss
 from iip_assets.training.trainer import Around, Machine
 from iip_assets_tests.embeddings.stand_ins import MemoryStore
-from iip_assets_tests.models.masked import CLASSES, READ, RECIPE, examples_of, masked_eyes
+from iip_assets_tests.models.masked import CLASSES, READ, RECIPE, examples_of
 
 
 def perfect(masks, classes=3):
@@ -104,10 +105,8 @@ def test_the_loss_is_the_weighted_mean_divergence_times_the_squared_temperature(
 
 
 @pytest.fixture(scope="module")
-def teacher() -> dict[str, bytes]:
-    store, images, splits = masked_eyes()
-    built = build_segmenter(examples_of(images, splits), store, RECIPE, **READ, around=AROUND)
-    return dict(built.value.parts)
+def teacher(trained_segmenter: Noted[Files]) -> dict[str, bytes]:
+    return dict(trained_segmenter.value.parts)
 
 
 @pytest.mark.slow
@@ -143,18 +142,21 @@ def mean_iou(files: Mapping[str, bytes], held_out: pl.DataFrame, store: MemorySt
 
 @pytest.mark.slow
 def test_a_student_learns_of_its_teacher_alone_where_masks_do_not_count(
-    teacher: dict[str, bytes],
+    teacher: dict[str, bytes], eyes: tuple[MemoryStore, pl.DataFrame, pl.DataFrame]
 ) -> None:
-    store, images, splits = masked_eyes()
+    store, images, splits = eyes
     rows = examples_of(images, splits)
-    recipe = RECIPE.model_copy(update={"teacher_share": 1.0})
-    given = {**READ, "around": AROUND, "teacher": teacher}
-    taught, again = (build_segmenter(rows, store, recipe, **given).value.parts for _ in range(2))
+    alone = RECIPE.model_copy(update={"teacher_share": 1.0})
+    short = alone.model_copy(update={"epochs": 2})
+    taught, once, again = (
+        build_segmenter(rows, store, recipe, **READ, around=AROUND, teacher=teacher).value.parts
+        for recipe in (alone, short, short)
+    )
     held_out = rows.filter(pl.col("split") == "validation")
     quality = [mean_iou(files, held_out, store) for files in (teacher, taught)]
     assert quality[1] > 0.6 * quality[0]
     assert taught["segmenter.safetensors"] != teacher["segmenter.safetensors"]
-    assert again["segmenter.safetensors"] == taught["segmenter.safetensors"]
+    assert again["segmenter.safetensors"] == once["segmenter.safetensors"]
 
 
 @pytest.mark.slow

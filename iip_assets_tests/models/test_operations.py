@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -33,16 +32,12 @@ from iip_assets.settings import (
 )
 from iip_assets_tests.embeddings.stand_ins import PlainWork
 from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
-from iip_assets_tests.training.small_training import logged, no_switches_of_wandb
+from iip_assets_tests.training.small_training import logged
 
 OFF = TrackingSettings(wandb="off")
 NO_BALANCE = Skipped("nothing to balance by")
 
-
-@pytest.fixture(autouse=True)
-def no_switches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    with no_switches_of_wandb(monkeypatch, tmp_path):
-        yield
+pytestmark = pytest.mark.usefixtures("plain_wandb")
 
 
 @pytest.mark.parametrize("asset", [iris_filter_model, segmentation_model], ids=lambda one: one.name)
@@ -82,7 +77,9 @@ def segmenter(
         segmenter_examples.function({"images": images}, splits, NO_BALANCE),
         classes=CLASSES,
         max_megapixels=1.0,
-        recipe=RECIPE.model_copy(update={"epochs": 1, "learning_rate": 0.003}),
+        recipe=RECIPE.model_copy(
+            update={"encoder": "test_efficientnet", "epochs": 1, "learning_rate": 0.003}
+        ),
         training=TrainingSettings(checks=checks),
         compute=ComputeSettings(device="cpu", threads=1),
         tracking=tracking,

@@ -11,11 +11,11 @@ from iip_assets.embeddings.backbone import packaged_weights, weights_digest
 from iip_assets.inference.frame import Frame
 from iip_assets.inference.segmenter import Segmenter, prior_png, read_pair, segment_chunk
 from iip_assets.models.examples import masked_rows, reason_for_no_segmenter
-from iip_assets.models.segmentation_model import build_segmenter, schedule_of
+from iip_assets.models.segmentation_model import schedule_of
 from iip_assets.models.segmenter import build_network
 from iip_assets.models.training_images import MaskedImages
 from iip_assets.training.trainer import Around, Machine
-from iip_assets_tests.models.masked import CLASSES, READ, RECIPE, examples_of, masked_eyes
+from iip_assets_tests.models.masked import CLASSES, RECIPE
 from iip_assets_tests.training.small_training import train_segmenter
 
 pytestmark = pytest.mark.slow
@@ -24,24 +24,8 @@ AROUND = Around(Machine("cpu", threads=1))
 
 
 @pytest.fixture(scope="module")
-def eyes():
-    return masked_eyes()
-
-
-def build(eyes, recipe=RECIPE):
-    store, images, splits = eyes
-    rows = examples_of(images, splits)
-    return build_segmenter(rows, store, recipe, **READ, around=AROUND)
-
-
-@pytest.fixture(scope="module")
-def built(eyes):
-    return build(eyes)
-
-
-@pytest.fixture(scope="module")
-def files(built):
-    return built.value.parts
+def files(trained_segmenter):
+    return trained_segmenter.value.parts
 
 
 def test_eyes_that_are_easy_are_learned_better_than_the_commonest_class_by_place(files, eyes):
@@ -83,7 +67,10 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(eyes):
     assert trained(1) != digest
 
 
-def test_the_card_says_what_the_network_expects_and_the_notes_how_it_was_trained(built, eyes):
+def test_the_card_says_what_the_network_expects_and_the_notes_how_it_was_trained(
+    trained_segmenter, eyes
+):
+    built = trained_segmenter
     card, notes = json.loads(built.value.parts["card.json"]), built.notes
     assert card.keys() == {
         *("classes", "encoder", "encoder_pretrained", "decoder_channels", "two_pass"),

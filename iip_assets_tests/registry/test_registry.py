@@ -46,9 +46,9 @@ def test_a_version_keeps_its_files_and_facts_and_the_same_model_is_one_version(r
     assert read_registry(root).of("filter") == ()
 
 
-def test_another_threshold_is_another_version_and_each_is_one(tmp_path):
+def test_another_threshold_is_another_version_and_each_is_one(empty_registry):
     numbers = [
-        Registry(tmp_path)
+        Registry(empty_registry)
         .register(
             "filter",
             {"card.json": b"one", "facts.json": str(threshold).encode()},
@@ -60,7 +60,7 @@ def test_another_threshold_is_another_version_and_each_is_one(tmp_path):
         for threshold in (0.25, 0.5, 0.25, 0.5)
     ]
     assert numbers == [1, 2, 1, 2]
-    versions = read_registry(tmp_path).of("filter")
+    versions = read_registry(empty_registry).of("filter")
     assert [one.facts["threshold"] for one in versions] == [0.25, 0.5]
     assert [one.files()["facts.json"] for one in versions] == [b"0.25", b"0.5"]
 
@@ -138,21 +138,21 @@ def test_what_cannot_be_moved_is_told(root, number, alias, words):
         registry.move("segmenter", alias, number, reason="")
 
 
-def test_a_move_that_was_killed_halfway_is_ended_by_the_next_who_writes(tmp_path):
+def test_a_move_that_was_killed_halfway_is_ended_by_the_next_who_writes(empty_registry):
     for word in ("one", "two"):
-        register(tmp_path, word)
-    Registry(tmp_path).move("segmenter", "champion", 1, reason="first")
+        register(empty_registry, word)
+    Registry(empty_registry).move("segmenter", "champion", 1, reason="first")
     code = (
         "import os, signal, sys; from pathlib import Path\n"
         "from iip_assets.registry import registry\n"
         "registry._set_alias = lambda client, move: os.kill(os.getpid(), signal.SIGKILL)\n"
         "registry.Registry(Path(sys.argv[1])).move('segmenter', 'champion', 2, reason='second')\n"
     )
-    command = [sys.executable, "-Wignore", "-c", code, str(tmp_path)]
+    command = [sys.executable, "-Wignore", "-c", code, str(empty_registry)]
     assert subprocess.run(command, check=False, timeout=300).returncode == -signal.SIGKILL
-    assert read_registry(tmp_path).moves[-1].after == 2
-    register(tmp_path, "three")
-    holder = read_registry(tmp_path).holder("segmenter", "champion")
+    assert read_registry(empty_registry).moves[-1].after == 2
+    register(empty_registry, "three")
+    holder = read_registry(empty_registry).holder("segmenter", "champion")
     assert holder is not None
     assert holder.number == 2
 

@@ -2,12 +2,10 @@
 
 import hashlib
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import wandb
 
 from iip_assets.inference.frame import Frame
 from iip_assets.models.segmenter import SegmenterTask
@@ -15,17 +13,6 @@ from iip_assets.models.training_images import MaskedImages
 from iip_assets.training.trainer import Around, Machine, Schedule, seeded, train_network
 
 SIDE = 32
-
-
-@contextmanager
-def no_switches_of_wandb(monkeypatch, folder):
-    """As on a machine where nobody ever used W&B, which reads the environment once."""
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DISABLED"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(folder)
-    wandb.teardown()
-    yield
-    wandb.teardown()
 
 
 def logged(wandb_folder, run, *words):

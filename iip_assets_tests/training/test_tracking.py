@@ -12,22 +12,15 @@ from iip_assets_tests.training.small_training import (
     SCHEDULE,
     examples,
     logged,
-    no_switches_of_wandb,
     small_network,
     train_segmenter,
 )
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def no_key(monkeypatch, tmp_path):
-    with no_switches_of_wandb(monkeypatch, tmp_path):
-        yield
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("plain_wandb")]
 
 
 @pytest.fixture
-def a_key_and_no_server(monkeypatch):
+def a_key_and_no_server(plain_wandb, monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{free.getsockname()[1]}")

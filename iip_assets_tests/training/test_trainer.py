@@ -174,7 +174,8 @@ def test_the_norm_of_several_processes_counts_in_single_precision(kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sharing", ["ddp", pytest.param("fsdp", marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("sharing", ["ddp", "fsdp"])
 def test_two_processes_have_the_loss_of_one(sharing):
     """In double precision, so that Adam does not blow up the last bits of tiny gradients."""
     precision = "64-true" if sharing == "ddp" else "32-true"
