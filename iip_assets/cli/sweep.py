@@ -13,7 +13,6 @@ from iip_assets.cli.common import AsJson, log, print_json, stdout_kept_clean
 from iip_assets.models.tasks import TaskName
 from iip_assets.report.blocks import FIGURE, Column, Table, number, short_number
 from iip_assets.report.text import print_blocks, print_text
-from iip_assets.settings_file import write_settings
 
 if TYPE_CHECKING:
     from iip_assets.sweeps.plan import Plan
@@ -137,6 +136,7 @@ def apply_sweep(
     ] = None,
 ) -> None:
     """Write a trial's settings into iip.toml; its model is then taken up, not trained again."""
+    from iip_assets.settings_file import write_settings
     from iip_assets.where import find_workspace
 
     plan, done, _ = _load(_folder(), name)

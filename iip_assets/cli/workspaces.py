@@ -15,7 +15,6 @@ import typer
 from iip_assets.cli.common import AsJson, log, open_refresher, print_json
 from iip_assets.report.blocks import FIGURE, Column, Table
 from iip_assets.report.text import print_blocks, print_text
-from iip_assets.settings_file import default_text
 
 if TYPE_CHECKING:
     from iip_assets.engine.garbage import Garbage
@@ -55,6 +54,8 @@ def init_workspace(folder: Path, *, log: Callable[[str], None]) -> None:
         FileExistsError: The folder has something in it.
         InitError: git or DVC failed; the message is theirs.
     """
+    from iip_assets.settings_file import default_text
+
     if folder.is_file():
         raise FileExistsError(f"{folder} is a file; give a folder that does not exist yet")
     if folder.exists() and any(folder.iterdir()):
