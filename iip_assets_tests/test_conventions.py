@@ -56,6 +56,14 @@ def test_a_look_at_the_graph_loads_no_dagster(tmp_path: Path) -> None:
     assert done.stdout.strip() == "False"
 
 
+def test_to_start_the_command_line_loads_neither_settings_nor_what_prints_tables() -> None:
+    """A refresh with nothing to do takes the time of its imports."""
+    late = ["dagster", "rich", "iip_assets.settings", *HEAVY]
+    code = f"import sys, iip_assets.cli.main; print([m for m in {late} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_a_session_of_onnx_runtime_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
     """Its telemetry would keep a device id and a queue of events there, and send them."""
     code = (
