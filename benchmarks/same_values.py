@@ -48,9 +48,9 @@ def main() -> None:
 
 def artifacts_of(root: Path) -> dict[str, Artifact]:
     """What each asset of a workspace holds."""
-    ledger = json.loads((root / ".iip/ledger.json").read_text())["materialized"]
+    events = json.loads((root / ".iip/events.json").read_text())["materialized"]
     found = {}
-    for name, one in ledger.items():
+    for name, one in events.items():
         key = one["action_key"] if isinstance(one, dict) else one[1]
         record = json.loads((root / ".iip/actions" / name / f"{key}.json").read_text())
         found[name] = Artifact(**record["artifact"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from iip_assets.engine.event_cache import present_ledger
+from iip_assets.engine.event_cache import present_events
 from iip_assets.engine.history import records_at
 from iip_assets.engine.project import Project
 from iip_assets.engine.revisions import find_revision, point_at
@@ -34,7 +34,7 @@ def load(name: str, *, at: str | None = None, root: Path | str | None = None) ->
         raise KeyError(f"there is no asset {name!r}; there are {', '.join(known)}")
     if at is not None:
         return _load_at(project, name, at)
-    return project.load(name, present_ledger(project))
+    return project.load(name, present_events(project))
 
 
 def _load_at(project: Project, name: str, at: str) -> Any:

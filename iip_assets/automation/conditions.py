@@ -12,17 +12,17 @@ from iip_assets.engine.reasons import in_words
 
 if TYPE_CHECKING:
     from iip_assets.dataset.problems import Problem
-    from iip_assets.engine.project import Ledger, Project
+    from iip_assets.engine.project import EventLog, Project
     from iip_assets.engine.staleness import State
 
 _PROBLEMS_NAMED = 8
 
 
-def failed_checks(project: Project, ledger: Ledger) -> Iterator[Alarm]:
+def failed_checks(project: Project, events: EventLog) -> Iterator[Alarm]:
     """An alarm for each failed check of the present values; the same value, the same alarm."""
     for name, asset in project.graph.assets.items():
-        record = project.record(name, ledger)
-        for check in check_results(asset, project.parts(name, ledger)) if record else ():
+        record = project.record(name, events)
+        for check in check_results(asset, project.parts(name, events)) if record else ():
             if check["passed"] or record is None:
                 continue
             text = f"the check {check['name']} of {name} failed"

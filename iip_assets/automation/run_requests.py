@@ -14,7 +14,7 @@ from iip_assets.automation.alarms import clean
 from iip_assets.dataset.versions import batches_between
 from iip_assets.engine.graph import Graph
 from iip_assets.engine.hashing import digest_json
-from iip_assets.engine.project import Ledger, Project
+from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.reasons import in_words
 from iip_assets.engine.staleness import State
 
@@ -136,17 +136,17 @@ def runnable(graph: Graph, states: Mapping[str, State]) -> tuple[str, ...]:
     return tuple(name for name, state in states.items() if state.due and name not in failed)
 
 
-def world_key(project: Project, ledger: Ledger) -> str:
+def world_key(project: Project, events: EventLog) -> str:
     """A hash of all that comes from outside: code, settings and what the sources hold."""
-    return _digest_actions(project, project.graph.assets, lambda name: _source(ledger, name))
+    return _digest_actions(project, project.graph.assets, lambda name: _source(events, name))
 
 
-def due_key(project: Project, ledger: Ledger, due: Collection[str]) -> str:
+def due_key(project: Project, events: EventLog, due: Collection[str]) -> str:
     """A hash of what is due and of all that it would be made of now: equal where nothing moved."""
 
     def version(name: str) -> str:
-        latest = ledger.materialized(name)
-        return latest.data_version if latest else _source(ledger, name)
+        latest = events.materialized(name)
+        return latest.data_version if latest else _source(events, name)
 
     return _digest_actions(project, due, version)
 
@@ -189,25 +189,25 @@ def _digest_actions(
     return digest_json(keys)[:_DIGITS]
 
 
-def _source(ledger: Ledger, name: str) -> str:
-    return ledger.observed(name) or ""
+def _source(events: EventLog, name: str) -> str:
+    return events.observed(name) or ""
 
 
 def refresh_tags(
-    project: Project, ledger: Ledger, states: Mapping[str, State], due: Collection[str]
+    project: Project, events: EventLog, states: Mapping[str, State], due: Collection[str]
 ) -> dict[str, str]:
     """The tags of a run over the assets that are due."""
     tags = {WHY_TAG: reasons(states, due)}
-    batches = moved_batches(project, ledger)
+    batches = moved_batches(project, events)
     return tags | ({BATCHES_TAG: listed(batches)} if batches else {})
 
 
-def moved_batches(project: Project, ledger: Ledger) -> tuple[str, ...]:
+def moved_batches(project: Project, events: EventLog) -> tuple[str, ...]:
     """Batches that differ between the data that `raw_dataset` was made of and the present data."""
-    now = ledger.observed("dvc_data")
+    now = events.observed("dvc_data")
     if now is None or "raw_dataset" not in project.graph.assets:
         return ()
-    record = project.record("raw_dataset", ledger)
+    record = project.record("raw_dataset", events)
     return batches_between(
         project.workspace.root, record.inputs["dvc_data"] if record else None, now
     )

@@ -34,11 +34,11 @@ from iip_assets.automation.run_requests import (
     world_key,
 )
 from iip_assets.engine.dagster.graph import REFRESH_JOB
-from iip_assets.engine.dagster.instance import DagsterLedger
+from iip_assets.engine.dagster.instance import DagsterEvents
 from iip_assets.engine.dagster.refresh import root_cause
 from iip_assets.engine.dagster.runs import UNDER_WAY, runs_under_way
-from iip_assets.engine.event_cache import read_cached_ledger, write_cached_ledger
-from iip_assets.engine.project import Ledger, Project
+from iip_assets.engine.event_cache import read_cached_events, write_cached_events
+from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.staleness import State, find_states
 from iip_assets.engine.workspace import Workspace
 from iip_assets.ingest.inbox import waiting_batches
@@ -51,31 +51,31 @@ DUE_TAG = "iip/due"
 
 @dataclass(frozen=True)
 class Standing:
-    """How every asset stands, and the ledger that says so."""
+    """How every asset stands, and the event log that says so."""
 
-    ledger: Ledger
+    events: EventLog
     states: dict[str, State]
 
 
 def look(project: Project, instance: dg.DagsterInstance) -> Standing:
     """Observes the sources, so that Dagster's page knows too, and finds the states."""
     graph, state = project.graph, project.workspace.state
-    ledger: Ledger = read_cached_ledger(state, graph) or _written(project, instance)
+    events: EventLog = read_cached_events(state, graph) or _written(project, instance)
     moved = {
         name: present
         for name, source in graph.sources.items()
-        if (present := source.observe(project.workspace.root)) != ledger.observed(name)
+        if (present := source.observe(project.workspace.root)) != events.observed(name)
     }
     if moved:
         for name, present in moved.items():
-            DagsterLedger(instance).observe(name, present)
-        ledger = _written(project, instance)
-    return Standing(ledger, find_states(project, ledger))
+            DagsterEvents(instance).observe(name, present)
+        events = _written(project, instance)
+    return Standing(events, find_states(project, events))
 
 
-def _written(project: Project, instance: dg.DagsterInstance) -> Ledger:
+def _written(project: Project, instance: dg.DagsterInstance) -> EventLog:
     """What the event log says, also kept beside it for the next look."""
-    return write_cached_ledger(project.workspace.state, project.graph, DagsterLedger(instance))
+    return write_cached_events(project.workspace.state, project.graph, DagsterEvents(instance))
 
 
 _ENDED = [status for status in dg.DagsterRunStatus if status not in UNDER_WAY]
@@ -161,7 +161,7 @@ def _dvc_data_sensor(project: Project) -> dg.SensorDefinition:
         ]
         standing = look(project, context.instance)
         due = runnable(project.graph, standing.states)
-        marks = Marks(world_key(project, standing.ledger), due_key(project, standing.ledger, due))
+        marks = Marks(world_key(project, standing.events), due_key(project, standing.events, due))
         decision = decide_refresh(
             due,
             marks,
@@ -173,7 +173,7 @@ def _dvc_data_sensor(project: Project) -> dg.SensorDefinition:
             AlarmBox.of(workspace.state).add(conditions.stuck_refresh(due, marks.due, attempts))
         if not decision.due:
             return dg.SensorResult(skip_reason=decision.reason)
-        tags = refresh_tags(project, standing.ledger, standing.states, decision.due)
+        tags = refresh_tags(project, standing.events, standing.states, decision.due)
         return dg.SensorResult(
             [
                 # No run key: Dagster would not start one for data that is back where it was.
@@ -203,9 +203,9 @@ def _alarm_sensor(project: Project) -> dg.SensorDefinition:
         try:
             standing = look(project, context.instance)
             failed = [name for name, one in standing.states.items() if one.state == "failed"]
-            keys = {name: due_key(project, standing.ledger, [name]) for name in failed}
+            keys = {name: due_key(project, standing.events, [name]) for name in failed}
             found = [
-                *conditions.failed_checks(project, standing.ledger),
+                *conditions.failed_checks(project, standing.events),
                 *conditions.failed_assets(standing.states, keys),
                 *conditions.rejected_batches(workspace.root / "rejected"),
             ]

@@ -29,7 +29,7 @@ def open_refresher() -> Refresher:
         project,
         lambda: open_instance(project.workspace),
         log,
-        tags=lambda states, ledger, due: refresh_tags(project, ledger, states, due),
+        tags=lambda states, events, due: refresh_tags(project, events, states, due),
     )
 
 

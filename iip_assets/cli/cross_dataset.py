@@ -13,8 +13,8 @@ import polars as pl
 from iip_assets.cli.model_versions import DATA, slice_name
 from iip_assets.embeddings.device import core_count
 from iip_assets.engine.context import AssetContext
-from iip_assets.engine.event_cache import present_ledger
-from iip_assets.engine.project import Ledger, Project
+from iip_assets.engine.event_cache import present_events
+from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.values import Skipped
 from iip_assets.evaluation.evaluation import metrics_table
 from iip_assets.graph import build_project
@@ -75,7 +75,7 @@ class Tested:
 
 def check_on(
     project: Project,
-    ledger: Ledger,
+    events: EventLog,
     version: Version,
     folders: Sequence[Path],
     *,
@@ -86,7 +86,7 @@ def check_on(
 
     Args:
         project: Of the version's own workspace, whose feature tables keep what it says.
-        ledger: Of the same.
+        events: Of the same.
         version: A registered version.
         folders: Other workspaces, or this one.
         split: Their test images, or all.
@@ -97,7 +97,7 @@ def check_on(
         LookupError: Something that is needed was not computed there.
         UntestableError: Its truth is of other classes, or no image is left to test on.
     """
-    learned = learned_by(project, ledger, version)
+    learned = learned_by(project, events, version)
     root, state = project.workspace.root, project.workspace.state
     fill = AssetContext(root, project.code_keys, state, log).fill
     own = read_settings(root)
@@ -107,12 +107,12 @@ def check_on(
     ]
 
 
-def learned_by(project: Project, ledger: Ledger, version: Version) -> Learned:
+def learned_by(project: Project, events: EventLog, version: Version) -> Learned:
     """What a version learned from, with what its own workspace knows of it."""
     (one,) = contenders_of(version.model, RegistryState((version,)), Skipped(""))
     ids = pl.col("image_id").is_in(sorted(one.learned_from))
-    images = project.load("raw_dataset", ledger)["images"].filter(ids)
-    fingerprints = project.load("image_fingerprints", ledger).filter(ids)
+    images = project.load("raw_dataset", events)["images"].filter(ids)
+    fingerprints = project.load("image_fingerprints", events).filter(ids)
     return Learned(
         frozenset(one.learned_from),
         fingerprints["phash"].drop_nulls().to_list(),
@@ -140,7 +140,7 @@ class _Workspace:
     root: Path
     settings: Settings
     project: Project
-    ledger: Ledger
+    events: EventLog
 
     @classmethod
     def open(cls, folder: Path) -> _Workspace:
@@ -154,11 +154,11 @@ class _Workspace:
         # A look must not make Dagster's home in a folder that is somebody else's.
         if not project.workspace.dagster_home.is_dir():
             raise LookupError(f"{folder}: nothing was computed there yet; run `iip refresh` in it")
-        return cls(folder, root, read_settings(root), project, present_ledger(project))
+        return cls(folder, root, read_settings(root), project, present_events(project))
 
     def load(self, name: str) -> Any:
         try:
-            value = self.project.load(name, self.ledger)
+            value = self.project.load(name, self.events)
         except LookupError as error:
             raise LookupError(f"{self.folder}: {error} there") from None
         if isinstance(value, Skipped):
@@ -166,7 +166,7 @@ class _Workspace:
         return value
 
     def data_revision(self) -> str:
-        record = self.project.record("raw_dataset", self.ledger)
+        record = self.project.record("raw_dataset", self.events)
         assert record is not None  # its value was read just now
         return record.inputs[DATA]
 
@@ -181,7 +181,7 @@ class _Workspace:
         )
         embeddings, backbone = None, None
         made = ("embedding_backbone", "image_embeddings")
-        if with_embeddings and all(self.project.record(name, self.ledger) for name in made):
+        if with_embeddings and all(self.project.record(name, self.events) for name in made):
             backbone_files, embeddings = map(self.load, made)
             backbone = json.loads(backbone_files.parts["card.json"])
         return OtherSet(

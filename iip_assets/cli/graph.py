@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from iip_assets.engine.causes import Explanation, Link
     from iip_assets.engine.dagster.refresh import Refreshed
     from iip_assets.engine.plan import Planned
-    from iip_assets.engine.project import Ledger
+    from iip_assets.engine.project import EventLog
     from iip_assets.engine.reasons import Reason
     from iip_assets.engine.staleness import State
 
@@ -72,13 +72,13 @@ def refresh(
     if cached:
         from iip_assets.engine.dagster.refresh import summarise
 
-        ledger: Ledger = cached.ledger
+        events: EventLog = cached.events
         result = summarise(cached.states(), {}, {}, time.monotonic() - started, None)
     else:
         refresher = open_refresher()
         with stdout_kept_clean():
             result = refresher.refresh(assets or (), force=force or ())
-        ledger = refresher.ledger()
+        events = refresher.events()
         if metrics is not None:
             from iip_assets.cli.show import write_dvc_outputs
 
@@ -86,7 +86,7 @@ def refresh(
     if as_json:
         print_json(result.as_json())
     else:
-        _print_refreshed(find_workspace(), result, ledger)
+        _print_refreshed(find_workspace(), result, events)
     if not cached:
         write_noop_cache(refresher, watched=WATCHED_FILES)
     if result.failed:
@@ -133,7 +133,7 @@ def status(
     _print_states(rooms, states)
 
 
-def _print_refreshed(root: Path, result: Refreshed, ledger: Ledger) -> None:
+def _print_refreshed(root: Path, result: Refreshed, events: EventLog) -> None:
     """What was computed, what is wrong, the headline numbers, and where to look next."""
     if not (result.computed or result.described or result.failed):
         print_text(f"Nothing had to be computed ({result.seconds:.1f} s).")
@@ -154,7 +154,7 @@ def _print_refreshed(root: Path, result: Refreshed, ledger: Ledger) -> None:
     for word in ("failed", "blocked", "skipped"):
         for name, reason in getattr(result, word).items():
             print_text("  ", (name, "bold"), f" {word}: {reason}")
-    if headline := _headline(root, ledger):
+    if headline := _headline(root, events):
         columns: list[Column | str] = ["model", Column("metric", "metric"), "value", "n_images"]
         print_blocks(Table("Held-out subjects", columns, headline))
     page = report_page(root / ".iip", "pipeline_report")
@@ -164,9 +164,9 @@ def _print_refreshed(root: Path, result: Refreshed, ledger: Ledger) -> None:
     print_text(f"Dagster UI: {'make ui' if (root / 'Makefile').exists() else 'iip ui'}")
 
 
-def _headline(root: Path, ledger: Ledger) -> Sequence[Row]:
+def _headline(root: Path, events: EventLog) -> Sequence[Row]:
     """The metrics in the description of the present evaluation; none where there is none."""
-    latest, part = ledger.materialized("model_evaluation"), "model_evaluation.describe"
+    latest, part = events.materialized("model_evaluation"), "model_evaluation.describe"
     key = latest.parts.get(part) if latest else None
     record = part_log(root / ".iip").find(part, key) if key else None
     return record.result.get("overall", {}).get("value", []) if record else []

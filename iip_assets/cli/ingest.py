@@ -115,7 +115,7 @@ def export(
     ] = None,
 ) -> None:
     """Write images, labels and masks for a labeling tool; `iip ingest --format` reads them back."""
-    from iip_assets.engine.event_cache import present_ledger
+    from iip_assets.engine.event_cache import present_events
     from iip_assets.engine.reasons import in_words
     from iip_assets.images.store import ImageStore
     from iip_assets.ingest.export import write_export
@@ -125,7 +125,7 @@ def export(
     refresher = open_refresher()
     project = refresher.project
     root = project.workspace.root
-    raw = project.load("raw_dataset", present_ledger(project))
+    raw = project.load("raw_dataset", present_events(project))
     state = refresher.states()["raw_dataset"]
     if state.state != "fresh":
         log(

@@ -13,7 +13,7 @@ from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.dagster.refresh import Refresher
 from iip_assets.engine.history import Records, data_inputs
-from iip_assets.engine.project import Ledger, Project
+from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.values import Skipped
 from iip_assets.images.store import ImageStore
 from iip_assets.models.tasks import FILTER, TASKS
@@ -54,17 +54,17 @@ def register(refresher: Refresher, model: str) -> Version:
     names = [task.asset, task.examples, "validation_card", "model_evaluation"]
     names += ["filter_verdicts"] if model == FILTER.name else []
     _refresh(refresher, names)
-    project, ledger = refresher.project, refresher.ledger()
+    project, events = refresher.project, refresher.events()
     root = project.workspace.root
     settings = project.workspace.read_settings(root)
-    files, examples, validation, evaluation = (project.load(one, ledger) for one in names[:4])
+    files, examples, validation, evaluation = (project.load(one, events) for one in names[:4])
     if isinstance(files, Skipped):
         raise RegistryError(f"there is no {model} to register: {files.reason}")
     serving: dict[str, Any] = {}
     if model == FILTER.name:
-        chosen = project.load("filter_verdicts", ledger)["threshold"].row(0, named=True)
+        chosen = project.load("filter_verdicts", events)["threshold"].row(0, named=True)
         serving = {"threshold": chosen["threshold"], "usable": list(settings.threshold.usable)}
-    record = project.record(task.asset, ledger)
+    record = project.record(task.asset, events)
     assert record is not None  # it was refreshed just now
     present = Present(
         files=files,
@@ -119,7 +119,7 @@ def promote(
     champion = registry.cached().holder(model, alias) if alias == "champion" else None
     if champion is not None and champion.number != number:
         _refresh(refresher, ["model_versions"])
-        tables = refresher.project.load("model_versions", refresher.ledger())
+        tables = refresher.project.load("model_versions", refresher.events())
         refused = refusal(tables["gate"], model, str(number), str(champion.number))
         if refused is not None and not override:
             raise GateRefusesError(
@@ -150,7 +150,7 @@ def teach(project: Project, model: str, number: int) -> list[Change]:
 
 def compare(
     project: Project,
-    ledger: Ledger,
+    events: EventLog,
     before: Version,
     after: Version,
     *,
@@ -164,7 +164,7 @@ def compare(
     root, state = project.workspace.root, project.workspace.state
     settings = project.workspace.read_settings(root)
     held_out, splits, slices = (
-        project.load(name, ledger) for name in ("held_out_images", "data_splits", "image_slices")
+        project.load(name, events) for name in ("held_out_images", "data_splits", "image_slices")
     )
     found = compare_model(
         TASKS[before.model],

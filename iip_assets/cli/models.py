@@ -85,7 +85,7 @@ def compare_models(
     root = refresher.project.workspace.root
     versions = [Registry(root).version(model, number) for number in (before, after)]
     with stdout_kept_clean():
-        table = compare(refresher.project, refresher.ledger(), *versions, log=log)
+        table = compare(refresher.project, refresher.events(), *versions, log=log)
     differs = compared(*versions)
     if as_json:
         print_json({"slices": table.to_dicts(), "differs": differs})
@@ -116,14 +116,14 @@ def check_model_elsewhere(
     Left out is what it learned from, copies of that, and images of the same subjects.
     """
     from iip_assets.cli import cross_dataset
-    from iip_assets.engine.event_cache import present_ledger
+    from iip_assets.engine.event_cache import present_events
     from iip_assets.registry.registry import Registry
 
     project = open_refresher().project
     known = Registry(project.workspace.root).version(model, version)
     with stdout_kept_clean():
         tests = cross_dataset.check_on(
-            project, present_ledger(project), known, on, split=split, log=log
+            project, present_events(project), known, on, split=split, log=log
         )
     if to is not None:
         from iip_assets.engine.atomic import write_text_whole

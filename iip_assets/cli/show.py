@@ -10,7 +10,7 @@ import typer
 
 from iip_assets.cli.common import AsJson, open_refresher, print_json
 from iip_assets.engine.atomic import write_bytes_whole, write_text_whole
-from iip_assets.engine.event_cache import present_ledger
+from iip_assets.engine.event_cache import present_events
 from iip_assets.engine.figures import figure_png, new_figure
 from iip_assets.engine.outcomes import check_results, description
 from iip_assets.engine.perform import report_page
@@ -49,7 +49,7 @@ def _print_asset(project: Project, name: str, *, as_json: bool) -> None:
     """
     record = _record(project, name)
     asset = project.graph.assets[name]
-    parts = project.parts(name, present_ledger(project))
+    parts = project.parts(name, present_events(project))
     checks, metadata = check_results(asset, parts), description(asset, record, parts)
     artifact = project.workspace.artifacts.path(record.artifact)
     if as_json:
@@ -159,7 +159,7 @@ def _write_table(frame: Any, out: Path) -> None:
 
 
 def _record(project: Project, name: str) -> ActionRecord:
-    record = project.record(name, present_ledger(project))
+    record = project.record(name, present_events(project))
     if record is None:
         raise LookupError(f"{name} has no value yet; run `iip refresh {name}`")
     return record
@@ -176,7 +176,7 @@ def write_dvc_outputs(project: Project, folder: Path) -> None:
     from iip_assets.robustness.figures import robustness_figure
 
     def load(name: str) -> Any:
-        return project.load(name, present_ledger(project))
+        return project.load(name, present_events(project))
 
     evaluation, robustness, drift = map(
         load, ("model_evaluation", "robustness_benchmark", "drift_report")

@@ -197,7 +197,7 @@ def gc(
 
     Rows of feature tables whose images are in no data version that is needed are deleted too.
     """
-    from iip_assets.engine.event_cache import present_ledger
+    from iip_assets.engine.event_cache import present_events
     from iip_assets.engine.garbage import find_garbage, sweep
     from iip_assets.engine.lock import workspace_lock
 
@@ -205,13 +205,13 @@ def gc(
         raise ValueError("--json does not ask: give --yes or --dry-run as well")
     project = open_refresher().project
     if dry_run or not yes:
-        garbage = find_garbage(project, present_ledger(project))
+        garbage = find_garbage(project, present_events(project))
         _show(garbage, as_json=as_json)
         if dry_run or garbage.empty or not typer.confirm("Free it?", err=True):
             return
     with workspace_lock(project.workspace.state, log=log):
         # Again: what was looked at before may be needed by now.
-        garbage = find_garbage(project, present_ledger(project))
+        garbage = find_garbage(project, present_events(project))
         sweep(project, garbage)
     if yes:
         _show(garbage, as_json=as_json)

@@ -8,7 +8,7 @@ from typing import Any
 
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.history import Records
-from iip_assets.engine.project import Ledger, Project
+from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.reasons import Reason, differences, in_words
 from iip_assets.engine.staleness import NEVER, State, moved_itself
 
@@ -71,17 +71,17 @@ class Explanation:
 
 
 def explain(
-    project: Project, ledger: Ledger, states: Mapping[str, State], name: str
+    project: Project, events: EventLog, states: Mapping[str, State], name: str
 ) -> Explanation:
     """Why an asset is not fresh.
 
     Args:
         project: The project.
-        ledger: Who materialized what; sources as just observed.
+        events: Who materialized what; sources as just observed.
         states: How every asset stands.
         name: The asset.
     """
-    finder = _Finder(project, ledger, states)
+    finder = _Finder(project, events, states)
     roots = {one: finder.roots_of(one) for one in states}
     causes = []
     for root in roots[name]:
@@ -104,7 +104,7 @@ def _root(name: str, reason: Reason) -> _Root:
 @dataclass
 class _Finder:
     project: Project
-    ledger: Ledger
+    events: EventLog
     states: Mapping[str, State]
     details: dict[_Root, Sequence[str]] = field(default_factory=dict)
     _own: dict[str, tuple[Reason, ...]] = field(default_factory=dict)
@@ -154,10 +154,10 @@ class _Finder:
             return []
         if state.parts:
             return list(state.reasons)
-        record = self.project.record(name, self.ledger)
+        record = self.project.record(name, self.events)
         if not self._above(name):
             reasons = [] if state.state == "stale" and record else list(state.reasons)
-        elif record is None and self.ledger.materialized(name) is None:
+        elif record is None and self.events.materialized(name) is None:
             reasons = [NEVER]
         else:
             reasons = []
@@ -173,7 +173,7 @@ class _Finder:
         """Why an input that stands is another than the recorded one, down to its own causes."""
         source = self.project.graph.sources.get(one)
         if source is not None:
-            present = self.ledger.observed(one) or ""
+            present = self.events.observed(one) or ""
             if present == version:
                 return []
             text = f"input {one} changed: {_short(version)} → {_short(present)}"
@@ -184,7 +184,7 @@ class _Finder:
             return [reason]
         if one not in self.states or self.states[one].value_due:
             return []
-        latest = self.project.record(one, self.ledger)
+        latest = self.project.record(one, self.events)
         if latest is None or latest.data_version == version:
             return []
         # It was brought up to date and what reads it was not; what it was made of then explains it.

@@ -17,7 +17,7 @@ from typing import Any
 
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.graph import Graph
-from iip_assets.engine.project import Ledger, Materialized, Project
+from iip_assets.engine.project import EventLog, Materialized, Project
 
 _STORAGE = re.compile(r"^(storage|event_log_storage)\b", re.MULTILINE)
 
@@ -59,8 +59,8 @@ class NeedsDagsterError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class CachedLedger:
-    """A read-only ledger."""
+class CachedEvents:
+    """A read-only event log."""
 
     materializations: dict[str, Materialized]
     observations: dict[str, str]
@@ -78,56 +78,56 @@ class CachedLedger:
         raise NeedsDagsterError(f"{source} is now {data_version}")
 
 
-def read_cached_ledger(state: Path, graph: Graph) -> CachedLedger | None:
+def read_cached_events(state: Path, graph: Graph) -> CachedEvents | None:
     """The copy, if it is of this graph and the event log has not moved since it was made."""
     mark = event_log_mark(state / "dagster")
     if mark is None:
         return None
     try:
-        kept = json.loads(ledger_file(state).read_text())
+        kept = json.loads(events_file(state).read_text())
         if kept["mark"] != mark or kept["graph"] != _names(graph):
             return None
-        return ledger_in(kept)
+        return events_in(kept)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def ledger_in(kept: Mapping[str, Any]) -> CachedLedger:
-    """The ledger in the content of the file."""
+def events_in(kept: Mapping[str, Any]) -> CachedEvents:
+    """The event log in the content of the file."""
     made = {name: Materialized(**fields) for name, fields in kept["materialized"].items()}
-    return CachedLedger(made, kept["observed"])
+    return CachedEvents(made, kept["observed"])
 
 
-def ledger_file(state: Path) -> Path:
+def events_file(state: Path) -> Path:
     """Where the copy lies."""
-    return state / "ledger.json"
+    return state / "events.json"
 
 
-def present_ledger(project: Project) -> Ledger:
+def present_events(project: Project) -> EventLog:
     """Who materialized what: the copy beside the event log where it holds, else Dagster's own."""
-    cached = read_cached_ledger(project.workspace.state, project.graph)
+    cached = read_cached_events(project.workspace.state, project.graph)
     if cached is not None:
         return cached
-    from iip_assets.engine.dagster.instance import DagsterLedger, open_instance
+    from iip_assets.engine.dagster.instance import DagsterEvents, open_instance
 
-    return DagsterLedger(open_instance(project.workspace))
+    return DagsterEvents(open_instance(project.workspace))
 
 
-def write_cached_ledger(
-    state: Path, graph: Graph, ledger: Ledger, *, noop: Mapping[str, Any] | None = None
-) -> CachedLedger:
-    """Copies what the ledger says of the graph, with where the event log stood before.
+def write_cached_events(
+    state: Path, graph: Graph, events: EventLog, *, noop: Mapping[str, Any] | None = None
+) -> CachedEvents:
+    """Copies what the event log says of the graph, with where the event log stood before.
 
     Args:
         state: The workspace's state folder.
         graph: The graph.
-        ledger: What is copied.
+        events: What is copied.
         noop: What `noop_cache` keeps beside it.
     """
     mark = event_log_mark(state / "dagster")
-    made = {name: found for name in graph.assets if (found := ledger.materialized(name))}
+    made = {name: found for name in graph.assets if (found := events.materialized(name))}
     seen = {
-        name: version for name in graph.sources if (version := ledger.observed(name)) is not None
+        name: version for name in graph.sources if (version := events.observed(name)) is not None
     }
     rows = {name: vars(found) for name, found in made.items()}
     kept = {
@@ -137,8 +137,8 @@ def write_cached_ledger(
         "observed": seen,
         "noop": noop,
     }
-    write_text_whole(ledger_file(state), json.dumps(kept))
-    return CachedLedger(made, seen)
+    write_text_whole(events_file(state), json.dumps(kept))
+    return CachedEvents(made, seen)
 
 
 def _names(graph: Graph) -> list[str]:

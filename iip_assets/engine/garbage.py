@@ -20,7 +20,7 @@ from iip_assets.engine.features import known_rows
 from iip_assets.engine.history import Point, Records, data_inputs, records_at
 from iip_assets.engine.lance_table import LanceTable
 from iip_assets.engine.perform import report_page
-from iip_assets.engine.project import Ledger, Project
+from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.revisions import Revision, UnknownRevisionError, point_at
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class GcRoots:
     revisions: int
 
 
-def find_gc_roots(project: Project, ledger: Ledger) -> GcRoots:
+def find_gc_roots(project: Project, events: EventLog) -> GcRoots:
     """What must stay so that nothing is computed again: now, or at any revision of any ref.
 
     A revision needs what a refresh would find there with the present code, and what was computed
@@ -57,7 +57,7 @@ def find_gc_roots(project: Project, ledger: Ledger) -> GcRoots:
         found.update({(one.asset, one.action_key): one for one in records})
 
     for name in project.graph.assets:
-        record = project.record(name, ledger)
+        record = project.record(name, events)
         if record is not None:
             keep(log.lineage(record).values())
     root = project.workspace.root
@@ -79,19 +79,19 @@ def find_gc_roots(project: Project, ledger: Ledger) -> GcRoots:
         for name, version in data_inputs(record)
         if name in project.graph.sources
     }
-    parts = frozenset(_parts(project, ledger, found.values()))
+    parts = frozenset(_parts(project, events, found.values()))
     return GcRoots(found, parts, frozenset(versions), len(revisions))
 
 
 def _parts(
-    project: Project, ledger: Ledger, records: Iterable[ActionRecord]
+    project: Project, events: EventLog, records: Iterable[ActionRecord]
 ) -> Iterator[tuple[str, str]]:
-    """What describes and checks the values of these records, by the present code or by the ledger.
+    """What describes and checks the values of these records, by the present code or by the log.
 
     What older code told of them can be told again.
     """
     for name in project.graph.assets:
-        latest = ledger.materialized(name)
+        latest = events.materialized(name)
         yield from (latest.parts if latest else {}).items()
     for record in records:
         asset = project.graph.assets.get(record.asset)
@@ -218,10 +218,10 @@ class Garbage:
         }
 
 
-def find_garbage(project: Project, ledger: Ledger) -> Garbage:
+def find_garbage(project: Project, events: EventLog) -> Garbage:
     """All that neither what is materialized, nor the working tree, nor a git revision needs."""
     workspace = project.workspace
-    needed = find_gc_roots(project, ledger)
+    needed = find_gc_roots(project, events)
     artifacts = {
         artifact.name
         for record in needed.records.values()
@@ -255,7 +255,7 @@ def find_garbage(project: Project, ledger: Ledger) -> Garbage:
     pages = {
         report_page(workspace.state, name)
         for name in project.graph.assets
-        if (record := project.record(name, ledger)) and record.artifact.kind == "report"
+        if (record := project.record(name, events)) and record.artifact.kind == "report"
     }
     return Garbage(
         artifacts={

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iip_assets.engine.event_cache import (
-    CachedLedger,
+    CachedEvents,
     event_log_mark,
-    ledger_file,
-    ledger_in,
-    write_cached_ledger,
+    events_file,
+    events_in,
+    write_cached_events,
 )
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ class NoopCache:
 
     Attributes:
         assets: Name to room, state, reasons, data_version and skipped, in graph order.
-        ledger: Who materialized what.
+        events: Who materialized what.
     """
 
     assets: Mapping[str, Mapping[str, Any]]
-    ledger: CachedLedger
+    events: CachedEvents
 
     @property
     def rooms(self) -> dict[str, str]:
@@ -71,12 +71,12 @@ class NoopCache:
 def read_noop_cache(root: Path) -> NoopCache | None:
     """The last look at the workspace, if it found nothing due and still holds."""
     try:
-        kept = json.loads(ledger_file(root / ".iip").read_text())
+        kept = json.loads(events_file(root / ".iip").read_text())
         noop = kept["noop"]
         holds = noop["dependencies"] == _dependencies(root, noop["files"], noop["package"]) and all(
             _stat(path) == seen for path, seen in noop["present"].items()
         )
-        return NoopCache(noop["assets"], ledger_in(kept)) if holds else None
+        return NoopCache(noop["assets"], events_in(kept)) if holds else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # no look, or a damaged one: the long way
 
@@ -95,8 +95,8 @@ def write_noop_cache(refresher: Refresher, *, watched: Iterable[str]) -> None:
     # Whether a remote artifact is still there only its store can say.
     if before["event_log"] is None or store.url is not None:
         return
-    states, ledger = refresher.states(), refresher.ledger()
-    records = [record for name in states if (record := project.record(name, ledger))]
+    states, events = refresher.states(), refresher.events()
+    records = [record for name in states if (record := project.record(name, events))]
     paths = [
         path
         for record in records
@@ -108,7 +108,7 @@ def write_noop_cache(refresher: Refresher, *, watched: Iterable[str]) -> None:
     paths += [
         str(project.workspace.parts.file(part.asset, part.action_key))
         for name in states
-        for part in project.parts(name, ledger).values()
+        for part in project.parts(name, events).values()
     ]
     present = {path: _stat(path) for path in paths}
     moved = _dependencies(root, files, package) != before
@@ -131,7 +131,7 @@ def write_noop_cache(refresher: Refresher, *, watched: Iterable[str]) -> None:
         "present": present,
         "assets": assets,
     }
-    write_cached_ledger(project.workspace.state, project.graph, ledger, noop=noop)
+    write_cached_events(project.workspace.state, project.graph, events, noop=noop)
 
 
 def _dependencies(root: Path, files: Iterable[str], package: str) -> Dependencies:

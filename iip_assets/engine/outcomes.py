@@ -34,7 +34,7 @@ class Outcome:
 
     @property
     def materialized(self) -> Materialized:
-        """What a ledger says of it."""
+        """What an event log says of it."""
         keys = {name: part.action_key for name, part in self.parts.items()}
         return Materialized(self.record.data_version, self.record.action_key, keys)
 

@@ -27,7 +27,7 @@ from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.lock import action_lock, is_under_way, workspace_lock
 from iip_assets.engine.outcomes import Outcome, broken_blocking_checks
-from iip_assets.engine.project import Ledger, Project
+from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.values import CheckResult, Noted, Skipped
 from iip_assets.engine.workspace import flat_settings, setting_json, setting_value
 
@@ -46,7 +46,7 @@ class Performer:
 
     Attributes:
         project: The project.
-        ledger: Who materialized what.
+        events: Who materialized what.
         log: Where words for people go.
         outcomes: What was performed so far, by asset.
         force: Assets that are computed though their result is recorded, and each image of them; the
@@ -59,7 +59,7 @@ class Performer:
     """
 
     project: Project
-    ledger: Ledger
+    events: EventLog
     log: Callable[[str], None]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     force: Collection[str] = ()
@@ -140,7 +140,7 @@ class Performer:
                 "git_commit": commit,
                 "inputs": dict(action.inputs),
                 "sources": {
-                    name: self.ledger.observed(name) for name in self.project.graph.sources
+                    name: self.events.observed(name) for name in self.project.graph.sources
                 },
             },
             recorded=self._recorded,
@@ -239,7 +239,7 @@ class Performer:
         """What a skipped input makes of the asset, where it does not accept that."""
         for name in asset.inputs:
             above = name in self.project.graph.assets
-            record = self.project.record(name, self.ledger) if above else None
+            record = self.project.record(name, self.events) if above else None
             if record and record.skipped and name not in asset.compute.accepts_skipped:
                 return Skipped(_because(name, record.skipped))
         return None
@@ -291,7 +291,7 @@ class Performer:
         if source is not None:
             # What others observe meanwhile does not matter.
             return source.load(self.project.workspace.root, action.inputs[name])
-        record = self.project.record(name, self.ledger)
+        record = self.project.record(name, self.events)
         if record is None or record.data_version != action.inputs[name]:
             return self._recorded(name, action.inputs[name])
         return self.project.workspace.artifacts.get(record.artifact)
@@ -304,10 +304,10 @@ class Performer:
         source = self.project.graph.sources.get(name)
         if source is not None:
             present = source.observe(self.project.workspace.root)
-            if present != self.ledger.observed(name):
-                self.ledger.observe(name, present)
+            if present != self.events.observed(name):
+                self.events.observe(name, present)
             return present
-        latest = self.ledger.materialized(name)
+        latest = self.events.materialized(name)
         if latest is None:
             raise LookupError(f"the input {name} has no value yet; run `iip refresh`")
         return latest.data_version
@@ -330,7 +330,7 @@ class Performer:
         A check that is due runs here: nothing else puts it before what lies further below.
         """
         outcome = self.outcomes.get(asset.name)
-        record = outcome.record if outcome else self.project.record(asset.name, self.ledger)
+        record = outcome.record if outcome else self.project.record(asset.name, self.events)
         for part, action in self.project.part_actions(asset, record) if record else ():
             if record and part.name in asset.blocking_parts:
                 with action_lock(self.project.workspace.state, part.name, action.key, log=self.log):

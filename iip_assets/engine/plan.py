@@ -12,7 +12,7 @@ from iip_assets.engine.actions import ActionRecord, PartRecord
 from iip_assets.engine.asset import Asset
 from iip_assets.engine.features import known_rows
 from iip_assets.engine.history import Records, data_inputs
-from iip_assets.engine.project import Ledger, Project
+from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.reasons import Reason, in_words
 from iip_assets.engine.staleness import State, moved_itself
 
@@ -57,7 +57,7 @@ class Planned:
 
 def make_plan(
     project: Project,
-    ledger: Ledger,
+    events: EventLog,
     states: Mapping[str, State],
     wanted: Collection[str],
     force: Collection[str] = (),
@@ -66,12 +66,12 @@ def make_plan(
 
     Args:
         project: The project.
-        ledger: Who materialized what; sources as just observed.
+        events: Who materialized what; sources as just observed.
         states: How every asset stands.
         wanted: The assets to bring up to date.
         force: Assets to compute though their result is recorded.
     """
-    planner = _Planner(project, ledger, states)
+    planner = _Planner(project, events, states)
     return [
         planner.plan(name, force=name in force)
         for name, state in states.items()
@@ -85,7 +85,7 @@ class _Planner:
 
     Attributes:
         project: The project.
-        ledger: Who materialized what.
+        events: Who materialized what.
         states: How every asset stands.
         versions: The data version that each planned asset will have, None where only computing
             it would tell.
@@ -93,7 +93,7 @@ class _Planner:
     """
 
     project: Project
-    ledger: Ledger
+    events: EventLog
     states: Mapping[str, State]
     versions: dict[str, str | None] = field(default_factory=dict)
     by_data_alone: dict[str, bool] = field(default_factory=dict)
@@ -114,7 +114,7 @@ class _Planner:
             self.versions[name] = found.data_version
             images = 0 if _works_by_image(asset) else None
             return Planned(name, reasons, known=True, images=images, exact=True, seconds=0.0)
-        before = self.project.record(name, self.ledger) or next(
+        before = self.project.record(name, self.events) or next(
             reversed(self.records.of(name)), None
         )
         if not force:
@@ -138,10 +138,10 @@ class _Planner:
 
     def _version(self, name: str) -> str | None:
         if name in self.project.graph.sources:
-            return self.ledger.observed(name)
+            return self.events.observed(name)
         if name in self.versions:
             return self.versions[name]
-        latest = self.ledger.materialized(name)
+        latest = self.events.materialized(name)
         return latest.data_version if latest else None
 
     def _only_data_moved(self, asset: Asset[..., Any], before: ActionRecord | None) -> bool:
@@ -197,7 +197,7 @@ class _Planner:
             self._rows_of(
                 (name, version)
                 for name in self.project.graph.sources
-                if (version := self.ledger.observed(name))
+                if (version := self.events.observed(name))
             )
         )
 

@@ -39,7 +39,7 @@ class Materialized:
     parts: Mapping[str, str] = field(default_factory=dict)
 
 
-class Ledger(Protocol):
+class EventLog(Protocol):
     """Who materialized what: Dagster's event log, or what was read from it."""
 
     def materialized(self, asset: str) -> Materialized | None:
@@ -137,38 +137,38 @@ class Project:
             found |= {part.name: self.code_keys.of(part.function).key, **self._reader_keys(part)}
         return found
 
-    def record(self, asset: str, ledger: Ledger) -> ActionRecord | None:
+    def record(self, asset: str, events: EventLog) -> ActionRecord | None:
         """The record behind the asset's latest materialization, if it is still of that value.
 
         An action that was done again (its artifact was gone) may have given another value, whose
-        materialization a kill prevented; then the one in the ledger has no record any more.
+        materialization a kill prevented; then the one in the event log has no record any more.
         """
-        latest = ledger.materialized(asset)
+        latest = events.materialized(asset)
         record = self.workspace.actions.find(asset, latest.action_key) if latest else None
         same = record is not None and latest and record.data_version == latest.data_version
         return record if same else None
 
-    def parts(self, asset: str, ledger: Ledger) -> dict[str, PartRecord]:
+    def parts(self, asset: str, events: EventLog) -> dict[str, PartRecord]:
         """The records of what describes and checks an asset's latest materialization, by part."""
-        latest = ledger.materialized(asset)
+        latest = events.materialized(asset)
         found = {
             name: self.workspace.parts.find(name, key)
             for name, key in (latest.parts if latest else {}).items()
         }
         return {name: record for name, record in found.items() if record is not None}
 
-    def load(self, name: str, ledger: Ledger) -> Any:
+    def load(self, name: str, events: EventLog) -> Any:
         """The present value of an asset or source.
 
         Raises:
             LookupError: It has none.
         """
         if name in self.graph.sources:
-            version = ledger.observed(name)
+            version = events.observed(name)
             if version is None:
                 raise LookupError(f"{name} was never observed; run `iip refresh`")
             return self.graph.sources[name].load(self.workspace.root, version)
-        record = self.record(name, ledger)
+        record = self.record(name, events)
         if record is None:
             raise LookupError(f"{name} has no value yet; run `iip refresh {name}`")
         return self.workspace.artifacts.get(record.artifact)

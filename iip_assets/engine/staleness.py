@@ -13,7 +13,7 @@ from typing import Any, Literal
 from iip_assets.engine.actions import Action, ActionRecord
 from iip_assets.engine.asset import Asset
 from iip_assets.engine.outcomes import broken_blocking_checks
-from iip_assets.engine.project import Ledger, Materialized, Project, is_reader
+from iip_assets.engine.project import EventLog, Materialized, Project, is_reader
 from iip_assets.engine.reasons import Reason, differences, own_differences
 
 NEVER = Reason("missing", "never materialized")
@@ -53,39 +53,39 @@ class State:
 
 
 class _OneLook:
-    """What a ledger says, asked once for each asset: a look at the graph asks many times."""
+    """What an event log says, asked once for each asset: a look at the graph asks many times."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.materialized = cache(ledger.materialized)
-        self.observed = cache(ledger.observed)
-        self.observe = ledger.observe
+    def __init__(self, events: EventLog) -> None:
+        self.materialized = cache(events.materialized)
+        self.observed = cache(events.observed)
+        self.observe = events.observe
 
 
-def find_states(project: Project, ledger: Ledger) -> dict[str, State]:
+def find_states(project: Project, events: EventLog) -> dict[str, State]:
     """The state of every asset, in graph order. Sources count as they were last observed."""
     states: dict[str, State] = {}
-    ledger = _OneLook(ledger)
+    events = _OneLook(events)
     with project.code_keys.one_look():
         for asset in project.graph.assets.values():
-            states[asset.name] = _state(project, ledger, asset, states)
+            states[asset.name] = _state(project, events, asset, states)
     return states
 
 
 def _state(
-    project: Project, ledger: Ledger, asset: Asset[..., Any], states: Mapping[str, State]
+    project: Project, events: EventLog, asset: Asset[..., Any], states: Mapping[str, State]
 ) -> State:
-    record = project.record(asset.name, ledger)
-    latest = ledger.materialized(asset.name)
+    record = project.record(asset.name, events)
+    latest = events.materialized(asset.name)
     version = latest.data_version if latest else None
     skipped = record.skipped if record else None
     above = [name for name in asset.inputs if name in states]
     for name in above:
-        if blocker := _blocker(project, ledger, name, states):
+        if blocker := _blocker(project, events, name, states):
             return State("blocked", (blocker,), version, skipped)
     upstream = [
         name
         for name in above
-        if states[name].value_due or _broken(project, ledger, name) & set(states[name].parts)
+        if states[name].value_due or _broken(project, events, name) & set(states[name].parts)
     ]
     if upstream:
         state: StateName = "stale" if latest else "missing"
@@ -101,12 +101,12 @@ def _state(
     unobserved = [
         name
         for name in asset.inputs
-        if name in project.graph.sources and ledger.observed(name) is None
+        if name in project.graph.sources and events.observed(name) is None
     ]
     if unobserved:
         seen = Reason("missing", f"{unobserved[0]} was never observed", unobserved[0])
         return State("missing", (*reason, seen), version, skipped)
-    action = project.action(asset, lambda name: _version(project, ledger, name))
+    action = project.action(asset, lambda name: _version(project, events, name))
     present, reasons = _compare(project, asset, record, action, reason)
     if present != "fresh" or record is None or latest is None:
         return State(present, reasons, version, skipped)
@@ -195,14 +195,14 @@ def moved_itself(
 
 
 def _blocker(
-    project: Project, ledger: Ledger, name: str, states: Mapping[str, State]
+    project: Project, events: EventLog, name: str, states: Mapping[str, State]
 ) -> Reason | None:
     """Why what reads `name` is blocked, if it is."""
     if states[name].state == "blocked":
         return _stands_above(name, "blocked")
     if states[name].value_due:
         return None
-    broken = sorted(_broken(project, ledger, name) - set(states[name].parts))
+    broken = sorted(_broken(project, events, name) - set(states[name].parts))
     if not broken:
         return None
     check = broken[0].removeprefix(f"{name}.")
@@ -213,17 +213,17 @@ def _stands_above(name: str, state: StateName) -> Reason:
     return Reason("upstream", f"upstream {name} is {state}", name)
 
 
-def _broken(project: Project, ledger: Ledger, name: str) -> set[str]:
+def _broken(project: Project, events: EventLog, name: str) -> set[str]:
     """The parts behind the blocking checks of an asset that failed when they last ran."""
     asset = project.graph.assets[name]
     if not asset.blocking:
         return set()
-    parts = project.parts(name, ledger).values()
+    parts = project.parts(name, events).values()
     return {f"{name}.{check}" for check in broken_blocking_checks(asset, parts)}
 
 
-def _version(project: Project, ledger: Ledger, name: str) -> str:
+def _version(project: Project, events: EventLog, name: str) -> str:
     if name in project.graph.sources:
-        return ledger.observed(name) or ""
-    latest = ledger.materialized(name)
+        return events.observed(name) or ""
+    latest = events.materialized(name)
     return latest.data_version if latest else ""

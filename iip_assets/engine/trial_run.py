@@ -12,8 +12,8 @@ from iip_assets.engine.project import Materialized, Project
 
 
 @dataclass(frozen=True)
-class _TrialLedger:
-    """A ledger of one performance, which nobody else sees."""
+class _TrialEvents:
+    """An event log of one performance, which nobody else sees."""
 
     materializations: dict[str, Materialized] = field(default_factory=dict)
     observations: dict[str, str] = field(default_factory=dict)
@@ -53,9 +53,9 @@ def run_trial(
         BlockedError: Something above failed a blocking check.
     """
     workspace = replace(project.workspace, read_settings=lambda _: settings)
-    ledger = _TrialLedger()
+    events = _TrialEvents()
     performer = Performer(
-        replace(project, workspace=workspace), ledger, log, trial=True, loaded=loaded
+        replace(project, workspace=workspace), events, log, trial=True, loaded=loaded
     )
     needed = project.graph.above([asset])
     record = None
@@ -63,7 +63,7 @@ def run_trial(
         if name in needed:
             outcome = performer.perform(one, loaded=loaded[name])
             record = outcome.record
-            ledger.materializations[name] = outcome.materialized
+            events.materializations[name] = outcome.materialized
     if record is None:
         raise KeyError(f"there is no asset {asset!r}")
     return record

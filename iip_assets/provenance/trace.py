@@ -14,9 +14,9 @@ from typing import Any
 import polars as pl
 
 from iip_assets.engine.actions import ActionRecord
-from iip_assets.engine.event_cache import present_ledger
+from iip_assets.engine.event_cache import present_events
 from iip_assets.engine.history import Records
-from iip_assets.engine.project import Ledger, Project
+from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.revisions import commits_that_brought
 from iip_assets.engine.values import Skipped
 from iip_assets.images.dvc_data import POINTER_FILE
@@ -36,23 +36,23 @@ class Archive:
 
     Attributes:
         project: The project.
-        ledger: Who materialized what.
+        events: Who materialized what.
         records: The action log.
     """
 
     project: Project
-    ledger: Ledger
+    events: EventLog
     records: Records
     _values: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, project: Project) -> Archive:
         """The archive of a project's workspace."""
-        return cls(project, present_ledger(project), Records(project.workspace.actions))
+        return cls(project, present_events(project), Records(project.workspace.actions))
 
     def present(self, asset: str) -> ActionRecord | None:
         """The record behind what is materialized now."""
-        return self.project.record(asset, self.ledger)
+        return self.project.record(asset, self.events)
 
     def value(self, record: ActionRecord | None) -> Any:
         """What the action gave; None where it was skipped, or its artifact is gone."""
@@ -349,7 +349,7 @@ def _tracked(archive: Archive, path: str) -> str | None:
             return str(known["image_id"][0])
     if "/" not in path and "." not in path:
         return None
-    version = archive.ledger.observed(_DATA)
+    version = archive.events.observed(_DATA)
     if version is None:
         return None
     source = archive.project.graph.sources[_DATA]

@@ -17,9 +17,9 @@ from iip_assets.automation.run_requests import WHY_TAG
 from iip_assets.automation.sensors import build_sensors
 from iip_assets.engine.dagster import graph as dagster_graph
 from iip_assets.engine.dagster.graph import REFRESH_JOB, build_dagster_definitions
-from iip_assets.engine.dagster.instance import DagsterLedger
+from iip_assets.engine.dagster.instance import DagsterEvents
 from iip_assets.engine.dagster.refresh import root_cause
-from iip_assets.engine.event_cache import read_cached_ledger
+from iip_assets.engine.event_cache import read_cached_events
 from iip_assets.engine.lock import workspace_lock
 from iip_assets.engine.perform import Performer
 from iip_assets_tests.engine.toy import INPUTS, Pieces, Toy, press_materialize, refresh
@@ -140,8 +140,8 @@ def test_a_refresh_in_progress_is_waited_for(toy: Toy) -> None:
             (toy.root / "waits").touch()
 
     def press(refresher: Any) -> Any:
-        dagster_graph.Performer = lambda project, ledger, _, *more, **named: Performer(
-            project, ledger, until_it_waits, *more, **named
+        dagster_graph.Performer = lambda project, events, _, *more, **named: Performer(
+            project, events, until_it_waits, *more, **named
         )
         return press_materialize(["a"])(refresher)["success"]
 
@@ -167,12 +167,12 @@ def test_runs_that_leave_the_same_due_are_not_repeated_for_ever_and_a_person_hea
     assert toy.run(ask)["assets"] == ALL
 
 
-def test_the_copy_of_the_ledger_says_what_the_sensor_observed(toy: Toy) -> None:
+def test_the_copy_of_the_event_log_says_what_the_sensor_observed(toy: Toy) -> None:
     def both(refresher: Any) -> Any:
         look(refresher)
         state, graph = refresher.project.workspace.state, refresher.project.graph
-        copy = read_cached_ledger(state, graph)
-        log = DagsterLedger(refresher.open_instance())
+        copy = read_cached_events(state, graph)
+        log = DagsterEvents(refresher.open_instance())
         assert copy is not None
         assert [copy.materialized(name) for name in ALL] == [log.materialized(name) for name in ALL]
         return [copy.observed("numbers"), log.observed("numbers")]

@@ -1,6 +1,6 @@
 """A toy graph over images: measured one by one, a model of them all, and what the model says.
 
-Performed in this process, one asset after the other, with a ledger in memory. The images are
+Performed in this process, one asset after the other, with an event log in memory. The images are
 lines of a file: path, id of the image, id of its mask or `-`.
 """
 
@@ -23,7 +23,7 @@ from iip_assets.engine.project import Project
 from iip_assets.engine.staleness import find_states
 from iip_assets.engine.values import Files, Setting
 from iip_assets.engine.workspace import Workspace
-from iip_assets_tests.engine.stand_ins import DictLedger, Keys
+from iip_assets_tests.engine.stand_ins import DictEvents, Keys
 
 Image = tuple[str, str, str | None]
 
@@ -107,7 +107,7 @@ class ImagesToy:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.keys = Keys()
-        self.ledger = DictLedger()
+        self.events = DictEvents()
         self.set(scale=1, seed=0)
         workspace = Workspace(root, read, settings_at=lambda text_of: read_text(text_of("toy")))
         self.project = Project(Graph(ASSETS, [images]), workspace, self.keys)
@@ -119,21 +119,21 @@ class ImagesToy:
         write_images(self.root, images)
 
     def plan(self) -> dict[str, Planned]:
-        self.ledger.observe("images", images.observe(self.root))
-        states = find_states(self.project, self.ledger)
-        return {one.asset: one for one in make_plan(self.project, self.ledger, states, states)}
+        self.events.observe("images", images.observe(self.root))
+        states = find_states(self.project, self.events)
+        return {one.asset: one for one in make_plan(self.project, self.events, states, states)}
 
     def refresh(self) -> dict[str, Outcome]:
         """Performs every asset; gives those that were due."""
-        self.ledger.observe("images", images.observe(self.root))
-        due = [name for name, one in find_states(self.project, self.ledger).items() if one.due]
+        self.events.observe("images", images.observe(self.root))
+        due = [name for name, one in find_states(self.project, self.events).items() if one.due]
         return {name: self.perform(name) for name in due}
 
     def perform(self, name: str) -> Outcome:
-        performer = Performer(self.project, self.ledger, lambda _: None)
+        performer = Performer(self.project, self.events, lambda _: None)
         one = self.project.graph.assets[name]
         outcome = performer.perform(one, loaded=self.project.code_of(one))
-        self.ledger.made[name] = outcome.materialized
+        self.events.made[name] = outcome.materialized
         return outcome
 
 

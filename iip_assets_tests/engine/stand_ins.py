@@ -1,4 +1,4 @@
-"""Code keys, ledgers and a refresher, for tests that need no package and no Dagster."""
+"""Code keys, event logs and a refresher, for tests that need no package and no Dagster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from iip_assets.engine.code_key import CodeKey
 from iip_assets.engine.dagster.refresh import Refresher
 from iip_assets.engine.outcomes import Outcome, broken_blocking_checks
 from iip_assets.engine.perform import Performer
-from iip_assets.engine.project import Ledger, Materialized
+from iip_assets.engine.project import EventLog, Materialized
 from iip_assets.engine.staleness import State
 
 
@@ -34,8 +34,8 @@ class Keys:
 
 
 @dataclass
-class DictLedger:
-    """A ledger in memory."""
+class DictEvents:
+    """An event log in memory."""
 
     made: dict[str, Materialized] = field(default_factory=dict)
     seen: dict[str, str] = field(default_factory=dict)
@@ -51,8 +51,8 @@ class DictLedger:
 
 
 @dataclass(frozen=True)
-class FileLedger:
-    """A ledger that processes share: a file for each asset and each source."""
+class FileEvents:
+    """An event log that processes share: a file for each asset and each source."""
 
     folder: Path
 
@@ -76,10 +76,10 @@ class FileLedger:
 
 
 class PlainRefresher(Refresher):
-    """A refresher that performs one asset after the other, with a ledger in files: no Dagster."""
+    """Performs one asset after the other, with an event log in files: no Dagster."""
 
-    def ledger(self) -> FileLedger:
-        return FileLedger(self.project.workspace.state / "plain")
+    def events(self) -> FileEvents:
+        return FileEvents(self.project.workspace.state / "plain")
 
     def press(self, names: Sequence[str]) -> dict[str, Outcome]:
         """Performs these assets, stale or not, as a run from the UI does."""
@@ -98,29 +98,29 @@ class PlainRefresher(Refresher):
         """Performs assets in order, none of them below one that failed; gives the errors."""
         errors: dict[str, str] = {}
         stopped: set[str] = set()
-        graph, ledger = self.project.graph, self.ledger()
+        graph, events = self.project.graph, self.events()
         for name, source in graph.sources.items():
-            ledger.observe(name, source.observe(self.project.workspace.root))
+            events.observe(name, source.observe(self.project.workspace.root))
         for name, asset in graph.assets.items():
             if name not in names or name in stopped:
                 continue
-            performer = Performer(self.project, ledger, self.log, outcomes, force)
+            performer = Performer(self.project, events, self.log, outcomes, force)
             try:
                 outcome = performer.perform(asset, loaded=loaded[name])
             except Exception as error:
                 errors[name] = f"{type(error).__name__}: {error}"
                 stopped |= graph.below([name])
                 continue
-            ledger.materialize(name, outcome.materialized)
+            events.materialize(name, outcome.materialized)
             if broken_blocking_checks(asset, outcome.parts.values()):
                 stopped |= graph.below([name])
         return errors
 
-    def _observed_ledger(self) -> Ledger:
-        ledger = self.ledger()
+    def _observed_events(self) -> EventLog:
+        events = self.events()
         for name, source in self.project.graph.sources.items():
-            ledger.observe(name, source.observe(self.project.workspace.root))
-        return ledger
+            events.observe(name, source.observe(self.project.workspace.root))
+        return events
 
     def _run(
         self,

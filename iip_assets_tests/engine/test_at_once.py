@@ -50,7 +50,7 @@ def test_a_run_of_the_ui_and_a_refresh_started_together_compute_nothing_twice(to
     assert {state for state, _ in after["states"].values()} == {"fresh"}
 
 
-def test_what_the_ui_does_while_a_refresh_keeps_its_copy_of_the_ledger_is_seen(toy: Toy) -> None:
+def test_what_the_ui_does_while_a_refresh_keeps_its_copy_of_the_event_log_is_seen(toy: Toy) -> None:
     toy.run(refresh)
     toy.write(Pieces(numbers="7"))
     started = [toy.start(refresh), toy.start(press_materialize(["a", "b"]))]

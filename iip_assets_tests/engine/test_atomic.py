@@ -38,7 +38,7 @@ def test_a_write_that_finds_no_space_leaves_the_old_file_and_no_part_of_the_new(
 
 def test_what_killed_writes_left_is_swept_when_it_is_old(tmp_path: Path) -> None:
     dead = [
-        tmp_path / f".ledger.json.{'0' * 32}",
+        tmp_path / f".events.json.{'0' * 32}",
         tmp_path / "actions" / "a" / f".key.json.{'1' * 32}",
         tmp_path / f".dagster.{'2' * 32}" / "history",
     ]

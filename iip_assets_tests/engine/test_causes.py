@@ -26,8 +26,8 @@ def toy(tmp_path: Path) -> ImagesToy:
 
 
 def reasons(toy: ImagesToy, name: str) -> Explanation:
-    toy.ledger.observe("images", images.observe(toy.root))
-    return explain(toy.project, toy.ledger, find_states(toy.project, toy.ledger), name)
+    toy.events.observe("images", images.observe(toy.root))
+    return explain(toy.project, toy.events, find_states(toy.project, toy.events), name)
 
 
 def chain_of(explanation: Explanation) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from iip_assets.engine.asset import asset
-from iip_assets.engine.event_cache import read_cached_ledger, write_cached_ledger
+from iip_assets.engine.event_cache import read_cached_events, write_cached_events
 from iip_assets.engine.graph import Graph
 from iip_assets.engine.project import Materialized
 
@@ -27,7 +27,7 @@ def second(first: dict[str, Any]) -> dict[str, Any]:
 BOTH = Graph([first, second])
 
 
-class FullLedger:
+class FullEvents:
     """Everything is materialized."""
 
     def materialized(self, asset: str) -> Materialized:
@@ -50,7 +50,7 @@ def state(tmp_path: Path) -> Path:
         log.execute("CREATE TABLE asset_keys (wipe_timestamp TEXT)")
         log.execute("INSERT INTO event_logs VALUES (1, 'one', '10:00'), (2, 'two', '11:00')")
     log.close()
-    write_cached_ledger(tmp_path, BOTH, FullLedger())
+    write_cached_events(tmp_path, BOTH, FullEvents())
     return tmp_path
 
 
@@ -62,7 +62,7 @@ def change(state: Path, *statements: str) -> None:
 
 
 def test_it_is_believed_while_the_log_stands_still(state: Path) -> None:
-    found = read_cached_ledger(state, BOTH)
+    found = read_cached_events(state, BOTH)
     assert found is not None
     assert found.materialized("second") == Materialized("version of second", "key")
 
@@ -83,29 +83,29 @@ def test_it_is_believed_while_the_log_stands_still(state: Path) -> None:
 )
 def test_it_is_not_after(statements: list[str], state: Path) -> None:
     change(state, *statements)
-    assert read_cached_ledger(state, BOTH) is None
+    assert read_cached_events(state, BOTH) is None
 
 
 def test_it_is_not_where_the_graph_has_other_assets(state: Path) -> None:
     """A branch without an asset must not make the other branch forget that asset."""
-    write_cached_ledger(state, Graph([first]), FullLedger())
-    assert read_cached_ledger(state, BOTH) is None
+    write_cached_events(state, Graph([first]), FullEvents())
+    assert read_cached_events(state, BOTH) is None
 
 
 @pytest.mark.parametrize("key", ["storage", "event_log_storage"])
 def test_it_is_not_where_dagster_keeps_its_log_elsewhere(key: str, state: Path) -> None:
     """After a move to PostgreSQL the old SQLite log lies there and never moves again."""
     (state / "dagster" / "dagster.yaml").write_text(f"{key}:\n  postgres: {{}}\n")
-    assert read_cached_ledger(state, BOTH) is None
+    assert read_cached_events(state, BOTH) is None
 
 
 @pytest.mark.parametrize("name", ["two words", "Augenbilder für später", "50%20", "a#b?c=d"])
 def test_it_is_believed_wherever_the_workspace_lies(name: str, state: Path) -> None:
     moved = state.rename(state.parent / name)
-    assert read_cached_ledger(moved, BOTH) is not None
+    assert read_cached_events(moved, BOTH) is not None
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}"])
 def test_it_is_not_where_it_is_damaged(text: str, state: Path) -> None:
-    (state / "ledger.json").write_text(text)
-    assert read_cached_ledger(state, BOTH) is None
+    (state / "events.json").write_text(text)
+    assert read_cached_events(state, BOTH) is None

@@ -43,7 +43,7 @@ def forge(name: str, value: int) -> Any:
         from dataclasses import replace
 
         project = refresher.project
-        record = project.record(name, refresher.ledger())
+        record = project.record(name, refresher.events())
         artifact = project.workspace.artifacts.put({"value": value})
         project.workspace.actions.add(replace(record, artifact=artifact))
 

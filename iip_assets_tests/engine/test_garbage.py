@@ -31,7 +31,7 @@ def checkout(toy: ImagesToy, revision: str) -> None:
 
 
 def clean(toy: ImagesToy) -> Garbage:
-    garbage = find_garbage(toy.project, toy.ledger)
+    garbage = find_garbage(toy.project, toy.events)
     sweep(toy.project, garbage)
     return garbage
 
@@ -117,7 +117,7 @@ def test_rows_of_an_image_that_no_version_holds_leave_the_disk(toy: ImagesToy) -
     assert sum(garbage.rows.values()) == 1  # of the predictions' table nothing is left
     assert not on_disk()
     assert computed(toy) == []
-    assert find_garbage(toy.project, toy.ledger).empty
+    assert find_garbage(toy.project, toy.events).empty
 
 
 def test_rows_stay_where_a_needed_version_cannot_be_read(
@@ -142,11 +142,11 @@ def test_the_rows_of_a_killed_run_are_kept_for_the_next_one(toy: ImagesToy) -> N
     toy.refresh()
     shutil.rmtree(toy.project.workspace.state / "actions" / "predicted")
     (said,) = (toy.project.workspace.state / "features").glob("said-*.lance")
-    assert said not in find_garbage(toy.project, toy.ledger).tables
+    assert said not in find_garbage(toy.project, toy.events).tables
     long_ago = time.time() - 30 * 86_400
     for file in said.rglob("*"):
         os.utime(file, (long_ago, long_ago))
-    assert said in find_garbage(toy.project, toy.ledger).tables
+    assert said in find_garbage(toy.project, toy.events).tables
 
 
 @pytest.mark.parametrize("step", range(6))
@@ -176,7 +176,7 @@ def test_a_kill_on_the_way_takes_nothing_needed_and_the_next_one_ends_it(
             clean(toy)
     assert computed(toy) == []
     clean(toy)
-    assert find_garbage(toy.project, toy.ledger).empty
+    assert find_garbage(toy.project, toy.events).empty
     assert computed(toy) == []
 
 
@@ -226,7 +226,7 @@ def test_no_revision_computes_more_than_without_cleaning_up(
             other.project.workspace,
             toy.keys,
         )
-        other.ledger = deepcopy(toy.ledger)
+        other.events = deepcopy(toy.events)
         for revision in [*revisions, *reversed(revisions)]:
             for one in (toy, other):
                 checkout(one, revision)

@@ -66,12 +66,12 @@ def truncate_record(toy: Toy) -> None:
 
 
 def cut_the_look(toy: Toy) -> None:
-    file = toy.root / ".iip" / "ledger.json"
+    file = toy.root / ".iip" / "events.json"
     file.write_text(file.read_text()[:-20])
 
 
 def empty_the_look(toy: Toy) -> None:
-    (toy.root / ".iip" / "ledger.json").write_text(json.dumps([]))
+    (toy.root / ".iip" / "events.json").write_text(json.dumps([]))
 
 
 SURPRISES: dict[str, Callable[[Toy], object]] = {

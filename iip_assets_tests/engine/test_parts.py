@@ -27,7 +27,7 @@ from iip_assets.engine.values import (
     Skipped,
 )
 from iip_assets.engine.workspace import Workspace
-from iip_assets_tests.engine.stand_ins import DictLedger, Keys
+from iip_assets_tests.engine.stand_ins import DictEvents, Keys
 
 
 class SumSettings(BaseModel):
@@ -91,12 +91,12 @@ def half(double: dict[str, Any]) -> dict[str, Any]:
 
 
 class Toy:
-    """Two assets performed in this process, with a ledger in memory."""
+    """Two assets performed in this process, with an event log in memory."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.keys = Keys()
-        self.ledger = DictLedger()
+        self.events = DictEvents()
         self.settings = Settings()
         workspace = Workspace(root, lambda _: self.settings)
         self.project = Project(Graph([total, double], [numbers]), workspace, self.keys)
@@ -109,8 +109,8 @@ class Toy:
         self.settings = self.settings.model_copy(update=changes)
 
     def states(self) -> dict[str, State]:
-        self.ledger.observe("numbers", numbers.observe(self.root))
-        return find_states(self.project, self.ledger)
+        self.events.observe("numbers", numbers.observe(self.root))
+        return find_states(self.project, self.events)
 
     def due(self) -> dict[str, tuple[str, ...]]:
         states = self.states().items()
@@ -122,19 +122,19 @@ class Toy:
         for name, state in self.states().items():
             if state.due or name in force:
                 one = self.project.graph.assets[name]
-                performer = Performer(self.project, self.ledger, lambda _: None, done, force)
+                performer = Performer(self.project, self.events, lambda _: None, done, force)
                 outcome = performer.perform(one, loaded=self.project.code_of(one))
-                self.ledger.made[name] = outcome.materialized
+                self.events.made[name] = outcome.materialized
         return done
 
     def told(self) -> dict[str, Any]:
-        record = self.project.record("total", self.ledger)
+        record = self.project.record("total", self.events)
         assert record is not None
-        found = description(total, record, self.project.parts("total", self.ledger))
+        found = description(total, record, self.project.parts("total", self.events))
         return {name: entry["value"] for name, entry in found.items()}
 
     def passed(self) -> list[bool]:
-        parts = self.project.parts("total", self.ledger)
+        parts = self.project.parts("total", self.events)
         return [bool(one["passed"]) for one in check_results(total, parts)]
 
 
@@ -167,7 +167,7 @@ def test_a_description_tells_of_the_value_its_inputs_and_its_notes(toy: Toy) -> 
     ],
 )
 def test_a_description_that_changed_is_made_again_alone(toy: Toy, edit: Any, reasons: str) -> None:
-    before = dict(toy.ledger.made)
+    before = dict(toy.events.made)
     edit(toy)
     assert toy.due() == {"total": (reasons,)}
     assert toy.states()["total"].parts == ("total.describe",)
@@ -175,7 +175,7 @@ def test_a_description_that_changed_is_made_again_alone(toy: Toy, edit: Any, rea
     assert [(name, one.reused, one.parts_made) for name, one in done.items()] == [
         ("total", True, ("total.describe",))
     ]
-    assert toy.ledger.made["total"].data_version == before["total"].data_version
+    assert toy.events.made["total"].data_version == before["total"].data_version
     assert toy.due() == {}
 
 
@@ -206,7 +206,7 @@ def test_a_check_that_is_due_is_made_before_what_lies_further_below(toy: Toy) ->
     """An asset between the two is fresh, so a run puts neither before the other."""
     project = replace(toy.project, graph=Graph([total, double, half], [numbers]))
     toy.set(most=5)
-    performer = Performer(project, toy.ledger, lambda _: None)
+    performer = Performer(project, toy.events, lambda _: None)
     with pytest.raises(BlockedError, match="the check small_enough of total failed"):
         performer.perform(half, loaded=project.code_of(half))
 
@@ -215,7 +215,7 @@ def test_a_check_of_code_that_this_process_did_not_load_is_not_made_early(toy: T
     loaded = {"total": toy.project.code_of(total)}
     toy.keys.code.update(small_enough="second")
     toy.write("4 5")
-    performer = Performer(toy.project, toy.ledger, lambda _: None, loaded=loaded)
+    performer = Performer(toy.project, toy.events, lambda _: None, loaded=loaded)
     with pytest.raises(MovedMeanwhileError, match="the code of total changed"):
         performer.perform(double, loaded=toy.project.code_of(double))
 
@@ -256,7 +256,7 @@ def test_a_skipped_value_has_no_description_and_breaks_no_check(toy: Toy) -> Non
 
 
 def test_a_lost_record_of_a_description_is_made_again(toy: Toy) -> None:
-    key = toy.ledger.made["total"].parts["total.describe"]
+    key = toy.events.made["total"].parts["total.describe"]
     toy.project.workspace.parts.file("total.describe", key).unlink()
     assert toy.due() == {"total": ("its description is gone",)}
     assert toy.refresh()["total"].reused
@@ -287,7 +287,7 @@ def test_forced_a_value_is_described_and_checked_anew_too(toy: Toy) -> None:
 def test_a_plan_tells_that_the_value_stands(toy: Toy) -> None:
     toy.set(unit="pears")
     states = toy.states()
-    (planned,) = make_plan(toy.project, toy.ledger, states, states)
+    (planned,) = make_plan(toy.project, toy.events, states, states)
     assert (planned.asset, planned.known, planned.parts) == ("total", True, ("total.describe",))
     assert planned.seconds is not None
 

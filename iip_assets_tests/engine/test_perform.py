@@ -20,7 +20,7 @@ from iip_assets.engine.project import Project
 from iip_assets.engine.staleness import find_states
 from iip_assets.engine.values import Report, Skipped
 from iip_assets.engine.workspace import Workspace
-from iip_assets_tests.engine.stand_ins import DictLedger, Keys
+from iip_assets_tests.engine.stand_ins import DictEvents, Keys
 
 numbers = Source(
     "numbers",
@@ -64,7 +64,7 @@ class Toy:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.keys = Keys()
-        self.ledger = DictLedger()
+        self.events = DictEvents()
         workspace = Workspace(root, lambda _: SimpleNamespace())
         self.project = Project(Graph([total, page, lengths], [numbers]), workspace, self.keys)
         self.write("1 2 3")
@@ -73,15 +73,15 @@ class Toy:
         (self.root / "numbers").write_text(text)
 
     def perform(self, *assets: Any, loaded: object = None, force: Sequence[str] = ()) -> Outcome:
-        performer = Performer(self.project, self.ledger, lambda _: None, force=force)
+        performer = Performer(self.project, self.events, lambda _: None, force=force)
         for one in assets:
             code = loaded or self.project.code_of(one)
             outcome = performer.perform(one, loaded=code)
-            self.ledger.made[one.name] = outcome.materialized
+            self.events.made[one.name] = outcome.materialized
         return outcome
 
     def states(self) -> dict[str, str]:
-        return {name: state.state for name, state in find_states(self.project, self.ledger).items()}
+        return {name: state.state for name, state in find_states(self.project, self.events).items()}
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_loader_edited_since_the_process_began_is_not_taken_for_the_new_one(to
 
 def test_a_source_is_read_at_the_version_in_the_key(toy: Toy) -> None:
     """Another process may observe a newer version between the key and the load."""
-    toy.ledger.observed = lambda _: "100"
+    toy.events.observed = lambda _: "100"
     outcome = toy.perform(total)
     assert toy.project.workspace.artifacts.get(outcome.record.artifact) == {"value": 6}
 
@@ -141,4 +141,4 @@ def test_a_record_of_another_value_than_the_materialized_one_does_not_count(toy:
     assert toy.states()["total"] == "missing"
     toy.perform(total)
     assert toy.states()["total"] == "fresh"
-    assert toy.project.load("total", toy.ledger) == {"value": 7}
+    assert toy.project.load("total", toy.events) == {"value": 7}

@@ -16,7 +16,7 @@ from iip_assets.engine.project import Project
 from iip_assets.engine.trial_run import run_trial
 from iip_assets.engine.values import Setting
 from iip_assets.engine.workspace import Workspace
-from iip_assets_tests.engine.stand_ins import DictLedger, Keys
+from iip_assets_tests.engine.stand_ins import DictEvents, Keys
 
 CALLS: list[str] = []
 
@@ -57,17 +57,17 @@ class Toy:
         self.rate = 2
         workspace = Workspace(root, lambda _: settings(self.rate), None)
         self.project = Project(Graph((total, model), (numbers,)), workspace, Keys())
-        self.ledger = DictLedger()
+        self.events = DictEvents()
         self.loaded = {
             name: self.project.code_of(one) for name, one in self.project.graph.assets.items()
         }
 
     def refresh(self) -> dict[str, Any]:
-        performer = Performer(self.project, self.ledger, print)
+        performer = Performer(self.project, self.events, print)
         for one in (total, model):
             outcome = performer.perform(one, loaded=self.project.code_of(one))
-            self.ledger.made[one.name] = outcome.materialized
-        found: dict[str, Any] = self.project.load("model", self.ledger)
+            self.events.made[one.name] = outcome.materialized
+        found: dict[str, Any] = self.project.load("model", self.events)
         return found
 
     def trial(self, rate: int) -> Any:
@@ -86,10 +86,10 @@ def toy(tmp_path: Path) -> Toy:
 
 def test_what_is_tried_leaves_what_is_held_and_is_taken_up_by_its_settings(toy: Toy) -> None:
     assert toy.refresh() == {"value": 12}
-    held = dict(toy.ledger.made)
+    held = dict(toy.events.made)
     assert toy.trial(5) == {"value": 30}
     assert toy.trial(5) == {"value": 30}
-    assert toy.ledger.made == held
+    assert toy.events.made == held
     # Its input had not moved, and the second time nothing was left to do.
     assert CALLS == ["total", "model", "model"]
     toy.rate = 5
@@ -129,8 +129,8 @@ def test_what_a_killed_run_left_is_not_swept_away_by_a_trial(toy: Toy) -> None:
 
 def test_a_value_is_had_by_its_data_version_while_it_is_kept(toy: Toy) -> None:
     toy.refresh()
-    version = toy.ledger.made["model"].data_version
-    performer = Performer(toy.project, toy.ledger, print)
+    version = toy.events.made["model"].data_version
+    performer = Performer(toy.project, toy.events, print)
     toy.rate = 7
     toy.refresh()
     assert performer._recorded("model", version) == {"value": 12}

@@ -199,7 +199,7 @@ class Toy:
 
     Args:
         folder: Where both are made.
-        plain: Whether its assets are performed without Dagster, and its ledger lies in files.
+        plain: Whether its assets are performed without Dagster, and its event log lies in files.
     """
 
     def __init__(self, folder: Path, *, plain: bool = False) -> None:
@@ -356,11 +356,11 @@ def refresh(refresher: Any) -> dict[str, Any]:
 
 def values(refresher: Any) -> dict[str, Any]:
     """The present value of each asset."""
-    ledger = refresher.ledger()
+    events = refresher.events()
     found = {}
     for name in refresher.project.graph.assets:
         try:
-            found[name] = refresher.project.load(name, ledger)["value"]
+            found[name] = refresher.project.load(name, events)["value"]
         except LookupError:
             found[name] = None
     return found

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from iip_assets.engine.event_cache import present_ledger
+from iip_assets.engine.event_cache import present_events
 from iip_assets.graph import build_project
 from iip_assets_tests.graph.conftest import Team
 from iip_assets_tests.graph.killing import Kill, Moment, copy_workspace, start_and_kill
@@ -155,10 +155,10 @@ def broken_records(root: Path) -> list[str]:
 def read_content(root: Path) -> Content:
     """What the graph holds now; the bytes of artifacts are read, not taken from their names."""
     project = build_project(root)
-    ledger = present_ledger(project)
+    events = present_events(project)
     values = {}
     for name in project.graph.assets:
-        record = project.record(name, ledger)
+        record = project.record(name, events)
         if record is None:
             continue
         artifact = record.artifact

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from iip_assets.engine.event_cache import present_ledger
+from iip_assets.engine.event_cache import present_events
 from iip_assets.graph import ASSETS, build_project
 from iip_assets.tables import TABLES, column_meanings
 from iip_assets_tests.graph.conftest import Team
@@ -27,10 +27,10 @@ def test_every_meaning_is_said_in_a_few_plain_words() -> None:
 @pytest.mark.slow
 def test_every_column_of_every_table_is_in_the_dictionary_and_no_other(team: Team) -> None:
     project = build_project(team.root)
-    ledger = present_ledger(project)
+    events = present_events(project)
     meanings = column_meanings()
     for asset in project.graph.assets:
-        record = project.record(asset, ledger)
+        record = project.record(asset, events)
         assert record is not None
         assert record.skipped is None, asset
         known = meanings.get(asset, {})

@@ -18,7 +18,7 @@ from typing import Any
 
 from iip_assets.engine.artifacts import ArtifactStore
 from iip_assets.engine.context import AssetContext
-from iip_assets.engine.event_cache import present_ledger
+from iip_assets.engine.event_cache import present_events
 from iip_assets.engine.values import Noted
 from iip_assets.engine.workspace import setting_value
 from iip_assets.graph import build_project
@@ -80,7 +80,7 @@ def nosy(root: Path) -> Callable[[], None]:
 def main(root: Path, names: Sequence[str]) -> None:
     """Prints, by asset, the touched files and network calls, the data version and the known one."""
     project = build_project(root)
-    ledger = present_ledger(project)
+    events = present_events(project)
     values = read_settings(root)
     # A state of its own: no feature table has a row, so that every image is really read.
     state = root / ".iip" / "watched"
@@ -110,10 +110,10 @@ def main(root: Path, names: Sequence[str]) -> None:
             keywords[part.context] = AssetContext(
                 root, project.code_keys, state, log, scratch=scratch
             )
-        inputs = [project.load(name, ledger) for name in asset.inputs]
+        inputs = [project.load(name, events) for name in asset.inputs]
         result = watched(asset.name, asset.function)(*inputs, **keywords)
         value = result.value if isinstance(result, Noted) else result
-        latest = ledger.materialized(asset.name)
+        latest = events.materialized(asset.name)
         told[asset.name] |= {
             "made": store.put(value).content_hash,
             "recorded": latest.data_version if latest else None,

@@ -12,7 +12,7 @@ import pydantic
 
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.asset import Asset
-from iip_assets.engine.dagster.instance import DagsterLedger
+from iip_assets.engine.dagster.instance import DagsterEvents
 from iip_assets.engine.dagster.runs import hold_run_lock
 from iip_assets.engine.graph import Source
 from iip_assets.engine.outcomes import Outcome, check_results, description
@@ -40,8 +40,8 @@ class ArtifactReader(dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:
         """The present value."""
-        ledger = DagsterLedger(context.instance)
-        return self._project.load(context.asset_key.to_user_string(), ledger)
+        events = DagsterEvents(context.instance)
+        return self._project.load(context.asset_key.to_user_string(), events)
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Stores nothing: an asset's own action has done so."""
@@ -133,9 +133,9 @@ def _asset(
         context: dg.AssetExecutionContext, config: AssetConfig
     ) -> Iterator[dg.MaterializeResult[Any]]:
         hold_run_lock(project.workspace.state, context.run.run_id)
-        ledger = DagsterLedger(context.instance)
+        events = DagsterEvents(context.instance)
         forced = [asset.name] if config.force else force
-        performer = Performer(project, ledger, context.log.info, outcomes, forced, checked=checked)
+        performer = Performer(project, events, context.log.info, outcomes, forced, checked=checked)
         outcome = performer.perform(asset, loaded=loaded[asset.name])
         record = outcome.record
         context.log.info(

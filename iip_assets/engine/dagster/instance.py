@@ -108,7 +108,7 @@ def open_instance(workspace: Workspace) -> dg.DagsterInstance:
 _DATA_VERSION_TAG = "dagster/data_version"
 
 
-class DagsterLedger:
+class DagsterEvents:
     """Who materialized what, from the event log; each asset is asked for once until it changes."""
 
     def __init__(self, instance: dg.DagsterInstance) -> None:

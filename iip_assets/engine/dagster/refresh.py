@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from iip_assets.engine.atomic import sweep_old_writes
 from iip_assets.engine.causes import Explanation, explain
-from iip_assets.engine.event_cache import read_cached_ledger, write_cached_ledger
+from iip_assets.engine.event_cache import read_cached_events, write_cached_events
 from iip_assets.engine.lock import workspace_lock
 from iip_assets.engine.outcomes import Outcome, images_of
 from iip_assets.engine.plan import Planned, make_plan
-from iip_assets.engine.project import Ledger, Project
+from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.reasons import in_words
 from iip_assets.engine.staleness import State, find_states
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Told when an asset begins and ends, for a person who watches.
 Watch = Callable[[str], None]
-Tags = Callable[[Mapping[str, State], Ledger, Collection[str]], Mapping[str, str]]
+Tags = Callable[[Mapping[str, State], EventLog, Collection[str]], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -88,18 +88,18 @@ class Refresher:
         project: The project.
         open_instance: Opens Dagster's instance; called only when something is to be done.
         log: Where words for people go.
-        tags: Tags of a run, from the states, the ledger and what is due.
+        tags: Tags of a run, from the states, the event log and what is due.
     """
 
     project: Project
     open_instance: Callable[[], dg.DagsterInstance]
     log: Callable[[str], None]
-    tags: Tags = field(default=lambda states, ledger, due: {})
+    tags: Tags = field(default=lambda states, events, due: {})
     _instance: dg.DagsterInstance | None = field(default=None)
 
     def states(self) -> dict[str, State]:
         """The state of every asset now; records what the sources hold."""
-        return find_states(self.project, self._observed_ledger())
+        return find_states(self.project, self._observed_events())
 
     def plan(self, only: Collection[str] = (), *, force: Collection[str] = ()) -> list[Planned]:
         """What `refresh` would run, in order.
@@ -109,7 +109,7 @@ class Refresher:
         """
         self._refuse_unknown([*only, *force])
         states = self.states()
-        return make_plan(self.project, self.ledger(), states, self._due(states, only), force)
+        return make_plan(self.project, self.events(), states, self._due(states, only), force)
 
     def explain(self, asset: str) -> Explanation:
         """Why an asset is as it is, down to the causes.
@@ -119,7 +119,7 @@ class Refresher:
         """
         self._refuse_unknown([asset])
         states = self.states()
-        return explain(self.project, self.ledger(), states, asset)
+        return explain(self.project, self.events(), states, asset)
 
     def refresh(self, only: Collection[str] = (), *, force: Collection[str] = ()) -> Refreshed:
         """Runs what is stale and what lies below it, in this process.
@@ -155,7 +155,7 @@ class Refresher:
                 self._run(due, loaded, states, done)
             if done.run_id:
                 states = self.states()
-                write_cached_ledger(self.project.workspace.state, self.project.graph, self.ledger())
+                write_cached_events(self.project.workspace.state, self.project.graph, self.events())
         wanted = {*self._wanted(states, only), *force}
         seen = {name: state for name, state in states.items() if name in wanted}
         took = time.monotonic() - started
@@ -206,7 +206,7 @@ class Refresher:
         result = definitions.resolve_job_def(REFRESH_JOB).execute_in_process(
             instance=self._dagster(),
             asset_selection=[dg.AssetKey(name) for name in due],
-            tags=dict(self.tags(states, self.ledger(), due)),
+            tags=dict(self.tags(states, self.events(), due)),
             raise_on_error=False,
             run_id=done.run_id,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
@@ -230,30 +230,30 @@ class Refresher:
             log=self.log,
         )
 
-    def ledger(self) -> Ledger:
+    def events(self) -> EventLog:
         """Who materialized what."""
-        cached = read_cached_ledger(self.project.workspace.state, self.project.graph)
+        cached = read_cached_events(self.project.workspace.state, self.project.graph)
         if cached is not None:
             return cached
-        from iip_assets.engine.dagster.instance import DagsterLedger
+        from iip_assets.engine.dagster.instance import DagsterEvents
 
-        return DagsterLedger(self._dagster())
+        return DagsterEvents(self._dagster())
 
-    def _observed_ledger(self) -> Ledger:
-        """The ledger, after the sources were looked at."""
+    def _observed_events(self) -> EventLog:
+        """The event log, after the sources were looked at."""
         graph, root = self.project.graph, self.project.workspace.root
-        ledger = self.ledger()
+        events = self.events()
         present = {name: source.observe(root) for name, source in graph.sources.items()}
         moved = {
-            name: version for name, version in present.items() if ledger.observed(name) != version
+            name: version for name, version in present.items() if events.observed(name) != version
         }
         if moved:
-            from iip_assets.engine.dagster.instance import DagsterLedger
+            from iip_assets.engine.dagster.instance import DagsterEvents
 
-            ledger = DagsterLedger(self._dagster())
+            events = DagsterEvents(self._dagster())
             for name, version in moved.items():
-                ledger.observe(name, version)
-        return ledger
+                events.observe(name, version)
+        return events
 
     def _dagster(self) -> dg.DagsterInstance:
         if self._instance is None:
