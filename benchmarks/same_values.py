@@ -48,7 +48,9 @@ def main() -> None:
 
 def artifacts_of(root: Path) -> dict[str, Artifact]:
     """What each asset of a workspace holds."""
-    events = json.loads((root / ".iip/events.json").read_text())["materialized"]
+    # Before the event log's copy was called so, it was ledger.json.
+    files = [file for name in ("events", "ledger") if (file := root / f".iip/{name}.json").exists()]
+    events = json.loads(files[0].read_text())["materialized"]
     found = {}
     for name, one in events.items():
         key = one["action_key"] if isinstance(one, dict) else one[1]
