@@ -246,7 +246,7 @@ def test_a_field_of_any_name_and_mixed_kinds_comes_back_as_it_went_in(tmp_path: 
 def test_an_image_a_day_leaves_few_files_and_a_reader_of_before_reads_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lance_table, "_MANY_FILES", 12)
+    monkeypatch.setattr(lance_table, "_MANY_FILES", 16)
     fill(tmp_path, rows("first"))
     (folder,) = tmp_path.iterdir()
     reader = lancedb.connect(tmp_path).open_table(folder.stem)
