@@ -205,8 +205,6 @@ def _serve(address: str) -> None:
                     continue
                 users -= 1
                 if not users:
-                    for file in (address, f"{address}.lock"):
-                        Path(file).unlink()
                     return
 
 
@@ -246,5 +244,11 @@ def _begin(
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    server = os.getpid()
+    try:
+        _serve(sys.argv[1])
+    finally:
+        if os.getpid() == server:
+            for file in (sys.argv[1], f"{sys.argv[1]}.lock"):
+                Path(file).unlink(missing_ok=True)
     os._exit(0)  # libraries would take their time to go, and complain
