@@ -61,7 +61,7 @@ from iip_assets.models.segmenter import (
 from iip_assets.models.training_images import MaskedImages
 from iip_assets.settings import FilterSettings
 from iip_assets.training.processes import EpochOrder
-from iip_assets.training.trainer import Around, Machine, seeded, train_network
+from iip_assets.training.trainer import Machine, TrainingRun, seeded, train_network
 
 BATCHES = (1, 16)
 
@@ -206,7 +206,7 @@ def retraining(ready: Ready, *, epochs: int, threads: int, clock: Clock) -> Rows
     flipped = images.with_row_index().with_columns(
         label=pl.when(pl.col("index") < new).then(pl.col("label").reverse()).otherwise("label")
     )
-    around = Around(Machine("cpu", threads))
+    run = TrainingRun(Machine("cpu", threads))
     settings = ready.settings.filter
     head = settings.model_copy(update={"train": "head"})
     network = settings.model_copy(update={"train": "network", "network_epochs": epochs})
@@ -216,7 +216,7 @@ def retraining(ready: Ready, *, epochs: int, threads: int, clock: Clock) -> Rows
     load = image_reader(ready.root, images["image_id"], ready.megapixels)
 
     def train(recipe: FilterSettings) -> None:
-        build_filter(flipped.drop("index"), ready.backbone, recipe, load=load, around=around)
+        build_filter(flipped.drop("index"), ready.backbone, recipe, load=load, run=run)
 
     def embed_and_train(count: int) -> None:
         embed_chunk(
@@ -265,14 +265,14 @@ def training(ready: Ready, *, images: int, threads: int, clock: Clock) -> Rows:
     optimizer = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate)
 
     def learn() -> None:
-        around = Around(Machine("cpu", threads))
+        run = TrainingRun(Machine("cpu", threads))
         train_network(
             network,
             task=SegmenterTask,
             examples=examples,
             validation=None,
             schedule=schedule,
-            around=around,
+            run=run,
             label="training the segmenter",
         )
 

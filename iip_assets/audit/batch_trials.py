@@ -20,7 +20,7 @@ from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.models.examples import reason_for_no_filter
 from iip_assets.models.filter import examples_of
 from iip_assets.models.filter_network import Examples, head_logits, train_head
-from iip_assets.training.trainer import Around, Machine, Progress, Schedule
+from iip_assets.training.trainer import Machine, Progress, Schedule, TrainingRun
 
 _BATCHES = {"batch": pl.String(), "training_images": pl.Int64()}
 
@@ -93,7 +93,7 @@ def try_batches(
             validation,
             replace(schedule, seed=seed),
             classes=len(FILTER_CLASSES),
-            around=Around(machine),
+            run=TrainingRun(machine),
         )
         logits = head_logits(head, validation.embeddings).astype(np.float64)
         shares = softmax(logits, axis=1)

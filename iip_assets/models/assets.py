@@ -104,16 +104,16 @@ def iris_filter_model(
     machine = machine_of(compute, training)
     with tracked_training(
         context, machine, tracking, name="filter", config=recipe.model_dump()
-    ) as around:
+    ) as run:
         built = build_filter(
             filter_examples,
             embedding_backbone.parts,
             recipe,
             load=load,
-            around=around,
+            run=run,
             teacher=teacher_files(context, "iris_filter_model", recipe.teacher),
         )
-        log_filter(around, built.value.parts, filter_examples, load=load)
+        log_filter(run, built.value.parts, filter_examples, load=load)
     return built
 
 
@@ -173,17 +173,17 @@ def segmentation_model(
     machine = machine_of(compute, training)
     with tracked_training(
         context, machine, tracking, name="segmenter", config=recipe.model_dump()
-    ) as around:
+    ) as run:
         built = build_segmenter(
             rows,
             store,
             recipe,
             classes=classes,
             max_megapixels=max_megapixels,
-            around=around,
+            run=run,
             teacher=teacher_files(context, "segmentation_model", recipe.teacher),
         )
-        log_segmenter(around, built.value.parts, rows, store, max_megapixels=max_megapixels)
+        log_segmenter(run, built.value.parts, rows, store, max_megapixels=max_megapixels)
     return built
 
 

@@ -35,7 +35,7 @@ from iip_assets.models.filter_network import (
 from iip_assets.models.training_images import LabelledImages
 from iip_assets.settings import FilterSettings
 from iip_assets.training.preflight import log_absent, start_of
-from iip_assets.training.trainer import Around, Schedule, Trained, train_network
+from iip_assets.training.trainer import Schedule, Trained, TrainingRun, train_network
 
 LoadImage = Callable[[str], NDArray[np.uint8]]
 
@@ -65,7 +65,7 @@ def build_filter(
     settings: FilterSettings,
     *,
     load: LoadImage,
-    around: Around,
+    run: TrainingRun,
     teacher: Mapping[str, bytes] | None = None,
 ) -> Noted[Files]:
     """The filter's files, and how its training went.
@@ -79,7 +79,7 @@ def build_filter(
         backbone: The backbone's files.
         settings: How to train.
         load: Reads an image (H, W, 3) by its id; asked only where a whole network is trained.
-        around: Where to train, watched by whom.
+        run: Where to train, watched by whom.
         teacher: The files of a filter that a whole network learns from beside the labels.
 
     Raises:
@@ -95,9 +95,9 @@ def build_filter(
     facts = _backbone_facts(backbone)
     noted: dict[str, Any] = {"train": settings.train, **asdict(schedule)}
     counts = _counts(images)
-    log_absent(counts, FILTER_CLASSES, log=around.log)
+    log_absent(counts, FILTER_CLASSES, log=run.log)
     if settings.train == "head":
-        built = _head((training, validation), backbone, schedule, around=around)
+        built = _head((training, validation), backbone, schedule, run=run)
     else:
         facts |= {"input_width": settings.width, "input_height": settings.height}
         if settings.network not in ("", facts["backbone"]):
@@ -109,7 +109,7 @@ def build_filter(
             backbone,
             settings,
             load=load,
-            around=around,
+            run=run,
             teacher=teacher,
         )
     card = {**facts, "classes": list(FILTER_CLASSES), "temperature": built.temperature}
@@ -145,15 +145,13 @@ def _head(
     backbone: Mapping[str, bytes],
     schedule: Schedule,
     *,
-    around: Around,
+    run: TrainingRun,
 ) -> _Built:
     """A head on embeddings."""
     from scipy.special import softmax
 
     training, validation = examples
-    head, trained = train_head(
-        training, validation, schedule, classes=len(FILTER_CLASSES), around=around
-    )
+    head, trained = train_head(training, validation, schedule, classes=len(FILTER_CLASSES), run=run)
     logits = head_logits(head, validation.embeddings)
     temperature = fit_temperature(logits, validation.classes)
     state = {name: tensor.contiguous() for name, tensor in head.state_dict().items()}
@@ -176,12 +174,12 @@ def _network(
     settings: FilterSettings,
     *,
     load: LoadImage,
-    around: Around,
+    run: TrainingRun,
     teacher: Mapping[str, bytes] | None,
 ) -> _Built:
     """A whole network."""
     training, validation = examples
-    classes, threads = len(FILTER_CLASSES), around.machine.threads
+    classes, threads = len(FILTER_CLASSES), run.machine.threads
     schedule = schedule_of(settings, "network")
     card = json.loads(backbone["card.json"])
     frame = Frame.of_card({**card, "input_width": settings.width, "input_height": settings.height})
@@ -216,7 +214,7 @@ def _network(
         network,
         learned,
         schedule,
-        around.machine,
+        run.machine,
         classes=classes,
         ignored=NOT_LABELLED,
         loss_of=weighted_loss,
@@ -229,7 +227,7 @@ def _network(
         examples=learned,
         validation=held_out,
         schedule=schedule,
-        around=around,
+        run=run,
         label="training the filter",
     )
     logits = network_logits(network, held_out, threads=threads).reshape(-1, classes)

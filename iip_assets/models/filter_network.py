@@ -23,7 +23,7 @@ from iip_assets.embeddings.onnx_export import OPSET, export_onnx
 from iip_assets.inference.frame import Frame
 from iip_assets.models.training_images import LabelledImages
 from iip_assets.training.processes import shared_norm, total
-from iip_assets.training.trainer import Around, Schedule, Task, Trained, seeded, train
+from iip_assets.training.trainer import Schedule, Task, Trained, TrainingRun, seeded, train
 
 _HIDDEN = 64
 _DROPOUT = 0.3
@@ -87,16 +87,16 @@ def train_head(
     schedule: Schedule,
     *,
     classes: int,
-    around: Around,
+    run: TrainingRun,
 ) -> tuple[FilterHead, Trained]:
     """The head with the lowest loss on the validation images; the last one if there are none."""
-    with seeded(schedule.seed, threads=around.machine.threads):
+    with seeded(schedule.seed, threads=run.machine.threads):
         head = FilterHead(training.embeddings.shape[1], classes)
         head.mean.copy_(torch.from_numpy(training.embeddings.mean(0)))
         # A number that never varies says nothing; dividing by its spread would only make noise.
         spread = training.embeddings.std(0)
         head.spread.copy_(torch.from_numpy(np.where(spread > 1e-6, spread, 1.0)))
-    alone = around.machine.training.model_copy(update={"processes": 1})
+    alone = run.machine.training.model_copy(update={"processes": 1})
     trained = train(
         head,
         task=ClassifierTask,
@@ -104,7 +104,7 @@ def train_head(
         validation=_Embedded(validation, classes),
         schedule=schedule,
         # A head is done in seconds, sooner than other processes would have begun.
-        around=replace(around, machine=replace(around.machine, training=alone)),
+        run=replace(run, machine=replace(run.machine, training=alone)),
         label="training the filter",
         validation_batch=max(1, len(validation)),
         collate=_as_it_is,

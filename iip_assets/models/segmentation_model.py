@@ -29,7 +29,7 @@ from iip_assets.models.segmenter import (
 from iip_assets.models.training_images import MaskedImages
 from iip_assets.settings import SegmenterSettings
 from iip_assets.training.preflight import log_absent, start_of
-from iip_assets.training.trainer import Around, Schedule, train_network
+from iip_assets.training.trainer import Schedule, TrainingRun, train_network
 
 _WEIGHT_DECAY = 0.01
 
@@ -53,7 +53,7 @@ def build_segmenter(
     *,
     classes: Sequence[str],
     max_megapixels: float,
-    around: Around,
+    run: TrainingRun,
     teacher: Mapping[str, bytes] | None = None,
 ) -> Noted[Files]:
     """The segmenter's files, and how its training went.
@@ -68,7 +68,7 @@ def build_segmenter(
         settings: How to build and train.
         classes: The K names.
         max_megapixels: The largest image that is decoded.
-        around: Where to train, watched by whom.
+        run: Where to train, watched by whom.
         teacher: The files of a segmenter that this one learns from beside the masks.
 
     Raises:
@@ -85,7 +85,7 @@ def build_segmenter(
             frame=frame,
             weights=part["weight"].to_list(),
             seed=schedule.seed,
-            threads=around.machine.threads,
+            threads=run.machine.threads,
             augmented=split == "train",
             eye=eye if split != "test" else (),
         )
@@ -95,7 +95,7 @@ def build_segmenter(
         split: images_by_class(part.fitted_masks(), classes)
         for split, part in (("train", examples), ("validation", held_out), ("test", test))
     }
-    log_absent(counts, classes, log=around.log)
+    log_absent(counts, classes, log=run.log)
     pretrained = has_packaged_weights(settings.encoder)
     network = build_network(
         settings.encoder,
@@ -108,7 +108,7 @@ def build_segmenter(
         network,
         examples,
         schedule,
-        around.machine,
+        run.machine,
         classes=len(classes),
         ignored=NOT_LABELLED,
         loss_of=partial(segmentation_loss, ignored=NOT_LABELLED),
@@ -123,7 +123,7 @@ def build_segmenter(
         examples=examples_of("train", distillation.frame) if distillation else examples,
         validation=held_out,
         schedule=schedule,
-        around=around,
+        run=run,
         label="training the segmenter",
     )
     card = {

@@ -24,7 +24,7 @@ from iip_assets.metrics.scored_predictions import (
 from iip_assets.models.filter import LoadImage
 from iip_assets.settings import TrackingSettings
 from iip_assets.training.tracking import log_segmentations, log_validation, tracked
-from iip_assets.training.trainer import Around, Machine
+from iip_assets.training.trainer import Machine, TrainingRun
 
 # Predictions that a run's page shows.
 _SHOWN = 8
@@ -38,8 +38,8 @@ def tracked_training(
     *,
     name: str,
     config: Mapping[str, Any],
-) -> Iterator[Around]:
-    """What an asset's training has around it: progress, a checkpoint and a run in W&B."""
+) -> Iterator[TrainingRun]:
+    """What an asset's training is given: progress, a checkpoint and a run in W&B."""
     with tracked(
         context.state,
         tracking,
@@ -48,13 +48,13 @@ def tracked_training(
         config={**config, **context.provenance},
         log=context.log,
     ) as logger:
-        yield Around(
+        yield TrainingRun(
             machine, context.progress, scratch=context.scratch, logger=logger, log=context.log
         )
 
 
 def log_filter(
-    around: Around, files: Mapping[str, bytes], examples: pl.DataFrame, *, load: LoadImage
+    run: TrainingRun, files: Mapping[str, bytes], examples: pl.DataFrame, *, load: LoadImage
 ) -> None:
     """The filter's metrics on its validation images, where its training has a run.
 
@@ -62,16 +62,16 @@ def log_filter(
     of a whole network.
     """
     held_out = examples.filter(pl.col("split") == "validation")
-    if around.logger is None or held_out.is_empty():
+    if run.logger is None or held_out.is_empty():
         return
-    found = probabilities_of(held_out, files, load_image=load, threads=around.machine.threads)
+    found = probabilities_of(held_out, files, load_image=load, threads=run.machine.threads)
     scores = scores_table(held_out["image_id"].to_list(), found)
     known = held_out.join(scores, on="image_id", maintain_order="left")
-    log_validation(around.logger, _values(scored_filter(known)))
+    log_validation(run.logger, _values(scored_filter(known)))
 
 
 def log_segmenter(
-    around: Around,
+    run: TrainingRun,
     files: Mapping[str, bytes],
     examples: pl.DataFrame,
     store: Reader,
@@ -80,9 +80,9 @@ def log_segmenter(
 ) -> None:
     """The segmenter's metrics on its validation images and some masks, where there is a run."""
     held_out = examples.filter(pl.col("split") == "validation")
-    if around.logger is None or held_out.is_empty():
+    if run.logger is None or held_out.is_empty():
         return
-    records, threads = held_out.to_dicts(), around.machine.threads
+    records, threads = held_out.to_dicts(), run.machine.threads
     segmenter = Segmenter(files, threads=threads)
     found = segment_chunk(
         records,
@@ -94,14 +94,14 @@ def log_segmenter(
     size = len(segmenter.classes)
     known = held_out.hstack(pl.DataFrame(found))
     scored = scored_segmenter(known, segmenter.classes, boundary="boundary")
-    log_validation(around.logger, _values(scored))
+    log_validation(run.logger, _values(scored))
     pairs = [
         read_pair(store, one, classes=size, max_megapixels=max_megapixels)
         for one in records[:_SHOWN]
     ]
     predicted = segmenter.segment([image for image, _ in pairs])
     shown = [(*pair, one) for pair, one in zip(pairs, predicted, strict=True)]
-    log_segmentations(around.logger, shown, segmenter.classes)
+    log_segmentations(run.logger, shown, segmenter.classes)
 
 
 def _values(predictions: ScoredPredictions) -> dict[str, float]:

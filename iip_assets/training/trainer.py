@@ -69,8 +69,8 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Around:
-    """What a training has around it.
+class TrainingRun:
+    """What one training is given besides its data.
 
     Attributes:
         machine: What it runs on.
@@ -157,23 +157,23 @@ class Task(lightning.LightningModule):
         )
 
 
-def train_network(network: torch.nn.Module, *, around: Around, **given: Any) -> Trained:
+def train_network(network: torch.nn.Module, *, run: TrainingRun, **given: Any) -> Trained:
     """Calls `train`, here or in as many processes as the machine says.
 
     Args:
         network: What is trained; it infers afterwards.
-        around: Where. Of several processes progress goes unseen, and nothing is logged.
+        run: Where. Of several processes progress goes unseen, and nothing is logged.
         given: What else `train` takes. With several processes it must survive pickling.
     """
-    if around.machine.training.processes == 1:
-        trained = train(network, around=around, **given)
+    if run.machine.training.processes == 1:
+        trained = train(network, run=run, **given)
     else:
-        unseen = replace(around, progress=no_progress, logger=None, log=silent)
+        unseen = replace(run, progress=no_progress, logger=None, log=silent)
         found = in_processes(
             _one_of_several,
-            {**given, "network": network, "around": unseen},
-            processes=around.machine.training.processes,
-            device=around.machine.device,
+            {**given, "network": network, "run": unseen},
+            processes=run.machine.training.processes,
+            device=run.machine.device,
         )
         network.load_state_dict(found.pop("state"))
         trained = Trained(**found)
@@ -193,7 +193,7 @@ def train(
     examples: Any,
     validation: Any,
     schedule: Schedule,
-    around: Around,
+    run: TrainingRun,
     label: str,
     validation_batch: int = _VALIDATION_BATCH,
     collate: Callable[[Any], Any] | None = None,
@@ -206,12 +206,12 @@ def train(
         examples: A data set to learn from, whose items are (epoch, place).
         validation: Likewise, not augmented; without it, or of nothing, the last epoch counts.
         schedule: How long and how fast.
-        around: Where, watched by whom.
+        run: Where, watched by whom.
         label: What is being trained, in words.
         validation_batch: Images of the validation at a time.
         collate: Makes a batch of what a data set gives; stacks it by default.
     """
-    machine, scratch = around.machine, around.scratch
+    machine, scratch = run.machine, run.scratch
     with seeded(schedule.seed, threads=machine.threads), _quiet():
         order = EpochOrder(len(examples), batch_size=schedule.batch_size, seed=schedule.seed)
         steps = schedule.epochs * len(order)
@@ -225,7 +225,7 @@ def train(
         module = task(network, schedule, steps=steps)
 
         def ticks(done: int) -> Iterable[int]:
-            return around.progress(range(steps - done), total=steps - done, label=label)
+            return run.progress(range(steps - done), total=steps - done, label=label)
 
         history = History()
         callbacks: list[lightning.Callback] = [Ticks(ticks), SeedSteps(schedule.seed), history]
@@ -248,7 +248,7 @@ def train(
             strategy=_strategy(machine),
             precision=_precision(machine),
             max_epochs=schedule.epochs,
-            logger=around.logger or False,
+            logger=run.logger or False,
             log_every_n_steps=10,
             enable_checkpointing=scratch is not None,
             enable_progress_bar=False,

@@ -6,7 +6,7 @@ import pytest
 from onnx import helper
 
 from iip_assets.models.segmentation_model import build_segmenter
-from iip_assets.training.trainer import Around, Machine
+from iip_assets.training.trainer import Machine, TrainingRun
 from iip_assets_tests.embeddings.stand_ins import card_of, onnx_model
 from iip_assets_tests.models.masked import READ, RECIPE, examples_of, masked_eyes
 from iip_assets_tests.once import made_once
@@ -66,8 +66,8 @@ def trained_segmenter(eyes, tmp_path_factory):
 
     def make(folder):
         store, images, splits = eyes
-        around = Around(Machine("cpu", threads=1))
-        built = build_segmenter(examples_of(images, splits), store, RECIPE, **READ, around=around)
+        run = TrainingRun(Machine("cpu", threads=1))
+        built = build_segmenter(examples_of(images, splits), store, RECIPE, **READ, run=run)
         (folder / "built.pickle").write_bytes(pickle.dumps(built))
 
     folder = made_once(tmp_path_factory, "trained_segmenter", make)

@@ -20,7 +20,7 @@ from iip_assets.models.distillation import UnfitTeacherError, distillation_loss,
 from iip_assets.models.filter_network import head_onnx
 from iip_assets.models.segmentation_model import build_segmenter, distillation_of
 from iip_assets.models.segmenter import cross_entropy, dice_loss, segmentation_loss
-from iip_assets.training.trainer import Around, Machine
+from iip_assets.training.trainer import Machine, TrainingRun
 from iip_assets_tests.embeddings.stand_ins import MemoryStore
 from iip_assets_tests.models.masked import CLASSES, READ, RECIPE, examples_of
 
@@ -84,7 +84,7 @@ def test_dice_of_a_known_overlap():
     assert float(loss) == pytest.approx(1 - (2 / 3 + 4 / 5) / 2, abs=1e-5)
 
 
-AROUND = Around(Machine("cpu", threads=1))
+RUN = TrainingRun(Machine("cpu", threads=1))
 
 
 def test_a_student_that_says_what_its_teacher_says_has_nothing_to_learn() -> None:
@@ -149,7 +149,7 @@ def test_a_student_learns_of_its_teacher_alone_where_masks_do_not_count(
     alone = RECIPE.model_copy(update={"teacher_share": 1.0})
     short = alone.model_copy(update={"epochs": 2})
     taught, once, again = (
-        build_segmenter(rows, store, recipe, **READ, around=AROUND, teacher=teacher).value.parts
+        build_segmenter(rows, store, recipe, **READ, run=RUN, teacher=teacher).value.parts
         for recipe in (alone, short, short)
     )
     held_out = rows.filter(pl.col("split") == "validation")

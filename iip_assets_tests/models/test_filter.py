@@ -16,7 +16,7 @@ from iip_assets.models.examples import labelled_images, reason_for_no_filter
 from iip_assets.models.filter import build_filter, fit_temperature, schedule_of
 from iip_assets.models.filter_network import Examples, class_balanced
 from iip_assets.settings import FilterSettings
-from iip_assets.training.trainer import Around, Machine
+from iip_assets.training.trainer import Machine, TrainingRun
 
 RECIPE = FilterSettings(epochs=12, learning_rate=0.01, batch_size=16)
 
@@ -27,7 +27,7 @@ def build(labelled, backbone, recipe=RECIPE, weight=1.0):
         backbone,
         recipe,
         load=None,
-        around=Around(Machine("cpu", threads=1)),
+        run=TrainingRun(Machine("cpu", threads=1)),
     )
     assert built.value.version_of == ("filter.safetensors", "card.json")
     return built.value.parts, built.notes

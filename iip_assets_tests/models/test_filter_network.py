@@ -18,7 +18,7 @@ from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.models.filter import build_filter
 from iip_assets.registry.registering import OnnxDiffersError, largest_difference
 from iip_assets.settings import FilterSettings, TrainingSettings
-from iip_assets.training.trainer import Around, Machine
+from iip_assets.training.trainer import Machine, TrainingRun
 from iip_assets_tests.embeddings.stand_ins import MemoryStore
 
 pytestmark = pytest.mark.slow
@@ -71,8 +71,8 @@ def data():
 
 def noted(data, backbone, recipe=RECIPE, *, checks="never", **teacher):
     _, rows, images = data
-    around = Around(Machine("cpu", 1, TrainingSettings(checks=checks)))
-    return build_filter(rows, backbone, recipe, load=images.get, around=around, **teacher)
+    run = TrainingRun(Machine("cpu", 1, TrainingSettings(checks=checks)))
+    return build_filter(rows, backbone, recipe, load=images.get, run=run, **teacher)
 
 
 def changed(**changes):

@@ -14,13 +14,13 @@ from iip_assets.models.examples import masked_rows, reason_for_no_segmenter
 from iip_assets.models.segmentation_model import schedule_of
 from iip_assets.models.segmenter import build_network
 from iip_assets.models.training_images import MaskedImages
-from iip_assets.training.trainer import Around, Machine
+from iip_assets.training.trainer import Machine, TrainingRun
 from iip_assets_tests.models.masked import CLASSES, RECIPE
 from iip_assets_tests.training.small_training import train_segmenter
 
 pytestmark = pytest.mark.slow
 
-AROUND = Around(Machine("cpu", threads=1))
+RUN = TrainingRun(Machine("cpu", threads=1))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(eyes):
             RECIPE.encoder, classes=4, decoder_channels=(8,) * 5, pretrained=False, seed=seed
         )
         schedule = replace(schedule_of(RECIPE), epochs=2, batch_size=4, seed=seed)
-        train_segmenter(network, examples, None, schedule, around=AROUND)
+        train_segmenter(network, examples, None, schedule, run=RUN)
         return weights_digest(network.state_dict())
 
     digest = trained(0)

@@ -10,7 +10,7 @@ import torch
 from iip_assets.inference.frame import Frame
 from iip_assets.models.segmenter import SegmenterTask
 from iip_assets.models.training_images import MaskedImages
-from iip_assets.training.trainer import Around, Machine, Schedule, seeded, train_network
+from iip_assets.training.trainer import Machine, Schedule, TrainingRun, seeded, train_network
 
 SIDE = 32
 
@@ -78,14 +78,14 @@ class Watched(MaskedImages):
         return super().__getitem__(item)
 
 
-def train_segmenter(network, images, validation, schedule, *, around):
+def train_segmenter(network, images, validation, schedule, *, run):
     return train_network(
         network,
         task=SegmenterTask,
         examples=images,
         validation=validation,
         schedule=schedule,
-        around=around,
+        run=run,
         label="training the segmenter",
     )
 
@@ -93,15 +93,15 @@ def train_segmenter(network, images, validation, schedule, *, around):
 def train_small(*, machine=None, network=None, scratch=None, progress=None, images=None, **changes):
     """The trained network and how it went."""
     network = small_network() if network is None else network
-    around = Around(machine or Machine("cpu", threads=1), scratch=scratch)
+    run = TrainingRun(machine or Machine("cpu", threads=1), scratch=scratch)
     if progress is not None:
-        around = replace(around, progress=progress)
+        run = replace(run, progress=progress)
     trained = train_segmenter(
         network,
         images or examples(),
         examples(10, augmented=False),
         replace(SCHEDULE, **changes),
-        around=around,
+        run=run,
     )
     return network, trained
 

@@ -7,7 +7,7 @@ import pytest
 
 from iip_assets.settings import TrackingSettings
 from iip_assets.training.tracking import log_segmentations, log_validation, tracked
-from iip_assets.training.trainer import Around, Machine
+from iip_assets.training.trainer import Machine, TrainingRun
 from iip_assets_tests.training.small_training import (
     SCHEDULE,
     examples,
@@ -48,7 +48,7 @@ def test_without_a_key_a_training_is_logged_in_the_workspace(tmp_path):
             examples(),
             examples(10, augmented=False),
             SCHEDULE,
-            around=Around(Machine("cpu", threads=1), logger=logger),
+            run=TrainingRun(Machine("cpu", threads=1), logger=logger),
         )
         image = np.zeros((8, 8, 3), np.uint8)
         log_segmentations(logger, [(image, image[:, :, 0], image[:, :, 0])], ("a", "b"))

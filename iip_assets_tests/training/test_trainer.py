@@ -10,7 +10,7 @@ import torch
 
 from iip_assets.settings import TrainingSettings
 from iip_assets.training.processes import EpochOrder, _batch_norm, in_order
-from iip_assets.training.trainer import Around, Machine
+from iip_assets.training.trainer import Machine, TrainingRun
 from iip_assets_tests.training.small_training import (
     Watched,
     digest,
@@ -212,4 +212,4 @@ def test_a_last_batch_that_is_not_full_is_left_out_unless_it_is_the_only_one():
 
 
 def test_what_a_training_has_around_it_is_quiet_by_default():
-    assert list(Around(ONE).progress([1, 2], total=2, label="")) == [1, 2]
+    assert list(TrainingRun(ONE).progress([1, 2], total=2, label="")) == [1, 2]
