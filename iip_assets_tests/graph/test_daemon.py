@@ -94,11 +94,16 @@ class Office:
         return self.page.ask(TICK, sensor=selector)["sensorOrError"]["sensorState"]
 
     def stop_sensors(self) -> None:
-        for name in SENSORS:
-            self.page.ask(STOP, id=self.tick(name)["id"])
-        until(lambda: {self.tick(name)["status"] for name in SENSORS} == {"STOPPED"})
-        # One that looks just now ends first.
-        until(lambda: self.tick("dvc_data_sensor")["ticks"][0]["status"] != "STARTED")
+        def stopped() -> bool:
+            states = [self.tick(name) for name in SENSORS]
+            running = [state for state in states if state["status"] != "STOPPED"]
+            for state in running:
+                self.page.ask(STOP, id=state["id"])
+            # One that looks just now ends first, and may then say that it runs.
+            looking = [state for state in states if state["ticks"][0]["status"] == "STARTED"]
+            return not running and not looking
+
+        until(stopped)
 
     def another_look(self, sensor: str) -> None:
         """Waits until a sensor has looked, from beginning to end, since now."""
