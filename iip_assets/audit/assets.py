@@ -124,7 +124,7 @@ def batch_verdict(
 def describe_batch_verdict(batch_verdict: pl.DataFrame) -> dict[str, MetadataValue]:
     """A line a batch, the newest first, and the change that each made."""
     from iip_assets.audit.figures import batches_figure, verdict_rows
-    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.figures import figure_markdown
 
     return {
         "rows": batch_verdict.height,

@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.engine.figures import PALETTE, figure_png, new_figure
 from iip_assets.engine.values import Markdown
 from iip_assets.evaluation.summary import rounded
+from iip_assets.figures import PALETTE, figure_png, new_figure
 from iip_assets.images.contact_sheet import GAP_PX, jpeg_data_uri
 from iip_assets.images.decode import decode_image
 from iip_assets.models.tasks import FILTER, SEGMENTER

@@ -11,10 +11,10 @@ import typer
 from iip_assets.cli.common import AsJson, open_refresher, print_json
 from iip_assets.engine.atomic import write_bytes_whole, write_text_whole
 from iip_assets.engine.event_cache import present_events
-from iip_assets.engine.figures import figure_png, new_figure
 from iip_assets.engine.outcomes import check_results, description
 from iip_assets.engine.perform import report_page
 from iip_assets.engine.values import Files, Report, Skipped
+from iip_assets.figures import figure_png, new_figure
 from iip_assets.report.blocks import GENERAL, Column, Table
 from iip_assets.report.text import print_blocks, print_text
 

@@ -58,7 +58,7 @@ def describe_raw_dataset(
 ) -> dict[str, MetadataValue]:
     """What each batch holds, and the rows that cannot be used."""
     from iip_assets.dataset.figures import batch_table, batches_figure
-    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.figures import figure_markdown
 
     images, problems = raw_dataset["images"], raw_dataset["problems"]
     batches = batch_table(images, problems, notes["tags"])
@@ -205,7 +205,7 @@ def describe_data_splits(
 ) -> dict[str, MetadataValue]:
     """What stands in each split, and which images the newest batch moved."""
     from iip_assets.dataset.figures import split_table, splits_figure
-    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.figures import figure_markdown
 
     counts = split_table(data_splits, raw_dataset["images"])
     return {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from iip_assets.dataset.schema import LABELS, SPLITS
-from iip_assets.engine.figures import PALETTE, new_figure
+from iip_assets.figures import PALETTE, new_figure
 
 if TYPE_CHECKING:
     import polars as pl

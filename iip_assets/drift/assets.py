@@ -45,7 +45,7 @@ def drift_report(
 def describe_drift_report(drift_report: Report) -> dict[str, MetadataValue]:
     """Which features of the newest batch moved, and their distributions before and after."""
     from iip_assets.drift.figures import column_rows, drift_figure
-    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.figures import figure_markdown
 
     data: Mapping[str, Any] = drift_report.data
     figure = drift_figure(data["columns"], data["batch"])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iip_assets.engine.figures import PALETTE, new_figure
+from iip_assets.figures import PALETTE, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -39,7 +39,7 @@ def describe_embedding_map(
 ) -> dict[str, MetadataValue]:
     """The map, and how it was made."""
     from iip_assets.edge_cases.summary import plain_map_figure
-    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.figures import figure_markdown
 
     plot = figure_markdown(plain_map_figure(embedding_map), "Map of all images by similarity")
     return {"rows": embedding_map.height, "method": notes["method"], "map": plot}
@@ -94,7 +94,7 @@ def describe_edge_case_clusters(
         strongest_outliers,
         summarize_clusters,
     )
-    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.figures import figure_markdown
     from iip_assets.images.store import ImageStore
 
     clusters = edge_case_clusters

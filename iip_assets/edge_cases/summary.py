@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from iip_assets.engine.figures import PALETTE, new_figure
 from iip_assets.engine.values import Markdown
+from iip_assets.figures import PALETTE, new_figure
 from iip_assets.images.contact_sheet import jpeg_data_uri, read_thumbnails, sheet
 from iip_assets.statistics.demographics import wilson_interval
 

@@ -72,9 +72,9 @@ def describe_filter_verdicts(
     filter_verdicts: dict[str, pl.DataFrame],
 ) -> dict[str, MetadataValue]:
     """How many images pass, and what the threshold costs beside others."""
-    from iip_assets.engine.figures import figure_markdown
     from iip_assets.evaluation.figures import threshold_figure
     from iip_assets.evaluation.threshold import counted
+    from iip_assets.figures import figure_markdown
 
     threshold = filter_verdicts["threshold"].row(0, named=True)
     return {
@@ -263,9 +263,9 @@ def describe_model_evaluation(
     model_evaluation: dict[str, pl.DataFrame],
 ) -> dict[str, MetadataValue]:
     """The headline of each model, what it mixes up, and how it does by slice."""
-    from iip_assets.engine.figures import figure_markdown
     from iip_assets.evaluation.figures import confusion_figure, slices_figure
     from iip_assets.evaluation.summary import headline_rows, overall_metrics, rounded_rows
+    from iip_assets.figures import figure_markdown
 
     metrics, classes = model_evaluation["metrics"], model_evaluation["classes"]
     rounded = ("train_share", "train_pixel_share", "value", "low", "high")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from iip_assets.engine.figures import PALETTE, new_figure
 from iip_assets.evaluation.summary import baseline_value, headline
+from iip_assets.figures import PALETTE, new_figure
 from iip_assets.metrics.names import spelled
 from iip_assets.models.tasks import TASKS
 

@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.engine.figures import PALETTE, figure_markdown, new_figure
 from iip_assets.engine.values import Files, MetadataValue, Rows
+from iip_assets.figures import PALETTE, figure_markdown, new_figure
 from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.metrics.names import spelled
 from iip_assets.models.augment import LOOKS, WARPS, warped

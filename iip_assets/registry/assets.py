@@ -114,7 +114,7 @@ def describe_model_versions(
     model_versions: dict[str, pl.DataFrame], notes: Mapping[str, Any]
 ) -> dict[str, MetadataValue]:
     """All versions beside each other, the gate's word on each, and who could not be compared."""
-    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.figures import figure_markdown
     from iip_assets.registry.contenders import gate_summary, history_summary
     from iip_assets.registry.figures import history_figure
 

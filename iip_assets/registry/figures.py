@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from iip_assets.engine.figures import PALETTE, new_figure
+from iip_assets.figures import PALETTE, new_figure
 from iip_assets.metrics.names import spelled
 
 if TYPE_CHECKING:

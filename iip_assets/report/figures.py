@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iip_assets.engine.figures import PALETTE, new_figure
+from iip_assets.figures import PALETTE, new_figure
 from iip_assets.metrics.names import spelled
 from iip_assets.report.blocks import count, estimate
 

@@ -102,7 +102,7 @@ def describe_robustness_benchmark(
     robustness_benchmark: pl.DataFrame, notes: Mapping[str, Any]
 ) -> dict[str, MetadataValue]:
     """What the strongest corruptions cost, and the metrics over severity."""
-    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.figures import figure_markdown
     from iip_assets.robustness.figures import robustness_figure, worst_rows
 
     return {

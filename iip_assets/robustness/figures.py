@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.engine.figures import PALETTE, new_figure
+from iip_assets.figures import PALETTE, new_figure
 from iip_assets.metrics.names import spelled
 from iip_assets.models.tasks import TASKS
 from iip_assets.robustness.corruptions import SEVERITIES

@@ -97,7 +97,7 @@ def describe_lighting_stats(
     bright_above: Annotated[float, Setting("statistics.bright_above")],
 ) -> dict[str, MetadataValue]:
     """How many images are lit how, and the brightness behind it."""
-    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.figures import figure_markdown
     from iip_assets.statistics.capture_conditions import LIGHTING, word_counts
     from iip_assets.statistics.figures import lighting_figure
 
@@ -128,7 +128,7 @@ def background_stats(
 @describe(background_stats)
 def describe_background_stats(background_stats: pl.DataFrame) -> dict[str, MetadataValue]:
     """How many images have which background."""
-    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.figures import figure_markdown
     from iip_assets.statistics.capture_conditions import BACKGROUNDS, word_counts
     from iip_assets.statistics.figures import background_figure
 
@@ -198,7 +198,7 @@ def describe_demographic_stats(
     min_images: Annotated[int, Setting("coverage.min_images")],
 ) -> dict[str, MetadataValue]:
     """How near each value comes to its target, and how many images intersections have."""
-    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.figures import figure_markdown
     from iip_assets.statistics.demographics import coverage_words
     from iip_assets.statistics.figures import coverage_figure, intersection_figure
 

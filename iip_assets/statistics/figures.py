@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from iip_assets.dataset.schema import UNKNOWN
-from iip_assets.engine.figures import PALETTE, new_figure
+from iip_assets.figures import PALETTE, new_figure
 from iip_assets.statistics.capture_conditions import BACKGROUNDS, LIGHTING, word_counts
 from iip_assets.statistics.demographics import DEMOGRAPHIC_AXES, natural_key
 

@@ -45,7 +45,7 @@ def describe_rebalanced_training_set(
     max_weight: Annotated[float, Setting("training_set.max_weight")],
 ) -> dict[str, MetadataValue]:
     """What weighting does to each cell, and how many images the training set is worth."""
-    from iip_assets.engine.figures import figure_markdown
+    from iip_assets.figures import figure_markdown
     from iip_assets.training_set.figures import balance_rows, cell_summary, cells_figure
 
     table = rebalanced_training_set

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from iip_assets.engine.figures import PALETTE, new_figure
+from iip_assets.figures import PALETTE, new_figure
 from iip_assets.training_set.balance import describe_balance
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from iip_assets.audit.batch_trials import newest_batches, reason_for_no_trials, try_batches
 from iip_assets.audit.batch_verdict import judge_batches
 from iip_assets.audit.figures import batches_figure, verdict_rows
-from iip_assets.engine.figures import figure_png
+from iip_assets.figures import figure_png
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.settings import EvaluationSettings
 from iip_assets.training.trainer import Machine, Schedule

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from iip_assets.dataset.figures import batch_table, batches_figure, split_table, splits_figure
-from iip_assets.engine.figures import figure_png
+from iip_assets.figures import figure_png
 
 NO_PROBLEMS = pl.DataFrame(schema={"batch": pl.Utf8})
 

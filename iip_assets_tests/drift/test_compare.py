@@ -12,8 +12,8 @@ import pytest
 from iip_assets.drift.assets import describe_drift_report, drift_report, drift_share
 from iip_assets.drift.compare import compare_newest, newest_against_training
 from iip_assets.drift.figures import drift_figure
-from iip_assets.engine.figures import figure_png
 from iip_assets.engine.values import Markdown, Skipped
+from iip_assets.figures import figure_png
 from iip_assets_tests.drift.samples import drift_tables
 
 

@@ -22,7 +22,7 @@ from iip_assets.edge_cases.summary import (
     strongest_outliers,
     summarize_clusters,
 )
-from iip_assets.engine.figures import figure_png
+from iip_assets.figures import figure_png
 from iip_assets.images.contact_sheet import (
     EMPTY,
     GAP_PX,

@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from iip_assets.engine.figures import figure_png
 from iip_assets.evaluation.evaluation import class_shares, evaluate
 from iip_assets.evaluation.figures import confusion_figure, slices_figure
 from iip_assets.evaluation.summary import beats_baseline, headline
+from iip_assets.figures import figure_png
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scores import Gate
 from iip_assets.models.tasks import FILTER, SEGMENTER

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iip_assets.engine.figures import figure_png
 from iip_assets.evaluation.figures import threshold_figure
 from iip_assets.evaluation.threshold import (
     choose_threshold,
@@ -13,6 +12,7 @@ from iip_assets.evaluation.threshold import (
     filter_verdicts_tables,
     to_label_next,
 )
+from iip_assets.figures import figure_png
 from iip_assets.inference.filter import scores_table
 from iip_assets.metrics.scores import Gate
 from iip_assets.settings import EvaluationSettings

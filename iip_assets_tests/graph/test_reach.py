@@ -42,6 +42,13 @@ def test_a_value_reaches_nothing_that_shows_judges_or_watches(keys: CodeKeys, na
     assert showing | rooms == set()
 
 
+def test_how_plots_look_is_in_the_keys_of_what_draws_them(keys: CodeKeys) -> None:
+    parts = [part for asset in ASSETS for part in asset.parts]
+    drawing = {part.name for part in parts if "figures" in set(reached(keys, part))}
+    assert {"lighting_stats.describe", "model_evaluation.describe"} <= drawing
+    assert "quarantine.describe" not in drawing
+
+
 def test_watching_a_training_and_counting_threads_is_in_no_key() -> None:
     settings = Settings()
     paths = [path for asset in ASSETS for path in asset.compute.settings.values()]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from iip_assets.engine.figures import figure_png
 from iip_assets.engine.values import Skipped
+from iip_assets.figures import figure_png
 from iip_assets.report.figures import reference_points_figure
 from iip_assets.report.sections.models import class_remarks, reference_points
 from iip_assets_tests.report.samples import (

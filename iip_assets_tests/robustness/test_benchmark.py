@@ -4,9 +4,9 @@ import pytest
 from onnx import helper
 
 from iip_assets.dataset.slices import slice_table
-from iip_assets.engine.figures import figure_png
 from iip_assets.engine.values import Files, Markdown, Skipped
 from iip_assets.evaluation.assets import held_out_images
+from iip_assets.figures import figure_png
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.segmenter import prior_png
 from iip_assets.robustness.assets import describe_robustness_benchmark, robustness_benchmark

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from iip_assets.dataset.slices import slice_table
-from iip_assets.engine.figures import figure_png
+from iip_assets.figures import figure_png
 from iip_assets.statistics.demographics import DEMOGRAPHIC_AXES, demographic_table
 from iip_assets.statistics.figures import (
     background_figure,

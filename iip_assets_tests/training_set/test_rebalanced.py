@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iip_assets.dataset.slices import slice_table
-from iip_assets.engine.figures import figure_png
 from iip_assets.engine.values import Markdown, Skipped
+from iip_assets.figures import figure_png
 from iip_assets.models.examples import with_weights
 from iip_assets.settings import TrainingSetSettings
 from iip_assets.training_set.assets import (
