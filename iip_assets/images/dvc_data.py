@@ -76,7 +76,9 @@ def parse_pointer(text: str, file: str) -> DataPointer:
         raise _mend(
             file,
             "has merge conflict markers",
-            "choose a side with `git checkout --ours data.dvc` or `--theirs`, then `dvc checkout`",
+            "`iip doctor --fix` lets git join the data of both sides; then `git checkout --merge "
+            "data.dvc`, `git add data.dvc` and `dvc checkout`. A side that is chosen instead "
+            "leaves the other one's batches out",
         )
     return _pointer_of(file, _parse(file, text))
 
