@@ -115,7 +115,7 @@ class ArtifactStore:
         return self._location if "://" in self._location else None
 
     def put(self, value: Any) -> Artifact:
-        """Stores the value, unless it is there already, and says where.
+        """Stores the value, unless it is there whole, and says where.
 
         Raises:
             TypeError: The value is of no kind that an asset may return.
@@ -126,7 +126,7 @@ class ArtifactStore:
         artifact = Artifact(
             kind, digest_json([kind, content]), f"{name[:_FOLDER_LETTERS]}/{name}.{extension}"
         )
-        if not self.has(artifact):
+        if not self._is_whole(artifact):
             _write_whole(self._root / artifact.name, data)
         return artifact
 
@@ -140,16 +140,27 @@ class ArtifactStore:
         """The stored value.
 
         Raises:
-            DamagedArtifactError: The file is not there, or not readable as what it claims to be.
+            DamagedArtifactError: The file is not there, holds other bytes than were stored, or is
+                not readable as what it claims to be.
         """
         path = self._root / artifact.name
         try:
-            return decode(artifact.kind, path.read_bytes())
+            data = path.read_bytes()
+            if digest_bytes(data) != _digest_in(artifact.name):
+                raise ValueError("its bytes are not those that were stored")
+            return decode(artifact.kind, data)
         except Exception as error:
             raise DamagedArtifactError(
                 f"cannot read the artifact {path} ({type(error).__name__}: {error}); "
                 "delete that file and run `iip refresh`, which computes it again"
             ) from error
+
+    def _is_whole(self, artifact: Artifact) -> bool:
+        try:
+            data = (self._root / artifact.name).read_bytes()
+        except OSError:
+            return False
+        return digest_bytes(data) == _digest_in(artifact.name)
 
     def sizes(self) -> dict[str, int]:
         """Bytes of everything in the store by name, half-written files of killed runs too."""
@@ -170,6 +181,11 @@ class ArtifactStore:
     def path(self, artifact: Artifact) -> str:
         """Where the artifact lies, for people."""
         return f"{self._location.rstrip('/')}/{artifact.name}"
+
+
+def _digest_in(name: str) -> str:
+    """The SHA-256 that an artifact's name states."""
+    return name.rpartition("/")[2].partition(".")[0]
 
 
 def _write_whole(path: UPath, data: bytes) -> None:

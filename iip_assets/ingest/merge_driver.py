@@ -120,7 +120,7 @@ def merge_pointers(root: Path, ancestor: str, ours: str, theirs: str) -> str:
     from dvc_data.hashfile.tree import Tree, du
 
     files = merged_files(*(_files(root, text) for text in (ancestor, ours, theirs)))
-    tree = Tree()
+    tree: Any = Tree()  # type: ignore[no-untyped-call]
     for path, md5 in files.items():
         tree.add(tuple(path.split("/")), None, HashInfo("md5", md5))
     tree.digest()
@@ -128,7 +128,8 @@ def merge_pointers(root: Path, ancestor: str, ours: str, theirs: str) -> str:
         cache = repository.cache.local
         if not object_path(repository, tree.hash_info.value).exists():
             cache.add(tree.path, tree.fs, tree.oid)
-        size = du(cache, tree)  # None where images lie on the remote alone
+        # None where images lie on the remote alone.
+        size = du(cache, tree)  # type: ignore[no-untyped-call]
     written: dict[str, Any] = yaml.safe_load(ours)
     out = written["outs"][0]
     out |= {"md5": tree.hash_info.value, "nfiles": len(files), "size": size}
