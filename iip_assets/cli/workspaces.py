@@ -245,6 +245,12 @@ def _show(garbage: Garbage, *, as_json: bool) -> None:
             "neither in the DVC cache nor in the remote, so its images are not known; `dvc fetch "
             "--all-commits` may bring it."
         )
+    if garbage.unseen_workspaces:
+        print_text(
+            f"No artifact can be deleted: {garbage.unseen_workspaces[0]} says that another "
+            "workspace keeps its own in the same place, and it cannot be looked into from here. If "
+            "there is no such workspace any more, delete that file."
+        )
     if garbage.empty:
         print_text("There is nothing to free.")
         return
@@ -270,8 +276,3 @@ def _show(garbage: Garbage, *, as_json: bool) -> None:
     columns = [Column(name, name, FIGURE) for name in ("number", "MB")]
     records = [{"what": what, "number": number, "MB": size} for what, number, size in rows]
     print_blocks(Table("", ["what", *columns], records))
-    if garbage.store and garbage.artifacts:
-        print_text(
-            f"The artifacts are in {garbage.store}: another workspace that keeps its own there "
-            "would have to compute them again."
-        )

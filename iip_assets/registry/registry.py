@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from iip_assets.engine.atomic import write_folder_whole, write_text_whole
-from iip_assets.engine.hashing import digest_bytes
+from iip_assets.engine.hashing import digest_bytes, sealed_json, unsealed_json
 from iip_assets.models.tasks import TASKS
 from iip_assets.registry.registry_state import (
     ALIASES,
@@ -57,7 +57,7 @@ def read_registry(root: Path) -> RegistryState:
     if not _database(root).is_file():
         return RegistryState()
     with suppress(OSError, ValueError, KeyError, TypeError):  # no copy, or a damaged one
-        kept = json.loads(_copy(root).read_text())
+        kept = unsealed_json(_copy(root).read_text())
         if kept["mark"] == _mark(root):
             return state_from_json(root, kept)
     return _ask(root, _client(root))
@@ -271,7 +271,7 @@ def _ask(root: Path, client: MlflowClient) -> RegistryState:
     ]
     kept = {"mark": mark, "versions": versions, "moves": moves}
     with suppress(OSError):  # whoever may only read the workspace can look all the same
-        write_text_whole(_copy(root), json.dumps(kept))
+        write_text_whole(_copy(root), sealed_json(kept))
     return state_from_json(root, kept)
 
 

@@ -70,6 +70,11 @@ def cut_the_look(toy: Toy) -> None:
     file.write_text(file.read_text()[:-20])
 
 
+def edit_the_look(toy: Toy) -> None:
+    file = toy.root / ".iip" / "events.json"
+    file.write_text(file.read_text().replace('"fresh"', '"Fresh"', 1))
+
+
 def empty_the_look(toy: Toy) -> None:
     (toy.root / ".iip" / "events.json").write_text(json.dumps([]))
 
@@ -86,6 +91,7 @@ SURPRISES: dict[str, Callable[[Toy], object]] = {
     "a record is cut short": truncate_record,
     "someone materialized in the UI": lambda toy: toy.run(press_materialize(["a"])),
     "the look is cut short": cut_the_look,
+    "a letter of the look is another": edit_the_look,
     "the look is no look": empty_the_look,
 }
 

@@ -198,4 +198,6 @@ def test_a_listing_that_lacks_rows_is_not_taken_for_the_whole(workspace):
 
 def test_dots_in_names_are_fine():
     listing = json.dumps([{"md5": MD5, "relpath": "a/b..c/.hidden...jpg"}]).encode()
-    assert parse_manifest(listing, f"{content_md5(listing)}.dir")["path"].to_list() == ["a/b..c/.hidden...jpg"]
+    assert parse_manifest(listing, f"{content_md5(listing)}.dir")["path"].to_list() == [
+        "a/b..c/.hidden...jpg"
+    ]

@@ -109,12 +109,19 @@ def test_what_was_changed_through_mlflow_itself_is_seen(tmp_path):
     assert read_registry(tmp_path).holder("segmenter", "champion") is None
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b'{"mark": 1}', None])
+def exchanged(text):
+    return text.replace('"word": "one"', '"word": "two"').encode()
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"mark": 1}', None, exchanged])
 def test_without_its_copy_the_registry_is_read_from_mlflow(tmp_path, damage):
     register(tmp_path, "one")
     kept = tmp_path / "registry" / "state.json"
     before, text = read_registry(tmp_path), kept.read_text()
-    kept.unlink() if damage is None else kept.write_bytes(damage)
+    if damage is None:
+        kept.unlink()
+    else:
+        kept.write_bytes(exchanged(text) if damage is exchanged else damage)
     assert read_registry(tmp_path) == before
     # To look changes nothing, so that the copy holds from now on.
     assert kept.read_text() == text
