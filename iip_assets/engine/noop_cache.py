@@ -136,13 +136,14 @@ def write_noop_cache(refresher: Refresher, *, watched: Iterable[str]) -> None:
 
 def _dependencies(root: Path, files: Iterable[str], package: str) -> Dependencies:
     """What a look depends on, but for what the event log names."""
+    # As a hash: one of them may be a webhook's address, which is a key.
     variables = sorted(item for item in os.environ.items() if item[0].startswith(_VARIABLES))
     # The folder of a script, or the present one, holds other files as well.
     installed = [folder for folder in sys.path[1:] if folder]
     return {
         "event_log": event_log_mark(root / ".iip" / "dagster"),
         "files": [_content(root / name) for name in files],
-        "variables": [list(item) for item in variables],
+        "variables": hashlib.sha256(repr(variables).encode()).hexdigest(),
         "code": [__file__, _tree(package)],
         # Installing, upgrading or removing a package renames entries of its folder.
         "packages": [[folder, _stat(folder)] for folder in installed],

@@ -111,6 +111,15 @@ def test_a_variable_over_the_settings_is_a_surprise(
     assert toy.run(is_settled)
 
 
+def test_no_variable_stands_in_a_state_file(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IIP_ALARMS__WEBHOOK", "https://hooks.example.org/services/abc123")
+    toy.run(refresh)
+    toy.run(refresh)
+    files = [file for file in (toy.root / ".iip").rglob("*") if file.is_file()]
+    assert toy.root / ".iip" / "events.json" in files
+    assert [file for file in files if b"abc123" in file.read_bytes()] == []
+
+
 def test_a_package_installed_or_removed_is_a_surprise(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
