@@ -64,6 +64,7 @@ $(STAMP): requirements.lock pyproject.toml | $(UV)
 	@echo "Installing into .venv (about 7 GB, PyTorch for the most part)…"
 	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -c "from pathlib import Path; from iip_assets.ingest.merge_driver import set_up_merges; set_up_merges(Path('.'))"
 	@touch $(STAMP)
 
 .uv/bin/uv:

@@ -54,7 +54,8 @@ GRAPH = Graph(
 ASSETS: tuple[Asset[..., Any], ...] = tuple(GRAPH.assets.values())
 
 # Code keys do not follow these. They carry values and move them about, bytes that are checked
-# against their md5 among them, or watch a training without a bearing on it.
+# against their md5 among them, or watch a training without a bearing on it, or speak to the type
+# checker.
 FRAMEWORK = (
     "iip_assets.engine",
     "iip_assets.settings",
@@ -63,6 +64,7 @@ FRAMEWORK = (
     "iip_assets.training.preflight",
     "iip_assets.training.tracking",
     "iip_assets.models.tracking",
+    "typing_extensions",
 )
 
 

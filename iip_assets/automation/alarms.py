@@ -28,10 +28,32 @@ Kind = Literal["run_failure", "asset_failure", "batch_rejected", "ingest_broken"
 _LONGEST_TEXT = 500
 _LONGEST_DETAIL = 200
 _MOST_DETAILS = 20
-# What stands in addresses and messages and is nobody's business.
-_SECRET = re.compile(
-    r"(://)[^/\s@]+(?=@)"
-    r"|((?i:token|key|secret|password|signature)(?:['\"]?\s*=\s*|['\"]\s*:\s*)['\"]?)[^&\s'\"]+"
+# What stands in addresses and messages and is nobody's business: of each, what is kept of it.
+_SECRETS = (
+    # Of a web address all but its host: the path of a webhook is its key (Slack, Teams, Discord).
+    (re.compile(r"(?i)\b(https?://)(?:[^/\s@]+@)?([^\s/?#'\"<>()]+)[/?#][^\s'\"<>()]*"), r"\1\2/…"),
+    (re.compile(r"(?i)(\bwith url: |\b(?:hooks?\.|webhooks?\.)[\w.-]+)/[^\s'\"<>()]+"), r"\1/…"),
+    (re.compile(r"(://)[^/\s@]+(?=@)"), r"\1…"),
+    (re.compile(r"(\w://[^\s?]+\?)\S+"), r"\1…"),
+    (
+        re.compile(
+            r"((?i:token|key|secret|password|passwd|passphrase|pwd|sig|signature|credentials?"
+            r"|webhook)(?:['\"]?\s*=\s*|['\"]\s*:\s*)['\"]?)[^&\s'\"]+"
+        ),
+        r"\1…",
+    ),
+    (
+        re.compile(r"(?i)\b(authorization['\"]?\s*[:=]\s*['\"]?)(?:\w+\s+)?[^\s'\",;]+"),
+        r"\1…",
+    ),
+    (re.compile(r"(?i)\b(bearer\s+)[^\s'\",;]+"), r"\1…"),
+    # What is known by how it begins: Slack's, GitHub's and GitLab's tokens, AWS keys, JSON tokens.
+    (
+        re.compile(
+            r"\b(xox[a-z]-|xapp-|gh[a-z]_|github_pat_|glpat-|AKIA|ASIA|eyJ|sk-)[\w.+/=-]{8,}"
+        ),
+        r"\1…",
+    ),
 )
 
 # A tick of a sensor has a minute; whoever does not answer in this time is asked on the next one.
@@ -88,7 +110,9 @@ def clean(text: str, longest: int) -> str:
     """Text from anywhere as one short, printable line without passwords."""
     # Cut first: a pattern need not run over a megabyte. A secret that is cut is still one.
     line = "".join(char if char.isprintable() else " " for char in text[: 4 * longest])
-    line = " ".join(_SECRET.sub(r"\1\2…", line).split())
+    for pattern, kept in _SECRETS:
+        line = pattern.sub(kept, line)
+    line = " ".join(line.split())
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 

@@ -41,6 +41,7 @@ from iip_assets.engine.event_cache import read_cached_events, write_cached_event
 from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.staleness import State, find_states
 from iip_assets.engine.workspace import Workspace
+from iip_assets.ingest.data_commit import git_operation
 from iip_assets.ingest.inbox import waiting_batches
 from iip_assets.settings import AutomationSettings
 from iip_assets.settings_file import SettingsError, read_settings
@@ -112,6 +113,10 @@ def _labeled_batch_sensor(project: Project) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         attempts = read_settings(workspace.root).automation.attempts
+        if operation := git_operation(workspace.root):
+            return dg.SensorResult(
+                skip_reason=f"git is in the middle of {operation}; batches wait until it is over"
+            )
         # Runs before batches: what ended in between left the inbox before it is looked into.
         under_way = _under_way(context.instance, project)
         runs = [_ingest_run(run) for run in under_way if run.job_name == INGEST_JOB]

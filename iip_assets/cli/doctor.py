@@ -32,7 +32,8 @@ class Finding:
 def examine(root: Path, *, log: Callable[[str], None]) -> list[Finding]:
     """Looks at settings, git, data, inbox, libraries and Dagster's home, in this order."""
     data, inbox = _data(root, log), _inbox(root)
-    return [_settings(root), _git(root), *data, *inbox, _string_selections(), _dagster_home(root)]
+    git = [_git(root), *_merges(root)]
+    return [_settings(root), *git, *data, *inbox, _string_selections(), _dagster_home(root)]
 
 
 def print_findings(findings: list[Finding]) -> None:
@@ -67,6 +68,22 @@ def _git(root: Path) -> Finding:
         fix = "commit, to have a revision to go back to"
         return Finding("git", True, f"{changed} not committed", fix)
     return Finding("git", True, "data.dvc and iip.toml are committed")
+
+
+def _merges(root: Path) -> Iterator[Finding]:
+    from iip_assets.ingest.data_commit import git_operation
+    from iip_assets.ingest.merge_driver import missing_setup
+
+    if operation := git_operation(root):
+        fix = "end it or give it up (`git status` tells how); until then no batch is taken"
+        yield Finding("git", False, f"it is in the middle of {operation}", fix)
+    lacking = missing_setup(root)
+    if lacking is not None:
+        fix = "`iip doctor --fix` sets it up in this clone; commit .gitattributes"
+        found = f"two branches that each take a batch cannot be merged: {lacking}"
+        yield Finding("merges", False, found, fix)
+    else:
+        yield Finding("merges", True, "git joins the batches of two branches")
 
 
 def _data(root: Path, log: Callable[[str], None]) -> Iterator[Finding]:

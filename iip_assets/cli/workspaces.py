@@ -25,6 +25,7 @@ _PLACES = {
     # By its own name DVC would take it for a stage of this repository.
     "dvc.yaml.template": "dvc.yaml",
     "workspace.yaml": "workspace.yaml",
+    "gitattributes": ".gitattributes",
     "gitignore": ".gitignore",
     "inbox.md": "inbox/README.md",
     "LABELING.md": "data/LABELING.md",
@@ -54,6 +55,7 @@ def init_workspace(folder: Path, *, log: Callable[[str], None]) -> None:
         FileExistsError: The folder has something in it.
         InitError: git or DVC failed; the message is theirs.
     """
+    from iip_assets.ingest.merge_driver import set_up_merges
     from iip_assets.settings_file import default_text
 
     if folder.is_file():
@@ -67,6 +69,7 @@ def init_workspace(folder: Path, *, log: Callable[[str], None]) -> None:
     (folder / "iip.toml").write_text(default_text(), encoding="utf-8")
     log("git init")
     _run(folder, "git", "init", "--quiet")
+    set_up_merges(folder)
     log("dvc init")
     _dvc(folder, "init", "--quiet")
     _dvc(folder, "config", "core.analytics", "false")
@@ -94,12 +97,21 @@ def init(
     typer.echo(NEXT_STEPS.format(folder=folder))
 
 
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Have git merge batches of two branches in this clone.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Look for what is wrong with the workspace, such as files edited without `dvc add`."""
     from iip_assets.cli.doctor import examine, print_findings
+    from iip_assets.ingest.merge_driver import set_up_merges
     from iip_assets.where import find_workspace
 
-    findings = examine(find_workspace(), log=log)
+    root = find_workspace()
+    if fix:
+        set_up_merges(root)
+    findings = examine(root, log=log)
     if as_json:
         print_json({"findings": [asdict(finding) for finding in findings]})
     else:
@@ -233,6 +245,12 @@ def _show(garbage: Garbage, *, as_json: bool) -> None:
             "neither in the DVC cache nor in the remote, so its images are not known; `dvc fetch "
             "--all-commits` may bring it."
         )
+    if garbage.unseen_workspaces:
+        print_text(
+            f"No artifact can be deleted: {garbage.unseen_workspaces[0]} says that another "
+            "workspace keeps its own in the same place, and it cannot be looked into from here. If "
+            "there is no such workspace any more, delete that file."
+        )
     if garbage.empty:
         print_text("There is nothing to free.")
         return
@@ -258,8 +276,3 @@ def _show(garbage: Garbage, *, as_json: bool) -> None:
     columns = [Column(name, name, FIGURE) for name in ("number", "MB")]
     records = [{"what": what, "number": number, "MB": size} for what, number, size in rows]
     print_blocks(Table("", ["what", *columns], records))
-    if garbage.store and garbage.artifacts:
-        print_text(
-            f"The artifacts are in {garbage.store}: another workspace that keeps its own there "
-            "would have to compute them again."
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from iip_assets.engine.artifacts import Artifact
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.code_key import CodeKey
-from iip_assets.engine.hashing import digest_json
+from iip_assets.engine.hashing import digest_json, sealed_json, unsealed_json
 from iip_assets.engine.values import CheckResult, Markdown, MetadataValue, Rows
 
 
@@ -120,6 +121,8 @@ class PartRecord(Record):
     result: Mapping[str, Any]
 
 
+_RECORD_FILE = re.compile(r"[0-9a-f]{64}\.json|\.[0-9a-f]{64}\.json\.[0-9a-f]{32}")
+
 R = TypeVar("R", bound=Record)
 
 
@@ -141,11 +144,14 @@ class RecordLog(Generic[R]):
                 yield record
 
     def files(self) -> dict[Path, tuple[str, str]]:
-        """Every file of the log with the asset or part and the action key that it stands for."""
+        """Every record's file with the asset or part and the action key that it stands for.
+
+        What killed writes left is among them, under a key that no action has.
+        """
         return {
-            file: (file.parent.name, file.stem)
+            file: (file.parent.name, file.name.removesuffix(".json"))
             for file in sorted(self._folder.glob("*/*"))
-            if file.is_file()
+            if _RECORD_FILE.fullmatch(file.name) and file.is_file()
         }
 
     def names(self) -> list[str]:
@@ -156,7 +162,7 @@ class RecordLog(Generic[R]):
 
     def add(self, record: R) -> None:
         """Keeps a record."""
-        text = json.dumps(asdict(record), indent=1)
+        text = sealed_json(asdict(record), indent=1)
         write_text_whole(self.file(record.asset, record.action_key), text)
 
     def file(self, name: str, action_key: str) -> Path:
@@ -166,9 +172,17 @@ class RecordLog(Generic[R]):
     def _read(self, file: Path) -> R | None:
         """The record in a file, or None where that cannot be read: the action is done again."""
         try:
-            return self._from_json(json.loads(file.read_text()))
+            return self._from_json(_record_fields(file.read_text()))
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
+
+
+def _record_fields(text: str) -> dict[str, Any]:
+    """The fields of a record that is whole; an older version wrote no hash."""
+    try:
+        return unsealed_json(text)
+    except KeyError:
+        return dict(json.loads(text))
 
 
 def action_log(state: Path) -> RecordLog[ActionRecord]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
 # Artifacts lie in folders by the beginning of their hash; what lies elsewhere is not ours.
 _FOLDER_LETTERS = 2
+# An artifact's name and place, and those of one that is half written.
+_OURS = re.compile(
+    r"([0-9a-f]{2})/(\1[0-9a-f]{62}\.(parquet|zip|json)"
+    r"|\.\1[0-9a-f]{62}\.(parquet|zip|json)\.[0-9a-f]{32})"
+)
 # A zip entry's date must not depend on the clock; this is the earliest that the format holds.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -101,21 +107,22 @@ class ArtifactStore:
     """Values by content hash, under a folder or any URL that fsspec opens."""
 
     def __init__(self, location: str) -> None:
-        self._location = location
+        self.location = location
 
     @property
-    def _root(self) -> UPath:
+    def root(self) -> UPath:
+        """The folder."""
         from upath import UPath
 
-        return UPath(self._location)
+        return UPath(self.location)
 
     @property
     def url(self) -> str | None:
         """The store's URL; None where it is a local folder."""
-        return self._location if "://" in self._location else None
+        return self.location if "://" in self.location else None
 
     def put(self, value: Any) -> Artifact:
-        """Stores the value, unless it is there already, and says where.
+        """Stores the value, unless it is there whole, and says where.
 
         Raises:
             TypeError: The value is of no kind that an asset may return.
@@ -126,50 +133,66 @@ class ArtifactStore:
         artifact = Artifact(
             kind, digest_json([kind, content]), f"{name[:_FOLDER_LETTERS]}/{name}.{extension}"
         )
-        if not self.has(artifact):
-            _write_whole(self._root / artifact.name, data)
+        if not self._is_whole(artifact):
+            _write_whole(self.root / artifact.name, data)
         return artifact
 
     def has(self, artifact: Artifact) -> bool:
         """Whether the artifact is there. A plain stat where the store is a local folder."""
         if self.url is None:
-            return os.path.exists(os.path.join(self._location, artifact.name))  # noqa: PTH110, PTH118 - called on every status
-        return bool((self._root / artifact.name).exists())
+            return os.path.exists(os.path.join(self.location, artifact.name))  # noqa: PTH110, PTH118 - called on every status
+        return bool((self.root / artifact.name).exists())
 
     def get(self, artifact: Artifact) -> Any:
         """The stored value.
 
         Raises:
-            DamagedArtifactError: The file is not there, or not readable as what it claims to be.
+            DamagedArtifactError: The file is not there, holds other bytes than were stored, or is
+                not readable as what it claims to be.
         """
-        path = self._root / artifact.name
+        path = self.root / artifact.name
         try:
-            return decode(artifact.kind, path.read_bytes())
+            data = path.read_bytes()
+            if digest_bytes(data) != _digest_in(artifact.name):
+                raise ValueError("its bytes are not those that were stored")
+            return decode(artifact.kind, data)
         except Exception as error:
             raise DamagedArtifactError(
                 f"cannot read the artifact {path} ({type(error).__name__}: {error}); "
                 "delete that file and run `iip refresh`, which computes it again"
             ) from error
 
+    def _is_whole(self, artifact: Artifact) -> bool:
+        try:
+            data = (self.root / artifact.name).read_bytes()
+        except OSError:
+            return False
+        return digest_bytes(data) == _digest_in(artifact.name)
+
     def sizes(self) -> dict[str, int]:
-        """Bytes of everything in the store by name, half-written files of killed runs too."""
-        root = self._root
-        if not root.exists():
+        """Bytes of every artifact by name, and of what killed runs left of one; of nothing else."""
+        if not self.root.exists():
             return {}
         return {
-            f"{folder.name}/{file.name}": file.stat().st_size
-            for folder in root.iterdir()
+            name: file.stat().st_size
+            for folder in self.root.iterdir()
             if len(folder.name) == _FOLDER_LETTERS and folder.is_dir()
             for file in folder.iterdir()
+            if _OURS.fullmatch(name := f"{folder.name}/{file.name}") and file.is_file()
         }
 
     def delete(self, name: str) -> None:
         """Takes a file out of the store, by its name in `sizes`."""
-        (self._root / name).unlink(missing_ok=True)
+        (self.root / name).unlink(missing_ok=True)
 
     def path(self, artifact: Artifact) -> str:
         """Where the artifact lies, for people."""
-        return f"{self._location.rstrip('/')}/{artifact.name}"
+        return f"{self.location.rstrip('/')}/{artifact.name}"
+
+
+def _digest_in(name: str) -> str:
+    """The SHA-256 that an artifact's name states."""
+    return name.rpartition("/")[2].partition(".")[0]
 
 
 def _write_whole(path: UPath, data: bytes) -> None:

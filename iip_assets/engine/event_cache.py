@@ -7,7 +7,6 @@ a matter of speed alone: without it the same answers come from Dagster. Its file
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Any
 
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.graph import Graph
+from iip_assets.engine.hashing import sealed_json, unsealed_json
 from iip_assets.engine.project import EventLog, Materialized, Project
 
 _STORAGE = re.compile(r"^(storage|event_log_storage)\b", re.MULTILINE)
@@ -84,7 +84,7 @@ def read_cached_events(state: Path, graph: Graph) -> CachedEvents | None:
     if mark is None:
         return None
     try:
-        kept = json.loads(events_file(state).read_text())
+        kept = unsealed_json(events_file(state).read_text())
         if kept["mark"] != mark or kept["graph"] != _names(graph):
             return None
         return events_in(kept)
@@ -137,7 +137,7 @@ def write_cached_events(
         "observed": seen,
         "noop": noop,
     }
-    write_text_whole(events_file(state), json.dumps(kept))
+    write_text_whole(events_file(state), sealed_json(kept))
     return CachedEvents(made, seen)
 
 

@@ -6,6 +6,7 @@ tables were in use; then records, so that none points to nothing; then artifacts
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import time
@@ -22,6 +23,7 @@ from iip_assets.engine.lance_table import LanceTable
 from iip_assets.engine.perform import report_page
 from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.revisions import Revision, UnknownRevisionError, point_at
+from iip_assets.engine.store_users import other_users
 
 if TYPE_CHECKING:
     import polars as pl
@@ -166,6 +168,8 @@ def _git(root: Path, *words: str, given: str = "") -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
+# The folder of a feature table, by the name that `FeatureTable.variant` gives.
+_TABLE = re.compile(r".+-[0-9a-f]{16}\.lance")
 # A table that no record names is of work that is not finished, such as a killed run's.
 _UNFINISHED_DAYS = 7
 
@@ -183,6 +187,8 @@ class Garbage:
         reports: Pages of reports that are no more, to bytes.
         store: The artifact store's URL, where it is not a folder of this workspace.
         revisions: How many states of git revisions were looked at.
+        unseen_workspaces: Notes in the store of other workspaces that cannot be looked into; while
+            there are any, no artifact goes, since they may need it.
         unknown_versions: Data versions whose listing is nowhere any more; while there are any, no
             row goes, since its image may be in them.
     """
@@ -194,6 +200,7 @@ class Garbage:
     reports: dict[Path, int]
     store: str | None
     revisions: int
+    unseen_workspaces: tuple[str, ...]
     unknown_versions: tuple[str, ...]
     _kept_ids: frozenset[str] = field(default=frozenset(), repr=False)
 
@@ -214,6 +221,7 @@ class Garbage:
             "rows": dict(self.rows),
             "store": self.store,
             "revisions": self.revisions,
+            "unseen_workspaces": list(self.unseen_workspaces),
             "unknown_versions": list(self.unknown_versions),
         }
 
@@ -221,67 +229,63 @@ class Garbage:
 def find_garbage(project: Project, events: EventLog) -> Garbage:
     """All that neither what is materialized, nor the working tree, nor a git revision needs."""
     workspace = project.workspace
-    needed = find_gc_roots(project, events)
-    artifacts = {
-        artifact.name
-        for record in needed.records.values()
-        for artifact in (record.artifact, record.notes)
-        if artifact
-    }
+    needed, others = find_gc_roots(project, events), other_users(workspace)
+    artifacts = _artifacts_of(needed.records.values())
+    recorded = [
+        record for asset in workspace.actions.names() for record in workspace.actions.all(asset)
+    ]
+    present = {} if others.unseen else workspace.artifacts.sizes()
+    if others.count:
+        # What no record here names may be of another one's run that is at work.
+        artifacts |= others.artifacts | (present.keys() - _artifacts_of(recorded))
     used = {table for record in needed.records.values() for table in record.features}
-    named = {
-        table
-        for asset in workspace.actions.names()
-        for record in workspace.actions.all(asset)
-        for table in record.features
-    }
+    named = {table for record in recorded for table in record.features}
+    folders = [
+        folder
+        for folder in sorted((workspace.state / "features").glob("*.lance"))
+        if _TABLE.fullmatch(folder.name) and not folder.is_symlink()
+    ]
     tables = {
         folder: _bytes_below(folder)
-        for folder in sorted((workspace.state / "features").glob("*.lance"))
+        for folder in folders
         if folder.stem not in used and (folder.stem in named or _is_old(folder))
     }
     ids, unknown = _needed_ids(project, needed)
-    staying = [
-        folder.stem
-        for folder in sorted((workspace.state / "features").glob("*.lance"))
-        if folder not in tables
-    ]
+    staying = [folder.stem for folder in folders if folder not in tables]
     rows = {}
     if ids is not None:
         for table in staying:
             count = int((~_wanted(known_rows(workspace.state / "features", table), ids)).sum())
             if count or LanceTable(workspace.state / "features", table).has_older_versions():
                 rows[table] = count
+    ever = {*project.graph.assets, *workspace.actions.names()}
     pages = {
         report_page(workspace.state, name)
         for name in project.graph.assets
         if (record := project.record(name, events)) and record.artifact.kind == "report"
     }
     return Garbage(
-        artifacts={
-            name: size
-            for name, size in workspace.artifacts.sizes().items()
-            if name not in artifacts
-        },
+        artifacts={name: size for name, size in present.items() if name not in artifacts},
         records={
             file: file.stat().st_size
             for file, key in workspace.actions.files().items()
-            if key not in needed.records or file.suffix != ".json"
+            if key not in needed.records
         }
         | {
             file: file.stat().st_size
             for file, key in workspace.parts.files().items()
-            if key not in needed.parts or file.suffix != ".json"
+            if key not in needed.parts
         },
         tables=tables,
         rows=rows,
         reports={
             page: page.stat().st_size
-            for page in sorted((workspace.state / "reports").glob("*"))
-            if page.is_file() and page not in pages
+            for page in sorted((workspace.state / "reports").glob("*.html"))
+            if page not in pages and page.stem in ever
         },
         store=workspace.artifacts.url,
         revisions=needed.revisions,
+        unseen_workspaces=others.unseen,
         unknown_versions=unknown,
         _kept_ids=ids or frozenset(),
     )
@@ -303,6 +307,11 @@ def sweep(project: Project, garbage: Garbage) -> None:
         file.unlink(missing_ok=True)
     for name in garbage.artifacts:
         project.workspace.artifacts.delete(name)
+
+
+def _artifacts_of(records: Iterable[ActionRecord]) -> set[str]:
+    """The names of the artifacts that some records name."""
+    return {one.name for record in records for one in (record.artifact, record.notes) if one}
 
 
 def _needed_ids(project: Project, needed: GcRoots) -> tuple[frozenset[str] | None, tuple[str, ...]]:

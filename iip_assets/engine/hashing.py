@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import polars as pl
 
+# The field of an object in JSON that states its hash.
+_SEAL = "sha256"
+
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces; NaN is refused, since it equals nothing."""
@@ -24,6 +27,29 @@ def digest_json(value: Any) -> str:
 def digest_bytes(data: bytes) -> str:
     """The SHA-256 of bytes, as hex."""
     return hashlib.sha256(data).hexdigest()
+
+
+def sealed_json(value: Mapping[str, Any], *, indent: int | None = None) -> str:
+    """JSON of an object that also states the object's hash, for `unsealed_json`."""
+    kept = json.loads(json.dumps(value))  # with the types that will be read
+    return json.dumps({**kept, _SEAL: _seal(kept)}, indent=indent)
+
+
+def unsealed_json(text: str) -> dict[str, Any]:
+    """The object that `sealed_json` wrote.
+
+    Raises:
+        ValueError: It is no JSON, or is not what was written.
+        KeyError: It states no hash.
+    """
+    kept = json.loads(text)
+    if not isinstance(kept, dict) or kept.pop(_SEAL) != _seal(kept):
+        raise ValueError("it is not what was written")
+    return kept
+
+
+def _seal(kept: Mapping[str, Any]) -> str:
+    return digest_bytes(json.dumps(kept, sort_keys=True).encode())
 
 
 def digest_table(frame: pl.DataFrame) -> str:

@@ -10,7 +10,6 @@ decides. Light on purpose: every `iip refresh` and `iip status` begins here.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -25,6 +24,7 @@ from iip_assets.engine.event_cache import (
     events_in,
     write_cached_events,
 )
+from iip_assets.engine.hashing import unsealed_json
 
 if TYPE_CHECKING:
     from iip_assets.engine.dagster.refresh import Refresher
@@ -71,7 +71,7 @@ class NoopCache:
 def read_noop_cache(root: Path) -> NoopCache | None:
     """The last look at the workspace, if it found nothing due and still holds."""
     try:
-        kept = json.loads(events_file(root / ".iip").read_text())
+        kept = unsealed_json(events_file(root / ".iip").read_text())
         noop = kept["noop"]
         holds = noop["dependencies"] == _dependencies(root, noop["files"], noop["package"]) and all(
             _stat(path) == seen for path, seen in noop["present"].items()
@@ -136,12 +136,14 @@ def write_noop_cache(refresher: Refresher, *, watched: Iterable[str]) -> None:
 
 def _dependencies(root: Path, files: Iterable[str], package: str) -> Dependencies:
     """What a look depends on, but for what the event log names."""
+    # As a hash: one of them may be a webhook's address, which is a key.
     variables = sorted(item for item in os.environ.items() if item[0].startswith(_VARIABLES))
-    installed = [folder for folder in sys.path if folder.endswith("-packages")]
+    # The folder of a script, or the present one, holds other files as well.
+    installed = [folder for folder in sys.path[1:] if folder]
     return {
         "event_log": event_log_mark(root / ".iip" / "dagster"),
         "files": [_content(root / name) for name in files],
-        "variables": [list(item) for item in variables],
+        "variables": hashlib.sha256(repr(variables).encode()).hexdigest(),
         "code": [__file__, _tree(package)],
         # Installing, upgrading or removing a package renames entries of its folder.
         "packages": [[folder, _stat(folder)] for folder in installed],

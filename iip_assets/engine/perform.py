@@ -28,6 +28,7 @@ from iip_assets.engine.context import AssetContext
 from iip_assets.engine.lock import action_lock, is_under_way, workspace_lock
 from iip_assets.engine.outcomes import Outcome, broken_blocking_checks
 from iip_assets.engine.project import EventLog, Project
+from iip_assets.engine.store_users import join_store
 from iip_assets.engine.values import CheckResult, Noted, Skipped
 from iip_assets.engine.workspace import flat_settings, setting_json, setting_value
 
@@ -98,6 +99,7 @@ class Performer:
             )
 
     def _perform(self, asset: Asset[..., Any], action: Action, started: float) -> Outcome:
+        join_store(self.project.workspace)
         known = self.project.workspace.actions.find(asset.name, action.key)
         force = asset.name in self.force
         reused = known is not None and not force and self.project.workspace.holds(known)

@@ -18,6 +18,11 @@ from iip_assets.engine.actions import (
 )
 from iip_assets.engine.artifacts import ArtifactStore
 from iip_assets.engine.values import AsBefore, Operation
+from iip_assets.errors import UserError
+
+
+class OutsideError(UserError, ValueError):
+    """A place inside the workspace was asked for, and the path leads out of it."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,22 @@ class Workspace:
 
     @property
     def artifacts(self) -> ArtifactStore:
-        """The store of values, at the place that the settings name."""
+        """The store of values, at the place that the settings name.
+
+        Raises:
+            OutsideError: That is written as a folder of the workspace, and lies outside.
+        """
         location = ".iip/artifacts"
         if self.artifacts_at is not None:
             location = str(setting_value(self.read_settings(self.root), self.artifacts_at))
-        return ArtifactStore(location if "://" in location else str(self.root / location))
+        if "://" in location:
+            return ArtifactStore(location)
+        if ".." in Path(location).parts and not Path(location).is_absolute():
+            raise OutsideError(
+                f"{self.artifacts_at} = {location!r} leaves the workspace {self.root}; if that is "
+                f"meant, write the whole path: {(self.root / location).resolve()}"
+            )
+        return ArtifactStore(str(self.root / location))
 
     def kept(self, asset: str, data_version: str) -> ActionRecord | None:
         """A record of an asset's value of this version whose artifact is there, or None."""

@@ -6,6 +6,7 @@ Python interface (checked against 3.67).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -76,7 +77,9 @@ def parse_pointer(text: str, file: str) -> DataPointer:
         raise _mend(
             file,
             "has merge conflict markers",
-            "choose a side with `git checkout --ours data.dvc` or `--theirs`, then `dvc checkout`",
+            "`iip doctor --fix` lets git join the data of both sides; then `git checkout --merge "
+            "data.dvc`, `git add data.dvc` and `dvc checkout`. A side that is chosen instead "
+            "leaves the other one's batches out",
         )
     return _pointer_of(file, _parse(file, text))
 
@@ -226,10 +229,17 @@ def parse_manifest(listing: bytes, md5: str) -> pl.DataFrame:
     """DVC's JSON listing of a folder, the `.dir` object of this md5: path and md5, by path.
 
     Raises:
-        BadManifest: It is no such listing, or a path in it leaves the folder or stands twice.
+        BadManifest: It is another listing, or none, or a path in it leaves the folder or stands
+            twice.
     """
     import polars as pl
 
+    found = hashlib.md5(listing, usedforsecurity=False).hexdigest()
+    if f"{found}.dir" != md5:
+        raise BadManifest(
+            f"the listing {md5} of the data folder is damaged (its bytes have the md5 {found}): "
+            f"delete {md5[:2]}/{md5[2:]} in the DVC cache and run `dvc fetch`"
+        )
     try:
         entries = json.loads(listing)
         pairs = sorted((_checked_path(entry, md5), _checked_md5(entry, md5)) for entry in entries)
@@ -237,8 +247,7 @@ def parse_manifest(listing: bytes, md5: str) -> pl.DataFrame:
         if isinstance(error, BadManifest):
             raise
         raise BadManifest(
-            f"the listing {md5} of the data folder is damaged ({error}): remove it from the "
-            "DVC cache and run `dvc fetch`"
+            f"the listing {md5} of the data folder is none ({error}): run `dvc add data` again"
         ) from error
     paths = [path for path, _ in pairs]
     if len(set(paths)) != len(paths):

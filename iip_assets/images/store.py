@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from iip_assets.images.dvc_data import (
+    BadManifest,
     BadPointer,
     MissingData,
     fetch_objects,
@@ -135,7 +136,7 @@ class ImageStore:
         try:
             pointer = read_pointer(self.root)
             manifest = read_manifest(self.root, pointer.md5)
-        except (BadPointer, MissingData):
+        except (BadManifest, BadPointer, MissingData):
             # The folder is only a second source; without a listing the remote remains.
             return {}
         paths: dict[str, list[Path]] = {}

@@ -35,6 +35,16 @@ _COMMIT_INDEX = "commit-index"
 # How long another DVC process may hold its lock, such as a `dvc pull` of everything.
 _DVC_PATIENCE_S = 600.0
 _DVC_PAUSE_S = 0.5
+# What git keeps in its folder from the beginning to the end of an operation.
+_OPERATIONS = {
+    "MERGE_HEAD": "a merge",
+    "CHERRY_PICK_HEAD": "a cherry-pick",
+    "REVERT_HEAD": "a revert",
+    "rebase-merge": "a rebase",
+    "rebase-apply": "a rebase or `git am`",
+    "sequencer": "a cherry-pick or revert of several commits",
+    "BISECT_LOG": "a bisect",
+}
 _STRANGER = {
     "GIT_AUTHOR_NAME": "iip ingest",
     "GIT_AUTHOR_EMAIL": "iip@localhost",
@@ -66,6 +76,38 @@ def run_git(
     except subprocess.TimeoutExpired:
         reason = f"git did not end within {_GIT_PATIENCE_S} s"
         return subprocess.CompletedProcess(command, 124, "", reason)
+
+
+class GitBusyError(UserError, RuntimeError):
+    """Git is in the middle of an operation, of which a commit would become a part."""
+
+
+def git_operation(root: Path) -> str | None:
+    """What git is in the middle of at `root`, in words; None where a commit would be one of ours.
+
+    A commit during a merge ends it, without what it was to bring; during a cherry-pick it takes
+    the other commit's author; during a rebase or a bisect it is lost when that is given up.
+    """
+    names = [word for name in _OPERATIONS for word in ("--git-path", name)]
+    places = run_git(root, "rev-parse", *names).stdout.splitlines()
+    for place, words in zip(places, _OPERATIONS.values(), strict=False):
+        if (root / place).exists():
+            return words
+    unmerged = run_git(root, "ls-files", "--unmerged").stdout
+    return "a merge with files in conflict" if unmerged else None
+
+
+def refuse_git_operation(root: Path) -> None:
+    """Refuses to change `data.dvc` while git is in the middle of something.
+
+    Raises:
+        GitBusyError: It is.
+    """
+    if operation := git_operation(root):
+        raise GitBusyError(
+            f"git is in the middle of {operation} in {root}: end it or give it up (`git status` "
+            "tells how), then ingest again. The batch stays where it is"
+        )
 
 
 def commit_index(root: Path, place: Path) -> dict[str, str]:
@@ -225,6 +267,12 @@ def commit_pointer(
     """
     if not _is_in_git(root):
         log(f"{root} is not under git, so {POINTER_FILE} was not committed")
+        return None
+    if operation := git_operation(root):
+        log(
+            f"{POINTER_FILE} was not committed, since git is in the middle of {operation}. The "
+            f"batch is in the data all the same; end that, then `git commit {POINTER_FILE}`"
+        )
         return None
     known = run_git(root, "var", "GIT_COMMITTER_IDENT").returncode == 0
     environment = commit_index(root, place) | ({} if known else _STRANGER)

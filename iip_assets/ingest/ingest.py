@@ -37,6 +37,7 @@ from iip_assets.ingest.data_commit import (
     committed_pointer,
     free_locks,
     ignored_by_dvc,
+    refuse_git_operation,
     settle_index,
 )
 from iip_assets.ingest.inbox import (
@@ -51,6 +52,7 @@ from iip_assets.ingest.inbox import (
     tracked_now,
     write_errors,
 )
+from iip_assets.ingest.merge_driver import set_up_merges
 from iip_assets.ingest.verdict import Candidate, Ingested, decide, present_batch
 from iip_assets.settings import Settings
 from iip_assets.settings_file import read_settings
@@ -125,6 +127,7 @@ def ingest_folder(
         BadPointer: `data.dvc` cannot be used.
         MissingData: What the data holds cannot be had.
         DvcRefusedError: DVC is busy, or failed.
+        GitBusyError: Git is in the middle of a merge, a rebase or the like.
         OSError: The disk is full, or a folder cannot be written to.
     """
     root = root.resolve()
@@ -135,6 +138,8 @@ def ingest_folder(
         with tempfile.TemporaryDirectory(prefix="iip-ingest-") as scratch:
             return _try_out(job, Path(scratch))
     with exclusive_lock(root / ".iip" / "ingest.lock", log=log):
+        refuse_git_operation(root)
+        set_up_merges(root, attributes=False)
         if leftovers(root):
             free_locks(root, leftovers(root))
             sweep_writes_of(root / POINTER_FILE)

@@ -78,7 +78,7 @@ def contenders_of(model: str, registry: RegistryState, present: Files | Skipped)
             aliases=one.aliases,
             registered_at=one.registered_at.isoformat(timespec="seconds"),
             present=one.digest == digest,
-            learned_from=frozenset(json.loads((one.folder / LEARNED_FROM).read_text())),
+            learned_from=frozenset(json.loads(one.read(LEARNED_FROM))),
             files=one.files,
         )
         for one in registry.of(model)

@@ -15,6 +15,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import subprocess
 import uuid
 from collections.abc import Collection, Iterator, Mapping
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from iip_assets.engine.atomic import write_folder_whole, write_text_whole
+from iip_assets.engine.hashing import digest_bytes, sealed_json, unsealed_json
 from iip_assets.models.tasks import TASKS
 from iip_assets.registry.registry_state import (
     ALIASES,
@@ -55,7 +57,7 @@ def read_registry(root: Path) -> RegistryState:
     if not _database(root).is_file():
         return RegistryState()
     with suppress(OSError, ValueError, KeyError, TypeError):  # no copy, or a damaged one
-        kept = json.loads(_copy(root).read_text())
+        kept = unsealed_json(_copy(root).read_text())
         if kept["mark"] == _mark(root):
             return state_from_json(root, kept)
     return _ask(root, _client(root))
@@ -122,11 +124,20 @@ class Registry:
             words = json.dumps(served, sort_keys=True).encode()
             apart = f"-{hashlib.sha256(words).hexdigest()[:8]}" if served else ""
             folder = f"{model}/{digest[:16]}{apart}"
-            write_folder_whole(self._root / REGISTRY / folder, files)
+            place = self._root / REGISTRY / folder
+            if place.exists():  # left by a killed registration: no version has it
+                shutil.rmtree(place)
+            write_folder_whole(place, files)
+            hashes = {name: digest_bytes(data) for name, data in files.items()}
             made = client.create_model_version(
                 name=model,
-                source=(self._root / REGISTRY / folder).as_uri(),
-                tags={"digest": digest, "folder": folder, "facts": json.dumps(facts)},
+                source=place.as_uri(),
+                tags={
+                    "digest": digest,
+                    "folder": folder,
+                    "facts": json.dumps(facts),
+                    "hashes": json.dumps(hashes),
+                },
             )
             return _version(_ask(self._root, client), model, int(made.version))
 
@@ -246,6 +257,7 @@ def _ask(root: Path, client: MlflowClient) -> RegistryState:
             "aliases": [name for name, held in model.aliases.items() if held == one.version],
             "facts": json.loads(one.tags["facts"]),
             "folder": one.tags["folder"],
+            "hashes": json.loads(one.tags.get("hashes", "{}")),
         }
         for model in models
         for one in _versions(client, model.name)
@@ -259,7 +271,7 @@ def _ask(root: Path, client: MlflowClient) -> RegistryState:
     ]
     kept = {"mark": mark, "versions": versions, "moves": moves}
     with suppress(OSError):  # whoever may only read the workspace can look all the same
-        write_text_whole(_copy(root), json.dumps(kept))
+        write_text_whole(_copy(root), sealed_json(kept))
     return state_from_json(root, kept)
 
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from iip_assets.engine.hashing import digest_bytes
+from iip_assets.errors import UserError
 
 REGISTRY = "registry"
 """The folder of a workspace that holds its registry; `make clean` leaves it alone."""
 
 ALIASES = ("champion", "challenger")
+
+
+class DamagedVersionError(UserError, RuntimeError):
+    """A file of a registered version is gone, or is another one."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,7 @@ class Version:
         aliases: `champion`, `challenger`, both or none.
         facts: What was recorded with it: data revision, commit, code key, settings, metrics.
         folder: Where its files lie.
+        hashes: File to SHA-256; empty where it was registered before these were recorded.
     """
 
     model: str
@@ -35,6 +43,7 @@ class Version:
     aliases: tuple[str, ...]
     facts: Mapping[str, Any]
     folder: Path
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -42,8 +51,34 @@ class Version:
         return f"{self.model} {self.number}"
 
     def files(self) -> dict[str, bytes]:
-        """Its files by name."""
-        return {file.name: file.read_bytes() for file in sorted(self.folder.iterdir())}
+        """Its files by name.
+
+        Raises:
+            DamagedVersionError: One is gone, or is not what was registered.
+        """
+        names = self.hashes or (file.name for file in self.folder.iterdir())
+        return {name: self.read(name) for name in sorted(names)}
+
+    def read(self, name: str) -> bytes:
+        """One of its files.
+
+        Raises:
+            DamagedVersionError: It is gone, or is not what was registered.
+        """
+        file = self.folder / name
+        try:
+            data = file.read_bytes()
+        except FileNotFoundError as error:
+            raise self._damaged(file, "is gone") from error
+        if name in self.hashes and digest_bytes(data) != self.hashes[name]:
+            raise self._damaged(file, "is not the file that was registered")
+        return data
+
+    def _damaged(self, file: Path, what: str) -> DamagedVersionError:
+        return DamagedVersionError(
+            f"{file} {what}, so {self.name} cannot be used: bring that file back from a backup, "
+            "or deploy another version (`iip models`)"
+        )
 
 
 @dataclass(frozen=True)

@@ -112,12 +112,40 @@ def test_any_text_makes_a_small_alarm_that_is_json_and_one_line(
         ("password='abc123'", "abc123"),
         ('{"token": "abc123"}', "abc123"),
         ("TOKEN=abc123", "abc123"),
+        ("PUT https://store.example.org/c/x.png?sv=2024&sig=aB%2Fc123%3D failed", "c123"),
+        ("az://box/x?sig=abc123", "abc123"),
+        ("sig=abc123", "abc123"),
+        ("Authorization: Bearer abc123", "abc123"),
+        ("{'Authorization': 'Bearer abc123'}", "abc123"),
+        ("authorization: basic dXNlcjpwdw==", "dXNlcjpwdw"),
+        ("POST https://hooks.slack.com/services/T00/B00/abc123 gave 404", "abc123"),
+        ("no answer from hooks.slack.com/services/T00/B00/abc123", "abc123"),
+        ("Max retries exceeded with url: /services/T00/B00/abc123 (Caused by", "abc123"),
+        ("https://x.webhook.office.com/webhookb2/abc123@t/IncomingWebhook/u", "abc123"),
+        ("HTTPS://discord.com/api/webhooks/1/abc123", "abc123"),
+        ("xoxb-123456789-abc123 is no token", "abc123"),
+        ("ghp_0123456789abc123", "abc123"),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc123", "abc123"),
     ],
 )
 def test_passwords_are_left_out(text: str, secret: str) -> None:
     alarm = make_alarm("run_failure", "a", text, version="1", details={"error": text})
     assert secret not in json.dumps(alarm.as_json())
     assert "…" in alarm.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3://bucket/artifacts cannot be reached",
+        "the webhook at hooks.slack.com answered 404",
+        "labels.csv, row 3, age_years: is negative",
+        "W&B at https://api.wandb.ai did not answer",
+        "the basic check failed: keypoints: 3",
+    ],
+)
+def test_words_without_a_secret_stay(text: str) -> None:
+    assert make_alarm("run_failure", "a", text, version="1").text.startswith(text[:23])
 
 
 def test_it_is_kept_who_was_told_and_not_sent(box: AlarmBox) -> None:

@@ -30,18 +30,17 @@ TABLE = pl.DataFrame(
 )
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        TABLE,
-        {"one": TABLE, "two": TABLE.head(0)},
-        {"a": [1, {"b": None}]},
-        Report("<h1>é</h1>", {"n": 1}),
-        Files({"model.onnx": b"\0\1", "card.json": b"{}"}, version_of=("card.json",)),
-        Skipped("no labels"),
-    ],
-    ids=["table", "tables", "json", "report", "files", "skipped"],
-)
+VALUES = {
+    "table": TABLE,
+    "tables": {"one": TABLE, "two": TABLE.head(0)},
+    "json": {"a": [1, {"b": None}]},
+    "report": Report("<h1>é</h1>", {"n": 1}),
+    "files": Files({"model.onnx": b"\0\1", "card.json": b"{}"}, version_of=("card.json",)),
+    "skipped": Skipped("no labels"),
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 @pytest.mark.parametrize("scheme", ["", "memory://"], ids=["folder", "url"])
 def test_a_value_comes_back_as_it_went_in(value: Any, scheme: str, tmp_path: Path) -> None:
     store = ArtifactStore(f"{scheme}{tmp_path}")
@@ -83,6 +82,22 @@ def test_a_damaged_artifact_is_named_with_how_to_mend_it(tmp_path: Path) -> None
     file.write_bytes(file.read_bytes()[:20])
     with pytest.raises(DamagedArtifactError, match="delete that file and run `iip refresh`"):
         store.get(artifact)
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_no_flipped_bit_is_read_as_another_value(value: Any, tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path))
+    artifact = store.put(value)
+    file = tmp_path / artifact.name
+    whole = file.read_bytes()
+    for place in range(0, 8 * len(whole), max(1, 8 * len(whole) // 40)):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        file.write_bytes(flipped)
+        with pytest.raises(DamagedArtifactError, match=file.name):
+            store.get(artifact)
+    assert store.put(value) == artifact  # computed again, it is written again
+    assert file.read_bytes() == whole
 
 
 def test_what_no_artifact_can_hold_is_refused(tmp_path: Path) -> None:

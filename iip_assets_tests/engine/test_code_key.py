@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from iip_assets.engine import code_key
 from iip_assets.engine.code_key import CodeKeys
+from iip_assets.engine.hashing import sealed_json, unsealed_json
 from iip_assets.engine.source_tree import SourceTree
 
 FILES = {
@@ -195,10 +197,46 @@ def test_a_cache_of_keys_that_were_formed_otherwise_is_not_believed(
 ) -> None:
     cache = tmp_path / "keys.json"
     fresh = CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work")
-    cache.write_text(cache.read_text().replace('"polars"', '"numpy"'))
+    kept = unsealed_json(cache.read_text())
+    kept["keys"]["demo.assets:work"]["imports"] = ["numpy"]
+    cache.write_text(sealed_json(kept))
     assert CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work") != fresh
     monkeypatch.setattr("iip_assets.engine.source_tree._VERSION", 99)
     assert CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work") == fresh
+
+
+def test_a_cache_that_was_edited_is_not_believed(demo: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "keys.json"
+    fresh = CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work")
+    cache.write_text(cache.read_text().replace('"polars"', '"numpy"'))
+    assert CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work") == fresh
+
+
+def test_a_second_distribution_of_a_name_counts_with_and_without_the_cache(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, cache = tmp_path / "site", tmp_path / "keys.json"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    at_work = CodeKeys("demo", demo, cache=cache)
+    before = at_work.of_name("demo.assets", "work")
+    assert before.packages.keys() == {"polars"}
+    second = site / "polars_twin-7.5.0.dist-info"
+    for made in (True, False):
+        if made:
+            second.mkdir()
+            (second / "METADATA").write_text("Name: polars-twin\nVersion: 7.5.0\n")
+            (second / "top_level.txt").write_text("polars\n")
+        else:
+            shutil.rmtree(second)
+        found = [
+            CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work"),
+            CodeKeys("demo", demo).of_name("demo.assets", "work"),
+            at_work.of_name("demo.assets", "work"),
+        ]
+        assert found[0] == found[1] == found[2]
+        assert ("polars-twin" in found[0].packages) is made
+        assert (found[0].key == before.key) is not made
 
 
 def test_python_of_another_version_is_other_code(
@@ -234,7 +272,7 @@ def test_a_package_that_was_absent_counts_once_it_is_there(
 ) -> None:
     before, cache = key(demo), tmp_path / "keys.json"
     with monkeypatch.context() as absent:
-        absent.setattr(code_key, "_providers", dict)
+        absent.setattr(code_key, "_providers", lambda environment: {})
         absent.setattr(metadata, "version", _not_there)
         missing = CodeKeys("demo", demo, cache=cache).of_name("demo.assets", "work")
         assert missing.packages == {"polars": "absent"}

@@ -6,15 +6,18 @@ import os
 import shutil
 import time
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from iip_assets.engine.garbage import Garbage, find_garbage, sweep
-from iip_assets_tests.engine.images_toy import ImagesToy
+from iip_assets.engine.workspace import OutsideError
+from iip_assets_tests.engine.images_toy import ImagesToy, read
 from iip_assets_tests.git import git
 
 SOME = [(f"{n}.png", f"image{n}", f"mask{n}" if n % 2 else None) for n in range(4)]
@@ -118,6 +121,100 @@ def test_rows_of_an_image_that_no_version_holds_leave_the_disk(toy: ImagesToy) -
     assert not on_disk()
     assert computed(toy) == []
     assert find_garbage(toy.project, toy.events).empty
+
+
+def at_store(root: Path, store: str) -> ImagesToy:
+    """A toy whose values lie in a store that is named by its settings."""
+    toy = start(root)
+    workspace = replace(
+        toy.project.workspace,
+        artifacts_at="store",
+        read_settings=lambda at: SimpleNamespace(**vars(read(at)), store=store),
+    )
+    toy.project = replace(toy.project, workspace=workspace)
+    return toy
+
+
+def test_two_workspaces_with_one_store_take_nothing_from_each_other(tmp_path: Path) -> None:
+    first, second = (at_store(tmp_path / name, str(tmp_path / "store")) for name in ("a", "b"))
+    for toy, seed in ((first, 1), (second, 2)):
+        toy.set(scale=1, seed=0)
+        toy.refresh()  # both compute the same values
+        toy.set(scale=1, seed=seed)
+        toy.refresh()
+        commit(toy)
+    assert clean(first).artifacts == {}  # the second one's records name them as well
+    assert clean(second).artifacts  # now nobody else's records name them
+    assert computed(first) == computed(second) == []
+
+
+def test_a_workspace_of_the_store_that_cannot_be_looked_into_keeps_all(tmp_path: Path) -> None:
+    first, second = (at_store(tmp_path / name, str(tmp_path / "store")) for name in ("a", "b"))
+    first.refresh()
+    second.refresh()
+    first.set(scale=3, seed=3)
+    commit(first)
+    first.refresh()
+    second.root.rename(tmp_path / "elsewhere")
+    garbage = clean(first)
+    (note,) = garbage.unseen_workspaces
+    assert garbage.artifacts == {}
+    Path(note).unlink()  # as the command says
+    assert clean(first).artifacts
+
+
+def test_a_workspace_that_was_moved_or_copied_still_cleans_up(tmp_path: Path) -> None:
+    toy = start(tmp_path / "a")
+    toy.refresh()
+    toy.set(scale=1, seed=5)
+    commit(toy)
+    toy.refresh()
+    shutil.copytree(toy.root, tmp_path / "copy")
+    toy.root.rename(tmp_path / "moved")
+    for name in ("copy", "moved"):
+        there = ImagesToy.__new__(ImagesToy)
+        there.__dict__ |= {**vars(toy), "root": tmp_path / name}
+        there.project = replace(
+            toy.project, workspace=replace(toy.project.workspace, root=tmp_path / name)
+        )
+        assert clean(there).artifacts
+
+
+FOREIGN = [
+    "artifacts/ab/notes.txt",
+    "artifacts/ab/photo.parquet",
+    f"artifacts/ab/{'c' * 64}.json",
+    f"artifacts/zz/{'z' * 64}.json",
+    "artifacts/ab/folder/file.json",
+    "artifacts/readme.md",
+    "actions/model/notes.txt",
+    "actions/model/mine.json",
+    "parts/model/notes.txt",
+    "reports/notes.html",
+    "reports/table.txt",
+    "features/mine.lance/data",
+    "features/notes.txt",
+]
+
+
+def test_files_of_somebody_else_stay_wherever_they_lie(toy: ImagesToy) -> None:
+    toy.refresh()
+    state, long_ago = toy.project.workspace.state, time.time() - 100 * 86_400
+    for name in FOREIGN:
+        (state / name).parent.mkdir(parents=True, exist_ok=True)
+        (state / name).write_text("mine")
+        for path in ((state / name), (state / name).parent):
+            os.utime(path, (long_ago, long_ago))
+    ours = state / "artifacts" / "ab" / f"ab{'0' * 62}.json"
+    ours.write_text("{}")
+    clean(toy)
+    assert [name for name in FOREIGN if not (state / name).exists()] == []
+    assert not ours.exists()
+
+
+def test_a_store_outside_is_named_by_its_whole_path(tmp_path: Path) -> None:
+    with pytest.raises(OutsideError, match=f"write the whole path: {tmp_path}/store"):
+        _ = at_store(tmp_path / "a", "../store").project.workspace.artifacts
 
 
 def test_rows_stay_where_a_needed_version_cannot_be_read(

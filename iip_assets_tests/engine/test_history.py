@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -203,8 +204,18 @@ def test_inputs_that_ran_the_other_way_once_end_in_no_record_and_no_loop(tmp_pat
     assert choose(tmp_path, turned, record("left", "l", {"top": "t"})) == {}
 
 
-def test_a_damaged_record_is_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [lambda text: text[:50], lambda text: text.replace("t", "u")])
+def test_a_damaged_record_is_none(tmp_path: Path, damage: Callable[[str], str]) -> None:
     choose(tmp_path, record("top", "t", {"numbers": "1"}))
     (file,) = (tmp_path / ".iip" / "actions" / "top").iterdir()
-    file.write_text(file.read_text()[:50])
+    file.write_text(damage(file.read_text()))
     assert choose(tmp_path) == {}
+
+
+def test_a_record_of_an_older_version_states_no_hash_and_is_read(tmp_path: Path) -> None:
+    before = choose(tmp_path, record("top", "t", {"numbers": "1"}))
+    (file,) = (tmp_path / ".iip" / "actions" / "top").iterdir()
+    fields = json.loads(file.read_text())
+    del fields["sha256"]
+    file.write_text(json.dumps(fields))
+    assert choose(tmp_path) == before != {}

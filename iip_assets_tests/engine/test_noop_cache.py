@@ -70,6 +70,11 @@ def cut_the_look(toy: Toy) -> None:
     file.write_text(file.read_text()[:-20])
 
 
+def edit_the_look(toy: Toy) -> None:
+    file = toy.root / ".iip" / "events.json"
+    file.write_text(file.read_text().replace('"fresh"', '"Fresh"', 1))
+
+
 def empty_the_look(toy: Toy) -> None:
     (toy.root / ".iip" / "events.json").write_text(json.dumps([]))
 
@@ -86,6 +91,7 @@ SURPRISES: dict[str, Callable[[Toy], object]] = {
     "a record is cut short": truncate_record,
     "someone materialized in the UI": lambda toy: toy.run(press_materialize(["a"])),
     "the look is cut short": cut_the_look,
+    "a letter of the look is another": edit_the_look,
     "the look is no look": empty_the_look,
 }
 
@@ -103,6 +109,15 @@ def test_a_variable_over_the_settings_is_a_surprise(
     assert not toy.run(is_settled)
     monkeypatch.delenv("IIP_TOY__THRESHOLD")
     assert toy.run(is_settled)
+
+
+def test_no_variable_stands_in_a_state_file(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IIP_ALARMS__WEBHOOK", "https://hooks.example.org/services/abc123")
+    toy.run(refresh)
+    toy.run(refresh)
+    files = [file for file in (toy.root / ".iip").rglob("*") if file.is_file()]
+    assert toy.root / ".iip" / "events.json" in files
+    assert [file for file in files if b"abc123" in file.read_bytes()] == []
 
 
 def test_a_package_installed_or_removed_is_a_surprise(

@@ -163,7 +163,7 @@ def test_the_folder_check_works_without_a_folder(workspace):
 def test_a_listing_with_a_path_outside_the_folder_is_refused(path):
     listing = json.dumps([{"md5": MD5, "relpath": path}]).encode()
     with pytest.raises(BadManifest, match="no plain path inside"):
-        parse_manifest(listing, "x.dir")
+        parse_manifest(listing, f"{content_md5(listing)}.dir")
 
 
 @pytest.mark.parametrize(
@@ -182,9 +182,22 @@ def test_a_listing_with_a_path_outside_the_folder_is_refused(path):
 )
 def test_a_damaged_listing_is_refused(listing):
     with pytest.raises(BadManifest):
-        parse_manifest(listing, "x.dir")
+        parse_manifest(listing, f"{content_md5(listing)}.dir")
+
+
+def test_a_listing_that_lacks_rows_is_not_taken_for_the_whole(workspace):
+    md5 = observe_data(workspace)
+    (file,) = (workspace / ".dvc" / "cache").glob("files/md5/*/*.dir")
+    file.chmod(0o644)
+    file.write_text(json.dumps(json.loads(file.read_text())[:-1]))
+    with pytest.raises(BadManifest, match=f"the listing {md5}.* is damaged.* `dvc fetch`"):
+        read_manifest(workspace, md5)
+    file.unlink()  # as the message says; the remote has it
+    assert read_manifest(workspace, md5).height == 3
 
 
 def test_dots_in_names_are_fine():
     listing = json.dumps([{"md5": MD5, "relpath": "a/b..c/.hidden...jpg"}]).encode()
-    assert parse_manifest(listing, "x.dir")["path"].to_list() == ["a/b..c/.hidden...jpg"]
+    assert parse_manifest(listing, f"{content_md5(listing)}.dir")["path"].to_list() == [
+        "a/b..c/.hidden...jpg"
+    ]

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from iip_assets.engine.atomic import sweep_writes_of
 from iip_assets.ingest import data_commit
-from iip_assets.ingest.data_commit import commit_pointer, free_locks, settle_index, stage_pointer
+from iip_assets.ingest.data_commit import (
+    GitBusyError,
+    commit_pointer,
+    free_locks,
+    git_operation,
+    refuse_git_operation,
+    settle_index,
+    stage_pointer,
+)
 from iip_assets_tests.git import git
 
 
@@ -104,6 +113,64 @@ def test_a_commit_that_was_killed_before_the_index_had_it_is_settled(
     assert git(root, "status", "--porcelain", "data.dvc") == "MM data.dvc"
     settle_index(root, place=place)
     assert git(root, "status", "--porcelain") == "M  notes"
+
+
+def _stop(root: Path, command: str) -> None:
+    """A git command that stops in the middle, at a conflict in `notes`."""
+    git(root, "commit", "--quiet", "--message=Ours", "notes")
+    git(root, "checkout", "--quiet", "--force", "-b", "other", "HEAD~1")
+    for text in ("three", "four"):
+        (root / "notes").write_text(f"{text}\n")
+        git(root, "commit", "--quiet", f"--message={text}", "--author=Else <e@example.org>", "-a")
+    git(root, "checkout", "--quiet", "-")
+    patch = git(root, "format-patch", "-2", "--stdout", "other") + "\n"
+    (root.parent / "patch").write_text(patch)
+    if command == "stash":
+        git(root, "checkout", "--quiet", "other")
+        (root / "notes").write_text("stashed\n")
+        git(root, "stash")
+        git(root, "checkout", "--quiet", "-")
+        command = "stash pop"
+    done = subprocess.run(["git", *command.split()], cwd=root, capture_output=True, check=False)
+    assert done.returncode or command.startswith("bisect")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "merge other",
+        "cherry-pick other",
+        "cherry-pick other~1 other",
+        "revert --no-edit other",
+        "rebase other",
+        "am --3way ../patch",
+        "bisect start HEAD other~1",
+        "stash",
+    ],
+)
+def test_while_git_is_in_an_operation_nothing_is_committed_and_that_is_said(
+    root: Path, place: Path, command: str
+) -> None:
+    _stop(root, command)
+    head, said = git(root, "rev-parse", "HEAD"), []
+    (root / "data.dvc").write_text("of a batch\n")
+    assert git_operation(root)
+    with pytest.raises(GitBusyError, match="git is in the middle of"):
+        refuse_git_operation(root)
+    assert commit_pointer(root, "A batch", place=place, log=said.append) is None
+    assert git(root, "rev-parse", "HEAD") == head
+    assert "was not committed, since git is in the middle of" in said[0]
+
+
+@pytest.mark.parametrize("command", ["merge other", "rebase other", "cherry-pick other"])
+def test_when_the_operation_is_over_the_pointer_is_committed(
+    root: Path, place: Path, command: str
+) -> None:
+    _stop(root, command)
+    git(root, command.split(maxsplit=1)[0], "--abort")
+    (root / "data.dvc").write_text("of a batch\n")
+    assert git_operation(root) is None
+    assert commit_pointer(root, "A batch", place=place, log=quiet)
 
 
 def test_what_a_killed_write_left_is_swept_and_nothing_else(tmp_path: Path) -> None:

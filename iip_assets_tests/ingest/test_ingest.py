@@ -20,7 +20,7 @@ from iip_assets.engine.lock import workspace_lock
 from iip_assets.images.dvc_data import observe_data
 from iip_assets.images.store import content_md5
 from iip_assets.ingest import data_commit, ingest
-from iip_assets.ingest.data_commit import DvcRefusedError
+from iip_assets.ingest.data_commit import DvcRefusedError, GitBusyError
 from iip_assets.ingest.ingest import UnsettledBatchError, ingest_folder
 from iip_assets_tests.dataset.team_workspace import drop, files_of, manifest_of, subjects, take
 from iip_assets_tests.git import git
@@ -185,6 +185,21 @@ def test_what_else_is_staged_stays_staged_and_uncommitted(team):
     take(team, drop(team / "inbox", NAME))
     assert git(team, "status", "--porcelain") == "M  iip.toml\nA  new.txt"
     assert git(team, "show", "--name-only", "--format=", "HEAD") == "data.dvc"
+
+
+def test_a_batch_waits_while_git_is_in_the_middle_of_a_merge(team):
+    git(team, "checkout", "--quiet", "-b", "other")
+    git(team, "commit", "--quiet", "--allow-empty", "--message=Theirs")
+    git(team, "checkout", "--quiet", "main")
+    git(team, "merge", "--no-ff", "--no-commit", "other")
+    before, folder = observe_data(team), drop(team / "inbox", NAME)
+    with pytest.raises(GitBusyError, match="in the middle of a merge"):
+        take(team, folder)
+    assert (observe_data(team), folder.is_dir()) == (before, True)
+    git(team, "commit", "--quiet", "--message=Merged")
+    assert take(team, folder).verdict == "taken"
+    assert subjects(team)[1] == "Merged"
+    assert len(git(team, "show", "--format=%P", "HEAD~1").split()) == 2
 
 
 def test_a_machine_without_a_git_identity_commits_all_the_same(team, monkeypatch):

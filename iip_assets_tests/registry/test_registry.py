@@ -12,6 +12,7 @@ from iip_assets.registry.registry import (
     observe_registry,
     read_registry,
 )
+from iip_assets.registry.registry_state import DamagedVersionError
 
 FACTS = {"asset": "segmentation_model", "action_key": "k", "data_revision": "d"}
 
@@ -44,6 +45,23 @@ def test_a_version_keeps_its_files_and_facts_and_the_same_model_is_one_version(r
     assert again.facts["word"] == "two"
     assert [one.number for one in read_registry(root).of("segmenter")] == [1, 2, 3]
     assert read_registry(root).of("filter") == ()
+
+
+@pytest.mark.parametrize("damage", ["flipped", "exchanged", "gone"])
+@pytest.mark.parametrize("name", ["segmenter.onnx", "card.json"])
+def test_a_file_that_is_not_what_was_registered_is_refused_by_name(empty_registry, name, damage):
+    files = {"segmenter.onnx": b"network", "card.json": b"{}"}
+    made = Registry(empty_registry).register("segmenter", files, digest="one" * 8, facts=FACTS)
+    file, data = made.folder / name, files[name]
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(bytes([data[0] ^ 1, *data[1:]]) if damage == "flipped" else b"another")
+    version = Registry(empty_registry).version("segmenter", 1)
+    with pytest.raises(DamagedVersionError, match=f"{name} is .*, so segmenter 1 cannot be used"):
+        version.files()
+    file.write_bytes(data)
+    assert version.files() == files
 
 
 def test_another_threshold_is_another_version_and_each_is_one(empty_registry):
@@ -91,12 +109,19 @@ def test_what_was_changed_through_mlflow_itself_is_seen(tmp_path):
     assert read_registry(tmp_path).holder("segmenter", "champion") is None
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b'{"mark": 1}', None])
+def exchanged(text):
+    return text.replace('"word": "one"', '"word": "two"').encode()
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"mark": 1}', None, exchanged])
 def test_without_its_copy_the_registry_is_read_from_mlflow(tmp_path, damage):
     register(tmp_path, "one")
     kept = tmp_path / "registry" / "state.json"
     before, text = read_registry(tmp_path), kept.read_text()
-    kept.unlink() if damage is None else kept.write_bytes(damage)
+    if damage is None:
+        kept.unlink()
+    else:
+        kept.write_bytes(exchanged(text) if damage is exchanged else damage)
     assert read_registry(tmp_path) == before
     # To look changes nothing, so that the copy holds from now on.
     assert kept.read_text() == text
@@ -162,7 +187,7 @@ def test_files_of_a_version_that_was_never_named_are_taken_up(tmp_path):
     # Another was killed after it had written the files.
     left = tmp_path / "registry" / "segmenter" / ("one" * 8)[:16]
     left.mkdir()
-    (left / "card.json").write_bytes(b"one")
+    (left / "card.json").write_bytes(b"half of it")
     assert register(tmp_path, "one").files() == {"card.json": b"one"}
 
 

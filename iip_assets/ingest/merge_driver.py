@@ -1,0 +1,177 @@
+"""Git's merge driver for `data.dvc`: the data of both sides, file by file.
+
+`data.dvc` names the whole data by one hash, so any two batches from two branches are a conflict to
+git. DVC has a driver of its own; it fetches no listing that only another clone has, takes our side
+in silence where the workspace is not at the top of the repository, and leaves our side without
+conflict markers where it fails. This one takes its name in git's settings.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from iip_assets.engine.atomic import write_text_whole
+from iip_assets.images.dvc_data import (
+    POINTER_FILE,
+    BadManifest,
+    BadPointer,
+    MissingData,
+    object_path,
+    open_repository,
+    parse_pointer,
+    read_manifest,
+)
+from iip_assets.ingest.data_commit import run_git
+
+ATTRIBUTE = f"{POINTER_FILE} merge=dvc"
+"""The line of .gitattributes that has git ask the driver."""
+
+_DRIVER = "merge.dvc.driver"
+_MODULE = "iip_assets.ingest.merge_driver"
+_MOST_NAMED = 10
+
+
+def missing_setup(root: Path) -> str | None:
+    """What a merge of two batches lacks in this clone, in words; None where it is set up."""
+    if run_git(root, "rev-parse", "--is-inside-work-tree").returncode:
+        return None
+    if "merge: dvc" not in run_git(root, "check-attr", "merge", "--", POINTER_FILE).stdout:
+        return f".gitattributes does not have the line `{ATTRIBUTE}`"
+    driver = run_git(root, "config", "--get", _DRIVER).stdout.strip()
+    if not driver or (_MODULE in driver and not _program(driver).exists()):
+        return f"git's setting {_DRIVER} names no program that is here"
+    return None
+
+
+def _program(driver: str) -> Path:
+    return Path(shlex.split(driver)[0])
+
+
+def set_up_merges(root: Path, *, attributes: bool = True) -> None:
+    """Sets the driver up in this clone; does nothing where it is set up, or outside git.
+
+    Args:
+        root: The workspace.
+        attributes: Whether to write .gitattributes as well, a file that is to be committed.
+    """
+    if missing_setup(root) is None:
+        return
+    command = f"{shlex.quote(sys.executable)} -m {_MODULE} %O %A %B %P"
+    run_git(root, "config", "merge.dvc.name", "both sides of the data that DVC tracks")
+    run_git(root, "config", _DRIVER, command)
+    if attributes and missing_setup(root) is not None:
+        file = root / ".gitattributes"
+        present = file.read_text(encoding="utf-8") if file.exists() else ""
+        gap = "" if not present or present.endswith("\n") else "\n"
+        write_text_whole(file, f"{present}{gap}{ATTRIBUTE}\n")
+
+
+class MergeConflictError(ValueError):
+    """Both sides changed the same files, each in its own way."""
+
+
+def merged_files(
+    ancestor: Mapping[str, str], ours: Mapping[str, str], theirs: Mapping[str, str]
+) -> dict[str, str]:
+    """Path to md5 of what both sides together changed since their common ancestor.
+
+    Raises:
+        MergeConflictError: They changed the same file differently.
+    """
+    merged, clashing = {}, []
+    for path in sorted({*ours, *theirs}):
+        before, our, their = (side.get(path) for side in (ancestor, ours, theirs))
+        if our != their and before not in (our, their):
+            clashing.append(path)
+        chosen = their if our == before else our
+        if chosen is not None:
+            merged[path] = chosen
+    if clashing:
+        more = f" and {len(clashing) - _MOST_NAMED} more" if len(clashing) > _MOST_NAMED else ""
+        raise MergeConflictError(
+            f"both sides changed {', '.join(clashing[:_MOST_NAMED])}{more}, each in its own way"
+        )
+    return merged
+
+
+def merge_pointers(root: Path, ancestor: str, ours: str, theirs: str) -> str:
+    """The text of a `data.dvc` that holds both sides' changes; its listing goes into the cache.
+
+    Args:
+        root: The workspace.
+        ancestor: The text of both sides' common ancestor; empty without one.
+        ours: The text of the checked-out side.
+        theirs: The text of the other side.
+
+    Raises:
+        BadPointer: A text is no `data.dvc`.
+        MissingData: A listing is neither in DVC's cache nor on the remote.
+        BadManifest: A listing is damaged.
+        MergeConflictError: Both sides changed the same file differently.
+    """
+    import yaml
+    from dvc.utils.serialize import dumps_yaml
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.tree import Tree, du
+
+    files = merged_files(*(_files(root, text) for text in (ancestor, ours, theirs)))
+    tree: Any = Tree()  # type: ignore[no-untyped-call]
+    for path, md5 in files.items():
+        tree.add(tuple(path.split("/")), None, HashInfo("md5", md5))
+    tree.digest()
+    with open_repository(root) as repository:
+        cache = repository.cache.local
+        if not object_path(repository, tree.hash_info.value).exists():
+            cache.add(tree.path, tree.fs, tree.oid)
+        # None where images lie on the remote alone.
+        size = du(cache, tree)  # type: ignore[no-untyped-call]
+    written: dict[str, Any] = yaml.safe_load(ours)
+    out = written["outs"][0]
+    out |= {"md5": tree.hash_info.value, "nfiles": len(files), "size": size}
+    if size is None:
+        del out["size"]
+    return str(dumps_yaml(written))
+
+
+def _files(root: Path, text: str) -> dict[str, str]:
+    if not text.strip():
+        return {}
+    return dict(read_manifest(root, parse_pointer(text, POINTER_FILE).md5).iter_rows())
+
+
+def main(ancestor: str, ours: str, theirs: str, place: str) -> int:
+    """What git runs; 0 where `ours` holds the merge now, 1 where it holds conflict markers.
+
+    Args:
+        ancestor: The file of the common ancestor.
+        ours: The file of our side, which is written.
+        theirs: The file of the other side.
+        place: Where `data.dvc` lies, below the top of the repository, where git runs this.
+    """
+    root = (Path.cwd() / place).parent
+    texts = [Path(file).read_text(encoding="utf-8") for file in (ancestor, ours, theirs)]
+    # What git tells its driver is not for the git that DVC may call.
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        del os.environ[name]
+    try:
+        merged = merge_pointers(root, *texts)
+    except (BadPointer, BadManifest, MergeConflictError, MissingData) as error:
+        sys.stderr.write(f"{place}: {error}\n")
+        labels = [word for name in ("ours", "ancestor", "theirs") for word in ("-L", name)]
+        run_git(root, "merge-file", *labels, *map(_absolute, (ours, ancestor, theirs)))
+        return 1
+    Path(ours).write_text(merged, encoding="utf-8")
+    return 0
+
+
+def _absolute(file: str) -> str:
+    return str(Path(file).resolve())
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
