@@ -78,6 +78,11 @@ def boundary_f1(counts: Floats) -> Floats:
     return np.where((drawn > 0) | (true > 0), np.nan_to_num(mean), np.nan)
 
 
+def weighted_mean(values: Floats, weights: Floats) -> Floats:
+    """Mean (R,) of the values (N,) of images under weights (R, N)."""
+    return _ratio(weights @ values, weights.sum(1))
+
+
 def over_classes(by_class: Floats) -> Floats:
     """Mean over the classes for which the metric is defined, (R, K) to (R,)."""
     known = ~np.isnan(by_class)
