@@ -188,6 +188,23 @@ def share_estimate(hits: Floats, sizes: Floats, *, confidence: float) -> Estimat
     return estimate(values, sizes, confidence=confidence)
 
 
+def shares_by_subject(
+    words: Sequence[str], subjects: Sequence[str], *, confidence: float
+) -> dict[str, Estimate]:
+    """The share of images (N,) that has each word, from the word and the subject of each image."""
+    names, word_of = np.unique(np.asarray(words, dtype=str), return_inverse=True)
+    _, subject_of = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)
+    sizes = np.bincount(subject_of).astype(np.float64)
+    return {
+        str(name): share_estimate(
+            np.bincount(subject_of, weights=word_of == place, minlength=len(sizes)),
+            sizes,
+            confidence=confidence,
+        )
+        for place, name in enumerate(names)
+    }
+
+
 def wilson(share: float, n: float, quantile: float) -> tuple[float, float]:
     """The score interval of a share seen in n independent draws (Wilson 1927).
 

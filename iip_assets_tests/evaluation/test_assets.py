@@ -221,7 +221,11 @@ def test_a_filter_alone_is_predicted_with_and_judged(eyes, tiny_backbone, contex
     assert [check.name for check in evaluation_assets.model_evaluation.checks] == [
         one.__name__ for one in checks
     ]
-    assert all(check(judged).passed for check in checks)
+    of_filter, of_segmenter = (check(judged) for check in checks)
+    assert of_segmenter.passed
+    # However right it is, so few subjects do not show that it beats the commonest class.
+    assert not of_filter.passed
+    assert "f1_macro" in of_filter.description
     metadata = evaluation_assets.describe_model_evaluation(judged)
     assert {row["model"] for row in metadata["headline"].records} == {
         "filter",
