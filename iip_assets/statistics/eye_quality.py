@@ -121,27 +121,26 @@ def _medians(eye: U8, parts: U8, iris: Disc, pupil: Disc | None) -> dict[int, fl
 
 def _rings(parts: U8, step: int, iris: Disc, pupil: Disc | None) -> U8:
     """The ring that each `step`-th pixel lies in, 0 for none; `_IRIS` is the outer one of two."""
-    seen = parts[::step, ::step]
-    from_iris = _distances(seen, step, iris)
-    middle = (1 + (pupil.radius_px / iris.radius_px if pupil else 0)) / 2
-    outside = (from_iris >= 1.1) & (from_iris <= 1.2)
-    rim = (from_iris >= middle) & (from_iris <= 0.9)
-    rings = np.where(outside, seen == _SCLERA, 0) * np.uint8(_SCLERA)
-    rings += np.where(rim, seen == _IRIS, 0) * np.uint8(_IRIS)
+    seen = np.ascontiguousarray(parts[::step, ::step])
+    from_iris = _squares(seen, step, iris)
+    middle = ((1 + (pupil.radius_px / iris.radius_px if pupil else 0)) / 2) ** 2
+    rings = np.zeros_like(seen)
+    rings[(seen == _SCLERA) & (from_iris >= 1.1**2) & (from_iris <= 1.2**2)] = _SCLERA
+    of_iris = seen == _IRIS
+    rings[of_iris & (from_iris >= middle) & (from_iris <= 0.9**2)] = _IRIS
     if pupil is not None:
-        from_pupil = _distances(seen, step, pupil)
-        beside = (from_pupil >= 1.1) & (from_iris < middle)
-        rings += np.where(from_pupil <= 0.8, seen == _PUPIL, 0) * np.uint8(_PUPIL)
-        rings += np.where(beside, seen == _IRIS, 0) * np.uint8(_INNER_IRIS)
-    return np.asarray(rings, np.uint8)
+        from_pupil = _squares(seen, step, pupil)
+        rings[(seen == _PUPIL) & (from_pupil <= 0.8**2)] = _PUPIL
+        rings[of_iris & (from_pupil >= 1.1**2) & (from_iris < middle)] = _INNER_IRIS
+    return rings
 
 
-def _distances(plane: U8, step: int, disc: Disc) -> NDArray[np.float32]:
-    """Of each `step`-th pixel from the middle of a disc, in its radii."""
-    y, x = np.ogrid[: plane.shape[0], : plane.shape[1]]
-    across = ((x * step - disc.x) / disc.radius_px).astype(np.float32)
-    down = ((y * step - disc.y) / disc.radius_px).astype(np.float32)
-    return np.asarray(np.sqrt(across**2 + down**2), np.float32)
+def _squares(plane: U8, step: int, disc: Disc) -> NDArray[np.float32]:
+    """Squared distance of each `step`-th pixel from the middle of a disc, in its radii."""
+    height, width = plane.shape
+    across = (np.arange(width, dtype=np.float32) * step - disc.x) / disc.radius_px
+    down = (np.arange(height, dtype=np.float32) * step - disc.y) / disc.radius_px
+    return np.asarray(across[None] ** 2 + down[:, None] ** 2, np.float32)
 
 
 def _median(counts: NDArray[np.intp]) -> float | None:
