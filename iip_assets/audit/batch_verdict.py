@@ -1,8 +1,8 @@
 """Did a batch help: what the filter's head says when it is trained with it and without it.
 
 A difference counts only where its interval leaves out 0. The interval holds both kinds of luck:
-which subjects stand in the validation set, and which seed the training had, so both are drawn again
-(a bootstrap of two levels; Bouthillier et al. 2021 show how much seeds matter).
+which subjects stand in the validation set, and which seed the training had (Bouthillier et al. 2021
+show how much seeds matter). Their variances add up; the degrees of freedom are Welch's.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from iip_assets.metrics.intervals import (
     LEAST_SUBJECTS,
     Estimate,
-    Intervals,
-    bootstrap_weights,
-    estimate,
+    estimate_difference,
+    replicates,
 )
 from iip_assets.metrics.names import FILTER_CLASSES
-from iip_assets.metrics.scored_predictions import class_places, places_by_slice
+from iip_assets.metrics.scored_predictions import class_places, places_by_slice, resting_on
 from iip_assets.metrics.scores import filter_scores
 from iip_assets.models.tasks import FILTER
 from iip_assets.settings import EvaluationSettings
@@ -59,7 +58,7 @@ def judge_batches(
         examples: `image_id`, `split`, `group_id` and `label` of the validation images among
             others.
         slices: `image_id`, `axis`, `slice`.
-        evaluation: How intervals are drawn, and how many validation images a slice must have.
+        evaluation: How intervals are made, and how many validation images a slice must have.
 
     Returns:
         For each batch the row of all validation images (axis `overall`) first, then one a slice.
@@ -100,49 +99,35 @@ def _rows(
         if without_batch is None:
             yield {**row, "verdict": "too small to judge"}
             continue
-        weights = bootstrap_weights(
-            groups[places].tolist(), resamples=evaluation.resamples, seed=evaluation.seed
-        )
-        scored = [
-            np.stack(
-                [
-                    filter_scores(actual[places], one[places], weights, FILTER_CLASSES)[
-                        FILTER.headline
-                    ]
-                    for one in answers
-                ]
-            )
-            for answers in (with_batch, without_batch)
+        made = replicates(groups[places].tolist(), evaluation)
+        scores = [
+            [filter_scores(actual[places], one[places], made.weights, FILTER_CLASSES) for one in of]
+            for of in (with_batch, without_batch)
         ]
-        difference = _difference(scored[0], scored[1], evaluation)
+        found = [np.stack([one[FILTER.headline] for one in of]) for of in scores]
+        means = [one.mean(0) for one in found]
+        difference = estimate_difference(
+            means[0] - means[1],
+            made.sizes,
+            confidence=evaluation.confidence,
+            subjects=resting_on(scores[0][0], made)[FILTER.headline],
+            # Equal seeds do not pair: on other images they draw otherwise.
+            besides=[
+                (float(one[:, 0].var(ddof=1)) / len(one), len(one) - 1)
+                for one in found
+                if len(one) > 1
+            ],
+        )
         enough = n_subjects >= LEAST_SUBJECTS and len(places) >= evaluation.min_slice_images
         yield {
             **row,
             "verdict": _verdict(difference) if enough else "too small to judge",
-            "with_batch": float(scored[0][:, 0].mean()),
-            "without_batch": float(scored[1][:, 0].mean()),
+            "with_batch": float(means[0][0]),
+            "without_batch": float(means[1][0]),
             "difference": difference.value,
-            "low": difference.low if n_subjects > 1 else None,
-            "high": difference.high if n_subjects > 1 else None,
+            "low": difference.low,
+            "high": difference.high,
         }
-
-
-def _difference(with_batch: Floats, without_batch: Floats, intervals: Intervals) -> Estimate:
-    """The mean over seeds of with minus without; seeds are drawn again as subjects are.
-
-    Args:
-        with_batch: (S, 1 + R) a row a seed, the columns as of `bootstrap_weights`.
-        without_batch: Likewise. Equal seeds do not pair: on other images they draw otherwise.
-        intervals: How they are drawn.
-    """
-    rng = np.random.default_rng(intervals.seed)
-    means = []
-    for scores in (with_batch, without_batch):
-        seeds, draws = len(scores), scores.shape[1] - 1
-        drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws)
-        shares = np.concatenate([np.ones((1, seeds)), drawn]) / seeds
-        means.append((shares.T * scores).sum(0))
-    return estimate(means[0] - means[1], confidence=intervals.confidence)
 
 
 def _verdict(difference: Estimate) -> Verdict:

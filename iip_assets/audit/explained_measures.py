@@ -7,7 +7,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.engine.values import CheckResult
-from iip_assets.metrics.intervals import LEAST_SUBJECTS, bootstrap_weights, estimate
+from iip_assets.metrics.functional import weighted_mean
+from iip_assets.metrics.intervals import (
+    LEAST_SUBJECTS,
+    estimate,
+    estimate_difference,
+    replicates,
+)
 from iip_assets.settings import EvaluationSettings
 
 Floats = NDArray[np.float64]
@@ -18,6 +24,9 @@ RIGHT, WRONG, APART = "right", "wrong", "right − wrong"
 METRICS = ("share_on_eye", "chance_share", "share_gain", "deletion_gain")
 """Means over images of what the attribution has on the eye, of what one by chance has, of what it
 has more, and of how much smaller the area under its deletion curve is than that by chance."""
+
+SHARES = METRICS[:2]
+"""Those between 0 and 1; the others are differences."""
 
 SCHEMA = {
     "model": pl.String(),
@@ -35,12 +44,12 @@ SCHEMA = {
 def measures(explained: pl.DataFrame, evaluation: EvaluationSettings) -> pl.DataFrame:
     """For each model, metric and kind of prediction the mean over the sampled images.
 
-    Subjects are drawn again for the intervals, the same ones for right and wrong predictions.
+    For the intervals subjects are left out, the same ones of right and wrong predictions.
 
     Args:
         explained: `model`, `image_id`, `group_id`, `right`, `sampled` and the numbers of
             `explained_rows`.
-        evaluation: How intervals are drawn. Of fewer images than are enough there, or of fewer than
+        evaluation: How intervals are made. Of fewer images than are enough there, or of fewer than
             `LEAST_SUBJECTS` subjects, a measure is shown, and is marked as not `enough`.
     """
     numbers = explained.filter("sampled").with_columns(
@@ -61,12 +70,10 @@ def _by_kind(
 ) -> list[tuple[object, ...]]:
     values, right = known[metric].to_numpy(), known["right"].to_numpy()
     groups = known["group_id"].to_numpy()
-    weights = bootstrap_weights(
-        groups.tolist(), resamples=evaluation.resamples, seed=evaluation.seed
-    )
+    made = replicates(groups.tolist(), evaluation)
     means = {
-        RIGHT: _mean(values, weights * right),
-        WRONG: _mean(values, weights * ~right),
+        RIGHT: weighted_mean(values, made.weights * right),
+        WRONG: weighted_mean(values, made.weights * ~right),
     }
     means[APART] = means[RIGHT] - means[WRONG]
     counts = {
@@ -76,23 +83,20 @@ def _by_kind(
     # A difference is known no better than the smaller of the two.
     counts[APART] = tuple(min(pair) for pair in zip(*counts.values(), strict=True))
     rows: list[tuple[object, ...]] = []
-    for kind, drawn in means.items():
+    for kind, one in means.items():
         n_images, n_subjects = counts[kind]
         if not n_images:
             continue
-        found = estimate(drawn, confidence=evaluation.confidence)
-        # Drawn again, one subject is always itself.
-        ends = (found.low, found.high) if n_subjects > 1 else (None, None)
+        interval = estimate if kind != APART and metric in SHARES else estimate_difference
+        found = interval(
+            one,
+            made.sizes,
+            confidence=evaluation.confidence,
+            subjects=n_subjects if kind == APART else None,
+        )
         enough = n_images >= evaluation.min_slice_images and n_subjects >= LEAST_SUBJECTS
-        rows.append((kind, found.value, *ends, n_images, n_subjects, enough))
+        rows.append((kind, found.value, found.low, found.high, n_images, n_subjects, enough))
     return rows
-
-
-def _mean(values: Floats, weights: Floats) -> Floats:
-    """Weighted means (R,) of values (N,) under weights (R, N); NaN where nothing counts."""
-    total = weights.sum(1)
-    empty = np.full(total.shape, np.nan)
-    return np.asarray(np.divide(weights @ values, total, out=empty, where=total > 0))
 
 
 def faithful_check(table: pl.DataFrame) -> CheckResult:

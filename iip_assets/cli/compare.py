@@ -153,7 +153,7 @@ def _about(found: Comparison) -> list[str]:
         lines += [f"{side.name}: {reason}" for reason in side.absent.values()]
     if found.common:
         lines.append(
-            "The verdict goes by the paired bootstrap over subjects on the common images, judged "
+            "The verdict goes by the paired difference over subjects on the common images, judged "
             f"by the later labels; fewer than {LEAST_SUBJECTS} subjects give none."
         )
     return lines

@@ -10,7 +10,8 @@ import polars as pl
 from iip_assets.engine.values import Markdown
 from iip_assets.figures import PALETTE, new_figure
 from iip_assets.images.contact_sheet import jpeg_data_uri, read_thumbnails, sheet
-from iip_assets.statistics.demographics import wilson_interval
+from iip_assets.metrics.intervals import shares_by_subject
+from iip_assets.statistics.demographics import with_subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 
 MAX_STRIPS = 20
+
+# Of what is said to be over-represented.
+_CONFIDENCE = 0.95
 
 DEMOGRAPHICS = ("gender", "ethnicity", "geography", "device", "eye")
 MEASURES = ("brightness", "contrast", "sharpness", "saturation", "iris_visibility")
@@ -81,8 +85,10 @@ def summarize_clusters(
         cluster, images, share, edge_case, labels, over_represented, then medians of measures;
         sorted by cluster, the images that are in no group (-1) first.
     """
-    joined = clusters.join(images, on="image_id", how="left").join(
-        statistics, on="image_id", how="left"
+    joined = (
+        clusters.join(images, on="image_id", how="left")
+        .join(with_subject(images), on="image_id", how="left")
+        .join(statistics, on="image_id", how="left")
     )
     measures = [name for name in MEASURES if name in statistics.columns]
     axes = [name for name in demographics if name in images.columns]
@@ -126,9 +132,14 @@ def label_mix(labels: pl.Series) -> str:
 def over_represented(members: pl.DataFrame, everyone: pl.DataFrame, axes: Sequence[str]) -> str:
     """The value that is most certainly over-represented among the members, in words.
 
-    Certainly means by the lower end of the Wilson interval of its share (Wilson 1927) against its
-    share among everyone, each among images where the axis is known: two lucky images do not win.
-    Intervals take images as independent, so read it as a hint.
+    Certainly means by the lower end of the interval of its share over subjects against its share
+    among everyone, each among images where the axis is known: two lucky people do not win. Of many
+    values some are over-represented by chance, so read it as a hint.
+
+    Args:
+        members: The axes and `subject`, of a group's images.
+        everyone: Likewise, of all.
+        axes: Where to look.
 
     Returns:
         `gender female 90% (40% of all)`, or an empty text where nothing is over-represented.
@@ -136,17 +147,16 @@ def over_represented(members: pl.DataFrame, everyone: pl.DataFrame, axes: Sequen
     best: tuple[float, str] = (1.0, "")
     for axis in axes:
         known = everyone[axis].drop_nulls()
-        inside = members[axis].drop_nulls()
-        counts = dict(inside.value_counts().rows())
-        for value, n_all in sorted(known.value_counts().rows(), key=lambda pair: str(pair[0])):
-            n = counts.get(value, 0)
-            if not n:
-                continue
-            base = n_all / known.len()
-            lift = wilson_interval(n / inside.len(), inside.len())[0] / base
-            if lift > best[0]:
-                share = round(100 * n / inside.len())
-                best = (lift, f"{axis} {value} {share}% ({round(100 * base)}% of all)")
+        inside = members.drop_nulls(axis)
+        common = {str(value): n / known.len() for value, n in known.value_counts().rows()}
+        shares = shares_by_subject(
+            inside[axis].to_list(), inside["subject"].to_list(), confidence=_CONFIDENCE
+        )
+        for value, found in shares.items():
+            lift = (found.low or 0.0) / common[value]
+            if found.value is not None and lift > best[0]:
+                words = f"{axis} {value} {found.value:.0%} ({common[value]:.0%} of all)"
+                best = (lift, words)
     return best[1]
 
 

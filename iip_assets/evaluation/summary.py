@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from iip_assets.metrics.intervals import ENOUGH_SUBJECTS
+from iip_assets.metrics.intervals import TOO_FEW
 from iip_assets.metrics.names import BASELINE, BESIDE_HUMAN, HUMAN
 from iip_assets.models.tasks import TASKS, ModelTask
 
@@ -96,18 +96,18 @@ class Verdict:
 def beats_baseline(metrics: pl.DataFrame, task: ModelTask) -> Verdict:
     """Whether the model's headline metric is above the baseline's value on the test images.
 
-    The lower end of the interval counts where there are `ENOUGH_SUBJECTS`, else the value alone.
+    The lower end of the interval counts; of too few subjects for one the value alone.
     """
     own, baseline = headline(metrics, task.name), headline(metrics, f"{task.name}{BASELINE}")
     if own is None or baseline is None or own["value"] is None:
         return Verdict(beats=True, reason=f"there is no {task.name} to judge on the test images")
-    many = (own["n_subjects"] or 0) >= ENOUGH_SUBJECTS and own["low"] is not None
-    counted = own["low"] if many else own["value"]
+    has_interval = own["low"] is not None
+    counted = own["low"] if has_interval else own["value"]
     bar = baseline["value"] or 0.0
-    interval = f" ({own['low']:.3f} to {own['high']:.3f})" if own["low"] is not None else ""
+    interval = f" ({own['low']:.3f} to {own['high']:.3f})" if has_interval else ""
     return Verdict(
         beats=counted is not None and counted > bar,
         reason=f"{task.headline} {own['value']:.3f}{interval} against {bar:.3f} "
         f"without looking, on {own['n_images']} images of {own['n_subjects']} subjects"
-        + ("" if many else f"; fewer than {ENOUGH_SUBJECTS} subjects, so the value alone decides"),
+        + ("" if has_interval else f"; {TOO_FEW}, so the value alone decides"),
     )

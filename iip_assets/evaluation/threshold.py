@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.metrics.intervals import Intervals, estimate, weights_of_several
+from iip_assets.metrics.functional import weighted_mean
+from iip_assets.metrics.intervals import Intervals, estimate, replicates
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import usable_score
 from iip_assets.metrics.scores import Gate
@@ -53,7 +54,7 @@ def filter_verdicts_tables(
         scores: `image_id` and `prob_<class>` of every image.
         examples: From `examples.labelled_images`.
         gate: What the filter should let pass, and what errors cost.
-        intervals: How they are drawn.
+        intervals: How they are made.
     """
     scored = scores.with_columns(usable_score=usable_score(gate.usable)).sort("image_id")
     known = examples.filter(pl.col("split") == "validation")
@@ -104,16 +105,20 @@ def cost_curve(
         scores: (N,) the filter's probability of that.
         groups: (N,) the subject of each.
         gate: What errors cost.
-        intervals: How that of the cost is drawn.
+        intervals: How that of the cost is made.
     """
-    weights = weights_of_several(groups, resamples=intervals.resamples, seed=intervals.seed)
+    made = replicates(groups, intervals)
     rows = []
     for threshold in np.linspace(0, 1, _STEPS):
         lost = usable & (scores < threshold)
         failed = ~usable & (scores >= threshold)
         paid = lost * gate.lost_iris + failed * gate.failed_segmentation
-        drawn = weights.sum(1)
-        cost = estimate((weights @ paid) / np.maximum(drawn, 1), confidence=intervals.confidence)
+        cost = estimate(
+            weighted_mean(paid, made.weights),
+            made.sizes,
+            confidence=intervals.confidence,
+            largest=gate.largest_cost,
+        )
         rows.append(
             {
                 "threshold": float(threshold),

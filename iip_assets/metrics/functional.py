@@ -21,7 +21,10 @@ Indices = NDArray[np.int64]
 Mask = NDArray[np.uint8]
 
 TOLERANCE = 0.0075
-"""Of the image's diagonal: how far apart two borders may lie (Csurka et al. 2013)."""
+"""Of the image's diagonal: how far apart two borders may lie (Csurka et al. 2013).
+
+Not rounded to whole pixels. A border cannot be told more finely than to one.
+"""
 
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
@@ -76,6 +79,11 @@ def boundary_f1(counts: Floats) -> Floats:
     both = np.nan_to_num(precise) + np.nan_to_num(found)
     mean = _ratio(2 * np.nan_to_num(precise) * np.nan_to_num(found), both)
     return np.where((drawn > 0) | (true > 0), np.nan_to_num(mean), np.nan)
+
+
+def weighted_mean(values: Floats, weights: Floats) -> Floats:
+    """Mean (R,) of the values (N,) of images under weights (R, N)."""
+    return _ratio(weights @ values, weights.sum(1))
 
 
 def over_classes(by_class: Floats) -> Floats:
@@ -163,24 +171,30 @@ def boundary_counts(mask: Mask, predicted: Mask, classes: int) -> Indices:
     along the iris's two borders, so a border that is off by three pixels matters even where the
     areas agree.
     """
-    height, width = mask.shape
-    reach = max(1, round(TOLERANCE * math.hypot(height, width)))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    disc = _near(TOLERANCE * math.hypot(*mask.shape))
     known = (mask != NOT_LABELLED).astype(np.uint8)
     # A border against what nobody labelled is no border.
     inner = cv2.erode(known, _CROSS)
     counts = np.zeros((classes, 4), np.int64)
     for index in range(classes):
-        true = _border(mask == index) * inner
-        drawn = _border(predicted == index) * inner
-        near_true, near_drawn = cv2.dilate(true, disc), cv2.dilate(drawn, disc)
+        true, drawn = (_border(one == index) * inner for one in (mask, predicted))
+        x, y, width, height = cv2.boundingRect(true | drawn)
+        true, drawn = (one[y : y + height, x : x + width] for one in (true, drawn))
         counts[index] = [
             drawn.sum(),
-            (drawn * near_true).sum(),
+            (drawn * cv2.dilate(true, disc)).sum() if drawn.any() else 0,
             true.sum(),
-            (true * near_drawn).sum(),
+            (true * cv2.dilate(drawn, disc)).sum() if true.any() else 0,
         ]
     return counts
+
+
+def _near(reach: float) -> Mask:
+    """The pixels that lie no further from the middle one than `reach`; one pixel at the least."""
+    # Squares of distances are whole numbers, so the margin is for rounding alone.
+    square = max(1.0, reach) ** 2 + 1e-6
+    across = np.arange(-math.isqrt(int(square)), math.isqrt(int(square)) + 1)
+    return (across[:, None] ** 2 + across**2 <= square).astype(np.uint8)
 
 
 def _border(inside: NDArray[np.bool_]) -> NDArray[np.uint8]:

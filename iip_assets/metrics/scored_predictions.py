@@ -5,16 +5,29 @@ Whoever judges a model, for a card, a report, a gate or a comparison, begins her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.metrics.intervals import Estimate, Intervals, estimate, weights_of_several
+from iip_assets.metrics.intervals import (
+    Estimate,
+    Intervals,
+    Replicates,
+    estimate,
+    estimate_difference,
+    replicates,
+)
 from iip_assets.metrics.names import FILTER_CLASSES
-from iip_assets.metrics.scores import Gate, filter_scores, gate_scores, segmenter_scores
+from iip_assets.metrics.scores import (
+    Gate,
+    filter_scores,
+    gate_scores,
+    segmenter_scores,
+    subjects_behind,
+)
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -26,13 +39,15 @@ class ScoredPredictions:
 
     Attributes:
         image_ids: (N,) of the images.
-        groups: (N,) the group of each, drawn whole in the bootstrap.
+        groups: (N,) the subject of each, or the group of images that belong together.
         score: Places (n,) of some of the images and weights (R, n) to metrics by name, (R,) each.
+        largest: The largest value of metrics for which that is not 1.
     """
 
     image_ids: Sequence[str]
     groups: Sequence[str]
     score: Callable[[Indices, Floats], dict[str, Floats]]
+    largest: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,8 @@ def scored_probabilities(
         scores = (usable[places], passing.scores[places], passing.passes[places])
         return found | gate_scores(*scores, weights, passing.gate)
 
-    return ScoredPredictions(image_ids, groups, score)
+    largest = {} if passing is None else {"cost": passing.gate.largest_cost}
+    return ScoredPredictions(image_ids, groups, score, largest)
 
 
 def scored_counts(
@@ -170,10 +186,22 @@ def class_places(labels: pl.Series) -> Indices:
 
 
 def score(predictions: ScoredPredictions, places: Indices, intervals: Intervals) -> Scored:
-    """Metrics with intervals of the images at `places`; of one subject's there is no interval."""
+    """Metrics with intervals of the images at `places`; of few subjects there is no interval."""
     groups = [predictions.groups[place] for place in places]
-    weights = weights_of_several(groups, resamples=intervals.resamples, seed=intervals.seed)
-    return _scored(predictions.score(places, weights), groups, intervals)
+    made = replicates(groups, intervals)
+    values = predictions.score(places, made.weights)
+    behind = resting_on(values, made)
+    estimates = {
+        name: estimate(
+            one,
+            made.sizes,
+            confidence=intervals.confidence,
+            largest=predictions.largest.get(name, 1.0),
+            subjects=behind[name],
+        )
+        for name, one in values.items()
+    }
+    return Scored(estimates, n_images=len(groups), n_subjects=len(set(groups)))
 
 
 def by_slice(
@@ -204,45 +232,54 @@ def places_by_slice(
 def score_difference(
     before: ScoredPredictions, after: ScoredPredictions, places: Indices, intervals: Intervals
 ) -> Scored:
-    """`after` − `before` of every metric on the same images; of one subject's there is no interval.
+    """`after` − `before` of every metric on the same images; of few subjects without interval.
 
-    Both models are scored under the same draws of subjects, so what a hard subject costs both of
-    them cancels out, and the interval is that of the difference.
+    Subjects are left out of both at once, so what a hard subject costs both of them cancels out,
+    and the interval is that of the difference.
     """
-    groups, was, is_now = _paired(before, after, places, intervals.resamples, intervals.seed)
-    return _scored({name: is_now[name] - was[name] for name in is_now}, groups, intervals)
+    both = replicates_of_both(before, after, places, intervals)
+    estimates = {
+        name: estimate_difference(
+            both.after[name] - both.before[name],
+            both.made.sizes,
+            confidence=intervals.confidence,
+            subjects=both.subjects[name],
+        )
+        for name in both.after
+    }
+    groups = {before.groups[place] for place in places}
+    return Scored(estimates, n_images=len(places), n_subjects=len(groups))
 
 
-def draws_of_both(
-    before: ScoredPredictions,
-    after: ScoredPredictions,
-    places: Indices,
-    *,
-    metric: str,
-    resamples: int,
-    seed: int,
-) -> tuple[Floats, Floats]:
-    """A metric of either under the same draws of subjects, (1 + resamples,) each; the data first.
+@dataclass(frozen=True)
+class Paired:
+    """Two models' metrics under the same weightings of the same images.
 
-    Of one subject's images there is the data's own value alone.
+    Attributes:
+        made: The weightings.
+        before: The first model's metrics by name, (1 + 2 G,) each.
+        after: The second's.
+        subjects: On how many subjects each metric rests, as `estimate` takes it.
     """
-    _, was, is_now = _paired(before, after, places, resamples, seed)
-    return was[metric], is_now[metric]
+
+    made: Replicates
+    before: dict[str, Floats]
+    after: dict[str, Floats]
+    subjects: dict[str, float | None]
 
 
-def _paired(
-    before: ScoredPredictions, after: ScoredPredictions, places: Indices, resamples: int, seed: int
-) -> tuple[list[str], dict[str, Floats], dict[str, Floats]]:
-    """The images' groups, and both models' metrics under the same draws of these."""
+def replicates_of_both(
+    before: ScoredPredictions, after: ScoredPredictions, places: Indices, intervals: Intervals
+) -> Paired:
+    """Both models' metrics as subjects are left out of both."""
     assert list(before.image_ids) == list(after.image_ids)
-    groups = [before.groups[place] for place in places]
-    weights = weights_of_several(groups, resamples=resamples, seed=seed)
-    return groups, before.score(places, weights), after.score(places, weights)
+    made = replicates([before.groups[place] for place in places], intervals)
+    was, is_now = before.score(places, made.weights), after.score(places, made.weights)
+    return Paired(made, was, is_now, resting_on(is_now, made))
 
 
-def _scored(values: dict[str, Floats], groups: Sequence[str], intervals: Intervals) -> Scored:
-    return Scored(
-        {name: estimate(one, confidence=intervals.confidence) for name, one in values.items()},
-        n_images=len(groups),
-        n_subjects=len(set(groups)),
-    )
+def resting_on(values: Mapping[str, Floats], made: Replicates) -> dict[str, float | None]:
+    """On how many subjects each metric rests; None where it is those for whom it is defined."""
+    alone = 1 + len(made.sizes)
+    defined = {name: int((~np.isnan(one[alone:])).sum()) for name, one in values.items()}
+    return {name: subjects_behind(name, defined) for name in values}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,11 @@ class Gate:
         """The probability from which on passing costs less (Elkan 2001), if probabilities hold."""
         return self.failed_segmentation / (self.failed_segmentation + self.lost_iris)
 
+    @property
+    def largest_cost(self) -> float:
+        """What an image costs at most."""
+        return max(self.failed_segmentation, self.lost_iris)
+
 
 def gate_scores(
     usable: NDArray[np.bool_],
@@ -60,12 +65,13 @@ def gate_scores(
     counts = confusion(usable.astype(np.int64), passes.astype(np.int64), 2, weights)
     lost, failed = counts[:, 1, 0], counts[:, 0, 1]
     paid = lost * gate.lost_iris + failed * gate.failed_segmentation
+    drawn = weights.sum(1)
     return {
         "usable_auc": roc_auc(usable, scores, weights),
         "usable_recall": recall(counts)[:, 1],
         "usable_precision": precision(counts)[:, 1],
         "unusable_rejected": recall(counts)[:, 0],
-        "cost": paid / weights.sum(1),
+        "cost": np.divide(paid, drawn, out=np.full(len(paid), np.nan), where=drawn > 0),
     }
 
 
@@ -120,6 +126,36 @@ def segmenter_scores(
         sums = (weights @ boundary.reshape(len(boundary), -1)).reshape(-1, size, 4)
         by_metric["boundary_f1"] = boundary_f1(sums)
     return scores | _named(by_metric, classes)
+
+
+def subjects_behind(metric: str, defined: Mapping[str, int]) -> float | None:
+    """On how many subjects a metric rests that more than one class goes into; None for others.
+
+    An average over classes is as sure as its rarest class lets it be: from the number of subjects
+    of each class, the degrees of freedom are Satterthwaite's, and one more is returned. An area
+    under the ROC curve needs positives and negatives.
+
+    Args:
+        metric: Its name.
+        defined: For how many subjects alone each metric is defined, by name.
+    """
+    has = {name: n for name, n in defined.items() if n and name.startswith("recall_")}
+    if metric == "usable_auc":
+        parts = [defined["usable_recall"], defined["unusable_rejected"]]
+    elif metric.startswith("auc_") and metric != "auc_macro":
+        own = metric.replace("auc_", "recall_")
+        parts = [defined[own], max((n for name, n in has.items() if name != own), default=0)]
+    elif metric == "mean_iou":
+        parts = [n for name, n in defined.items() if n and name.startswith("image_iou_")]
+    elif metric in ("f1_macro", "auc_macro", "map"):
+        parts = list(has.values())
+    else:
+        return None
+    if min(parts, default=0) < 2:
+        return float(min(parts, default=0))
+    variances = [1 / n for n in parts]
+    free = sum(variances) ** 2 / sum(v**2 / (n - 1) for v, n in zip(variances, parts, strict=True))
+    return 1 + free
 
 
 def _mean_image_iou(pixel_counts: Floats, weights: Floats) -> Floats:

@@ -1,14 +1,13 @@
 """The promotion gate: a candidate must not be worse than the champion on any protected slice.
 
-On each slice both say their word on the same test images, subjects are drawn again for both at
-once, and the question is whether the candidate is worse by more than the margin. Asked of many
-slices, some answer yes by chance, so the answers are held to Holm's step-down rule (1979): the
-chance that any slice is wrongly called worse is at most alpha.
+On each slice both say their word on the same test images, and a t-test over subjects asks whether
+the candidate is worse by more than the margin. Asked of many slices, some answer yes by chance, so
+the answers are held to Holm's step-down rule (1979): the chance that any slice is wrongly called
+worse is at most alpha.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,16 +16,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.dataset.schema import UNKNOWN
-from iip_assets.metrics.intervals import LEAST_SUBJECTS
+from iip_assets.metrics.intervals import LEAST_SUBJECTS, chance_above, estimate_difference
 from iip_assets.metrics.scored_predictions import (
     ScoredPredictions,
-    draws_of_both,
     places_by_slice,
+    replicates_of_both,
 )
 from iip_assets.settings import EvaluationSettings, ReleaseSettings
-
-# Draws beyond those without which the strictest p-value could not be reached.
-_RESERVE = 2
 
 Word = Literal["worse", "not worse", "too small to judge"]
 
@@ -58,9 +54,9 @@ class Rules:
         margin: How much worse is still not worse, in the metric's own unit.
         alpha: The chance of calling any slice worse that is not.
         min_images: A slice with fewer test images is not judged.
-        resamples: How many times subjects are drawn again, at least.
+        resamples: In how many parts subjects are left out at most.
         confidence: Of the intervals that are shown.
-        seed: Of the draws.
+        seed: Which of very many subjects are left out together.
     """
 
     margin: float
@@ -103,12 +99,8 @@ def judge_candidate(
         names: The model, the candidate and the champion, in words.
     """
     known = slices.filter(pl.col("slice") != UNKNOWN)
-    asked = list(places_by_slice(champion.image_ids, known))
-    # The least p that so many draws can give, times the number of slices, must lie below alpha:
-    # else no slice, however bad, could be called worse.
-    resamples = max(rules.resamples, math.ceil(_RESERVE * len(asked) / rules.alpha))
     rows = []
-    for axis, name, places in asked:
+    for axis, name, places in places_by_slice(champion.image_ids, known):
         groups = {champion.groups[place] for place in places}
         row = {
             **dict(zip(("model", "candidate", "champion"), names, strict=True)),
@@ -118,20 +110,16 @@ def judge_candidate(
             "n_images": len(places),
             "n_subjects": len(groups),
         }
-        was, is_now = draws_of_both(
-            champion, candidate, places, metric=metric, resamples=resamples, seed=rules.seed
-        )
+        both = replicates_of_both(champion, candidate, places, rules)
+        was, is_now, behind = both.before[metric], both.after[metric], both.subjects[metric]
         row |= {"champion_value": _known(was[0]), "candidate_value": _known(is_now[0])}
         change = is_now - was
         row["difference"] = _known(change[0])
-        enough = len(groups) >= LEAST_SUBJECTS and len(places) >= rules.min_images
-        drawn = change[1:][~np.isnan(change[1:])]
-        if enough and len(drawn) and not np.isnan(change[0]):
-            tail = (1 - rules.confidence) / 2
-            low, high = np.quantile(drawn, [tail, 1 - tail])
-            # One more than counted, so that no finite number of draws is ever sure.
-            p = (1 + (drawn >= -rules.margin).sum()) / (1 + len(drawn))
-            row |= {"low": float(low), "high": float(high), "p": float(p)}
+        if len(groups) >= LEAST_SUBJECTS and len(places) >= rules.min_images:
+            sizes = both.made.sizes
+            p = chance_above(change, sizes, bound=-rules.margin, subjects=behind)
+            found = estimate_difference(change, sizes, confidence=rules.confidence, subjects=behind)
+            row |= {"low": found.low, "high": found.high, "p": p}
         rows.append(row)
     return _decided(pl.DataFrame(rows, schema=GATE_SCHEMA, orient="row"), rules.alpha)
 
@@ -162,7 +150,10 @@ def refusal(gate: pl.DataFrame, model: str, candidate: str, champion: str) -> st
         )
     if overall["verdict"][0] == "too small to judge":
         images, subjects = overall.select("n_images", "n_subjects").row(0)
-        return f"{both}: {images} test images of {subjects} subjects are too few to judge by"
+        return (
+            f"{both}: {images} test images of {subjects} subjects are too few to judge by: "
+            f"at least {LEAST_SUBJECTS} subjects are needed"
+        )
     worse = asked.filter(pl.col("verdict") == "worse").sort("p_holm", "difference")
     if worse.is_empty():
         return None

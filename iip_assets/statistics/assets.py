@@ -167,10 +167,17 @@ def image_slices(
 
 
 @describe(image_slices)
-def describe_image_slices(image_slices: pl.DataFrame) -> dict[str, MetadataValue]:
-    """How many images each slice has."""
-    counts = image_slices.group_by("axis", "slice").len("images").sort("axis", "slice")
-    return {"rows": image_slices.height, "slices": Rows(counts.to_dicts())}
+def describe_image_slices(
+    image_slices: pl.DataFrame,
+    raw_dataset: dict[str, pl.DataFrame],
+    *,
+    confidence: Annotated[float, Setting("evaluation.confidence")],
+) -> dict[str, MetadataValue]:
+    """How many images each slice has, and their share with its interval over subjects."""
+    from iip_assets.statistics.demographics import slice_shares
+
+    shares = slice_shares(image_slices, raw_dataset["images"], confidence=confidence)
+    return {"rows": image_slices.height, "slices": Rows(shares)}
 
 
 @asset(room="statistics", kinds={"polars"})
@@ -179,6 +186,7 @@ def demographic_stats(
     *,
     target: Annotated[dict[str, dict[str, float]], Setting("coverage.target")],
     min_images: Annotated[int, Setting("coverage.min_images")],
+    confidence: Annotated[float, Setting("evaluation.confidence")],
     age_bands: AgeBands,
 ) -> pl.DataFrame:
     """Who is in the data: counts and coverage by axis and intersection, beside the target mix."""
@@ -187,7 +195,9 @@ def demographic_stats(
 
     images = raw_dataset["images"]
     slices = slice_table(images, age_bands=age_bands, axes=DEMOGRAPHIC_AXES)
-    return demographic_table(images, slices, target=target, min_images=min_images)
+    return demographic_table(
+        images, slices, target=target, min_images=min_images, confidence=confidence
+    )
 
 
 @describe(demographic_stats)

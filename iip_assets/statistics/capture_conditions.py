@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from iip_assets.statistics.demographics import wilson_interval
-
 LIGHTING = ("dark", "normal", "bright", "uneven")
 
 BACKGROUNDS = ("plain", "textured", "cluttered")
@@ -60,19 +58,11 @@ def background_table(
 def word_counts(
     table: pl.DataFrame, column: str, words: Sequence[str]
 ) -> list[dict[str, str | int | float]]:
-    """One record per word in the given order, then `not known`: n, share, 95% interval."""
+    """One record per word in the given order, then `not known`: n and share of all images."""
     total = table.height
     records: list[dict[str, str | int | float]] = []
     for word in (*words, None):
         n = int((table[column].is_null() if word is None else table[column] == word).sum())
-        low, high = wilson_interval(n / total if total else 0.0, total)
-        records.append(
-            {
-                column: word or "not known",
-                "n": n,
-                "share": n / total if total else 0.0,
-                "low": low,
-                "high": high,
-            }
-        )
+        share = n / total if total else 0.0
+        records.append({column: word or "not known", "n": n, "share": share})
     return records

@@ -10,9 +10,7 @@ from itertools import combinations
 import polars as pl
 
 from iip_assets.dataset.schema import UNKNOWN
-
-# Two-sided 95% of the normal distribution.
-_Z = 1.959963984540054
+from iip_assets.metrics.intervals import Estimate, shares_by_subject
 
 DEMOGRAPHIC_AXES = ("age_band", "gender", "ethnicity", "geography", "device")
 INTERSECTIONS = (*combinations(DEMOGRAPHIC_AXES, 2), ("age_band", "gender", "ethnicity"))
@@ -36,30 +34,6 @@ Target = Mapping[str, Mapping[str, float]]
 
 # Gaps that a sentence names.
 _MOST_GAPS = 3
-
-
-def wilson_interval(share: float, n: int) -> tuple[float, float]:
-    """The 95% score interval of a share seen in n independent draws (Wilson, 1927).
-
-    Unlike share ± 1.96 standard errors it stays within 0 and 1, and has a width at shares of 0 and
-    1. No draw leaves the whole of 0 to 1.
-
-    Raises:
-        ValueError: The share is not within 0 and 1, or n is negative.
-    """
-    if not 0 <= share <= 1 or n < 0:
-        raise ValueError(
-            f"a share within 0 and 1 of n >= 0 draws is wanted, got {share!r} of {n!r}"
-        )
-    if n == 0:
-        return 0.0, 1.0
-    shrink = 1 + _Z**2 / n
-    centre = (share + _Z**2 / (2 * n)) / shrink
-    half = _Z / shrink * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
-    # At the ends the bounds are exact, whatever rounding says.
-    low = 0.0 if share == 0 else max(0.0, centre - half)
-    high = 1.0 if share == 1 else min(1.0, centre + half)
-    return low, high
 
 
 def images_needed(n: int, total: int, target: float) -> int | None:
@@ -100,14 +74,20 @@ def _gap_words(record: Mapping[str, float | str | None]) -> str:
     needed = "" if record["needed"] is None else f", {record['needed']} more images of it needed"
     if record["known_share"] is None:
         return f"{record['axis']} {record['value']}: none known, target {record['target']:.0%}"
+    ends = "" if record["low"] is None else f" ({record['low']:.1%} to {record['high']:.1%})"
     return (
-        f"{record['axis']} {record['value']}: {record['known_share']:.1%} "
-        f"({record['low']:.1%} to {record['high']:.1%}), target {record['target']:.0%}{needed}"
+        f"{record['axis']} {record['value']}: {record['known_share']:.1%}{ends}, "
+        f"target {record['target']:.0%}{needed}"
     )
 
 
 def demographic_table(
-    images: pl.DataFrame, slices: pl.DataFrame, *, target: Target, min_images: int
+    images: pl.DataFrame,
+    slices: pl.DataFrame,
+    *,
+    target: Target,
+    min_images: int,
+    confidence: float,
 ) -> pl.DataFrame:
     """Counts and coverage of every value of the demographic axes and of their intersections.
 
@@ -116,11 +96,11 @@ def demographic_table(
 
     Columns: `axis`, `value`; `n` images and `n_subjects` (an image of an unknown subject counts as
     a subject of its own); `share` of all images; `known_share` of the images whose value is known
-    (null for unknown) with its 95% interval `low`, `high` (Wilson; images of one subject are no
-    independent draws, so the interval is that of as many draws as there are subjects); `target`
-    share of the known, `gap` = known_share - target; `needed`, images of this value to add, with
-    nothing else, until it is at target (null where no number reaches it); `enough`, whether n
-    reaches `min_images`; `note` in words. Values that have a target but no image have a row too.
+    (null for unknown) with its interval over subjects, `low` to `high`, of this confidence (null
+    where there are too few); `target` share of the known, `gap` = known_share - target; `needed`,
+    images of this value to add, with nothing else, until it is at target (null where no number
+    reaches it); `enough`, whether n reaches `min_images`; `note` in words. Values that have a
+    target but no image have a row too.
 
     Raises:
         ValueError: The target names an axis that does not exist, or shares that are no mix.
@@ -131,8 +111,38 @@ def demographic_table(
     rows: list[dict[str, object]] = []
     for parts in axes:
         axis = TIMES.join(parts)
-        rows += _axis_rows(axis, _counts(wide, parts), target.get(axis, {}), min_images)
+        valued = _valued(wide, parts)
+        known = valued.filter("known").select("value", "subject").to_dict(as_series=False)
+        shares = shares_by_subject(known["value"], known["subject"], confidence=confidence)
+        rows += _axis_rows(axis, _counts(valued), shares, target.get(axis, {}), min_images)
     return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def slice_shares(
+    slices: pl.DataFrame, images: pl.DataFrame, *, confidence: float
+) -> list[dict[str, str | int | float | None]]:
+    """One record a slice, sorted by axis and slice: images, share, its interval over subjects.
+
+    Args:
+        slices: `image_id`, `axis`, `slice`.
+        images: `image_id`, `subject_id`; an image of an unknown subject is a subject of its own.
+        confidence: Of the intervals.
+    """
+    known = slices.join(with_subject(images), on="image_id").sort("axis", "image_id")
+    records: list[dict[str, str | int | float | None]] = []
+    for (axis,), part in known.group_by("axis", maintain_order=True):
+        words, subjects = part["slice"].to_list(), part["subject"].to_list()
+        counts = dict(part["slice"].value_counts().rows())
+        for name, one in shares_by_subject(words, subjects, confidence=confidence).items():
+            ends = {"share": one.value, "low": one.low, "high": one.high}
+            records.append({"axis": str(axis), "slice": name, "images": counts[name], **ends})
+    return records
+
+
+def with_subject(images: pl.DataFrame) -> pl.DataFrame:
+    """`image_id` and `subject`, which is never null: an unknown one is the image's own."""
+    subject = pl.concat_str(pl.lit("subject "), "subject_id")
+    return images.select("image_id", pl.coalesce(subject, "image_id").alias("subject"))
 
 
 def natural_key(value: str) -> tuple[bool, list[tuple[int, str]]]:
@@ -164,8 +174,7 @@ def _check_target(target: Target, axes: Sequence[str]) -> None:
 
 def _wide(images: pl.DataFrame, slices: pl.DataFrame) -> pl.DataFrame:
     """One row per image: `subject` (never null) and a column per axis."""
-    subject = pl.concat_str(pl.lit("subject "), "subject_id")
-    wide = images.select("image_id", pl.coalesce(subject, "image_id").alias("subject"))
+    wide = with_subject(images)
     for axis in DEMOGRAPHIC_AXES:
         one = slices.filter(pl.col("axis") == axis).select("image_id", pl.col("slice").alias(axis))
         wide = wide.join(one, on="image_id", how="left").with_columns(
@@ -174,35 +183,39 @@ def _wide(images: pl.DataFrame, slices: pl.DataFrame) -> pl.DataFrame:
     return wide
 
 
-def _counts(wide: pl.DataFrame, parts: Sequence[str]) -> pl.DataFrame:
-    """`value`, `known`, `n`, `n_subjects`, and over all known: `known_subjects`."""
+def _valued(wide: pl.DataFrame, parts: Sequence[str]) -> pl.DataFrame:
+    """`subject`, `value` and `known` of every image."""
     known = pl.all_horizontal(pl.col(part) != UNKNOWN for part in parts)
-    valued = wide.select(
+    return wide.select(
         "subject",
         pl.concat_str(*parts, separator=f" {TIMES} ").alias("value"),
         known.alias("known"),
     )
-    known_subjects = valued.filter("known")["subject"].n_unique()
-    return (
-        valued.group_by("value", "known")
-        .agg(pl.len().alias("n"), pl.col("subject").n_unique().alias("n_subjects"))
-        .with_columns(pl.lit(known_subjects).alias("known_subjects"))
+
+
+def _counts(valued: pl.DataFrame) -> pl.DataFrame:
+    """`value`, `known`, `n`, `n_subjects`."""
+    return valued.group_by("value", "known").agg(
+        pl.len().alias("n"), pl.col("subject").n_unique().alias("n_subjects")
     )
 
 
 def _axis_rows(
-    axis: str, counts: pl.DataFrame, wanted: Mapping[str, float], min_images: int
+    axis: str,
+    counts: pl.DataFrame,
+    shares: Mapping[str, Estimate],
+    wanted: Mapping[str, float],
+    min_images: int,
 ) -> list[dict[str, object]]:
     seen = {record["value"]: record for record in counts.to_dicts()}
     total = sum(record["n"] for record in seen.values())
     n_known = sum(record["n"] for record in seen.values() if record["known"])
-    draws = next((record["known_subjects"] for record in seen.values()), 0)
     rows: list[dict[str, object]] = []
     for value in sorted(seen.keys() | wanted.keys(), key=natural_key):
         record = seen.get(value, {"n": 0, "n_subjects": 0, "known": True})
         n, share = record["n"], wanted.get(value)
         known_share = n / n_known if record["known"] and n_known else None
-        low, high = (None, None) if known_share is None else wilson_interval(known_share, draws)
+        found = shares.get(value, Estimate(None, None, None))
         rows.append(
             {
                 "axis": axis,
@@ -211,8 +224,8 @@ def _axis_rows(
                 "n_subjects": record["n_subjects"],
                 "share": n / total if total else None,
                 "known_share": known_share,
-                "low": low,
-                "high": high,
+                "low": found.low,
+                "high": found.high,
                 "target": share,
                 "gap": None if share is None else (known_share or 0.0) - share,
                 "needed": None if share is None else images_needed(n, n_known, share),

@@ -74,22 +74,14 @@ def lighting_figure(
 
 
 def background_figure(background: pl.DataFrame) -> Figure:
-    """Images by background, with 95% intervals of the shares."""
+    """Images by background."""
     records = word_counts(background, "background", BACKGROUNDS)
     figure = new_figure(6.0, 2.4)
     axes = figure.subplots()
     labels = [f"{record['background']} ({record['n']:,})" for record in records]
     shares = np.array([float(record["share"]) for record in records])
-    low, high = (np.array([float(record[end]) for record in records]) for end in ("low", "high"))
     if background.height:
-        error = np.abs(np.stack([shares - low, high - shares]))
-        axes.barh(
-            labels,
-            shares,
-            xerr=error,
-            color=[_BAR] * (len(labels) - 1) + [_UNKNOWN_COLOUR],
-            capsize=3,
-        )
+        axes.barh(labels, shares, color=[_BAR] * (len(labels) - 1) + [_UNKNOWN_COLOUR])
     axes.invert_yaxis()
     axes.set(
         xlabel="share of all images", xlim=(0, 1), title=f"Background (n = {background.height:,})"
@@ -103,7 +95,7 @@ def _percent(share: float, _: float) -> str:
 
 
 def coverage_figure(table: pl.DataFrame, *, tolerance: float) -> Figure:
-    """Shares by axis (of `demographic_table`) with 95% intervals; a mark where there is a target.
+    """Shares by axis (of `demographic_table`) with intervals; a mark where there is a target.
 
     A share below target × (1 - tolerance) is coloured as short.
     """
@@ -126,7 +118,7 @@ def coverage_figure(table: pl.DataFrame, *, tolerance: float) -> Figure:
         left_out = len(by_axis[axis]) - len(records)
         rest = f" ({left_out} smaller values not shown)" if left_out else ""
         panel.set_title(axis + rest, loc="left", size=9)
-    panels[-1].set_xlabel("share of the known, with 95% interval (unknown: share of all)")
+    panels[-1].set_xlabel("share of the known, with interval (unknown: share of all)")
     return figure
 
 
@@ -146,7 +138,7 @@ def _coverage_panel(panel: Axes, records: list[dict[str, Any]], tolerance: float
             hatch="//" if short else None,
             edgecolor="white",
         )
-        if known:
+        if record["low"] is not None:
             panel.plot([record["low"], record["high"]], [place, place], color="black", linewidth=1)
         if target is not None:
             panel.plot(

@@ -144,7 +144,7 @@ def test_known_shares_give_known_means_with_counts():
     assert found["share_gain", WRONG]["value"] == pytest.approx(0.1)
     apart = found["share_on_eye", APART]
     assert apart["value"] == pytest.approx(0.4)
-    assert apart["low"] == pytest.approx(apart["high"]) == pytest.approx(0.4)
+    assert apart["low"] < 0.4 < apart["high"]
     assert (apart["n_images"], apart["n_subjects"]) == (20, 10)
     gain = found["deletion_gain", RIGHT]
     assert gain["low"] < gain["value"] < gain["high"]

@@ -34,18 +34,19 @@ from iip_assets.images.contact_sheet import (
 
 
 def frames():
-    ids = [f"{i:02d}" for i in range(40)]
-    clusters = pl.DataFrame({"image_id": ids, "cluster": [1] * 4 + [0] * 30 + [-1] * 6})
+    ids = [f"{i:02d}" for i in range(62)]
+    clusters = pl.DataFrame({"image_id": ids, "cluster": [1] * 6 + [0] * 50 + [-1] * 6})
     images = pl.DataFrame(
         {
             "image_id": ids,
-            "label": ["none"] * 4 + ["full"] * 20 + ["partial"] * 10 + [None] * 6,
-            "gender": ["female"] * 4 + ["male"] * 30 + [None] * 6,
+            "label": ["none"] * 6 + ["full"] * 40 + ["partial"] * 10 + [None] * 6,
+            "gender": ["female"] * 6 + ["male"] * 50 + [None] * 6,
+            "subject_id": ids,
         },
         schema_overrides={"label": pl.String},
     )
     statistics = pl.DataFrame(
-        {"image_id": ids, "brightness": [10.0] * 4 + [100.0] * 30 + [None] * 6}
+        {"image_id": ids, "brightness": [10.0] * 6 + [100.0] * 50 + [None] * 6}
     )
     return clusters, images, statistics
 
@@ -53,8 +54,8 @@ def frames():
 def test_a_small_group_is_an_edge_case_and_a_large_one_is_not():
     table = summarize_clusters(*frames(), edge_share=0.1)
     assert dict(table.select("cluster", "edge_case").rows()) == {-1: False, 0: False, 1: True}
-    assert table["images"].to_list() == [6, 30, 4]
-    assert table["share"].to_list() == [0.15, 0.75, 0.1]
+    assert table["images"].to_list() == [6, 50, 6]
+    assert table["share"].to_list() == [0.0968, 0.8065, 0.0968]
 
 
 def test_the_summary_tells_labels_light_and_who_is_over_represented():
@@ -62,7 +63,7 @@ def test_the_summary_tells_labels_light_and_who_is_over_represented():
     small = table.row(by_predicate=pl.col("cluster") == 1, named=True)
     assert small["labels"] == "none 100%"
     assert small["median_brightness"] == 10.0
-    assert small["over_represented"] == "gender female 100% (12% of all)"
+    assert small["over_represented"] == "gender female 100% (11% of all)"
     loose = table.row(by_predicate=pl.col("cluster") == -1, named=True)
     assert loose["median_brightness"] is None
     assert loose["labels"] == "unknown 100%"
@@ -81,11 +82,16 @@ def test_labels_are_told_by_frequency_then_name():
     assert label_mix(pl.Series(["b", "a", "c", "c"])) == "c 50%, a 25%, b 25%"
 
 
-def test_one_lucky_image_does_not_count_as_over_representation():
-    everyone = pl.DataFrame({"device": ["rare"] + ["common"] * 9})
-    assert over_represented(everyone.head(1), everyone, ["device"]).startswith("device rare")
-    everyone = pl.DataFrame({"device": ["rare"] * 3 + ["common"] * 7})
-    assert over_represented(everyone.head(1), everyone, ["device"]) == ""
+@pytest.mark.parametrize(("subjects", "told"), [(1, False), (4, False), (6, True)])
+def test_a_few_people_do_not_count_as_over_representation_however_many_their_images(subjects, told):
+    everyone = pl.DataFrame(
+        {
+            "device": ["rare"] * 12 + ["common"] * 90,
+            "subject": [f"{place % subjects}" for place in range(12)] + ["other"] * 90,
+        }
+    )
+    words = over_represented(everyone.head(12), everyone, ["device"])
+    assert words == ("device rare 100% (12% of all)" if told else "")
 
 
 def points(n):

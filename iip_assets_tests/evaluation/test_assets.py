@@ -221,7 +221,11 @@ def test_a_filter_alone_is_predicted_with_and_judged(eyes, tiny_backbone, contex
     assert [check.name for check in evaluation_assets.model_evaluation.checks] == [
         one.__name__ for one in checks
     ]
-    assert all(check(judged).passed for check in checks)
+    of_filter, of_segmenter = (check(judged) for check in checks)
+    assert of_segmenter.passed
+    # However right it is, so few subjects do not show that it beats the commonest class.
+    assert not of_filter.passed
+    assert "f1_macro" in of_filter.description
     metadata = evaluation_assets.describe_model_evaluation(judged)
     assert {row["model"] for row in metadata["headline"].records} == {
         "filter",
@@ -293,8 +297,10 @@ def same_numbers(card, model, judged):
     for row in own.iter_rows():
         was = before[row[0]]
         assert [one is None for one in row[1:]] == [one is None for one in was]
-        assert [one for one in row[1:] if one is not None] == pytest.approx(
-            [one for one in was if one is not None], abs=1e-6
+        assert row[1] == pytest.approx(was[0], abs=1e-6)
+        # How sure it is follows from differences of values, which are rounded more.
+        assert [one for one in row[2:] if one is not None] == pytest.approx(
+            [one for one in was[1:] if one is not None], abs=1e-3
         )
 
 

@@ -148,13 +148,19 @@ def test_a_good_filter_beats_the_baseline_and_a_useless_one_does_not():
     assert "f1_macro 0.000" in verdict.reason
 
 
-def test_with_few_subjects_the_value_alone_decides():
+def test_the_lower_end_decides_from_the_fewest_subjects_that_have_an_interval():
     metrics = evaluated(predicted(20, right=0.25))["metrics"]
     row, bar = headline(metrics, "filter"), headline(metrics, "filter_baseline")
     assert row["low"] < bar["value"] < row["value"]
+    assert not beats_baseline(metrics, FILTER).beats
+
+
+def test_of_too_few_subjects_the_value_alone_decides():
+    metrics = evaluated(predicted(8))["metrics"]
+    assert headline(metrics, "filter")["low"] is None
     verdict = beats_baseline(metrics, FILTER)
     assert verdict.beats
-    assert "value alone" in verdict.reason
+    assert "too few for an interval" in verdict.reason
 
 
 def test_a_class_that_does_not_occur_is_in_no_average():

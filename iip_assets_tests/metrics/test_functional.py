@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 from sklearn import metrics as sk
 
 from iip_assets.metrics import functional as m
@@ -132,3 +136,44 @@ def test_the_border_of_what_is_not_labelled_does_not_count():
     predicted = disc(50)
     predicted[:, 103:] = 0
     assert f1(half, predicted)[1] == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("move", [(3, 0), (0, 3), (-3, 0), (0, -3)])
+def test_borders_that_moved_equally_far_score_equally_in_whatever_direction(move):
+    """Two pixels of reach: a disc of 30 pixels moved by 3 keeps 0.452 of its border near."""
+    rows, columns = np.mgrid[:160, :214]
+    masks = [
+        ((columns - 107 - x) ** 2 + (rows - 80 - y) ** 2 <= 30**2).astype(np.uint8)
+        for x, y in ((0, 0), move)
+    ]
+    assert f1(*masks)[1] == pytest.approx(38 / 84)
+
+
+def near_by_brute_force(mask, predicted, index):
+    """As `boundary_counts`, from the distances of all pairs of border pixels."""
+    cross = ndimage.generate_binary_structure(2, 1)
+    # Beyond the image's edge everything is as at the edge: the edge is no border.
+    inner = ndimage.binary_erosion(mask != 255, cross, border_value=1)
+    true, drawn = (
+        np.argwhere(
+            (one == index) & ~ndimage.binary_erosion(one == index, cross, border_value=1) & inner
+        )
+        for one in (mask, predicted)
+    )
+    reach = Fraction(3, 400) ** 2 * (mask.shape[0] ** 2 + mask.shape[1] ** 2)
+    apart = ((drawn[:, None] - true[None]) ** 2).sum(2)
+    near = apart <= math.floor(max(reach, 1))
+    return [len(drawn), near.any(1).sum(), len(true), near.any(0).sum()]
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (120, 160), (150, 200), (213, 160)], ids=str)
+def test_near_is_what_lies_no_further_than_the_tolerance_by_brute_force(shape):
+    rng = np.random.default_rng(sum(shape))
+    for _ in range(2):
+        masks = []
+        for _ in range(2):
+            blurred = ndimage.gaussian_filter(rng.random(shape), 8)
+            masks.append(np.digitize(blurred, np.quantile(blurred, (0.4, 0.7))).astype(np.uint8))
+        masks[0][: shape[0] // 4, : shape[1] // 4] = 255
+        found = boundary_counts(*masks, 4)
+        assert found.tolist() == [near_by_brute_force(*masks, index) for index in range(4)]

@@ -62,6 +62,7 @@ def demographics_of(images, coverage):
         {"images": images},
         target=coverage.target,
         min_images=coverage.min_images,
+        confidence=0.95,
         age_bands=BANDS,
     )
 
@@ -139,7 +140,9 @@ def test_slices_hold_every_axis_that_any_setting_names_once():
     assert set(slices["axis"]) == {"gender", "lighting", "age_band", "ethnicity"}
     assert slices.height == 4 * PEOPLE.height
     assert slices.select("image_id", "axis").is_unique().all()
-    assert describe_image_slices(slices)["rows"] == slices.height
+    assert (
+        describe_image_slices(slices, {"images": PEOPLE}, confidence=0.95)["rows"] == slices.height
+    )
 
 
 def test_nothing_that_is_trained_or_feeds_a_training_lies_below_the_slices():

@@ -13,7 +13,7 @@ from iip_assets.statistics.demographics import (
     demographic_table,
     images_needed,
     natural_key,
-    wilson_interval,
+    slice_shares,
 )
 
 BANDS = (0, 18, 30)
@@ -34,7 +34,9 @@ def images_of(*people):
 
 def table_of(images, *, target=None, min_images=1):
     slices = slice_table(images, age_bands=BANDS, axes=DEMOGRAPHIC_AXES)
-    return demographic_table(images, slices, target=target or {}, min_images=min_images)
+    return demographic_table(
+        images, slices, target=target or {}, min_images=min_images, confidence=0.95
+    )
 
 
 def row_of(table, axis, value):
@@ -59,10 +61,33 @@ def test_counts_shares_and_subjects_of_an_axis():
     assert (unknown["low"], unknown["target"], unknown["note"]) == (None, None, "not known")
 
 
-def test_the_interval_is_of_as_many_draws_as_subjects():
+def test_three_subjects_are_too_few_for_an_interval():
     female = row_of(table_of(PEOPLE), "gender", "female")
     # Known genders come from s1, s2 and one image whose subject is not known.
-    assert (female["low"], female["high"]) == wilson_interval(0.5, 3)
+    assert (female["known_share"], female["low"], female["high"]) == (0.5, None, None)
+
+
+def test_the_interval_is_over_subjects_however_many_images_they_have():
+    people = [(f"s{place}", 20, "female" if place % 2 else "male", None) for place in range(12)]
+    widths = []
+    for times in (1, 10):
+        table = table_of(images_of(*people * times))
+        row = row_of(table, "gender", "female")
+        assert row["low"] < 0.5 < row["high"]
+        widths.append(row["high"] - row["low"])
+    assert widths[0] == pytest.approx(widths[1])
+
+
+def test_each_slices_share_has_its_interval_over_subjects():
+    slices = pl.DataFrame(
+        {"image_id": [f"{place}" for place in range(12)], "axis": "light", "slice": ["dark"] * 12}
+    )
+    for subjects, low in ((6, True), (3, False)):
+        images = slices.select(
+            "image_id", subject_id=pl.Series([f"s{place % subjects}" for place in range(12)])
+        )
+        (row,) = slice_shares(slices, images, confidence=0.95)
+        assert (row["images"], row["share"], row["low"] is not None) == (12, 1.0, low)
 
 
 def test_intersections_join_values_and_are_known_where_all_parts_are():
@@ -164,19 +189,3 @@ def test_the_images_needed_are_the_fewest_that_reach_the_target(n, others, targe
         assert (n + needed) / (total + needed) >= target - slack
     if needed > 0 and total + needed - 1 > 0:
         assert (n + needed - 1) / (total + needed - 1) < target + slack
-
-
-@given(share=st.floats(0, 1), n=st.integers(0, 10**9))
-def test_an_interval_holds_its_share_and_stays_within_bounds(share, n):
-    low, high = wilson_interval(share, n)
-    assert 0 <= low <= share + 1e-12
-    assert share - 1e-12 <= high <= 1
-    assert high - low > 0
-
-
-def test_the_interval_is_wilsons():
-    # 10 of 20 by the formula: centre 1/2, half-width z·sqrt(n/4 + z²/4)/(n + z²).
-    assert wilson_interval(0.5, 20) == pytest.approx((0.29930, 0.70070), abs=1e-5)
-    assert wilson_interval(0.0, 10) == pytest.approx((0.0, 0.27753), abs=1e-5)
-    assert wilson_interval(0.5, 10) == pytest.approx((0.23659, 0.76341), abs=1e-5)
-    assert wilson_interval(1.0, 10) == pytest.approx((0.72247, 1.0), abs=1e-5)

@@ -96,16 +96,61 @@ def test_contrasts_come_from_medians_and_not_from_glints():
     assert found["iris_pupil_contrast"] == pytest.approx(weber / (0.75 + weber))
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.integers(0, 255), min_size=10, max_size=60))
-def test_medians_are_those_of_numpy(values):
-    row = np.array([values], np.uint8)
-    mask = np.ones_like(row)
-    iris = np.full((1, len(values)), 2, np.uint8)
-    luma = np.vstack([row, np.full_like(row, 100)])
-    found = measures_of(np.vstack([mask, iris]), luma)
-    median = float(np.median(row))
-    assert found["iris_sclera_contrast"] == pytest.approx(abs(median - 100) / (median + 100))
+def contrasts_by_hand(mask, luma, iris, pupil):
+    """The standard's contrasts from circles (x, y, radius), pixel by pixel in plain numpy."""
+    y, x = np.mgrid[: mask.shape[0], : mask.shape[1]]
+    from_iris, from_pupil = (np.hypot(x - a, y - b) / radius for a, b, radius in (iris, pupil))
+    middle = (1 + pupil[2] / iris[2]) / 2
+    sclera = np.median(luma[(mask == 1) & (from_iris >= 1.1) & (from_iris <= 1.2)])
+    outer = np.median(luma[(mask == 2) & (from_iris >= middle) & (from_iris <= 0.9)])
+    inner = np.median(luma[(mask == 2) & (from_pupil >= 1.1) & (from_iris < middle)])
+    hole = np.median(luma[(mask == 3) & (from_pupil <= 0.8)])
+    weber = max(0, inner - hole) / (20 + hole)
+    return max(0, sclera - outer) / (sclera + outer), weber / (0.75 + weber)
+
+
+@pytest.mark.parametrize("upper_lid", [0, 100], ids=["open", "half hidden"])
+@pytest.mark.parametrize("slope", [1.0, -1.0], ids=["lighter outside", "lighter inside"])
+def test_contrasts_are_those_of_the_rings_by_hand(upper_lid, slope):
+    """Luma rises or falls with the distance from the middle, so that other rings tell others."""
+    x, y, radius, pupil = 160, 120, 50, 20
+    mask = drawn_mask(x=x, y=y, radius=radius, pupil=pupil, upper_lid=upper_lid)
+    rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]]
+    away = np.hypot(columns - x, rows - y)
+    luma = np.clip(120 + slope * (2 * away - 100), 0, 255).astype(np.uint8)
+    found = measures_of(mask, luma)
+    expected = contrasts_by_hand(mask, luma, (x, y, radius), (x, y, pupil))
+    both = found["iris_sclera_contrast"], found["iris_pupil_contrast"]
+    assert both == pytest.approx(expected, abs=0.02)
+    assert all(value > 0.1 for value in both) if slope > 0 else both == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("sclera", "iris", "pupil", "expected"),
+    [
+        (180, 60, 20, (0.5, 1 / 1.75)),
+        (180, 40, 120, (140 / 220, 0)),  # the pupil is lighter than the iris
+        (100, 180, 20, (0, 4 / 4.75)),  # the iris is lighter than the sclera
+        (0, 0, 0, (0, 0)),
+    ],
+)
+def test_contrasts_keep_their_sign(sclera, iris, pupil, expected):
+    mask = drawn_mask()
+    found = measures_of(mask, np.choose(mask, [0, sclera, iris, pupil]).astype(np.uint8))
+    both = found["iris_sclera_contrast"], found["iris_pupil_contrast"]
+    assert both == pytest.approx(expected)
+
+
+def test_what_lies_beside_the_rings_does_not_count():
+    """A light limbus, the far sclera in a shadow, the pupil's rim."""
+    mask = drawn_mask(x=160, y=120, radius=50, pupil=20)
+    luma = np.choose(mask, [0, 180, 60, 20]).astype(np.uint8)
+    rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]]
+    away = np.hypot(columns - 160, rows - 120)
+    plain = measures_of(mask, luma)
+    for ring in (away > 62, (away > 47) & (away < 53), (away > 18) & (away < 21)):
+        luma[ring] = 255
+    assert measures_of(mask, luma) == plain
 
 
 def test_without_a_mask_nothing_is_known():

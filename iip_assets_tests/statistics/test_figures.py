@@ -17,7 +17,7 @@ PAIRS = [("age_band", "gender"), ("gender", "ethnicity")]
 
 def demographics(images, target=None):
     slices = slice_table(images, age_bands=BANDS, axes=DEMOGRAPHIC_AXES)
-    return demographic_table(images, slices, target=target or {}, min_images=2)
+    return demographic_table(images, slices, target=target or {}, min_images=2, confidence=0.95)
 
 
 def titles(figure):
