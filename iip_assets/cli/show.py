@@ -72,9 +72,7 @@ def _print_asset(project: Project, name: str, *, as_json: bool) -> None:
         return
     print_text((name, "bold"), f" ({asset.room})\n{asset.description}\n")
     for check in checks:
-        failed = (f"failed ({check['severity']})", "red")
-        mark = ("passed", "green") if check["passed"] else failed
-        print_text(f"check {check['name']}: ", mark, f" {check['description']}")
+        print_text(f"check {check['name']}: ", _mark(check), f" {check['description']}")
     for key, entry in metadata.items():
         _print_metadata(key, entry)
     if record.images_computed + record.images_reused:
@@ -95,6 +93,13 @@ def _print_asset(project: Project, name: str, *, as_json: bool) -> None:
     elif isinstance(value, dict):
         for part, frame in value.items():
             print_text(f"{part}: {frame.head(5) if hasattr(frame, 'head') else frame}")
+
+
+def _mark(check: dict[str, Any]) -> tuple[str, str]:
+    """A word and its style; none where the description tells that the check did not look."""
+    if check["passed"] is None:
+        return "", ""
+    return ("passed", "green") if check["passed"] else (f"failed ({check['severity']})", "red")
 
 
 def _print_metadata(key: str, entry: dict[str, Any]) -> None:

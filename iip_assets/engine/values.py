@@ -62,9 +62,12 @@ MetadataValue = Json | Markdown | Rows
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check found: passed or not, how bad, and the numbers behind it."""
+    """What a check found: passed or not, how bad, and the numbers behind it.
 
-    passed: bool
+    `passed` is None where there was nothing to look at, which is neither.
+    """
+
+    passed: bool | None
     severity: Literal["error", "warning"] = "error"
     description: str = ""
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)

@@ -46,6 +46,12 @@ def none_is_empty(lengths: pl.DataFrame) -> CheckResult:
     return CheckResult(passed=bool((lengths["letters"] > 0).all()))
 
 
+@asset_check(lengths)
+def many_are_long(lengths: pl.DataFrame) -> CheckResult:
+    """Of a hundred words, most are long."""
+    return CheckResult(passed=None, description="not looked at: fewer than a hundred words")
+
+
 @pytest.fixture
 def outcomes() -> dict[str, Outcome]:
     return {}
@@ -97,6 +103,14 @@ class Counting(ArtifactReader):
     def load_input(self, context: dg.InputContext) -> Any:
         self.asked += 1
         return super().load_input(context)
+
+
+def test_a_check_that_did_not_look_has_no_result(definitions: dg.Definitions) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize(definitions, instance)
+    assert result.success
+    found = {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+    assert found == {"none_is_empty": True}
 
 
 def test_parts_of_the_definitions_can_be_replaced(project: Project) -> None:
