@@ -12,7 +12,7 @@ from iip_assets.cli.common import AsJson, open_refresher, print_json
 from iip_assets.engine.atomic import write_bytes_whole, write_text_whole
 from iip_assets.engine.event_cache import present_events
 from iip_assets.engine.outcomes import check_results, description
-from iip_assets.engine.perform import report_page
+from iip_assets.engine.pages import dated_page, report_page
 from iip_assets.engine.values import Files, Report, Skipped
 from iip_assets.figures import figure_png, new_figure
 from iip_assets.report.blocks import GENERAL, Column, Table
@@ -124,13 +124,14 @@ def _export(project: Project, name: str, out: Path) -> Path:
         LookupError: The asset was never materialized.
         ValueError: It has no such form.
     """
-    value = project.workspace.artifacts.get(_record(project, name).artifact)
+    record = _record(project, name)
+    value = project.workspace.artifacts.get(record.artifact)
     if isinstance(value, Skipped):
         raise ValueError(f"{name} has nothing to write: it was skipped ({value.reason})")
     out.parent.mkdir(parents=True, exist_ok=True)
     frames = value.values() if isinstance(value, dict) else ()
     if isinstance(value, Report) and out.suffix == ".html":
-        out.write_text(value.html)
+        out.write_text(dated_page(project, record, present_events(project)))
     elif isinstance(value, Files):
         out.mkdir(parents=True, exist_ok=True)
         for part, data in value.parts.items():

@@ -186,6 +186,13 @@ def drift_data():
     }
 
 
+def verdict_table():
+    rows = [(HOSTILE, "hurts", -0.1, -0.2, -0.02, 30), ("2024-01", "no clear effect", 0, -1, 1, 40)]
+    names = ("batch", "verdict", "difference", "low", "high", "training_images")
+    table = pl.DataFrame(rows, schema=list(names), orient="row")
+    return table.with_columns(axis=pl.lit("overall"), slice=pl.lit("all"))
+
+
 def demographic_table():
     def row(axis, value, n, share, target):
         gap = None if target is None else share - target
@@ -321,6 +328,7 @@ def sample_inputs(**changes):
         "robustness_benchmark": benchmark_table(),
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),
+        "batch_verdict": verdict_table(),
     }
     return SimpleNamespace(**(values | changes))
 

@@ -16,7 +16,8 @@ from iip_assets.engine.dagster.instance import DagsterEvents
 from iip_assets.engine.dagster.runs import hold_run_lock
 from iip_assets.engine.graph import Source
 from iip_assets.engine.outcomes import Outcome, check_results, description
-from iip_assets.engine.perform import Performer, report_page
+from iip_assets.engine.pages import report_page
+from iip_assets.engine.perform import Performer
 from iip_assets.engine.project import Project
 
 REFRESH_JOB = "refresh"
@@ -180,7 +181,7 @@ def _asset(
         # A check that had nothing to look at gives no result: Dagster shows it as skipped. Its
         # decorator has no option for that.
         if output.name != _VALUE:
-            output._is_required = False  # noqa: SLF001
+            output._is_required = False
     return definition
 
 

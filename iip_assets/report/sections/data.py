@@ -8,6 +8,7 @@ import polars as pl
 
 from iip_assets.dataset.figures import NO_LABEL, batch_table
 from iip_assets.dataset.schema import LABELS
+from iip_assets.images.contact_sheet import image_name
 from iip_assets.report.blocks import (
     COUNT,
     PERCENT,
@@ -54,7 +55,7 @@ def dataset(
     if (batches["corrections"] != "").any():
         columns.append(Column("for images of other batches", "corrections"))
     table = Table(
-        "Images by the batch that they came with, and by label; the newest label of an image counts",
+        "Images by the batch with which they came and by their newest label",
         columns,
         batches.select(*(one for one in batches.columns if one != "tags")).to_dicts(),
     )
@@ -211,7 +212,7 @@ def balance_content(training_set: pl.DataFrame) -> Record:
     }
 
 
-def augmentation(segmenter_examples: pl.DataFrame) -> Section:
+def augmentation(segmenter_examples: pl.DataFrame, raw_dataset: dict[str, pl.DataFrame]) -> Section:
     """A training image and each way of changing it: one that counts most, by its id."""
     training = segmenter_examples.filter(split="train")
     if training.is_empty():
@@ -232,6 +233,8 @@ def augmentation(segmenter_examples: pl.DataFrame) -> Section:
         "which move with the image."
     )
     alt = "A training image and each way of changing it"
-    image = Image(alt, draw, tuple(shown.values()))
+    row = raw_dataset["images"].filter(image_id=shown["image_id"])
+    name = image_name(shown["image_id"], row["path"].first())
+    image = Image(alt, draw, tuple(shown.values()), source=name)
     blocks: list[Block] = [Paragraph(text), Images([image])]
     return Section("training", "Training", blocks, {"augmented": shown})
