@@ -45,9 +45,11 @@ def dated_page(project: Project, record: ActionRecord, events: EventLog) -> str:
 
 def _provenance(project: Project, record: ActionRecord, events: EventLog, *, now: datetime) -> str:
     root, commit = project.workspace.root, project.workspace.git_commit()
-    versions = {name: events.observed(name) for name in project.graph.sources}
-    data = ", ".join(version[:_DIGITS] for version in versions.values() if version)
-    words = f"{_when(now)}, {_commit(commit)}, data version {data}, workspace {root.name}."
+    seen = {name: (events.observed(name) or "none")[:_DIGITS] for name in project.graph.sources}
+    # All data come from the first; the others are named.
+    names = ["data version", *(name.replace("_", " ") for name in list(seen)[1:])]
+    versions = ", ".join(f"{name} {seen[one]}" for name, one in zip(names, seen, strict=True))
+    words = f"{_when(now)}, {_commit(commit)}, {versions}, workspace {root.name}."
     made_at = datetime.fromisoformat(record.made_at)
     if record.git_commit != commit or made_at.date() != now.date():
         words += (

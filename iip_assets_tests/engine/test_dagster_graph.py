@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from iip_assets.engine.dagster.graph import ArtifactReader, build_dagster_defini
 from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.outcomes import Outcome
 from iip_assets.engine.project import Project
-from iip_assets.engine.values import CheckResult
+from iip_assets.engine.values import CheckResult, Markdown, Rows
 from iip_assets.engine.workspace import Workspace
 from iip_assets_tests.engine.stand_ins import Keys
 
@@ -37,7 +38,11 @@ def lengths(words: list[str]) -> pl.DataFrame:
 
 @describe(lengths)
 def describe_lengths(lengths: pl.DataFrame) -> dict[str, Any]:
-    return {"longest": lengths["letters"].max()}
+    return {
+        "longest": lengths["letters"].max(),
+        "share": Rows([{"of": "a", "value": 0.5, "low": 0.25, "high": 0.75, "n": 2}]),
+        "plot": Markdown("![lengths](data:image/png;base64,AA==)"),
+    }
 
 
 @asset_check(lengths, blocking=True)
@@ -103,6 +108,30 @@ class Counting(ArtifactReader):
     def load_input(self, context: dg.InputContext) -> Any:
         self.asked += 1
         return super().load_input(context)
+
+
+def test_metadata_has_plots_first_whole_intervals_and_hashes_last(
+    definitions: dg.Definitions,
+) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize(definitions, instance)
+    (event,) = result.asset_materializations_for_node("lengths")
+    names = list(event.metadata)
+    assert names[:3] == ["plot", "longest", "share"]
+    assert names[-4:] == ["modules", "part_keys", "code_key", "action_key"]
+    assert "| of | value | interval | n |" in str(event.metadata["share"].value)
+    assert "| a | 0.5 | 0.25 to 0.75 | 2 |" in str(event.metadata["share"].value)
+
+
+def test_a_room_has_an_owner_unless_its_asset_has_one(project: Project) -> None:
+    @asset(room="toy")
+    def owned(words: list[str]) -> dict[str, Any]:
+        return {}
+
+    both = replace(project, graph=Graph([lengths, owned], [words]), owners={"toy": "team:toys"})
+    graph = build_dagster_definitions(both).resolve_asset_graph()
+    found = {name: graph.get(dg.AssetKey(name)).owners for name in ("lengths", "owned")}
+    assert found == {"lengths": ["team:data"], "owned": ["team:toys"]}
 
 
 def test_a_check_that_did_not_look_has_no_result(definitions: dg.Definitions) -> None:
