@@ -85,11 +85,11 @@ class Verdict:
     """Whether a model beats its baseline.
 
     Attributes:
-        beats: Whether it does; also where there is no such model, which breaks no promise.
+        beats: Whether it does; None where there is no such model.
         reason: The numbers, in words.
     """
 
-    beats: bool
+    beats: bool | None
     reason: str
 
 
@@ -100,7 +100,7 @@ def beats_baseline(metrics: pl.DataFrame, task: ModelTask) -> Verdict:
     """
     own, baseline = headline(metrics, task.name), headline(metrics, f"{task.name}{BASELINE}")
     if own is None or baseline is None or own["value"] is None:
-        return Verdict(beats=True, reason=f"there is no {task.name} to judge on the test images")
+        return Verdict(beats=None, reason=f"there is no {task.name} to judge on the test images")
     has_interval = own["low"] is not None
     counted = own["low"] if has_interval else own["value"]
     bar = baseline["value"] or 0.0

@@ -15,6 +15,13 @@ from iip_assets.images.decode import Undecodable, decode_image
 EMPTY = 225
 GAP_PX = 4
 QUALITIES = (82, 70, 55, 40)
+# So many of an id's 32 digits tell images apart.
+ID_DIGITS = 8
+
+
+def image_name(image_id: str, path: str | None) -> str:
+    """How people find an image that they see: its file below `data/`, and its id's first digits."""
+    return f"{path} · {image_id[:ID_DIGITS]}" if path else image_id
 
 
 def thumbnail(image: NDArray[np.uint8], *, width: int, height: int) -> NDArray[np.uint8]:

@@ -13,6 +13,8 @@ import pytest
 from iip_assets.audit.explained_images import EXPLAINED
 from iip_assets.audit.explained_measures import APART, RIGHT, WRONG
 from iip_assets.audit.explained_measures import SCHEMA as MEASURES
+from iip_assets.dataset.problems import problem_frame
+from iip_assets.dataset.schema import label_rows_schema
 from iip_assets.engine.values import Report
 from iip_assets.evaluation.evaluation import METRICS_SCHEMA
 from iip_assets.evaluation.rare_classes import CLASSES
@@ -44,6 +46,15 @@ def image_bytes(image_id):
     cv2.circle(page, (30 + number % 20, 30), 12, (40 + number % 120, 90, 60), -1)
     cv2.circle(page, (30 + number % 20, 30), 5, (10, 10, 10), -1)
     return cv2.imencode(".png", page)[1].tobytes()
+
+
+def raw_tables(images):
+    """raw_dataset without label rows and problems."""
+    return {
+        "images": images,
+        "label_rows": pl.DataFrame(schema=label_rows_schema()),
+        "problems": problem_frame([]),
+    }
 
 
 def image_table(batches=("2024-01", "2024-02", HOSTILE)):
@@ -175,6 +186,13 @@ def drift_data():
     }
 
 
+def verdict_table():
+    rows = [(HOSTILE, "hurts", -0.1, -0.2, -0.02, 30), ("2024-01", "no clear effect", 0, -1, 1, 40)]
+    names = ("batch", "verdict", "difference", "low", "high", "training_images")
+    table = pl.DataFrame(rows, schema=list(names), orient="row")
+    return table.with_columns(axis=pl.lit("overall"), slice=pl.lit("all"))
+
+
 def demographic_table():
     def row(axis, value, n, share, target):
         gap = None if target is None else share - target
@@ -276,7 +294,7 @@ def sample_inputs(**changes):
     classes = ("full", "partial", "none")
     confusion = [("filter", a, p, 30 if a == p else 2) for a in classes for p in classes]
     values = {
-        "raw_dataset": {"images": images},
+        "raw_dataset": raw_tables(images),
         "quarantine": pl.DataFrame([broken]),
         "data_splits": splits,
         "image_statistics": by_image(brightness=rng.normal(120, 20, N)),
@@ -310,6 +328,7 @@ def sample_inputs(**changes):
         "robustness_benchmark": benchmark_table(),
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),
+        "batch_verdict": verdict_table(),
     }
     return SimpleNamespace(**(values | changes))
 

@@ -11,6 +11,7 @@ from iip_assets_tests.report.samples import (
     content_of,
     drift_data,
     metrics_table,
+    raw_tables,
     sample_inputs,
 )
 
@@ -91,7 +92,7 @@ def test_with_nothing_to_say_it_says_so():
     inputs = sample_inputs()
     images = inputs.raw_dataset["images"].with_columns(label=pl.lit("full"))
     assert titles(
-        raw_dataset={"images": images},
+        raw_dataset=raw_tables(images),
         quarantine=inputs.quarantine.clear(),
         demographic_stats=Skipped("x"),
         model_evaluation=Skipped("x"),

@@ -33,6 +33,8 @@ from iip_assets.report.figures import robustness_figure
 from iip_assets.report.metrics import records, rounded
 from iip_assets.robustness.figures import robustness_figure as groups_figure
 
+# Lies beside the report.
+_DRIFT_PAGE = "drift_report.html"
 # A smaller loss is not named.
 NAMED_LOSS = 0.05
 MOST_STEPS = 2
@@ -181,7 +183,8 @@ def drift(drift_report: Report) -> Section:
     )
     alt = "Distributions before and in the newest batch"
     figure = plot(lambda: drift_figure(columns, batch), alt)
-    blocks: list[Block] = [Paragraph(text), figure, table]
+    page = Item("The page of drift_report", ": every feature before and after.", _DRIFT_PAGE)
+    blocks: list[Block] = [Paragraph(text), Listing([page]), figure, table]
     if left_out := found["not_compared"]:
         entries = [Item(text=f"{row['name']}: {row['reason']}") for row in left_out]
         blocks.append(Listing(entries, folded=f"Not compared: {len(left_out)} features"))
