@@ -2,9 +2,10 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check ui clean install lock
+.PHONY: help demo test test-all check docs ui clean install lock
 
 PYTHON ?= python3
+PORT ?= 3000
 UV_VERSION := 0.13.9
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 BIN := .venv/bin
@@ -34,18 +35,23 @@ test: $(STAMP)  ## Run the tests
 test-all: $(STAMP)  ## Run those too of which `make test` runs one of a family
 	@$(PYTEST)
 
-check: $(STAMP)  ## Lint, format, types, import contracts
+check: $(STAMP)  ## Lint, format, types, import contracts, the documentation
 	ruff check
 	ruff format --check
 	mypy
 	lint-imports --no-cache
+	$(MAKE) --no-print-directory docs
 
-ui: $(STAMP)  ## Start Dagster on http://127.0.0.1:3000 with this workspace
+docs: $(STAMP)  ## Build the documentation into site/
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
+	@echo "The documentation is in site/index.html"
+
+ui: $(STAMP)  ## Start Dagster on http://127.0.0.1:3000 with this workspace; PORT=3001 is another port
 	@dvc pull --quiet
-	@iip ui
+	@iip ui --port $(PORT)
 
 clean:  ## Remove what was computed and cached (not .venv, not data/)
-	rm -rf .iip .pytest_cache .mypy_cache .ruff_cache .hypothesis reports
+	rm -rf .iip site .pytest_cache .mypy_cache .ruff_cache .hypothesis reports
 	find . -name __pycache__ -not -path './.venv/*' -type d -exec rm -rf {} +
 
 lock: .uv/bin/uv  ## Choose versions anew, within pyproject.toml

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-__all__ = ["load"]
+__all__ = ["__version__", "load"]
 
 # Images of eyes are biometric data: no library phones home, and nothing needs the network after
 # the install. Whoever wants otherwise sets the variable.
@@ -27,9 +27,13 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def __getattr__(name: str) -> Any:
-    """`load` is loaded when asked for, so that importing the package costs nothing."""
+    """What costs a look or an import is fetched when asked for; importing the package is free."""
     if name == "load":
         from iip_assets.loading import load
 
         return load
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("iip-assets")
     raise AttributeError(f"module 'iip_assets' has no attribute {name!r}")

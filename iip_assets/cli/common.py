@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
+def complete_asset(incomplete: str) -> list[str]:
+    """The assets whose names begin so, for the shell's completion."""
+    from iip_assets.graph import GRAPH
+
+    return [name for name in GRAPH.assets if name.startswith(incomplete)]
+
+
 def open_refresher() -> Refresher:
     """The refresher of the workspace that the current folder lies in."""
     from iip_assets.automation.run_requests import refresh_tags

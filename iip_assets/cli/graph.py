@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iip_assets.cli.common import AsJson, open_refresher, print_json, stdout_kept_clean
+from iip_assets.cli.common import (
+    AsJson,
+    complete_asset,
+    open_refresher,
+    print_json,
+    stdout_kept_clean,
+)
 from iip_assets.engine.actions import part_log
 from iip_assets.engine.noop_cache import read_noop_cache, write_noop_cache
 from iip_assets.engine.pages import report_page
@@ -39,7 +45,8 @@ _TONES: dict[str, Tone] = {
 
 def refresh(
     assets: Annotated[
-        list[str] | None, typer.Argument(help="Only these, and what they need.")
+        list[str] | None,
+        typer.Argument(help="Only these, and what they need.", autocompletion=complete_asset),
     ] = None,
     as_json: AsJson = False,
     dry_run: Annotated[
@@ -49,6 +56,7 @@ def refresh(
         list[str] | None,
         typer.Option(
             metavar="ASSET",
+            autocompletion=complete_asset,
             help="Compute this again, every image of it, though its result is recorded; may be "
             "repeated.",
         ),
@@ -99,6 +107,7 @@ def status(
         str | None,
         typer.Option(
             metavar="ASSET",
+            autocompletion=complete_asset,
             help="Of this one alone the whole chain of reasons, down to the causes.",
         ),
     ] = None,

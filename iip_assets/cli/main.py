@@ -6,6 +6,7 @@ Results go to stdout, words about them to stderr.
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -14,7 +15,7 @@ from iip_assets.cli.graph import refresh, status
 from iip_assets.cli.ingest import export, ingest
 from iip_assets.cli.models import models
 from iip_assets.cli.predict import predict
-from iip_assets.cli.show import show
+from iip_assets.cli.show import report, show
 from iip_assets.cli.sweep import sweep
 from iip_assets.cli.trace import trace
 from iip_assets.cli.workspaces import alarms, doctor, gc, init, synthesize, ui
@@ -22,8 +23,30 @@ from iip_assets.cli.workspaces import alarms, doctor, gc, init, synthesize, ui
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Data-centric iteration on an iris-image pipeline: see what is stale, compute only that.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from iip_assets import __version__
+
+        typer.echo(f"iip_assets {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version, and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
 
 for _verb in (
     init,
@@ -31,6 +54,7 @@ for _verb in (
     refresh,
     status,
     show,
+    report,
     trace,
     compare,
     predict,

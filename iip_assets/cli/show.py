@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iip_assets.cli.common import AsJson, open_refresher, print_json
+from iip_assets.cli.common import AsJson, complete_asset, log, open_refresher, print_json
 from iip_assets.engine.atomic import write_bytes_whole, write_text_whole
 from iip_assets.engine.event_cache import present_events
 from iip_assets.engine.outcomes import check_results, description
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 
 def show(
-    asset: Annotated[str, typer.Argument(help="The asset's name, as `iip status` lists it.")],
+    asset: Annotated[
+        str,
+        typer.Argument(
+            help="The asset's name, as `iip status` lists it.", autocompletion=complete_asset
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(help="Write the value here: a table as .csv or .parquet, a page as .html…"),
@@ -39,6 +44,24 @@ def show(
         typer.echo(f"wrote {_export(project, asset, out)}")
         return
     _print_asset(project, asset, as_json=as_json)
+
+
+def report(
+    open_it: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open it in the browser, or only say where.")
+    ] = True,
+) -> None:
+    """Open the report of the whole pipeline, one page that can be mailed."""
+    import webbrowser
+
+    from iip_assets.where import find_workspace
+
+    page = report_page(find_workspace() / ".iip", "pipeline_report")
+    if not page.exists():
+        raise LookupError("there is no report yet; `iip refresh` makes it")
+    typer.echo(page)
+    if open_it and not webbrowser.open(page.as_uri()):
+        log("no browser was found here; open the page by hand")
 
 
 def _print_asset(project: Project, name: str, *, as_json: bool) -> None:

@@ -1,13 +1,18 @@
-"""What a person reads when a command fails for a reason outside it."""
+"""What every command has, and what a person reads when one fails for a reason outside it."""
 
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
+from typer.testing import CliRunner
 
+import iip_assets
 from iip_assets.cli import main as cli
 
 
@@ -37,3 +42,42 @@ def test_an_error_that_nobody_foresaw_keeps_its_traceback(monkeypatch: pytest.Mo
     monkeypatch.setattr(cli, "app", raise_wrapped(sqlite3.OperationalError("no such table: x")))
     with pytest.raises(OperationalError):
         cli.main()
+
+
+def test_every_verb_has_a_short_help() -> None:
+    verbs = [command.name or command.callback.__name__ for command in cli.app.registered_commands]
+    for verb in [*verbs, "models", "sweep"]:
+        shown = CliRunner().invoke(cli.app, [verb, "-h"])
+        assert shown.exit_code == 0, verb
+        assert "Usage" in shown.output
+
+
+def test_the_package_tells_its_version_and_runs_as_a_module() -> None:
+    command = [sys.executable, "-m", "iip_assets", "--version"]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert shown == f"iip_assets {iip_assets.__version__}\n"
+
+
+def test_the_shell_completes_the_names_of_assets() -> None:
+    environment = {"_IIP_COMPLETE": "complete_bash", "COMP_WORDS": "iip show light"}
+    shown = (
+        CliRunner().invoke(cli.app, env={**environment, "COMP_CWORD": "2"}, prog_name="iip").output
+    )
+    assert shown.split() == ["lighting_stats"]
+
+
+def test_report_says_where_the_page_lies_and_opens_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    monkeypatch.setenv("IIP_WORKSPACE", str(tmp_path))
+    missing = CliRunner().invoke(cli.app, ["report"])
+    assert "iip refresh" in str(missing.exception)
+    page = tmp_path / ".iip/reports/pipeline_report.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("<p>")
+    assert CliRunner().invoke(cli.app, ["report"]).output.strip() == str(page)
+    assert opened == [page.as_uri()]
+    CliRunner().invoke(cli.app, ["report", "--no-open"])
+    assert len(opened) == 1
