@@ -23,6 +23,8 @@ from iip_assets.engine.project import Project
 REFRESH_JOB = "refresh"
 PARALLEL_JOB = "refresh_parallel"
 
+# Of a data version, where a whole one would push what stands beside it off the page.
+_DIGITS = 12
 # Dagster's name of the output of an op that has one; the others are its checks'.
 _VALUE = "result"
 
@@ -236,7 +238,7 @@ def _table_metadata(project: Project, record: ActionRecord) -> dict[str, Any]:
 def _made_of(project: Project, record: ActionRecord) -> str:
     """Each input with its data version and a link to its page, as Markdown."""
     lines = [
-        f"- [{name}](/assets/{name}) `{version}`"
+        f"- [{name}](/assets/{name}) `{version[:_DIGITS]}`"
         for name, version in record.inputs.items()
         if name in project.graph.assets or name in project.graph.sources
     ]
