@@ -30,6 +30,7 @@ from iip_assets.report.blocks import (
     plot,
 )
 from iip_assets.report.metrics import records, rounded
+from iip_assets.statistics.demographics import coverage_shortfalls
 from iip_assets.statistics.figures import coverage_figure
 from iip_assets.training_set.figures import cell_summary, cells_figure
 
@@ -134,8 +135,10 @@ def coverage(demographic_stats: pl.DataFrame, tolerance: float) -> Section:
             folded="Coverage as a table",
         ),
     ]
-    gaps = [row for row in rows if row["target"] is not None and (row["gap"] or 0) < 0]
-    gaps.sort(key=lambda row: (row["gap"], row["axis"], row["value"]))
+    # What the plot marks and the check counts.
+    gaps = records(
+        coverage_shortfalls(single, tolerance=tolerance).select(*names, share="known_share")
+    )
     steps = [
         NextStep(
             4,

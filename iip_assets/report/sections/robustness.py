@@ -140,7 +140,7 @@ def _main_rows(benchmark: pl.DataFrame) -> pl.DataFrame:
 def _largest_losses(table: list[Record]) -> list[NextStep]:
     found = []
     for model in dict.fromkeys(row["model"] for row in table):
-        rows = [row for row in table if row["model"] == model and row["loss"]]
+        rows = [row for row in table if row["model"] == model and _surely_worse(row)]
         worst = max(rows, key=lambda row: (row["loss"], row["corruption"]), default=None)
         if worst is None or worst["loss"] < NAMED_LOSS:
             continue
@@ -154,6 +154,18 @@ def _largest_losses(table: list[Record]) -> list[NextStep]:
             )
         )
     return found
+
+
+def _surely_worse(row: Record) -> bool:
+    """Whether there is a loss, and the intervals of clean and of changed images do not meet.
+
+    That is far stricter than a test of one corruption, as many are compared.
+    """
+    return (
+        bool(row["loss"])
+        and None not in row["low"][:1] + row["high"][-1:]
+        and (row["high"][-1] < row["low"][0])
+    )
 
 
 def drift(drift_report: Report) -> Section:
