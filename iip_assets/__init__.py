@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-__all__ = ["__version__", "load"]
+__all__ = ["Skipped", "__version__", "image_table", "load", "show"]
 
 # Images of eyes are biometric data: no library phones home, and nothing needs the network after
 # the install. Whoever wants otherwise sets the variable.
@@ -28,12 +28,12 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 def __getattr__(name: str) -> Any:
     """What costs a look or an import is fetched when asked for; importing the package is free."""
-    if name == "load":
-        from iip_assets.loading import load
-
-        return load
     if name == "__version__":
         from importlib.metadata import version
 
         return version("iip-assets")
+    if name in __all__:
+        from iip_assets import loading
+
+        return getattr(loading, name)
     raise AttributeError(f"module 'iip_assets' has no attribute {name!r}")

@@ -53,6 +53,18 @@ GRAPH = Graph(
 )
 ASSETS: tuple[Asset[..., Any], ...] = tuple(GRAPH.assets.values())
 
+DATA_TEAM, MODEL_TEAM = "team:data", "team:models"
+OWNERS = {
+    **dict.fromkeys(
+        ("dataset", "statistics", "edge_cases", "training_set", "labels", "drift", "report"),
+        DATA_TEAM,
+    ),
+    **dict.fromkeys(
+        ("embeddings", "models", "evaluation", "audit", "robustness", "registry"), MODEL_TEAM
+    ),
+}
+"""Whom to ask about a room's assets: who labels and ingests, or who trains and rolls out."""
+
 # Code keys do not follow these. They carry values and move them about, bytes that are checked
 # against their md5 among them, or watch a training without a bearing on it, or speak to the type
 # checker.
@@ -84,4 +96,4 @@ def build_project(root: Path | None = None) -> Project:
     keys = CodeKeys(
         "iip_assets", package, framework=FRAMEWORK, cache=workspace.state / "code_keys.json"
     )
-    return Project(GRAPH, workspace, keys, column_meanings())
+    return Project(GRAPH, workspace, keys, column_meanings(), OWNERS)

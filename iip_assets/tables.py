@@ -257,6 +257,10 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         "metrics": _table(
             *("model", "metric", "axis", "slice", "value", "low", "high"),
             *("n_images", "n_subjects", "enough"),
+            p_holm=_share(
+                "small where the slice is worse than all images: p, corrected for the number of "
+                "slices (Holm); null where that was not asked"
+            ),
         ),
         "confusion": _table(
             "model",

@@ -30,7 +30,7 @@ _CHUNK = 4
 def training_batches(
     raw_dataset: dict[str, pl.DataFrame], filter_examples: pl.DataFrame
 ) -> pl.DataFrame:
-    """With which batch the label of each of the filter's training images came.
+    """With which batch each of the filter's training images came.
 
     While this table and the examples stand, no head is trained again to judge a batch.
     """

@@ -4,7 +4,8 @@ What it says of the validation images is kept, so that judging it again trains n
 images stay out of it: who keeps or drops batches by what they do on the test images has no
 number left to believe.
 
-A batch's images are those whose counting label came with it; the others keep their weights.
+A batch's images are those that came with it, whoever labelled them since; the others keep their
+weights. A batch of corrections has none, and is not tried.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.metrics.intervals import (
-    LEAST_SUBJECTS,
     Estimate,
     estimate_difference,
+    judgeable,
     replicates,
 )
 from iip_assets.metrics.names import FILTER_CLASSES
@@ -118,7 +118,7 @@ def _rows(
                 if len(one) > 1
             ],
         )
-        enough = n_subjects >= LEAST_SUBJECTS and len(places) >= evaluation.min_slice_images
+        enough = judgeable(len(places), n_subjects, evaluation.min_slice_images)
         yield {
             **row,
             "verdict": _verdict(difference) if enough else "too small to judge",

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from iip_assets.engine.values import CheckResult
 from iip_assets.metrics.functional import weighted_mean
 from iip_assets.metrics.intervals import (
-    LEAST_SUBJECTS,
     estimate,
     estimate_difference,
+    judgeable,
     replicates,
 )
 from iip_assets.settings import EvaluationSettings
@@ -94,7 +94,7 @@ def _by_kind(
             confidence=evaluation.confidence,
             subjects=n_subjects if kind == APART else None,
         )
-        enough = n_images >= evaluation.min_slice_images and n_subjects >= LEAST_SUBJECTS
+        enough = judgeable(n_images, n_subjects, evaluation.min_slice_images)
         rows.append((kind, found.value, found.low, found.high, n_images, n_subjects, enough))
     return rows
 
@@ -112,8 +112,9 @@ def faithful_check(table: pl.DataFrame) -> CheckResult:
         for row in decisive.iter_rows(named=True)
     ]
     return CheckResult(
-        passed=bool((decisive["low"] > 0).all()),
+        passed=None if decisive.is_empty() else bool((decisive["low"] > 0).all()),
         severity="warning",
-        description="area under the curve by chance minus that by what counted; "
-        + ("; ".join(words) or "too few images to tell"),
+        description="area under the curve by chance minus that by what counted; " + "; ".join(words)
+        if words
+        else "not looked at: too few images to tell",
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from iip_assets.engine.values import Markdown
 from iip_assets.evaluation.summary import rounded
 from iip_assets.figures import PALETTE, figure_png, new_figure
-from iip_assets.images.contact_sheet import GAP_PX, jpeg_data_uri
+from iip_assets.images.contact_sheet import GAP_PX, ID_DIGITS, jpeg_data_uri
 from iip_assets.images.decode import decode_image
 from iip_assets.models.tasks import FILTER, SEGMENTER
 
@@ -240,7 +240,8 @@ def explained_sheets(
             explained_tile(decode_image(read(row["image_id"]), max_megapixels=max_megapixels), row)
             for row in rows
         ]
-        figure = explained_figure(tiles, [explained_caption(row) for row in rows], score)
+        captions = [f"{row['image_id'][:ID_DIGITS]}: {explained_caption(row)}" for row in rows]
+        figure = explained_figure(tiles, captions, score)
         pixels = cv2.imdecode(np.frombuffer(figure_png(figure), np.uint8), cv2.IMREAD_COLOR_RGB)
         uri = jpeg_data_uri(np.asarray(pixels, np.uint8), max_bytes=_MAX_BYTES)
         alt = f"the {model}'s {len(rows)} hardest images, and which parts counted"

@@ -23,7 +23,7 @@ def failed_checks(project: Project, events: EventLog) -> Iterator[Alarm]:
     for name, asset in project.graph.assets.items():
         record = project.record(name, events)
         for check in check_results(asset, project.parts(name, events)) if record else ():
-            if check["passed"] or record is None:
+            if check["passed"] is not False or record is None:
                 continue
             text = f"the check {check['name']} of {name} failed"
             if check["description"]:

@@ -16,7 +16,7 @@ from iip_assets.ingest.inbox import ERROR_COLUMNS, waiting_batches
 INGEST_JOB = "ingest"
 INGEST_OP = "take_batch"
 BATCH_TAG = "iip/batch"
-FINGERPRINT_TAG = "iip/fingerprint"
+FINGERPRINT_TAG = ".dagster/iip_fingerprint"  # shown on no page of Dagster
 VERDICT_TAG = "iip/verdict"
 
 _ROWS_SHOWN = 100

@@ -197,9 +197,11 @@ def refresh_tags(
     project: Project, events: EventLog, states: Mapping[str, State], due: Collection[str]
 ) -> dict[str, str]:
     """The tags of a run over the assets that are due."""
-    tags = {WHY_TAG: reasons(states, due)}
-    batches = moved_batches(project, events)
-    return tags | ({BATCHES_TAG: listed(batches)} if batches else {})
+    tags = {
+        WHY_TAG: reasons(states, due),
+        BATCHES_TAG: listed(moved_batches(project, events)),
+    }
+    return {name: value for name, value in tags.items() if value}
 
 
 def moved_batches(project: Project, events: EventLog) -> tuple[str, ...]:

@@ -41,13 +41,17 @@ from iip_assets.engine.event_cache import read_cached_events, write_cached_event
 from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.staleness import State, find_states
 from iip_assets.engine.workspace import Workspace
+from iip_assets.errors import counted
 from iip_assets.ingest.data_commit import git_operation
 from iip_assets.ingest.inbox import waiting_batches
 from iip_assets.settings import AutomationSettings
 from iip_assets.settings_file import SettingsError, read_settings
 
-WORLD_TAG = "iip/world"
-DUE_TAG = "iip/due"
+# Dagster's pages do not show tags that begin so: hashes tell people nothing.
+WORLD_TAG = ".dagster/iip_world"
+DUE_TAG = ".dagster/iip_due"
+# One run that bears it is in progress at a time (dagster.yaml).
+_COUNT_TAG = "iip/due"
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,12 @@ def _dvc_data_sensor(project: Project) -> dg.SensorDefinition:
                 # No run key: Dagster would not start one for data that is back where it was.
                 dg.RunRequest(
                     asset_selection=[dg.AssetKey(name) for name in decision.due],
-                    tags={**tags, WORLD_TAG: marks.world, DUE_TAG: marks.due},
+                    tags={
+                        **tags,
+                        _COUNT_TAG: counted(len(decision.due), "asset"),
+                        WORLD_TAG: marks.world,
+                        DUE_TAG: marks.due,
+                    },
                 )
             ]
         )

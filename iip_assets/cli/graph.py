@@ -18,7 +18,7 @@ from iip_assets.cli.common import (
 )
 from iip_assets.engine.actions import part_log
 from iip_assets.engine.noop_cache import read_noop_cache, write_noop_cache
-from iip_assets.engine.perform import report_page
+from iip_assets.engine.pages import report_page
 from iip_assets.engine.reasons import in_words
 from iip_assets.report.blocks import FIGURE, Column, Row, Table, Tone
 from iip_assets.report.text import STYLES, print_blocks, print_text

@@ -12,7 +12,7 @@ from iip_assets.cli.common import AsJson, complete_asset, log, open_refresher, p
 from iip_assets.engine.atomic import write_bytes_whole, write_text_whole
 from iip_assets.engine.event_cache import present_events
 from iip_assets.engine.outcomes import check_results, description
-from iip_assets.engine.perform import report_page
+from iip_assets.engine.pages import dated_page, report_page
 from iip_assets.engine.values import Files, Report, Skipped
 from iip_assets.figures import figure_png, new_figure
 from iip_assets.report.blocks import GENERAL, Column, Table
@@ -95,9 +95,7 @@ def _print_asset(project: Project, name: str, *, as_json: bool) -> None:
         return
     print_text((name, "bold"), f" ({asset.room})\n{asset.description}\n")
     for check in checks:
-        failed = (f"failed ({check['severity']})", "red")
-        mark = ("passed", "green") if check["passed"] else failed
-        print_text(f"check {check['name']}: ", mark, f" {check['description']}")
+        print_text(f"check {check['name']}: ", _mark(check), f" {check['description']}")
     for key, entry in metadata.items():
         _print_metadata(key, entry)
     if record.images_computed + record.images_reused:
@@ -118,6 +116,13 @@ def _print_asset(project: Project, name: str, *, as_json: bool) -> None:
     elif isinstance(value, dict):
         for part, frame in value.items():
             print_text(f"{part}: {frame.head(5) if hasattr(frame, 'head') else frame}")
+
+
+def _mark(check: dict[str, Any]) -> tuple[str, str]:
+    """A word and its style; none where the description tells that the check did not look."""
+    if check["passed"] is None:
+        return "", ""
+    return ("passed", "green") if check["passed"] else (f"failed ({check['severity']})", "red")
 
 
 def _print_metadata(key: str, entry: dict[str, Any]) -> None:
@@ -142,13 +147,14 @@ def _export(project: Project, name: str, out: Path) -> Path:
         LookupError: The asset was never materialized.
         ValueError: It has no such form.
     """
-    value = project.workspace.artifacts.get(_record(project, name).artifact)
+    record = _record(project, name)
+    value = project.workspace.artifacts.get(record.artifact)
     if isinstance(value, Skipped):
         raise ValueError(f"{name} has nothing to write: it was skipped ({value.reason})")
     out.parent.mkdir(parents=True, exist_ok=True)
     frames = value.values() if isinstance(value, dict) else ()
     if isinstance(value, Report) and out.suffix == ".html":
-        out.write_text(value.html)
+        out.write_text(dated_page(project, record, present_events(project)))
     elif isinstance(value, Files):
         out.mkdir(parents=True, exist_ok=True)
         for part, data in value.parts.items():

@@ -164,18 +164,21 @@ def synthesize(  # noqa: PLR0917 - typer reads parameters as options
 
 def ui(
     port: Annotated[
-        int, typer.Option(help="Where Dagster's page listens, on this machine only.")
+        int,
+        typer.Option(min=1, max=65535, help="Where Dagster's page listens, on this machine only."),
     ] = 3000,
 ) -> None:
     """Start Dagster with this workspace's graph, its daemon and persistent state."""
+    from iip_assets.cli.ui_page import claim_page
     from iip_assets.engine.dagster.instance import prepare_dagster_home
 
     project = open_refresher().project
     prepare_dagster_home(project.workspace)
     os.chdir(project.workspace.root)
     command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(port)]
-    log(f"Dagster will be at http://127.0.0.1:{port} (stop it with Ctrl+C)")
-    os.execv(sys.executable, command)  # noqa: S606 - becomes Dagster, so that Ctrl+C reaches it
+    with claim_page(project.workspace.state, port):
+        log(f"Dagster will be at http://127.0.0.1:{port} (stop it with Ctrl+C)")
+        os.execv(sys.executable, command)  # noqa: S606 - becomes Dagster, so that Ctrl+C reaches it
 
 
 def alarms(as_json: AsJson = False) -> None:

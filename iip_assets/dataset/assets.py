@@ -61,7 +61,7 @@ def describe_raw_dataset(
     from iip_assets.figures import figure_markdown
 
     images, problems = raw_dataset["images"], raw_dataset["problems"]
-    batches = batch_table(images, problems, notes["tags"])
+    batches = batch_table(images, raw_dataset["label_rows"], problems, notes["tags"])
     return {
         "rows": images.height,
         "labelled": images["label"].count(),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from iip_assets.dataset.schema import LABELS, SPLITS
+from iip_assets.errors import counted
 from iip_assets.figures import PALETTE, new_figure
 
 if TYPE_CHECKING:
@@ -22,19 +23,22 @@ _COLOURS = dict(zip(LABELS, PALETTE, strict=False)) | {NO_LABEL: _GREY}
 
 def batch_table(
     images: pl.DataFrame,
+    label_rows: pl.DataFrame,
     problems: pl.DataFrame,
     tags: Mapping[str, Mapping[str, str | None]],
 ) -> pl.DataFrame:
     """What each batch holds, in the order of the batches' names.
 
     Args:
-        images: batch, label, mask_id, subject_id of raw_dataset.
+        images: image_id, batch, label, mask_id, subject_id of raw_dataset.
+        label_rows: image_id, batch, label, mask_id of raw_dataset's label rows.
         problems: batch of raw_dataset's problems.
         tags: Further columns by batch, with the known column that each may have been meant to be.
 
     Returns:
-        batch, images, one column a label, "no label", masks, subjects, problems, and tags: the
-        further columns in words.
+        batch, images, one column a label, "no label", masks, subjects, corrections, problems, and
+        tags: the further columns in words. Corrections are what the batch says of images that came
+        with others, such as "1 label".
     """
     import polars as pl
 
@@ -53,15 +57,35 @@ def batch_table(
         schema={"batch": pl.Utf8, "tags": pl.Utf8},
         orient="row",
     )
-    batches = pl.concat([held.select("batch"), bad.select("batch"), words.select("batch")])
-    return (
-        batches.unique()
-        .join(held, on="batch", how="left")
-        .join(bad, on="batch", how="left")
-        .join(words, on="batch", how="left")
-        .with_columns(pl.col(pl.Int64).fill_null(0), pl.col("tags").fill_null(""))
-        .sort("batch")
+    parts = (held, _corrections(images, label_rows), bad, words)
+    table = pl.concat([part.select("batch") for part in parts]).unique()
+    for part in parts:
+        table = table.join(part, on="batch", how="left")
+    return table.with_columns(
+        pl.col(pl.Int64).fill_null(0), pl.col("tags", "corrections").fill_null("")
+    ).sort("batch")
+
+
+def _corrections(images: pl.DataFrame, label_rows: pl.DataFrame) -> pl.DataFrame:
+    """Of each batch that says something of images of others: on how many, and what, in words."""
+    import polars as pl
+
+    came = images.select("image_id", "batch")
+    others = label_rows.join(came, on="image_id", how="left", suffix="_of_image").filter(
+        pl.col("batch").ne_missing(pl.col("batch_of_image"))
     )
+    said = {
+        "label": pl.col("label").is_not_null(),
+        "mask": pl.col("mask_id").is_not_null(),
+        "fact": pl.col("label").is_null() & pl.col("mask_id").is_null(),
+    }
+    rows = [
+        (batch, ", ".join(counted(n, noun) for noun, n in zip(said, counts, strict=True) if n))
+        for batch, *counts in others.group_by("batch")
+        .agg(pl.col("image_id").filter(that).n_unique().alias(noun) for noun, that in said.items())
+        .iter_rows()
+    ]
+    return pl.DataFrame(rows, schema={"batch": pl.String, "corrections": pl.String}, orient="row")
 
 
 def _tag_words(names: Mapping[str, str | None]) -> list[str]:

@@ -136,7 +136,9 @@ def _image_frame(
             {
                 "image_id": image_id,
                 "path": paths[image_id],
-                "batch": counts.batch if counts else batch_of(paths[image_id]),
+                # Where the image came, not where its newest label did: a correction is no batch
+                # of images.
+                "batch": batch_of(paths[image_id]),
                 "label": counts and counts.row.label,
                 "mask_id": masked and masked.row.mask_id,
                 "mask_path": masked and _mask_path(masked, mask_paths),

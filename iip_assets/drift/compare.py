@@ -18,7 +18,7 @@ from evidently import Report as EvidentlyReport
 from evidently.presets import DataDriftPreset
 
 from iip_assets.drift.columns import WORDS, clean_words, compare_sides, rounded
-from iip_assets.engine.values import Json, Report, Skipped
+from iip_assets.engine.values import PROVENANCE_MARK, Json, Report, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,7 @@ HEAD = """<title>{title}</title>
 </style>"""
 INTRODUCTION = """<header class="iip">
 <h1>{title}</h1>
+<p>{made}</p>
 <p>{batch_images} images of the newest batch are compared with {training_images} training images of
 older batches. A feature counts as drifted where its distance reaches the threshold set in
 <code>drift.threshold</code> and is larger than chance would give for so many images.</p>
@@ -147,7 +148,10 @@ def _to_pandas(frame: pl.DataFrame, numbers: Sequence[str], words: Sequence[str]
 def _introduce(page: str, title: str, batch_images: int, training_images: int) -> str:
     safe = html.escape(title)
     introduction = INTRODUCTION.format(
-        title=safe, batch_images=f"{batch_images:,}", training_images=f"{training_images:,}"
+        title=safe,
+        made=PROVENANCE_MARK,
+        batch_images=f"{batch_images:,}",
+        training_images=f"{training_images:,}",
     )
     page = page.strip().replace("<head>", "<head>\n" + HEAD.format(title=safe), 1)
     return page.replace("<body>", "<body>\n" + introduction, 1)

@@ -105,6 +105,7 @@ def describe_edge_case_clusters(
     outliers = strongest_outliers(clusters, n=2 * sheet_images)
     store = ImageStore.open(context.root)
     store.fetch([*outliers, *(image_id for ids in chosen.values() for image_id in ids)])
+    path_of = dict(raw_dataset["images"].select("image_id", "path").iter_rows())
     found = summary.filter(summary["cluster"] >= 0)
     figure = map_figure(embedding_map, clusters)
     return {
@@ -115,9 +116,9 @@ def describe_edge_case_clusters(
         "map": figure_markdown(figure, "Map of all images, coloured by cluster"),
         "summary": Rows(summary.to_dicts()),
         "contact_sheets": cluster_sheets(
-            chosen, summary, read=store.read, max_megapixels=max_megapixels
+            chosen, summary, path_of, read=store.read, max_megapixels=max_megapixels
         ),
         "strongest_outliers": outlier_sheet(
-            outliers, read=store.read, max_megapixels=max_megapixels
+            outliers, path_of, read=store.read, max_megapixels=max_megapixels
         ),
     }

@@ -9,7 +9,7 @@ import polars as pl
 
 from iip_assets.engine.values import Markdown
 from iip_assets.figures import PALETTE, new_figure
-from iip_assets.images.contact_sheet import jpeg_data_uri, read_thumbnails, sheet
+from iip_assets.images.contact_sheet import image_name, jpeg_data_uri, read_thumbnails, sheet
 from iip_assets.metrics.intervals import shares_by_subject
 from iip_assets.statistics.demographics import with_subject
 
@@ -163,6 +163,7 @@ def over_represented(members: pl.DataFrame, everyone: pl.DataFrame, axes: Sequen
 def cluster_sheets(
     chosen: Mapping[int, Sequence[str]],
     summary: pl.DataFrame,
+    path_of: Mapping[str, str],
     *,
     read: Callable[[str], bytes],
     max_megapixels: float,
@@ -177,6 +178,7 @@ def cluster_sheets(
         tiles = read_thumbnails(read, ids, max_megapixels=max_megapixels, width=80, height=60)
         uri = jpeg_data_uri(sheet(tiles, columns=12), max_bytes=MAX_BYTES // len(chosen))
         parts.append(f"{words}\n\n![{len(ids)} typical images of cluster {cluster}]({uri})")
+        parts.append(_named(ids, path_of))
     hidden = summary.filter(summary["cluster"] >= 0).height - len(chosen)
     if hidden:
         parts.append(f"{hidden} larger clusters are not shown.")
@@ -184,14 +186,25 @@ def cluster_sheets(
 
 
 def outlier_sheet(
-    ids: Sequence[str], *, read: Callable[[str], bytes], max_megapixels: float
+    ids: Sequence[str],
+    path_of: Mapping[str, str],
+    *,
+    read: Callable[[str], bytes],
+    max_megapixels: float,
 ) -> Markdown:
     """The images that stand farthest from all others, the farthest first."""
     if not ids:
         return Markdown("Too few images to tell outliers.")
     tiles = read_thumbnails(read, ids, max_megapixels=max_megapixels, width=80, height=60)
     uri = jpeg_data_uri(sheet(tiles, columns=12), max_bytes=MAX_BYTES // 4)
-    return Markdown(f"![{len(ids)} images with the highest outlier score]({uri})")
+    image = f"![{len(ids)} images with the highest outlier score]({uri})"
+    return Markdown(f"{image}\n\n{_named(ids, path_of)}")
+
+
+def _named(ids: Sequence[str], path_of: Mapping[str, str]) -> str:
+    """Which images a sheet shows, as Markdown."""
+    names = (_plain(image_name(image_id, path_of.get(image_id))) for image_id in ids)
+    return "Row by row: " + "; ".join(names)
 
 
 def describe(facts: Mapping[str, object]) -> str:

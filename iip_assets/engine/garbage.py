@@ -20,7 +20,7 @@ from iip_assets.engine.feature_columns import KEY
 from iip_assets.engine.features import known_rows
 from iip_assets.engine.history import Point, Records, data_inputs, records_at
 from iip_assets.engine.lance_table import LanceTable
-from iip_assets.engine.perform import report_page
+from iip_assets.engine.pages import report_page
 from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.revisions import Revision, UnknownRevisionError, point_at
 from iip_assets.engine.store_users import other_users

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -87,8 +87,16 @@ def _held(file: Path, *, log: Callable[[str], None], shared: bool = False) -> It
 
 
 def _name_holder(file: Path) -> None:
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200]
-    _holder_file(file).write_text(json.dumps({"pid": os.getpid(), "command": command}))
+    holder = {"pid": os.getpid(), "program": program_words(sys.argv)}
+    _holder_file(file).write_text(json.dumps(holder))
+
+
+def program_words(argv: Sequence[str]) -> str:
+    """What a person knows a process by; Dagster starts its own with pages of JSON."""
+    program, *rest = argv
+    if Path(program).name == "iip":
+        return f"`{' '.join(['iip', *rest])[:60]}`"
+    return "a run of Dagster" if "dagster" in Path(program).parts[-2:] else "another program"
 
 
 def _holder_file(file: Path) -> Path:
@@ -98,6 +106,6 @@ def _holder_file(file: Path) -> Path:
 def _holder(file: Path) -> str:
     try:
         holder = json.loads(_holder_file(file).read_text())
-        return f"process {holder['pid']} ({holder['command']})"
+        return f"{holder['program']} (process {holder['pid']})"
     except (OSError, ValueError, KeyError):
         return "another process"

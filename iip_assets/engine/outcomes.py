@@ -45,19 +45,19 @@ def broken_blocking_checks(asset: Asset[..., Any], parts: Iterable[PartRecord]) 
         str(part.result["name"])
         for part in parts
         if part.asset in asset.blocking_parts
-        and not part.result["passed"]
+        and part.result["passed"] is False
         and part.result["severity"] == "error"
     ]
 
 
 def check_results(asset: Asset[..., Any], parts: Mapping[str, PartRecord]) -> list[dict[str, Any]]:
-    """A result for each check of an asset, as JSON; of a skipped value there is nothing to judge.
+    """A result for each check of an asset, as JSON; a skipped value was not looked at.
 
     Args:
         asset: The asset.
         parts: The records of its parts; none where it was skipped.
     """
-    nothing = CheckResult(passed=True, description="nothing to judge: skipped")
+    nothing = CheckResult(passed=None, description=f"not looked at: {asset.name} was skipped")
     return [
         dict(parts[check.part.name].result)
         if check.part.name in parts

@@ -23,10 +23,10 @@ from iip_assets.engine.actions import (
 )
 from iip_assets.engine.artifacts import table_shape
 from iip_assets.engine.asset import NOTES, Asset, Part
-from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.lock import action_lock, is_under_way, workspace_lock
 from iip_assets.engine.outcomes import Outcome, broken_blocking_checks
+from iip_assets.engine.pages import publish_page
 from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.store_users import join_store
 from iip_assets.engine.values import CheckResult, Noted, Skipped
@@ -87,7 +87,7 @@ class Performer:
             with action_lock(state, asset.name, action.key, log=self.log):
                 outcome = self._perform(asset, action, started)
                 if not self.trial:
-                    self._publish(outcome.record)
+                    publish_page(self.project, outcome.record, self.events)
             self.outcomes[asset.name] = outcome
             return outcome
 
@@ -114,15 +114,6 @@ class Performer:
             parts=parts,
             parts_made=made,
         )
-
-    def _publish(self, record: ActionRecord) -> None:
-        """Puts a report's page where people find it, and takes away one that holds no more."""
-        page = report_page(self.project.workspace.state, record.asset)
-        if record.artifact.kind != "report":
-            page.unlink(missing_ok=True)
-            return
-        html = self.project.workspace.artifacts.get(record.artifact).html
-        write_text_whole(page, html)
 
     def _compute(self, asset: Asset[..., Any], action: Action, started: float) -> ActionRecord:
         workspace = self.project.workspace
@@ -342,11 +333,6 @@ class Performer:
                         known = self._make_part(part, action, record)
                         self.checked.add(part.name)
                     yield known
-
-
-def report_page(state: Path, asset: str) -> Path:
-    """Where the page of a report asset lies."""
-    return state / "reports" / f"{asset}.html"
 
 
 def _because(name: str, reason: str) -> str:

@@ -65,12 +65,14 @@ class Project:
         code_keys: Of the package's functions.
         meanings: For people, by asset: the meaning of each column, which stands after its table's
             name where there are several. A `*` in a column's name stands for anything.
+        owners: Whom to ask about a room's assets, as Dagster names owners.
     """
 
     graph: Graph
     workspace: Workspace
     code_keys: CodeKeys
     meanings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    owners: Mapping[str, str] = field(default_factory=dict)
 
     def meaning(self, asset: str, column: str) -> str | None:
         """What a column of an asset's table says, if that is known."""

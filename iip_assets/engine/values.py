@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,9 +63,12 @@ MetadataValue = Json | Markdown | Rows
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check found: passed or not, how bad, and the numbers behind it."""
+    """What a check found: passed or not, how bad, and the numbers behind it.
 
-    passed: bool
+    `passed` is None where there was nothing to look at, which is neither.
+    """
+
+    passed: bool | None
     severity: Literal["error", "warning"] = "error"
     description: str = ""
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
@@ -85,12 +89,21 @@ class Noted(Generic[T]):
     notes: Mapping[str, Json]
 
 
+PROVENANCE_MARK = "<!-- provenance -->"
+"""Where a page's words about its date, commit, data version and workspace are filled in."""
+
+
 @dataclass(frozen=True)
 class Report:
     """A page for people. Its data version is that of `data`; the markup may differ freely."""
 
     html: str
     data: dict[str, Json]
+
+    def _repr_html_(self) -> str:
+        """The page in a notebook, in a frame of its own so that its style stays in it."""
+        page = html.escape(self.html)
+        return f'<iframe srcdoc="{page}" style="width: 100%; height: 80vh; border: 0"></iframe>'
 
     def __repr__(self) -> str:
         title = re.search(r"<title>([^<]{0,100})", self.html)

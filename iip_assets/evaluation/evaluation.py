@@ -12,21 +12,26 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from iip_assets.dataset.schema import UNKNOWN
+from iip_assets.evaluation.summary import OVERALL
 from iip_assets.labels.human_level import scored_labelers
 from iip_assets.metrics.functional import confusion
+from iip_assets.metrics.intervals import holm, judgeable
 from iip_assets.metrics.names import BASELINE, FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import (
     Passing,
     ScoredPredictions,
-    by_slice,
+    chance_as_good,
     class_places,
     passing_of,
+    places_by_slice,
+    score,
     scored_filter,
     scored_probabilities,
     scored_segmenter,
 )
 from iip_assets.metrics.scores import Gate
-from iip_assets.models.tasks import FILTER, SEGMENTER, ModelTask
+from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS, ModelTask
 from iip_assets.settings import EvaluationSettings
 
 METRICS_SCHEMA = {
@@ -40,6 +45,7 @@ METRICS_SCHEMA = {
     "n_images": pl.Int64(),
     "n_subjects": pl.Int64(),
     "enough": pl.Boolean(),
+    "p_holm": pl.Float64(),
 }
 _CONFUSION = {
     "model": pl.String(),
@@ -88,18 +94,26 @@ def evaluate(
 def metrics_table(
     model: str, predictions: ScoredPredictions, slices: pl.DataFrame, evaluation: EvaluationSettings
 ) -> pl.DataFrame:
-    """Every metric on all of the images, then on each slice, in `METRICS_SCHEMA`."""
-    rows = [
-        (
-            *(model, metric, axis, name),
-            *(one.value, one.low, one.high),
-            *(scored.n_images, scored.n_subjects),
-            scored.n_images >= evaluation.min_slice_images,
-        )
-        for axis, name, scored in by_slice(predictions, slices, evaluation)
-        for metric, one in scored.estimates.items()
-    ]
-    return pl.DataFrame(rows, schema=METRICS_SCHEMA, orient="row")
+    """Every metric on all of the images, then on each slice, in `METRICS_SCHEMA`.
+
+    `p_holm` answers, of the model's headline metric, whether a slice is as good as all images:
+    small where it is worse, corrected for the number of slices that are asked about.
+    """
+    task = TASKS.get(model)
+    rows, asked = [], []
+    for axis, name, places in places_by_slice(predictions.image_ids, slices):
+        scored = score(predictions, places, evaluation)
+        enough = judgeable(scored.n_images, scored.n_subjects, evaluation.min_slice_images)
+        for metric, one in scored.estimates.items():
+            ends = (one.value, one.low, one.high, scored.n_images, scored.n_subjects, enough)
+            rows.append((model, metric, axis, name, *ends))
+            ask = enough and axis != OVERALL and name != UNKNOWN
+            ask = ask and task is not None and metric == task.headline
+            p = chance_as_good(predictions, places, metric, evaluation) if ask else None
+            asked.append(np.nan if p is None else p)
+    p_holm = pl.Series("p_holm", holm(np.array(asked)), pl.Float64).fill_nan(None)
+    table = pl.DataFrame(rows, schema=list(METRICS_SCHEMA.items())[:-1], orient="row")
+    return table.with_columns(p_holm)
 
 
 def validation_table(
@@ -150,7 +164,7 @@ def _validation(
         if predictions.image_ids
         else pl.DataFrame(schema=METRICS_SCHEMA)
     )
-    return table.drop("axis", "slice", "enough")
+    return table.drop("axis", "slice", "enough", "p_holm")
 
 
 def _scored(

@@ -85,29 +85,27 @@ class Verdict:
     """Whether a model beats its baseline.
 
     Attributes:
-        beats: Whether it does; also where there is no such model, which breaks no promise.
+        beats: Whether it does; None where there is no such model, or too little to tell by.
         reason: The numbers, in words.
     """
 
-    beats: bool
+    beats: bool | None
     reason: str
 
 
 def beats_baseline(metrics: pl.DataFrame, task: ModelTask) -> Verdict:
-    """Whether the model's headline metric is above the baseline's value on the test images.
+    """Whether the model's headline metric is surely above the baseline's value on the test images.
 
-    The lower end of the interval counts; of too few subjects for one the value alone.
+    The lower end of the interval counts; too few subjects for one tell nothing.
     """
     own, baseline = headline(metrics, task.name), headline(metrics, f"{task.name}{BASELINE}")
     if own is None or baseline is None or own["value"] is None:
-        return Verdict(beats=True, reason=f"there is no {task.name} to judge on the test images")
-    has_interval = own["low"] is not None
-    counted = own["low"] if has_interval else own["value"]
+        return Verdict(beats=None, reason=f"there is no {task.name} to judge on the test images")
     bar = baseline["value"] or 0.0
-    interval = f" ({own['low']:.3f} to {own['high']:.3f})" if has_interval else ""
+    low = own["low"]
+    interval = f"({low:.3f} to {own['high']:.3f})" if low is not None else f"({TOO_FEW})"
     return Verdict(
-        beats=counted is not None and counted > bar,
-        reason=f"{task.headline} {own['value']:.3f}{interval} against {bar:.3f} "
-        f"without looking, on {own['n_images']} images of {own['n_subjects']} subjects"
-        + ("" if has_interval else f"; {TOO_FEW}, so the value alone decides"),
+        beats=None if low is None else low > bar,
+        reason=f"{task.headline} {own['value']:.3f} {interval} against {bar:.3f} "
+        f"without looking, on {own['n_images']} images of {own['n_subjects']} subjects",
     )

@@ -174,6 +174,24 @@ def chance_above(
     return float(stdtr(found.freedom, apart / error))
 
 
+def judgeable(n_images: int, n_subjects: int, least_images: int) -> bool:
+    """Whether there is enough to say something about a slice: images, and subjects in them."""
+    return n_images >= least_images and n_subjects >= LEAST_SUBJECTS
+
+
+def holm(p_values: Floats) -> Floats:
+    """Adjusted p-values (N,) of N questions, each to be held against alpha (Holm 1979).
+
+    A question without an answer, NaN, is none.
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    adjusted, known = np.full(len(p_values), np.nan), ~np.isnan(p_values)
+    if known.any():
+        adjusted[known] = multipletests(p_values[known], method="holm")[1]
+    return adjusted
+
+
 def share_estimate(hits: Floats, sizes: Floats, *, confidence: float) -> Estimate:
     """The estimate of a share of images, from each subject's images (G,) and those that count."""
     some = sizes > 0

@@ -16,6 +16,7 @@ from iip_assets.metrics.intervals import (
     Estimate,
     Intervals,
     Replicates,
+    chance_above,
     estimate,
     estimate_difference,
     replicates,
@@ -212,6 +213,28 @@ def by_slice(
         (axis, name, score(predictions, places, intervals))
         for axis, name, places in places_by_slice(predictions.image_ids, slices)
     ]
+
+
+def chance_as_good(
+    predictions: ScoredPredictions, places: Indices, metric: str, intervals: Intervals
+) -> float | None:
+    """The p-value of the images at `places` being as good as all: small where they are worse.
+
+    Of a one-sided t-test of their metric minus that of all images, as subjects are left out of
+    both. None where there are too few subjects.
+    """
+    made = replicates(predictions.groups, intervals)
+    everywhere = predictions.score(np.arange(len(predictions.groups)), made.weights)[metric]
+    count = len(made.sizes)
+    alone = made.weights[1 + count :, places]
+    concerned = np.flatnonzero(alone.any(1))
+    rows = np.concatenate([[0], 1 + concerned, 1 + count + concerned])
+    found = predictions.score(places, made.weights[np.ix_(rows, places)])[metric]
+    # Whoever is not in the slice leaves its metric as it is.
+    here = np.concatenate([np.full(1 + count, found[0]), np.full(count, np.nan)])
+    here[rows] = found
+    subjects = min(len(concerned), int((~np.isnan(found[1 + len(concerned) :])).sum()))
+    return chance_above(here - everywhere, made.sizes, bound=0, subjects=subjects)
 
 
 def places_by_slice(

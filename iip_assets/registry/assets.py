@@ -135,9 +135,11 @@ def no_worse_than_before(model_versions: dict[str, pl.DataFrame]) -> CheckResult
     """The present models are no worse than earlier versions."""
     from iip_assets.registry.contenders import worse_than_before
 
-    worse = worse_than_before(model_versions["history"])
+    history = model_versions["history"]
+    worse = worse_than_before(history)
     return CheckResult(
-        passed=not worse,
+        passed=None if history["present"].all() else not worse,
         severity="warning",
-        description="; ".join(worse) or "no earlier version is surely better",
+        description="; ".join(worse)
+        or f"no earlier version is {'there' if history['present'].all() else 'surely better'}",
     )

@@ -13,10 +13,15 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from iip_assets.dataset.schema import UNKNOWN
-from iip_assets.metrics.intervals import LEAST_SUBJECTS, chance_above, estimate_difference
+from iip_assets.metrics.intervals import (
+    LEAST_SUBJECTS,
+    chance_above,
+    estimate_difference,
+    holm,
+    judgeable,
+)
 from iip_assets.metrics.scored_predictions import (
     ScoredPredictions,
     places_by_slice,
@@ -115,20 +120,13 @@ def judge_candidate(
         row |= {"champion_value": _known(was[0]), "candidate_value": _known(is_now[0])}
         change = is_now - was
         row["difference"] = _known(change[0])
-        if len(groups) >= LEAST_SUBJECTS and len(places) >= rules.min_images:
+        if judgeable(len(places), len(groups), rules.min_images):
             sizes = both.made.sizes
             p = chance_above(change, sizes, bound=-rules.margin, subjects=behind)
             found = estimate_difference(change, sizes, confidence=rules.confidence, subjects=behind)
             row |= {"low": found.low, "high": found.high, "p": p}
         rows.append(row)
     return _decided(pl.DataFrame(rows, schema=GATE_SCHEMA, orient="row"), rules.alpha)
-
-
-def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Adjusted p-values (N,), each to be held against alpha (Holm 1979)."""
-    from statsmodels.stats.multitest import multipletests
-
-    return np.asarray(multipletests(p_values, method="holm")[1])
 
 
 def refusal(gate: pl.DataFrame, model: str, candidate: str, champion: str) -> str | None:
@@ -171,9 +169,7 @@ def refusal(gate: pl.DataFrame, model: str, candidate: str, champion: str) -> st
 
 
 def _decided(rows: pl.DataFrame, alpha: float) -> pl.DataFrame:
-    known = rows["p"].is_not_null().to_numpy()
-    adjusted = np.full(rows.height, np.nan)
-    adjusted[known] = holm(rows["p"].drop_nulls().to_numpy())
+    adjusted = holm(rows["p"].cast(pl.Float64).fill_null(np.nan).to_numpy())
     words: list[Word] = [
         "too small to judge" if np.isnan(p) else "worse" if p <= alpha else "not worse"
         for p in adjusted

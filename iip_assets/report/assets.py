@@ -33,6 +33,7 @@ def pipeline_report(
     robustness_benchmark: pl.DataFrame | Skipped,
     model_versions: dict[str, pl.DataFrame] | Skipped,
     drift_report: Report | Skipped,
+    batch_verdict: pl.DataFrame | Skipped,
     *,
     edge_share: Annotated[float, Setting("edge_cases.edge_share")],
     tolerance: CoverageTolerance,

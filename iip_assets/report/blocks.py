@@ -169,7 +169,7 @@ class Table:
         caption: What it holds.
         columns: At least one; the usual ones by the keys of their rows.
         rows: A mapping each.
-        folded: On a page, a title under which the table is folded away.
+        folded: On a page, a title under which the table is folded away; a long one always is.
         tone: A row to its tone.
     """
 
@@ -205,7 +205,10 @@ class Heading:
 
 @dataclass(frozen=True)
 class Item:
-    """An entry of a list: bold words, what follows them, and the section that they lead to."""
+    """An entry of a list: bold words, what follows them, and where they lead.
+
+    `link` names a section, or an `.html` file that lies beside the page.
+    """
 
     lead: str = ""
     text: str = ""
@@ -282,6 +285,7 @@ class Image:
         image_ids: What `draw` reads.
         lead: Bold words of its caption.
         caption: What follows them.
+        source: Its file and id, below the caption.
     """
 
     alt: str
@@ -289,14 +293,15 @@ class Image:
     image_ids: tuple[str, ...] = ()
     lead: str = ""
     caption: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
 class Images:
-    """Plots, strips of images under their captions, or a gallery of images over theirs."""
+    """Plots, or a gallery of images over their captions."""
 
     images: Sequence[Image]
-    layout: Literal["plot", "strip", "gallery", "gallery wide"] = "plot"
+    layout: Literal["plot", "gallery", "gallery wide", "gallery small"] = "plot"
 
 
 def plot(draw: Callable[[], Figure], alt: str, caption: str = "") -> Images:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from markupsafe import Markup
 
+from iip_assets.engine.values import PROVENANCE_MARK
 from iip_assets.images.contact_sheet import jpeg_data_uri
 from iip_assets.report.blocks import (
     Block,
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 DOTS_PER_INCH = 144
 MAX_IMAGE_BYTES = 60_000
+# A longer table is folded away.
+MOST_ROWS = 15
+_MADE = Markup(PROVENANCE_MARK)  # noqa: S704 - a mark of our own
 _VOID = frozenset({"img", "meta"})
 _INLINE = ("a", "b", "strong")
 
@@ -48,6 +52,7 @@ def page(
     reader: ImageReader | None = None,
     heading: str = "",
     foot: str = "",
+    dated: bool = False,
 ) -> str:
     """The page as one text.
 
@@ -58,6 +63,7 @@ def page(
         reader: What images are drawn from, where there are any.
         heading: The page's heading, where it is not the title.
         foot: Words below everything.
+        dated: Whether its date, commit and data version are filled in when it is published.
     """
     shown = [section for section in sections if section.blocks]
     head = (
@@ -72,6 +78,7 @@ def page(
     main = tag(
         "main",
         tag("h1", heading or title),
+        tag("p", _MADE, class_="made") if dated else "",
         *(render(block, reader) for block in lead),
         *(_section(section, reader) for section in shown),
         tag("footer", foot) if foot else "",
@@ -115,7 +122,9 @@ def render(block: Block, reader: ImageReader | None = None) -> Markup:  # noqa: 
         case Heading():
             return tag("h3", block.text)
         case Table():
-            return _folded(block.folded, _table(block))
+            long = f"{block.caption} ({len(block.rows)} rows)"
+            folded = block.folded or (long if len(block.rows) > MOST_ROWS else "")
+            return _folded(folded, _table(block))
         case Listing():
             entries = [tag("li", _lead(item), item.text) for item in block.items]
             shown = tag("ol", *entries, class_="steps") if block.numbered else tag("ul", *entries)
@@ -131,13 +140,10 @@ def render(block: Block, reader: ImageReader | None = None) -> Markup:  # noqa: 
             return tag("div", *(render(table) for table in block.tables), class_="side")
         case Images():
             figures = (_image(one, reader) for one in block.images)
-            if block.layout.startswith("gallery"):
-                entries = [tag("li", tag("figure", *parts)) for parts in figures]
-                return tag("ul", *entries, class_=block.layout)
-            order = -1 if block.layout == "strip" else 1
-            return Markup().join(
-                tag("figure", *parts[::order], class_=block.layout) for parts in figures
-            )
+            if block.layout == "plot":
+                return Markup().join(tag("figure", *parts, class_="plot") for parts in figures)
+            entries = [tag("li", tag("figure", *parts)) for parts in figures]
+            return tag("ul", *entries, class_=block.layout)
 
 
 def _section(section: Section, reader: ImageReader | None) -> Markup:
@@ -153,7 +159,8 @@ def _folded(title: str, shown: Markup) -> Markup:
 
 
 def _lead(item: Item) -> str:
-    lead = tag("a", item.lead, href=f"#{item.link}") if item.link else item.lead
+    place = item.link if item.link.endswith(".html") else f"#{item.link}"
+    lead = tag("a", item.lead, href=place) if item.link else item.lead
     return tag("strong", lead) if item.lead else ""
 
 
@@ -196,9 +203,10 @@ def _image(one: Image, reader: ImageReader | None) -> list[Markup]:
         image = tag("img", src=jpeg_data_uri(drawn, max_bytes=MAX_IMAGE_BYTES), alt=one.alt)
     else:
         image = tag("img", src=_png(drawn), alt=one.alt, width=round(drawn.get_figwidth() * 100))
-    if not (one.lead or one.caption):
+    if not (one.lead or one.caption or one.source):
         return [image]
-    return [image, tag("figcaption", tag("b", one.lead) if one.lead else "", one.caption)]
+    source = tag("span", one.source, class_="source") if one.source else ""
+    return [image, tag("figcaption", tag("b", one.lead) if one.lead else "", one.caption, source)]
 
 
 def _png(figure: Figure) -> str:
@@ -250,6 +258,7 @@ h2 { font-size: 1.35rem; margin: 2.8rem 0 .6rem; padding-top: .6rem;
 h3 { font-size: 1.06rem; margin: 1.6rem 0 .4rem }
 p { margin: .4rem 0 .8rem; max-width: 46rem }
 .soft { color: var(--soft) }
+.made { color: var(--soft); font-size: .86rem; max-width: none; overflow-wrap: anywhere }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .9rem;
   margin: 1.2rem 0; padding: 0; list-style: none }
 .tile { background: var(--panel); border: 1px solid var(--line); border-radius: .6rem;
@@ -290,8 +299,9 @@ figcaption { font-size: .84rem; color: var(--soft); overflow-wrap: anywhere }
 .gallery.wide { grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)) }
 .gallery img { width: 100%; border-radius: .4rem; display: block; margin-bottom: .3rem }
 .gallery b { color: var(--text) }
-.strip { margin: .9rem 0 }
-.strip img { max-width: 100%; height: auto; border-radius: .3rem; display: block }
+.gallery.small { grid-template-columns: repeat(auto-fill, minmax(6.5rem, 1fr)) }
+.source { display: block; font: .78em/1.35 ui-monospace, "DejaVu Sans Mono", monospace }
+.small .source { font-size: .68em }
 details { margin: .6rem 0 1.2rem }
 summary { cursor: pointer; color: var(--link) }
 footer { margin-top: 3rem; color: var(--soft); font-size: .86rem; border-top: 1px solid var(--line);
@@ -308,6 +318,6 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .86rem; border-top: 1p
   .layout { display: block }
   body { font-size: 11pt }
   h2, h3 { break-after: avoid }
-  figure, tr, .tile, .strip, .gallery li { break-inside: avoid }
+  figure, tr, .tile, .gallery li { break-inside: avoid }
 }
 """

@@ -26,6 +26,7 @@ from iip_assets.report.blocks import (
 )
 from iip_assets.report.html import page
 from iip_assets.report.sections import (
+    batches,
     clusters,
     data,
     failures,
@@ -50,6 +51,7 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     models.versions,
     robustness.robustness,
     robustness.drift,
+    batches.batches,
 )
 _TITLE = "Iris image pipeline: report"
 _FOOT = (
@@ -107,6 +109,7 @@ def pipeline_page(
         reader=ImageReader(read, max_megapixels),
         heading=_TITLE,
         foot=_FOOT,
+        dated=True,
     )
     return Report(html, content)
 

@@ -236,7 +236,7 @@ def coverage_at_target(
 
     short = coverage_shortfalls(demographic_stats, tolerance=tolerance)
     return CheckResult(
-        passed=short.is_empty(),
+        passed=short.is_empty() if demographic_stats["target"].count() else None,
         severity="warning",
         description=coverage_words(demographic_stats, tolerance=tolerance),
         metadata={"below_target": Rows(short.head(20).to_dicts())},

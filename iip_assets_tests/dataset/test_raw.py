@@ -53,7 +53,8 @@ def test_the_newest_label_wins_and_what_it_leaves_empty_stays_known():
         }
     )
     row = of(raw, f"{B1}/images/a.jpg")
-    assert (row["label"], row["batch"], row["subject_id"]) == ("partial", "2026-02", "s1")
+    # The image stays one of the batch that it came with: a correction is no batch of images.
+    assert (row["label"], row["batch"], row["subject_id"]) == ("partial", "2026-01", "s1")
     assert row["mask_id"] == content_md5(b"mask A")
     assert json.loads(row["tags"]) == {"room": "3", "site": "y"}
     assert raw.label_rows.select("batch", "label", "current").rows() == [

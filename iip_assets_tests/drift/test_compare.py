@@ -9,11 +9,14 @@ import socket
 import polars as pl
 import pytest
 
+from iip_assets.audit.batch_trials import newest_batches
+from iip_assets.dataset.raw import join_labels
 from iip_assets.drift.assets import describe_drift_report, drift_report, drift_share
 from iip_assets.drift.compare import compare_newest, newest_against_training
 from iip_assets.drift.figures import drift_figure
 from iip_assets.engine.values import Markdown, Skipped
 from iip_assets.figures import figure_png
+from iip_assets.images.store import content_md5
 from iip_assets_tests.drift.samples import drift_tables
 
 
@@ -48,6 +51,27 @@ def test_images_that_could_not_be_decoded_take_no_part():
     )
     assert sides.batch == "b"
     assert sides.current["image_id"].to_list() == ["1"]
+
+
+@pytest.mark.parametrize("column", ["label", "eye", "mask"])
+def test_a_batch_of_corrections_is_not_the_newest_batch_of_images(column):
+    """Whatever it says of however many images: drift and the batches' verdicts stay."""
+    files = {
+        f"batches/{batch}/images/{n}.png": f"{batch} {n}" for batch in "ab" for n in range(3)
+    } | {"batches/z/masks/m.png": "a mask"}
+    ids = [content_md5(f"{batch} {n}".encode()) for batch in "ab" for n in range(3)]
+    value = {"label": "partial", "eye": "left", "mask": "masks/m.png"}[column]
+    for corrected in (ids[:1], ids):
+        text = "\n".join([f"image,{column}", *(f"{one},{value}" for one in corrected)])
+        contents = {path: said.encode() for path, said in files.items()}
+        contents["batches/z/labels.csv"] = text.encode()
+        manifest = {path: content_md5(data) for path, data in contents.items()}
+        by_md5 = {content_md5(data): data for data in contents.values()}
+        images = join_labels(manifest, by_md5.__getitem__).images
+        splits = images.select("image_id", split=pl.lit("train"))
+        sides = newest_against_training(images, splits)
+        assert (sides.batch, sides.current.height, sides.reference.height) == ("b", 3, 3)
+        assert newest_batches(images.join(splits, on="image_id"), 12) == ["a", "b"]
 
 
 def test_one_batch_alone_is_skipped_and_named():

@@ -76,7 +76,11 @@ def run(embeddings, points, images):
 def test_the_map_then_the_clusters_with_sheets_summary_and_outliers(store):
     embeddings = blob_embeddings([40, 12], strays=2)
     images = embeddings.select(
-        "image_id", label=pl.lit("full"), gender=pl.lit("female"), subject_id="image_id"
+        "image_id",
+        path="image_id",
+        label=pl.lit("full"),
+        gender=pl.lit("female"),
+        subject_id="image_id",
     )
     made = mapped(embeddings)
     told = describe_embedding_map(made.value, made.notes)
@@ -94,7 +98,10 @@ def test_the_map_then_the_clusters_with_sheets_summary_and_outliers(store):
 def test_a_handful_of_images_makes_no_cluster_and_no_error(store):
     embeddings = blob_embeddings([3])
     images = embeddings.select(
-        "image_id", label=pl.lit(None, dtype=pl.String), subject_id="image_id"
+        "image_id",
+        path="image_id",
+        label=pl.lit(None, dtype=pl.String),
+        subject_id="image_id",
     )
     _, told = run(embeddings, mapped(embeddings).value, images)
     assert told["clusters"] == 0

@@ -229,13 +229,15 @@ def test_sheets_of_many_noisy_groups_stay_within_the_budget():
     images = {f"{i}": cv2.imencode(".png", noise(i))[1].tobytes() for i in range(12)}
     chosen = {cluster: list(images) for cluster in range(20)}
     summary = pl.DataFrame([summary_row(cluster) for cluster in range(23)])
-    text = cluster_sheets(chosen, summary, read=images.__getitem__, max_megapixels=1).text
-    assert len(text) < MAX_BYTES + 20 * 200
+    paths = {"3": "batches/a_b/3.png"}
+    text = cluster_sheets(chosen, summary, paths, read=images.__getitem__, max_megapixels=1).text
+    assert len(text) < MAX_BYTES + 20 * 300
+    assert text.count("2; batches/a\\_b/3.png · 3; 4") == 20
     assert text.count("data:image/jpeg") == 20
     assert "3 larger clusters are not shown" in text
 
 
 def test_nothing_found_is_said_in_words():
     empty = pl.DataFrame(schema={"cluster": pl.Int64})
-    assert "No group" in cluster_sheets({}, empty, read=lambda _: b"", max_megapixels=1).text
-    assert "Too few" in outlier_sheet([], read=lambda _: b"", max_megapixels=1).text
+    assert "No group" in cluster_sheets({}, empty, {}, read=lambda _: b"", max_megapixels=1).text
+    assert "Too few" in outlier_sheet([], {}, read=lambda _: b"", max_megapixels=1).text

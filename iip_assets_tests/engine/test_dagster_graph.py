@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from iip_assets.engine.dagster.graph import ArtifactReader, build_dagster_defini
 from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.outcomes import Outcome
 from iip_assets.engine.project import Project
-from iip_assets.engine.values import CheckResult
+from iip_assets.engine.values import CheckResult, Markdown, Rows
 from iip_assets.engine.workspace import Workspace
 from iip_assets_tests.engine.stand_ins import Keys
 
@@ -37,13 +38,23 @@ def lengths(words: list[str]) -> pl.DataFrame:
 
 @describe(lengths)
 def describe_lengths(lengths: pl.DataFrame) -> dict[str, Any]:
-    return {"longest": lengths["letters"].max()}
+    return {
+        "longest": lengths["letters"].max(),
+        "share": Rows([{"of": "a", "value": 0.5, "low": 0.25, "high": 0.75, "n": 2}]),
+        "plot": Markdown("![lengths](data:image/png;base64,AA==)"),
+    }
 
 
 @asset_check(lengths, blocking=True)
 def none_is_empty(lengths: pl.DataFrame) -> CheckResult:
     """No word is empty."""
     return CheckResult(passed=bool((lengths["letters"] > 0).all()))
+
+
+@asset_check(lengths)
+def many_are_long(lengths: pl.DataFrame) -> CheckResult:
+    """Of a hundred words, most are long."""
+    return CheckResult(passed=None, description="not looked at: fewer than a hundred words")
 
 
 @pytest.fixture
@@ -97,6 +108,38 @@ class Counting(ArtifactReader):
     def load_input(self, context: dg.InputContext) -> Any:
         self.asked += 1
         return super().load_input(context)
+
+
+def test_metadata_has_plots_first_whole_intervals_and_hashes_last(
+    definitions: dg.Definitions,
+) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize(definitions, instance)
+    (event,) = result.asset_materializations_for_node("lengths")
+    names = list(event.metadata)
+    assert names[:3] == ["plot", "longest", "share"]
+    assert names[-4:] == ["modules", "part_keys", "code_key", "action_key"]
+    assert "| of | value | interval | n |" in str(event.metadata["share"].value)
+    assert "| a | 0.5 | 0.25 to 0.75 | 2 |" in str(event.metadata["share"].value)
+
+
+def test_a_room_has_an_owner_unless_its_asset_has_one(project: Project) -> None:
+    @asset(room="toy")
+    def owned(words: list[str]) -> dict[str, Any]:
+        return {}
+
+    both = replace(project, graph=Graph([lengths, owned], [words]), owners={"toy": "team:toys"})
+    graph = build_dagster_definitions(both).resolve_asset_graph()
+    found = {name: graph.get(dg.AssetKey(name)).owners for name in ("lengths", "owned")}
+    assert found == {"lengths": ["team:data"], "owned": ["team:toys"]}
+
+
+def test_a_check_that_did_not_look_has_no_result(definitions: dg.Definitions) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize(definitions, instance)
+    assert result.success
+    found = {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+    assert found == {"none_is_empty": True}
 
 
 def test_parts_of_the_definitions_can_be_replaced(project: Project) -> None:

@@ -133,9 +133,9 @@ class Toy:
         found = description(total, record, self.project.parts("total", self.events))
         return {name: entry["value"] for name, entry in found.items()}
 
-    def passed(self) -> list[bool]:
+    def passed(self) -> list[bool | None]:
         parts = self.project.parts("total", self.events)
-        return [bool(one["passed"]) for one in check_results(total, parts)]
+        return [one["passed"] for one in check_results(total, parts)]
 
 
 @pytest.fixture
@@ -246,12 +246,12 @@ def test_a_description_that_fails_costs_no_computation_and_is_named(
     assert toy.due() == {}
 
 
-def test_a_skipped_value_has_no_description_and_breaks_no_check(toy: Toy) -> None:
+def test_a_skipped_value_has_no_description_and_its_checks_neither_pass_nor_fail(toy: Toy) -> None:
     toy.write("")
     done = toy.refresh()
     assert done["total"].parts == {}
     assert toy.told() == {"skipped": "no numbers"}
-    assert toy.passed() == [True]
+    assert toy.passed() == [None]
     assert toy.due() == {}
 
 

@@ -15,12 +15,14 @@ from iip_assets.engine.asset import asset
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.outcomes import Outcome
-from iip_assets.engine.perform import MovedMeanwhileError, Performer, report_page
+from iip_assets.engine.pages import report_page
+from iip_assets.engine.perform import MovedMeanwhileError, Performer
 from iip_assets.engine.project import Project
 from iip_assets.engine.staleness import find_states
-from iip_assets.engine.values import Report, Skipped
+from iip_assets.engine.values import PROVENANCE_MARK, Report, Skipped
 from iip_assets.engine.workspace import Workspace
 from iip_assets_tests.engine.stand_ins import DictEvents, Keys
+from iip_assets_tests.git import git
 
 numbers = Source(
     "numbers",
@@ -40,7 +42,7 @@ def total(numbers: list[int]) -> dict[str, Any]:
 def page(total: dict[str, Any]) -> Report | Skipped:
     if total["value"] > 10:
         return Skipped("no small numbers")
-    return Report("<h1>page</h1>", dict(total))
+    return Report(f"<h1>page</h1>{PROVENANCE_MARK}", dict(total))
 
 
 def measure(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -89,9 +91,29 @@ def toy(tmp_path: Path) -> Toy:
     return Toy(tmp_path)
 
 
+def test_a_page_tells_its_commit_and_data_also_where_the_same_numbers_hold_for_others(
+    toy: Toy,
+) -> None:
+    file = report_page(toy.project.workspace.state, "page")
+    made = toy.perform(total, page)
+    text = file.read_text()
+    assert f"UTC, not under git, data version 1 2 3, workspace {toy.root.name}." in text
+    assert "hold unchanged" not in text
+    git(toy.root, "init", "--quiet")
+    git(toy.root, "add", "numbers")
+    git(toy.root, "commit", "--quiet", "--message", "Begin")
+    toy.write("3 2 1")
+    again = toy.perform(total, page)
+    assert again.reused
+    assert again.record == made.record
+    text, commit = file.read_text(), git(toy.root, "rev-parse", "HEAD").strip()
+    assert f"commit {commit[:12]} with changes, data version 3 2 1" in text
+    assert text.endswith("not under git, and hold unchanged.")
+
+
 def test_the_page_of_a_report_that_came_to_be_skipped_is_taken_away(toy: Toy) -> None:
     toy.perform(total, page)
-    assert report_page(toy.project.workspace.state, "page").read_text() == "<h1>page</h1>"
+    assert report_page(toy.project.workspace.state, "page").exists()
     toy.write("11")
     toy.perform(total, page)
     assert not report_page(toy.project.workspace.state, "page").exists()

@@ -32,3 +32,9 @@ def test_a_present_model_that_is_surely_worse_is_a_warning(since_high, passed):
     history = tables["history"].with_columns(since=-0.2, since_low=-0.3, since_high=high)
     found = no_worse_than_before({**tables, "history": history})
     assert (found.passed, found.severity) == (passed, "warning")
+
+
+def test_the_first_model_is_held_against_none():
+    tables = version_tables()
+    found = no_worse_than_before({**tables, "history": tables["history"].filter("present")})
+    assert (found.passed, found.description) == (None, "no earlier version is there")

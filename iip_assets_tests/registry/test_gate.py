@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from iip_assets.metrics.intervals import holm
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import scored_probabilities
-from iip_assets.registry.gate import Rules, holm, judge_candidate, refusal
+from iip_assets.registry.gate import Rules, judge_candidate, refusal
 
 RULES = Rules(margin=0.02, alpha=0.05, min_images=10, resamples=1000, confidence=0.95, seed=0)
 NAMES = ("filter", "2", "1")

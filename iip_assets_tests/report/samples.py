@@ -13,6 +13,8 @@ import pytest
 from iip_assets.audit.explained_images import EXPLAINED
 from iip_assets.audit.explained_measures import APART, RIGHT, WRONG
 from iip_assets.audit.explained_measures import SCHEMA as MEASURES
+from iip_assets.dataset.problems import problem_frame
+from iip_assets.dataset.schema import label_rows_schema
 from iip_assets.engine.values import Report
 from iip_assets.evaluation.evaluation import METRICS_SCHEMA
 from iip_assets.evaluation.rare_classes import CLASSES
@@ -44,6 +46,15 @@ def image_bytes(image_id):
     cv2.circle(page, (30 + number % 20, 30), 12, (40 + number % 120, 90, 60), -1)
     cv2.circle(page, (30 + number % 20, 30), 5, (10, 10, 10), -1)
     return cv2.imencode(".png", page)[1].tobytes()
+
+
+def raw_tables(images):
+    """raw_dataset without label rows and problems."""
+    return {
+        "images": images,
+        "label_rows": pl.DataFrame(schema=label_rows_schema()),
+        "problems": problem_frame([]),
+    }
 
 
 def image_table(batches=("2024-01", "2024-02", HOSTILE)):
@@ -79,18 +90,17 @@ def metrics_table():
     """The filter reaches 0.9, the segmenter 0.8, a trivial model 0.3; both are weak on `dark`."""
     rows = []
 
-    def add(model, metric, axis, name, value, n=90, half=0.03, enough=True):
-        rows.append(
-            (model, metric, axis, name, value, value - half, value + half, n, n // 3, enough)
-        )
+    def add(model, metric, axis, name, value, n=90, half=0.03, enough=True, p=None):
+        ends = (value - half, value + half)
+        rows.append((model, metric, axis, name, value, *ends, n, n // 3, enough, p))
 
     for model, metric, value in (("filter", "f1_macro", 0.9), ("segmenter", "mean_iou", 0.8)):
         add(model, metric, "overall", "all", value)
         add(f"{model}_baseline", metric, "overall", "all", 0.3)
         add(f"{model}_baseline", metric, "lighting", "dark", 0.3)
-        add(model, metric, "lighting", "dark", value - 0.2, n=30, half=0.08)
-        add(model, metric, "lighting", "normal", value + 0.02, n=55)
-        add(model, metric, "gender", "female", value - 0.01, n=40, half=0.05)
+        add(model, metric, "lighting", "dark", value - 0.2, n=30, half=0.08, p=0.003)
+        add(model, metric, "lighting", "normal", value + 0.02, n=55, p=1.0)
+        add(model, metric, "gender", "female", value - 0.01, n=40, half=0.05, p=0.9)
         add(model, metric, "ethnicity", HOSTILE, value - 0.4, n=3, half=0.1, enough=False)
         add(model, metric, "gender", "unknown", value - 0.3, n=20, half=0.05)
     add("filter", "accuracy", "overall", "all", 0.92)
@@ -173,6 +183,13 @@ def drift_data():
         "columns": [brightness, gender],
         "not_compared": [{"name": "ethnicity", "kind": "word", "reason": "no value is known"}],
     }
+
+
+def verdict_table():
+    rows = [(HOSTILE, "hurts", -0.1, -0.2, -0.02, 30), ("2024-01", "no clear effect", 0, -1, 1, 40)]
+    names = ("batch", "verdict", "difference", "low", "high", "training_images")
+    table = pl.DataFrame(rows, schema=list(names), orient="row")
+    return table.with_columns(axis=pl.lit("overall"), slice=pl.lit("all"))
 
 
 def demographic_table():
@@ -276,7 +293,7 @@ def sample_inputs(**changes):
     classes = ("full", "partial", "none")
     confusion = [("filter", a, p, 30 if a == p else 2) for a in classes for p in classes]
     values = {
-        "raw_dataset": {"images": images},
+        "raw_dataset": raw_tables(images),
         "quarantine": pl.DataFrame([broken]),
         "data_splits": splits,
         "image_statistics": by_image(brightness=rng.normal(120, 20, N)),
@@ -310,6 +327,7 @@ def sample_inputs(**changes):
         "robustness_benchmark": benchmark_table(),
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),
+        "batch_verdict": verdict_table(),
     }
     return SimpleNamespace(**(values | changes))
 
@@ -318,13 +336,13 @@ ASSETS = tuple(vars(sample_inputs()))
 MAY_BE_SKIPPED = tuple(name for name in ASSETS if name != "raw_dataset")
 
 
-def sections_of(inputs, *, edge_share=0.06):
-    return build_sections({**vars(inputs), "edge_share": edge_share, "tolerance": 0.5})
+def sections_of(inputs, *, edge_share=0.06, tolerance=0.5):
+    return build_sections({**vars(inputs), "edge_share": edge_share, "tolerance": tolerance})
 
 
-def content_of(inputs, *, edge_share=0.06):
+def content_of(inputs, **settings):
     """The page's numbers."""
-    return report_data(sections_of(inputs, edge_share=edge_share))
+    return report_data(sections_of(inputs, **settings))
 
 
 def page_of(inputs, *, read=image_bytes):

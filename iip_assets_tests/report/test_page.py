@@ -12,7 +12,7 @@ from iip_assets.engine.values import Skipped
 from iip_assets.metrics.names import spelled
 from iip_assets.report import html
 from iip_assets.report.assets import describe_pipeline_report, pipeline_report
-from iip_assets.report.blocks import Side, Table, count, interval, number, percent
+from iip_assets.report.blocks import Images, Side, Table, count, interval, number, percent
 from iip_assets.report.figures import forest_figure
 from iip_assets.report.pipeline_report import image_ids
 from iip_assets_tests.report.samples import (
@@ -77,7 +77,9 @@ def test_the_page_is_versioned_by_its_numbers(report):
 def test_every_section_of_the_contents_exists_and_no_id_stands_twice(report):
     found = outline(report.html)
     assert len(found.ids) == len(set(found.ids))
-    assert {link.removeprefix("#") for link in found.links} <= set(found.ids)
+    inside = {link.removeprefix("#") for link in found.links if link.startswith("#")}
+    assert inside <= set(found.ids)
+    assert {link for link in found.links if not link.startswith("#")} == {"drift_report.html"}
     assert len([link for link in found.links if link != "#main"]) >= 12
 
 
@@ -93,6 +95,28 @@ def test_every_image_is_inside_the_page_and_described(report):
     assert len(images) > 20
     assert all(image["src"].startswith("data:image/") for image in images)
     assert all(len(image["alt"]) > 10 for image in images)
+
+
+@pytest.mark.parametrize(
+    ("rows", "folded", "summary"),
+    [(15, "", None), (16, "", "Things (16 rows)"), (3, "All", "All"), (16, "All", "All")],
+)
+def test_long_tables_are_folded_away(rows, folded, summary):
+    table = Table("Things", ["thing"], [{"thing": str(n)} for n in range(rows)], folded=folded)
+    found = re.findall(r"<details><summary>(.*?)</summary>", html.render(table))
+    assert found == ([summary] if summary else [])
+
+
+def test_under_every_image_stand_its_file_and_its_id():
+    inputs = sample_inputs()
+    path_of = dict(inputs.raw_dataset["images"].select("image_id", "path").iter_rows())
+    blocks = [block for section in sections_of(inputs) for block in section.blocks]
+    shown = [one for block in blocks if isinstance(block, Images) for one in block.images]
+    of_the_data = [one for one in shown if one.image_ids]
+    assert len(of_the_data) > 30
+    for one in of_the_data:
+        image_id = one.image_ids[0]
+        assert one.source == f"{path_of[image_id]} · {image_id[:8]}"
 
 
 def test_every_table_has_a_caption(report):

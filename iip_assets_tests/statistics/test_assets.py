@@ -120,9 +120,9 @@ def test_coverage_below_target_is_a_warning_that_names_the_gap():
     assert check.metadata["below_target"].records[0]["value"] == "other"
 
 
-def test_coverage_without_a_target_passes_and_says_that_none_is_set():
+def test_coverage_without_a_target_is_not_looked_at_and_says_that_none_is_set():
     check = coverage_of(PEOPLE, CoverageSettings())
-    assert check.passed
+    assert check.passed is None
     assert "no target mix is set" in check.description
 
 

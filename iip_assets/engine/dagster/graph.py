@@ -16,11 +16,17 @@ from iip_assets.engine.dagster.instance import DagsterEvents
 from iip_assets.engine.dagster.runs import hold_run_lock
 from iip_assets.engine.graph import Source
 from iip_assets.engine.outcomes import Outcome, check_results, description
-from iip_assets.engine.perform import Performer, report_page
+from iip_assets.engine.pages import report_page
+from iip_assets.engine.perform import Performer
 from iip_assets.engine.project import Project
 
 REFRESH_JOB = "refresh"
 PARALLEL_JOB = "refresh_parallel"
+
+# Of a data version, where a whole one would push what stands beside it off the page.
+_DIGITS = 12
+# Dagster's name of the output of an op that has one; the others are its checks'.
+_VALUE = "result"
 
 
 class AssetConfig(dg.Config):
@@ -138,6 +144,10 @@ def _asset(
         performer = Performer(project, events, context.log.info, outcomes, forced, checked=checked)
         outcome = performer.perform(asset, loaded=loaded[asset.name])
         record = outcome.record
+        checks = check_results(asset, outcome.parts)
+        for one in checks:
+            if one["passed"] is None:
+                context.log.info(f"check {one['name']}: {one['description']}")
         context.log.info(
             f"{asset.name}: {'reused' if outcome.reused else 'computed'} in {outcome.seconds:.2f} s"
             + (f"; made {', '.join(outcome.parts_made)}" if outcome.parts_made else "")
@@ -145,10 +155,10 @@ def _asset(
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(record.data_version),
             metadata={
-                **_metadata(description(asset, record, outcome.parts)),
+                **_plots_first(_metadata(description(asset, record, outcome.parts))),
                 **_provenance(project, outcome),
             },
-            check_results=[_check_result(one) for one in check_results(asset, outcome.parts)],
+            check_results=[_check_result(one) for one in checks if one["passed"] is not None],
         )
 
     definition: dg.AssetsDefinition = dg.asset(
@@ -159,6 +169,7 @@ def _asset(
         code_version=code_key,
         io_manager_key="io_manager",
         **{
+            "owners": [project.owners[asset.room]] if asset.room in project.owners else None,
             **asset.options,
             "metadata": {**_code_reference(asset), **asset.options.get("metadata", {})},
         },
@@ -169,6 +180,11 @@ def _asset(
             for check in asset.checks
         ],
     )(run)
+    for output in definition.op.output_defs:
+        # A check that had nothing to look at gives no result: Dagster shows it as skipped. Its
+        # decorator has no option for that.
+        if output.name != _VALUE:
+            output._is_required = False
     return definition
 
 
@@ -182,25 +198,26 @@ def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
     )
     return report | {
         "reused": outcome.reused,
-        "action_key": record.action_key,
-        "part_keys": dg.MetadataValue.json(dict(outcome.materialized.parts)),
-        "code_key": record.code_key,
-        "git_commit": project.workspace.git_commit() if not outcome.reused else record.git_commit,
+        "seconds": round(outcome.seconds, 3),
+        "images_computed": 0 if outcome.reused else record.images_computed,
+        "images_reused": record.images_reused + (record.images_computed if outcome.reused else 0),
         "made_at": record.made_at,
+        "git_commit": project.workspace.git_commit() if not outcome.reused else record.git_commit,
         "made_of": dg.MetadataValue.md(_made_of(project, record)),
-        "modules": dg.MetadataValue.json(dict(record.modules)),
+        "settings": dg.MetadataValue.json(dict(record.settings)),
+        "machine": dg.MetadataValue.json(dict(record.machine)),
+        **_table_metadata(project, record),
+        # What programs read rather than people.
         "packages": dg.MetadataValue.json(dict(record.packages)),
         "sources": dg.MetadataValue.json(
             {name: source.observe(project.workspace.root) for name, source in sources.items()}
         ),
-        "settings": dg.MetadataValue.json(dict(record.settings)),
-        "machine": dg.MetadataValue.json(dict(record.machine)),
         "input_versions": dg.MetadataValue.json(dict(record.inputs)),
-        "seconds": round(outcome.seconds, 3),
-        **_table_metadata(project, record),
-        "images_computed": 0 if outcome.reused else record.images_computed,
-        "images_reused": record.images_reused + (record.images_computed if outcome.reused else 0),
         "dagster/uri": project.workspace.artifacts.path(record.artifact),
+        "modules": dg.MetadataValue.json(dict(record.modules)),
+        "part_keys": dg.MetadataValue.json(dict(outcome.materialized.parts)),
+        "code_key": record.code_key,
+        "action_key": record.action_key,
     }
 
 
@@ -221,7 +238,7 @@ def _table_metadata(project: Project, record: ActionRecord) -> dict[str, Any]:
 def _made_of(project: Project, record: ActionRecord) -> str:
     """Each input with its data version and a link to its page, as Markdown."""
     lines = [
-        f"- [{name}](/assets/{name}) `{version}`"
+        f"- [{name}](/assets/{name}) `{version[:_DIGITS]}`"
         for name, version in record.inputs.items()
         if name in project.graph.assets or name in project.graph.sources
     ]
@@ -247,10 +264,22 @@ def _metadata(kept: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
+def _plots_first(metadata: dict[str, Any]) -> dict[str, Any]:
+    """A description as it is read: images, then tables and numbers."""
+
+    def is_plot(value: Any) -> bool:
+        return isinstance(value, dg.MarkdownMetadataValue) and "](data:image/" in (
+            value.value or ""
+        )
+
+    return dict(sorted(metadata.items(), key=lambda entry: not is_plot(entry[1])))
+
+
 def _markdown_table(records: list[dict[str, Any]], most: int = 60) -> str:
     """Records as a Markdown table, which Dagster's UI shows in place."""
     if not records:
         return "nothing"
+    records = [_with_interval(record) for record in records]
     columns = list(dict.fromkeys(name for record in records for name in record))
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     for record in records[:most]:
@@ -258,6 +287,16 @@ def _markdown_table(records: list[dict[str, Any]], most: int = 60) -> str:
     if len(records) > most:
         lines.append(f"\n{len(records) - most} more rows are in the artifact.")
     return "\n".join(lines)
+
+
+def _with_interval(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with both ends of its interval in one column, so that neither is off the page."""
+    if not record.keys() >= {"low", "high"}:
+        return dict(record)
+    ends = [_cell(record[end]) for end in ("low", "high")]
+    interval = " to ".join(ends) if all(ends) else ""
+    named = {**record, "low": interval}
+    return {"interval" if name == "low" else name: named[name] for name in named if name != "high"}
 
 
 def _cell(value: Any) -> str:

@@ -16,7 +16,8 @@ from iip_assets.edge_cases.summary import (
     strongest_outliers,
     summarize_clusters,
 )
-from iip_assets.images.contact_sheet import sheet
+from iip_assets.errors import counted
+from iip_assets.images.contact_sheet import image_name
 from iip_assets.report.blocks import (
     Block,
     Heading,
@@ -24,7 +25,6 @@ from iip_assets.report.blocks import (
     Images,
     Paragraph,
     Section,
-    count,
     percent,
     plot,
 )
@@ -74,7 +74,8 @@ def clusters(
             ],
             "outliers": strongest_outliers(edge_case_clusters, n=STRIP_IMAGES),
         }
-        blocks += _strips(data["clusters"])
+        path_of = dict(images.select("image_id", "path").iter_rows())
+        blocks += _strips(data["clusters"], path_of)
     return Section("map", "Map and edge cases", blocks, data)
 
 
@@ -85,36 +86,37 @@ def map_digest(embedding_map: pl.DataFrame) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _strips(found: Mapping[str, Any]) -> list[Block]:
+def _strips(found: Mapping[str, Any], path_of: Mapping[str, str]) -> list[Block]:
     captions = {row["cluster"]: _caption(row) for row in found["rows"]}
-    shown = []
+    blocks: list[Block] = []
     for strip in found["strips"]:
-        cluster, ids = strip["cluster"], strip["image_ids"]
-        alt = f"{len(ids)} typical images of cluster {cluster}"
-        shown.append(_strip(ids, alt, f"Cluster {cluster}", captions[cluster]))
-    blocks: list[Block] = [Images(shown, "strip")]
-    if hidden := len(captions) - len(shown):
-        blocks.append(Paragraph(f"{hidden} larger clusters are not shown.", soft=True))
+        cluster = strip["cluster"]
+        blocks.append(Heading(f"Cluster {cluster}{captions[cluster]}"))
+        blocks.append(_strip(strip["image_ids"], path_of))
+    if hidden := len(captions) - len(found["strips"]):
+        blocks.append(Paragraph(f"{counted(hidden, 'larger cluster')} not shown.", soft=True))
     if outliers := found["outliers"]:
-        alt = f"The {len(outliers)} images with the highest outlier score"
         blocks.append(Heading("Farthest from everything else"))
-        blocks.append(Images([_strip(outliers, alt)], "strip"))
+        blocks.append(_strip(outliers, path_of))
     return blocks
 
 
-def _strip(ids: Sequence[str], alt: str, lead: str = "", caption: str = "") -> Image:
-    return Image(
-        alt,
-        lambda reader: sheet([reader.thumbnail(one, **TILE) for one in ids], columns=len(ids)),
-        tuple(ids),
-        lead,
-        caption,
-    )
+def _strip(ids: Sequence[str], path_of: Mapping[str, str]) -> Images:
+    def tile(image_id: str) -> Image:
+        name = image_name(image_id, path_of.get(image_id))
+        return Image(
+            f"Image {name}",
+            lambda reader: reader.thumbnail(image_id, **TILE),
+            (image_id,),
+            source=name,
+        )
+
+    return Images(list(map(tile, ids)), "gallery small")
 
 
 def _caption(row: Mapping[str, Any]) -> str:
     return (
-        f": {count(row['images'])} images ({percent(row['share'])})"
+        f": {counted(row['images'], 'image')} ({percent(row['share'])})"
         + (", an edge case" if row["edge_case"] else "")
         + (f"; {row['labels']}" if row["labels"] else "")
         + (f"; more {row['over_represented']}" if row["over_represented"] else "")

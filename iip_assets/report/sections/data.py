@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from iip_assets.dataset.figures import NO_LABEL, batch_table
+from iip_assets.dataset.schema import LABELS
+from iip_assets.images.contact_sheet import image_name
 from iip_assets.report.blocks import (
     COUNT,
     PERCENT,
@@ -27,15 +30,13 @@ from iip_assets.report.blocks import (
     plot,
 )
 from iip_assets.report.metrics import records, rounded
+from iip_assets.statistics.demographics import coverage_shortfalls
 from iip_assets.statistics.figures import coverage_figure
 from iip_assets.training_set.figures import cell_summary, cells_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LABELS = ("full", "partial", "none", "unclear")
-UNLABELLED = "no label"
-NO_BATCH = "no batch"
 MOST_QUARANTINE_ROWS = 30
 QUARANTINE_COLUMNS = ("what", "path", "batch", "row", "column", "value", "reason", "fix")
 MOST_STEPS = 2
@@ -48,30 +49,24 @@ def dataset(
 ) -> Section:
     """Images by batch and label, and how many remain to be labelled."""
     images = raw_dataset["images"]
-    batches = (
-        images.with_columns(pl.col("batch").fill_null(NO_BATCH))
-        .group_by("batch")
-        .agg(
-            pl.len().alias("images"),
-            pl.col("mask_id").count().alias("masks"),
-            *[(pl.col("label") == label).sum().alias(label) for label in LABELS],
-            pl.col("label").null_count().alias(UNLABELLED),
-        )
-        .sort("batch")
-    )
-    names = [name for name in batches.columns if name != "batch"]
+    batches = batch_table(images, raw_dataset["label_rows"], raw_dataset["problems"], {})
+    names = ("images", "masks", *LABELS, NO_LABEL)
+    columns = ["batch", *(Column(name, name, COUNT) for name in names)]
+    # What a batch says of images of others; most say nothing of them.
+    if (batches["corrections"] != "").any():
+        columns.append(Column("for images of other batches", "corrections"))
     table = Table(
-        "Images by batch and label; the newest label of an image counts",
-        ["batch", *(Column(name, name, COUNT) for name in names)],
-        batches.to_dicts(),
+        "Images by the batch with which they came and by their newest label",
+        columns,
+        batches.select(*(one for one in batches.columns if one != "tags")).to_dicts(),
     )
     counts = _counts(images, data_splits)
     labels, steps = counts["labels"], []
     if unclear := labels["unclear"]:
         text = f"{unclear} images are labelled unclear; none of them trains a model."
         steps.append(NextStep(7, "Labels to discuss", text))
-    if labels[UNLABELLED]:
-        text = f"{labels[UNLABELLED]} of {images.height} images have none."
+    if labels[NO_LABEL]:
+        text = f"{labels[NO_LABEL]} of {images.height} images have none."
         steps.append(NextStep(7, "Images without a label", text))
     data = {"counts": counts, "batches": table.rows}
     return Section("dataset", "Dataset", [table], data, steps=steps)
@@ -85,7 +80,7 @@ def _counts(images: pl.DataFrame, splits: pl.DataFrame | None) -> Record:
         "subjects": images["subject_id"].drop_nulls().n_unique(),
         "batches": images["batch"].drop_nulls().n_unique(),
         "with_mask": images["mask_id"].count(),
-        "labels": {**by_label, UNLABELLED: images["label"].null_count()},
+        "labels": {**by_label, NO_LABEL: images["label"].null_count()},
         "splits": {name: splits.filter(split=name).height for name in names if splits is not None},
     }
 
@@ -140,8 +135,10 @@ def coverage(demographic_stats: pl.DataFrame, tolerance: float) -> Section:
             folded="Coverage as a table",
         ),
     ]
-    gaps = [row for row in rows if row["target"] is not None and (row["gap"] or 0) < 0]
-    gaps.sort(key=lambda row: (row["gap"], row["axis"], row["value"]))
+    # What the plot marks and the check counts.
+    gaps = records(
+        coverage_shortfalls(single, tolerance=tolerance).select(*names, share="known_share")
+    )
     steps = [
         NextStep(
             4,
@@ -218,7 +215,7 @@ def balance_content(training_set: pl.DataFrame) -> Record:
     }
 
 
-def augmentation(segmenter_examples: pl.DataFrame) -> Section:
+def augmentation(segmenter_examples: pl.DataFrame, raw_dataset: dict[str, pl.DataFrame]) -> Section:
     """A training image and each way of changing it: one that counts most, by its id."""
     training = segmenter_examples.filter(split="train")
     if training.is_empty():
@@ -239,6 +236,8 @@ def augmentation(segmenter_examples: pl.DataFrame) -> Section:
         "which move with the image."
     )
     alt = "A training image and each way of changing it"
-    image = Image(alt, draw, tuple(shown.values()))
+    row = raw_dataset["images"].filter(image_id=shown["image_id"])
+    name = image_name(shown["image_id"], row["path"].first())
+    image = Image(alt, draw, tuple(shown.values()), source=name)
     blocks: list[Block] = [Paragraph(text), Images([image])]
     return Section("training", "Training", blocks, {"augmented": shown})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
@@ -12,6 +12,7 @@ from iip_assets.audit.explained_measures import APART, RIGHT, WRONG
 from iip_assets.audit.figures import SCORES, explained_caption, hardest_of
 from iip_assets.evaluation.figures import threshold_figure
 from iip_assets.evaluation.threshold import counted, to_label_next
+from iip_assets.images.contact_sheet import image_name
 from iip_assets.metrics.names import spelled
 from iip_assets.report.blocks import (
     NAME,
@@ -67,12 +68,12 @@ def failures(raw_dataset: dict[str, pl.DataFrame], predictions: pl.DataFrame) ->
     if worst or surest:
         blocks.append(Paragraph(text))
     if worst:
-        captions = (f" {row['label'] or 'no label'}, {_batch(row)}" for row in worst)
+        captions = (f" {row['label'] or 'no label'}" for row in worst)
         shown = _gallery(worst, (number(row["value"]) for row in worst), captions)
         blocks += [Heading(f"Segmenter: lowest {worst[0]['metric']}"), shown]
     if surest:
         leads = (f"{row['predicted']} {percent(row['confidence'])}" for row in surest)
-        captions = (f", labelled {row['label']}, {_batch(row)}" for row in surest)
+        captions = (f", labelled {row['label']}" for row in surest)
         shown = _gallery(surest, leads, captions)
         blocks += [Heading("Filter: surest contradictions of the label"), shown]
     data = {"failures": {"segmenter": worst, "filter": surest}}
@@ -131,7 +132,7 @@ def passing(
         ),
     ]
     if rows := found["to_label"]:
-        captions = (f", usable {percent(row['usable_score'])}, {_batch(row)}" for row in rows)
+        captions = (f", usable {percent(row['usable_score'])}" for row in rows)
         blocks += [
             Heading(f"Rejected, and never labelled: {count(found['rejected_unlabelled'])}"),
             Paragraph("The least sure first. A label on these teaches the filter most."),
@@ -177,10 +178,11 @@ def _explained(model: str, rows: list[Record]) -> list[Block]:
     def tile(row: Record) -> Image:
         """An image beside what counted in it."""
         return Image(
-            f"Image {row['path'] or row['image_id']}, and beside it which parts counted",
+            f"Image {image_name(row['image_id'], row['path'])}, and beside it which parts counted",
             lambda reader: explained_tile(reader.image(row["image_id"]), row),
             (row["image_id"],),
-            caption=f"{row['caption']}; {_batch(row)}",
+            caption=row["caption"],
+            source=image_name(row["image_id"], row["path"]),
         )
 
     alt = f"Blue, grey and yellow: {SCORES[model]} rises or falls"
@@ -220,17 +222,18 @@ def _with_facts(rows: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
     return rows.join(facts, on="image_id", how="left", maintain_order="left")
 
 
-def _batch(row: Mapping[str, Any]) -> str:
-    return str(row["batch"] or "no batch")
-
-
 def _gallery(rows: Iterable[Record], leads: Iterable[str], captions: Iterable[str]) -> Images:
     """Thumbnails of the rows' images over their captions."""
 
     def thumbnail(row: Record, lead: str, caption: str) -> Image:
-        image_id, alt = row["image_id"], f"Image {row['path'] or row['image_id']}"
+        image_id, source = row["image_id"], image_name(row["image_id"], row["path"])
         return Image(
-            alt, lambda reader: reader.thumbnail(image_id, **THUMBNAIL), (image_id,), lead, caption
+            f"Image {source}",
+            lambda reader: reader.thumbnail(image_id, **THUMBNAIL),
+            (image_id,),
+            lead,
+            caption,
+            source,
         )
 
     return Images(list(map(thumbnail, rows, leads, captions)), "gallery")

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from iip_assets.evaluation.summary import OVERALL, baseline_value, overall_rows
+from iip_assets.evaluation.summary import OVERALL, baseline_value, beats_baseline, overall_rows
 from iip_assets.metrics.intervals import ENOUGH_SUBJECTS
 from iip_assets.metrics.names import BASELINE, BESIDE_HUMAN, HUMAN, spelled
 from iip_assets.models.tasks import TASKS
@@ -79,7 +79,20 @@ def models(
         for model, cells in data["confusion"].items():
             blocks += [Heading(f"Confusion of the {model}"), _confusion(model, **cells)]
     numbers = [_headline(row) for row in headlines]
-    return Section("metrics", "Models", blocks, data, numbers, _rare_classes(data["classes"]))
+    steps = [*_no_better(metrics), *_rare_classes(data["classes"])]
+    return Section("metrics", "Models", blocks, data, numbers, steps)
+
+
+def _no_better(metrics: pl.DataFrame) -> list[NextStep]:
+    """Models that were not shown to beat one that never looks, before all other advice."""
+    found = []
+    for name, task in TASKS.items():
+        verdict = beats_baseline(metrics, task)
+        if verdict.beats is False:
+            title = f"The {name} is not shown to be better than not looking at the image"
+            reason = verdict.reason.replace(task.headline, spelled(task.headline))
+            found.append(NextStep(0, title, f"{reason}."))
+    return found
 
 
 def reference_points(

@@ -33,6 +33,8 @@ from iip_assets.report.figures import robustness_figure
 from iip_assets.report.metrics import records, rounded
 from iip_assets.robustness.figures import robustness_figure as groups_figure
 
+# Lies beside the report.
+_DRIFT_PAGE = "drift_report.html"
 # A smaller loss is not named.
 NAMED_LOSS = 0.05
 MOST_STEPS = 2
@@ -138,7 +140,7 @@ def _main_rows(benchmark: pl.DataFrame) -> pl.DataFrame:
 def _largest_losses(table: list[Record]) -> list[NextStep]:
     found = []
     for model in dict.fromkeys(row["model"] for row in table):
-        rows = [row for row in table if row["model"] == model and row["loss"]]
+        rows = [row for row in table if row["model"] == model and _surely_worse(row)]
         worst = max(rows, key=lambda row: (row["loss"], row["corruption"]), default=None)
         if worst is None or worst["loss"] < NAMED_LOSS:
             continue
@@ -152,6 +154,18 @@ def _largest_losses(table: list[Record]) -> list[NextStep]:
             )
         )
     return found
+
+
+def _surely_worse(row: Record) -> bool:
+    """Whether there is a loss, and the intervals of clean and of changed images do not meet.
+
+    That is far stricter than a test of one corruption, as many are compared.
+    """
+    return (
+        bool(row["loss"])
+        and None not in row["low"][:1] + row["high"][-1:]
+        and (row["high"][-1] < row["low"][0])
+    )
 
 
 def drift(drift_report: Report) -> Section:
@@ -181,7 +195,8 @@ def drift(drift_report: Report) -> Section:
     )
     alt = "Distributions before and in the newest batch"
     figure = plot(lambda: drift_figure(columns, batch), alt)
-    blocks: list[Block] = [Paragraph(text), figure, table]
+    page = Item("The page of drift_report", ": every feature before and after.", _DRIFT_PAGE)
+    blocks: list[Block] = [Paragraph(text), Listing([page]), figure, table]
     if left_out := found["not_compared"]:
         entries = [Item(text=f"{row['name']}: {row['reason']}") for row in left_out]
         blocks.append(Listing(entries, folded=f"Not compared: {len(left_out)} features"))

@@ -24,17 +24,19 @@ from iip_assets.report.figures import forest_figure
 from iip_assets.report.metrics import records, rounded
 
 MOST_STEPS = 2
+# The chance of naming any slice that is not weaker.
+ALPHA = 0.05
 
 Record = dict[str, Any]
 
 
 def slices(model_evaluation: dict[str, pl.DataFrame]) -> Section:
-    """Who the models fail, where there are enough images to say so."""
+    """Who the models fail, where there are enough subjects to say so."""
     metrics = model_evaluation["metrics"]
     tables = {one: rows for one in TASKS if (rows := records(slice_rows(metrics, one)))}
     text = (
         "Lines are 95% intervals, the dashed line is the overall value. Slices with too few "
-        "held-out images are grey and hollow: do not read them as findings."
+        "held-out images or subjects are grey and hollow: do not read them as findings."
     )
     blocks: list[Block] = [Paragraph(text)] if tables else []
     steps: list[NextStep] = []
@@ -62,23 +64,18 @@ def _model_blocks(model: str, rows: list[Record], overall: Record | None) -> lis
 
 
 def _weak_slices(model: str, rows: list[Record], overall: float) -> list[NextStep]:
-    # Only where the whole interval lies below: a low value of few images is often luck.
-    weak = [
-        row
-        for row in rows
-        if row["enough"]
-        and row["slice"] != UNKNOWN
-        and row["high"] is not None
-        and row["high"] < overall
-    ]
+    # A low value of few images is often luck, and of many slices a few lie low by chance.
+    weak = [row for row in rows if row["p_holm"] is not None and row["p_holm"] <= ALPHA]
+    asked = sum(row["p_holm"] is not None for row in rows)
     weak.sort(key=lambda row: (row["value"], row["axis"], row["slice"]))
     return [
         NextStep(
             1,
             f"The {model} is weaker on {row['axis']} {row['slice']}",
             f"{spelled(row['metric'])} {row['value']:.3f} ({interval(row['low'], row['high'])}, "
-            f"n = {row['n_images']}) against {overall:.3f} overall. Many slices are compared, so a "
-            "few of them lie low by chance: look at the failures before labeling more of these.",
+            f"n = {row['n_images']} of {row['n_subjects']} subjects) against {overall:.3f} "
+            f"overall; p = {row['p_holm']:.2g}, corrected for the {asked} slices that were "
+            "compared. Look at the failures before labeling more of these.",
         )
         for row in weak[:MOST_STEPS]
     ]
@@ -92,5 +89,5 @@ def _small_slices(rows: list[Record]) -> list[NextStep]:
         return []
     named = ", ".join(f"{axis} {name}" for axis, name in sorted(small)[:5])
     more = f" and {len(small) - 5} more" if len(small) > 5 else ""
-    text = f"Too few held-out images in {named}{more}."
+    text = f"Too few held-out images or subjects in {named}{more}."
     return [NextStep(9, "Slices too small to judge", text)]
