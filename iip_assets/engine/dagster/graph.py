@@ -15,10 +15,12 @@ from iip_assets.engine.asset import Asset
 from iip_assets.engine.dagster.instance import DagsterEvents
 from iip_assets.engine.dagster.runs import hold_run_lock
 from iip_assets.engine.graph import Source
+from iip_assets.engine.hashing import digest_json
 from iip_assets.engine.outcomes import Outcome, check_results, description
 from iip_assets.engine.pages import report_page
 from iip_assets.engine.perform import Performer
 from iip_assets.engine.project import Project
+from iip_assets.engine.workspace import keyed_settings
 
 REFRESH_JOB = "refresh"
 PARALLEL_JOB = "refresh_parallel"
@@ -132,8 +134,6 @@ def _asset(
     loaded: Mapping[str, object],
     force: Collection[str],
 ) -> dg.AssetsDefinition:
-    code_key = project.code_keys.of(asset.function).key
-
     # It yields, since Dagster would take an annotated result for the type of the asset's value.
     def run(
         context: dg.AssetExecutionContext, config: AssetConfig
@@ -166,7 +166,7 @@ def _asset(
         deps=list(asset.inputs),
         group_name=asset.room,
         description=asset.description,
-        code_version=code_key,
+        code_version=_code_version(project, asset),
         io_manager_key="io_manager",
         **{
             "owners": [project.owners[asset.room]] if asset.room in project.owners else None,
@@ -186,6 +186,20 @@ def _asset(
         if output.name != _VALUE:
             output._is_required = False
     return definition
+
+
+def _code_version(project: Project, asset: Asset[..., Any]) -> str:
+    """The code and the settings that make the value: Dagster shows it as stale where one changed.
+
+    Dagster reads it when it loads the definitions.
+    """
+    version = project.code_keys.of(asset.function).key[:_DIGITS]
+    try:
+        settings = project.workspace.read_settings(project.workspace.root)
+        keyed = keyed_settings(settings, asset.compute.settings.values())
+    except ValueError:  # what is wrong with the settings is said where they are used
+        return version
+    return f"{version}-{digest_json(keyed)[:_DIGITS]}" if keyed else version
 
 
 def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
