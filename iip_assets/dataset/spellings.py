@@ -13,8 +13,11 @@ from decimal import Decimal
 
 # In lower case and without punctuation: N/A, n.a., #N/A and <NA> are all `na`.
 _NOT_KNOWN = frozenset(
-    "na nan nat nil none null missing undefined unspecified nodata novalue notanumber unknown "
-    "notknown notavailable notapplicable notspecified notrecorded notgiven 1qnan 1ind".split()
+    (
+        *("na", "nan", "nat", "nil", "none", "null", "1qnan", "1ind", "nodata", "novalue"),
+        *("unknown", "missing", "undefined", "unspecified", "notanumber", "notknown", "notgiven"),
+        *("notavailable", "notapplicable", "notspecified", "notrecorded"),
+    )
 )
 # MySQL's null, and what spreadsheets write where a formula has no result.
 _NO_VALUE = re.compile(r"\\n|#n/a n/a|#(ref!|value!|div/0!|num!|name\?|spill!|calc!)")
@@ -27,7 +30,7 @@ _SEPARATORS = frozenset("-_–— ./")
 
 
 def is_unknown(text: str) -> bool:
-    """Whether a cell says that the value is not known: empty, `NaN`, `NULL`, `N/A`, `-`, `?` …"""
+    """Whether a cell says that the value is not known: empty, NaN, N/A, a dash or the like."""
     if all(unicodedata.category(one)[0] in "PZ" for one in text):
         return True
     word = unicodedata.normalize("NFKC", text).casefold().strip()

@@ -53,9 +53,15 @@ def read_present(root: Path, pointer: DataPointer | None = None) -> PresentData:
         MissingData: Neither cache nor remote has that listing.
     """
     pointer = pointer or read_pointer(root)
-    return present_data(
-        dict(read_manifest(root, pointer.md5).iter_rows()), read=lambda md5: _read(root, md5)
-    )
+    stores: list[ImageStore] = []
+
+    def read(md5: str) -> bytes:
+        if not stores:
+            stores.append(ImageStore.open(root))
+        stores[0].fetch([md5])
+        return stores[0].read(md5)
+
+    return present_data(dict(read_manifest(root, pointer.md5).iter_rows()), read=read)
 
 
 def present_data(manifest: Mapping[str, str], *, read: Callable[[str], bytes]) -> PresentData:
@@ -65,12 +71,6 @@ def present_data(manifest: Mapping[str, str], *, read: Callable[[str], bytes]) -
     for path, md5 in layout.images.items():
         images.setdefault(md5, path)
     return PresentData(images, layout.batches, read)
-
-
-def _read(root: Path, md5: str) -> bytes:
-    store = ImageStore.open(root)
-    store.fetch([md5])
-    return store.read(md5)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ class CheckedBatch:
     """What a batch holds and what is wrong with it."""
 
     images: Mapping[str, str]  # path to image id of every image; masks are none
-    rows: int  # how many rows of labels.csv and annotations.csv count
+    # The rows of labels.csv and annotations.csv that count, each with its file.
+    rows: tuple[tuple[str, LabelRow], ...]
     problems: tuple[Problem, ...]  # why it cannot be taken; none when it is sound
     # Further columns of labels.csv, with the known column that each may be meant to be.
     tags: Mapping[str, str | None]
@@ -166,7 +167,7 @@ def check_batch(
             problems += _unnamed_masks(batch, md5s, named)
     in_order = tuple(sorted(set(problems), key=_order))
     labels = read.get(LABELS_FILE)
-    return CheckedBatch(images, len(rows), in_order, labels.tags if labels else {})
+    return CheckedBatch(images, tuple(rows), in_order, labels.tags if labels else {})
 
 
 def _examine(folder: Path, file: BatchFile, rules: ImageRules) -> _Examined:

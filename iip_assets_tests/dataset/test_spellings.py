@@ -1,4 +1,4 @@
-"""Every word for "not known" is one, and every spelling that a tool gives an id is the same id's."""
+"""Every word for "not known" is one, and the spellings that tools give an id are of one id."""
 
 from itertools import combinations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from iip_assets.dataset.labels import COLUMNS, parse_annotations
 from iip_assets.dataset.spellings import is_unknown, spelling_key
-from iip_assets_tests.dataset.test_labels import A, FILES, Listing, parse
+from iip_assets_tests.dataset.test_labels import FILES, A, Listing, parse
 
 # pandas' own list is in it.
 NOT_KNOWN = [

@@ -36,6 +36,13 @@ def _text_cell(text: str, *, lower: bool) -> Cell:
 _FREE = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=12) | st.sampled_from(
     ["female", "Non-Binary", "Åsa", "A\u030asa", "Unknown", "N/A", 'he said "no"', "a,b"]
 )
+# Of words that stand for slices, none is another spelling of another: that is asked about.
+_WORDS = st.sampled_from(
+    [
+        *("female", "Non-Binary", "Åsa", "A\u030asa", "Unknown", "-", 'he said "no"', "a,b", "0"),
+        *("$x_{$", "=1+1", "<b>", "שלום", "日本", "👁", "x" * 200, "  two   words ", "Ⅷ", "|"),
+    ]
+)
 _CELLS: dict[str, st.SearchStrategy[Cell]] = {
     "label": st.sampled_from(
         [
@@ -60,10 +67,10 @@ _CELLS: dict[str, st.SearchStrategy[Cell]] = {
         ]
     ),
     "subject_id": _FREE.map(lambda text: _text_cell(text, lower=False)),
-    "device": _FREE.map(lambda text: _text_cell(text, lower=False)),
-    "gender": _FREE.map(lambda text: _text_cell(text, lower=True)),
-    "ethnicity": _FREE.map(lambda text: _text_cell(text, lower=True)),
-    "geography": _FREE.map(lambda text: _text_cell(text, lower=False)),
+    "device": _WORDS.map(lambda text: _text_cell(text, lower=False)),
+    "gender": _WORDS.map(lambda text: _text_cell(text, lower=True)),
+    "ethnicity": _WORDS.map(lambda text: _text_cell(text, lower=True)),
+    "geography": _WORDS.map(lambda text: _text_cell(text, lower=False)),
 }
 FACTS = tuple(_CELLS)
 
