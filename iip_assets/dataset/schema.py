@@ -42,7 +42,10 @@ LABELING_FILE = "LABELING.md"
 BATCHES_FOLDER = "batches"
 MASKS_FOLDER = "masks"
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (
+    *(".bmp", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff"),
+    ".webp",
+)
 
 
 OLDEST_YEARS = 120.0

@@ -67,7 +67,7 @@ _BAD_FILES = (
         "another kind of file in images/",
         "not an image file by its name",
         b"x",
-        *(f"images/scan{suffix}" for suffix in (".gif", ".HEIC", ".jpg.part", "")),
+        *(f"images/scan{suffix}" for suffix in (".gif", ".AVIF", ".jpg.part", "")),
     ),
     _file("labels.csv in a subfolder", "labels are only read", b"image\n", "day 2/labels.csv"),
     _file(
