@@ -214,15 +214,12 @@ def _parse(data: bytes, kind: _Kind, batch: str, file: str, listing: Listing) ->
 
 
 class _Cells:
-    """The cells of a row, of which any may be bad; one that says "not known" is empty.
-
-    But for the label, of which `none` is one: an image is unlabelled, or it is unclear.
-    """
+    """The cells of a row, of which any may be bad; one that says "not known" is empty."""
 
     def __init__(self, record: Record, listing: Listing, fault: Fault) -> None:
         self.row, self.problems, self._written = record.row, list[Problem](), record.cells
         self.texts = {
-            column: "" if column != "label" and is_unknown(text) else text
+            column: "" if _says_nothing(column, text) else text
             for column, text in record.cells.items()
         }
         self._listing, self._fault = listing, fault
@@ -250,6 +247,13 @@ class _Cells:
             found = self.read("mask", lambda text: find(text, image=False))
             mask_path, mask_id = found or (None, None)
         return LabelRow(self.row, image_id, mask_path=mask_path, mask_id=mask_id, **values)
+
+
+def _says_nothing(column: str, text: str) -> bool:
+    # `none` is a label, and may be meant in a column of one's own: glasses, none.
+    if column == "label" or (column not in COLUMNS and text == "none"):
+        return False
+    return is_unknown(text)
 
 
 def _read_facts(cells: _Cells) -> LabelRow:
