@@ -57,7 +57,9 @@ def decode_image(data: bytes, *, max_megapixels: float) -> NDArray[np.uint8]:
     return _upright(pixels, header.orientation)
 
 
-def decode_mask(data: bytes, *, height: int, width: int, n_classes: int) -> NDArray[np.uint8]:
+def decode_mask(
+    data: bytes, *, height: int, width: int, n_classes: int, turned: bool = False
+) -> NDArray[np.uint8]:
     """One mask file as (H, W) class indices: a single-channel PNG, 255 where nobody labelled.
 
     A palette PNG, as many labeling tools write it, is read by its indices.
@@ -67,6 +69,7 @@ def decode_mask(data: bytes, *, height: int, width: int, n_classes: int) -> NDAr
         height: In pixels, that of the upright image.
         width: In pixels, likewise.
         n_classes: Values below this are known classes.
+        turned: The image's EXIF turns it by a quarter, which a mask of another size is told.
 
     Raises:
         Undecodable: Not a PNG, not single-channel, of another size, damaged, or with a class that
@@ -78,11 +81,14 @@ def decode_mask(data: bytes, *, height: int, width: int, n_classes: int) -> NDAr
             f"the mask is a {header.kind}; save masks as PNG, which keeps every value"
         )
     if (header.height, header.width) != (height, width):
-        fix = "export the mask at the image's own size"
-        if (header.width, header.height) == (height, width):
-            fix += "; if it is of the image as stored, which its EXIF turns upright, turn it too"
+        if turned and (header.width, header.height) == (height, width):
+            raise Undecodable(
+                f"the mask is of the image as it is stored, {height}×{width}, which its EXIF turns "
+                f"upright, {width}×{height}: turn the mask too"
+            )
         raise Undecodable(
-            f"the mask is {header.width}×{header.height} pixels, its image {width}×{height}; {fix}"
+            f"the mask is {header.width}×{header.height} pixels, its image {width}×{height}; "
+            "export the mask at the image's own size"
         )
     if header.channels != 1:
         raise Undecodable(

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from iip_assets.dataset.fingerprints import fingerprint
 from iip_assets.images.decode import Undecodable, decode_image, decode_mask
 from iip_assets.images.header import exif_orientation, read_header
 from iip_assets_tests.dataset.images import encoded, scene
@@ -95,10 +96,20 @@ def test_no_exif_makes_it_raise(exif, start):
 
 def test_a_mask_of_the_stored_image_is_told_to_be_turned_too():
     mask = encoded(np.zeros((48, 64), np.uint8), "PNG")
-    with pytest.raises(Undecodable, match=r"64×48 pixels, its image 48×64.*EXIF.*turn it too"):
-        decode_mask(mask, height=64, width=48, n_classes=4)
-    with pytest.raises(Undecodable, match=r"own size$"):
-        decode_mask(mask, height=50, width=64, n_classes=4)
+    told = r"as it is stored, 64×48, which its EXIF turns upright, 48×64: turn the mask too"
+    with pytest.raises(Undecodable, match=told):
+        decode_mask(mask, height=64, width=48, n_classes=4, turned=True)
+    for height, width, turned in ((50, 64, True), (64, 48, False)):
+        with pytest.raises(Undecodable, match=r"own size$"):
+            decode_mask(mask, height=height, width=width, n_classes=4, turned=turned)
+
+
+def test_ingest_and_quarantine_tell_of_a_mask_of_the_stored_image():
+    image = turned("JPEG", "RGB", {}, 6)
+    mask = encoded(np.zeros((48, 64), np.uint8), "PNG")
+    told = fingerprint(image, mask, max_megapixels=1, n_classes=4)
+    assert (told["width"], told["height"]) == (48, 64)
+    assert "turn the mask too" in told["mask_problem"]
 
 
 def test_pillow_is_not_asked_to_turn_what_is_turned():
