@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from iip_assets.engine.values import Operation, Setting
 
 Share = float
+AskedColumn = Literal["gender", "ethnicity", "geography", "device", "labeler"]
 OPERATION = Operation()
 
 
@@ -71,6 +72,17 @@ class IngestSettings(Section):
         10.0,
         "a batch with more than this many times the present images asks for --allow-jump",
         gt=0,
+    )
+    vocabulary: dict[AskedColumn, dict[str, tuple[str, ...]]] = _field(
+        {
+            "gender": {
+                "female": ("f", "fem", "w", "woman", "girl"),
+                "male": ("m", "masc", "man", "boy"),
+            }
+        },
+        "Words of gender, ethnicity, geography, device and labeler, each with other words for it: "
+        "a batch that has\none of these, or another spelling of a word in use, comes back with the "
+        "question which is meant",
     )
 
 

@@ -144,9 +144,16 @@ def _lines(name: str, section: Section) -> Iterator[str]:
         if isinstance(value, dict):
             yield "\n" + "\n".join(f"# {line}" for line in (comment or "").split("\n"))
             yield f"[{name}.{key}]"
+            yield from (f"{one} = {_toml(inner)}" for one, inner in value.items())
             continue
-        line = f"{key} = {json.dumps(value, ensure_ascii=False)}"
+        line = f"{key} = {_toml(value)}"
         yield f"{line:<{_COMMENT_COLUMN - 2}}  # {comment}" if comment else line
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)
 
 
 class Change(NamedTuple):

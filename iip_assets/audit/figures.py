@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from iip_assets.engine.values import Markdown
 from iip_assets.evaluation.summary import rounded
-from iip_assets.figures import PALETTE, figure_png, new_figure
+from iip_assets.figures import PALETTE, figure_png, new_figure, shown_word
 from iip_assets.images.contact_sheet import GAP_PX, ID_DIGITS, jpeg_data_uri
 from iip_assets.images.decode import decode_image
 from iip_assets.models.tasks import FILTER, SEGMENTER
@@ -72,7 +72,8 @@ def batches_figure(verdicts: pl.DataFrame) -> Figure:
             values, places[chosen], color=colour, marker=marker, s=34, zorder=3, label=verdict
         )
     names = [
-        f"{name} (n={count})" for name, count in rows.select("batch", "training_images").rows()
+        f"{shown_word(name)} (n={count})"
+        for name, count in rows.select("batch", "training_images").rows()
     ]
     axes.set_yticks(places, names, fontsize=8)
     axes.axvline(0, color="black", linewidth=1)
@@ -187,9 +188,8 @@ def explained_figure(tiles: Sequence[Image], captions: Sequence[str], score: str
         axes.set_axis_off()
         if place < len(tiles):
             axes.imshow(tiles[place])
-            axes.set_title(
-                textwrap.fill(captions[place].replace("$", r"\$"), 70), fontsize=8, loc="left"
-            )
+            caption = textwrap.fill(shown_word(captions[place], 280), 70)
+            axes.set_title(caption, fontsize=8, loc="left")
     _colour_bar(figure, grid.ravel().tolist(), score)
     return figure
 
@@ -218,7 +218,7 @@ def _colour_bar(figure: Figure, axes: Sequence[Any], score: str) -> None:
     sides: tuple[Literal["left", "center", "right"], ...] = ("left", "center", "right")
     for label, side in zip(labels, sides, strict=True):
         label.set_horizontalalignment(side)
-    bar.set_label(f"{score} when this part is hidden", fontsize=8)
+    bar.set_label(f"{shown_word(score, 90)} when this part is hidden", fontsize=8)
 
 
 def hardest_of(explained: pl.DataFrame, model: str) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from iip_assets.engine.event_cache import present_events
 from iip_assets.engine.outcomes import check_results, description
 from iip_assets.engine.pages import dated_page, report_page
 from iip_assets.engine.values import Files, Report, Skipped
-from iip_assets.figures import figure_png, new_figure
+from iip_assets.figures import figure_png, new_figure, shown_word
 from iip_assets.report.blocks import GENERAL, Column, Table
 from iip_assets.report.text import print_blocks, print_text
 
@@ -224,7 +224,7 @@ def write_dvc_outputs(project: Project, folder: Path) -> None:
     ):
         if isinstance(value, Skipped):
             figure = new_figure(6, 1)
-            figure.text(0.02, 0.5, f"skipped: {value.reason}")
+            figure.text(0.02, 0.5, f"skipped: {shown_word(value.reason, 90)}")
         else:
             figure = draw(value)
         write_bytes_whole(folder / f"{name}.png", figure_png(figure))

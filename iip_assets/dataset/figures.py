@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from iip_assets.dataset.schema import LABELS, SPLITS
 from iip_assets.errors import counted
-from iip_assets.figures import PALETTE, new_figure
+from iip_assets.figures import PALETTE, new_figure, shown_word
 
 if TYPE_CHECKING:
     import polars as pl
@@ -135,8 +135,7 @@ def splits_figure(splits: pl.DataFrame) -> Figure:
 def _label_bars(table: pl.DataFrame, name: str) -> Figure:
     figure = new_figure(height_in=1.4 + 0.32 * max(table.height, 1))
     axes = figure.subplots()
-    # A batch's name is whatever its folder is called: a dollar sign is no formula.
-    names = [str(text).replace("$", r"\$") for text in table[name]]
+    names = [shown_word(text) for text in table[name]]
     places = list(range(table.height))
     left = [0] * table.height
     for word, colour in _COLOURS.items():

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.images.decode import Undecodable, decode_image, decode_mask
+from iip_assets.images.header import read_header
 from iip_assets.images.store import Store
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def fingerprint(
     result.update(width=width, height=height, phash=perceptual_hash(rgb))
     if mask is not None:
         try:
-            decode_mask(mask, height=height, width=width, n_classes=n_classes)
+            turned = read_header(image).turned
+            decode_mask(mask, height=height, width=width, n_classes=n_classes, turned=turned)
         except Undecodable as reason:
             result["mask_problem"] = str(reason)
     return result

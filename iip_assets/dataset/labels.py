@@ -27,7 +27,6 @@ from iip_assets.dataset.schema import (
     LABELS,
     LABELS_FILE,
     BadCell,
-    is_unknown,
     parse_age,
     parse_lower_text,
     parse_path,
@@ -35,6 +34,7 @@ from iip_assets.dataset.schema import (
     parse_time,
     parse_word,
 )
+from iip_assets.dataset.spellings import is_unknown
 
 Columns = Mapping[str, Callable[[str], Any]]
 """Optional columns with the reader of their cells."""
@@ -48,7 +48,7 @@ def parse_label(text: str) -> str:
 
 
 def _named_labeler(text: str) -> str:
-    if is_unknown(text):
+    if not text:
         raise BadCell(
             "no labeler is named",
             "write who it was (any name that stands for one person), or delete the row",
@@ -214,10 +214,14 @@ def _parse(data: bytes, kind: _Kind, batch: str, file: str, listing: Listing) ->
 
 
 class _Cells:
-    """The cells of a row, of which any may be bad."""
+    """The cells of a row, of which any may be bad; one that says "not known" is empty."""
 
     def __init__(self, record: Record, listing: Listing, fault: Fault) -> None:
-        self.row, self.texts, self.problems = record.row, record.cells, list[Problem]()
+        self.row, self.problems, self._written = record.row, list[Problem](), record.cells
+        self.texts = {
+            column: "" if _says_nothing(column, text) else text
+            for column, text in record.cells.items()
+        }
         self._listing, self._fault = listing, fault
 
     def read(self, column: str, parse: Callable[[str], Any]) -> Any:
@@ -226,12 +230,12 @@ class _Cells:
         try:
             return parse(text)
         except BadCell as bad:
-            self.add(bad.reason, bad.fix, column, text)
+            self.add(bad.reason, bad.fix, column)
             return None
 
-    def add(self, reason: str, fix: str, column: str, text: str) -> None:
+    def add(self, reason: str, fix: str, column: str) -> None:
         """A problem more."""
-        value = shown(text)
+        value = shown(self._written.get(column, ""))
         self.problems.append(self._fault(reason, fix, row=self.row, column=column, value=value))
 
     def label_row(self, **values: Any) -> LabelRow:
@@ -245,12 +249,18 @@ class _Cells:
         return LabelRow(self.row, image_id, mask_path=mask_path, mask_id=mask_id, **values)
 
 
+def _says_nothing(column: str, text: str) -> bool:
+    # `none` is a label, and may be meant in a column of one's own: glasses, none.
+    if column == "label" or (column not in COLUMNS and text == "none"):
+        return False
+    return is_unknown(text)
+
+
 def _read_facts(cells: _Cells) -> LabelRow:
     values = {
         column: cells.read(column, parse)
         for column, parse in _FACTS.items()
-        # `unknown` is no label: an image is unlabelled, or it is unclear.
-        if (text := cells.texts.get(column)) and not (column != "label" and is_unknown(text))
+        if cells.texts.get(column)
     }
     further = sorted(cells.texts.keys() - set(COLUMNS))
     tags = {name: cells.read(name, parse_text) for name in further if cells.texts[name]}
@@ -266,7 +276,7 @@ def _read_opinion(cells: _Cells) -> LabelRow:
     row = cells.label_row(**values)
     if not cells.problems and row.label is None and row.mask_id is None:
         fix = "write what the labeler said, or delete the row"
-        cells.add("neither a label nor a mask", fix, "label", "")
+        cells.add("neither a label nor a mask", fix, "label")
     return row
 
 

@@ -42,7 +42,10 @@ LABELING_FILE = "LABELING.md"
 BATCHES_FOLDER = "batches"
 MASKS_FOLDER = "masks"
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (
+    *(".bmp", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff"),
+    ".webp",
+)
 
 
 OLDEST_YEARS = 120.0
@@ -69,9 +72,8 @@ def parse_word(text: str, words: Sequence[str]) -> str:
     """One of a closed list of words, whatever its case."""
     word = text.lower()
     if word not in words:
-        raise BadCell(
-            "not a word that is known here", f"write one of {', '.join(words)}, or nothing"
-        )
+        fix = f"write one of {', '.join(words)}, or nothing when not known"
+        raise BadCell("not a word that is known here", fix)
     return word
 
 
@@ -124,11 +126,6 @@ def parse_path(text: str) -> str:
     if ".." in parts or not parts:
         raise BadCell("a path that leaves the batch's folder", "put the file into the batch")
     return "/".join(parts)
-
-
-def is_unknown(text: str) -> bool:
-    """Whether an optional cell says that the value is not known."""
-    return not text or text.lower() == UNKNOWN
 
 
 def _refuse_control_characters(text: str) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from iip_assets.dataset.fingerprints import near_pairs
 from iip_assets.dataset.layout import batch_of
 from iip_assets.dataset.schema import SPLITS
+from iip_assets.dataset.spellings import spelling_key
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,7 +50,8 @@ def member_of(image_id: str, rows: Sequence[SubjectRow]) -> Member:
     """Reads an image's history: what each batch that has it, one at least, said of its subject.
 
     An image whose subject was not known when it came stands for itself, even after the subject is
-    known. One whose subject was corrected stands for the new subject, from the correction on.
+    known. One whose subject was corrected stands for the new subject, from the correction on;
+    another spelling of one subject is no correction.
     """
     history = sorted(rows, key=lambda one: (one.batch, one.subject or ""))
     named = [one for one in history if one.subject is not None]
@@ -57,18 +59,23 @@ def member_of(image_id: str, rows: Sequence[SubjectRow]) -> Member:
     if not named:
         return Member(image_id, None, (first, f"image:{image_id}"))
     subject = named[-1].subject
-    at_first = [one.subject for one in named if one.batch == first]
+    at_first = [one for one in named if one.batch == first]
     if not at_first:
         return Member(image_id, subject, (first, f"image:{image_id}"))
-    since = first
-    if at_first[-1] != subject:
-        since = next(one.batch for one in named if one.subject == subject)
-    return Member(image_id, subject, (since, f"subject:{subject}"))
+    since = at_first[-1]
+    if _key(since.subject) != _key(subject):
+        since = next(one for one in named if _key(one.subject) == _key(subject))
+    return Member(image_id, subject, (since.batch, f"subject:{since.subject}"))
+
+
+def _key(subject: str | None) -> str | None:
+    return None if subject is None else spelling_key(subject)
 
 
 def group_anchors(members: Iterable[Member], near: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     """Image id to the name of its group's anchor.
 
+    All spellings of a subject are one: a person on two sides is worse than two persons on one.
     Pairs of near duplicates with an image that is no member are left out.
     """
     from scipy.cluster.hierarchy import DisjointSet
@@ -77,8 +84,8 @@ def group_anchors(members: Iterable[Member], near: Iterable[tuple[str, str]]) ->
     joined = DisjointSet(by_id)
     of_subject: dict[str, str] = {}
     for member in by_id.values():
-        if member.subject is not None:
-            joined.merge(member.image_id, of_subject.setdefault(member.subject, member.image_id))
+        if (key := _key(member.subject)) is not None:
+            joined.merge(member.image_id, of_subject.setdefault(key, member.image_id))
     for one, other in near:
         if one in by_id and other in by_id:
             joined.merge(one, other)
@@ -181,21 +188,24 @@ def group_id(anchor: str) -> str:
 def leaks(splits: pl.DataFrame, images: pl.DataFrame, *, near: NearIds) -> list[str]:
     """Subjects and near duplicates that stand in two splits, in words; empty as it should be.
 
-    Looks at subjects and pairs (`spanning_pairs` of them are enough) directly, not at groups, so
-    that it does not trust what it checks.
+    Looks at subjects, whatever their spelling, and pairs (`spanning_pairs` of them are enough)
+    directly, not at groups, so that it does not trust what it checks.
     """
     import polars as pl
 
     side = dict(splits.select("image_id", "split").iter_rows())
-    torn = (
-        splits.join(images.select("image_id", "subject_id"), on="image_id")
-        .filter(pl.col("subject_id").is_not_null())
-        .group_by("subject_id")
-        .agg(pl.col("split").unique().sort())
-        .filter(pl.col("split").list.len() > 1)
-        .sort("subject_id")
-    )
-    found = [f"subject {name} in {' and '.join(sides)}" for name, sides in torn.iter_rows()]
+    known = images.filter(pl.col("subject_id").is_not_null()).select("image_id", "subject_id")
+    told: dict[str, dict[str, set[str]]] = {}
+    for image_id, subject in known.sort("subject_id").iter_rows():
+        if image_id in side:
+            told.setdefault(spelling_key(subject), {}).setdefault(subject, set()).add(
+                side[image_id]
+            )
+    found = []
+    for spellings in told.values():
+        sides = sorted(set().union(*spellings.values()))
+        if len(sides) > 1:
+            found.append(f"subject {' or '.join(spellings)} in {' and '.join(sides)}")
     found += [
         f"near duplicates {one} in {side[one]} and {other} in {side[other]}"
         for one, other in near

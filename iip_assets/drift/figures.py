@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iip_assets.figures import PALETTE, new_figure
+from iip_assets.figures import PALETTE, new_figure, shown_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,16 +61,14 @@ def drift_figure(columns: Sequence[dict[str, Any]], batch: str) -> Figure:
             _numbers(axes, column)
         else:
             _words(axes, column)
-        axes.set_title(f"{column['name']}: {_short(change_in_words(column), 34)}", fontsize=8)
+        axes.set_title(f"{column['name']}: {shown_word(change_in_words(column), 34)}", fontsize=8)
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
     if shown:
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8)
     what = f"features that moved ({len(moved)})" if moved else "no feature moved; the nearest to it"
-    # A dollar sign would start mathematics.
-    name = _short(batch, 40).replace("$", r"\$")
-    figure.suptitle(f"Batch {name}: {what}", fontsize=10)
+    figure.suptitle(f"Batch {shown_word(batch)}: {what}", fontsize=10)
     return figure
 
 
@@ -101,9 +99,5 @@ def _words(axes: Axes, column: dict[str, Any]) -> None:
         edgecolor="white",
         label="newest batch",
     )
-    names = [_short(t[0], 12).replace("$", r"\$") for t in triples]
+    names = [shown_word(t[0], 12) for t in triples]
     axes.set_xticks(places, names, rotation=30, ha="right")
-
-
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

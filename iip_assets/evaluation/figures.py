@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from iip_assets.evaluation.summary import baseline_value, headline
-from iip_assets.figures import PALETTE, new_figure
+from iip_assets.figures import PALETTE, new_figure, shown_word
 from iip_assets.metrics.names import spelled
 from iip_assets.models.tasks import TASKS
 
@@ -48,8 +48,9 @@ def confusion_figure(confusion: pl.DataFrame, metrics: pl.DataFrame) -> Figure:
                     color="white" if share > 0.6 else "black",
                     fontsize=8,
                 )
-        axes.set_xticks(range(len(classes)), classes, fontsize=8)
-        axes.set_yticks(range(len(classes)), classes, fontsize=8)
+        names = [shown_word(name, 16) for name in classes]
+        axes.set_xticks(range(len(classes)), names, fontsize=8)
+        axes.set_yticks(range(len(classes)), names, fontsize=8)
         axes.set_xlabel("predicted")
         axes.set_ylabel("actual")
         unit = TASKS[model].unit
@@ -137,7 +138,7 @@ def _forest(axes: Axes, part: pl.DataFrame, metric: str) -> None:
             values[~shown], places[~shown], color=_FAINT, s=18, zorder=3, label="too few images"
         )
     names = [
-        f"{'all' if axis == 'overall' else f'{axis}: {name}'} (n={count})"
+        f"{'all' if axis == 'overall' else f'{axis}: {shown_word(name)}'} (n={count})"
         for axis, name, count in part.select("axis", "slice", "n_images").iter_rows()
     ]
     axes.set_yticks(places, names, fontsize=7)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from iip_assets.dataset.labels import READERS, LabelFile, LabelRow, Listing
 from iip_assets.dataset.layout import is_image_path, sort_out
@@ -18,6 +19,7 @@ from iip_assets.dataset.schema import BATCHES_FOLDER, LABELS_FILE, MASKS_FOLDER
 from iip_assets.engine.context import track
 from iip_assets.images.decode import Undecodable, decode_image, decode_mask
 from iip_assets.images.dvc_data import DataPointer, read_manifest, read_pointer
+from iip_assets.images.header import read_header
 from iip_assets.images.store import ImageStore, content_md5, file_md5
 from iip_assets.ingest.batch_files import BatchFile
 
@@ -53,9 +55,15 @@ def read_present(root: Path, pointer: DataPointer | None = None) -> PresentData:
         MissingData: Neither cache nor remote has that listing.
     """
     pointer = pointer or read_pointer(root)
-    return present_data(
-        dict(read_manifest(root, pointer.md5).iter_rows()), read=lambda md5: _read(root, md5)
-    )
+    stores: list[ImageStore] = []
+
+    def read(md5: str) -> bytes:
+        if not stores:
+            stores.append(ImageStore.open(root))
+        stores[0].fetch([md5])
+        return stores[0].read(md5)
+
+    return present_data(dict(read_manifest(root, pointer.md5).iter_rows()), read=read)
 
 
 def present_data(manifest: Mapping[str, str], *, read: Callable[[str], bytes]) -> PresentData:
@@ -65,12 +73,6 @@ def present_data(manifest: Mapping[str, str], *, read: Callable[[str], bytes]) -
     for path, md5 in layout.images.items():
         images.setdefault(md5, path)
     return PresentData(images, layout.batches, read)
-
-
-def _read(root: Path, md5: str) -> bytes:
-    store = ImageStore.open(root)
-    store.fetch([md5])
-    return store.read(md5)
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ class CheckedBatch:
     """What a batch holds and what is wrong with it."""
 
     images: Mapping[str, str]  # path to image id of every image; masks are none
-    rows: int  # how many rows of labels.csv and annotations.csv count
+    # The rows of labels.csv and annotations.csv that count, each with its file.
+    rows: tuple[tuple[str, LabelRow], ...]
     problems: tuple[Problem, ...]  # why it cannot be taken; none when it is sound
     # Further columns of labels.csv, with the known column that each may be meant to be.
     tags: Mapping[str, str | None]
@@ -102,12 +105,20 @@ class CheckedBatch:
         return frozenset(self.images.values())
 
 
+class _Size(NamedTuple):
+    """Of an image, upright, in pixels, and whether its EXIF turned it by a quarter."""
+
+    height: int
+    width: int
+    turned: bool
+
+
 @dataclass(frozen=True)
 class _Examined:
-    """One file: its md5, and of an image its height and width in pixels or why it has none."""
+    """One file: its md5, and of an image its size or why it has none."""
 
     md5: str
-    size: tuple[int, int] | None = None
+    size: _Size | None = None
     reason: str | None = None
 
 
@@ -166,7 +177,7 @@ def check_batch(
             problems += _unnamed_masks(batch, md5s, named)
     in_order = tuple(sorted(set(problems), key=_order))
     labels = read.get(LABELS_FILE)
-    return CheckedBatch(images, len(rows), in_order, labels.tags if labels else {})
+    return CheckedBatch(images, tuple(rows), in_order, labels.tags if labels else {})
 
 
 def _examine(folder: Path, file: BatchFile, rules: ImageRules) -> _Examined:
@@ -176,10 +187,15 @@ def _examine(folder: Path, file: BatchFile, rules: ImageRules) -> _Examined:
         return _Examined(file_md5(path), reason=_too_large(file.size) if image else None)
     data = path.read_bytes()
     try:
-        height, width, _ = decode_image(data, max_megapixels=rules.max_megapixels).shape
+        size = _size_of(data, rules)
     except Undecodable as reason:
         return _Examined(content_md5(data), reason=str(reason))
-    return _Examined(content_md5(data), size=(height, width))
+    return _Examined(content_md5(data), size=size)
+
+
+def _size_of(data: bytes, rules: ImageRules) -> _Size:
+    height, width, _ = decode_image(data, max_megapixels=rules.max_megapixels).shape
+    return _Size(height, width, read_header(data).turned)
 
 
 def _too_large(size: int) -> str:
@@ -223,20 +239,17 @@ class _Masks:
             return f"its image in the data cannot be decoded: {error}", "leave the mask out"
         if size is None:
             return None
-        height, width = size
         try:
             n_classes = len(self._rules.mask_classes)
-            decode_mask(self._read(row), height=height, width=width, n_classes=n_classes)
+            decode_mask(self._read(row), n_classes=n_classes, **size._asdict())
         except Undecodable as reason:
             return str(reason), "fix the mask as said, or empty the cell"
         return None
 
-    def _size(self, image_id: str) -> tuple[int, int] | None:
+    def _size(self, image_id: str) -> _Size | None:
         if image_id in self._sizes:
             return self._sizes[image_id]
-        data = self._present.read(image_id)
-        height, width, _ = decode_image(data, max_megapixels=self._rules.max_megapixels).shape
-        return height, width
+        return _size_of(self._present.read(image_id), self._rules)
 
     def _read(self, row: LabelRow) -> bytes:
         path = row.mask_path or self._paths.get(row.mask_id or "")

@@ -11,9 +11,16 @@ from typing import Literal
 
 from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem, shown
+from iip_assets.images.dvc_data import MissingData
 from iip_assets.images.store import file_md5
 from iip_assets.ingest.batch_check import ImageRules, PresentData, check_batch
 from iip_assets.ingest.batch_files import BatchListing, list_batch
+from iip_assets.ingest.value_questions import (
+    Rows,
+    questions,
+    respelled_subjects,
+    values_in_use,
+)
 from iip_assets.settings import Settings
 
 Verdict = Literal["taken", "present", "rejected", "sound"]
@@ -106,6 +113,7 @@ def decide(
             if fault is not None
         ),
         *checked.problems,
+        *_questions(batch, checked.rows, present, settings, log),
     ]
     if not (problems or checked.images or checked.rows):
         fix = "put images into its images/, or rows about images of the data into labels.csv"
@@ -125,6 +133,24 @@ def decide(
         ),
         problems=tuple(problems),
     )
+
+
+def _questions(
+    batch: str,
+    rows: Rows,
+    present: PresentData,
+    settings: Settings,
+    log: Callable[[str], None],
+) -> list[Problem]:
+    """What may not be meant; of people in two spellings, whom nothing tears apart, the log says."""
+    try:
+        in_use = values_in_use(present.batches, present.read)
+    except MissingData as error:
+        log(f"the batch's words were not compared with those of the data: {error}")
+        in_use = {}
+    if (line := respelled_subjects(rows, in_use)) is not None:
+        log(line)
+    return questions(batch, rows, in_use=in_use, vocabulary=settings.ingest.vocabulary)
 
 
 def present_batch(batch: str, tracked: Mapping[str, str]) -> Ingested:

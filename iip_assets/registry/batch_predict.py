@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from iip_assets.dataset.schema import IMAGE_SUFFIXES
 from iip_assets.engine.atomic import write_bytes_whole
 from iip_assets.images.decode import Undecodable, decode_image
 from iip_assets.inference.filter import FilterFromPixels
@@ -27,7 +28,6 @@ from iip_assets.registry.contenders import threshold_of
 from iip_assets.registry.registry_state import Version
 from iip_assets.statistics.measure import measure
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 TABLE = "predictions.csv"
 MASKS = "masks"
 SHEET = "contact_sheet.png"
@@ -194,7 +194,9 @@ def find_images(paths: Iterable[Path], out: Path) -> list[Found]:
             raise FileNotFoundError(f"{path}: there is no such file or folder")
         files = (
             sorted(
-                one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file()
+                one
+                for one in path.rglob("*")
+                if one.suffix.lower() in IMAGE_SUFFIXES and one.is_file()
             )
             if path.is_dir()
             else [path]
@@ -210,7 +212,7 @@ def find_images(paths: Iterable[Path], out: Path) -> list[Found]:
             found[name] = Found(file, name)
     if not found:
         raise ValueError(
-            f"there is no image ({', '.join(SUFFIXES)}) in {', '.join(map(str, given))}"
+            f"there is no image ({', '.join(IMAGE_SUFFIXES)}) in {', '.join(map(str, given))}"
         )
     return list(found.values())
 

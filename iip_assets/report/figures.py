@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iip_assets.figures import PALETTE, new_figure
+from iip_assets.figures import PALETTE, new_figure, shown_word
 from iip_assets.metrics.names import spelled
 from iip_assets.report.blocks import count, estimate
 
@@ -51,7 +51,7 @@ def forest_figure(rows: Sequence[Record], overall: Record | None) -> Figure:
         text, end = f"overall {overall['value']:.3f}", (overall["value"], -0.9)
         axes.annotate(text, end, fontsize=8, color="#9c4400", ha="right")
     labels = [
-        f"{row['axis']} {_plain(row['slice'])} (n = {row['n_images']})"
+        f"{row['axis']} {shown_word(row['slice'])} (n = {row['n_images']})"
         + ("" if row["enough"] else ", too few")
         for row in shown
     ]
@@ -68,10 +68,10 @@ def reference_points_figure(rows: Sequence[Record]) -> Figure:
     axes = figure.add_subplot()
     place, ticks = 0, {}
     for group in groups:
-        axes.text(0.0, place, f"{group}:", fontsize=8, color="#444444", va="center")
+        axes.text(0.0, place, f"{shown_word(group, 60)}:", fontsize=8, color="#444444", va="center")
         for row in (row for row in rows if row["on"] == group):
             place += 1
-            ticks[place] = display_name(row)
+            ticks[place] = shown_word(display_name(row))
             colour, mark = _LOOKS[row["who"]]
             size = 10 if mark == "*" else 7
             _value_with_interval(axes, place, row, colour, mark, size=size, line=2)
@@ -108,7 +108,7 @@ def robustness_figure(rows: Sequence[Record]) -> Figure:
             x = np.array(row["severities"], dtype=float)
             # A gap, not a zero, where a severity was not measured.
             y, low, high = (np.array(row[key], dtype=float) for key in ("values", "low", "high"))
-            label = spelled(row["corruption"])
+            label = shown_word(spelled(row["corruption"]))
             axes.plot(x, y, color=colour, marker=mark, markersize=4, label=label)
             axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
         title = f"{model}: {spelled(curves[0]['metric'])}"
@@ -153,9 +153,3 @@ def _horizontal(axes: Axes, metric: str) -> None:
     axes.grid(axis="x", **_GRID)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
-
-
-def _plain(text: str, most: int = 40) -> str:
-    """Text of the data as a plot shows it: no mathematics, not endless."""
-    short = text if len(text) <= most else text[: most - 1] + "…"
-    return short.replace("$", r"\$")

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.figures import PALETTE, new_figure
+from iip_assets.figures import PALETTE, new_figure, shown_word
 from iip_assets.metrics.names import spelled
 from iip_assets.models.tasks import TASKS
 from iip_assets.robustness.corruptions import SEVERITIES
@@ -58,7 +58,7 @@ def robustness_figure(table: pl.DataFrame) -> Figure:
             axes = grid[row][column]
             _panel(axes, shown[model].filter(pl.col("corruption") == corruption), groups)
             if row == 0:
-                axes.set_title(spelled(corruption), fontsize=9)
+                axes.set_title(shown_word(spelled(corruption), 24), fontsize=9)
             if row == len(models) - 1:
                 axes.set_xlabel("severity", fontsize=8)
         grid[row][0].set_ylabel(f"{model}\n{spelled(TASKS[model].headline)}", fontsize=8)
@@ -92,7 +92,8 @@ def _panel(axes: Axes, part: pl.DataFrame, groups: dict[str, int]) -> None:
             color=PALETTE[1 + style % (len(PALETTE) - 1)],
             linestyle=_STYLES[style % len(_STYLES)],
             linewidth=1,
-            label=f"{name} (n={_most(one['n_images'])})",
+            # A label that begins with _ would be left out of the legend.
+            label=f" {shown_word(name)} (n={_most(one['n_images'])})",
         )
     axes.set_ylim(0, 1.02)
     axes.set_xticks(range(6))

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from iip_assets.dataset.schema import UNKNOWN
-from iip_assets.figures import PALETTE, new_figure
+from iip_assets.figures import PALETTE, new_figure, shown_word
 from iip_assets.statistics.capture_conditions import BACKGROUNDS, LIGHTING, word_counts
 from iip_assets.statistics.demographics import DEMOGRAPHIC_AXES, natural_key
 
@@ -123,7 +123,7 @@ def coverage_figure(table: pl.DataFrame, *, tolerance: float) -> Figure:
 
 
 def _coverage_panel(panel: Axes, records: list[dict[str, Any]], tolerance: float) -> None:
-    labels = [f"{record['value']} ({record['n']:,})" for record in records]
+    labels = [f"{shown_word(record['value'])} ({record['n']:,})" for record in records]
     for place, record in enumerate(records):
         known = record["known_share"] is not None
         share = record["known_share"] if known else record["share"] or 0.0
@@ -174,8 +174,9 @@ def intersection_figure(
             vmin=0,
             vmax=max(1.0, np.sqrt(counts.max())),
         )
-        panel.set_xticks(range(len(columns)), columns, rotation=45, ha="right", fontsize=8)
-        panel.set_yticks(range(len(rows)), rows, fontsize=8)
+        names = [[shown_word(name, 24) for name in names] for names in (columns, rows)]
+        panel.set_xticks(range(len(columns)), names[0], rotation=45, ha="right", fontsize=8)
+        panel.set_yticks(range(len(rows)), names[1], fontsize=8)
         panel.set_title(f"{first} × {second}", size=9)
         for y, x in np.ndindex(*counts.shape):
             n = int(counts[y, x])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from iip_assets.figures import PALETTE, new_figure
+from iip_assets.figures import PALETTE, new_figure, shown_word
 from iip_assets.training_set.balance import describe_balance
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def cells_figure(summary: pl.DataFrame) -> Figure:
     axes.scatter(before, place, color=PALETTE[7], marker="o", s=16, label="before: share of images")
     axes.scatter(after, place, color=PALETTE[1], marker="D", s=16, label="after: share of weight")
     cells = zip(shown["cell"].to_list(), shown["n"].to_list(), strict=True)
-    labels = [f"{cell or 'not known'} ({n:,})" for cell, n in cells]
+    labels = [f"{shown_word(cell or 'not known', 60)} ({n:,})" for cell, n in cells]
     axes.set_yticks(place, labels, fontsize=7)
     axes.invert_yaxis()
     axes.set_xlim(left=0)

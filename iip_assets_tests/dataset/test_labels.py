@@ -71,7 +71,7 @@ def test_an_image_already_in_the_data_is_named_by_its_id():
         ("images/a.jpg,,../m.png,,", "mask", "leaves the batch"),
         ("images/a.jpg,,,-3,", "age_years", "between 0 and 120"),
         ("images/a.jpg,,,121,", "age_years", "between 0 and 120"),
-        ("images/a.jpg,,,nan,", "age_years", "not a number"),
+        ("images/a.jpg,,,inf,", "age_years", "not a number"),
         ("images/a.jpg,,,1_0,", "age_years", "not a number"),
         ("images/a.jpg,,,old,", "age_years", "not a number"),
         (f"images/a.jpg,,,{'9' * 400},", "age_years", "between 0 and 120"),

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -94,7 +95,7 @@ def data_sets(draw):
     rows = []
     for number in range(draw(st.integers(1, 16))):
         first = draw(st.integers(0, 3))
-        subject = draw(st.sampled_from([None, "s1", "s2", "s3", "s4", "s5"]))
+        subject = draw(st.sampled_from([None, "s1", "S-1", "s2", "17", "17.0", "s4", "s5"]))
         told = []
         if subject is not None:
             later = draw(st.integers(first, 3))
@@ -181,6 +182,30 @@ def test_a_corrected_subject_leads_to_the_new_subjects_side():
         "x", [SubjectRow("b1", "wrong"), SubjectRow("b3", "right"), SubjectRow("b4", None)]
     )
     assert member == Member("x", "right", ("b3", "subject:right"))
+
+
+SPELLINGS = [("17", "17.0"), ("17", "1.7e1"), ("007", "7"), ("S-17", "s-17"), ("S 17", "S_17")]
+
+
+@pytest.mark.parametrize(("one", "other"), [*SPELLINGS, *((b, a) for a, b in SPELLINGS)])
+def test_a_person_whom_another_tool_respelled_has_the_side_of_the_first_spelling(one, other):
+    rows = [{"image": 1, "batch": "b1", "look": 1, "told": [("b1", one)]}]
+    later = [*rows, {"image": 2, "batch": "b2", "look": 2, "told": [("b2", other)]}]
+    splits = deal(later)
+    assert set(sides(splits).values()) == set(sides(deal(rows)).values())
+    assert splits.table["group_id"].n_unique() == 1
+    assert splits.moved.is_empty()
+
+
+def test_another_spelling_of_a_subject_is_no_correction():
+    history = [SubjectRow("b1", "17"), SubjectRow("b2", "17.0")]
+    assert member_of("x", history).anchor == ("b1", "subject:17")
+
+
+def test_the_leak_check_sees_through_spellings():
+    table = pl.DataFrame({"image_id": ["a", "b", "c"], "split": ["train", "test", "test"]})
+    images = pl.DataFrame({"image_id": ["a", "b", "c"], "subject_id": ["17", "17.0", "18"]})
+    assert leaks(table, images, near=[]) == ["subject 17 or 17.0 in test and train"]
 
 
 def test_shares_are_about_what_was_asked():

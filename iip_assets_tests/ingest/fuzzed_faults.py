@@ -67,7 +67,7 @@ _BAD_FILES = (
         "another kind of file in images/",
         "not an image file by its name",
         b"x",
-        *(f"images/scan{suffix}" for suffix in (".gif", ".HEIC", ".jpg.part", "")),
+        *(f"images/scan{suffix}" for suffix in (".gif", ".AVIF", ".jpg.part", "")),
     ),
     _file("labels.csv in a subfolder", "labels are only read", b"image\n", "day 2/labels.csv"),
     _file(
@@ -126,7 +126,8 @@ _BAD_CELLS: tuple[tuple[dict[str, str], str], ...] = (
     ({"age_years": "old"}, "not a number"),
     ({"age_years": "1e1"}, "not a number"),
     ({"age_years": "٣"}, "not a number"),
-    ({"age_years": "nan"}, "not a number"),
+    ({"age_years": "inf"}, "not a number"),
+    ({"label": "nan"}, "not a word"),
     ({"captured_at": "2026-02-30"}, "no such day"),
     ({"captured_at": "02.01.2026"}, "year-month-day"),
     ({"gender": "a\x00b"}, "control character"),

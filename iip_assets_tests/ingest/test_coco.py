@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from PIL import Image
 
 from iip_assets.ingest.formats.coco import convert_coco
+from iip_assets_tests.dataset.images import encoded, scene
 from iip_assets_tests.ingest.tool_exports import (
     MASK_CLASSES,
     assert_taken_or_refused,
@@ -214,6 +216,27 @@ def test_an_image_of_another_size_is_a_problem(tmp_path, width, height):
     image = cvat_image(1, "a.png", width=width, height=height)
     found = only(convert(tmp_path, cvat_export(tmp_path / "export", images=[image])))
     assert f"{width}×{height} pixels, the file has 8×6" in found.reason
+
+
+@pytest.mark.parametrize("size", [(8, 6), (6, 8)])
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 7, 8])
+def test_polygons_of_a_turned_image_are_upright_whichever_size_is_told(tmp_path, size, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned, (width, height) = orientation >= 5, size
+    image = cvat_image(1, "a.png", width=width, height=height)
+    document = cvat_export(tmp_path / "export", images=[image], annotations=[cvat_shape(1, 1, BOX)])
+    file = tmp_path / "export" / "images" / "default" / "a.png"
+    file.write_bytes(encoded(scene(6, 8), "PNG", exif=exif))
+    problems = convert(tmp_path, document)
+    if not turned and size == (6, 8):
+        assert "6×8 pixels, the file has 8×6" in only(problems).reason
+        return
+    assert problems == ()
+    (mask,) = read_native(tmp_path / "out").masks
+    assert mask.shape == ((8, 6) if turned else (6, 8))
+    assert (mask[1:5, 1:5] == 2).all()
+    assert (mask == 2).sum() == 16
 
 
 def test_ids_that_stand_twice_are_problems_and_are_named_once(tmp_path):

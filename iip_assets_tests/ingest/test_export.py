@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from iip_assets.dataset.csv_file import csv_text
 from iip_assets.dataset.raw import RawDataset
 from iip_assets.dataset.schema import EYES, LABELS
+from iip_assets.dataset.spellings import is_unknown
 from iip_assets.images.decode import decode_mask
 from iip_assets.images.store import content_md5
 from iip_assets.ingest.export import write_export
@@ -88,7 +89,7 @@ def said(files: dict[str, bytes]) -> tuple[list[dict], list[tuple]]:
 
 texts = st.text(
     st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=6
-).filter(lambda text: text.lower() != "unknown")
+).filter(lambda text: not is_unknown(text))
 facts = {
     "subject_id": texts,
     "eye": st.sampled_from(EYES),

@@ -25,6 +25,7 @@ from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.schema import LABELING_FILE, LABELS_FILE, MASKS_FOLDER, parse_text
 from iip_assets.engine.context import track
 from iip_assets.images.decode import Undecodable, decode_image
+from iip_assets.images.header import read_header
 from iip_assets.ingest.formats.export_files import (
     BadEntry,
     Findings,
@@ -261,7 +262,9 @@ def _painted(row: NativeRow, images: ImageFiles, max_megapixels: float) -> NDArr
         raise BadEntry("image", row.image, str(error), "replace the file") from error
     height, width = image.shape[:2]
     meant_height, meant_width = row.size
-    if meant_height not in (None, height) or meant_width not in (None, width):
+    # Tools show images upright and may give the size as it is stored.
+    as_stored = read_header(data).turned and row.size == (width, height)
+    if not as_stored and (meant_height not in (None, height) or meant_width not in (None, width)):
         raise BadEntry(
             "image",
             row.image,

@@ -1,0 +1,153 @@
+"""Values of a batch that are read well and may yet not be meant: whoever wrote them is asked.
+
+A word that is another spelling of one in use would be a slice of its own, and nobody would see why
+its numbers are odd. A time before digital cameras, or to come, is a clock that was not set. What
+the data holds already is never judged here: a batch is, while its maker is at hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from iip_assets.dataset.csv_file import read_csv
+from iip_assets.dataset.labels import READERS, LabelRow
+from iip_assets.dataset.problems import Problem, shown
+from iip_assets.dataset.schema import BadCell, parse_lower_text, parse_text
+from iip_assets.dataset.spellings import is_unknown, spelling_key
+
+WORDS = ("gender", "ethnicity", "geography", "device", "labeler")
+_SUBJECT = "subject_id"
+_TIMES = ("captured_at", "labeled_at")
+_LOWER = frozenset(("gender", "ethnicity"))
+
+_FIRST_TIME = datetime(1970, 1, 2)
+# Where clocks of files and of navigation satellites begin.
+_CLOCKS_BEGIN = frozenset((datetime(1980, 1, 1).date(), datetime(1980, 1, 6).date()))
+_NO_TIME = "write when it was, or empty the cell where that is not known"
+
+# Subjects that one line of the log names.
+_MOST_NAMED = 5
+
+InUse = Mapping[str, Mapping[str, int]]
+"""The values of each column, with how many rows say so."""
+Rows = Sequence[tuple[str, LabelRow]]
+"""Rows with the file that each stands in."""
+Vocabulary = Mapping[Any, Mapping[str, Sequence[str]]]
+"""Column to word to other words for it (`ingest.vocabulary`)."""
+
+
+def values_in_use(
+    batches: Mapping[str, Mapping[str, str]], read: Callable[[str], bytes]
+) -> dict[str, Counter[str]]:
+    """What the rows of the data's batches (name to path to md5) say in the columns asked about.
+
+    Raises:
+        MissingData: A file of rows cannot be had.
+    """
+    found = {column: Counter[str]() for column in (*WORDS, _SUBJECT)}
+    for files in batches.values():
+        for name in READERS.keys() & files.keys():
+            table = read_csv(
+                read(files[name]), required=(), fault=lambda *_, **__: Problem(None, "", "", "")
+            )
+            for record in table.records:
+                for column in found.keys() & record.cells.keys():
+                    if not is_unknown(text := record.cells[column]):
+                        found[column][_as_read(column, text)] += 1
+    return found
+
+
+def _as_read(column: str, text: str) -> str:
+    try:
+        return parse_lower_text(text) if column in _LOWER else parse_text(text)
+    except BadCell:
+        return text
+
+
+def questions(
+    batch: str, rows: Rows, *, in_use: InUse, vocabulary: Vocabulary, now: datetime | None = None
+) -> list[Problem]:
+    """Why the batch comes back: its words and times that may not be meant, each value once.
+
+    `now` is the latest time that may be; this machine's clock where it is not given.
+    """
+    latest = now or max(datetime.now(), datetime.now(UTC).replace(tzinfo=None))
+    found: list[Problem] = []
+    for column in WORDS:
+        words = vocabulary.get(column, {})
+        meant = _Words(in_use.get(column, {}), {_as_read(column, one): words[one] for one in words})
+        for value, (file, row, count) in _distinct(rows, column).items():
+            if (word := meant.by(value)) != value:
+                own = f"[ingest.vocabulary] {column} = {{ {json.dumps(value)} = [] }}"
+                fix = f"write {shown(word)}; or, where both are meant, have in iip.toml: {own}"
+                reason = f"another spelling of, or word for, {shown(word)}{_in_rows(count)}"
+                found.append(Problem(batch, file, reason, fix, row, column, shown(value)))
+    for column in _TIMES:
+        for value, (file, row, count) in _distinct(rows, column).items():
+            if (fault := _time_fault(value, latest)) is not None:
+                reason = fault + _in_rows(count)
+                found.append(Problem(batch, file, reason, _NO_TIME, row, column, str(value)))
+    return found
+
+
+def respelled_subjects(rows: Rows, in_use: InUse) -> str | None:
+    """A line on subjects that may be one person in two spellings; None where there are none."""
+    meant = _Words(in_use.get(_SUBJECT, {}), {})
+    pairs = [
+        (subject, first)
+        for subject in _distinct(rows, _SUBJECT)
+        if (first := meant.by(subject)) != subject
+    ]
+    if not pairs:
+        return None
+    named = ", ".join(f"{shown(new)} and {shown(old)}" for new, old in pairs[:_MOST_NAMED])
+    more = f" and {len(pairs) - _MOST_NAMED} more" if len(pairs) > _MOST_NAMED else ""
+    return (
+        f"subject_id: may these be one person each? {named}{more}. They stand on one side of the "
+        "splits, but count as two; where they are one, write one spelling"
+    )
+
+
+class _Words:
+    """The words of a column that need no question, and the word that each spelling may mean."""
+
+    def __init__(self, in_use: Mapping[str, int], vocabulary: Mapping[str, Sequence[str]]) -> None:
+        self._right = {*in_use, *vocabulary}
+        # What comes later counts: the data's commonest spelling, and above all the vocabulary.
+        self._by_key = {spelling_key(word): word for word in sorted(in_use, key=in_use.__getitem__)}
+        for word, synonyms in vocabulary.items():
+            self._by_key |= {spelling_key(one): word for one in (*synonyms, word)}
+
+    def by(self, value: str) -> str:
+        """The word that a value means; a new one is in use from here on."""
+        if value in self._right:
+            return value
+        return self._by_key.setdefault(spelling_key(value), value)
+
+
+def _distinct(rows: Rows, column: str) -> dict[Any, tuple[str, int, int]]:
+    """Each value of a column, the commonest first: file and row of the first that has it, count."""
+    found: dict[Any, tuple[str, int, int]] = {}
+    for file, row in rows:
+        if (value := getattr(row, column)) is not None:
+            first, number, count = found.get(value, (file, row.row, 0))
+            found[value] = (first, min(number, row.row), count + 1)
+    return dict(sorted(found.items(), key=lambda one: (-one[1][2], one[1][:2])))
+
+
+def _in_rows(count: int) -> str:
+    return f", in {count} rows" if count > 1 else ""
+
+
+def _time_fault(moment: datetime, latest: datetime) -> str | None:
+    if moment > latest:
+        return f"later than now, which is {latest:%Y-%m-%d %H:%M} here"
+    if moment < _FIRST_TIME:
+        return "older than any digital image: a clock that was not set, or zero taken for a time"
+    if moment.date() in _CLOCKS_BEGIN:
+        return "the day on which the clocks of many cameras begin: this one was not set"
+    return None
