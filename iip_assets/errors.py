@@ -1,6 +1,12 @@
-"""Errors whose message alone tells a person what to do; `iip` prints that and no traceback."""
+"""Errors whose message alone tells a person what to do, and words that many messages need.
+
+`iip` prints such a message and no traceback.
+"""
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -32,3 +38,20 @@ def _disk_is_full(error: BaseException) -> bool:
             return True
         seen = seen.__cause__ or seen.__context__
     return False
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 label`, `1,204 labels`, `2 batches`, `0 entries`: a noun with its number before it."""
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{number:,} {noun[:-1]}ies"
+    return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
+
+
+def no_such(kind: str, name: str, known: Iterable[str]) -> str:
+    """That there is no such thing, which name may have been meant, and which there are."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=2)
+    meant = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
+    return f"there is no {kind} {name!r}; {meant}"

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iip_assets.dataset.labels import COLUMNS, LabelFile, Listing, parse_labels
+from iip_assets.dataset.labels import COLUMNS, LabelFile, parse_labels
+from iip_assets.dataset.listing import KnownImages, Listing
 
 A, B, M = "a" * 32, "b" * 32, "c" * 32
 OLD = "d" * 32
@@ -17,7 +18,12 @@ FILES = {"images/a.jpg": A, "images/b.jpg": B, "masks/a.png": M, "notes.txt": "e
 
 def parse(text: str | bytes, files=FILES) -> LabelFile:
     data = text if isinstance(text, bytes) else text.encode()
-    return parse_labels(data, batch="b1", file="labels.csv", listing=Listing(files, {A, B, OLD}))
+    return parse_labels(
+        data,
+        batch="b1",
+        file="labels.csv",
+        listing=Listing(files, KnownImages({one: one for one in (A, B, OLD)})),
+    )
 
 
 def only_problem(text: str | bytes):
@@ -84,7 +90,7 @@ def test_an_image_already_in_the_data_is_named_by_its_id():
 def test_a_bad_cell_is_named_with_row_column_value_and_mend(row, column, reason):
     found = parse(f"image,label,mask,age_years,captured_at\nimages/b.jpg,full,,3,\n{row}\n")
     (problem,) = found.problems
-    assert (problem.batch, problem.file, problem.row) == ("b1", "labels.csv", 2)
+    assert (problem.batch, problem.file, problem.row) == ("b1", "labels.csv", 3)
     assert problem.column == column
     assert reason in problem.reason
     assert problem.fix
@@ -134,7 +140,7 @@ def test_a_file_that_cannot_be_read_is_one_problem(data, reason):
 def test_a_row_that_cannot_be_read_is_a_problem_of_its_own(row, reason):
     found = parse(f"image,label\nimages/b.jpg,full\n{row}\n")
     assert [one.image_id for one in found.rows] == [B]
-    assert found.problems[0].row == 2
+    assert found.problems[0].row == 3
     assert reason in found.problems[0].reason
 
 
@@ -144,8 +150,8 @@ def test_what_spreadsheets_do_is_fine():
     )
     assert not found.problems
     assert [(row.row, row.image_id, row.label) for row in found.rows] == [
-        (2, A, "full"),
-        (4, B, "none"),
+        (3, A, "full"),
+        (5, B, "none"),
     ]
 
 
@@ -161,8 +167,8 @@ def test_a_name_of_another_case_is_suggested():
 def test_two_rows_with_two_labels_are_both_refused():
     found = parse("image,label\nimages/a.jpg,full\nimages/b.jpg,none\nimages/a.jpg,none\n")
     assert [row.image_id for row in found.rows] == [B]
-    assert [problem.row for problem in found.problems] == [1, 3]
-    assert "rows 1, 3 name the same image and differ in label" in found.problems[0].reason
+    assert [problem.row for problem in found.problems] == [2, 4]
+    assert "rows 2, 4 name the same image and differ in label" in found.problems[0].reason
 
 
 def test_copies_of_one_image_with_two_labels_are_refused():
@@ -234,7 +240,7 @@ def test_every_row_is_accepted_or_a_problem(header, rows):
     merged = {row.row for row in found.rows}
     assert not refused & merged
     told = {row.image_id for row in found.rows}
-    for number, cells in enumerate(rows, start=1):
+    for number, cells in enumerate(rows, start=2):
         if number in refused | merged or not any(cell.strip() for cell in cells):
             continue
         # What is left was the same thing said twice.

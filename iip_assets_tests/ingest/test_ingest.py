@@ -21,6 +21,7 @@ from iip_assets.images.dvc_data import observe_data
 from iip_assets.images.store import content_md5
 from iip_assets.ingest import data_commit, ingest
 from iip_assets.ingest.data_commit import DvcRefusedError
+from iip_assets.ingest.formats.native import Converted
 from iip_assets.ingest.ingest import UnsettledBatchError, ingest_folder
 from iip_assets_tests.dataset.team_workspace import drop, files_of, manifest_of, subjects, take
 from iip_assets_tests.git import git
@@ -98,7 +99,7 @@ def test_a_bad_batch_is_sent_back_with_its_errors_and_nothing_changes(team):
     with (team / "rejected" / NAME / "errors.csv").open(newline="") as file:
         (error,) = csv.DictReader(file)
     assert list(error) == ["file", "row", "column", "value", "reason", "fix"]
-    assert (error["file"], error["row"], error["column"]) == ("labels.csv", "1", "label")
+    assert (error["file"], error["row"], error["column"]) == ("labels.csv", "2", "label")
     assert error["value"] == "fulll"
     assert dropped.items() <= tree(team / "rejected" / NAME).items()
     assert (manifest_of(team), subjects(team), tree(team / "data")) == before
@@ -416,13 +417,14 @@ def test_a_folder_that_is_not_there_is_refused(team):
 def test_an_export_of_another_tool_is_converted_and_its_problems_send_it_back(team, monkeypatch):
     stand_in = ModuleType("iip_assets.ingest.formats.coco")
 
-    def convert_coco(source, out, *, mask_classes, max_megapixels, log):
+    def convert_coco(source, out, *, mask_classes, max_megapixels, name, log):
+        assert name in (NAME, "2026-06")
         assert mask_classes == ("background", "sclera", "iris", "pupil")
         assert max_megapixels == 50
         if (source / "bad").exists():
-            return (Problem(NAME, "export.json", "no COCO", "export it again"),)
+            return Converted((Problem(NAME, "export.json", "no COCO", "export it again"),))
         shutil.copytree(source / "images", out / "images")
-        return ()
+        return Converted(())
 
     stand_in.convert_coco = convert_coco
     monkeypatch.setitem(sys.modules, "iip_assets.ingest.formats.coco", stand_in)

@@ -43,7 +43,7 @@ def polygon(name: str, points=BOX):
 
 def convert(root: Path, *tasks):
     write_studio(root / "export", list(tasks))
-    return convert_labelstudio(root / "export", root / "out", mask_classes=MASK_CLASSES)
+    return convert_labelstudio(root / "export", root / "out", mask_classes=MASK_CLASSES).problems
 
 
 def taken(root: Path, *tasks):
@@ -76,7 +76,7 @@ def test_what_nobody_judged_is_255(tmp_path):
     assert (mask == np.where(DOT, 255, 3)).all()
 
 
-def test_every_labeler_has_a_row_and_a_mask(tmp_path):
+def test_every_labelers_answer_is_an_annotation_with_its_mask(tmp_path):
     found = taken(
         tmp_path,
         studio_task(
@@ -88,13 +88,16 @@ def test_every_labeler_has_a_row_and_a_mask(tmp_path):
             studio_annotation(studio_choice("unclear"), by=8, was_cancelled=True),
         ),
     )
-    assert [(row.labeler, row.label) for row in found.parsed.rows] == [
-        ("7", "none"),
-        ("9", None),
-        ("ann@x.org", "full"),
-    ]
+    (row,) = found.parsed.rows
+    # The newest of two who disagree has no mask: the newest mask is used.
+    assert (row.labeler, row.label) == ("7", "none")
     assert not found.parsed.problems
-    assert [None if mask is None else mask.max() for mask in found.masks] == [2, None, 3]
+    assert [mask.max() for mask in found.masks] == [3]
+    assert [(row.labeler, row.label, bool(row.mask_path)) for row in found.opinions.rows] == [
+        ("7", "none", False),
+        ("9", None, True),
+        ("ann@x.org", "full", True),
+    ]
 
 
 def test_of_two_annotations_by_one_labeler_the_newest_counts(tmp_path):
@@ -165,9 +168,12 @@ def test_json_min_says_the_same(tmp_path):
         },
     )
     said = [(row.labeler, row.label, row.subject_id, row.tags) for row in found.parsed.rows]
-    assert said == [("1", "full", "s1", {}), ("2", "none", "s1", {})]
+    assert said == [("2", "none", "s1", {})]
     assert (found.masks[0] == 2 * DOT).all()
-    assert found.masks[1] is None
+    assert [(row.labeler, row.label, bool(row.mask_path)) for row in found.opinions.rows] == [
+        ("1", "full", True),
+        ("2", "none", False),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +219,7 @@ def test_more_of_the_path_goes_before_less(tmp_path):
     ("url", "reason"),
     [
         (UPLOAD, "several images could be meant: b1/a.png, b2/a.png"),
-        ("/data/local-files/?d=../../etc/passwd", "leaves its folder"),
+        ("/data/local-files/?d=../../etc/passwd", "no such image"),
         ("/etc/passwd", "no such image"),
         ("link.png", "a link"),
         ("data:image/png;base64," + "A" * 9000, "too long"),
@@ -238,7 +244,7 @@ def test_two_tasks_of_one_image_are_a_problem(tmp_path):
     assert "the first is task 1" in found.reason
 
 
-ELLIPSE = studio_region("ellipselabels", "iris", x=5, y=5, radiusX=3, radiusY=3)
+CUBE = studio_region("cuboidlabels", "iris", x=5, y=5)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +253,7 @@ ELLIPSE = studio_region("ellipselabels", "iris", x=5, y=5, radiusX=3, radiusY=3)
         (studio_choice("blurred"), "not a word that is known here"),
         ({**studio_choice("full"), "value": {"choices": ["full", "none"]}}, "2 answers"),
         (brush("lens"), "not a class that is known here"),
-        (ELLIPSE, "not read here"),
+        (CUBE, "not read here"),
         ({**brush("iris"), "original_width": 9}, "of 9×6 pixels, the file has 8×6"),
         ({**brush("iris"), "image_rotation": 90}, "turned"),
         (brush("iris", DOT[:, :4]), "96 values"),
@@ -256,7 +262,10 @@ ELLIPSE = studio_region("ellipselabels", "iris", x=5, y=5, radiusX=3, radiusY=3)
         (polygon("iris", [*BOX, [float("nan"), 1]]), "not a number that can be used"),
         (polygon("iris", [*BOX, [1e4, 1]]), "the point 800, 0 lies outside"),
         (polygon("iris", [*BOX, [5]]), "not a pair"),
-        (studio_region("polygonlabels", "iris"), "neither brush stroke nor polygon"),
+        (
+            studio_region("polygonlabels", "iris"),
+            "neither brush stroke, bitmask, polygon nor ellipse",
+        ),
         (5, "expected an object"),
     ],
 )
@@ -296,5 +305,7 @@ def test_a_damaged_export_is_taken_or_refused_and_never_half(document):
         write_image(root / "export", "a.png", seed=1)
         write_image(root / "export", "images/b.png", seed=2)
         write_studio(root / "export", document)
-        problems = convert_labelstudio(root / "export", root / "out", mask_classes=MASK_CLASSES)
+        problems = convert_labelstudio(
+            root / "export", root / "out", mask_classes=MASK_CLASSES
+        ).problems
         assert_taken_or_refused(root / "out", problems)
