@@ -6,7 +6,6 @@ whoever made it is still at hand.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -116,7 +115,8 @@ class CheckedBatch:
 
     def corrections(self) -> dict[str, int]:
         """What the rows say of images that the batch does not bring: how many of each, by name."""
-        own, found = self.image_ids, Counter[str]()
+        own = self.image_ids
+        found = {"label": 0, "mask": 0, "fact": 0, "annotation": 0}
         for file, row in self.rows:
             if row.image_id in own:
                 continue
@@ -124,9 +124,10 @@ class CheckedBatch:
                 found["annotation"] += 1
                 continue
             facts = any(getattr(row, name) is not None for name in FACTS) or row.tags
-            said = {"label": row.label, "mask": row.mask_id, "fact": facts or None}
-            found.update(noun for noun, value in said.items() if value is not None)
-        return dict(found)
+            found["label"] += row.label is not None
+            found["mask"] += row.mask_id is not None
+            found["fact"] += bool(facts)
+        return {noun: count for noun, count in found.items() if count}
 
 
 @dataclass(frozen=True)

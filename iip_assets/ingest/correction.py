@@ -72,4 +72,4 @@ def _name(batches: Iterable[str], image_id: str) -> str:
     now = datetime.now()
     newest = max(batches, default="").partition(_MARK)[0]
     stem = max(f"{now:%Y-%m-%d}", newest)
-    return f"{stem}{_MARK}{now:%Y%m%dT%H%M%S}-{image_id[:_DIGITS]}"
+    return f"{stem}{_MARK}{now:%Y%m%dT%H%M%S.%f}-{image_id[:_DIGITS]}"

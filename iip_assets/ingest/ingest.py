@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -97,9 +98,6 @@ class _Job:
         places = [(self.root / name).resolve() for name in (INBOX_FOLDER, REJECTED_FOLDER)]
         return self.folder.parent in places
 
-    def is_tracked(self, batch: str) -> bool:
-        return batch in read_present(self.root).batches
-
 
 def ingest_folder(
     root: Path,
@@ -140,14 +138,33 @@ def ingest_folder(
         with tempfile.TemporaryDirectory(prefix="iip-ingest-") as scratch:
             return _try_out(job, Path(scratch))
     with exclusive_lock(root / ".iip" / "ingest.lock", log=log):
-        if leftovers(root):
-            free_locks(root, leftovers(root))
-            sweep_writes_of(root / POINTER_FILE)
-        sweep(root, job.batches, job.is_tracked)
+        _clear_up(root, data)
         if not job.folder.exists():
             return _gone_meanwhile(job)
-        with staging(root, job.batches, job.is_tracked) as place:
+        with staging(root, job.batches, partial(_is_tracked, root)) as place:
             return _ingest(job, place)
+
+
+def clear_up_killed(root: Path, *, log: Callable[[str], None]) -> None:
+    """Takes away the copies of batches that killed ingests left; waits for one that is at work.
+
+    Raises:
+        BadPointer: `data.dvc` cannot be used.
+    """
+    if leftovers(root):
+        with exclusive_lock(root / ".iip" / "ingest.lock", log=log):
+            _clear_up(root, root / read_pointer(root).path)
+
+
+def _clear_up(root: Path, data: Path) -> None:
+    if leftovers(root):
+        free_locks(root, leftovers(root))
+        sweep_writes_of(root / POINTER_FILE)
+    sweep(root, data / BATCHES_FOLDER, partial(_is_tracked, root))
+
+
+def _is_tracked(root: Path, batch: str) -> bool:
+    return batch in read_present(root).batches
 
 
 def _batch_folder(root: Path, data: Path, folder: Path) -> Path:

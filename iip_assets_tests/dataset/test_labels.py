@@ -164,6 +164,87 @@ def test_a_name_of_another_case_is_suggested():
     assert only_problem("image\nimages/A.JPG\n").fix == "did you mean images/a.jpg?"
 
 
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("a.jpg", "did you mean images/a.jpg?"),
+        ("A.JPG", "did you mean images/a.jpg?"),
+        ("pictures/a.jpg", "did you mean images/a.jpg?"),
+        ("../images/a.jpg", "did you mean images/a.jpg?"),
+        ("/home/x/a.jpg", "did you mean images/a.jpg?"),
+        ("C:\\eyes\\a.jpg", "did you mean images/a.jpg?"),
+        ("C:\\eyes\\x.jpg", "write the path from the batch's folder: images/…"),
+        ("images\\a.jpg", "did you mean images/a.jpg?"),
+        ("images\\x.jpg", "write images/x.jpg"),
+        ("x.jpg", "put x.jpg into the batch, or delete the row"),
+        ("two.jpg", "put two.jpg into the batch, or delete the row"),
+        ("2/two.jpg", "did you mean images/2/two.jpg?"),
+        ("both.png", "did you mean images/both.png?"),
+    ],
+)
+def test_the_file_that_is_likely_meant_is_offered(text, fix):
+    more = ("images/1/two.jpg", "images/2/two.jpg", "images/both.png", "masks/both.png")
+    files = {**FILES, **{path: f"{number:032}" for number, path in enumerate(more)}}
+    (problem,) = parse(f"image\n{text}\n", files).problems
+    assert problem.fix == fix
+    # Of a mask the file in masks/ is meant.
+    (problem,) = parse("image,mask\nimages/a.jpg,both.png\n", files).problems
+    assert problem.fix == "did you mean masks/both.png?"
+
+
+@pytest.mark.parametrize(
+    ("column", "meant"),
+    [
+        ("age", "age_years"),
+        ("Age (years)", "age_years"),
+        ("patient_age", "age_years"),
+        ("subject", "subject_id"),
+        ("captured", "captured_at"),
+        ("lable", "label"),
+        ("site", None),
+        ("imagery", None),  # the column image is there
+    ],
+)
+def test_the_column_that_is_likely_meant_is_offered(column, meant):
+    assert parse(f"image,{column}\nimages/a.jpg,3\n").tags == {column.lower(): meant}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [OLD, OLD.upper(), OLD[:8], OLD[:12].upper(), "batches/old/x.jpg", "data/batches/old/x.jpg"],
+)
+def test_an_image_of_the_data_is_named_by_id_its_beginning_or_path(text):
+    known = KnownImages({"batches/old/x.jpg": OLD, "batches/old/y.jpg": A})
+    listing = Listing(FILES, known)
+    found = parse_labels(
+        f"image,label\n{text},full\n".encode(), batch="b", file="labels.csv", listing=listing
+    )
+    assert [(row.image_id, row.label) for row in found.rows] == [(OLD, "full")]
+
+
+def test_a_beginning_of_several_ids_names_none():
+    known = KnownImages({"x.jpg": OLD, "y.jpg": OLD[:31] + "0"})
+    found = parse_labels(
+        f"image\n{OLD[:10]}\n".encode(), batch="b", file="x", listing=Listing({}, known)
+    )
+    assert "ids of several images begin like this" in found.problems[0].reason
+
+
+@pytest.mark.parametrize("column", ["label", "age_years", "site"])
+def test_rows_that_all_name_one_image_cost_no_more_each_and_a_fault_names_ten(column):
+    """A spreadsheet's fill-down; what is told must not grow with the square of the rows."""
+    sizes = {}
+    for count in (200, 2000):
+        values = {"label": ("full", "none"), "age_years": ("3", "4"), "site": ("x", "y")}[column]
+        rows = "".join(f"images/a.jpg,{values[n % 2]}\n" for n in range(count))
+        problems = parse(f"image,{column}\n{rows}").problems
+        assert len(problems) == count
+        sizes[count] = sum(len(one.reason) for one in problems) / count
+        more = f"rows 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and {count - 10} more name the same image"
+        assert problems[-1].reason.startswith(more)
+    assert sizes[2000] < sizes[200] + 10
+
+
 def test_two_rows_with_two_labels_are_both_refused():
     found = parse("image,label\nimages/a.jpg,full\nimages/b.jpg,none\nimages/a.jpg,none\n")
     assert [row.image_id for row in found.rows] == [B]

@@ -22,7 +22,8 @@ from iip_assets.images.store import content_md5
 from iip_assets.ingest import data_commit, ingest
 from iip_assets.ingest.data_commit import DvcRefusedError
 from iip_assets.ingest.formats.native import Converted
-from iip_assets.ingest.ingest import UnsettledBatchError, ingest_folder
+from iip_assets.ingest.inbox import leftovers_in_words
+from iip_assets.ingest.ingest import UnsettledBatchError, clear_up_killed, ingest_folder
 from iip_assets_tests.dataset.team_workspace import drop, files_of, manifest_of, subjects, take
 from iip_assets_tests.git import git
 from iip_assets_tests.ingest.fuzz_oracle import tree
@@ -263,9 +264,21 @@ def test_killed_at_any_moment_doing_it_again_ends_well(team, monkeypatch, moment
     assert files_of(team, NAME) == ["images/101.png", "images/102.png", "labels.csv"]
     assert before.items() < manifest_of(team).items()
     assert len(subjects(team)) == 2
+    assert subjects(team)[0] == f"Ingest {NAME}: 2 images, 2 of them new"
     assert git(team, "status", "--porcelain") == ""
     assert not folder.exists()
     assert private(team) == []
+
+
+def test_what_a_killed_ingest_left_is_known_and_cleared_up(team, monkeypatch):
+    assert leftovers_in_words(team) is None
+    folder = drop(team / "inbox", NAME)
+    kill(monkeypatch, team, folder, "after the move into the data")
+    assert "1 copy of batches in .iip/ingest" in leftovers_in_words(team)
+    clear_up_killed(team, log=lambda _: None)
+    assert private(team) == []
+    assert not (team / "data" / "batches" / NAME).exists()
+    assert folder.exists()
 
 
 def test_what_a_killed_ingest_left_in_the_data_is_taken_away_by_the_next(team, monkeypatch):
@@ -296,7 +309,8 @@ def test_the_doctor_tells_what_waits_what_was_rejected_and_what_a_kill_left(team
     found = {finding.what: finding for finding in examine(team, log=lambda _: None)}
     assert NAME in found["inbox"].found
     assert "2026-06-bad" in found["rejected"].found
-    assert found["ingest"].found.startswith("1 in .iip/ingest")
+    assert found["ingest"].found.startswith("1 copy of batches in .iip/ingest")
+    assert "iip gc" in found["ingest"].fix
 
 
 def test_a_folder_of_somebody_else_in_the_way_is_never_replaced(team):

@@ -1,5 +1,6 @@
 """A Label Studio export becomes the batch that its labelers meant, or is refused with reasons."""
 
+import base64
 import json
 import tempfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 
 from iip_assets.ingest.formats.labelstudio import convert_labelstudio
 from iip_assets.ingest.formats.masks import encode_brush
+from iip_assets_tests.dataset.images import encoded
 from iip_assets_tests.ingest.tool_exports import (
     HEIGHT,
     MASK_CLASSES,
@@ -135,6 +137,120 @@ def test_answers_to_other_questions_are_columns_and_tags(tmp_path):
     assert row.tags == {"glasses": "none", "note": "hi"}
 
 
+def result(kind: str, name: str, **value):
+    return {"id": f"q-{name}", "from_name": name, "to_name": "image", "type": kind, "value": value}
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (result("choices", "faults", choices=["blur", "glare"]), "blur; glare"),
+        (result("textarea", "faults", text=["one line", "another"]), "one line; another"),
+        (result("textarea", "faults", text="one line"), "one line"),
+        (result("taxonomy", "faults", taxonomy=[["eye", "lid"]]), "eye > lid"),
+        (result("taxonomy", "faults", taxonomy=[["eye", "lid"], ["blur"]]), "eye > lid; blur"),
+        (result("rating", "faults", rating=4), "4"),
+    ],
+)
+def test_several_choices_or_lines_are_one_text(tmp_path, answer, text):
+    annotation = studio_annotation(studio_choice("full", "label"), answer)
+    (row,) = taken(tmp_path, studio_task(1, UPLOAD, annotation)).parsed.rows
+    assert (row.label, row.tags) == ("full", {"faults": text})
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("choices", {"choices": ["none"]}),
+        ("textarea", {"text": ["none"]}),
+        ("rating", {"rating": 3}),
+        ("number", {"number": 3}),
+        ("taxonomy", {"taxonomy": [["a"]]}),
+    ],
+)
+def test_an_answer_about_a_region_is_none_about_the_image(tmp_path, kind, value, count):
+    regions = [polygon("iris"), polygon("pupil")][:count]
+    for number, region in enumerate(regions):
+        region["id"] = f"r{number}"
+    of_regions = [{**result(kind, "label", **value), "id": one["id"]} for one in regions]
+    found = taken(tmp_path, studio_task(1, UPLOAD, studio_annotation(*regions, *of_regions)))
+    (row,) = found.parsed.rows
+    assert (row.label, row.tags, row.mask_path) == (None, {}, "masks/a.png")
+
+
+def bitmask(pixels, mode: str) -> str:
+    """A drawn area as Label Studio has it: black on transparent; or white on black."""
+    alpha = np.where(pixels, 255, 0).astype(np.uint8)
+    drawn = np.stack([alpha * 0] * 3 + [alpha], axis=2) if mode == "RGBA" else alpha
+    return "data:image/png;base64," + base64.b64encode(encoded(drawn, "PNG")).decode()
+
+
+@pytest.mark.parametrize(
+    ("region", "area"),
+    [
+        (
+            studio_region("ellipselabels", "iris", x=50, y=50, radiusX=25, radiusY=100 / 3),
+            ["........", "...##...", "..####..", "..####..", "...##...", "........"],
+        ),
+        (
+            studio_region("ellipselabels", "iris", x=50, y=50, radiusX=50, radiusY=12, rotation=90),
+            ["...##...", "...##...", "...##...", "...##...", "...##...", "...##..."],
+        ),
+        (
+            studio_region("bitmasklabels", "iris", imageDataURL=bitmask(DOT, "RGBA")),
+            ["........", "........", "..#.....", "..#.....", "........", "........"],
+        ),
+        (
+            studio_region("bitmasklabels", "iris", imageDataURL=bitmask(DOT, "L")),
+            ["........", "........", "..#.....", "..#.....", "........", "........"],
+        ),
+    ],
+    ids=["ellipse", "turned ellipse", "bitmask", "bitmask without transparency"],
+)
+def test_further_shapes_are_filled(tmp_path, region, area):
+    (mask,) = taken(tmp_path, studio_task(1, UPLOAD, studio_annotation(region))).masks
+    assert ["".join(".?#"[value] for value in row) for row in mask] == area
+
+
+def test_an_ellipse_and_its_class_may_be_told_apart(tmp_path):
+    drawn = studio_region("ellipse", "", x=50, y=50, radiusX=25, radiusY=100 / 3)
+    classed = {**drawn, "type": "labels", "value": {**drawn["value"], "labels": ["iris"]}}
+    (mask,) = taken(tmp_path, studio_task(1, UPLOAD, studio_annotation(drawn, classed))).masks
+    assert (mask == 2).sum() == 12
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        studio_region("rectanglelabels", "iris", x=0, y=0, width=50, height=50),
+        studio_region("rectanglelabels", "eye", x=0, y=0, width=50, height=50),
+        studio_region("keypointlabels", "centre", x=50, y=50, width=1),
+        studio_region("rectangle", "", x=0, y=0, width=50, height=50),
+    ],
+)
+def test_a_box_or_point_beside_a_mask_is_told_and_changes_nothing(tmp_path, box):
+    write_image(tmp_path / "export", "a.png")
+    write_studio(
+        tmp_path / "export", [studio_task(1, UPLOAD, studio_annotation(box, brush("iris")))]
+    )
+    log: list[str] = []
+    done = convert_labelstudio(
+        tmp_path / "export", tmp_path / "out", mask_classes=MASK_CLASSES, log=log.append
+    )
+    assert done.problems == ()
+    (mask,) = read_native(tmp_path / "out").masks
+    assert (mask == 2 * DOT).all()
+    assert "not used: 1 boxes and points, which are no masks" in log
+
+
+def test_a_box_may_stake_out_what_nobody_judged(tmp_path):
+    box = studio_region("rectanglelabels", "not_labelled", x=0, y=0, width=50, height=50)
+    (mask,) = taken(tmp_path, studio_task(1, UPLOAD, studio_annotation(box, brush("iris")))).masks
+    assert (mask[:3, :4] == 255).all()
+    assert (mask == 255).sum() == 12
+
+
 def test_the_only_question_that_is_answered_with_labels_is_that_of_the_label(tmp_path):
     annotation = studio_annotation(studio_choice("none", "visible"), studio_choice("no", "glasses"))
     (row,) = taken(tmp_path, studio_task(1, UPLOAD, annotation)).parsed.rows
@@ -253,6 +369,17 @@ CUBE = studio_region("cuboidlabels", "iris", x=5, y=5)
         (studio_choice("blurred"), "not a word that is known here"),
         ({**studio_choice("full"), "value": {"choices": ["full", "none"]}}, "2 answers"),
         (brush("lens"), "not a class that is known here"),
+        (
+            studio_region("ellipselabels", "iris", x=5, y=5, radiusX=0, radiusY=3),
+            "an ellipse without area",
+        ),
+        (studio_region("ellipselabels", "iris", x=5, radiusX=3, radiusY=3), "it is missing"),
+        (studio_region("bitmasklabels", "iris", imageDataURL="data:,AAAA"), "is no image"),
+        (studio_region("bitmasklabels", "iris", imageDataURL="data:,?"), "is no image"),
+        (
+            studio_region("bitmasklabels", "iris", imageDataURL=bitmask(DOT[:, :4], "L")),
+            "the bitmask has 4×6 pixels, the image 8×6",
+        ),
         (CUBE, "not read here"),
         ({**brush("iris"), "original_width": 9}, "of 9×6 pixels, the file has 8×6"),
         ({**brush("iris"), "image_rotation": 90}, "turned"),
