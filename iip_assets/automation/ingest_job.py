@@ -11,6 +11,7 @@ from iip_assets.automation.conditions import rejected_batch
 from iip_assets.dataset.problems import Problem
 from iip_assets.engine.dagster.runs import hold_run_lock
 from iip_assets.engine.project import Project
+from iip_assets.errors import counted
 from iip_assets.ingest.inbox import ERROR_COLUMNS, waiting_batches
 
 INGEST_JOB = "ingest"
@@ -18,6 +19,7 @@ INGEST_OP = "take_batch"
 BATCH_TAG = "iip/batch"
 FINGERPRINT_TAG = ".dagster/iip_fingerprint"  # shown on no page of Dagster
 VERDICT_TAG = "iip/verdict"
+REJECTED = "rejected"
 
 _ROWS_SHOWN = 100
 
@@ -64,19 +66,30 @@ def build_ingest_job(project: Project) -> dg.JobDefinition:
             AlarmBox.of(workspace.state).add(alarm)
         for problem in done.problems[:_ROWS_SHOWN]:
             context.log.warning(f"{problem.words}; {problem.fix}")
-        context.log.info(f"{done.batch}: {done.verdict}, {done.new_images} new images")
+        context.log.info(f"{done.batch}: {done.verdict}, {done.words}")
         context.instance.add_run_tags(context.run_id, {VERDICT_TAG: done.verdict})
-        context.add_output_metadata(
-            {
-                "verdict": done.verdict,
-                "images": done.images,
-                "new_images": done.new_images,
-                "known_images": len(done.known),
-                "data_version": done.data_version or "unchanged",
-                "commit": done.commit or "none",
-                **({"problems": _table(done.problems)} if done.problems else {}),
-            }
-        )
+        metadata: dict[str, Any] = {
+            "verdict": done.verdict,
+            "holds": done.words,
+            "images": done.images,
+            "new_images": done.new_images,
+            "known_images": len(done.known),
+            "data_version": done.data_version or "unchanged",
+            "commit": done.commit or "none",
+            **({"problems": _table(done.problems)} if done.problems else {}),
+        }
+        if done.verdict == REJECTED:
+            # Not a green run: nothing of the batch is in the data. Tried again it is the same.
+            words = counted(len(done.problems), "error")
+            place = (
+                f"rejected/{done.rejected_to.name}/errors.csv" if done.rejected_to else "the log"
+            )
+            raise dg.Failure(
+                f"the batch {done.batch} is rejected: {words}; {place} tells what to fix",
+                metadata=metadata,
+                allow_retries=False,
+            )
+        context.add_output_metadata(metadata)
 
     @dg.job(
         name=INGEST_JOB,

@@ -16,6 +16,8 @@ from iip_assets.automation.ingest_job import (
     BATCH_TAG,
     FINGERPRINT_TAG,
     INGEST_JOB,
+    REJECTED,
+    VERDICT_TAG,
     build_ingest_job,
     configured_batch,
     ingest_config,
@@ -243,6 +245,8 @@ def _failure_sensor(project: Project) -> dg.SensorDefinition:
     )
     def sensor(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
+        if run.tags.get(VERDICT_TAG) == REJECTED:
+            return  # the batch has an alarm of its own
         causes = {
             str(event.step_key): root_cause(event.step_failure_data.error)
             for event in context.get_step_failure_events()

@@ -128,7 +128,7 @@ def _data(root: Path, log: Callable[[str], None]) -> Iterator[Finding]:
 
 
 def _inbox(root: Path) -> Iterator[Finding]:
-    from iip_assets.ingest.inbox import REJECTED_FOLDER, leftovers, waiting_batches
+    from iip_assets.ingest.inbox import REJECTED_FOLDER, leftovers_in_words, waiting_batches
 
     waiting = [batch.name for batch in waiting_batches(root)]
     if waiting:
@@ -139,10 +139,9 @@ def _inbox(root: Path) -> Iterator[Finding]:
     if names:
         fix = "errors.csv in each tells what to fix; then `iip ingest` it again, or delete it"
         yield Finding("rejected", True, _some(sorted(names)), fix)
-    left = leftovers(root)
-    if left:
-        text = f"{len(left)} in .iip/ingest, of an ingest at work or of one that was killed"
-        yield Finding("ingest", True, text, "the next `iip ingest` clears up after a killed one")
+    if left := leftovers_in_words(root):
+        fix = "the next `iip ingest`, or `iip gc`, clears up after killed ones"
+        yield Finding("ingest", True, left, fix)
 
 
 def _some(names: Sequence[str], most: int = 10) -> str:

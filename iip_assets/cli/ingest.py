@@ -1,4 +1,4 @@
-"""`iip ingest` and `iip export`: batches join the data, and leave it for labeling tools."""
+"""`iip ingest`, `iip label` and `iip export`: batches join the data, and leave it for tools."""
 
 from __future__ import annotations
 
@@ -48,6 +48,29 @@ def ingest(
         raise typer.Exit(1)
 
 
+def label(
+    image: Annotated[
+        str, typer.Argument(help="The image's path under data/, its id, or how that begins.")
+    ],
+    word: Annotated[str, typer.Argument(help="full, partial, none or unclear.")],
+    labeler: Annotated[str | None, typer.Option(help="Who says so.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Correct the label of an image: a batch of one row, ingested like any other."""
+    from iip_assets.ingest.correction import correct_label
+    from iip_assets.where import find_workspace
+
+    root = find_workspace()
+    with stdout_kept_clean():
+        result = correct_label(root, image, word, labeler=labeler, dry_run=dry_run, log=log)
+    print_ingested(root, result, as_json=as_json)
+    if result.verdict == "rejected":
+        raise typer.Exit(1)
+
+
 def print_ingested(root: Path, result: Ingested, *, as_json: bool) -> None:
     """Prints the verdict, the errors, and what to do next."""
     from iip_assets.ingest.batch_files import ERRORS_FILE
@@ -77,12 +100,11 @@ def _headline(result: Ingested) -> str:
     from iip_assets.dataset.problems import shown
 
     batch = shown(result.batch)
-    counted = f"{result.images} images, {result.new_images} of them new"
     return {
-        "taken": f"{batch} is in the data: {counted}",
+        "taken": f"{batch} is in the data: {result.words}",
         "present": f"{batch} was in the data already, all of it; nothing changed",
         "rejected": f"{batch} is rejected; errors: {len(result.problems)}",
-        "sound": f"{batch} would be taken: {counted}",
+        "sound": f"{batch} would be taken: {result.words}",
     }[result.verdict]
 
 
@@ -119,7 +141,7 @@ def export(
     from iip_assets.engine.reasons import in_words
     from iip_assets.images.store import ImageStore
     from iip_assets.ingest.export import write_export
-    from iip_assets.ingest.export_rows import annotations_left, rows_to_export
+    from iip_assets.ingest.export_rows import rows_to_export
     from iip_assets.settings_file import read_settings
 
     refresher = open_refresher()
@@ -147,7 +169,4 @@ def export(
         log(f"left out: {words}")
     if len(done.left_out) > _MOST_NAMED:
         log(f"left out: {len(done.left_out) - _MOST_NAMED} more")
-    annotations = annotations_left(raw["label_rows"], batch=batch)
-    if annotations:
-        log(f"left out: {annotations} rows of annotations.csv, which would come back as labels")
     typer.echo(f"{done.images} images and {done.masks} masks are in {out}")

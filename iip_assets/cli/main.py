@@ -12,7 +12,7 @@ import typer
 
 from iip_assets.cli.compare import compare
 from iip_assets.cli.graph import refresh, status
-from iip_assets.cli.ingest import export, ingest
+from iip_assets.cli.ingest import export, ingest, label
 from iip_assets.cli.models import models
 from iip_assets.cli.predict import predict
 from iip_assets.cli.show import report, show
@@ -51,6 +51,7 @@ def _options(
 for _verb in (
     init,
     ingest,
+    label,
     refresh,
     status,
     show,

@@ -215,15 +215,21 @@ def gc(
     from iip_assets.engine.event_cache import present_events
     from iip_assets.engine.garbage import find_garbage, sweep
     from iip_assets.engine.lock import workspace_lock
+    from iip_assets.ingest.inbox import leftovers_in_words
+    from iip_assets.ingest.ingest import clear_up_killed
 
     if as_json and not (yes or dry_run):
         raise ValueError("--json does not ask: give --yes or --dry-run as well")
     project = open_refresher().project
+    if left := leftovers_in_words(project.workspace.root):
+        log(left)
     if dry_run or not yes:
         garbage = find_garbage(project, present_events(project))
         _show(garbage, as_json=as_json)
-        if dry_run or garbage.empty or not typer.confirm("Free it?", err=True):
+        nothing = garbage.empty and not left
+        if dry_run or nothing or not typer.confirm("Free it?", err=True):
             return
+    clear_up_killed(project.workspace.root, log=log)
     with workspace_lock(project.workspace.state, log=log):
         # Again: what was looked at before may be needed by now.
         garbage = find_garbage(project, present_events(project))

@@ -21,7 +21,7 @@ _EXPORT = 'export it as "CSV UTF-8", separated by commas'
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One data row: its number (the first below the header is 1) and its cells, stripped."""
+    """One data row: its number, as a spreadsheet counts (the header is row 1), and its cells."""
 
     row: int
     cells: dict[str, str]
@@ -107,7 +107,7 @@ def _read_header(reader: Iterator[list[str]], required: Sequence[str]) -> tuple[
 def _rows(
     reader: Iterator[list[str]], columns: Sequence[str], fault: Fault
 ) -> Iterator[Record | Problem]:
-    row = 0
+    row = 1
     while True:
         row += 1
         try:

@@ -10,26 +10,23 @@ from __future__ import annotations
 
 import difflib
 import re
-import unicodedata
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from iip_assets.dataset.csv_file import Fault, Record, read_csv
-from iip_assets.dataset.layout import is_image_path
+from iip_assets.dataset.listing import Listing
 from iip_assets.dataset.problems import Problem, shown
 from iip_assets.dataset.schema import (
     ANNOTATIONS_FILE,
     EYES,
-    IMAGE_SUFFIXES,
     LABELS,
     LABELS_FILE,
     BadCell,
     parse_age,
     parse_lower_text,
-    parse_path,
     parse_text,
     parse_time,
     parse_word,
@@ -39,7 +36,8 @@ from iip_assets.dataset.spellings import is_unknown
 Columns = Mapping[str, Callable[[str], Any]]
 """Optional columns with the reader of their cells."""
 
-_ID = re.compile(r"[0-9a-fA-F]{32}")
+# Rows that one fault names; a spreadsheet's fill-down makes thousands that name one image.
+_MOST_NAMED = 10
 
 
 def parse_label(text: str) -> str:
@@ -115,55 +113,6 @@ class LabelFile:
     tags: Mapping[str, str | None]
 
 
-@dataclass(frozen=True)
-class Listing:
-    """The files that a row may name.
-
-    Attributes:
-        files: Path within the batch to md5.
-        known: Ids of all images already in the data, which a row may name in place of a path.
-    """
-
-    files: Mapping[str, str]
-    known: Container[str]
-
-    @cached_property
-    def _by_folded(self) -> dict[str, str]:
-        return {_normal(path).casefold(): path for path in self.files}
-
-    def find(self, text: str, *, image: bool) -> tuple[str | None, str]:
-        """Path within the batch (None for an id) and md5 of the image or mask that a cell names.
-
-        Raises:
-            BadCell: It names none of them.
-        """
-        if not text:
-            raise BadCell("no image is named", "write the image's path, or delete the row")
-        if _ID.fullmatch(text):
-            if text.lower() in self.known:
-                return None, text.lower()
-            fix = "write the path of a file in the batch"
-            raise BadCell("no image in the data has this id", fix)
-        path = parse_path(text)
-        # People may write a path in other case; macOS spells é in two characters.
-        near = self._by_folded.get(_normal(path).casefold())
-        same = near is not None and _normal(near) == _normal(path)
-        found = path if path in self.files else near if same else None
-        if found is None:
-            absent = f"put {path} into the batch, or delete the row"
-            fix = f"did you mean {near}?" if near else absent
-            raise BadCell("no such file in the batch", fix)
-        if image and not found.lower().endswith(IMAGE_SUFFIXES):
-            raise BadCell("not an image's file name", f"name a file of {', '.join(IMAGE_SUFFIXES)}")
-        if image and not is_image_path(found):
-            raise BadCell("a hidden file or a mask, which is no image", "move it to images/")
-        return found, self.files[found]
-
-
-def _normal(path: str) -> str:
-    return unicodedata.normalize("NFC", path)
-
-
 def parse_labels(data: bytes, *, batch: str, file: str, listing: Listing) -> LabelFile:
     """Read a labels.csv, whose path `file` the problems name.
 
@@ -203,13 +152,16 @@ def _parse(data: bytes, kind: _Kind, batch: str, file: str, listing: Listing) ->
         if isinstance(found, LabelRow):
             rows.append(found)
             continue
-        numbers = ", ".join(str(row.row) for row in grouped[key])
+        numbers = ", ".join(str(row.row) for row in grouped[key][:_MOST_NAMED])
+        more = len(grouped[key]) - _MOST_NAMED
+        numbers += f" and {more} more" if more > 0 else ""
         reason = f"rows {numbers} name the same {kind.key} and differ in {', '.join(found)}"
         for row in grouped[key]:
             value = shown(named[row.row])
             problems.append(fault(reason, kind.fix, row=row.row, column="image", value=value))
     further = [name for name in table.columns if name not in COLUMNS]
-    tags = {name: _meant(name) for name in further} if kind is _LABELS else {}
+    absent = [name for name in COLUMNS if name not in table.columns]
+    tags = {name: _meant(name, absent) for name in further} if kind is _LABELS else {}
     return LabelFile(tuple(rows), tuple(problems), tags)
 
 
@@ -280,9 +232,14 @@ def _read_opinion(cells: _Cells) -> LabelRow:
     return row
 
 
-def _meant(name: str) -> str | None:
-    """The known column that an unknown one may be a slip of the keyboard for."""
-    close = difflib.get_close_matches(name, COLUMNS)
+def _meant(name: str, absent: Sequence[str]) -> str | None:
+    """The absent column that a further one may be meant to be.
+
+    It begins with a word of the name (`age`, `patient age`), or the name is a slip of the keyboard.
+    """
+    words = re.split(r"[^a-z]+", name)
+    close = [column for column in absent if column.split("_")[0] in words]
+    close = close or difflib.get_close_matches(name, absent)
     return min(close, key=lambda column: abs(len(column) - len(name)), default=None)
 
 

@@ -26,7 +26,8 @@ class Problem:
     file: str  # the file, relative to `data/` (or to the inbox batch)
     reason: str  # what is wrong
     fix: str  # what to do
-    # Data row of the file, the first below the header is 1; None when the file as a whole is meant.
+    # Row of the file as a spreadsheet counts (the header is row 1), or entry of an export's list
+    # (from 1 on); None when the file as a whole is meant.
     row: int | None = None
     column: str | None = None  # the column, if one is to blame
     value: str | None = None  # what stood there, shortened, control characters spelled out

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from iip_assets.dataset.labels import READERS, LabelFile, LabelRow, Listing
+from iip_assets.dataset.labels import READERS, LabelFile, LabelRow
 from iip_assets.dataset.layout import batch_of, labeling_md5, sort_out
+from iip_assets.dataset.listing import KnownImages, Listing
 from iip_assets.dataset.problems import problem_frame
 from iip_assets.dataset.schema import (
     BATCHES_FOLDER,
@@ -58,10 +59,11 @@ def join_labels(manifest: Mapping[str, str], read: Callable[[str], bytes]) -> Ra
     each fact (a correction need not repeat the age). What single labelers say in annotations.csv
     overrules no labels.csv, whatever is newer: only where none has a label (or a mask) the newest
     annotation's counts. Files with equal bytes are one image, known by the first of its paths.
-    Images that no row names are unlabelled. `read` gives bytes by md5.
+    Images that no row names are unlabelled; outside of a folder images/ a file that no row names
+    is no image. `read` gives bytes by md5.
     """
     layout = sort_out(manifest)
-    known = frozenset(layout.images.values())
+    known = KnownImages(layout.candidates)
     parsed = {
         (batch, name): parse(
             read(files[name]),
@@ -77,12 +79,12 @@ def join_labels(manifest: Mapping[str, str], read: Callable[[str], bytes]) -> Ra
     for (batch, name), label_file in parsed.items():
         for row in label_file.rows:
             rows.setdefault(row.image_id, []).append(_Source(batch, name, row))
-    masks = _masks_in_place(parsed)
+    images, unused = layout.images_of(rows, _masks_in_place(parsed))
     paths: dict[str, str] = {}
-    for path, md5 in layout.images.items():
-        if path not in masks or md5 in rows:
-            paths.setdefault(md5, path)
-    problems = [*layout.strays, *(fault for file in parsed.values() for fault in file.problems)]
+    for path, md5 in images.items():
+        paths.setdefault(md5, path)
+    problems = [*layout.strays, *unused]
+    problems += [fault for file in parsed.values() for fault in file.problems]
     mask_paths = {md5: path for path, md5 in sorted(manifest.items(), reverse=True)}
     return RawDataset(
         images=_image_frame(paths, rows, mask_paths),
@@ -93,7 +95,7 @@ def join_labels(manifest: Mapping[str, str], read: Callable[[str], bytes]) -> Ra
 
 
 def _masks_in_place(parsed: _Parsed) -> set[str]:
-    """Paths that some row calls a mask: no images, whatever folder they lie in, unless labelled."""
+    """Paths that some row calls a mask."""
     return {
         f"{BATCHES_FOLDER}/{batch}/{row.mask_path}"
         for (batch, _), label_file in parsed.items()

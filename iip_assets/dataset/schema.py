@@ -118,10 +118,11 @@ def parse_time(text: str) -> datetime:
 def parse_path(text: str) -> str:
     """A path inside the batch, with forward slashes and without dots."""
     _refuse_control_characters(text)
-    if "\\" in text:
-        raise BadCell("a path with backslashes", f"write {text.replace(chr(92), '/')}")
-    if text.startswith("/") or _DRIVE.match(text):
+    slashed = text.replace("\\", "/")
+    if slashed.startswith("/") or _DRIVE.match(slashed):
         raise BadCell("an absolute path", "write the path from the batch's folder: images/…")
+    if slashed != text:
+        raise BadCell("a path with backslashes", f"write {slashed}")
     parts = [part for part in text.split("/") if part not in ("", ".")]
     if ".." in parts or not parts:
         raise BadCell("a path that leaves the batch's folder", "put the file into the batch")

@@ -12,16 +12,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from iip_assets.dataset.labels import READERS, LabelFile, LabelRow, Listing
-from iip_assets.dataset.layout import is_image_path, sort_out
+from iip_assets.dataset.labels import READERS, LabelFile, LabelRow
+from iip_assets.dataset.layout import is_image_path, lies_in, sort_out
+from iip_assets.dataset.listing import KnownImages, Listing
 from iip_assets.dataset.problems import Problem, shown
-from iip_assets.dataset.schema import BATCHES_FOLDER, LABELS_FILE, MASKS_FOLDER
+from iip_assets.dataset.schema import (
+    ANNOTATIONS_FILE,
+    BATCHES_FOLDER,
+    FACTS,
+    LABELS_FILE,
+    MASKS_FOLDER,
+)
 from iip_assets.engine.context import track
 from iip_assets.images.decode import Undecodable, decode_image, decode_mask
 from iip_assets.images.dvc_data import DataPointer, read_manifest, read_pointer
 from iip_assets.images.header import read_header
 from iip_assets.images.store import ImageStore, content_md5, file_md5
 from iip_assets.ingest.batch_files import BatchFile
+from iip_assets.ingest.unread import find_unread
 
 # A million rows of every column are less than this.
 _LARGEST_LABELS_BYTES = 256_000_000
@@ -36,11 +44,13 @@ class PresentData:
     """The data that DVC tracks.
 
     Attributes:
-        images: Image id to the first path under `data/` that has it.
+        paths: Path under `data/` to image id.
+        images: Image id to the first path that has it.
         batches: Batch name to path within the batch to md5.
         read: Tracked bytes by md5, brought from the remote where needed.
     """
 
+    paths: Mapping[str, str]
     images: Mapping[str, str]
     batches: Mapping[str, Mapping[str, str]]
     read: Callable[[str], bytes]
@@ -69,10 +79,9 @@ def read_present(root: Path, pointer: DataPointer | None = None) -> PresentData:
 def present_data(manifest: Mapping[str, str], *, read: Callable[[str], bytes]) -> PresentData:
     """The files of a manifest (path to md5), sorted out."""
     layout = sort_out(manifest)
-    images: dict[str, str] = {}
-    for path, md5 in layout.images.items():
-        images.setdefault(md5, path)
-    return PresentData(images, layout.batches, read)
+    paths = layout.candidates
+    images = {md5: path for path, md5 in reversed(paths.items())}
+    return PresentData(paths, images, layout.batches, read)
 
 
 @dataclass(frozen=True)
@@ -98,11 +107,29 @@ class CheckedBatch:
     problems: tuple[Problem, ...]  # why it cannot be taken; none when it is sound
     # Further columns of labels.csv, with the known column that each may be meant to be.
     tags: Mapping[str, str | None]
+    unread: tuple[str, ...]  # files that no reader uses and that hold no labels
+    unlabelled: tuple[str, ...]  # images that no row names, where there are rows
 
     @property
     def image_ids(self) -> frozenset[str]:
         """The distinct images."""
         return frozenset(self.images.values())
+
+    def corrections(self) -> dict[str, int]:
+        """What the rows say of images that the batch does not bring: how many of each, by name."""
+        own = self.image_ids
+        found = {"label": 0, "mask": 0, "fact": 0, "annotation": 0}
+        for file, row in self.rows:
+            if row.image_id in own:
+                continue
+            if file == ANNOTATIONS_FILE:
+                found["annotation"] += 1
+                continue
+            facts = any(getattr(row, name) is not None for name in FACTS) or row.tags
+            found["label"] += row.label is not None
+            found["mask"] += row.mask_id is not None
+            found["fact"] += bool(facts)
+        return {noun: count for noun, count in found.items() if count}
 
 
 class _Size(NamedTuple):
@@ -129,12 +156,14 @@ def check_batch(
     *,
     present: PresentData,
     rules: ImageRules,
+    place: str,
     threads: int = 2,
     log: Callable[[str], None],
 ) -> CheckedBatch:
     """Reads every file of a batch's folder (from `list_batch`) and says all that is wrong.
 
-    Rows may name by id what is `present` in the data. How far it is is logged now and then.
+    Rows may name by id what is `present` in the data. `place` is where people find the folder. How
+    far it is is logged now and then.
 
     Raises:
         MissingData: A row's mask belongs to an image of the data that cannot be had.
@@ -146,26 +175,28 @@ def check_batch(
         md5s = {path: one.md5 for path, one in examined.items()}
         layout = sort_out({f"{BATCHES_FOLDER}/{batch}/{path}": md5 for path, md5 in md5s.items()})
         within = len(f"{BATCHES_FOLDER}/{batch}/")
-        listed = {path[within:]: md5 for path, md5 in layout.images.items()}
-        listing = Listing(md5s, frozenset({*listed.values(), *present.images}))
+        listing = Listing(md5s, KnownImages({**present.paths, **layout.candidates}))
         read = {name: _read_rows(folder, batch, name, listing) for name in READERS if name in md5s}
         rows = [(name, row) for name, one in read.items() for row in one.rows]
         named = {row.mask_path for _, row in rows if row.mask_path is not None}
         described = {row.image_id for _, row in rows}
-        # As in the data: what a row calls a mask is no image, wherever it lies, unless labelled.
-        images = {
-            path: md5 for path, md5 in listed.items() if path not in named or md5 in described
-        }
+        found_images, unused = layout.images_of(
+            described, {f"{BATCHES_FOLDER}/{batch}/{path}" for path in named}
+        )
+        images = {path[within:]: md5 for path, md5 in found_images.items()}
+        strays = [replace(stray, file=stray.file[within:]) for stray in layout.strays]
+        left = find_unread(folder, batch, md5s, strays=strays, place=place)
         masks = _Masks(folder, examined, images, present, rules)
         masked = [(name, row) for name, row in rows if row.mask_id is not None]
-        problems = [replace(stray, file=stray.file[within:]) for stray in layout.strays]
+        # Each mask is held against an image once, however many rows say so.
+        pairs = {(row.image_id, row.mask_id): row for _, row in masked}
         unread = [problem for one in read.values() for problem in one.problems]
-        problems += unread
-        faults = pool.map(lambda one: masks.fault(one[1]), masked)
+        problems = [*left.problems, *unread]
+        faults = dict(zip(pairs, pool.map(masks.fault, pairs.values()), strict=True))
         problems += [
             Problem(batch, name, *fault, row.row, "mask", shown(row.mask_path or row.mask_id or ""))
-            for (name, row), fault in zip(masked, faults, strict=True)
-            if fault is not None
+            for name, row in masked
+            if (fault := faults[row.image_id, row.mask_id]) is not None
         ]
         fix = "replace the file by a sound copy, or take it and its row out of the batch"
         problems += [
@@ -173,11 +204,19 @@ def check_batch(
             for path in images
             if (reason := examined[path].reason) is not None
         ]
-        if not unread:  # else it is not known what the rows name
+        if not unread and not left.hides_rows:  # else it is not known what the rows name
+            problems += [replace(one, file=shown(one.file[within:])) for one in unused]
             problems += _unnamed_masks(batch, md5s, named)
     in_order = tuple(sorted(set(problems), key=_order))
     labels = read.get(LABELS_FILE)
-    return CheckedBatch(images, tuple(rows), in_order, labels.tags if labels else {})
+    return CheckedBatch(
+        images,
+        tuple(rows),
+        in_order,
+        labels.tags if labels else {},
+        left.others,
+        tuple(path for path, md5 in images.items() if rows and md5 not in described),
+    )
 
 
 def _examine(folder: Path, file: BatchFile, rules: ImageRules) -> _Examined:
@@ -267,7 +306,7 @@ def _unnamed_masks(batch: str, md5s: Mapping[str, str], named: set[str]) -> list
     return [
         Problem(batch, shown(path), reason, "name it in the mask column, or delete it")
         for path in md5s
-        if MASKS_FOLDER in path.split("/")[:-1] and path not in named
+        if lies_in(path, MASKS_FOLDER) and path not in named
     ]
 
 

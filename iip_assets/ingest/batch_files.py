@@ -27,7 +27,8 @@ ERRORS_FILE = "errors.csv"
 # Longest path within a batch, in bytes: the folders above it must fit into the system's 4,096 too.
 _LONGEST_PATH = 500
 _OURS = frozenset({READY_FILE, ERRORS_FILE})
-_LITTER = frozenset({"Thumbs.db", "desktop.ini"})
+# Files and folders that systems leave behind: thumbnails of a network drive, doubles in an archive.
+_LITTER = frozenset({"Thumbs.db", "desktop.ini", "@eaDir", "__MACOSX"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ class BatchListing:
 def list_batch(folder: Path, batch: str) -> BatchListing:
     """The files of the folder of the batch with this name, by name, size and time; none is opened.
 
-    READY, our own errors.csv and litter (hidden files, Thumbs.db) are no part of a batch. A hidden
-    image is a problem, since nobody would miss it.
+    READY, our own errors.csv and litter (hidden files, Thumbs.db, @eaDir) are no part of a batch. A
+    hidden image is a problem, since nobody would miss it.
     """
     files: list[BatchFile] = []
     problems: list[Problem] = []

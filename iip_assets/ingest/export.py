@@ -173,8 +173,18 @@ class _LabelStudioWriter(_Writer):
             ]
             # Label Studio knows people by e-mail address; other names are kept the same way.
             by = {} if opinion.labeler is None else {"completed_by": {"email": opinion.labeler}}
+            at = {"updated_at": opinion.labeled_at.isoformat()} if opinion.labeled_at else {}
+            # Where several people spoke, the one that counts is starred, so that it counts there.
+            starred = opinion is image.counts and bool(image.others)
             annotations.append(
-                {"id": self._annotations, "was_cancelled": False, **by, "result": results}
+                {
+                    "id": self._annotations,
+                    "was_cancelled": False,
+                    "ground_truth": starred,
+                    **by,
+                    **at,
+                    "result": results,
+                }
             )
         self.append(
             {

@@ -1,8 +1,8 @@
 """Which images go out, and what is said of them: decided from tables alone, no file touched.
 
 What counts now goes out. An image's label, mask and facts are those of the table of images; beside
-them go the other labelers of the batch whose label counts. What a later batch corrected does not,
-nor do annotations: what comes back would be label rows, and count.
+them go the other labelers of the batch whose label counts, and each labeler's newest annotation.
+What a later batch corrected does not.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from iip_assets.dataset.layout import IMAGES_FOLDER
 from iip_assets.dataset.schema import ANNOTATIONS_FILE, BATCHES_FOLDER, FACTS
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class Opinion:
     labeler: str | None
     label: str | None
     mask_id: str | None
+    labeled_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class ExportImage:
     # The other columns of labels.csv and the tags; no value is None.
     facts: Mapping[str, str | float]
     counts: Opinion | None  # the opinion that counts; None when nobody said anything
-    others: tuple[Opinion, ...]  # the opinions beside it, by labeler
+    others: tuple[Opinion, ...]  # the opinions beside it
 
     @property
     def opinions(self) -> tuple[Opinion, ...]:
@@ -77,14 +80,6 @@ def rows_to_export(
     return sorted(exported, key=lambda one: one.name)
 
 
-def annotations_left(label_rows: pl.DataFrame, *, batch: str | None = None) -> int:
-    """How many rows of annotations.csv do not go out, of one batch or of all."""
-    return sum(
-        row.get("file") == ANNOTATIONS_FILE and not row["current"] and batch in (None, row["batch"])
-        for row in label_rows.iter_rows(named=True)
-    )
-
-
 def _batches(image: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> set[str]:
     folders = image["path"].split("/")
     own = {folders[1]} if folders[0] == BATCHES_FOLDER and len(folders) > 2 else set()
@@ -92,19 +87,22 @@ def _batches(image: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> set
 
 
 def _names(paths: Sequence[str]) -> list[str]:
-    """Names for the files at these paths: the batch and what stands below its images folder."""
-    short = [
-        "/".join(p for p in path.split("/") if p not in (BATCHES_FOLDER, "images"))
-        for path in paths
-    ]
-    # Whole paths differ; a file system that ignores case must not make two of them one.
-    folded = [name.casefold() for name in short]
-    if len(set(folded)) == len(folded):
-        return short
-    return [
-        f"{PurePosixPath(path).with_suffix('')}-{number}{PurePosixPath(path).suffix}"
-        for number, path in enumerate(paths, start=1)
-    ]
+    """Names for the files at these paths: the batch and what stands below its images folder.
+
+    No two are one to a file system that ignores case.
+    """
+    names: list[str] = []
+    taken: set[str] = set()
+    for path in paths:
+        parts = [part for part in path.split("/") if part not in (BATCHES_FOLDER, IMAGES_FOLDER)]
+        short = name = PurePosixPath(*parts)
+        count = 1
+        while str(name).casefold() in taken:
+            count += 1
+            name = short.with_stem(f"{short.stem}-{count}")
+        taken.add(str(name).casefold())
+        names.append(str(name))
+    return names
 
 
 def _export_image(
@@ -118,7 +116,8 @@ def _export_image(
     if current is None:
         counts, others = None, []
     else:
-        counts = _opinion(current)
+        # The one that counts says what counts, also where its mask is of another row.
+        counts = replace(_opinion(current), mask_id=image["mask_id"])
         others = [
             _opinion(row)
             for row in rows
@@ -126,25 +125,21 @@ def _export_image(
             and row is not current
             and row.get("file") != ANNOTATIONS_FILE
         ]
-        counts, others = _with_mask(image["mask_id"], counts, others)
+        # The newest stand last, so that of each labeler's annotations the newest stays.
+        beside = {
+            row["labeler"]: row
+            for row in rows
+            if row.get("file") == ANNOTATIONS_FILE and row is not current
+        }
+        others += map(_opinion, beside.values())
     return ExportImage(
         image["image_id"],
         name,
         {column: value for column, value in facts.items() if value is not None},
         counts,
-        tuple(sorted(others, key=lambda one: one.labeler or "")),
+        tuple(others),
     )
 
 
 def _opinion(row: Mapping[str, Any]) -> Opinion:
-    return Opinion(row["labeler"], row["label"], row["mask_id"])
-
-
-def _with_mask(
-    mask_id: str | None, counts: Opinion, others: Sequence[Opinion]
-) -> tuple[Opinion, list[Opinion]]:
-    """The opinions with the mask that counts, which may be of another batch than the label."""
-    by_labeler = sorted((counts, *others), key=lambda one: one.labeler or "")
-    if next((one.mask_id for one in by_labeler if one.mask_id is not None), None) == mask_id:
-        return counts, list(others)
-    return replace(counts, mask_id=mask_id), [replace(one, mask_id=None) for one in others]
+    return Opinion(row["labeler"], row["label"], row["mask_id"], row.get("labeled_at"))

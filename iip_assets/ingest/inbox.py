@@ -23,6 +23,7 @@ from iip_assets.dataset.csv_file import csv_text
 from iip_assets.dataset.problems import Problem, shown
 from iip_assets.dataset.schema import ANNOTATIONS_FILE, LABELS_FILE
 from iip_assets.engine.atomic import write_text_whole
+from iip_assets.errors import counted
 from iip_assets.ingest.batch_files import ERRORS_FILE, READY_FILE, list_batch
 
 INBOX_FOLDER = "inbox"
@@ -118,6 +119,19 @@ def leftovers(root: Path) -> list[Path]:
     """The private folders that are there now: of an ingest at work, or of killed ones."""
     place = staging_root(root)
     return sorted(place.iterdir()) if place.is_dir() else []
+
+
+def leftovers_in_words(root: Path) -> str | None:
+    """What killed ingests left, with its size; None where there is nothing."""
+    places = leftovers(root)
+    if not places:
+        return None
+    files = [file for place in places for file in (place, *place.rglob("*")) if file.is_file()]
+    size = sum(file.lstat().st_size for file in files)
+    return (
+        f"{counted(len(places), 'copy')} of batches in .iip/ingest ({size / 1e6:.1f} MB), of an "
+        "ingest at work or of killed ones"
+    )
 
 
 def move_into_data(staged: Path, place: Path, target: Path) -> None:

@@ -11,11 +11,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.schema import BATCHES_FOLDER
 from iip_assets.engine.atomic import sweep_writes_of
@@ -28,7 +30,7 @@ from iip_assets.images.dvc_data import (
     parse_pointer,
     read_pointer,
 )
-from iip_assets.ingest.batch_check import read_present
+from iip_assets.ingest.batch_check import PresentData, read_present
 from iip_assets.ingest.batch_files import READY_FILE, BatchListing, copy_batch, list_batch
 from iip_assets.ingest.data_commit import (
     DvcRefusedError,
@@ -53,9 +55,13 @@ from iip_assets.ingest.inbox import (
     write_errors,
 )
 from iip_assets.ingest.merge_driver import set_up_merges
+from iip_assets.ingest.unread import in_words
 from iip_assets.ingest.verdict import Candidate, Ingested, decide, present_batch
 from iip_assets.settings import Settings
 from iip_assets.settings_file import read_settings
+
+if TYPE_CHECKING:
+    from iip_assets.ingest.formats.native import Converted
 
 Form = Literal["native", "coco", "labelstudio"]
 
@@ -93,9 +99,6 @@ class _Job:
         """The folder lies in the inbox or among the rejected: it goes where the batch goes."""
         places = [(self.root / name).resolve() for name in (INBOX_FOLDER, REJECTED_FOLDER)]
         return self.folder.parent in places
-
-    def is_tracked(self, batch: str) -> bool:
-        return batch in read_present(self.root).batches
 
 
 def ingest_folder(
@@ -140,14 +143,33 @@ def ingest_folder(
     with exclusive_lock(root / ".iip" / "ingest.lock", log=log):
         refuse_git_operation(root)
         set_up_merges(root, attributes=False)
-        if leftovers(root):
-            free_locks(root, leftovers(root))
-            sweep_writes_of(root / POINTER_FILE)
-        sweep(root, job.batches, job.is_tracked)
+        _clear_up(root, data)
         if not job.folder.exists():
             return _gone_meanwhile(job)
-        with staging(root, job.batches, job.is_tracked) as place:
+        with staging(root, job.batches, partial(_is_tracked, root)) as place:
             return _ingest(job, place)
+
+
+def clear_up_killed(root: Path, *, log: Callable[[str], None]) -> None:
+    """Takes away the copies of batches that killed ingests left; waits for one that is at work.
+
+    Raises:
+        BadPointer: `data.dvc` cannot be used.
+    """
+    if leftovers(root):
+        with exclusive_lock(root / ".iip" / "ingest.lock", log=log):
+            _clear_up(root, root / read_pointer(root).path)
+
+
+def _clear_up(root: Path, data: Path) -> None:
+    if leftovers(root):
+        free_locks(root, leftovers(root))
+        sweep_writes_of(root / POINTER_FILE)
+    sweep(root, data / BATCHES_FOLDER, partial(_is_tracked, root))
+
+
+def _is_tracked(root: Path, batch: str) -> bool:
+    return batch in read_present(root).batches
 
 
 def _batch_folder(root: Path, data: Path, folder: Path) -> Path:
@@ -182,30 +204,39 @@ def _gone_meanwhile(job: _Job) -> Ingested:
 
 def _try_out(job: _Job, scratch: Path) -> Ingested:
     listing = list_batch(job.folder, job.batch)
-    folder, problems = job.folder, listing.problems
+    staged = _Staged(job.folder, listing.problems)
     if job.form != "native":
-        folder, problems = _staged(job, listing, scratch)
-        listing = list_batch(folder, job.batch)
-    return _decide(job, folder, listing, problems)
+        staged = _stage(job, listing, scratch)
+        listing = list_batch(staged.folder, job.batch)
+    return _decide(job, staged, listing)
 
 
 def _ingest(job: _Job, place: Path) -> Ingested:
     found = list_batch(job.folder, job.batch)
-    folder, problems = _staged(job, found, place)
-    listing = list_batch(folder, job.batch)
-    result = _decide(job, folder, listing, problems)
+    staged = _stage(job, found, place)
+    listing = list_batch(staged.folder, job.batch)
+    result = _decide(job, staged, listing)
     if result.verdict == "rejected":
         return replace(result, rejected_to=_reject(job, result.problems))
     if result.verdict == "sound":
         result = replace(result, verdict="taken")
-        _take(job, folder, listing, place)
-    commit = _commit(job, result, place) if job.settings.ingest.commit else None
-    _leave_inbox(job, found, place)
+        _take(job, staged.folder, listing, place)
+    commit = _commit(job, result, staged, place) if job.settings.ingest.commit else None
+    _leave_inbox(job, found, place, unread=result.unread)
     return replace(result, data_version=read_pointer(job.root).md5, commit=commit)
 
 
-def _staged(job: _Job, listing: BatchListing, place: Path) -> tuple[Path, tuple[Problem, ...]]:
-    """The batch in its native form in a private folder, and what is wrong with it so far."""
+@dataclass(frozen=True)
+class _Staged:
+    """A batch in its native form, with what is wrong with it so far."""
+
+    folder: Path
+    problems: tuple[Problem, ...]
+    converted: Converted | None = None  # what it was made from, where its form was another
+
+
+def _stage(job: _Job, listing: BatchListing, place: Path) -> _Staged:
+    """Copies the batch to a private folder, in its native form."""
     native = place / "batch"
     copy = native if job.form == "native" else place / "export"
     copy_batch(job.folder, listing, copy)
@@ -215,43 +246,55 @@ def _staged(job: _Job, listing: BatchListing, place: Path) -> tuple[Path, tuple[
             f"Put {READY_FILE} into it last, then ingest it again"
         )
     if job.form == "native":
-        return native, listing.problems
+        return _Staged(native, listing.problems)
     if job.form == "coco":
         from iip_assets.ingest.formats.coco import convert_coco as convert
     else:
         from iip_assets.ingest.formats.labelstudio import convert_labelstudio as convert
-    problems = convert(
+    converted = convert(
         copy,
         native,
         mask_classes=job.settings.dataset.mask_classes,
         max_megapixels=job.settings.dataset.max_megapixels,
+        name=job.batch,
         log=job.log,
     )
     native.mkdir(exist_ok=True)
-    return native, (*listing.problems, *problems)
+    return _Staged(native, (*listing.problems, *converted.problems), converted)
 
 
 def _decide(
-    job: _Job, folder: Path, listing: BatchListing, problems: tuple[Problem, ...]
+    job: _Job, staged: _Staged, listing: BatchListing, *, present: PresentData | None = None
 ) -> Ingested:
     place = rejection_place(job.root, job.folder) if job.is_ours else job.folder
     shown_place = place.relative_to(job.root) if place.is_relative_to(job.root) else place
-    form = "" if job.form == "native" else f" --format {job.form}"
     candidate = Candidate(
         batch=job.batch,
-        folder=folder,
+        folder=staged.folder,
         listing=listing,
-        problems=(*problems, *_ignored(job, listing)),
+        problems=(*staged.problems, *_ignored(job, listing)),
         target=job.target,
         allow_jump=job.allow_jump,
-        again=f"iip ingest {shown_place}{form} --allow-jump",
+        place=str(shown_place),
+        form=job.form,
     )
-    return decide(
+    result = decide(
         candidate,
-        present=read_present(job.root),
+        present=present or read_present(job.root),
         settings=job.settings,
         threads=job.settings.compute.threads or os.cpu_count() or 1,
         log=job.log,
+    )
+    if (converted := staged.converted) is None:
+        return result
+    sources, own = converted.sources, set(staged.problems)
+    if converted.unread:
+        job.log(f"not used of the export, and not in the data: {in_words(converted.unread)}")
+    return replace(
+        result,
+        known=tuple(replace(one, path=sources.image(one.path)) for one in result.known),
+        problems=tuple(one if one in own else sources.told(one) for one in result.problems),
+        unread=converted.unread,
     )
 
 
@@ -286,39 +329,53 @@ def _take(job: _Job, folder: Path, listing: BatchListing, place: Path) -> None:
     tracked_now(place)
 
 
-def _commit(job: _Job, result: Ingested, place: Path) -> str | None:
+def _commit(job: _Job, result: Ingested, staged: _Staged, place: Path) -> str | None:
     """Commits `data.dvc` unless the checked-out commit has the batch already."""
-    batches = _uncommitted_batches(job)
-    if result.verdict == "present" and job.batch not in batches:
-        settle_index(job.root, place=place)
-        return None
-    message = f"Ingest {job.batch}: {result.images} images"
-    if result.verdict == "taken":
-        message += f", {result.new_images} of them new"
+    before = _committed(job)
+    batches = _uncommitted_batches(job, before)
+    if result.verdict == "present":
+        if job.batch not in batches:
+            settle_index(job.root, place=place)
+            return None
+        if before is not None:
+            # An ingest was killed before it came to this: the commit has the same words.
+            listing = list_batch(staged.folder, job.batch)
+            result = _decide(replace(job, log=_silent), staged, listing, present=before)
+    message = f"Ingest {job.batch}: {result.words}"
     others = ", ".join(sorted(batches - {job.batch}))
     if others:
         message += f"\n\n{POINTER_FILE} also held, not yet committed: {others}"
     return commit_pointer(job.root, message, place=place, log=job.log)
 
 
-def _uncommitted_batches(job: _Job) -> set[str]:
-    """The batches that `data.dvc` names and the checked-out commit's does not, or not so."""
+def _silent(_: str) -> None:
+    pass
+
+
+def _committed(job: _Job) -> PresentData | None:
+    """The data of the checked-out commit; None where there is none, or it cannot be had."""
     text = committed_pointer(job.root)
     if text is None:
-        return {job.batch}
+        return None
     try:
-        committed = parse_pointer(text, POINTER_FILE)
-        if committed == read_pointer(job.root):
-            return set()
-        before = read_present(job.root, committed).batches
+        return read_present(job.root, parse_pointer(text, POINTER_FILE))
     except (BadManifest, BadPointer, MissingData):
+        return None
+
+
+def _uncommitted_batches(job: _Job, before: PresentData | None) -> set[str]:
+    """The batches that `data.dvc` names and the checked-out commit's does not, or not so."""
+    if before is None:
         return {job.batch}
     now = read_present(job.root).batches
-    return {batch for batch, files in now.items() if before.get(batch) != files}
+    return {batch for batch, files in now.items() if before.batches.get(batch) != files}
 
 
-def _leave_inbox(job: _Job, found: BatchListing, place: Path) -> None:
-    """Takes away the folder that became data, if nothing was put into it since."""
+def _leave_inbox(job: _Job, found: BatchListing, place: Path, *, unread: Sequence[str]) -> None:
+    """Takes away the folder that became data, if nothing was put into it since.
+
+    Files of an export that are not in the data stay, without READY.
+    """
     if not job.is_ours:
         return
     if list_batch(job.folder, job.batch) != found:
@@ -326,6 +383,10 @@ def _leave_inbox(job: _Job, found: BatchListing, place: Path) -> None:
         return
     # On the disk elsewhere, before it is gone here.
     os.sync()
+    if any(is_image_path(path) for path in unread):
+        (job.folder / READY_FILE).unlink(missing_ok=True)
+        job.log(f"{job.folder} was left, without {READY_FILE}: it has images that are not in data")
+        return
     try:
         job.folder.rename(place / "done")
     except OSError:  # the inbox lies on another disk

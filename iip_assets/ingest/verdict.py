@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem, shown
+from iip_assets.errors import counted
 from iip_assets.images.dvc_data import MissingData
 from iip_assets.images.store import file_md5
-from iip_assets.ingest.batch_check import ImageRules, PresentData, check_batch
+from iip_assets.ingest.batch_check import CheckedBatch, ImageRules, PresentData, check_batch
 from iip_assets.ingest.batch_files import BatchListing, list_batch
+from iip_assets.ingest.unread import in_words
 from iip_assets.ingest.value_questions import (
     Rows,
     questions,
@@ -54,10 +57,24 @@ class Ingested:
     images: int  # distinct images in it
     new_images: int = 0  # those of them that the data did not have
     known: tuple[KnownImage, ...] = ()  # those that it had, under another name
+    # What it says of images that it does not bring: how many labels, masks, facts, annotations.
+    corrections: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()  # why it was rejected
+    unread: tuple[str, ...] = ()  # its files that no reader used
     rejected_to: Path | None = None  # the folder that has errors.csv
     data_version: str | None = None  # the data's version now
     commit: str | None = None  # the commit that was made for it
+
+    @property
+    def words(self) -> str:
+        """What it holds, such as `2 images, 1 of them new` or `1 label corrected`."""
+        found = [
+            counted(number, noun) + ("" if noun == "annotation" else " corrected")
+            for noun, number in self.corrections.items()
+        ]
+        if self.images or not found:
+            found.insert(0, f"{counted(self.images, 'image')}, {self.new_images} of them new")
+        return ", ".join(found)
 
 
 @dataclass(frozen=True)
@@ -70,7 +87,13 @@ class Candidate:
     problems: tuple[Problem, ...]  # what is known to be wrong before a file was opened
     target: Path  # its folder in `data/batches`, should it be taken
     allow_jump: bool  # it may multiply the data
-    again: str  # what to type to have a jump taken
+    place: str  # where people find the folder, now or when it is rejected
+    form: str = "native"  # how it is written there; see `iip ingest --format`
+
+    def command(self, *words: str) -> str:
+        """What to type to ingest it again."""
+        form = () if self.form == "native" else ("--format", self.form)
+        return shlex.join(["iip", "ingest", self.place, *form, *words])
 
 
 def decide(
@@ -98,6 +121,7 @@ def decide(
         candidate.listing.files,
         present=present,
         rules=ImageRules(settings.dataset.max_megapixels, settings.dataset.mask_classes),
+        place=candidate.place,
         threads=threads,
         log=log,
     )
@@ -120,7 +144,7 @@ def decide(
         empty = Problem(batch, shown(batch), "the batch has neither images nor rows", fix)
         problems.append(empty)
     if not problems:
-        _log_doubts(batch, present, checked.tags, log)
+        _log_doubts(batch, present, checked, log)
     return Ingested(
         batch,
         "rejected" if problems else "sound",
@@ -131,7 +155,9 @@ def decide(
             for path, md5 in checked.images.items()
             if md5 in present.images
         ),
+        corrections=checked.corrections(),
         problems=tuple(problems),
+        unread=checked.unread,
     )
 
 
@@ -199,13 +225,13 @@ def _jump_fault(
         f"it brings {new} new images to the {present} in the data, more than {max_jump:g} times "
         "as many (ingest.max_jump)"
     )
-    return reason, f"if that is meant: `{candidate.again}`"
+    return reason, f"if that is meant: `{candidate.command('--allow-jump')}`"
 
 
 def _log_doubts(
     batch: str,
     present: PresentData,
-    tags: Mapping[str, str | None],
+    checked: CheckedBatch,
     log: Callable[[str], None],
 ) -> None:
     newest = max(present.batches, default="")
@@ -214,6 +240,10 @@ def _log_doubts(
             f"{batch} sorts before {newest}, so where both speak of the same image "
             f"{newest} counts; begin names with a date"
         )
-    for column, meant in tags.items():
+    for column, meant in checked.tags.items():
         if meant is not None:
             log(f"the column {shown(column)} is kept as a tag; was {meant} meant?")
+    if checked.unread:
+        log(f"kept with the batch, read by nothing: {in_words(checked.unread)}")
+    if checked.unlabelled:
+        log(f"without a label, as no row names them: {in_words(checked.unlabelled)}")

@@ -72,6 +72,18 @@ class Inbox:
             raise_on_error=False,
         )
 
+    def tell(self, result: dg.ExecuteInProcessResult) -> None:
+        """Lets the sensor of failed runs see a run."""
+        run = self.instance.get_run_by_id(result.run_id)
+        assert run is not None
+        context = dg.build_run_status_sensor_context(
+            sensor_name="run_failure_alarm_sensor",
+            dagster_event=result.get_run_failure_event(),
+            dagster_instance=self.instance,
+            dagster_run=run,
+        ).for_run_failure()
+        self.sensor("run_failure_alarm_sensor")(context)
+
 
 @pytest.fixture
 def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inbox]:
@@ -139,12 +151,23 @@ def test_a_drop_waits_while_git_is_in_the_middle_of_something(inbox: Inbox) -> N
     assert len(inbox.look()) == 1
 
 
-def test_a_rejected_batch_is_no_failed_run_and_raises_one_alarm(
+def test_the_run_of_a_rejected_batch_fails_tells_why_and_raises_one_alarm(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ingest, "ingest_folder", done_with("rejected", inbox))
     inbox.drop("a")
-    assert inbox.run(inbox.look()[0]).success
+    result = inbox.run(inbox.look()[0])
+    assert not result.success
+    (failed,) = result.get_step_failure_events()
+    told = failed.step_failure_data.user_failure_data
+    assert told is not None
+    assert told.description == (
+        "the batch a is rejected: 1 error; rejected/a/errors.csv tells what to fix"
+    )
+    assert told.metadata["verdict"].value == "rejected"
+    assert told.metadata["problems"].value.records[0].data["row"] == 3
+    assert inbox.look() == []
+    inbox.tell(result)
     assert inbox.alarms == ["batch_rejected a"]
     alarm = AlarmBox.of(inbox.root / ".iip").pending()[0]
     assert alarm.details["problem_1"] == "labels.csv, row 3, age_years: is negative"
@@ -220,14 +243,8 @@ def test_a_failed_run_is_recorded_with_its_cause(
     monkeypatch.setattr(ingest, "ingest_folder", breaks)
     inbox.drop("a")
     result = inbox.run(inbox.look()[0])
-    context = dg.build_run_status_sensor_context(
-        sensor_name="run_failure_alarm_sensor",
-        dagster_event=result.get_run_failure_event(),
-        dagster_instance=inbox.instance,
-        dagster_run=result.dagster_run,
-    ).for_run_failure()
     for _ in range(2):
-        inbox.sensor("run_failure_alarm_sensor")(context)
+        inbox.tell(result)
     (alarm,) = AlarmBox.of(inbox.root / ".iip").pending()
     assert (alarm.kind, alarm.subject) == ("run_failure", result.run_id)
     assert "OSError: no space left on device" in alarm.text

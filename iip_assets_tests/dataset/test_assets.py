@@ -162,7 +162,7 @@ def test_hostile_files_and_rows_are_listed_and_the_rest_goes_on(hostile):
     masks = table.filter(pl.col("what") == "mask")
     assert masks["path"].str.split("/").list.last().to_list() == ["class.png", "small.png"]
     labels = table.filter(pl.col("what") == "label")
-    assert labels["row"].to_list() == [3, 4, 5, 6, 7, 8]
+    assert labels["row"].to_list() == [4, 5, 6, 7, 8, 9]
     assert labels["column"].to_list() == ["age_years", *["image"] * 4, "label"]
     assert table["reason"].null_count() == table["fix"].null_count() == 0
     splits = results["data_splits"].value

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iip_assets.dataset.labels import COLUMNS, LabelFile, Listing, parse_labels
+from iip_assets.dataset.labels import COLUMNS, LabelFile, parse_labels
+from iip_assets.dataset.listing import KnownImages, Listing
 
 A, B, M = "a" * 32, "b" * 32, "c" * 32
 OLD = "d" * 32
@@ -17,7 +18,12 @@ FILES = {"images/a.jpg": A, "images/b.jpg": B, "masks/a.png": M, "notes.txt": "e
 
 def parse(text: str | bytes, files=FILES) -> LabelFile:
     data = text if isinstance(text, bytes) else text.encode()
-    return parse_labels(data, batch="b1", file="labels.csv", listing=Listing(files, {A, B, OLD}))
+    return parse_labels(
+        data,
+        batch="b1",
+        file="labels.csv",
+        listing=Listing(files, KnownImages({one: one for one in (A, B, OLD)})),
+    )
 
 
 def only_problem(text: str | bytes):
@@ -84,7 +90,7 @@ def test_an_image_already_in_the_data_is_named_by_its_id():
 def test_a_bad_cell_is_named_with_row_column_value_and_mend(row, column, reason):
     found = parse(f"image,label,mask,age_years,captured_at\nimages/b.jpg,full,,3,\n{row}\n")
     (problem,) = found.problems
-    assert (problem.batch, problem.file, problem.row) == ("b1", "labels.csv", 2)
+    assert (problem.batch, problem.file, problem.row) == ("b1", "labels.csv", 3)
     assert problem.column == column
     assert reason in problem.reason
     assert problem.fix
@@ -134,7 +140,7 @@ def test_a_file_that_cannot_be_read_is_one_problem(data, reason):
 def test_a_row_that_cannot_be_read_is_a_problem_of_its_own(row, reason):
     found = parse(f"image,label\nimages/b.jpg,full\n{row}\n")
     assert [one.image_id for one in found.rows] == [B]
-    assert found.problems[0].row == 2
+    assert found.problems[0].row == 3
     assert reason in found.problems[0].reason
 
 
@@ -144,8 +150,8 @@ def test_what_spreadsheets_do_is_fine():
     )
     assert not found.problems
     assert [(row.row, row.image_id, row.label) for row in found.rows] == [
-        (2, A, "full"),
-        (4, B, "none"),
+        (3, A, "full"),
+        (5, B, "none"),
     ]
 
 
@@ -158,11 +164,92 @@ def test_a_name_of_another_case_is_suggested():
     assert only_problem("image\nimages/A.JPG\n").fix == "did you mean images/a.jpg?"
 
 
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("a.jpg", "did you mean images/a.jpg?"),
+        ("A.JPG", "did you mean images/a.jpg?"),
+        ("pictures/a.jpg", "did you mean images/a.jpg?"),
+        ("../images/a.jpg", "did you mean images/a.jpg?"),
+        ("/home/x/a.jpg", "did you mean images/a.jpg?"),
+        ("C:\\eyes\\a.jpg", "did you mean images/a.jpg?"),
+        ("C:\\eyes\\x.jpg", "write the path from the batch's folder: images/…"),
+        ("images\\a.jpg", "did you mean images/a.jpg?"),
+        ("images\\x.jpg", "write images/x.jpg"),
+        ("x.jpg", "put x.jpg into the batch, or delete the row"),
+        ("two.jpg", "put two.jpg into the batch, or delete the row"),
+        ("2/two.jpg", "did you mean images/2/two.jpg?"),
+        ("both.png", "did you mean images/both.png?"),
+    ],
+)
+def test_the_file_that_is_likely_meant_is_offered(text, fix):
+    more = ("images/1/two.jpg", "images/2/two.jpg", "images/both.png", "masks/both.png")
+    files = {**FILES, **{path: f"{number:032}" for number, path in enumerate(more)}}
+    (problem,) = parse(f"image\n{text}\n", files).problems
+    assert problem.fix == fix
+    # Of a mask the file in masks/ is meant.
+    (problem,) = parse("image,mask\nimages/a.jpg,both.png\n", files).problems
+    assert problem.fix == "did you mean masks/both.png?"
+
+
+@pytest.mark.parametrize(
+    ("column", "meant"),
+    [
+        ("age", "age_years"),
+        ("Age (years)", "age_years"),
+        ("patient_age", "age_years"),
+        ("subject", "subject_id"),
+        ("captured", "captured_at"),
+        ("lable", "label"),
+        ("site", None),
+        ("imagery", None),  # the column image is there
+    ],
+)
+def test_the_column_that_is_likely_meant_is_offered(column, meant):
+    assert parse(f"image,{column}\nimages/a.jpg,3\n").tags == {column.lower(): meant}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [OLD, OLD.upper(), OLD[:8], OLD[:12].upper(), "batches/old/x.jpg", "data/batches/old/x.jpg"],
+)
+def test_an_image_of_the_data_is_named_by_id_its_beginning_or_path(text):
+    known = KnownImages({"batches/old/x.jpg": OLD, "batches/old/y.jpg": A})
+    listing = Listing(FILES, known)
+    found = parse_labels(
+        f"image,label\n{text},full\n".encode(), batch="b", file="labels.csv", listing=listing
+    )
+    assert [(row.image_id, row.label) for row in found.rows] == [(OLD, "full")]
+
+
+def test_a_beginning_of_several_ids_names_none():
+    known = KnownImages({"x.jpg": OLD, "y.jpg": OLD[:31] + "0"})
+    found = parse_labels(
+        f"image\n{OLD[:10]}\n".encode(), batch="b", file="x", listing=Listing({}, known)
+    )
+    assert "ids of several images begin like this" in found.problems[0].reason
+
+
+@pytest.mark.parametrize("column", ["label", "age_years", "site"])
+def test_rows_that_all_name_one_image_cost_no_more_each_and_a_fault_names_ten(column):
+    """A spreadsheet's fill-down; what is told must not grow with the square of the rows."""
+    sizes = {}
+    for count in (200, 2000):
+        values = {"label": ("full", "none"), "age_years": ("3", "4"), "site": ("x", "y")}[column]
+        rows = "".join(f"images/a.jpg,{values[n % 2]}\n" for n in range(count))
+        problems = parse(f"image,{column}\n{rows}").problems
+        assert len(problems) == count
+        sizes[count] = sum(len(one.reason) for one in problems) / count
+        more = f"rows 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and {count - 10} more name the same image"
+        assert problems[-1].reason.startswith(more)
+    assert sizes[2000] < sizes[200] + 10
+
+
 def test_two_rows_with_two_labels_are_both_refused():
     found = parse("image,label\nimages/a.jpg,full\nimages/b.jpg,none\nimages/a.jpg,none\n")
     assert [row.image_id for row in found.rows] == [B]
-    assert [problem.row for problem in found.problems] == [1, 3]
-    assert "rows 1, 3 name the same image and differ in label" in found.problems[0].reason
+    assert [problem.row for problem in found.problems] == [2, 4]
+    assert "rows 2, 4 name the same image and differ in label" in found.problems[0].reason
 
 
 def test_copies_of_one_image_with_two_labels_are_refused():
@@ -234,7 +321,7 @@ def test_every_row_is_accepted_or_a_problem(header, rows):
     merged = {row.row for row in found.rows}
     assert not refused & merged
     told = {row.image_id for row in found.rows}
-    for number, cells in enumerate(rows, start=1):
+    for number, cells in enumerate(rows, start=2):
         if number in refused | merged or not any(cell.strip() for cell in cells):
             continue
         # What is left was the same thing said twice.

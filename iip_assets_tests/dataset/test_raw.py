@@ -141,7 +141,7 @@ def test_bad_rows_are_problems_and_the_rest_counts():
     assert told == [
         (None, "labels.csv", None, None),
         ("2026-01", f"{B1}/images/scan.gif", None, None),
-        ("2026-01", f"{B1}/labels.csv", 1, "age_years"),
+        ("2026-01", f"{B1}/labels.csv", 2, "age_years"),
         ("2026-02", f"{B2}/labels.csv", None, None),
     ]
 

@@ -16,7 +16,7 @@ from iip_assets_tests.dataset.images import encoded, scene
 BATCH = "2026-09-hostile"
 HEIGHT, WIDTH = 48, 64
 
-# The first row below the header is row 1, as the quarantine counts them.
+# The first row below the header is row 2, as the quarantine and spreadsheets count them.
 LABELS = """\
 image,mask,label,age_years,site
 images/truncated.jpg,,full,30,

@@ -110,11 +110,11 @@ def test_a_bad_file_is_named_with_why_and_mend(
 @pytest.mark.parametrize(
     ("number", "column", "value", "reason", "fix"),
     [
-        (10, "age_years", "-3", "not an age between 0 and 120", "write the age in years"),
-        (11, "image", "../../x.jpg", "leaves the batch's folder", "put the file into the batch"),
-        (12, "image", "images/twice.jpg", "rows 12, 13 name the same image", "keep the row that"),
-        (13, "image", "images/twice.jpg", "differ in label", "keep the row that is right"),
-        (14, "image", "images/gone.jpg", "no such file", "put images/gone.jpg into the batch"),
+        (11, "age_years", "-3", "not an age between 0 and 120", "write the age in years"),
+        (12, "image", "../../x.jpg", "leaves the batch's folder", "put the file into the batch"),
+        (13, "image", "images/twice.jpg", "rows 13, 14 name the same image", "keep the row that"),
+        (14, "image", "images/twice.jpg", "differ in label", "keep the row that is right"),
+        (15, "image", "images/gone.jpg", "no such file", "put images/gone.jpg into the batch"),
     ],
     ids=["age", "path_outside", "one_of_two", "the_other_of_two", "missing_file"],
 )

@@ -131,13 +131,13 @@ class Office:
         shutil.copytree(folder, target, ignore=shutil.ignore_patterns("READY"))
         (target / "READY").touch()
 
-    def taken(self, name: str, runs_before: int) -> Run:
-        """The run that took a dropped batch, once it is over."""
+    def taken(self, name: str, runs_before: int, *, status: str = "SUCCESS") -> Run:
+        """The run that took a dropped batch, or sent it back, once it is over."""
         until(lambda: not (self.team.root / "inbox" / name).exists())
         until(lambda: len(self.runs("ingest")) > runs_before)
         until(lambda: self.runs("ingest")[0].status in ("SUCCESS", "FAILURE"))
         run = self.runs("ingest")[0]
-        assert (run.status, run.tags["iip/batch"]) == ("SUCCESS", name)
+        assert (run.status, run.tags["iip/batch"]) == (status, name)
         return run
 
 
@@ -231,9 +231,9 @@ def test_a_bad_batch_is_sent_back_with_reasons_and_somebody_hears_of_it(
         writer.writeheader()
         writer.writerows(rows)
     office.drop(bad, "2031-06-bad")
-    assert office.taken("2031-06-bad", 2).tags["iip/verdict"] == "rejected"
+    assert office.taken("2031-06-bad", 2, status="FAILURE").tags["iip/verdict"] == "rejected"
     errors = (office.team.root / "rejected" / "2031-06-bad" / "errors.csv").read_text()
-    assert "labels.csv,3,age_years,-3" in errors
+    assert "labels.csv,4,age_years,-3" in errors
     until(lambda: any(alarm["kind"] == "batch_rejected" for alarm in office.hook.taken))
     told = [alarm for alarm in office.hook.taken if alarm["kind"] == "batch_rejected"]
     assert [alarm["subject"] for alarm in told] == ["2031-06-bad"]

@@ -37,7 +37,7 @@ def judge_written(batch: Fuzzed, folder: Path) -> Ingested:
         problems=listing.problems,
         target=folder.parent / "nowhere" / folder.name,
         allow_jump=False,
-        again="iip ingest … --allow-jump",
+        place="inbox/batch",
     )
     return decide(
         candidate,

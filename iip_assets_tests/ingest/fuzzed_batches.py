@@ -172,7 +172,8 @@ def _draw_image(
     path = draw(_FOLDERS) + stem + draw(st.sampled_from(image.suffixes))
     batch.files[path] = image.data
     batch.images.add(image.md5)
-    if draw(st.sampled_from([True, True, True, False])):
+    # Outside of images/ it is an image because a row names it.
+    if "images" not in path or draw(st.sampled_from([True, True, True, False])):
         spelling = draw(st.sampled_from(_SPELLINGS))
         _draw_row(
             draw,

@@ -79,6 +79,26 @@ _BAD_FILES = (
     _file("a hidden image", "a hidden image", _IMAGE, "images/.shy.jpg"),
     _file("a path too long", "longer than 500 bytes", _IMAGE, _DEEP),
     _file("a mask that no row names", _UNNAMED, mask_of(8, 8), "masks/nobody.png"),
+    _file("a mask in Masks/ that no row names", _UNNAMED, mask_of(8, 8), "Masks/nobody.png"),
+    _file(
+        "an image that no row names, outside of images/",
+        "an image file that no row names",
+        mask_of(9, 9),
+        *("nobody.png", "SegmentationClass/a.png", "overlays/a.PNG", "mask/a.png", "a_mask.png"),
+    ),
+    _file(
+        "labels that no reader reads",
+        "not read",
+        b"image,label\nimages/a.jpg,full\n",
+        *("Labels.csv", "labels.CSV", "labels (1).csv", "label.csv", "labels.xlsx", "Lables.tsv"),
+        *("ANNOTATIONS.csv", "annotations.xml", "export/labels/a.txt", "results.csv"),
+    ),
+    _file(
+        "an export of a labeling tool",
+        "an export of",
+        b'{"images": [], "annotations": [], "categories": []}',
+        *("annotations/instances_default.json", "result.json", "images/a.json", "x/y.JSON"),
+    ),
 )
 
 

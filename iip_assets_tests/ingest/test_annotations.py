@@ -10,7 +10,7 @@ import pytest
 
 from iip_assets.dataset.raw import join_labels
 from iip_assets.images.store import ImageStore, content_md5
-from iip_assets.ingest.export_rows import annotations_left, rows_to_export
+from iip_assets.ingest.export_rows import rows_to_export
 from iip_assets.ingest.inbox import waiting_batches
 from iip_assets_tests.dataset.images import encoded
 from iip_assets_tests.dataset.team_workspace import drop, manifest_of, take
@@ -76,7 +76,7 @@ def test_a_bad_annotation_sends_the_batch_back_with_what_to_mend(team, row, colu
     assert manifest_of(team) == before
     with (result.rejected_to / "errors.csv").open(newline="") as file:
         (error,) = csv.DictReader(file)
-    assert (error["file"], error["row"]) == ("annotations.csv", "2")
+    assert (error["file"], error["row"]) == ("annotations.csv", "3")
     assert (error["column"], error["value"]) == (column, value)
     assert reason in error["reason"]
     assert error["fix"]
@@ -95,11 +95,10 @@ def test_a_changed_annotation_is_another_drop(team):
     assert before.fingerprint != after.fingerprint
 
 
-def test_what_goes_out_comes_back_with_the_same_label_so_annotations_stay(team):
+def test_annotations_go_out_beside_the_label_that_counts(team):
     rows = "images/101.png,ann,none,,\nimages/102.png,bob,none,,\n"
     take(team, annotated(team / "inbox", rows))
     raw = join_labels(manifest_of(team), ImageStore.open(team).read)
     out = rows_to_export(raw.images, raw.label_rows, batch=NAME)
-    assert [[one.label for one in image.opinions] for image in out] == [["full"], ["full"]]
-    assert annotations_left(raw.label_rows, batch=NAME) == 2
-    assert annotations_left(raw.label_rows, batch="2026-01") == 0
+    said = [[(one.labeler, one.label) for one in image.opinions] for image in out]
+    assert said == [[(None, "full"), ("ann", "none")], [(None, "full"), ("bob", "none")]]

@@ -58,7 +58,7 @@ def export(files: dict[str, bytes], out: Path, form: str, *, batch: str | None =
 def read_back(folder: Path, form: str) -> dict[str, bytes]:
     """The files of a data folder with the exported batch in it."""
     out = folder.parent / f"{folder.name}-native"
-    assert CONVERT[form](folder, out, mask_classes=MASK_CLASSES) == ()
+    assert CONVERT[form](folder, out, mask_classes=MASK_CLASSES).problems == ()
     return {
         f"batches/b/{file.relative_to(out).as_posix()}": file.read_bytes()
         for file in out.rglob("*")
@@ -66,7 +66,7 @@ def read_back(folder: Path, form: str) -> dict[str, bytes]:
     }
 
 
-def said(files: dict[str, bytes]) -> tuple[list[dict], list[tuple]]:
+def said(files: dict[str, bytes]) -> tuple[list[dict], set[tuple]]:
     """All that is known of the images, and of what each labeler says; masks by their pixels."""
     raw, store = join(files)
     assert raw.problems.is_empty(), raw.problems
@@ -80,10 +80,14 @@ def said(files: dict[str, bytes]) -> tuple[list[dict], list[tuple]]:
     images = raw.images.with_columns(
         pl.col("mask_id").map_elements(lambda one: str(pixels(one)), return_dtype=pl.Utf8)
     )
-    opinions = [
-        (row["image_id"], row["labeler"], row["label"], pixels(row["mask_id"]), row["subject_id"])
-        for row in raw.label_rows.sort("image_id", "labeler").iter_rows(named=True)
-    ]
+    # Which file an opinion stands in does not matter, nor whether it stands in both; the mask that
+    # counts is given to the opinion that counts.
+    counting = {(row["image_id"], row["labeler"]) for row in raw.images.iter_rows(named=True)}
+    opinions = {
+        (key, row["label"], None if key in counting else str(pixels(row["mask_id"])))
+        for row in raw.label_rows.iter_rows(named=True)
+        if (row["label"] or row["mask_id"]) and (key := (row["image_id"], row["labeler"]))
+    }
     return images.drop("path", "batch", "mask_path").to_dicts(), opinions
 
 
@@ -194,9 +198,10 @@ def test_only_the_images_of_a_batch_go_out(tmp_path):
 
 
 def test_names_that_would_fall_together_are_told_apart(tmp_path):
-    files = {"images/a.png": IMAGES[0], "A.png": IMAGES[1], "batches/images/a.png": IMAGES[2]}
-    assert export(files, tmp_path / "out", "coco").images == 3
-    assert len(said(read_back(tmp_path / "out", "coco"))[0]) == 3
+    files = {"images/a.png": IMAGES[0], "A.png": IMAGES[1], "images/images/a.png": IMAGES[2]}
+    for form in CONVERT:
+        assert export(files, tmp_path / form, form).images == 3
+        assert len(said(read_back(tmp_path / form, form))[0]) == 3
 
 
 def test_what_cannot_be_decoded_is_left_out_and_named(tmp_path):

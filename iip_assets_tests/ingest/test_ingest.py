@@ -21,7 +21,9 @@ from iip_assets.images.dvc_data import observe_data
 from iip_assets.images.store import content_md5
 from iip_assets.ingest import data_commit, ingest
 from iip_assets.ingest.data_commit import DvcRefusedError, GitBusyError
-from iip_assets.ingest.ingest import UnsettledBatchError, ingest_folder
+from iip_assets.ingest.formats.native import Converted
+from iip_assets.ingest.inbox import leftovers_in_words
+from iip_assets.ingest.ingest import UnsettledBatchError, clear_up_killed, ingest_folder
 from iip_assets_tests.dataset.team_workspace import drop, files_of, manifest_of, subjects, take
 from iip_assets_tests.git import git
 from iip_assets_tests.ingest.fuzz_oracle import tree
@@ -98,7 +100,7 @@ def test_a_bad_batch_is_sent_back_with_its_errors_and_nothing_changes(team):
     with (team / "rejected" / NAME / "errors.csv").open(newline="") as file:
         (error,) = csv.DictReader(file)
     assert list(error) == ["file", "row", "column", "value", "reason", "fix"]
-    assert (error["file"], error["row"], error["column"]) == ("labels.csv", "1", "label")
+    assert (error["file"], error["row"], error["column"]) == ("labels.csv", "2", "label")
     assert error["value"] == "fulll"
     assert dropped.items() <= tree(team / "rejected" / NAME).items()
     assert (manifest_of(team), subjects(team), tree(team / "data")) == before
@@ -277,9 +279,21 @@ def test_killed_at_any_moment_doing_it_again_ends_well(team, monkeypatch, moment
     assert files_of(team, NAME) == ["images/101.png", "images/102.png", "labels.csv"]
     assert before.items() < manifest_of(team).items()
     assert len(subjects(team)) == 2
+    assert subjects(team)[0] == f"Ingest {NAME}: 2 images, 2 of them new"
     assert git(team, "status", "--porcelain") == ""
     assert not folder.exists()
     assert private(team) == []
+
+
+def test_what_a_killed_ingest_left_is_known_and_cleared_up(team, monkeypatch):
+    assert leftovers_in_words(team) is None
+    folder = drop(team / "inbox", NAME)
+    kill(monkeypatch, team, folder, "after the move into the data")
+    assert "1 copy of batches in .iip/ingest" in leftovers_in_words(team)
+    clear_up_killed(team, log=lambda _: None)
+    assert private(team) == []
+    assert not (team / "data" / "batches" / NAME).exists()
+    assert folder.exists()
 
 
 def test_what_a_killed_ingest_left_in_the_data_is_taken_away_by_the_next(team, monkeypatch):
@@ -310,7 +324,8 @@ def test_the_doctor_tells_what_waits_what_was_rejected_and_what_a_kill_left(team
     found = {finding.what: finding for finding in examine(team, log=lambda _: None)}
     assert NAME in found["inbox"].found
     assert "2026-06-bad" in found["rejected"].found
-    assert found["ingest"].found.startswith("1 in .iip/ingest")
+    assert found["ingest"].found.startswith("1 copy of batches in .iip/ingest")
+    assert "iip gc" in found["ingest"].fix
 
 
 def test_a_folder_of_somebody_else_in_the_way_is_never_replaced(team):
@@ -431,13 +446,14 @@ def test_a_folder_that_is_not_there_is_refused(team):
 def test_an_export_of_another_tool_is_converted_and_its_problems_send_it_back(team, monkeypatch):
     stand_in = ModuleType("iip_assets.ingest.formats.coco")
 
-    def convert_coco(source, out, *, mask_classes, max_megapixels, log):
+    def convert_coco(source, out, *, mask_classes, max_megapixels, name, log):
+        assert name in (NAME, "2026-06")
         assert mask_classes == ("background", "sclera", "iris", "pupil")
         assert max_megapixels == 50
         if (source / "bad").exists():
-            return (Problem(NAME, "export.json", "no COCO", "export it again"),)
+            return Converted((Problem(NAME, "export.json", "no COCO", "export it again"),))
         shutil.copytree(source / "images", out / "images")
-        return ()
+        return Converted(())
 
     stand_in.convert_coco = convert_coco
     monkeypatch.setitem(sys.modules, "iip_assets.ingest.formats.coco", stand_in)

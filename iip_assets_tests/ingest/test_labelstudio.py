@@ -1,5 +1,6 @@
 """A Label Studio export becomes the batch that its labelers meant, or is refused with reasons."""
 
+import base64
 import json
 import tempfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 
 from iip_assets.ingest.formats.labelstudio import convert_labelstudio
 from iip_assets.ingest.formats.masks import encode_brush
+from iip_assets_tests.dataset.images import encoded
 from iip_assets_tests.ingest.tool_exports import (
     HEIGHT,
     MASK_CLASSES,
@@ -43,7 +45,7 @@ def polygon(name: str, points=BOX):
 
 def convert(root: Path, *tasks):
     write_studio(root / "export", list(tasks))
-    return convert_labelstudio(root / "export", root / "out", mask_classes=MASK_CLASSES)
+    return convert_labelstudio(root / "export", root / "out", mask_classes=MASK_CLASSES).problems
 
 
 def taken(root: Path, *tasks):
@@ -76,7 +78,7 @@ def test_what_nobody_judged_is_255(tmp_path):
     assert (mask == np.where(DOT, 255, 3)).all()
 
 
-def test_every_labeler_has_a_row_and_a_mask(tmp_path):
+def test_every_labelers_answer_is_an_annotation_with_its_mask(tmp_path):
     found = taken(
         tmp_path,
         studio_task(
@@ -88,13 +90,16 @@ def test_every_labeler_has_a_row_and_a_mask(tmp_path):
             studio_annotation(studio_choice("unclear"), by=8, was_cancelled=True),
         ),
     )
-    assert [(row.labeler, row.label) for row in found.parsed.rows] == [
-        ("7", "none"),
-        ("9", None),
-        ("ann@x.org", "full"),
-    ]
+    (row,) = found.parsed.rows
+    # The newest of two who disagree has no mask: the newest mask is used.
+    assert (row.labeler, row.label) == ("7", "none")
     assert not found.parsed.problems
-    assert [None if mask is None else mask.max() for mask in found.masks] == [2, None, 3]
+    assert [mask.max() for mask in found.masks] == [3]
+    assert [(row.labeler, row.label, bool(row.mask_path)) for row in found.opinions.rows] == [
+        ("7", "none", False),
+        ("9", None, True),
+        ("ann@x.org", "full", True),
+    ]
 
 
 def test_of_two_annotations_by_one_labeler_the_newest_counts(tmp_path):
@@ -132,6 +137,120 @@ def test_answers_to_other_questions_are_columns_and_tags(tmp_path):
     assert row.tags == {"glasses": "none", "note": "hi"}
 
 
+def result(kind: str, name: str, **value):
+    return {"id": f"q-{name}", "from_name": name, "to_name": "image", "type": kind, "value": value}
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (result("choices", "faults", choices=["blur", "glare"]), "blur; glare"),
+        (result("textarea", "faults", text=["one line", "another"]), "one line; another"),
+        (result("textarea", "faults", text="one line"), "one line"),
+        (result("taxonomy", "faults", taxonomy=[["eye", "lid"]]), "eye > lid"),
+        (result("taxonomy", "faults", taxonomy=[["eye", "lid"], ["blur"]]), "eye > lid; blur"),
+        (result("rating", "faults", rating=4), "4"),
+    ],
+)
+def test_several_choices_or_lines_are_one_text(tmp_path, answer, text):
+    annotation = studio_annotation(studio_choice("full", "label"), answer)
+    (row,) = taken(tmp_path, studio_task(1, UPLOAD, annotation)).parsed.rows
+    assert (row.label, row.tags) == ("full", {"faults": text})
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("choices", {"choices": ["none"]}),
+        ("textarea", {"text": ["none"]}),
+        ("rating", {"rating": 3}),
+        ("number", {"number": 3}),
+        ("taxonomy", {"taxonomy": [["a"]]}),
+    ],
+)
+def test_an_answer_about_a_region_is_none_about_the_image(tmp_path, kind, value, count):
+    regions = [polygon("iris"), polygon("pupil")][:count]
+    for number, region in enumerate(regions):
+        region["id"] = f"r{number}"
+    of_regions = [{**result(kind, "label", **value), "id": one["id"]} for one in regions]
+    found = taken(tmp_path, studio_task(1, UPLOAD, studio_annotation(*regions, *of_regions)))
+    (row,) = found.parsed.rows
+    assert (row.label, row.tags, row.mask_path) == (None, {}, "masks/a.png")
+
+
+def bitmask(pixels, mode: str) -> str:
+    """A drawn area as Label Studio has it: black on transparent; or white on black."""
+    alpha = np.where(pixels, 255, 0).astype(np.uint8)
+    drawn = np.stack([alpha * 0] * 3 + [alpha], axis=2) if mode == "RGBA" else alpha
+    return "data:image/png;base64," + base64.b64encode(encoded(drawn, "PNG")).decode()
+
+
+@pytest.mark.parametrize(
+    ("region", "area"),
+    [
+        (
+            studio_region("ellipselabels", "iris", x=50, y=50, radiusX=25, radiusY=100 / 3),
+            ["........", "...##...", "..####..", "..####..", "...##...", "........"],
+        ),
+        (
+            studio_region("ellipselabels", "iris", x=50, y=50, radiusX=50, radiusY=12, rotation=90),
+            ["...##...", "...##...", "...##...", "...##...", "...##...", "...##..."],
+        ),
+        (
+            studio_region("bitmasklabels", "iris", imageDataURL=bitmask(DOT, "RGBA")),
+            ["........", "........", "..#.....", "..#.....", "........", "........"],
+        ),
+        (
+            studio_region("bitmasklabels", "iris", imageDataURL=bitmask(DOT, "L")),
+            ["........", "........", "..#.....", "..#.....", "........", "........"],
+        ),
+    ],
+    ids=["ellipse", "turned ellipse", "bitmask", "bitmask without transparency"],
+)
+def test_further_shapes_are_filled(tmp_path, region, area):
+    (mask,) = taken(tmp_path, studio_task(1, UPLOAD, studio_annotation(region))).masks
+    assert ["".join(".?#"[value] for value in row) for row in mask] == area
+
+
+def test_an_ellipse_and_its_class_may_be_told_apart(tmp_path):
+    drawn = studio_region("ellipse", "", x=50, y=50, radiusX=25, radiusY=100 / 3)
+    classed = {**drawn, "type": "labels", "value": {**drawn["value"], "labels": ["iris"]}}
+    (mask,) = taken(tmp_path, studio_task(1, UPLOAD, studio_annotation(drawn, classed))).masks
+    assert (mask == 2).sum() == 12
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        studio_region("rectanglelabels", "iris", x=0, y=0, width=50, height=50),
+        studio_region("rectanglelabels", "eye", x=0, y=0, width=50, height=50),
+        studio_region("keypointlabels", "centre", x=50, y=50, width=1),
+        studio_region("rectangle", "", x=0, y=0, width=50, height=50),
+    ],
+)
+def test_a_box_or_point_beside_a_mask_is_told_and_changes_nothing(tmp_path, box):
+    write_image(tmp_path / "export", "a.png")
+    write_studio(
+        tmp_path / "export", [studio_task(1, UPLOAD, studio_annotation(box, brush("iris")))]
+    )
+    log: list[str] = []
+    done = convert_labelstudio(
+        tmp_path / "export", tmp_path / "out", mask_classes=MASK_CLASSES, log=log.append
+    )
+    assert done.problems == ()
+    (mask,) = read_native(tmp_path / "out").masks
+    assert (mask == 2 * DOT).all()
+    assert "not used: 1 boxes and points, which are no masks" in log
+
+
+def test_a_box_may_stake_out_what_nobody_judged(tmp_path):
+    box = studio_region("rectanglelabels", "not_labelled", x=0, y=0, width=50, height=50)
+    (mask,) = taken(tmp_path, studio_task(1, UPLOAD, studio_annotation(box, brush("iris")))).masks
+    assert (mask[:3, :4] == 255).all()
+    assert (mask == 255).sum() == 12
+
+
 def test_the_only_question_that_is_answered_with_labels_is_that_of_the_label(tmp_path):
     annotation = studio_annotation(studio_choice("none", "visible"), studio_choice("no", "glasses"))
     (row,) = taken(tmp_path, studio_task(1, UPLOAD, annotation)).parsed.rows
@@ -165,9 +284,12 @@ def test_json_min_says_the_same(tmp_path):
         },
     )
     said = [(row.labeler, row.label, row.subject_id, row.tags) for row in found.parsed.rows]
-    assert said == [("1", "full", "s1", {}), ("2", "none", "s1", {})]
+    assert said == [("2", "none", "s1", {})]
     assert (found.masks[0] == 2 * DOT).all()
-    assert found.masks[1] is None
+    assert [(row.labeler, row.label, bool(row.mask_path)) for row in found.opinions.rows] == [
+        ("1", "full", True),
+        ("2", "none", False),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +335,7 @@ def test_more_of_the_path_goes_before_less(tmp_path):
     ("url", "reason"),
     [
         (UPLOAD, "several images could be meant: b1/a.png, b2/a.png"),
-        ("/data/local-files/?d=../../etc/passwd", "leaves its folder"),
+        ("/data/local-files/?d=../../etc/passwd", "no such image"),
         ("/etc/passwd", "no such image"),
         ("link.png", "a link"),
         ("data:image/png;base64," + "A" * 9000, "too long"),
@@ -238,7 +360,7 @@ def test_two_tasks_of_one_image_are_a_problem(tmp_path):
     assert "the first is task 1" in found.reason
 
 
-ELLIPSE = studio_region("ellipselabels", "iris", x=5, y=5, radiusX=3, radiusY=3)
+CUBE = studio_region("cuboidlabels", "iris", x=5, y=5)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +369,18 @@ ELLIPSE = studio_region("ellipselabels", "iris", x=5, y=5, radiusX=3, radiusY=3)
         (studio_choice("blurred"), "not a word that is known here"),
         ({**studio_choice("full"), "value": {"choices": ["full", "none"]}}, "2 answers"),
         (brush("lens"), "not a class that is known here"),
-        (ELLIPSE, "not read here"),
+        (
+            studio_region("ellipselabels", "iris", x=5, y=5, radiusX=0, radiusY=3),
+            "an ellipse without area",
+        ),
+        (studio_region("ellipselabels", "iris", x=5, radiusX=3, radiusY=3), "it is missing"),
+        (studio_region("bitmasklabels", "iris", imageDataURL="data:,AAAA"), "is no image"),
+        (studio_region("bitmasklabels", "iris", imageDataURL="data:,?"), "is no image"),
+        (
+            studio_region("bitmasklabels", "iris", imageDataURL=bitmask(DOT[:, :4], "L")),
+            "the bitmask has 4×6 pixels, the image 8×6",
+        ),
+        (CUBE, "not read here"),
         ({**brush("iris"), "original_width": 9}, "of 9×6 pixels, the file has 8×6"),
         ({**brush("iris"), "image_rotation": 90}, "turned"),
         (brush("iris", DOT[:, :4]), "96 values"),
@@ -256,7 +389,10 @@ ELLIPSE = studio_region("ellipselabels", "iris", x=5, y=5, radiusX=3, radiusY=3)
         (polygon("iris", [*BOX, [float("nan"), 1]]), "not a number that can be used"),
         (polygon("iris", [*BOX, [1e4, 1]]), "the point 800, 0 lies outside"),
         (polygon("iris", [*BOX, [5]]), "not a pair"),
-        (studio_region("polygonlabels", "iris"), "neither brush stroke nor polygon"),
+        (
+            studio_region("polygonlabels", "iris"),
+            "neither brush stroke, bitmask, polygon nor ellipse",
+        ),
         (5, "expected an object"),
     ],
 )
@@ -296,5 +432,7 @@ def test_a_damaged_export_is_taken_or_refused_and_never_half(document):
         write_image(root / "export", "a.png", seed=1)
         write_image(root / "export", "images/b.png", seed=2)
         write_studio(root / "export", document)
-        problems = convert_labelstudio(root / "export", root / "out", mask_classes=MASK_CLASSES)
+        problems = convert_labelstudio(
+            root / "export", root / "out", mask_classes=MASK_CLASSES
+        ).problems
         assert_taken_or_refused(root / "out", problems)

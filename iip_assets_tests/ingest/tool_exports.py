@@ -10,7 +10,8 @@ from typing import Any
 import cv2
 from hypothesis import strategies as st
 
-from iip_assets.dataset.labels import LabelFile, Listing, parse_labels
+from iip_assets.dataset.labels import LabelFile, parse_annotations, parse_labels
+from iip_assets.dataset.listing import KnownImages, Listing
 from iip_assets.dataset.problems import Problem, problem_frame
 from iip_assets.images.store import content_md5
 from iip_assets_tests.dataset.images import encoded, scene
@@ -171,24 +172,33 @@ class Native:
     rows: list[dict[str, str]]
     masks: list[Any]
     parsed: LabelFile
+    opinions: LabelFile
 
 
 def read_native(batch: Path) -> Native:
-    """Reads labels.csv and the masks."""
+    """Reads labels.csv, the masks that it names, and annotations.csv."""
     files = {
         file.relative_to(batch).as_posix(): content_md5(file.read_bytes())
         for file in batch.rglob("*")
         if file.is_file()
     }
     data = (batch / "labels.csv").read_bytes()
-    parsed = parse_labels(data, batch="b", file="labels.csv", listing=Listing(files, ()))
+    listing = Listing(files, KnownImages({}))
+    parsed = parse_labels(data, batch="b", file="labels.csv", listing=listing)
     with (batch / "labels.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     masks = [
         cv2.imread(str(batch / row["mask"]), cv2.IMREAD_UNCHANGED) if row.get("mask") else None
         for row in rows
     ]
-    return Native(rows, masks, parsed)
+    beside = batch / "annotations.csv"
+    opinions = LabelFile((), (), {})
+    if beside.exists():
+        opinions = parse_annotations(
+            beside.read_bytes(), batch="b", file=beside.name, listing=listing
+        )
+    assert not opinions.problems
+    return Native(rows, masks, parsed, opinions)
 
 
 def only(problems: tuple[Problem, ...]) -> Problem:

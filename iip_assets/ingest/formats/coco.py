@@ -18,10 +18,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.schema import LABELS, parse_path
+from iip_assets.dataset.schema import LABELS
 from iip_assets.ingest.formats.export_files import (
     BadEntry,
-    as_cell,
     as_id,
     as_list,
     as_object,
@@ -38,13 +37,13 @@ from iip_assets.ingest.formats.masks import (
 )
 from iip_assets.ingest.formats.native import (
     ExportReader,
-    NativeRow,
-    Size,
     cells_of,
     convert,
+    fields_of,
     label_of,
     size_of,
 )
+from iip_assets.ingest.formats.sources import NativeRow, Size
 
 _COLUMN = "annotations.segmentation"
 
@@ -102,6 +101,7 @@ class _Image:
     image: str
     size: Size
     cells: dict[str, str]
+    fields: dict[str, str]
     labels: dict[str, int] = field(default_factory=dict)
     regions: list[Region] = field(default_factory=list)
 
@@ -138,7 +138,15 @@ class CocoReader(ExportReader):
         if image.labels:
             with self.findings.catching(name, image.row):
                 cells |= {"label": _one_label(image)}
-        return NativeRow(image.image, name, image.row, cells, tuple(image.regions), image.size)
+        return NativeRow(
+            image=image.image,
+            file=name,
+            row=image.row,
+            cells=cells,
+            fields={"image": "images.file_name", "mask": _COLUMN, **image.fields},
+            regions=tuple(image.regions),
+            size=image.size,
+        )
 
     def _read_category(self, entry: Any, known: _Known) -> None:
         category = as_object(entry, "categories")
@@ -152,19 +160,12 @@ class CocoReader(ExportReader):
         facts = {} if attributes is None else as_object(attributes, "images.attributes")
         column = "images.file_name"
         file_name = as_text(image.get("file_name"), column)
-        file = self._find(file_name, column, _subset(name))
+        fix = f"put it at images/{file_name}, or export again with the images"
+        file = self.images.find(file_name, column, fix=fix, subset=_subset(name))
         self.claim(file, f"entry {row} of {name}", column, file_name, fix="keep one of the two")
         size = size_of(image, "images", "height", "width")
-        known.images[key] = _Image(row, file, size, cells_of(facts, "images.attributes"))
-
-    def _find(self, name: str, column: str, subset: str) -> str:
-        parts = as_cell(name, column, parse_path).split("/")
-        found = self.images.find([subset, *parts], column, whole=True)
-        found = found or self.images.find(parts, column, whole=True)
-        if found is None:
-            fix = f"put it at images/{'/'.join(parts)}, or export again with the images"
-            raise self.images.absent(parts, column, name, fix=fix)
-        return found
+        place = "images.attributes"
+        known.images[key] = _Image(row, file, size, cells_of(facts, place), fields_of(facts, place))
 
     def _read_annotation(self, entry: Any, known: _Known, row: int) -> None:
         annotation = as_object(entry, "annotations")
@@ -234,6 +235,7 @@ def _one_label(image: _Image) -> str:
 
 convert_coco = partial(
     convert,
+    form="coco",
     patterns=("annotations/instances_*.json", "annotations/*.json", "*.json"),
     reader=CocoReader,
     nothing=("images", "no image is named", "export the images' labels again"),

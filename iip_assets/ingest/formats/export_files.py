@@ -1,25 +1,21 @@
 """What a labeling tool exported: a folder of JSON and images, in which anything may be wrong.
 
-Knows nothing of labels. Only names that the folder's own listing gave are ever opened, so no name
-in an export can lead out of it; links are not followed. Whoever reads an entry catches `BadEntry`
-and goes on with the next, so that one look names all that is wrong.
+Knows nothing of labels, nor of images (see `export_images`). Whoever reads an entry catches
+`BadEntry` and goes on with the next, so that one look names all that is wrong.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
-from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem, shown
-from iip_assets.dataset.schema import BadCell, parse_path
+from iip_assets.dataset.schema import BadCell
 
 T = TypeVar("T")
 
@@ -94,131 +90,49 @@ class Findings:
         return (*found, Problem(self.batch, found[0].file, reason, fix))
 
 
-@dataclass(frozen=True)
-class ImageFiles:
-    """Images by path.
-
-    Attributes:
-        root: The folder.
-        by_name: File name to the paths (relative, forward slashes) of the images of that name.
-        links: Paths that are symbolic links, which are not read.
-    """
-
-    root: Path
-    by_name: Mapping[str, Sequence[str]]
-    links: frozenset[str]
-
-    def find(self, parts: Sequence[str], column: str, *, whole: bool) -> str | None:
-        """The image whose path ends as the parts (folders, file name) do; None when there is none.
-
-        All parts must agree; or, unless `whole`, as many as do in any image, the file name at
-        least. An image at just that path, or there below `images/`, goes before others.
-
-        Raises:
-            BadEntry: Several images would do; `column` is where the name stands.
-        """
-        wanted = [_normal(part) for part in parts]
-        agreeing: dict[int, list[str]] = {}
-        for path in self.by_name.get(wanted[-1], ()):
-            agreeing.setdefault(_common_tail(path, wanted), []).append(path)
-        best = max(agreeing, default=0)
-        if best == 0 or (whole and best < len(wanted)):
-            return None
-        hits = agreeing[best]
-        at = "/".join(wanted)
-        exact = (path for path in hits if _normal(path) in (at, f"images/{at}"))
-        found = hits[0] if len(hits) == 1 else next(exact, None)
-        if found is not None:
-            return found
-        raise BadEntry(
-            column,
-            "/".join(parts),
-            f"several images could be meant: {', '.join(sorted(hits)[:3])}",
-            "keep one of them in the folder, or name the others differently",
-        )
-
-    def absent(self, parts: Sequence[str], column: str, name: str, *, fix: str) -> BadEntry:
-        """The problem of a name that `find` found no image for."""
-        wanted = [_normal(part) for part in parts]
-        if any(_common_tail(path, wanted) == len(wanted) for path in self.links):
-            return BadEntry(column, name, "a link, not a file", "put the file itself there")
-        return BadEntry(column, name, "no such image in the folder", fix)
-
-    @contextmanager
-    def stream(self, path: str) -> Iterator[BinaryIO]:
-        """The bytes of an image; one that became a link since it was listed is not followed."""
-        with os.fdopen(os.open(self.root / path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as stream:
-            yield stream
-
-
-def list_images(root: Path) -> ImageFiles:
-    """The images below a folder: regular files whose name and place are those of one."""
-    by_name: dict[str, list[str]] = {}
-    links: set[str] = set()
-    for folder, _, names in os.walk(root):
-        for name in names:
-            file = Path(folder, name)
-            path = file.relative_to(root).as_posix()
-            if file.is_symlink():
-                links.add(path)
-            elif is_image_path(path) and _writable(path) and is_plain_file(file):
-                by_name.setdefault(_normal(name), []).append(path)
-    return ImageFiles(root, {name: sorted(by_name[name]) for name in by_name}, frozenset(links))
-
-
 def is_plain_file(file: Path) -> bool:
     """Whether it is a regular file, and not a link to one."""
     return file.is_file() and not file.is_symlink()
 
 
-def _writable(path: str) -> bool:
-    """Whether labels.csv can name the path."""
-    try:
-        return parse_path(path) == path
-    except BadCell:
-        return False
-
-
-def _common_tail(path: str, wanted: Sequence[str]) -> int:
-    parts = _normal(path).split("/")
-    pairs = zip(reversed(parts), reversed(wanted), strict=False)
-    differing = (count for count, (one, other) in enumerate(pairs) if one != other)
-    return next(differing, min(len(parts), len(wanted)))
-
-
-def _normal(text: str) -> str:
-    # Folders that travelled by way of macOS spell é in two characters.
-    return unicodedata.normalize("NFC", text)
-
-
-def open_export(source: Path, *, patterns: Sequence[str]) -> tuple[Path, tuple[Path, ...]]:
+def open_export(
+    source: Path, *, name: str, patterns: Sequence[str]
+) -> tuple[Path, tuple[Path, ...]]:
     """The folder of an export, below which its images are, and its JSON files.
 
     Args:
         source: The folder, or the JSON file in it.
+        name: What people call it, for the problem.
         patterns: Where JSON files lie in the folder; those of the first that matches any are read.
 
     Raises:
         BadEntry: There is no such thing, or no JSON in it.
     """
     if source.suffix.lower() == ".zip":
-        raise BadEntry(None, source.name, "a ZIP archive", "unpack it, and name the folder")
+        raise BadEntry(None, name, "a ZIP archive", "unpack it, and name the folder")
     if source.is_file():
         inside = source.parent.name == _ANNOTATIONS_FOLDER
         return source.parent.parent if inside else source.parent, (source,)
     if not source.is_dir():
-        raise BadEntry(None, source.name, "no such folder", "name the folder of the export")
+        raise BadEntry(None, name, "no such folder", "name the folder of the export")
     for pattern in patterns:
-        found = sorted(source.glob(pattern))
-        files = [file for file in found if is_plain_file(file) and not file.name.startswith(".")]
+        files = _plain_files(source, pattern)
         if files:
-            return source, tuple(files)
-    raise BadEntry(
-        None,
-        source.name,
-        f"no JSON file in the folder, expected {' or '.join(patterns)}",
-        "put the JSON file that the labeling tool exported into the folder",
-    )
+            return source, files
+    below = _plain_files(source, "**/*.json")
+    fix = "put the JSON file that the labeling tool exported into the folder"
+    if below:
+        parent = below[0].parent
+        top = parent.parent if parent.name == _ANNOTATIONS_FOLDER else parent
+        folder = top.relative_to(source).as_posix()
+        fix = f"{below[0].relative_to(source).as_posix()} is one: give the folder {name}/{folder}"
+    reason = f"no JSON file in the folder, expected {' or '.join(patterns)}"
+    raise BadEntry(None, name, reason, fix)
+
+
+def _plain_files(folder: Path, pattern: str) -> tuple[Path, ...]:
+    found = sorted(folder.glob(pattern))
+    return tuple(file for file in found if is_plain_file(file) and not file.name.startswith("."))
 
 
 def read_json(file: Path) -> Any:
@@ -260,6 +174,19 @@ def _spelled_out(text: str) -> str:
     """The text without what no file of problems could hold, such as half a surrogate pair."""
     cut = text if len(text) <= _LONGEST_WORDS else text[: _LONGEST_WORDS - 1] + "…"
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in cut)
+
+
+def format_of(document: Any) -> str | None:
+    """The tool whose export a JSON document is, as `iip ingest --format` names it, or None."""
+    if isinstance(document, dict):
+        listed = [isinstance(document.get(key), list) for key in ("images", "annotations")]
+        return "coco" if all(listed) else None
+    first = document[0] if isinstance(document, list) and document else None
+    if not isinstance(first, dict):
+        return None
+    said = {"annotations", "predictions"} & first.keys()
+    is_task = bool(said) and isinstance(first.get("data"), dict)
+    return "labelstudio" if is_task or "annotation_id" in first else None
 
 
 def as_object(value: Any, column: str) -> dict[str, Any]:

@@ -1,105 +1,52 @@
 """Label Studio's JSON export, whole or JSON-MIN, to a native batch.
 
-It knows images by URL: an upload (`/data/upload/3/ab12cd34-eye_1.jpg`: a prefix of its own, and
-spaces replaced), a file of local storage (`/data/local-files/?d=eyes/eye.jpg`), an object in a
-bucket, or a plain name.
+A task is an image, an annotation one labeler's answers about it: the label, answers to other
+questions, and a mask painted from what was drawn (see `labelstudio_results`). The answers that
+count become the row of labels.csv, with what the task's `data` says; where there are several, each
+person's newest becomes a row of annotations.csv. Predictions and what was cancelled are left out,
+and so is what a review rejected.
 
-There a task and one annotation are one flat object: the task's data, the answer to each question by
-its name, regions as lists, and who made it.
-
-A task is an image, an annotation one labeler's word on it: it becomes a row with the label that
-was chosen, the answers to other questions, and a mask painted from brush strokes and polygons
-(overlaps: see `regions`). Of several annotations by one labeler the newest counts; those that were
-cancelled and predictions do not. What a task's `data` says is in every row, unless the labeler said
-otherwise.
+In JSON-MIN a task and one annotation are one flat object: the task's data, the answer to each
+question by its name, regions as lists, and who made it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from iip_assets.dataset.schema import IMAGE_SUFFIXES, LABELS
+from iip_assets.dataset.schema import ANNOTATIONS_FILE, IMAGE_SUFFIXES, LABELS
 from iip_assets.ingest.formats.export_files import (
     BadEntry,
-    ImageFiles,
     as_id,
     as_list,
     as_object,
     as_text,
     entries,
 )
+from iip_assets.ingest.formats.labelstudio_answers import (
+    Answer,
+    Remarks,
+    moment_of,
+    newest_of_each,
+    review_of,
+    what_counts,
+)
 from iip_assets.ingest.formats.labelstudio_results import (
     REGIONS,
-    Results,
     label_question,
     named_or_only,
     read_results,
 )
-from iip_assets.ingest.formats.native import ExportReader, NativeRow, cells_of, convert
+from iip_assets.ingest.formats.native import ExportReader, cells_of, convert, fields_of
+from iip_assets.ingest.formats.sources import NativeRow
 
-_UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")
-_LONGEST = 4096
-
+_BESIDE = ANNOTATIONS_FILE
 _ABOUT = {"created_at": "created_at", "updated_at": "updated_at", "annotator": "completed_by"}
 _DROPPED = ("id", "annotation_id", "lead_time", "agreement", *_ABOUT)
 Numbered = Sequence[tuple[int, Any]]
 _IMAGE = "image"
-
-
-class TaskImages:
-    """The images in an export's folder, by the names that Label Studio has for them."""
-
-    def __init__(self, images: ImageFiles) -> None:
-        self._images = images
-        self._stored: dict[str, set[str]] = {}
-        for name in images.by_name:
-            # As Label Studio (that is, Django) names a file that it stores.
-            stored = re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
-            self._stored.setdefault(stored, set()).add(name)
-
-    def find(self, url: str, column: str) -> str:
-        """The path of the image that a task means.
-
-        As much of its path counts as the folder has. An upload's prefix may be there or not.
-
-        Raises:
-            BadEntry: There is none, several would do, or the name leaves the folder.
-        """
-        if len(url) > _LONGEST:
-            raise BadEntry(column, url, "too long for an image's name", "put it into a file")
-        path = _path_of(url)
-        uploaded = _UPLOADED.fullmatch(path[-1])
-        name = uploaded[1] if uploaded else path[-1]
-        readings = [path, _parts(url), [name]]
-        if uploaded:
-            readings += [[stored] for stored in sorted(self._stored.get(name, ()))]
-        for parts in readings:
-            if ".." in parts:
-                fix = "name a file in the folder"
-                raise BadEntry(column, url, "a path that leaves its folder", fix)
-            found = self._images.find(parts, column, whole=False)
-            if found is not None:
-                return found
-        raise self._images.absent([name], column, url, fix=f"put {name} beside the JSON file")
-
-
-def _path_of(url: str) -> list[str]:
-    """The folders and the file name in a URL."""
-    try:
-        split = urlsplit(url)
-        local = parse_qs(split.query).get("d")
-    except ValueError:  # no URL, such as one with half a bracket
-        return _parts(url)
-    return _parts(local[-1] if local else unquote(split.path))
-
-
-def _parts(path: str) -> list[str]:
-    parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
-    return parts or [path]
 
 
 def is_minimal(tasks: Numbered) -> bool:
@@ -144,9 +91,11 @@ def _whole(flat: Mapping[str, Any], question: str | None) -> dict[str, Any]:
     for name, value in flat.items():
         if name in _DROPPED:
             continue
-        if name == question:
-            choices = value if isinstance(value, list) else [value]
-            results.append(_result("label", "choices", {"choices": choices}))
+        several = value.get("choices") if isinstance(value, dict) else None
+        if name == question or several is not None:
+            choices = several or (value if isinstance(value, list) else [value])
+            asked = "label" if name == question else name
+            results.append(_result(asked, "choices", {"choices": choices}))
         elif isinstance(value, list):
             results += [_result(name, _kind(one), one) for one in value]
         else:
@@ -182,43 +131,73 @@ class LabelStudioReader(ExportReader):
         if is_minimal(tasks):
             tasks = whole_tasks(tasks)
         question = label_question(task for _, task in tasks)
-        images = TaskImages(self.images)
         rows: list[NativeRow] = []
+        told = Remarks()
         for row, task in tasks:
             with self.findings.catching(name, row):
-                rows += self._task_rows(as_object(task, "the task"), images, name, row, question)
+                rows += self._task_rows(as_object(task, "the task"), name, row, question, told)
+        self.remarks += told.words()
         return rows
 
     def _task_rows(
-        self, task: Mapping[str, Any], images: TaskImages, name: str, row: int, question: str | None
+        self, task: Mapping[str, Any], name: str, row: int, question: str | None, told: Remarks
     ) -> list[NativeRow]:
         data = as_object(task.get("data"), "data")
         key = _image_key(data)
         column = f"data.{key}"
-        image = images.find(as_text(data[key], column), column)
+        url = as_text(data[key], column)
+        image = self.images.find(url, column, fix=f"put {url[-100:]} beside the JSON file")
         fix = "keep one of the two tasks, or name their images differently"
-        self.claim(image, f"task {row} of {name}", column, data[key], fix=fix)
-        facts = cells_of({other: data[other] for other in data if other != key}, "data")
-        newest: dict[str, tuple[str, Results]] = {}
+        self.claim(image, f"task {row} of {name}", column, url, fix=fix)
+        facts = {other: data[other] for other in data if other != key}
+        answers = self._answers(task, row, question, told)
+        fields = {
+            "image": column,
+            **fields_of(facts, "data"),
+            **{word: f"annotations.result.{word}" for one in answers for word in one.cells},
+            "mask": "annotations.result",
+        }
+        beside = partial(NativeRow, image, name, row, fields=fields)
+        counts = what_counts(answers)
+        told.count(answers, counts)
+        cells = {**cells_of(facts, "data"), **counts.cells}
+        return [
+            beside(cells=cells, regions=counts.regions, size=counts.size),
+            *(
+                beside(cells=one.own_cells, regions=one.regions, size=one.size, table=_BESIDE)
+                for one in (newest_of_each(answers) if len(answers) > 1 else ())
+                if one.labeler and (one.label or one.regions)
+            ),
+        ]
+
+    def _answers(
+        self, task: Mapping[str, Any], row: int, question: str | None, told: Remarks
+    ) -> list[Answer]:
+        """What people said of the image, in the order of the export."""
+        answers: list[Answer] = []
         for _, entry in entries(task, "annotations"):
             annotation = as_object(entry, "annotations")
             if annotation.get("was_cancelled"):
                 continue
+            review = review_of(annotation)
+            if review == "rejected":
+                told.rejected += 1
+                continue
             found = read_results(annotation, self.values, question=question, row=row)
-            labeler, at = _labeler(annotation), _moment(annotation)
-            if labeler not in newest or newest[labeler][0] <= at:
-                newest[labeler] = at, found
-        return [
-            NativeRow(
-                image,
-                name,
-                row,
-                facts | ({"labeler": labeler} if labeler else {}) | dict(found.cells),
-                found.regions,
-                found.size,
+            told.of_regions += found.of_regions
+            told.boxes += found.boxes
+            answers.append(
+                Answer(
+                    labeler=_labeler(annotation),
+                    at=moment_of(annotation),
+                    is_truth=bool(annotation.get("ground_truth")),
+                    is_accepted=review == "accepted",
+                    cells=found.cells,
+                    regions=found.regions,
+                    size=found.size,
+                )
             )
-            for labeler, (_, found) in (newest or {"": ("", Results({}))}).items()
-        ]
+        return answers
 
 
 def _image_key(data: Mapping[str, Any]) -> str:
@@ -250,14 +229,9 @@ def _labeler(annotation: Mapping[str, Any]) -> str:
     return cells_of({"labeler": as_id(by, column)}, column).get("labeler", "")
 
 
-def _moment(annotation: Mapping[str, Any]) -> str:
-    """When it was changed last, in ISO 8601, which sorts as text; empty when not known."""
-    at = annotation.get("updated_at") or annotation.get("created_at")
-    return at if isinstance(at, str) else ""
-
-
 convert_labelstudio = partial(
     convert,
+    form="labelstudio",
     patterns=("*.json",),
     reader=LabelStudioReader,
     nothing=(None, "no task is in the export", "export the tasks again"),

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.dataset.labels import COLUMNS
 from iip_assets.dataset.schema import LABELS
+from iip_assets.images.decode import Undecodable
+from iip_assets.images.header import read_header
 from iip_assets.ingest.formats.export_files import (
     BadEntry,
     as_list,
+    as_number,
     as_object,
     as_text,
     entries,
     excerpt,
 )
 from iip_assets.ingest.formats.masks import (
+    NOT_LABELLED_WORD,
     BadRuns,
     Region,
     decode_brush,
+    fill_polygon,
     polygon_pixels,
     unknown_class,
 )
-from iip_assets.ingest.formats.native import Size, cells_of, label_of, size_of
+from iip_assets.ingest.formats.native import cells_of, label_of, size_of
+from iip_assets.ingest.formats.sources import Size
 
-REGIONS = ("brushlabels", "polygonlabels", "labels")
-"""The kinds of region that are read; the kind is also the key that names the classes."""
+_BOXES = ("rectanglelabels", "keypointlabels", "rectangle", "keypoint")
+REGIONS = ("brushlabels", "bitmasklabels", "polygonlabels", "ellipselabels", "labels", *_BOXES[:2])
+"""The kinds of region with a class; the kind is also the key that names the classes."""
 
 _RESULT = "annotations.result"
 # Results that answer a question about the whole image, and where the answer stands in them.
@@ -40,9 +51,12 @@ _ANSWERS = {
     "number": "number",
     "rating": "rating",
     "datetime": "datetime",
+    "taxonomy": "taxonomy",
 }
 # Drawn without a class: the result of the same id beside it, of the kind `labels`, has both.
-_DRAWN = ("brush", "polygon")
+_DRAWN = ("brush", "bitmask", "polygon", "ellipse")
+# What stands between several choices, lines or leaves that are one text.
+_BETWEEN = "; "
 
 
 @dataclass(frozen=True)
@@ -53,11 +67,15 @@ class Results:
         cells: The label and other answers, as cells of labels.csv.
         regions: What was drawn.
         size: Height and width of the image that was drawn on, where the export has it.
+        of_regions: How many answers are about a region; they are not about the image.
+        boxes: How many boxes and points were drawn; they are no areas.
     """
 
     cells: Mapping[str, str]
     regions: tuple[Region, ...] = ()
     size: Size = (None, None)
+    of_regions: int = 0
+    boxes: int = 0
 
 
 def read_results(
@@ -77,7 +95,9 @@ def read_results(
     answers: dict[str, Any] = {}
     regions: list[Region] = []
     sizes: set[Size] = set()
-    classed = [result.get("id") for result in _objects(annotation) if _kind(result) == "labels"]
+    of_regions = boxes = 0
+    objects = list(_objects(annotation))
+    classed = [result.get("id") for result in objects if _kind(result) == "labels"]
     for _, entry in entries(annotation, "result"):
         result = as_object(entry, _RESULT)
         kind = as_text(result.get("type"), f"{_RESULT}.type")
@@ -85,11 +105,15 @@ def read_results(
         if kind == "relation" or (kind in _DRAWN and result.get("id") in classed):
             continue
         value = as_object(result.get("value"), f"{_RESULT}.value")
-        if kind in _ANSWERS:
+        if kind in _ANSWERS and _is_of_region(result, objects):
+            of_regions += 1
+        elif kind in _ANSWERS:
             name, answer = _answer(result, value, kind, question)
             if answers.setdefault(name, answer) != answer:
                 reason = f"a second answer to {name}"
                 raise BadEntry(f"{_RESULT}.{kind}", answer, reason, "keep one of the two")
+        elif kind in _BOXES and not _is_not_labelled(value, kind):
+            boxes += 1
         elif kind in REGIONS:
             regions.append(_region(value, kind, values, row))
             sizes.add(_size(result))
@@ -99,7 +123,20 @@ def read_results(
         reason = "the regions of one annotation are of images of several sizes"
         raise BadEntry(f"{_RESULT}.original_width", None, reason, "label the image again")
     size = next(iter(sizes), (None, None))
-    return Results(cells_of(answers, _RESULT), tuple(regions), size)
+    return Results(cells_of(answers, _RESULT), tuple(regions), size, of_regions, boxes)
+
+
+def _is_of_region(result: Mapping[str, Any], objects: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether an answer carries the id of something that was drawn."""
+    key = result.get("id")
+    return key is not None and any(
+        one.get("id") == key and _kind(one) not in (*_ANSWERS, "relation") for one in objects
+    )
+
+
+def _is_not_labelled(value: Mapping[str, Any], kind: str) -> bool:
+    """Whether a box stakes out what nobody judged, for which its corners are enough."""
+    return kind == "rectanglelabels" and value.get(kind) == [NOT_LABELLED_WORD]
 
 
 def label_question(tasks: Iterable[Any]) -> str | None:
@@ -154,13 +191,23 @@ def _answer(
     column = f"{_RESULT}.{kind}"
     answer = value.get(_ANSWERS[kind])
     if isinstance(answer, list):
-        if len(answer) != 1:
+        if not answer or (name == question and len(answer) > 1):
             raise BadEntry(column, answer, f"{len(answer)} answers to {name}", "choose one")
-        answer = answer[0]
+        answer = answer[0] if len(answer) == 1 and kind != "taxonomy" else _joined(answer, column)
     if name != question:
         return name, answer
     fix = f"call the choices {', '.join(LABELS)} in the labeling tool"
     return "label", label_of(answer, column, fix=fix)
+
+
+def _joined(answers: Sequence[Any], column: str) -> str:
+    """Several answers as one text; a leaf of a taxonomy is told with all that it is below."""
+    return _BETWEEN.join(
+        " > ".join(as_text(part, column) for part in one)
+        if isinstance(one, list)
+        else as_text(one, column)
+        for one in answers
+    )
 
 
 def _region(value: Mapping[str, Any], kind: str, values: Mapping[str, int], row: int) -> Region:
@@ -171,12 +218,19 @@ def _region(value: Mapping[str, Any], kind: str, values: Mapping[str, int], row:
     name = as_text(names[0], column).strip()
     if name.lower() not in values:
         raise unknown_class(name, values, column)
+    of_class = partial(Region, values[name.lower()], row=row)
     if "rle" in value:
-        return Region(values[name.lower()], partial(_brush_pixels, value["rle"]), row)
+        return of_class(fill=partial(_brush_pixels, value["rle"]))
+    if "imageDataURL" in value:
+        return of_class(fill=partial(_bitmask_pixels, value["imageDataURL"]))
     if "points" in value:
-        return Region(values[name.lower()], partial(_polygon_pixels, value["points"]), row)
-    reason = "neither brush stroke nor polygon"
-    raise BadEntry(column, name, reason, "draw it with one of the two")
+        return of_class(fill=partial(_polygon_pixels, value["points"]))
+    if "radiusX" in value:
+        return of_class(fill=partial(_ellipse_pixels, value))
+    if kind in _BOXES:
+        return of_class(fill=partial(_box_pixels, value))
+    reason = "neither brush stroke, bitmask, polygon nor ellipse"
+    raise BadEntry(column, name, reason, "draw it with one of the four")
 
 
 def _unread(kind: str) -> BadEntry:
@@ -184,7 +238,7 @@ def _unread(kind: str) -> BadEntry:
         f"{_RESULT}.type",
         kind,
         f"not read here; regions may be {', '.join(REGIONS)}, answers {', '.join(_ANSWERS)}",
-        "draw regions with the brush or as polygons, and delete the others",
+        "draw it with the brush, as a polygon or as an ellipse",
     )
 
 
@@ -214,3 +268,60 @@ def _polygon_pixels(points: Any, height: int, width: int) -> NDArray[np.bool_]:
     coordinates: Sequence[Any] = as_list(points, column)
     scale = (width / 100, height / 100)
     return polygon_pixels(coordinates, column, height=height, width=width, scale=scale)
+
+
+def _ellipse_pixels(value: Mapping[str, Any], height: int, width: int) -> NDArray[np.bool_]:
+    """The pixels inside an ellipse, turned clockwise about its centre; lengths are percentages."""
+    x, y, across, down = _numbers(value, ("x", "y", "radiusX", "radiusY"), height, width)
+    if across <= 0 or down <= 0:
+        raise BadEntry(f"{_RESULT}.value.radiusX", None, "an ellipse without area", "draw it again")
+    turned = math.radians(_rotation(value))
+    ys, xs = np.mgrid[:height, :width] + 0.5
+    along = (xs - x) * math.cos(turned) + (ys - y) * math.sin(turned)
+    beside = (ys - y) * math.cos(turned) - (xs - x) * math.sin(turned)
+    inside: NDArray[np.bool_] = (along / across) ** 2 + (beside / down) ** 2 <= 1
+    return inside
+
+
+def _box_pixels(value: Mapping[str, Any], height: int, width: int) -> NDArray[np.bool_]:
+    """The pixels inside a box, turned clockwise about its upper left corner."""
+    x, y, across, down = _numbers(value, ("x", "y", "width", "height"), height, width)
+    turned = math.radians(_rotation(value))
+    corners = np.array([(0, 0), (across, 0), (across, down), (0, down)])
+    cos, sin = math.cos(turned), math.sin(turned)
+    points = corners @ np.array([(cos, sin), (-sin, cos)]) + (x, y)
+    return fill_polygon(points, height=height, width=width)
+
+
+def _numbers(
+    value: Mapping[str, Any], keys: Sequence[str], height: int, width: int
+) -> tuple[float, ...]:
+    """Lengths across and down by turns, from percentages of the image's sides to pixels."""
+    sides = (width / 100, height / 100, width / 100, height / 100)
+    named = zip(keys, sides, strict=True)
+    return tuple(as_number(value.get(key), f"{_RESULT}.value.{key}") * side for key, side in named)
+
+
+def _rotation(value: Mapping[str, Any]) -> float:
+    """Degrees, clockwise."""
+    return as_number(value.get("rotation") or 0, f"{_RESULT}.value.rotation")
+
+
+def _bitmask_pixels(url: Any, height: int, width: int) -> NDArray[np.bool_]:
+    """The drawn pixels of a bitmask: a PNG in a data URL, transparent where nothing is drawn."""
+    column, fix = f"{_RESULT}.value.imageDataURL", "draw the region again"
+    try:
+        data = base64.b64decode(as_text(url, column).partition(",")[2], validate=True)
+        header = read_header(data)
+        if (header.height, header.width) != (height, width):
+            reason = f"the bitmask has {header.width}×{header.height} pixels, the image {width}×"
+            raise BadEntry(column, None, f"{reason}{height}", fix)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (binascii.Error, Undecodable, cv2.error) as error:
+        raise BadEntry(column, None, f"the bitmask is no image ({error})", fix) from error
+    if pixels is None:
+        raise BadEntry(column, None, "the bitmask is no image", fix)
+    if pixels.ndim == 3:
+        pixels = pixels[..., 3] if pixels.shape[2] == 4 else pixels.max(axis=2)
+    drawn: NDArray[np.bool_] = pixels > 0
+    return drawn

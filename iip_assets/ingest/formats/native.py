@@ -1,6 +1,7 @@
 """A batch in its native layout, written from what a reader of another format found.
 
-It appears under its name when it is whole, and not at all when anything in it is bad.
+It appears under its name when it is whole, and not at all when anything in it is bad. What is found
+wrong with it later is told of the export's own files (see `sources`).
 """
 
 from __future__ import annotations
@@ -29,32 +30,20 @@ from iip_assets.images.header import read_header
 from iip_assets.ingest.formats.export_files import (
     BadEntry,
     Findings,
-    ImageFiles,
     as_cell,
     as_side,
     as_text,
+    format_of,
     is_plain_file,
-    list_images,
     open_export,
     read_json,
 )
+from iip_assets.ingest.formats.export_images import ImageFiles, list_images
 from iip_assets.ingest.formats.masks import Region, class_values, paint
+from iip_assets.ingest.formats.sources import NativeRow, Size, Sources
 
 _IMAGES_FOLDER = "images"
 _FROM_ELSEWHERE = ("image", "mask")
-Size = tuple[int | None, int | None]
-
-
-@dataclass(frozen=True)
-class NativeRow:
-    """A row of labels.csv in the making."""
-
-    image: str  # the image's path in the export's folder
-    file: str  # the file of the export that names it
-    row: int  # the entry of that file
-    cells: Mapping[str, str] = field(default_factory=dict)  # neither image nor mask
-    regions: tuple[Region, ...] = ()  # what the mask is painted from; without any, it has no mask
-    size: Size = (None, None)  # height and width that the export gives the image, where it does
 
 
 def cells_of(facts: Mapping[str, Any], column: str) -> dict[str, str]:
@@ -77,6 +66,11 @@ def cells_of(facts: Mapping[str, Any], column: str) -> dict[str, str]:
         if text:
             cells[name] = text
     return cells
+
+
+def fields_of(facts: Mapping[str, Any], column: str) -> dict[str, str]:
+    """Where in the entry each column of `cells_of` stands."""
+    return {key.strip().lower(): f"{column}.{key}" for key in facts}
 
 
 def size_of(entry: Mapping[str, Any], column: str, height: str, width: str) -> Size:
@@ -102,12 +96,14 @@ class ExportReader:
         images: The images beside them.
         values: Class name in lower case to mask value.
         findings: Takes the problems.
+        remarks: What people should know of an export that is read, in words.
     """
 
     def __init__(self, images: ImageFiles, values: Mapping[str, int], findings: Findings) -> None:
         self.images = images
         self.values = values
         self.findings = findings
+        self.remarks: list[str] = []
         self._entries: dict[str, str] = {}
 
     def rows(self, document: Any, name: str) -> list[NativeRow]:
@@ -126,60 +122,109 @@ class ExportReader:
             raise BadEntry(column, value, reason, fix)
 
 
+@dataclass(frozen=True)
+class Converted:
+    """What became of an export.
+
+    Attributes:
+        problems: All that is wrong with it; the batch is written where there is none.
+        unread: The paths of its files that were not used.
+        sources: Where in the export what stands in the batch is from.
+    """
+
+    problems: tuple[Problem, ...]
+    unread: tuple[str, ...] = ()
+    sources: Sources = field(default_factory=Sources)
+
+
 def convert(
     source: Path,
     out: Path,
     *,
+    form: str,
     patterns: Sequence[str],
     reader: type[ExportReader],
     nothing: tuple[str | None, str, str],
     mask_classes: Sequence[str],
     max_megapixels: float = 50.0,
+    name: str | None = None,
     log: Callable[[str], None] = lambda _: None,
-) -> tuple[Problem, ...]:
-    """Writes the native batch `out` from an export, and gives all that is wrong with the export.
+) -> Converted:
+    """Writes the native batch `out` from an export.
 
     Args:
         source: The export's folder, or the JSON file in it.
         out: The batch's folder; it must not exist. It is made only when there is no problem.
+        form: The tool, as `iip ingest --format` names it.
         patterns: Where the JSON files lie.
         reader: Of the tool.
         nothing: Column, reason and fix of an export without any row.
         mask_classes: Names of the classes 0, 1, 2…; they are matched whatever their case.
         max_megapixels: Larger images are refused.
-        log: Takes the lines of progress where there is no terminal.
+        name: What people call the folder, where its own name is another.
+        log: Takes the lines of progress where there is no terminal, and remarks.
 
     Raises:
         FileExistsError: `out` is there already.
     """
-    findings = Findings(source.parent.name if source.is_file() else source.name)
+    name = name or source.name
+    findings = Findings(source.parent.name if source.is_file() else name)
     rows: list[NativeRow] = []
-    with findings.catching(source.name):
-        root, files = open_export(source, patterns=patterns)
+    used: set[str] = set()
+    sources = Sources()
+    with findings.catching(name):
+        root, files = open_export(source, name=name, patterns=patterns)
         images = list_images(root)
         reading = reader(images, class_values(mask_classes), findings)
         for file in files:
-            name = file.relative_to(root).as_posix()
-            with findings.catching(name):
-                rows += reading.rows(read_json(file), name)
+            path = file.relative_to(root).as_posix()
+            used.add(path)
+            with findings.catching(path):
+                document = read_json(file)
+                _refuse_another_format(document, form)
+                rows += reading.rows(document, path)
         if not rows and not findings:
             column, reason, fix = nothing
             raise BadEntry(column, None, reason, fix)
         if not findings:
-            _write(rows, images, out, findings=findings, max_megapixels=max_megapixels, log=log)
-    return findings.problems()
+            for remark in reading.remarks:
+                log(remark)
+            used |= {row.image for row in rows} | {LABELING_FILE}
+            _write(
+                rows,
+                images,
+                out,
+                sources,
+                findings=findings,
+                max_megapixels=max_megapixels,
+                log=log,
+            )
+    unread = () if findings else tuple(path for path in _files_below(root) if path not in used)
+    return Converted(findings.problems(), unread, sources)
+
+
+def _refuse_another_format(document: Any, form: str) -> None:
+    other = format_of(document)
+    if other is not None and other != form:
+        reason = f"the file is of another format than {form}"
+        raise BadEntry(None, None, reason, f"ingest it with --format {other}")
+
+
+def _files_below(root: Path) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
 
 
 def _write(
     rows: Sequence[NativeRow],
     images: ImageFiles,
     out: Path,
+    sources: Sources,
     *,
     findings: Findings,
     max_megapixels: float,
     log: Callable[[str], None],
 ) -> None:
-    """Writes labels.csv, images and masks; nothing is left when `findings` has a problem.
+    """Writes tables, images and masks; nothing is left when `findings` has a problem.
 
     Images that no row names stay behind.
     """
@@ -190,18 +235,22 @@ def _write(
     try:
         making.mkdir()
         names = _Names()
-        written: list[dict[str, str]] = []
+        tables: dict[str, list[dict[str, str]]] = {LABELS_FILE: []}
         for row in track(rows, total=len(rows), label="Reading", log=log):
             with findings.catching(row.file, row.row):
-                mask = _painted(row, images, max_megapixels)
-                written.append(_written(row, mask, images, making, names))
+                mask = None if names.mask_of(row) else _painted(row, images, max_megapixels)
+                cells = _written(row, mask, images, making, names)
+                written = tables.setdefault(row.table, [])
+                written.append(cells)
+                sources.add(row, len(written) + 1, cells)
         # The instructions that the labelers had, where they lie beside their work.
         if is_plain_file(images.root / LABELING_FILE):
             _copy(LABELING_FILE, images, making / LABELING_FILE)
-        present = {name for row in written for name in row}
-        known = [name for name in COLUMNS if name == "image" or name in present]
-        table = csv_text([*known, *sorted(present - set(COLUMNS))], written)
-        (making / LABELS_FILE).write_text(table, encoding="utf-8", newline="")
+        for table, written in tables.items():
+            present = {name for cells in written for name in cells}
+            known = [name for name in COLUMNS if name == "image" or name in present]
+            text = csv_text([*known, *sorted(present - set(COLUMNS))], written)
+            (making / table).write_text(text, encoding="utf-8", newline="")
         if not findings:
             making.rename(out)
     finally:
@@ -228,6 +277,7 @@ class _Names:
 
     def __init__(self) -> None:
         self._of_image: dict[str, str] = {}
+        self._masks: dict[tuple[str, tuple[Region, ...]], str] = {}
         self._taken: set[str] = set()
 
     def image(self, path: str) -> tuple[str, bool]:
@@ -241,32 +291,38 @@ class _Names:
         self._of_image[path] = name
         return name, True
 
-    def mask(self, image: str) -> str:
-        """A new path for a mask of the image at this path in the batch."""
+    def mask_of(self, row: NativeRow) -> str | None:
+        """The path of the mask that was painted of the same regions before."""
+        return self._masks.get((row.image, row.regions)) if row.regions else None
+
+    def mask(self, row: NativeRow, image: str) -> str:
+        """The path of a row's mask, whose image has this path in the batch."""
         stem = PurePosixPath(image).relative_to(_IMAGES_FOLDER).with_suffix("")
         name, count = f"{MASKS_FOLDER}/{stem}.png", 1
         while name in self._taken:
             count += 1
             name = f"{MASKS_FOLDER}/{stem}-{count}.png"
         self._taken.add(name)
+        self._masks[row.image, row.regions] = name
         return name
 
 
 def _painted(row: NativeRow, images: ImageFiles, max_megapixels: float) -> NDArray[np.uint8] | None:
     if not row.regions and row.size == (None, None):
         return None
+    column = row.fields.get("image", "image")
     try:
         data = _read(row.image, images, max_megapixels)
         image = decode_image(data, max_megapixels=max_megapixels)
     except Undecodable as error:
-        raise BadEntry("image", row.image, str(error), "replace the file") from error
+        raise BadEntry(column, row.image, str(error), "replace the file") from error
     height, width = image.shape[:2]
     meant_height, meant_width = row.size
     # Tools show images upright and may give the size as it is stored.
     as_stored = read_header(data).turned and row.size == (width, height)
     if not as_stored and (meant_height not in (None, height) or meant_width not in (None, width)):
         raise BadEntry(
-            "image",
+            column,
             row.image,
             f"the labels are of an image of {meant_width}×{meant_height} pixels, the file has "
             f"{width}×{height}",
@@ -296,8 +352,10 @@ def _written(
     if first:
         _copy(row.image, images, making / image)
     cells = {"image": image, **row.cells}
-    if mask is not None:
-        cells["mask"] = names.mask(image)
+    if before := names.mask_of(row):
+        cells["mask"] = before
+    elif mask is not None:
+        cells["mask"] = names.mask(row, image)
         target = making / cells["mask"]
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(cv2.imencode(".png", mask)[1].tobytes())

@@ -1,0 +1,182 @@
+"""The images in the folder of an export, and which of them an entry of the export means.
+
+Only names that the folder's own listing gave are ever opened, so no name in an export can lead out
+of it; links are not followed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from iip_assets.dataset.layout import IMAGES_FOLDER, is_image_path
+from iip_assets.dataset.schema import BadCell, parse_path
+from iip_assets.ingest.formats.export_files import BadEntry, is_plain_file
+
+_LONGEST_NAME = 4096
+# What Label Studio puts before the name of an upload.
+_UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+class ImageFiles:
+    """The images below a folder, found by whatever name a labeling tool has for them.
+
+    Attributes:
+        root: The folder.
+    """
+
+    def __init__(self, root: Path, paths: Iterable[str], links: Iterable[str] = ()) -> None:
+        """`paths` are those of the images, `links` of symbolic links, which are not read."""
+        self.root = root
+        self.paths = tuple(sorted(paths))
+        self._links = tuple(links)
+        self._by_name: dict[str, list[str]] = {}
+        for path in self.paths:
+            name = _normal(path.rpartition("/")[2])
+            for key in {name.casefold(), _stored(name).casefold()}:
+                self._by_name.setdefault(key, []).append(path)
+
+    def find(self, name: str, column: str, *, fix: str, subset: str = "") -> str:
+        """The path of the one image that a name means.
+
+        Tools name images by a path, a URL, a path of another machine, or as they stored an upload
+        (`/data/upload/3/ab12cd34-eye_1.jpg`). The image's own path and the name must agree from the
+        file name on, as far as both go; what agrees in more folders goes before, and what agrees in
+        case. Where the name is of another machine, the file name alone will do.
+
+        Args:
+            name: The name.
+            column: Where it stands, for the problem.
+            fix: What to do where there is no such image.
+            subset: A folder that the image may lie in, though the name lacks it.
+
+        Raises:
+            BadEntry: There is none, or several would do.
+        """
+        if len(name) > _LONGEST_NAME:
+            raise BadEntry(column, name, "too long for an image's name", "put it into a file")
+        readings = list(_readings(name))
+        with_subset = [[subset, *readings[0]]] if subset else []
+        for fold in (False, True):
+            for parts in (*with_subset, *readings):
+                found = self._agreeing(parts, column, fold=fold)
+                if found is not None:
+                    return found
+        if any(_agreement(link, parts, fold=False) for link in self._links for parts in readings):
+            raise BadEntry(column, name, "a link, not a file", "put the file itself there")
+        near = sorted(self._by_name.get(_normal(readings[0][-1]).casefold(), ()))
+        fix = f"did you mean {near[0]}?" if near else fix
+        raise BadEntry(column, name, "no such image in the folder", fix)
+
+    def _agreeing(self, parts: Sequence[str], column: str, *, fold: bool) -> str | None:
+        agreeing: dict[int, list[str]] = {}
+        for path in self._by_name.get(_normal(parts[-1]).casefold(), ()):
+            agreeing.setdefault(_agreement(path, parts, fold=fold), []).append(path)
+        best = max(agreeing, default=0)
+        if not best:
+            return None
+        hits = agreeing[best]
+        at = "/".join(_normal(part) for part in parts)
+        exact = (path for path in hits if _normal(path) in (at, f"{IMAGES_FOLDER}/{at}"))
+        found = hits[0] if len(hits) == 1 else next(exact, None)
+        if found is not None:
+            return found
+        raise BadEntry(
+            column,
+            "/".join(parts),
+            f"several images could be meant: {', '.join(sorted(hits)[:3])}",
+            "keep one of them in the folder, or name the others differently",
+        )
+
+    @contextmanager
+    def stream(self, path: str) -> Iterator[BinaryIO]:
+        """The bytes of an image; one that became a link since it was listed is not followed."""
+        with os.fdopen(os.open(self.root / path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as stream:
+            yield stream
+
+
+def list_images(root: Path) -> ImageFiles:
+    """The images below a folder: regular files whose name and place are those of one."""
+    images: list[str] = []
+    links: list[str] = []
+    for folder, _, names in os.walk(root):
+        for name in names:
+            file = Path(folder, name)
+            path = file.relative_to(root).as_posix()
+            if file.is_symlink():
+                links.append(path)
+            elif is_image_path(path) and _writable(path) and is_plain_file(file):
+                images.append(path)
+    return ImageFiles(root, images, links)
+
+
+def _readings(name: str) -> Iterator[list[str]]:
+    """The folders and the file name in a name, read in every way that it may be meant."""
+    plain = _parts(name)
+    try:
+        split = urlsplit(name)
+        local = parse_qs(split.query).get("d")
+    except ValueError:  # no URL, such as one with half a bracket
+        yield plain
+        return
+    is_url = bool(local) or "://" in name
+    path = _parts(local[-1] if local else unquote(split.path))
+    yield from (path, plain) if is_url else (plain, path)
+    uploaded = _UPLOADED.fullmatch(path[-1])
+    if uploaded:
+        yield [uploaded[1]]
+    folders = name.replace("\\", "/")
+    if is_url or folders.startswith(("/", "../")) or _DRIVE.match(folders):
+        yield [path[-1]]
+        yield [plain[-1]]
+
+
+def _parts(path: str) -> list[str]:
+    """The parts of a path, but those that lead out of its folder."""
+    parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
+    within = parts[len(parts) - parts[::-1].index("..") :] if ".." in parts else parts
+    return within or [path]
+
+
+def _stored(name: str) -> str:
+    """A file name as Label Studio (that is, Django) stores an upload of it."""
+    return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
+
+
+def _agreement(path: str, parts: Sequence[str], *, fold: bool) -> int:
+    """In how many parts, from the file name on, a path agrees with others; 0 where one differs.
+
+    A folder images above all others need not be named.
+    """
+    own = _normal(path).split("/")
+    wanted = [_normal(part) for part in parts]
+    if fold:
+        own, wanted = ([part.casefold() for part in some] for some in (own, wanted))
+    differing = [
+        count
+        for count, (one, other) in enumerate(zip(reversed(own), reversed(wanted), strict=False))
+        if one != other and not (fold and not count and _stored(one) == other)
+    ]
+    agreeing = min([len(own), len(wanted), *differing])
+    left = own[: len(own) - agreeing]
+    return agreeing if agreeing == len(wanted) or left in ([], [IMAGES_FOLDER]) else 0
+
+
+def _writable(path: str) -> bool:
+    """Whether labels.csv can name the path."""
+    try:
+        return parse_path(path) == path
+    except BadCell:
+        return False
+
+
+def _normal(text: str) -> str:
+    # Folders that travelled by way of macOS spell é in two characters.
+    return unicodedata.normalize("NFC", text)

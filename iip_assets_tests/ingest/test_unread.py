@@ -1,0 +1,160 @@
+"""No file of a batch is lost without a word, and nothing becomes an image by chance."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from iip_assets.ingest.batch_check import present_data
+from iip_assets.ingest.batch_files import list_batch
+from iip_assets.ingest.ingest import ingest_folder
+from iip_assets.ingest.verdict import Candidate, Ingested, decide
+from iip_assets.settings import Settings
+from iip_assets_tests.dataset.images import encoded, scene
+from iip_assets_tests.dataset.team_workspace import drop, files_of, take
+from iip_assets_tests.ingest.tool_exports import cvat_export, studio_task, write_cvat, write_studio
+
+CSV = b"image,label\nimages/101.png,full\n"
+IMAGE = encoded(scene(24, 32, 7), "PNG")
+COCO = json.dumps({"images": [], "categories": [], "annotations": []}).encode()
+TASKS = json.dumps([studio_task(1, "101.png")]).encode()
+MINIMAL = json.dumps([{"image": "101.png", "id": 1, "annotation_id": 1}]).encode()
+
+
+def judged(root: Path, files: dict[str, bytes], *, labels: str | None = None) -> tuple:
+    """The verdict on a sound batch with further files, and what was logged."""
+    folder = drop(root, "2026-01-odd", labels=labels)
+    for path, data in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+    listing = list_batch(folder, folder.name)
+    said: list[str] = []
+    candidate = Candidate(
+        folder.name, folder, listing, listing.problems, root / "nowhere", False, "inbox/2026-01-odd"
+    )
+    result = decide(
+        candidate,
+        present=present_data({}, read=lambda _: b""),
+        settings=Settings(),
+        threads=1,
+        log=said.append,
+    )
+    return result, "\n".join(said)
+
+
+def told(result: Ingested) -> dict[str, str]:
+    return {problem.file: f"{problem.reason}; {problem.fix}" for problem in result.problems}
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("Labels.csv", "call it labels.csv"),
+        ("labels.CSV", "call it labels.csv"),
+        ("labels (1).csv", "call it labels.csv"),
+        ("label.csv", "call it labels.csv"),
+        ("lables.csv", "call it labels.csv"),
+        ("Annotations.csv", "call it annotations.csv"),
+        ("results.csv", "call it labels.csv"),
+        ("table.tsv", "call it labels.csv"),
+        ("labels.xlsx", "the form of labels.csv"),
+        ("annotations.xml", "the form of labels.csv"),
+        ("labels/101.txt", "the form of labels.csv"),
+        ("day 2/labels.csv", "labels are only read"),
+        ("images/101.json", "not an image file"),
+    ],
+)
+def test_labels_that_no_reader_reads_send_the_batch_back(tmp_path, path, words):
+    result, _ = judged(tmp_path, {path: CSV.replace(b",", b"\t") if "tsv" in path else CSV})
+    assert result.verdict == "rejected"
+    assert list(told(result)) == [path]
+    assert words in told(result)[path]
+
+
+@pytest.mark.parametrize(
+    ("path", "data", "command"),
+    [
+        ("annotations/instances_default.json", COCO, "inbox/2026-01-odd --format coco"),
+        ("result.json", COCO, "inbox/2026-01-odd --format coco"),
+        ("train/_annotations.coco.json", COCO, "inbox/2026-01-odd/train --format coco"),
+        ("project-3-at-2026.json", TASKS, "inbox/2026-01-odd --format labelstudio"),
+        ("images/tasks.JSON", MINIMAL, "inbox/2026-01-odd/images --format labelstudio"),
+    ],
+)
+def test_an_export_is_recognised_and_its_format_offered(tmp_path, path, data, command):
+    # What would be named without the export is no news: its masks are not known yet.
+    result, _ = judged(tmp_path, {path: data, "a.png": IMAGE, "masks/101.png": IMAGE}, labels="")
+    found = told(result)
+    assert f"`iip ingest {command}`" in found[path]
+    assert not found.keys() & {"a.png", "masks/101.png"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "Masks/101.png",
+        "mask/101.png",
+        "masks_png/101.png",
+        "overlays/101.png",
+        "SegmentationClass/101.png",
+        "SegmentationObject/101.PNG",
+        "101_mask.png",
+        "thumbs/101.jpg",
+    ],
+)
+def test_what_no_row_names_outside_of_images_becomes_no_image(tmp_path, path):
+    result, _ = judged(tmp_path, {path: IMAGE})
+    assert (result.verdict, result.images) == ("rejected", 2)
+    assert list(told(result)) == [path]
+
+
+@pytest.mark.parametrize("path", ["images/@eaDir/101.png/thumb.png", "__MACOSX/images/101.png"])
+def test_thumbnails_and_doubles_that_systems_leave_are_no_part_of_the_batch(tmp_path, path):
+    result, _ = judged(tmp_path, {path: IMAGE})
+    assert (result.verdict, result.images) == ("sound", 2)
+
+
+@pytest.mark.parametrize("path", ["a.png", "day 1/a.png", "Images/a.png", "site/images/a.png"])
+def test_what_a_row_names_is_an_image_wherever_it_lies(tmp_path, path):
+    result, _ = judged(tmp_path, {path: IMAGE}, labels=f"image,label\n{path},full\n")
+    assert (result.verdict, result.images) == ("sound", 3)
+
+
+def test_what_else_is_in_a_batch_is_named(tmp_path):
+    result, said = judged(
+        tmp_path,
+        {"notes.txt": b"x", "camera.json": b"{}", "times.csv": b"at,value\n", "LABELING.md": b"x"},
+        labels="image,label\nimages/101.png,full\n",
+    )
+    assert result.verdict == "sound"
+    assert result.unread == ("camera.json", "notes.txt", "times.csv")
+    assert "read by nothing: camera.json, notes.txt, times.csv" in said
+    assert "no row names them: images/102.png" in said
+
+
+@pytest.mark.parametrize("form", ["coco", "labelstudio"])
+def test_files_of_an_export_that_no_entry_names_are_named_and_never_deleted(team, form):
+    folder = team / "inbox" / "2026-05-export"
+    document = cvat_export(folder)
+    if form == "coco":
+        write_cvat(folder, document)
+    else:
+        write_studio(folder, [studio_task(1, "a.png")])
+    (folder / "images" / "default" / "b.png").write_bytes(IMAGE)
+    (folder / "READY").touch()
+    said: list[str] = []
+    result = ingest_folder(team, folder, form=form, log=said.append)
+    assert (result.verdict, result.images) == ("taken", 1)
+    assert result.unread == ("images/default/b.png",)
+    assert any("not in the data: images/default/b.png" in line for line in said)
+    assert (folder / "images" / "default" / "b.png").exists()
+    assert not (folder / "READY").exists()
+    assert "images/default/b.png" not in files_of(team, folder.name)
+
+
+def test_the_other_tools_export_is_told_apart(team):
+    folder = write_studio(team / "inbox" / "2026-05-export", [studio_task(1, "a.png")])
+    (problem,) = take(team, folder, form="coco").problems
+    assert problem.fix == "ingest it with --format labelstudio"
