@@ -23,6 +23,7 @@ from iip_assets.report.blocks import (
     Paragraph,
     Section,
     count,
+    interval_words,
 )
 from iip_assets.report.html import page
 from iip_assets.report.sections import (
@@ -52,10 +53,6 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     robustness.drift,
 )
 _TITLE = "Iris image pipeline: report"
-_FOOT = (
-    "Intervals are 95%. Drawn from the recorded results of the asset graph alone; this page loads "
-    "nothing."
-)
 
 
 def build_sections(values: Mapping[str, Any]) -> list[Section]:
@@ -84,12 +81,17 @@ def report_data(sections: Sequence[Section]) -> dict[str, Any]:
 
 
 def pipeline_page(
-    sections: Sequence[Section], *, read: Callable[[str], bytes], max_megapixels: float
+    sections: Sequence[Section],
+    *,
+    confidence: float,
+    read: Callable[[str], bytes],
+    max_megapixels: float,
 ) -> Report:
     """The report: its page, versioned by the numbers in it.
 
     Args:
         sections: Of `build_sections`.
+        confidence: Of the intervals.
         read: Gives an image's bytes by its id.
         max_megapixels: Images larger than this are not decoded.
     """
@@ -106,7 +108,9 @@ def pipeline_page(
         sections,
         reader=ImageReader(read, max_megapixels),
         heading=_TITLE,
-        foot=_FOOT,
+        foot=f"Values stand with their {interval_words(confidence)}s over subjects; where these "
+        "are too few there is none. Drawn from the recorded results of the asset graph alone; this "
+        "page loads nothing.",
     )
     return Report(html, content)
 

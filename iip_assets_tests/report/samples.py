@@ -319,7 +319,8 @@ MAY_BE_SKIPPED = tuple(name for name in ASSETS if name != "raw_dataset")
 
 
 def sections_of(inputs, *, edge_share=0.06):
-    return build_sections({**vars(inputs), "edge_share": edge_share, "tolerance": 0.5})
+    settings = {"edge_share": edge_share, "tolerance": 0.5, "confidence": 0.95}
+    return build_sections({**vars(inputs), **settings})
 
 
 def content_of(inputs, *, edge_share=0.06):
@@ -327,7 +328,7 @@ def content_of(inputs, *, edge_share=0.06):
     return report_data(sections_of(inputs, edge_share=edge_share))
 
 
-def page_of(inputs, *, read=image_bytes):
+def page_of(inputs, *, read=image_bytes, confidence=0.95):
     """The asset's value, drawn of images that were fetched before."""
     fetched = set()
 
@@ -342,6 +343,7 @@ def page_of(inputs, *, read=image_bytes):
             **vars(inputs),
             edge_share=0.06,
             tolerance=0.5,
+            confidence=confidence,
             max_megapixels=1.0,
             context=SimpleNamespace(root=None),
         )

@@ -61,7 +61,7 @@ def robustness(robustness_benchmark: pl.DataFrame) -> Section:
             rows,
             folded="Losses as a table",
         )
-        blocks += [plot(lambda: robustness_figure(rows), alt, "Bands are 95% intervals."), losses]
+        blocks += [plot(lambda: robustness_figure(rows), alt, "Bands are intervals."), losses]
     if rows and groups:
         alt = "Metric against severity for each corruption, a curve for each group"
         by_group = Table(
@@ -71,7 +71,7 @@ def robustness(robustness_benchmark: pl.DataFrame) -> Section:
                 "corruption",
                 Column("group", lambda row: f"{row['axis']} {row['slice']}"),
                 "clean",
-                estimate_column("worst, 95% interval", "worst"),
+                estimate_column("worst, interval", "worst"),
                 Column("at severity", "worst_severity", COUNT),
                 "n_images",
             ],
