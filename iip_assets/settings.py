@@ -324,7 +324,9 @@ class TrackingSettings(Section):
 class EvaluationSettings(Section):
     """Intervals and the least size of a slice that is judged."""
 
-    resamples: int = _field(300, "bootstrap resamples of subjects behind each interval", ge=50)
+    resamples: int = _field(
+        300, "in so many parts at most subjects are left out in turn, for intervals", ge=50
+    )
     confidence: Share = Field(default=0.95, gt=0.5, lt=1)
     min_slice_images: int = _count(10, "a smaller slice is shown, and marked as too small to judge")
     seed: int = 0
@@ -399,7 +401,7 @@ class ReleaseSettings(Section):
     )
     alpha: float = _field(0.05, "the chance that any slice is wrongly called worse", gt=0, lt=1)
     resamples: int = _field(
-        2000, "of subjects; many, as each slice must stand against all of them", ge=100
+        2000, "in so many parts at most subjects are left out in turn, for its tests", ge=100
     )
     protected_axes: tuple[str, ...] = ("age_band", "gender", "ethnicity", "geography", "device")
     seed: int = 0

@@ -88,7 +88,7 @@ def _parse(
         section, _, key = name.removeprefix("IIP_").lower().partition("__")
         if not isinstance(values.setdefault(section, {}), dict):
             raise SettingsError(f"{file}: {section} must be a section, [{section}], for {name}")
-        values[section][key] = _as_toml(value)
+        values[section][key] = _as_toml(value, text=_takes_text(section, key))
     settings = _validate(file, values, forgiving=forgiving)
     if settings.compute.device != "auto":
         return settings
@@ -121,12 +121,23 @@ def _validate(file: str, values: dict[str, Any], *, forgiving: bool) -> Settings
         ) from None
 
 
-def _as_toml(text: str) -> Any:
-    """The value as TOML reads it; text that is no TOML value is meant as text."""
+def _takes_text(section: str, key: str) -> bool:
+    """Whether a setting is text."""
+    model = Settings.model_fields[section].annotation if section in Settings.model_fields else None
+    field = getattr(model, "model_fields", {}).get(key)
+    return field is not None and field.annotation in (str, str | None)
+
+
+def _as_toml(value: str, *, text: bool) -> Any:
+    """A variable's value as TOML reads it; what is no TOML value is meant as text.
+
+    So is what is no string in quotes, where the setting is text: `12`, `true`, `2026-01-01`.
+    """
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        found = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        return text
+        return value
+    return value if text and not isinstance(found, str) else found
 
 
 def default_text() -> str:

@@ -50,6 +50,25 @@ def test_a_file_that_is_missing_or_no_text_is_named(tmp_path: Path) -> None:
         read_settings(tmp_path)
 
 
+def test_a_variable_of_a_setting_that_is_a_list_is_a_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "iip.toml").write_text("")
+    monkeypatch.setenv("IIP_DATASET__MASK_CLASSES", '["background", "iris"]')
+    assert read_settings(tmp_path).dataset.mask_classes == ("background", "iris")
+
+
+@pytest.mark.parametrize("word", ["12", "true", "1.5", "2026-01-01", "[1]", "'quoted'"])
+def test_a_variable_of_a_setting_that_is_text_is_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    (tmp_path / "iip.toml").write_text("")
+    monkeypatch.setenv("IIP_SPLITS__SALT", word)
+    monkeypatch.setenv("IIP_ALARMS__WEBHOOK", word)
+    found = read_settings(tmp_path)
+    assert found.splits.salt == found.alarms.webhook == word.strip("'")
+
+
 def test_a_variable_for_what_is_no_section_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,7 +87,7 @@ def batches_figure(verdicts: pl.DataFrame) -> Figure:
 def verdict_rows(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
     """One row a batch, the newest first: verdict, difference, and the slices where it is clear.
 
-    Of many slices some come out clear by chance (at a confidence of 95%, one in twenty), so the row
+    Of many slices some come out clear by chance (at a confidence of 0.95 one in twenty), so the row
     says how many were judged.
     """
     rows = []

@@ -174,8 +174,8 @@ def _noise(image: Image, rng: np.random.Generator) -> Image:
 
 def _jpeg(image: Image, rng: np.random.Generator) -> Image:
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 80))]
-    _, stream = cv2.imencode(".jpg", image, quality)
-    return np.asarray(cv2.imdecode(stream, cv2.IMREAD_COLOR), np.uint8)
+    _, stream = cv2.imencode(".jpg", np.ascontiguousarray(image[:, :, ::-1]), quality)
+    return np.asarray(cv2.imdecode(stream, cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def _glare(image: Image, rng: np.random.Generator) -> Image:

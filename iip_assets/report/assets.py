@@ -37,6 +37,7 @@ def pipeline_report(
     *,
     edge_share: Annotated[float, Setting("edge_cases.edge_share")],
     tolerance: CoverageTolerance,
+    confidence: Annotated[float, Setting("evaluation.confidence")],
     max_megapixels: MaxMegapixels,
     context: AssetContext,
 ) -> Report:
@@ -52,7 +53,9 @@ def pipeline_report(
     sections = build_sections(values)
     store = ImageStore.open(context.root)
     store.fetch(image_ids(sections))
-    return pipeline_page(sections, read=store.read, max_megapixels=max_megapixels)
+    return pipeline_page(
+        sections, confidence=confidence, read=store.read, max_megapixels=max_megapixels
+    )
 
 
 @describe(pipeline_report)

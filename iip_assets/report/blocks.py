@@ -66,6 +66,11 @@ def general(value: object) -> str:
 Show: TypeAlias = Callable[[float | None], str]
 
 
+def interval_words(confidence: float) -> str:
+    """`95% interval`, as it is called wherever its confidence is told."""
+    return f"{100 * confidence:.4g}% interval"
+
+
 def interval(low: float | None, high: float | None, show: Show = number) -> str:
     """`0.812 to 0.901`."""
     return ABSENT if low is None or high is None else f"{show(low)} to {show(high)}"
@@ -152,7 +157,7 @@ def estimate_column(
 _COLUMNS: dict[str, Column] = {
     **{name: Column(name, name, NAME) for name in ("metric", "corruption")},
     **{name: Column(name, name, NUMBER) for name in ("clean", "loss", "baseline")},
-    "value": estimate_column("value, 95% interval"),
+    "value": estimate_column("value, interval"),
     "share": Column("share", "share", PERCENT),
     "n": Column("images", "n", COUNT),
     "n_images": Column("images", "n_images", COUNT),

@@ -18,6 +18,7 @@ from iip_assets.report.blocks import (
     Table,
     estimate,
     estimate_column,
+    interval_words,
 )
 from iip_assets.report.html import page
 from iip_assets.report.text import markdown
@@ -91,9 +92,9 @@ def _made_of(facts: Record, digest: str) -> Section:
 def _how_good(facts: Record, metrics: Sequence[Record], metric: str, confidence: float) -> Section:
     text = (
         "On test images that it was neither trained nor chosen on, with "
-        f"{confidence:.0%} intervals over subjects."
+        f"{interval_words(confidence)}s over subjects."
     )
-    value = estimate_column(f"value, {confidence:.0%} interval")
+    value = estimate_column(f"value, {interval_words(confidence)}")
     overall = [row for row in metrics if row["axis"] == "overall"]
     name = Column("metric", "metric")
     table = Table("All metrics", [name, value, "n_images", "n_subjects"], overall)

@@ -23,6 +23,7 @@ from iip_assets.report.blocks import (
     Paragraph,
     Section,
     count,
+    interval_words,
 )
 from iip_assets.report.html import page
 from iip_assets.report.sections import (
@@ -54,10 +55,6 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     batches.batches,
 )
 _TITLE = "Iris image pipeline: report"
-_FOOT = (
-    "Intervals are 95%. Drawn from the recorded results of the asset graph alone; this page loads "
-    "nothing."
-)
 
 
 def build_sections(values: Mapping[str, Any]) -> list[Section]:
@@ -86,12 +83,17 @@ def report_data(sections: Sequence[Section]) -> dict[str, Any]:
 
 
 def pipeline_page(
-    sections: Sequence[Section], *, read: Callable[[str], bytes], max_megapixels: float
+    sections: Sequence[Section],
+    *,
+    confidence: float,
+    read: Callable[[str], bytes],
+    max_megapixels: float,
 ) -> Report:
     """The report: its page, versioned by the numbers in it.
 
     Args:
         sections: Of `build_sections`.
+        confidence: Of the intervals.
         read: Gives an image's bytes by its id.
         max_megapixels: Images larger than this are not decoded.
     """
@@ -108,7 +110,9 @@ def pipeline_page(
         sections,
         reader=ImageReader(read, max_megapixels),
         heading=_TITLE,
-        foot=_FOOT,
+        foot=f"Values stand with their {interval_words(confidence)}s over subjects; where these "
+        "are too few there is none. Drawn from the recorded results of the asset graph alone; this "
+        "page loads nothing.",
         dated=True,
     )
     return Report(html, content)

@@ -27,7 +27,7 @@ def worst_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
     """For each model, metric and corruption over all images: the value at the last severity."""
     shown = table.filter(
         (pl.col("axis") == "overall") & (pl.col("severity") == SEVERITIES[-1])
-    ).sort(["model", "metric", "relative_drop"], descending=[False, False, True])
+    ).sort(["model", "metric", "relative_drop"], descending=[False, False, True], nulls_last=True)
     return shown.select(
         "model",
         "metric",

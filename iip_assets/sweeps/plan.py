@@ -7,6 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -98,11 +99,12 @@ class Range(BaseModel):
             ValueError: Neither `step` nor `points` says which.
         """
         if self.step is not None:
-            count = int((self.high - self.low) / self.step + 1e-9) + 1
-            values = [self.low + place * self.step for place in range(count)]
+            # As they are written: sums of 0.1 in binary pass 0.3.
+            low, high, step = (Decimal(str(one)) for one in (self.low, self.high, self.step))
+            values = [float(low + place * step) for place in range(int((high - low) / step) + 1)]
         elif self.points is not None:
             spaced = np.geomspace if self.log else np.linspace
-            values = [float(one) for one in spaced(self.low, self.high, self.points)]
+            values = spaced(self.low, self.high, self.points).clip(self.low, self.high).tolist()
         else:
             raise ValueError("a grid needs `step` or `points` for a range")
         if self.whole:

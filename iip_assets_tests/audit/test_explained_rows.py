@@ -252,3 +252,17 @@ def test_images_smaller_than_their_cells_have_cells_of_a_pixel(width, height):
     assert (np.diff(grid.tops) >= 1).all()
     assert (np.diff(grid.lefts) >= 1).all()
     assert grid.areas().sum() == place.width * place.height
+
+
+def test_the_area_is_exact_where_cells_do_not_divide_by_the_steps():
+    """Of a score that falls in a straight line the area is a half, whatever the steps."""
+    for shape in ((1, 3), (3, 5), (7, 7), (6, 9)):
+        found = deletion(lambda seen: seen.mean((1, 2)), np.ones(shape), np.random.default_rng(0))
+        assert (found.attributed, found.at_random) == pytest.approx((0.5, 0.5))
+        # One cell alone counts: hidden first, the score is gone after its step.
+        one = np.zeros(shape)
+        one[0, 0] = 1
+        curve = deletion(lambda seen: seen[:, 0, 0] * 1.0, one, np.random.default_rng(0))
+        size = one.size
+        first = np.unique(np.round(np.linspace(0, size, 7)))[1]
+        assert curve.attributed == pytest.approx(first / size / 2)

@@ -1,5 +1,9 @@
+import io
+
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from iip_assets.models.augment import LOOKS, WARPS, augment, warped
 
@@ -76,3 +80,18 @@ def test_the_same_seed_changes_the_same_way_and_the_original_stays():
     assert (one[1] != other[1]).any()
     assert (image == before[0]).all()
     assert (mask == before[1]).all()
+
+
+def test_jpeg_keeps_red_and_blue_apart_and_spoils_both_as_a_camera_would():
+    """As OpenCV writes and reads the image in its own order of colours."""
+    rng = np.random.default_rng(0)
+    image = cv2.GaussianBlur(rng.integers(0, 255, (64, 64, 3)).astype(np.uint8), (0, 0), 3)
+    look = next(one for one in LOOKS if one.name == "compression")
+    found = look.change(image, np.random.default_rng(1))
+    quality = int(np.random.default_rng(1).integers(25, 80))
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
+    expected = np.asarray(Image.open(buffer).convert("RGB"))
+    assert np.abs(found.astype(int) - expected).mean() < 1
+    swapped = found[:, :, ::-1]
+    assert np.abs(swapped.astype(int) - expected).mean() > 5

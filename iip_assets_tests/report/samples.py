@@ -337,7 +337,8 @@ MAY_BE_SKIPPED = tuple(name for name in ASSETS if name != "raw_dataset")
 
 
 def sections_of(inputs, *, edge_share=0.06, tolerance=0.5):
-    return build_sections({**vars(inputs), "edge_share": edge_share, "tolerance": tolerance})
+    settings = {"edge_share": edge_share, "tolerance": tolerance, "confidence": 0.95}
+    return build_sections({**vars(inputs), **settings})
 
 
 def content_of(inputs, **settings):
@@ -345,7 +346,7 @@ def content_of(inputs, **settings):
     return report_data(sections_of(inputs, **settings))
 
 
-def page_of(inputs, *, read=image_bytes):
+def page_of(inputs, *, read=image_bytes, confidence=0.95):
     """The asset's value, drawn of images that were fetched before."""
     fetched = set()
 
@@ -360,6 +361,7 @@ def page_of(inputs, *, read=image_bytes):
             **vars(inputs),
             edge_share=0.06,
             tolerance=0.5,
+            confidence=confidence,
             max_megapixels=1.0,
             context=SimpleNamespace(root=None),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from iip_assets.report import html
@@ -130,6 +131,11 @@ def test_a_card_says_for_whom_a_version_was_judged_as_text_and_as_a_page():
         assert words in text
         assert words in page
     assert "| mean_iou | 0.800 (0.700 to 0.900) | 40 | 30 |" in text
+    # A bar in a slice's name ends no cell, as Markdown's own reader sees it.
+    html_of_text = MarkdownIt("commonmark").enable("table").render(text)
+    (line,) = [row for row in html_of_text.split("<tr>") if "gender" in row and "0.700" in row]
+    assert line.count("<td") == 5
+    assert "[red]|[/red]" in line
     assert "On the 40 validation images of 30 subjects" in text
     assert "mean_iou 0.800 (0.700 to 0.900)." in text
     assert "<b" not in text.replace(r"\<b", "")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+import iip_assets
 from iip_assets.engine.values import Skipped
 from iip_assets.metrics.names import spelled
 from iip_assets.report import html
@@ -23,6 +25,8 @@ from iip_assets_tests.report.samples import (
     sample_inputs,
     sections_of,
 )
+
+PACKAGE = Path(iip_assets.__file__).parent
 
 VOID = {"meta", "img", "br"}
 
@@ -248,3 +252,28 @@ def test_tables_name_their_rows_by_their_first_column():
     tables += [table for block in blocks if isinstance(block, Side) for table in block.tables]
     assert len(tables) >= 13
     assert all(table.caption and not table.heads[0].kind.numeric for table in tables)
+
+
+def test_the_page_tells_the_confidence_that_is_set():
+    page = page_of(sample_inputs(), confidence=0.9).html
+    assert "90% interval 0.870 to 0.930" in page
+    assert "their 90% intervals over subjects" in page
+    assert "95%" not in page
+
+
+def test_nothing_that_is_shown_names_a_confidence_of_its_own():
+    """The words come from `interval_words` alone, wherever an interval is shown."""
+    rooms = (
+        "report",
+        "evaluation",
+        "audit",
+        "registry",
+        "robustness",
+        "statistics",
+        "cli",
+        "drift",
+    )
+    files = [path for room in rooms for path in (PACKAGE / room).rglob("*.py")]
+    files.append(PACKAGE / "tables.py")
+    named = [path.name for path in files if re.search(r"95 ?%[^\n]*interval", path.read_text())]
+    assert named == ["blocks.py"]

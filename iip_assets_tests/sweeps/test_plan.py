@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from iip_assets.settings import Settings
-from iip_assets.sweeps.plan import EXAMPLES, PlanError, read_plan, settings_with
+from iip_assets.sweeps.plan import EXAMPLES, PlanError, Range, read_plan, settings_with
 
 GOOD = 'model = "filter"\n[space]\n"filter.batch_size" = [16, 32]\n'
 
@@ -79,3 +79,21 @@ def test_settings_are_replaced_by_path_and_stay_settings() -> None:
     assert changed.filter == Settings().filter
     with pytest.raises(ValueError, match=r"segmenter\.width = 100"):
         settings_with(Settings(), {"segmenter.width": 100})
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step"),
+    [(0.1, 0.3, 0.1), (0.0, 1.0, 0.1), (0.7, 0.9, 0.05), (1e-5, 5e-5, 1e-5)],
+)
+def test_a_grid_by_steps_takes_the_numbers_as_written_up_to_its_end(low, high, step):
+    values = Range(low=low, high=high, step=step).grid()
+    assert values[0] == low
+    assert values[-1] == high
+    assert values == [float(str(round(one, 10))) for one in values]
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_a_grid_by_points_stays_within_its_ends(log):
+    for low, high in ((0.1, 0.3), (1e-5, 3e-3), (0.7, 4.9)):
+        values = Range(low=low, high=high, log=log, points=7).grid()
+        assert (values[0], values[-1]) == (low, high)

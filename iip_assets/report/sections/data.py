@@ -116,7 +116,7 @@ def coverage(demographic_stats: pl.DataFrame, tolerance: float) -> Section:
     if not rows:
         return Section("coverage", "Coverage", data=data)
     blocks: list[Block] = [
-        Paragraph("Shares are of the images whose value is known, with 95% intervals."),
+        Paragraph("Shares are of the images whose value is known, with intervals."),
         plot(
             lambda: coverage_figure(demographic_stats, tolerance=tolerance),
             "Shares of images by demographic axis, with targets",
@@ -127,7 +127,7 @@ def coverage(demographic_stats: pl.DataFrame, tolerance: float) -> Section:
                 "axis",
                 Column("value", "value"),
                 "n",
-                estimate_column("share, 95% interval", "share", show=percent),
+                estimate_column("share, interval", "share", show=percent),
                 Column("target", "target", PERCENT),
                 Column("to add", "needed", COUNT),
             ],

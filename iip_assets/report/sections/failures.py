@@ -128,7 +128,7 @@ def passing(
         plot(
             lambda: threshold_figure(filter_verdicts["curve"], chosen),
             "Cost of the filter and its errors by threshold",
-            "The band is the 95% interval of the cost, over subjects.",
+            "The band is the interval of the cost, over subjects.",
         ),
     ]
     if rows := found["to_label"]:

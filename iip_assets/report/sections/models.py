@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from iip_assets.evaluation.summary import OVERALL, baseline_value, beats_baseline, overall_rows
-from iip_assets.metrics.intervals import ENOUGH_SUBJECTS
+from iip_assets.metrics.intervals import ENOUGH_SUBJECTS, TOO_FEW
 from iip_assets.metrics.names import BASELINE, BESIDE_HUMAN, HUMAN, spelled
 from iip_assets.models.tasks import TASKS
 from iip_assets.registry.figures import history_figure
@@ -32,6 +32,7 @@ from iip_assets.report.blocks import (
     count,
     estimate_column,
     interval,
+    interval_words,
     number,
     percent,
     plot,
@@ -50,7 +51,9 @@ Record = dict[str, Any]
 
 
 def models(
-    model_evaluation: dict[str, pl.DataFrame], model_versions: dict[str, pl.DataFrame] | None = None
+    model_evaluation: dict[str, pl.DataFrame],
+    confidence: float,
+    model_versions: dict[str, pl.DataFrame] | None = None,
 ) -> Section:
     """The numbers of both models on held-out images."""
     metrics = model_evaluation["metrics"]
@@ -78,7 +81,7 @@ def models(
         blocks += [Heading("All metrics"), table]
         for model, cells in data["confusion"].items():
             blocks += [Heading(f"Confusion of the {model}"), _confusion(model, **cells)]
-    numbers = [_headline(row) for row in headlines]
+    numbers = [_headline(row, confidence) for row in headlines]
     steps = [*_no_better(metrics), *_rare_classes(data["classes"])]
     return Section("metrics", "Models", blocks, data, numbers, steps)
 
@@ -176,10 +179,12 @@ def class_remarks(row: Row) -> str:
     return ", ".join(word for word in ("rare in training" if row["rare"] else "", few) if word)
 
 
-def _headline(row: Record) -> Number:
+def _headline(row: Record, confidence: float) -> Number:
     of_subjects = f" of {count(row['n_subjects'])} subjects" if row["n_subjects"] else ""
     notes = [
-        f"95% interval {interval(row['low'], row['high'])}",
+        TOO_FEW
+        if row["low"] is None
+        else f"{interval_words(confidence)} {interval(row['low'], row['high'])}",
         f"n = {count(row['n_images'])} images{of_subjects}",
     ]
     if row["baseline"] is not None:
@@ -232,7 +237,7 @@ def _class_table(rows: list[Record]) -> Table:
         Column("share", "train_share", PERCENT),
         Column("of pixels", "train_pixel_share", PERCENT),
         of_subjects("in test", "test"),
-        estimate_column("F1 or IoU, 95% interval"),
+        estimate_column("F1 or IoU, interval"),
         Column("", class_remarks),
     ]
     return Table("Classes: images (subjects) to learn from and to be judged on", columns, rows)

@@ -49,30 +49,32 @@ def robustness(robustness_benchmark: pl.DataFrame) -> Section:
     if rows:
         alt = "Metric of each model against severity, a curve for each corruption"
         losses = Table(
-            "From clean images to the highest severity",
+            "From clean images to the highest severity at which the metric is known",
             [
                 "model",
                 "corruption",
                 "metric",
-                Column("clean", lambda row: row["values"][0], NUMBER),
-                Column("worst", lambda row: row["values"][-1], NUMBER),
+                Column("clean", "clean", NUMBER),
+                Column("worst", "worst", NUMBER),
+                Column("at severity", "worst_severity", COUNT),
                 "loss",
                 "n_images",
             ],
             rows,
             folded="Losses as a table",
         )
-        blocks += [plot(lambda: robustness_figure(rows), alt, "Bands are 95% intervals."), losses]
+        blocks += [plot(lambda: robustness_figure(rows), alt, "Bands are intervals."), losses]
     if rows and groups:
         alt = "Metric against severity for each corruption, a curve for each group"
         by_group = Table(
-            "Clean and at the highest severity, by group",
+            "Clean and at the highest severity at which the metric is known, by group",
             [
                 "model",
                 "corruption",
                 Column("group", lambda row: f"{row['axis']} {row['slice']}"),
                 "clean",
-                estimate_column("worst, 95% interval", "worst"),
+                estimate_column("worst, interval", "worst"),
+                Column("at severity", "worst_severity", COUNT),
                 "n_images",
             ],
             groups,
@@ -85,9 +87,10 @@ def robustness(robustness_benchmark: pl.DataFrame) -> Section:
 
 
 def robustness_table(benchmark: pl.DataFrame) -> list[Record]:
-    """For each model and corruption: clean, at every severity, and the loss at the highest.
+    """For each model and corruption: clean, at every severity, and the loss at the worst.
 
-    The largest loss comes first.
+    That is the highest severity at which the metric is known; without it or a clean value there is
+    no loss. The largest loss comes first.
     """
     curves = (
         _main_rows(benchmark)
@@ -103,13 +106,18 @@ def robustness_table(benchmark: pl.DataFrame) -> list[Record]:
     )
     table = records(curves)
     for row in table:
-        known = [value for value in row["values"] if value is not None]
-        row["loss"] = rounded(known[0] - known[-1]) if len(known) > 1 else None
+        at = dict(zip(row["severities"], row["values"], strict=True))
+        row["clean"] = at.get(0)
+        known = [severity for severity, value in at.items() if severity and value is not None]
+        row["worst_severity"] = max(known, default=None)
+        row["worst"] = at.get(row["worst_severity"])
+        both = None not in (row["clean"], row["worst"])
+        row["loss"] = rounded(row["clean"] - row["worst"]) if both else None
     return sorted(table, key=lambda row: (row["model"], -(row["loss"] or 0), row["corruption"]))
 
 
 def robustness_groups(benchmark: pl.DataFrame) -> list[Record]:
-    """For each model, corruption and group: the value clean and at the highest severity."""
+    """For each model, corruption and group: the value clean and at the highest severity known."""
     known = _main_rows(benchmark).filter(pl.col("axis") != OVERALL).drop_nulls("value")
     keys = ("model", "corruption", "axis", "slice")
     groups = (
@@ -119,11 +127,12 @@ def robustness_groups(benchmark: pl.DataFrame) -> list[Record]:
             pl.col("value").last().alias("worst"),
             pl.col("low", "high", "n_images").last(),
             (pl.col("value").first() - pl.col("value").last()).alias("loss"),
-            pl.len().alias("severities"),
+            pl.col("severity").first().alias("clean_severity"),
+            pl.col("severity").last().alias("worst_severity"),
         )
-        .filter(pl.col("severities") > 1)
+        .filter((pl.col("clean_severity") == 0) & (pl.col("worst_severity") > 0))
     )
-    return records(groups.drop("severities").sort(keys))
+    return records(groups.drop("clean_severity").sort(keys))
 
 
 def _main_rows(benchmark: pl.DataFrame) -> pl.DataFrame:
@@ -149,7 +158,7 @@ def _largest_losses(table: list[Record]) -> list[NextStep]:
                 6,
                 f"The {model} suffers most from {spelled(worst['corruption'])}",
                 f"{spelled(worst['metric'])} falls by {worst['loss']:.3f} at severity "
-                f"{worst['severities'][-1]} (n = {worst['n_images']}). Augmentation or more such "
+                f"{worst['worst_severity']} (n = {worst['n_images']}). Augmentation or more such "
                 "images may help, if they occur in use.",
             )
         )

@@ -35,7 +35,7 @@ def slices(model_evaluation: dict[str, pl.DataFrame]) -> Section:
     metrics = model_evaluation["metrics"]
     tables = {one: rows for one in TASKS if (rows := records(slice_rows(metrics, one)))}
     text = (
-        "Lines are 95% intervals, the dashed line is the overall value. Slices with too few "
+        "Lines are intervals, the dashed line is the overall value. Slices with too few "
         "held-out images or subjects are grey and hollow: do not read them as findings."
     )
     blocks: list[Block] = [Paragraph(text)] if tables else []
