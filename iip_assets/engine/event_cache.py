@@ -49,7 +49,7 @@ def event_log_mark(dagster_home: Path) -> list[str] | None:
 def _is_elsewhere(config: Path) -> bool:
     """Whether Dagster's settings name a storage, beside which an old SQLite log may still lie."""
     try:
-        return bool(_STORAGE.search(config.read_text()))
+        return bool(_STORAGE.search(config.read_text(errors="replace")))
     except FileNotFoundError:
         return False
 

@@ -53,12 +53,22 @@ def test_the_second_of_two_takes_what_the_first_made(
     assert [path.name for path in workspace.state.iterdir()] == ["dagster"]
 
 
-@pytest.mark.parametrize("text", ["storage: [", "storage:\n  postgre: 3\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("storage: [", "storage:\n  postgre: 3\n", "- a list", "storage: 7", "nonsense: 1"),
+        *("\udcff\udcfe", "run_queue: no", "\0"),
+    ],
+)
 def test_settings_that_dagster_does_not_take_are_named(text: str, workspace: Workspace) -> None:
     workspace.dagster_home.mkdir(parents=True)
-    (workspace.dagster_home / "dagster.yaml").write_text(text)
-    with pytest.raises(BadInstanceError, match=r"dagster\.yaml .*correct it, or delete it"):
+    settings = workspace.dagster_home / "dagster.yaml"
+    settings.write_text(text, errors="surrogateescape")
+    with pytest.raises(BadInstanceError, match=r"dagster\.yaml .*correct it, or move it away"):
         open_instance(workspace)
+    settings.unlink()
+    with open_instance(workspace) as instance:
+        assert instance.get_run_records() == []
 
 
 def test_one_batch_and_one_refresh_of_the_sensors_run_at_a_time(workspace: Workspace) -> None:

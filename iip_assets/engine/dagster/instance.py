@@ -93,15 +93,20 @@ def open_instance(workspace: Workspace) -> dg.DagsterInstance:
     """
     import dagster as dg
     import yaml
+    from dagster._check import CheckError
 
     prepare_dagster_home(workspace)
     try:
         return dg.DagsterInstance.get()
-    except (dg.DagsterError, yaml.YAMLError) as error:
+    # Of settings of another shape Dagster fails by whatever it tries with them first.
+    except (
+        *(dg.DagsterError, CheckError, yaml.YAMLError),
+        *(AttributeError, TypeError, UnicodeDecodeError),
+    ) as error:
         reason = " ".join(str(error).split())[:500]
         raise BadInstanceError(
             f"Dagster cannot use {workspace.dagster_home / 'dagster.yaml'} ({reason}); correct "
-            "it, or delete it to have it written again"
+            "it, or move it away to have it written again"
         ) from error
 
 
