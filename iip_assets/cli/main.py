@@ -68,4 +68,4 @@ def _words_for_databases(error: Exception) -> str | None:
         root = find_workspace()
     except NoWorkspaceError:
         return None
-    return words_for_damage(error, (root / ".iip").rglob("*.db"))
+    return words_for_damage(error, root / ".iip")

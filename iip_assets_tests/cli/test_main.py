@@ -6,12 +6,15 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from iip_assets.cli import main as cli
+from iip_assets.engine import databases
+from iip_assets.errors import DISK_IS_FULL
 
 
 def raise_wrapped(cause: Exception) -> Any:
@@ -34,6 +37,20 @@ def test_a_full_disk_is_told_in_one_line_whoever_found_out(
     assert capsys.readouterr().err == (
         "iip: the disk is full; make room (`iip gc`), then run this again\n"
     )
+
+
+def test_what_sqlite_says_where_it_has_no_room_beside_a_database_is_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".iip").mkdir()
+    (tmp_path / "iip.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    full = SimpleNamespace(free=4096)
+    monkeypatch.setattr(databases.shutil, "disk_usage", lambda path: full)
+    monkeypatch.setattr(cli, "app", raise_wrapped(sqlite3.OperationalError("disk I/O error")))
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err == f"iip: {DISK_IS_FULL}\n"
 
 
 def cut_short(file: Path) -> None:
