@@ -17,6 +17,7 @@ class UserError(Exception):
 # no space, no permission, no such folder, git not installed.
 USER_ERRORS = (UserError, LookupError, OSError, ValueError)
 
+DISK_IS_FULL = "the disk is full; make room (`iip gc`), then run this again"
 _FULL = ("No space left on device", "database or disk is full")
 
 
@@ -24,7 +25,7 @@ def words_for(error: Exception) -> str | None:
     """What to tell the person at the terminal; None where only a traceback helps."""
     # An OSError names the file; what others say of a full disk misleads.
     if _disk_is_full(error) and not isinstance(error, OSError):
-        return "the disk is full; make room (`iip gc`), then run this again"
+        return DISK_IS_FULL
     if isinstance(error, USER_ERRORS):
         return str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     return None

@@ -166,12 +166,18 @@ def _dagster_home(root: Path) -> Finding:
         return Finding("Dagster", True, "no runs yet", "`iip refresh` makes the first")
     import yaml
 
+    from iip_assets.engine.databases import damage_of
+
     try:
-        written = yaml.safe_load(config.read_text())
-    except yaml.YAMLError as error:
+        written = yaml.safe_load(config.read_bytes())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        fix = "correct it, or delete it to have it written again"
+        fix = "correct it, or move it away to have it written again"
         return Finding("Dagster", False, f"{config} is no YAML: {reason}", fix)
+    for file in sorted(config.parent.rglob("*.db")):
+        if found := damage_of(file):
+            fix = "move it away; `iip refresh` takes everything up again without it"
+            return Finding("Dagster", False, f"{file} is damaged ({found})", fix)
     telemetry = written.get("telemetry") if isinstance(written, dict) else None
     if not isinstance(telemetry, dict) or telemetry.get("enabled", True):
         fix = f"set `telemetry: enabled: false` in {config}"

@@ -78,8 +78,19 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        words = words_for(error)
+        words = words_for(error) or _words_for_databases(error)
         if words is None:
             raise
         typer.echo(f"iip: {words}", err=True)
         sys.exit(1)
+
+
+def _words_for_databases(error: Exception) -> str | None:
+    from iip_assets.engine.databases import words_for_damage
+    from iip_assets.where import NoWorkspaceError, find_workspace
+
+    try:
+        root = find_workspace()
+    except NoWorkspaceError:
+        return None
+    return words_for_damage(error, root / ".iip")

@@ -7,9 +7,11 @@ a matter of speed alone: without it the same answers come from Dagster. Its file
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,29 +29,36 @@ def event_log_mark(dagster_home: Path) -> list[str] | None:
     database = dagster_home / "history" / "runs" / "index.db"
     if not database.exists() or _is_elsewhere(dagster_home / "dagster.yaml"):
         return None
+    address = f"{database.absolute().as_uri()}?mode=ro"
     try:
-        connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=1)
-        try:
-            # The count and the wipes tell of events that were taken away; the last one's run and
-            # time of another that got its id, since SQLite gives the id of a deleted one again.
-            events = connection.execute("SELECT max(id), count(*) FROM event_logs").fetchone()
-            last = connection.execute(
-                "SELECT run_id, timestamp FROM event_logs ORDER BY id DESC LIMIT 1"
-            ).fetchone()
-            wipes = connection.execute(
-                "SELECT group_concat(wipe_timestamp) FROM asset_keys"
-            ).fetchone()
-        finally:
-            connection.close()
+        return _mark_of(address)
+    except sqlite3.OperationalError:
+        if os.access(database.parent, os.W_OK):
+            return None
     except sqlite3.Error:
         return None
+    # SQLite makes a file beside the database even to read it; where it cannot, nobody writes.
+    with suppress(sqlite3.Error):
+        return _mark_of(f"{address}&immutable=1")
+    return None
+
+
+def _mark_of(address: str) -> list[str]:
+    with closing(sqlite3.connect(address, uri=True, timeout=1)) as connection:
+        # The count and the wipes tell of events that were taken away; the last one's run and time
+        # of another that got its id, since SQLite gives the id of a deleted one again.
+        events = connection.execute("SELECT max(id), count(*) FROM event_logs").fetchone()
+        last = connection.execute(
+            "SELECT run_id, timestamp FROM event_logs ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+        wipes = connection.execute("SELECT group_concat(wipe_timestamp) FROM asset_keys").fetchone()
     return [str(part) for part in (*events, *(last or ()), *wipes)]
 
 
 def _is_elsewhere(config: Path) -> bool:
     """Whether Dagster's settings name a storage, beside which an old SQLite log may still lie."""
     try:
-        return bool(_STORAGE.search(config.read_text()))
+        return bool(_STORAGE.search(config.read_text(errors="replace")))
     except FileNotFoundError:
         return False
 
@@ -137,7 +146,8 @@ def write_cached_events(
         "observed": seen,
         "noop": noop,
     }
-    write_text_whole(events_file(state), sealed_json(kept))
+    with suppress(OSError):  # whoever may only read the workspace can look all the same
+        write_text_whole(events_file(state), sealed_json(kept))
     return CachedEvents(made, seen)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import pickle
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -217,12 +219,52 @@ def _storage(folder: Path) -> str:
     return f"sqlite:///{folder / DATABASE}"
 
 
+class _SafeCmaEsSampler(CmaEsSampler):
+    """CMA-ES that takes its state out of the database without running what may stand in it.
+
+    Optuna keeps the state as a pickle, and whoever opens another team's workspace would run
+    whatever that holds. Here it may hold the optimizer and arrays of numbers.
+    """
+
+    def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> Any:
+        for trial in reversed(completed_trials):
+            kept = {
+                name: value
+                for name, value in trial.system_attrs.items()
+                if name.startswith(self._attr_key_optimizer)
+            }
+            if kept:
+                pickled = bytes.fromhex(self._concat_optimizer_attrs(kept))
+                return _OptimizerUnpickler(io.BytesIO(pickled)).load()
+        return None
+
+
+class _OptimizerUnpickler(pickle.Unpickler):
+    _ALLOWED = frozenset(
+        {
+            ("cmaes._cma", "CMA"),
+            ("numpy", "dtype"),
+            ("numpy", "ndarray"),
+            ("numpy._core.multiarray", "_reconstruct"),
+            ("numpy._core.multiarray", "scalar"),
+        }
+    )
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self._ALLOWED:
+            raise PlanError(
+                f"{DATABASE} holds {module}.{name} in the place of the state of CMA-ES; that is "
+                "not loaded, since it could run anything: forget the sweep's trials with --again"
+            )
+        return super().find_class(module, name)
+
+
 def _sampler(plan: Plan, number: int) -> BaseSampler:
     """Seeded by trial, so that a sweep which was killed goes on as it would have."""
     seed = (plan.seed * 1_000_003 + number) % 2**32
     match plan.sampler:
         case "cmaes":
-            return CmaEsSampler(seed=seed)
+            return _SafeCmaEsSampler(seed=seed)
         case "nsga2":
             return NSGAIISampler(seed=seed, population_size=_share(plan.trials, least=4, most=50))
         case "tpe":

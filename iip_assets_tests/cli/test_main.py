@@ -5,7 +5,10 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +17,8 @@ from typer.testing import CliRunner
 
 import iip_assets
 from iip_assets.cli import main as cli
+from iip_assets.engine import databases
+from iip_assets.errors import DISK_IS_FULL
 
 
 def raise_wrapped(cause: Exception) -> Any:
@@ -36,6 +41,63 @@ def test_a_full_disk_is_told_in_one_line_whoever_found_out(
     assert capsys.readouterr().err == (
         "iip: the disk is full; make room (`iip gc`), then run this again\n"
     )
+
+
+def test_what_sqlite_says_where_it_has_no_room_beside_a_database_is_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".iip").mkdir()
+    (tmp_path / "iip.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    full = SimpleNamespace(free=4096)
+    monkeypatch.setattr(databases.shutil, "disk_usage", lambda path: full)
+    monkeypatch.setattr(cli, "app", raise_wrapped(sqlite3.OperationalError("disk I/O error")))
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err == f"iip: {DISK_IS_FULL}\n"
+
+
+def cut_short(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:5000])
+
+
+def overwritten(file: Path) -> None:
+    file.write_bytes(b"no database" * 1000)
+
+
+def exchanged_pages(file: Path) -> None:
+    data = file.read_bytes()
+    file.write_bytes(data[:4096] + bytes(4096) + data[8192:])
+
+
+@pytest.mark.parametrize("damage", [cut_short, overwritten, exchanged_pages])
+@pytest.mark.parametrize("name", ["dagster/history/runs/index.db", "sweeps.db"])
+def test_a_damaged_database_is_named_and_may_be_moved_away(
+    name: str,
+    damage: Callable[[Path], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / ".iip" / name
+    file.parent.mkdir(parents=True)
+    (tmp_path / "iip.toml").touch()
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("CREATE TABLE t (text)")
+        database.executemany("INSERT INTO t VALUES (?)", [("word" * 200,)] * 100)
+    damage(file)
+    monkeypatch.chdir(tmp_path)
+    malformed = sqlite3.DatabaseError("database disk image is malformed")
+    monkeypatch.setattr(cli, "app", raise_wrapped(malformed))
+    with pytest.raises(SystemExit):
+        cli.main()
+    said = capsys.readouterr().err
+    assert f"the database {file} is damaged" in said
+    assert "It may be moved away" in said
+    assert said.count("\n") == 1
+    file.unlink()
+    with pytest.raises(OperationalError):  # no other one is to blame
+        cli.main()
 
 
 def test_an_error_that_nobody_foresaw_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

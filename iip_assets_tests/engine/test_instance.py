@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +12,19 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from iip_assets.engine.dagster.instance import BadInstanceError, open_instance, prepare_dagster_home
+from iip_assets.engine.dagster.instance import (
+    BadInstanceError,
+    DagsterEvents,
+    open_instance,
+    prepare_dagster_home,
+)
+from iip_assets.engine.event_cache import (
+    CachedEvents,
+    event_log_mark,
+    read_cached_events,
+    write_cached_events,
+)
+from iip_assets.engine.graph import Graph
 from iip_assets.engine.workspace import Workspace
 
 
@@ -53,12 +68,22 @@ def test_the_second_of_two_takes_what_the_first_made(
     assert [path.name for path in workspace.state.iterdir()] == ["dagster"]
 
 
-@pytest.mark.parametrize("text", ["storage: [", "storage:\n  postgre: 3\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("storage: [", "storage:\n  postgre: 3\n", "- a list", "storage: 7", "nonsense: 1"),
+        *("\udcff\udcfe", "run_queue: no", "\0"),
+    ],
+)
 def test_settings_that_dagster_does_not_take_are_named(text: str, workspace: Workspace) -> None:
     workspace.dagster_home.mkdir(parents=True)
-    (workspace.dagster_home / "dagster.yaml").write_text(text)
-    with pytest.raises(BadInstanceError, match=r"dagster\.yaml .*correct it, or delete it"):
+    settings = workspace.dagster_home / "dagster.yaml"
+    settings.write_text(text, errors="surrogateescape")
+    with pytest.raises(BadInstanceError, match=r"dagster\.yaml .*correct it, or move it away"):
         open_instance(workspace)
+    settings.unlink()
+    with open_instance(workspace) as instance:
+        assert instance.get_run_records() == []
 
 
 def test_one_batch_and_one_refresh_of_the_sensors_run_at_a_time(workspace: Workspace) -> None:
@@ -86,6 +111,53 @@ def test_a_folder_that_dagster_cannot_name_is_refused(
     monkeypatch.setenv("DAGSTER_HOME", "")
     with pytest.raises(BadInstanceError, match="move the workspace"):
         prepare_dagster_home(Workspace(tmp_path / name, lambda _: SimpleNamespace()))
+
+
+@pytest.fixture
+def read_only(workspace: Workspace) -> Iterator[Callable[[], None]]:
+    """Makes the workspace one that can only be read, for root too."""
+    root = workspace.root
+    mounted = False
+
+    def protect() -> None:
+        nonlocal mounted
+        for folder in [root, *(one for one in root.rglob("*") if one.is_dir())]:
+            folder.chmod(0o555)
+        if os.access(root, os.W_OK):
+            commands = (["mount", "--bind", root, root], ["mount", "-o", "remount,bind,ro", root])
+            for command in commands:
+                if subprocess.run(command, check=False, capture_output=True).returncode:
+                    pytest.skip("this user writes to every folder, and may not mount one")
+                mounted = True
+
+    yield protect
+    if mounted:
+        subprocess.run(["umount", root], check=True)
+    for folder in [root, *(one for one in root.rglob("*") if one.is_dir())]:
+        folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["begun", "new"])
+def test_a_workspace_that_can_only_be_read_is_looked_at(
+    begun: bool, workspace: Workspace, read_only: Callable[[], None]
+) -> None:
+    graph = Graph([])
+    if begun:
+        with open_instance(workspace) as instance:
+            DagsterEvents(instance).observe("numbers", "1")
+        write_cached_events(workspace.state, graph, CachedEvents({}, {}))
+    else:
+        workspace.root.mkdir(exist_ok=True)
+    read_only()
+    assert (event_log_mark(workspace.dagster_home) is not None) is begun
+    assert (read_cached_events(workspace.state, graph) is not None) is begun
+    write_cached_events(workspace.state, graph, CachedEvents({}, {}))
+    with open_instance(workspace) as instance:
+        events = DagsterEvents(instance)
+        assert events.observed("numbers") == ("1" if begun else None)
+        events.observe("numbers", "2")  # in a copy
+        assert events.observed("numbers") == "2"
+    assert workspace.dagster_home.exists() is begun
 
 
 def test_words_of_any_language_may_stand_in_the_path(

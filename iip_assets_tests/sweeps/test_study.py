@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import json
+import os
+import pickle
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from iip_assets.sweeps.plan import Plan, PlanError, suggest
-from iip_assets.sweeps.study import Done, Study, importances, load_study
+from iip_assets.sweeps.study import DATABASE, Done, Study, importances, load_study
 
 MADE_OF = {"data": "d1", "code": "c1"}
 NUMBERS = {
@@ -62,6 +67,37 @@ def test_a_sweep_that_is_killed_tries_what_it_would_have_tried(
     broken = run(tmp_path / "broken", sweep, killed_at=frozenset({0, 5, 11}))
     assert [one.values for one in broken] == [one.values for one in whole]
     assert [one.number for one in broken] == list(range(12))
+
+
+class Harmful:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_what_stands_in_the_place_of_the_state_of_cmaes_is_not_run(tmp_path: Path) -> None:
+    sweep = plan("cmaes")
+    study = Study.open(tmp_path, sweep, MADE_OF, force=False)
+    for _ in range(10):
+        trial = study.next()
+        values = suggest(trial, sweep.space)
+        study.succeeded(trial, quality=quality(values), low=0.0, high=1.0, latency_ms=1.0)
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as database, database:
+        harm = json.dumps(pickle.dumps(Harmful(tmp_path / "harm")).hex())
+        changed = database.execute(
+            "UPDATE trial_system_attributes SET value_json = ? WHERE key LIKE '%optimizer:0'",
+            (harm,),
+        )
+        assert changed.rowcount
+        database.execute("DELETE FROM trial_system_attributes WHERE key LIKE '%optimizer:1'")
+    study = Study.open(tmp_path, sweep, MADE_OF, force=False)
+    with pytest.raises(PlanError, match=r"holds posix.mkdir .* is not loaded"):
+        suggest(study.next(), sweep.space)
+    assert not (tmp_path / "harm").exists()
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
+import tempfile
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +37,10 @@ sensors:
 """
 
 
+# The files of Dagster's home that it is asked for: not the logs of single runs.
+_ASKED_OF_HOME = ("*.yaml", ".nux/*", "history/runs.db*", "history/runs/index.db*", "schedules/*")
+
+
 class BadInstanceError(ValueError):
     """Dagster cannot use its own settings."""
 
@@ -42,10 +48,14 @@ class BadInstanceError(ValueError):
 def prepare_dagster_home(workspace: Workspace) -> None:
     """Makes Dagster's home, unless it is there, and names it to this process and its children.
 
+    Whoever may only read the workspace is given a copy, which goes with the process.
+
     Raises:
         BadInstanceError: Dagster cannot keep its databases in such a folder.
     """
     home = workspace.dagster_home
+    if not _is_writable(home):
+        home = _copied(home)
     odd = sorted(set("%?") & set(str(home)))
     if odd:
         raise BadInstanceError(
@@ -57,6 +67,29 @@ def prepare_dagster_home(workspace: Workspace) -> None:
     elif not (home / "dagster.yaml").exists():
         _write_settings(home)
     os.environ["DAGSTER_HOME"] = str(home)
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, or the folder can be made."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    return os.access(there, os.W_OK)
+
+
+def _copied(home: Path) -> Path:
+    """A copy of Dagster's home, as far as it is asked for."""
+    made = Path(tempfile.mkdtemp(prefix="iip-dagster-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    for pattern in (
+        "*.yaml",
+        ".nux/*",
+        "history/runs.db*",
+        "history/runs/index.db*",
+        "schedules/*",
+    ):
+        for file in home.glob(pattern):
+            (made / file.relative_to(home)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, made / file.relative_to(home))
+    return made
 
 
 def _write_settings(home: Path) -> None:
@@ -93,15 +126,20 @@ def open_instance(workspace: Workspace) -> dg.DagsterInstance:
     """
     import dagster as dg
     import yaml
+    from dagster._check import CheckError
 
     prepare_dagster_home(workspace)
     try:
         return dg.DagsterInstance.get()
-    except (dg.DagsterError, yaml.YAMLError) as error:
+    # Of settings of another shape Dagster fails by whatever it tries with them first.
+    except (
+        *(dg.DagsterError, CheckError, yaml.YAMLError),
+        *(AttributeError, TypeError, UnicodeDecodeError),
+    ) as error:
         reason = " ".join(str(error).split())[:500]
         raise BadInstanceError(
             f"Dagster cannot use {workspace.dagster_home / 'dagster.yaml'} ({reason}); correct "
-            "it, or delete it to have it written again"
+            "it, or move it away to have it written again"
         ) from error
 
 
