@@ -124,6 +124,9 @@ def _print_errors(result: Ingested) -> None:
     Console(soft_wrap=True).print(table)
     if len(errors) > _ROWS_SHOWN:
         print_text(f"… and {len(errors) - _ROWS_SHOWN} more", wrap=False)
+    # A command in a narrow column is cut into pieces that nobody can copy.
+    for fix in dict.fromkeys(one["fix"] for one in errors if "`iip " in one["fix"]):
+        print_text(f"→ {fix}", wrap=False)
 
 
 def export(
