@@ -159,7 +159,7 @@ def test_the_run_of_a_rejected_batch_fails_tells_why_and_raises_one_alarm(
     assert inbox.alarms == ["batch_rejected a"]
     alarm = AlarmBox.of(inbox.root / ".iip").pending()[0]
     assert alarm.details["problem_1"] == "labels.csv, row 3, age_years: is negative"
-    assert "-3" not in f"{alarm.text} {alarm.details}"
+    assert "-3" not in f"{alarm.text} {alarm.details}"  # its time may have one
 
 
 def test_the_scan_finds_a_rejected_batch_whose_run_was_killed_before_its_alarm(
