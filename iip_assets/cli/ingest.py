@@ -124,6 +124,9 @@ def _print_errors(result: Ingested) -> None:
     Console(soft_wrap=True).print(table)
     if len(errors) > _ROWS_SHOWN:
         print_text(f"… and {len(errors) - _ROWS_SHOWN} more", wrap=False)
+    # A command in a narrow column is cut into pieces that nobody can copy.
+    for fix in dict.fromkeys(one["fix"] for one in errors if "`iip " in one["fix"]):
+        print_text(f"→ {fix}", wrap=False)
 
 
 def export(
@@ -139,6 +142,7 @@ def export(
     """Write images, labels and masks for a labeling tool; `iip ingest --format` reads them back."""
     from iip_assets.engine.event_cache import present_events
     from iip_assets.engine.reasons import in_words
+    from iip_assets.errors import counted
     from iip_assets.images.store import ImageStore
     from iip_assets.ingest.export import write_export
     from iip_assets.ingest.export_rows import rows_to_export
@@ -169,4 +173,5 @@ def export(
         log(f"left out: {words}")
     if len(done.left_out) > _MOST_NAMED:
         log(f"left out: {len(done.left_out) - _MOST_NAMED} more")
-    typer.echo(f"{done.images} images and {done.masks} masks are in {out}")
+    written = f"{counted(done.images, 'image')} and {counted(done.masks, 'mask')}"
+    typer.echo(f"{written} are in {out}")

@@ -152,6 +152,8 @@ def _stray(path: str, within: str, batch: str | None) -> Problem | None:
 
 
 def _fix_of_name(name: str) -> str:
+    if name.startswith(LABELING_FILE.partition(".")[0].lower()):
+        return f"call it {LABELING_FILE} if it tells how to label, or delete it"
     meant = difflib.get_close_matches(name, (LABELS_FILE, ANNOTATIONS_FILE))
     if meant and name.endswith(".csv"):
         return f"call it {meant[0]}, in the batch's folder, or delete it"

@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem
@@ -31,7 +30,7 @@ from iip_assets.images.dvc_data import (
     read_pointer,
 )
 from iip_assets.ingest.batch_check import PresentData, read_present
-from iip_assets.ingest.batch_files import READY_FILE, BatchListing, copy_batch, list_batch
+from iip_assets.ingest.batch_files import READY_FILE, BatchListing, list_batch
 from iip_assets.ingest.data_commit import (
     DvcRefusedError,
     add_folder,
@@ -55,19 +54,10 @@ from iip_assets.ingest.inbox import (
     write_errors,
 )
 from iip_assets.ingest.merge_driver import set_up_merges
-from iip_assets.ingest.unread import in_words
+from iip_assets.ingest.staged import Form, Staged, stage
 from iip_assets.ingest.verdict import Candidate, Ingested, decide, present_batch
 from iip_assets.settings import Settings
 from iip_assets.settings_file import read_settings
-
-if TYPE_CHECKING:
-    from iip_assets.ingest.formats.native import Converted
-
-Form = Literal["native", "coco", "labelstudio"]
-
-
-class UnsettledBatchError(ValueError):
-    """The folder changes while it is read: somebody is still writing it."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +69,7 @@ class _Job:
     data: Path
     form: Form
     allow_jump: bool
+    dry_run: bool
     settings: Settings
     log: Callable[[str], None]
 
@@ -136,7 +127,8 @@ def ingest_folder(
     root = root.resolve()
     data = root / read_pointer(root).path
     settings = read_settings(root)
-    job = _Job(root, _batch_folder(root, data, folder), data, form, allow_jump, settings, log)
+    real = _batch_folder(root, data, folder)
+    job = _Job(root, real, data, form, allow_jump, dry_run, settings, log)
     if dry_run:
         with tempfile.TemporaryDirectory(prefix="iip-ingest-") as scratch:
             return _try_out(job, Path(scratch))
@@ -204,7 +196,7 @@ def _gone_meanwhile(job: _Job) -> Ingested:
 
 def _try_out(job: _Job, scratch: Path) -> Ingested:
     listing = list_batch(job.folder, job.batch)
-    staged = _Staged(job.folder, listing.problems)
+    staged = Staged(job.folder, listing.problems)
     if job.form != "native":
         staged = _stage(job, listing, scratch)
         listing = list_batch(staged.folder, job.batch)
@@ -226,47 +218,16 @@ def _ingest(job: _Job, place: Path) -> Ingested:
     return replace(result, data_version=read_pointer(job.root).md5, commit=commit)
 
 
-@dataclass(frozen=True)
-class _Staged:
-    """A batch in its native form, with what is wrong with it so far."""
-
-    folder: Path
-    problems: tuple[Problem, ...]
-    converted: Converted | None = None  # what it was made from, where its form was another
-
-
-def _stage(job: _Job, listing: BatchListing, place: Path) -> _Staged:
-    """Copies the batch to a private folder, in its native form."""
-    native = place / "batch"
-    copy = native if job.form == "native" else place / "export"
-    copy_batch(job.folder, listing, copy)
-    if list_batch(job.folder, job.batch) != listing:
-        raise UnsettledBatchError(
-            f"{job.folder} changed while it was read: somebody is still writing it. "
-            f"Put {READY_FILE} into it last, then ingest it again"
-        )
-    if job.form == "native":
-        return _Staged(native, listing.problems)
-    if job.form == "coco":
-        from iip_assets.ingest.formats.coco import convert_coco as convert
-    else:
-        from iip_assets.ingest.formats.labelstudio import convert_labelstudio as convert
-    converted = convert(
-        copy,
-        native,
-        mask_classes=job.settings.dataset.mask_classes,
-        max_megapixels=job.settings.dataset.max_megapixels,
-        name=job.batch,
-        log=job.log,
-    )
-    native.mkdir(exist_ok=True)
-    return _Staged(native, (*listing.problems, *converted.problems), converted)
+def _stage(job: _Job, listing: BatchListing, place: Path) -> Staged:
+    dataset = job.settings.dataset
+    return stage(job.folder, job.batch, listing, place, form=job.form, dataset=dataset, log=job.log)
 
 
 def _decide(
-    job: _Job, staged: _Staged, listing: BatchListing, *, present: PresentData | None = None
+    job: _Job, staged: Staged, listing: BatchListing, *, present: PresentData | None = None
 ) -> Ingested:
-    place = rejection_place(job.root, job.folder) if job.is_ours else job.folder
+    moves = job.is_ours and not job.dry_run
+    place = rejection_place(job.root, job.folder) if moves else job.folder
     shown_place = place.relative_to(job.root) if place.is_relative_to(job.root) else place
     candidate = Candidate(
         batch=job.batch,
@@ -285,17 +246,7 @@ def _decide(
         threads=job.settings.compute.threads or os.cpu_count() or 1,
         log=job.log,
     )
-    if (converted := staged.converted) is None:
-        return result
-    sources, own = converted.sources, set(staged.problems)
-    if converted.unread:
-        job.log(f"not used of the export, and not in the data: {in_words(converted.unread)}")
-    return replace(
-        result,
-        known=tuple(replace(one, path=sources.image(one.path)) for one in result.known),
-        problems=tuple(one if one in own else sources.told(one) for one in result.problems),
-        unread=converted.unread,
-    )
+    return staged.told(result, log=job.log)
 
 
 def _ignored(job: _Job, listing: BatchListing) -> list[Problem]:
@@ -329,7 +280,7 @@ def _take(job: _Job, folder: Path, listing: BatchListing, place: Path) -> None:
     tracked_now(place)
 
 
-def _commit(job: _Job, result: Ingested, staged: _Staged, place: Path) -> str | None:
+def _commit(job: _Job, result: Ingested, staged: Staged, place: Path) -> str | None:
     """Commits `data.dvc` unless the checked-out commit has the batch already."""
     before = _committed(job)
     batches = _uncommitted_batches(job, before)

@@ -5,6 +5,7 @@ import random
 from datetime import datetime
 
 import polars as pl
+import pytest
 
 from iip_assets.dataset.raw import RawDataset
 from iip_assets.dataset.schema import images_schema, label_rows_schema, schema_failures
@@ -144,6 +145,48 @@ def test_bad_rows_are_problems_and_the_rest_counts():
         ("2026-01", f"{B1}/labels.csv", 2, "age_years"),
         ("2026-02", f"{B2}/labels.csv", None, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_image"),
+    [
+        (f"{B1}/images/x.png", True),
+        (f"{B1}/Images/x.png", True),
+        (f"{B1}/site/images/day/x.png", True),
+        ("old/x.png", True),  # outside of batches there are no rows to name it
+        ("batches/masks/images/x.png", True),  # a batch may be called so
+        (f"{B1}/x.png", False),
+        (f"{B1}/SegmentationClass/x.png", False),
+        (f"{B1}/overlays/images.png", False),
+    ],
+)
+def test_in_a_batch_an_image_lies_in_images_or_is_named_by_a_row(path, is_image):
+    raw = joined({path: "X"})
+    assert raw.images["path"].to_list() == ([path] if is_image else [])
+    told = ["an image file that no row names and that lies in no folder images/"]
+    assert raw.problems["reason"].to_list() == ([] if is_image else told)
+    if path.startswith("batches/") and not is_image:
+        batch, _, within = path.removeprefix("batches/").partition("/")
+        for column, images in (("image", [path]), ("image,mask", [f"{B1}/images/a.jpg"])):
+            cells = within if column == "image" else f"images/a.jpg,{within}"
+            files = {path: "X", f"{B1}/images/a.jpg": "A"} if "mask" in column else {path: "X"}
+            named = joined({**files, f"batches/{batch}/labels.csv": f"{column}\n{cells}\n"})
+            assert named.images["path"].to_list() == images
+            assert named.problems.is_empty()
+
+
+@pytest.mark.parametrize("path", [f"{B1}/Masks/x.png", f"{B1}/images/MASKS/x.png"])
+def test_a_folder_of_masks_is_one_in_whatever_case(path):
+    raw = joined({path: "X"})
+    assert raw.images.is_empty()
+    assert raw.problems.is_empty()
+
+
+@pytest.mark.parametrize("name", ["Labels.csv", "annotations.json", "labels/a.txt", "label.xlsx"])
+def test_labels_that_nobody_reads_are_problems_in_the_data_too(name):
+    (problem,) = joined({f"{B1}/{name}": "x"}).problems.rows(named=True)
+    assert problem["file"] == f"{B1}/{name}"
+    assert "not read" in problem["reason"]
 
 
 def test_no_files_at_all_give_empty_tables_of_the_right_types():

@@ -45,7 +45,7 @@ def test_the_sample_goes_out_and_comes_back(team: Team, tmp_path: Path, form: st
     assert again.returncode == 1
     assert "is not empty" in again.stderr
     classes = DatasetSettings().mask_classes
-    assert CONVERT[form](out, tmp_path / "native", mask_classes=classes) == ()
+    assert CONVERT[form](out, tmp_path / "native", mask_classes=classes).problems == ()
     batches = [path.parent for path in team.root.glob("data/batches/*/labels.csv")]
     assert said(tmp_path / "native") == said(*batches)
 

@@ -81,12 +81,13 @@ def said(files: dict[str, bytes]) -> tuple[list[dict], set[tuple]]:
         pl.col("mask_id").map_elements(lambda one: str(pixels(one)), return_dtype=pl.Utf8)
     )
     # Which file an opinion stands in does not matter, nor whether it stands in both; the mask that
-    # counts is given to the opinion that counts.
+    # counts is given to the opinion that counts. What nobody's name is at is kept where it counts.
     counting = {(row["image_id"], row["labeler"]) for row in raw.images.iter_rows(named=True)}
     opinions = {
         (key, row["label"], None if key in counting else str(pixels(row["mask_id"])))
         for row in raw.label_rows.iter_rows(named=True)
-        if (row["label"] or row["mask_id"]) and (key := (row["image_id"], row["labeler"]))
+        if (key := (row["image_id"], row["labeler"])) in counting
+        or (row["labeler"] and (row["label"] or row["mask_id"]))
     }
     return images.drop("path", "batch", "mask_path").to_dicts(), opinions
 
@@ -114,8 +115,10 @@ def batches(draw: st.DrawFn, *, most_labelers: int) -> dict[str, bytes]:
     """A data folder of one batch: images, and one row or several for each."""
     files: dict[str, bytes] = {}
     rows: list[dict[str, str]] = []
-    for number, data in enumerate(IMAGES):
-        image = draw(st.sampled_from(["", "left/", "a b/é "])) + f"{number}.png"
+    beside: list[dict[str, str]] = []
+    names = draw(st.sampled_from([("0.png", "1.png", "2.png"), ("x.png", "X.png", "x-2.png")]))
+    for number, (data, name) in enumerate(zip(IMAGES, names, strict=True)):
+        image = draw(st.sampled_from(["", "left/", "a b/é ", "site/images/"])) + name
         files[f"batches/b/images/{image}"] = data
         common = draw(st.fixed_dictionaries({}, optional=facts))
         labelers = draw(st.lists(texts, max_size=most_labelers, unique_by=str.lower)) or [""]
@@ -127,7 +130,15 @@ def batches(draw: st.DrawFn, *, most_labelers: int) -> dict[str, bytes]:
                 row["mask"] = f"masks/{number}-{index}.png"
                 files[f"batches/b/{row['mask']}"] = mask_png(mask)
             rows.append(row)
+        people = draw(st.lists(texts, max_size=2, unique_by=str.lower)) if most_labelers > 1 else ()
+        for labeler in people:
+            row = {"image": f"images/{image}", "labeler": labeler}
+            row["label"] = draw(st.sampled_from(LABELS))
+            row["labeled_at"] = draw(st.just("") | st.dates().map(str))
+            beside.append(row)
     files["batches/b/labels.csv"] = labels_csv(rows)
+    if beside:
+        files["batches/b/annotations.csv"] = labels_csv(beside)
     return files
 
 

@@ -19,11 +19,12 @@ from iip_assets.dataset.problems import Problem
 from iip_assets.engine.lock import workspace_lock
 from iip_assets.images.dvc_data import observe_data
 from iip_assets.images.store import content_md5
-from iip_assets.ingest import data_commit, ingest
+from iip_assets.ingest import data_commit, ingest, staged
 from iip_assets.ingest.data_commit import DvcRefusedError, GitBusyError
 from iip_assets.ingest.formats.native import Converted
 from iip_assets.ingest.inbox import leftovers_in_words
-from iip_assets.ingest.ingest import UnsettledBatchError, clear_up_killed, ingest_folder
+from iip_assets.ingest.ingest import clear_up_killed, ingest_folder
+from iip_assets.ingest.staged import UnsettledBatchError
 from iip_assets_tests.dataset.team_workspace import drop, files_of, manifest_of, subjects, take
 from iip_assets_tests.git import git
 from iip_assets_tests.ingest.fuzz_oracle import tree
@@ -244,7 +245,7 @@ class Killed(BaseException):
 
 
 MOMENTS = {
-    "before anything is copied": (ingest, "copy_batch"),
+    "before anything is copied": (staged, "copy_batch"),
     "before the check": (ingest, "decide"),
     "before the move into the data": (ingest, "move_into_data"),
     "after the move into the data": (ingest, "add_folder"),
@@ -397,13 +398,13 @@ def test_a_file_that_dvc_would_leave_out_sends_the_batch_back(team):
 
 def test_a_folder_that_somebody_still_writes_is_not_taken(team, monkeypatch):
     folder = drop(team / "inbox", NAME)
-    copied = ingest.copy_batch
+    copied = staged.copy_batch
 
     def copy_and_add(*arguments):
         copied(*arguments)
         (folder / "images" / "late.png").touch()
 
-    monkeypatch.setattr(ingest, "copy_batch", copy_and_add)
+    monkeypatch.setattr(staged, "copy_batch", copy_and_add)
     with pytest.raises(UnsettledBatchError, match="READY into it last"):
         take(team, folder)
     assert files_of(team, NAME) == []

@@ -241,7 +241,7 @@ def test_a_box_or_point_beside_a_mask_is_told_and_changes_nothing(tmp_path, box)
     assert done.problems == ()
     (mask,) = read_native(tmp_path / "out").masks
     assert (mask == 2 * DOT).all()
-    assert "not used: 1 boxes and points, which are no masks" in log
+    assert "not used: boxes and points, which are no masks (1)" in log
 
 
 def test_a_box_may_stake_out_what_nobody_judged(tmp_path):

@@ -154,6 +154,14 @@ def test_files_of_an_export_that_no_entry_names_are_named_and_never_deleted(team
     assert "images/default/b.png" not in files_of(team, folder.name)
 
 
+@pytest.mark.parametrize(("dry_run", "place"), [(True, "inbox"), (False, "rejected")])
+def test_the_command_that_is_offered_names_the_folder_where_it_is_then(team, dry_run, place):
+    folder = write_studio(team / "inbox" / "2026-05-export", [studio_task(1, "a.png")])
+    (problem,) = take(team, folder, dry_run=dry_run).problems
+    assert problem.fix == f"`iip ingest {place}/2026-05-export --format labelstudio`"
+    assert (team / place / "2026-05-export").is_dir()
+
+
 def test_the_other_tools_export_is_told_apart(team):
     folder = write_studio(team / "inbox" / "2026-05-export", [studio_task(1, "a.png")])
     (problem,) = take(team, folder, form="coco").problems

@@ -25,6 +25,43 @@ _UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
+class _Tails:
+    """Paths by the ends that they may be named by."""
+
+    def __init__(self, paths: Iterable[str], *, fold: bool) -> None:
+        self._fold = fold
+        self._tails: dict[str, list[str]] = {}  # by each end of a path, from the file name on
+        self._wholes: dict[str, list[str]] = {}  # by a whole path, with and without images/
+        for path in paths:
+            parts = self._key(path).split("/")
+            tails = ["/".join(parts[first:]) for first in range(len(parts))]
+            stored = [_stored(tails[-1])] if fold else []
+            for tail in dict.fromkeys((*tails, *stored)):
+                self._tails.setdefault(tail, []).append(path)
+            for whole in tails[:2] if parts[0] == IMAGES_FOLDER else tails[:1]:
+                self._wholes.setdefault(whole, []).append(path)
+
+    def find(self, parts: Sequence[str]) -> list[str]:
+        """The paths that end as these parts do; or else those of which the parts are an end."""
+        wanted = [self._key(part) for part in parts]
+        whole = "/".join(wanted)
+        found = self._tails.get(whole, [])
+        exact = [path for path in found if self._key(path) in (whole, f"{IMAGES_FOLDER}/{whole}")]
+        if found:
+            return exact[:1] or found
+        ends = ("/".join(wanted[first:]) for first in range(1, len(wanted)))
+        return next((hits for end in ends if (hits := self._wholes.get(end))), [])
+
+    def namesakes(self, name: str) -> list[str]:
+        """The paths with this file name."""
+        return self._tails.get(self._key(name), [])
+
+    def _key(self, text: str) -> str:
+        # Folders that travelled by way of macOS spell é in two characters.
+        plain = unicodedata.normalize("NFC", text)
+        return plain.casefold() if self._fold else plain
+
+
 class ImageFiles:
     """The images below a folder, found by whatever name a labeling tool has for them.
 
@@ -35,13 +72,9 @@ class ImageFiles:
     def __init__(self, root: Path, paths: Iterable[str], links: Iterable[str] = ()) -> None:
         """`paths` are those of the images, `links` of symbolic links, which are not read."""
         self.root = root
-        self.paths = tuple(sorted(paths))
-        self._links = tuple(links)
-        self._by_name: dict[str, list[str]] = {}
-        for path in self.paths:
-            name = _normal(path.rpartition("/")[2])
-            for key in {name.casefold(), _stored(name).casefold()}:
-                self._by_name.setdefault(key, []).append(path)
+        paths = sorted(paths)
+        self._plain, self._folded = _Tails(paths, fold=False), _Tails(paths, fold=True)
+        self._links = _Tails(links, fold=False)
 
     def find(self, name: str, column: str, *, fix: str, subset: str = "") -> str:
         """The path of the one image that a name means.
@@ -64,36 +97,23 @@ class ImageFiles:
             raise BadEntry(column, name, "too long for an image's name", "put it into a file")
         readings = list(_readings(name))
         with_subset = [[subset, *readings[0]]] if subset else []
-        for fold in (False, True):
+        for tails in (self._plain, self._folded):
             for parts in (*with_subset, *readings):
-                found = self._agreeing(parts, column, fold=fold)
-                if found is not None:
-                    return found
-        if any(_agreement(link, parts, fold=False) for link in self._links for parts in readings):
+                hits = tails.find(parts)
+                if len(hits) == 1:
+                    return hits[0]
+                if hits:
+                    raise BadEntry(
+                        column,
+                        "/".join(parts),
+                        f"several images could be meant: {', '.join(hits[:3])}",
+                        "keep one of them in the folder, or name the others differently",
+                    )
+        if any(self._links.find(parts) for parts in readings):
             raise BadEntry(column, name, "a link, not a file", "put the file itself there")
-        near = sorted(self._by_name.get(_normal(readings[0][-1]).casefold(), ()))
+        near = self._folded.namesakes(readings[0][-1])
         fix = f"did you mean {near[0]}?" if near else fix
         raise BadEntry(column, name, "no such image in the folder", fix)
-
-    def _agreeing(self, parts: Sequence[str], column: str, *, fold: bool) -> str | None:
-        agreeing: dict[int, list[str]] = {}
-        for path in self._by_name.get(_normal(parts[-1]).casefold(), ()):
-            agreeing.setdefault(_agreement(path, parts, fold=fold), []).append(path)
-        best = max(agreeing, default=0)
-        if not best:
-            return None
-        hits = agreeing[best]
-        at = "/".join(_normal(part) for part in parts)
-        exact = (path for path in hits if _normal(path) in (at, f"{IMAGES_FOLDER}/{at}"))
-        found = hits[0] if len(hits) == 1 else next(exact, None)
-        if found is not None:
-            return found
-        raise BadEntry(
-            column,
-            "/".join(parts),
-            f"several images could be meant: {', '.join(sorted(hits)[:3])}",
-            "keep one of them in the folder, or name the others differently",
-        )
 
     @contextmanager
     def stream(self, path: str) -> Iterator[BinaryIO]:
@@ -150,33 +170,9 @@ def _stored(name: str) -> str:
     return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
 
 
-def _agreement(path: str, parts: Sequence[str], *, fold: bool) -> int:
-    """In how many parts, from the file name on, a path agrees with others; 0 where one differs.
-
-    A folder images above all others need not be named.
-    """
-    own = _normal(path).split("/")
-    wanted = [_normal(part) for part in parts]
-    if fold:
-        own, wanted = ([part.casefold() for part in some] for some in (own, wanted))
-    differing = [
-        count
-        for count, (one, other) in enumerate(zip(reversed(own), reversed(wanted), strict=False))
-        if one != other and not (fold and not count and _stored(one) == other)
-    ]
-    agreeing = min([len(own), len(wanted), *differing])
-    left = own[: len(own) - agreeing]
-    return agreeing if agreeing == len(wanted) or left in ([], [IMAGES_FOLDER]) else 0
-
-
 def _writable(path: str) -> bool:
     """Whether labels.csv can name the path."""
     try:
         return parse_path(path) == path
     except BadCell:
         return False
-
-
-def _normal(text: str) -> str:
-    # Folders that travelled by way of macOS spell é in two characters.
-    return unicodedata.normalize("NFC", text)

@@ -156,6 +156,8 @@ class LabelStudioReader(ExportReader):
             **fields_of(facts, "data"),
             **{word: f"annotations.result.{word}" for one in answers for word in one.cells},
             "mask": "annotations.result",
+            "labeler": "annotations.completed_by",
+            "labeled_at": "annotations.updated_at",
         }
         beside = partial(NativeRow, image, name, row, fields=fields)
         counts = what_counts(answers)

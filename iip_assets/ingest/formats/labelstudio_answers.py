@@ -154,5 +154,5 @@ class Remarks:
             (self.boxes, "boxes and points, which are no masks"),
         ):
             if count:
-                lines.append(f"not used: {count} {what}")
+                lines.append(f"not used: {what} ({count})")
         return lines
