@@ -48,6 +48,7 @@ app.add_typer(sweep, name="sweep")
 
 def main() -> None:
     """Runs the command line; an error that a person can fix ends in one line, no traceback."""
+    from iip_assets.cli.common import log
     from iip_assets.errors import words_for
 
     try:
@@ -56,5 +57,5 @@ def main() -> None:
         words = words_for(error)
         if words is None:
             raise
-        typer.echo(f"iip: {words}", err=True)
+        log(f"iip: {words}")
         sys.exit(1)

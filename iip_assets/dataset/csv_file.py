@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from iip_assets.dataset.problems import Problem, shown
 from iip_assets.dataset.schema import BadCell
 
+if TYPE_CHECKING:
+    import polars as pl
+
 Fault = Callable[..., Problem]
 """Makes a problem of the file from reason and fix, and by name `row`, `column` and `value`."""
 
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
 _EXPORT = 'export it as "CSV UTF-8", separated by commas'
 
 
@@ -132,6 +139,22 @@ def _broken(error: csv.Error) -> tuple[str, str]:
         reason = "a quotation mark is never closed, so this row and all below it were not read"
         return reason, "close the quotation mark, or double those in a cell"
     return f"the row cannot be read ({error})", f"fix the row, or {_EXPORT}"
+
+
+def no_formula(value: Any) -> Any:
+    """The value of a file for people, of whose cells a spreadsheet runs none as a formula."""
+    starts = isinstance(value, str) and value.startswith(_FORMULA_STARTS)
+    return f"'{value}" if starts and not _NUMBER.fullmatch(value) else value
+
+
+def table_csv(table: pl.DataFrame, *, float_precision: int | None = None) -> str:
+    """A table as CSV for people."""
+    import polars as pl
+
+    texts = pl.col(pl.String)
+    risky = texts.str.contains(r"^[=+\-@\t\r]") & ~texts.str.contains(rf"^{_NUMBER.pattern}$")
+    safe = table.with_columns(pl.when(risky).then(texts.str.replace("^", "'")).otherwise(texts))
+    return safe.write_csv(float_precision=float_precision)
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from iip_assets.dataset.csv_file import no_formula, table_csv
 from iip_assets.dataset.schema import IMAGE_SUFFIXES
 from iip_assets.engine.atomic import write_bytes_whole
 from iip_assets.images.decode import Undecodable, decode_image
@@ -257,21 +258,21 @@ def _done(file: Path, found: Sequence[Found], predictor: Predictor) -> dict[str,
     rows = {row["path"]: row for row in table.iter_rows(named=True)}
     kept = {}
     for one in found:
-        row = rows.get(one.name)
+        row = rows.get(no_formula(one.name))
         if row is None or any(row[name] != value for name, value in predictor.by.items()):
             continue
         if row["verdict"] == "unreadable":
             continue  # what stood in the way may be gone
         has_mask = row["mask"] is None or (file.parent / row["mask"]).is_file()
         if has_mask and row["md5"] is not None and row["md5"] == _md5(one.path.read_bytes()):
-            kept[one.name] = row
+            kept[one.name] = {**row, "path": one.name}
     return kept
 
 
 def _write(file: Path, found: Sequence[Found], done: dict[str, dict[str, Any]]) -> pl.DataFrame:
     rows = [done[one.name] for one in found if one.name in done]
     table = pl.DataFrame(rows, schema=SCHEMA, orient="row")
-    write_bytes_whole(file, table.write_csv(float_precision=_DIGITS).encode())
+    write_bytes_whole(file, table_csv(table, float_precision=_DIGITS).encode())
     return table
 
 

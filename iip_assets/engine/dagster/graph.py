@@ -18,6 +18,7 @@ from iip_assets.engine.graph import Source
 from iip_assets.engine.outcomes import Outcome, check_results, description
 from iip_assets.engine.perform import Performer, report_page
 from iip_assets.engine.project import Project
+from iip_assets.engine.values import plain_markdown
 
 REFRESH_JOB = "refresh"
 PARALLEL_JOB = "refresh_parallel"
@@ -264,7 +265,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    return plain_markdown(text)
 
 
 def _check_result(check: Mapping[str, Any]) -> dg.AssetCheckResult:
