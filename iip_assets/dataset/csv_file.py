@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 Fault = Callable[..., Problem]
 """Makes a problem of the file from reason and fix, and by name `row`, `column` and `value`."""
 
+# Columns that one fault names.
+_MOST_NAMED = 10
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
 _EXPORT = 'export it as "CSV UTF-8", separated by commas'
@@ -89,18 +92,20 @@ def _read_header(reader: Iterator[list[str]], required: Sequence[str]) -> tuple[
         header = next(reader, [])
     except csv.Error as error:
         raise BadCell(f"its first line is broken ({error})", _EXPORT) from None
-    columns = tuple(name.strip().lower() for name in header)
-    while columns and not columns[-1]:
-        columns = columns[:-1]
+    names = [name.strip().lower() for name in header]
+    while names and not names[-1]:
+        names.pop()
+    columns = tuple(names)
     if len(columns) == 1:
         for mark, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
             if mark in columns[0]:
                 raise BadCell(f"the file is separated by {name}, expected commas", _EXPORT)
     if "" in columns:
         raise BadCell("a column of the header has no name", "name it or delete the column")
-    doubled = sorted({name for name in columns if columns.count(name) > 1})
+    doubled = sorted(name for name, count in Counter(columns).items() if count > 1)
     if doubled:
-        reason = f"the header names {', '.join(doubled)} more than once"
+        more = f" and {len(doubled) - _MOST_NAMED} more" if len(doubled) > _MOST_NAMED else ""
+        reason = f"the header names {', '.join(doubled[:_MOST_NAMED])}{more} more than once"
         raise BadCell(reason, "keep one column of each name")
     absent = [name for name in required if name not in columns]
     if absent:
