@@ -19,6 +19,8 @@ from iip_assets.engine.atomic import write_text_whole
 from iip_assets.settings import Section, Settings
 
 _FILE = "iip.toml"
+# With a byte order mark, as editors on Windows write one, or without.
+_ENCODING = "utf-8-sig"
 # Where comments begin, unless a line is longer.
 _COMMENT_COLUMN = 30
 _HEAD = (
@@ -43,7 +45,7 @@ def read_settings(root: Path) -> Settings:
     """
     file = root / _FILE
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding=_ENCODING)
     except FileNotFoundError:
         raise SettingsError(f"{file} is missing; `iip init {root}` writes one") from None
     except UnicodeDecodeError as error:
@@ -62,7 +64,8 @@ def settings_at(text_of: Callable[[str], str]) -> Settings:
     Raises:
         SettingsError: The file was no TOML, or a value was not what the setting takes.
     """
-    return _parse(_FILE, text_of(_FILE), _overrides(), forgiving=True)
+    text = text_of(_FILE).removeprefix("\ufeff")
+    return _parse(_FILE, text, _overrides(), forgiving=True)
 
 
 def _overrides() -> tuple[tuple[str, str], ...]:
@@ -187,7 +190,7 @@ def write_settings(root: Path, values: Mapping[str, Any]) -> list[Change]:
     import tomlkit
 
     file = root / _FILE
-    document = tomlkit.parse(file.read_text(encoding="utf-8"))
+    document = tomlkit.parse(file.read_text(encoding=_ENCODING))
     changed = []
     for path, value in values.items():
         section, _, key = path.partition(".")

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from iip_assets.settings import Settings
-from iip_assets.settings_file import SettingsError, read_settings, settings_at
+from iip_assets.settings_file import (
+    SettingsError,
+    default_text,
+    read_settings,
+    settings_at,
+    write_settings,
+)
 
 
 def test_an_empty_file_means_the_defaults_with_a_real_device(tmp_path: Path) -> None:
@@ -33,8 +39,10 @@ def test_a_variable_overrides_the_file(tmp_path: Path, monkeypatch: pytest.Monke
         ("[splits]\ntrain = 0.9", "must be 1"),
         ("[statistics]\nbright_above = inf", r"statistics\.bright_above"),
         ("[filter", "no valid TOML"),
+        ("[ingest.vocabulary]\nsex = {}", r"ingest\.vocabulary\.sex"),
+        ("[ingest.vocabulary]\ngender = { female = 'f' }", r"vocabulary\.gender\.female"),
     ],
-    ids=["value", "word", "shares", "infinite", "toml"],
+    ids=["value", "word", "shares", "infinite", "toml", "column", "synonyms"],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, named: str) -> None:
     (tmp_path / "iip.toml").write_text(text)
@@ -67,6 +75,25 @@ def test_a_variable_of_a_setting_that_is_text_is_text(
     monkeypatch.setenv("IIP_ALARMS__WEBHOOK", word)
     found = read_settings(tmp_path)
     assert found.splits.salt == found.alarms.webhook == word.strip("'")
+
+
+def test_the_file_of_a_new_workspace_says_what_holds_without_it(tmp_path: Path) -> None:
+    (tmp_path / "iip.toml").write_text(default_text(), encoding="utf-8")
+    said = read_settings(tmp_path)
+    (tmp_path / "iip.toml").write_text("")
+    assert said == read_settings(tmp_path)
+
+
+def test_a_byte_order_mark_is_no_matter_and_is_gone_once_the_file_is_written(
+    tmp_path: Path,
+) -> None:
+    text = "\ufeff[filter]\nseed = 4  # ours\n"
+    file = tmp_path / "iip.toml"
+    file.write_text(text, encoding="utf-8")
+    assert read_settings(tmp_path).filter.seed == 4
+    assert settings_at(lambda _: text).filter.seed == 4
+    write_settings(tmp_path, {"filter.seed": 5})
+    assert file.read_bytes() == b"[filter]\nseed = 5  # ours\n"
 
 
 def test_a_variable_for_what_is_no_section_is_named(

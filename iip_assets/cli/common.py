@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from iip_assets.dataset.problems import printable
+
 if TYPE_CHECKING:
     from iip_assets.engine.dagster.refresh import Refresher
 
@@ -42,7 +44,7 @@ def open_refresher() -> Refresher:
 
 def log(text: str) -> None:
     """Words for the person at the terminal."""
-    typer.echo(text, err=True)
+    typer.echo(printable(text), err=True)
 
 
 def print_json(value: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from iip_assets.cli.common import AsJson, open_refresher, print_json, stdout_kept_clean
+from iip_assets.engine.values import plain_markdown
 from iip_assets.report.blocks import (
     ABSENT,
     FIGURE,
@@ -30,6 +31,7 @@ _TONES: dict[str, Tone] = {"better": "good", "worse": "bad"}
 # Of a module's hash and of a data version, as many digits as tell them apart.
 _DIGITS = 10
 _MOST = 20
+_NESTED = "  - "
 
 
 def compare(
@@ -82,11 +84,10 @@ def _markdown(found: Comparison) -> str:
     before, after = (named(one.name, one.commit) for one in (found.before, found.after))
     table = table_markdown(Table("", columns, _records(found.rows)))
     lines = [f"### {before} → {after}", "", table]
-    lines += ["", *(f"{line}  " for line in _about(found)), ""]
-    lines += [
-        f"- {line}" if line and not line.startswith("  ") else line
-        for line in _changes(found, indent="  - ")
-    ]
+    lines += ["", *(f"{plain_markdown(line)}  " for line in _about(found)), ""]
+    for line in _changes(found, indent=_NESTED):
+        mark = _NESTED if line.startswith(_NESTED) else "- "
+        lines.append(mark + plain_markdown(line.removeprefix(_NESTED)))
     return "\n".join(lines)
 
 

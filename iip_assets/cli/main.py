@@ -73,6 +73,7 @@ app.add_typer(sweep, name="sweep")
 
 def main() -> None:
     """Runs the command line; an error that a person can fix ends in one line, no traceback."""
+    from iip_assets.cli.common import log
     from iip_assets.errors import words_for
 
     try:
@@ -81,7 +82,7 @@ def main() -> None:
         words = words_for(error) or _words_for_databases(error)
         if words is None:
             raise
-        typer.echo(f"iip: {words}", err=True)
+        log(f"iip: {words}")
         sys.exit(1)
 
 

@@ -126,9 +126,10 @@ def check_model_elsewhere(
             project, present_events(project), known, on, split=split, log=log
         )
     if to is not None:
+        from iip_assets.dataset.csv_file import table_csv
         from iip_assets.engine.atomic import write_text_whole
 
-        write_text_whole(to, cross_dataset.metrics_of_all(tests).write_csv())
+        write_text_whole(to, table_csv(cross_dataset.metrics_of_all(tests)))
         log(f"all metrics are in {to}")
     if as_json:
         print_json(cross_dataset.as_json(known, tests, split=split))

@@ -56,14 +56,18 @@ def predict(
         )
         if sheet > 0:
             _write_sheet(table, found, out, most=sheet, max_megapixels=max_megapixels)
-    counts = dict(table["verdict"].value_counts().sort("verdict").iter_rows())
+    counts: dict[str, int] = dict(table["verdict"].value_counts().sort("verdict").iter_rows())
     by = predictor.by
     if as_json:
         print_json({"out": str(out), "verdicts": counts, **by})
-        return
-    words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    log(f"{table.height} images: {words} ({by['filter_model']}, {by['segmenter_model']})")
-    log(f"{out / TABLE}, masks in {out / 'masks'}" + (", contact_sheet.png" if sheet > 0 else ""))
+    else:
+        words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        log(f"{table.height} images: {words} ({by['filter_model']}, {by['segmenter_model']})")
+        sheet_too = ", contact_sheet.png" if sheet > 0 else ""
+        log(f"{out / TABLE}, masks in {out / 'masks'}{sheet_too}")
+    if counts.get("unreadable") == table.height:
+        first = table.row(0, named=True)
+        raise ValueError(f"none of the images can be read; {first['path']}: {first['error']}")
 
 
 def open_models(which: Which | None) -> tuple[Deployed | None, Deployed | None]:

@@ -175,6 +175,8 @@ def _export(project: Project, name: str, out: Path) -> Path:
 def _write_table(frame: Any, out: Path) -> None:
     import polars as pl
 
+    from iip_assets.dataset.csv_file import table_csv
+
     if out.suffix == ".parquet":
         frame.write_parquet(out)
         return
@@ -184,7 +186,7 @@ def _write_table(frame: Any, out: Path) -> None:
         pl.col(column).map_elements(lambda values: json.dumps(list(values)), return_dtype=pl.String)
         for column in nested
     )
-    flat.write_csv(out)
+    out.write_text(table_csv(flat), encoding="utf-8")
 
 
 def _record(project: Project, name: str) -> ActionRecord:

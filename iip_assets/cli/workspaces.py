@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from iip_assets.cli.common import AsJson, log, open_refresher, print_json
+from iip_assets.dataset.problems import printable
 from iip_assets.report.blocks import FIGURE, Column, Table
 from iip_assets.report.text import print_blocks, print_text
 
@@ -196,7 +197,8 @@ def alarms(as_json: AsJson = False) -> None:
         return
     for alarm, delivery in listed:
         kind = alarm.kind.replace("_", " ")
-        typer.echo(f"{alarm.at[:19].replace('T', ' ')}  {delivery:5}  {kind:14}  {alarm.text}")
+        when = alarm.at[:19].replace("T", " ")
+        typer.echo(printable(f"{when}  {delivery:5}  {kind:14}  {alarm.text}"))
     if not listed:
         typer.echo("there are no alarms")
 

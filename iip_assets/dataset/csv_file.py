@@ -7,15 +7,25 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from iip_assets.dataset.problems import Problem, shown
 from iip_assets.dataset.schema import BadCell
 
+if TYPE_CHECKING:
+    import polars as pl
+
 Fault = Callable[..., Problem]
 """Makes a problem of the file from reason and fix, and by name `row`, `column` and `value`."""
 
+# Columns that one fault names.
+_MOST_NAMED = 10
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
 _EXPORT = 'export it as "CSV UTF-8", separated by commas'
 
 
@@ -82,18 +92,20 @@ def _read_header(reader: Iterator[list[str]], required: Sequence[str]) -> tuple[
         header = next(reader, [])
     except csv.Error as error:
         raise BadCell(f"its first line is broken ({error})", _EXPORT) from None
-    columns = tuple(name.strip().lower() for name in header)
-    while columns and not columns[-1]:
-        columns = columns[:-1]
+    names = [name.strip().lower() for name in header]
+    while names and not names[-1]:
+        names.pop()
+    columns = tuple(names)
     if len(columns) == 1:
         for mark, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
             if mark in columns[0]:
                 raise BadCell(f"the file is separated by {name}, expected commas", _EXPORT)
     if "" in columns:
         raise BadCell("a column of the header has no name", "name it or delete the column")
-    doubled = sorted({name for name in columns if columns.count(name) > 1})
+    doubled = sorted(name for name, count in Counter(columns).items() if count > 1)
     if doubled:
-        reason = f"the header names {', '.join(doubled)} more than once"
+        more = f" and {len(doubled) - _MOST_NAMED} more" if len(doubled) > _MOST_NAMED else ""
+        reason = f"the header names {', '.join(doubled[:_MOST_NAMED])}{more} more than once"
         raise BadCell(reason, "keep one column of each name")
     absent = [name for name in required if name not in columns]
     if absent:
@@ -132,6 +144,22 @@ def _broken(error: csv.Error) -> tuple[str, str]:
         reason = "a quotation mark is never closed, so this row and all below it were not read"
         return reason, "close the quotation mark, or double those in a cell"
     return f"the row cannot be read ({error})", f"fix the row, or {_EXPORT}"
+
+
+def no_formula(value: Any) -> Any:
+    """The value of a file for people, of whose cells a spreadsheet runs none as a formula."""
+    starts = isinstance(value, str) and value.startswith(_FORMULA_STARTS)
+    return f"'{value}" if starts and not _NUMBER.fullmatch(value) else value
+
+
+def table_csv(table: pl.DataFrame, *, float_precision: int | None = None) -> str:
+    """A table as CSV for people."""
+    import polars as pl
+
+    texts = pl.col(pl.String)
+    risky = texts.str.contains(r"^[=+\-@\t\r]") & ~texts.str.contains(rf"^{_NUMBER.pattern}$")
+    safe = table.with_columns(pl.when(risky).then(texts.str.replace("^", "'")).otherwise(texts))
+    return safe.write_csv(float_precision=float_precision)
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:

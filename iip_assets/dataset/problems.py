@@ -40,9 +40,19 @@ class Problem:
         return f"{self.file}{row}{column}: {self.reason}"
 
 
+def printable(text: str) -> str:
+    """The text with control characters spelled out, but for ends of lines.
+
+    A terminal would obey them: erase what it shows, or write elsewhere.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
+
+
 def shown(value: str) -> str:
     """The value as it may be shown: shortened, with control characters spelled out."""
-    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in value)
+    text = printable(value).replace("\n", r"\n")
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from iip_assets.engine.values import Markdown
+from iip_assets.engine.values import Markdown, plain_markdown
 from iip_assets.figures import PALETTE, new_figure
 from iip_assets.images.contact_sheet import image_name, jpeg_data_uri, read_thumbnails, sheet
 from iip_assets.metrics.intervals import shares_by_subject
@@ -213,14 +213,8 @@ def describe(facts: Mapping[str, object]) -> str:
     words = f"**Cluster {facts['cluster']}** ({kind}): {facts['images']} images"
     for text in (facts["labels"], facts["over_represented"]):
         if text:
-            words += f"; {_plain(str(text))}"
+            words += f"; {plain_markdown(str(text))}"
     return words
-
-
-def _plain(text: str) -> str:
-    for mark in "\\`*_[]<>!#|":
-        text = text.replace(mark, f"\\{mark}")
-    return " ".join(text.split())
 
 
 def map_figure(embedding_map: pl.DataFrame, clusters: pl.DataFrame) -> Figure:

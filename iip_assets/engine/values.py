@@ -51,6 +51,15 @@ class Markdown:
     text: str
 
 
+# An underscore within a word is none.
+_MARKS = re.compile(r"[\\`*<>|\[\]~]|^#|(?<!\w)_|_(?!\w)")
+
+
+def plain_markdown(words: str) -> str:
+    """Words on one line of Markdown in which nothing is markup."""
+    return _MARKS.sub(r"\\\g<0>", " ".join(words.split()))
+
+
 @dataclass(frozen=True)
 class Rows:
     """A small table for people, shown in Dagster's metadata: one flat record a row."""

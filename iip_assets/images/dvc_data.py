@@ -56,7 +56,7 @@ def read_pointer(root: Path) -> DataPointer:
     """
     file = root / POINTER_FILE
     try:
-        text = file.read_bytes().decode("utf-8")
+        text = file.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
         raise BadPointer(
             f"{file} is missing: no data is tracked here. Put the batches under {root / 'data'} "

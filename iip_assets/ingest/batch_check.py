@@ -26,6 +26,7 @@ from iip_assets.dataset.schema import (
 from iip_assets.engine.context import track
 from iip_assets.images.decode import Undecodable, decode_image, decode_mask
 from iip_assets.images.dvc_data import DataPointer, read_manifest, read_pointer
+from iip_assets.images.files import largest_bytes, too_large
 from iip_assets.images.header import read_header
 from iip_assets.images.store import ImageStore, content_md5, file_md5
 from iip_assets.ingest.batch_files import BatchFile
@@ -33,10 +34,6 @@ from iip_assets.ingest.unread import find_unread
 
 # A million rows of every column are less than this.
 _LARGEST_LABELS_BYTES = 256_000_000
-
-# Of a pixel in the most generous image format: four channels of 16 bits, and as much again.
-_MOST_BYTES_A_PIXEL = 16
-_SMALL_FILE_BYTES = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ class ImageRules:
     @property
     def largest_bytes(self) -> float:
         """No sound image is a larger file."""
-        return _SMALL_FILE_BYTES + self.max_megapixels * 1e6 * _MOST_BYTES_A_PIXEL
+        return largest_bytes(self.max_megapixels)
 
 
 @dataclass(frozen=True)
@@ -223,7 +220,7 @@ def _examine(folder: Path, file: BatchFile, rules: ImageRules) -> _Examined:
     path = folder / file.path
     image = is_image_path(file.path)
     if not image or file.size > rules.largest_bytes:
-        return _Examined(file_md5(path), reason=_too_large(file.size) if image else None)
+        return _Examined(file_md5(path), reason=too_large(file.size) if image else None)
     data = path.read_bytes()
     try:
         size = _size_of(data, rules)
@@ -235,10 +232,6 @@ def _examine(folder: Path, file: BatchFile, rules: ImageRules) -> _Examined:
 def _size_of(data: bytes, rules: ImageRules) -> _Size:
     height, width, _ = decode_image(data, max_megapixels=rules.max_megapixels).shape
     return _Size(height, width, read_header(data).turned)
-
-
-def _too_large(size: int) -> str:
-    return f"{size / 1e6:,.0f} MB, more than an image of the allowed size can need"
 
 
 def _read_rows(folder: Path, batch: str, name: str, listing: Listing) -> LabelFile:
@@ -296,7 +289,7 @@ class _Masks:
             return self._present.read(row.mask_id or "")
         size = (self._folder / path).stat().st_size
         if size > self._rules.largest_bytes:
-            raise Undecodable(_too_large(size))
+            raise Undecodable(too_large(size))
         return (self._folder / path).read_bytes()
 
 

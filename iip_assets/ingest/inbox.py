@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iip_assets.dataset.csv_file import csv_text
+from iip_assets.dataset.csv_file import csv_text, no_formula
 from iip_assets.dataset.problems import Problem, shown
 from iip_assets.dataset.schema import ANNOTATIONS_FILE, LABELS_FILE
 from iip_assets.engine.atomic import write_text_whole
@@ -186,7 +186,7 @@ def errors_csv(problems: Iterable[Problem]) -> str:
 
 
 def _cells(problem: Problem) -> dict[str, Any]:
-    return {name: getattr(problem, name) for name in ERROR_COLUMNS}
+    return {name: no_formula(getattr(problem, name)) for name in ERROR_COLUMNS}
 
 
 def rejection_place(root: Path, folder: Path) -> Path:

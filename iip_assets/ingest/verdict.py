@@ -28,6 +28,7 @@ from iip_assets.settings import Settings
 
 Verdict = Literal["taken", "present", "rejected", "sound"]
 
+_MOST_NAMED = 10
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
@@ -240,9 +241,11 @@ def _log_doubts(
             f"{batch} sorts before {newest}, so where both speak of the same image "
             f"{newest} counts; begin names with a date"
         )
-    for column, meant in checked.tags.items():
-        if meant is not None:
-            log(f"the column {shown(column)} is kept as a tag; was {meant} meant?")
+    slips = [(column, meant) for column, meant in checked.tags.items() if meant is not None]
+    for column, meant in slips[:_MOST_NAMED]:
+        log(f"the column {shown(column)} is kept as a tag; was {meant} meant?")
+    if len(slips) > _MOST_NAMED:
+        log(f"{len(slips) - _MOST_NAMED} more columns are kept as tags")
     if checked.unread:
         log(f"kept with the batch, read by nothing: {in_words(checked.unread)}")
     if checked.unlabelled:

@@ -18,9 +18,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from iip_assets.dataset.csv_file import no_formula, table_csv
 from iip_assets.dataset.schema import IMAGE_SUFFIXES
 from iip_assets.engine.atomic import write_bytes_whole
 from iip_assets.images.decode import Undecodable, decode_image
+from iip_assets.images.files import read_image_file
+from iip_assets.images.header import read_header
 from iip_assets.inference.filter import FilterFromPixels
 from iip_assets.inference.segmenter import Segmenter
 from iip_assets.metrics.names import FILTER_CLASSES
@@ -56,6 +59,8 @@ _CHUNK = 64
 # After the point, in the table.
 _DIGITS = 6
 _BATCH = 8
+# Bytes of a file in which it shows whether it is an image.
+_BEGINNING = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ class Predictor:
             row: dict[str, Any] = {**dict.fromkeys(SCHEMA), "path": one.name, **self.by}
             rows.append(row)
             try:
-                data = one.path.read_bytes()
+                data = read_image_file(one.path, max_megapixels=self._max_megapixels)
                 row["md5"] = _md5(data)
                 images.append((row, decode_image(data, max_megapixels=self._max_megapixels)))
             except (OSError, Undecodable) as error:
@@ -184,14 +189,14 @@ def find_images(paths: Iterable[Path], out: Path) -> list[Found]:
 
     Raises:
         FileNotFoundError: A path leads nowhere.
-        ValueError: No path leads to an image.
+        ValueError: A path leads to no image, or none does.
     """
     found: dict[str, Found] = {}
     given = list(paths)
+    for path in given:
+        _refuse_no_image(path)
     masks, sheet = (out / MASKS).resolve(), (out / SHEET).resolve()
     for path in given:
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: there is no such file or folder")
         files = (
             sorted(
                 one
@@ -215,6 +220,18 @@ def find_images(paths: Iterable[Path], out: Path) -> list[Found]:
             f"there is no image ({', '.join(IMAGE_SUFFIXES)}) in {', '.join(map(str, given))}"
         )
     return list(found.values())
+
+
+def _refuse_no_image(path: Path) -> None:
+    """Refuses a path that somebody named and that can be no image: a text, a pipe, a device."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file or folder")
+    if path.is_dir() or (path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES):
+        return
+    try:
+        read_header(read_image_file(path, max_megapixels=float("inf"), first=_BEGINNING))
+    except Undecodable as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def predict_all(
@@ -257,21 +274,21 @@ def _done(file: Path, found: Sequence[Found], predictor: Predictor) -> dict[str,
     rows = {row["path"]: row for row in table.iter_rows(named=True)}
     kept = {}
     for one in found:
-        row = rows.get(one.name)
+        row = rows.get(no_formula(one.name))
         if row is None or any(row[name] != value for name, value in predictor.by.items()):
             continue
         if row["verdict"] == "unreadable":
             continue  # what stood in the way may be gone
         has_mask = row["mask"] is None or (file.parent / row["mask"]).is_file()
         if has_mask and row["md5"] is not None and row["md5"] == _md5(one.path.read_bytes()):
-            kept[one.name] = row
+            kept[one.name] = {**row, "path": one.name}
     return kept
 
 
 def _write(file: Path, found: Sequence[Found], done: dict[str, dict[str, Any]]) -> pl.DataFrame:
     rows = [done[one.name] for one in found if one.name in done]
     table = pl.DataFrame(rows, schema=SCHEMA, orient="row")
-    write_bytes_whole(file, table.write_csv(float_precision=_DIGITS).encode())
+    write_bytes_whole(file, table_csv(table, float_precision=_DIGITS).encode())
     return table
 
 

@@ -7,13 +7,14 @@ labelers of what it learned from (Torralba and Efros 2011).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import polars as pl
 
 from iip_assets.dataset.fingerprints import near_pairs
+from iip_assets.dataset.spellings import spelling_key
 from iip_assets.inference.filter import has_head, head_scores
 from iip_assets.metrics.scored_predictions import ScoredPredictions, passing_from, scored_filter
 from iip_assets.metrics.scores import Gate
@@ -120,8 +121,13 @@ def unseen(model: str, other: OtherSet, learned: Learned, *, split: Split) -> Un
     return Unseen(
         images,
         {reason: counts.get(reason, 0) for reason in LEFT_OUT},
-        len(learned.subjects & set(images["subject_id"].drop_nulls())),
+        len(_people(learned.subjects) & _people(images["subject_id"].drop_nulls())),
     )
+
+
+def _people(subjects: Iterable[str]) -> set[str]:
+    """One key a person, however tools spelled the name."""
+    return {spelling_key(subject) for subject in subjects}
 
 
 def check_classes(one: Contender, other: OtherSet) -> None:

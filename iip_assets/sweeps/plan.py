@@ -218,7 +218,7 @@ def read_plan(file: Path, settings: Settings) -> Plan:
             f"{file.name}: a sweep is called as its file, in letters, digits, - and _; rename it"
         )
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
         plan = Plan.model_validate({**content, "name": name})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PlanError(f"{file}: no valid TOML: {error}") from None

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 from datetime import datetime
 
 import pytest
@@ -291,6 +292,23 @@ def test_values_are_shown_short_and_printable():
 
 def test_a_long_value_of_free_text_is_refused():
     assert "at most 200" in only_problem(f"image,device\nimages/a.jpg,{'x' * 201}\n").reason
+
+
+@pytest.mark.parametrize("kind", ["further", "empty", "doubled", "slips"])
+def test_the_time_of_a_wide_header_is_linear(kind):
+    def seconds(columns: int) -> float:
+        of_kind = {"further": "column_{}", "empty": "", "doubled": "x{}", "slips": "captured{}"}
+        names = [of_kind[kind].format(n // 2 if kind == "doubled" else n) for n in range(columns)]
+        text = f"{','.join(['image', *names])}\nimages/a.jpg{',' * columns}\n"
+        begin = time.perf_counter()
+        found = parse(text)
+        assert len(found.problems) == (kind == "doubled")
+        assert all(len(problem.reason) < 300 for problem in found.problems)
+        return time.perf_counter() - begin
+
+    few, many = (min(seconds(columns) for _ in range(2)) for columns in (1000, 8000))
+    # Quadratic would be 64 times as long.
+    assert many < 30 * few + 0.1
 
 
 CELLS = st.one_of(

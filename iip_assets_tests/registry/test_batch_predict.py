@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from iip_assets_tests.audit.looking import (
 from iip_assets_tests.audit.looking import (
     image as eye_image,
 )
+from iip_assets_tests.dataset.images import encoded, scene
 
 
 def predictor(
@@ -114,6 +116,81 @@ def test_a_folder_with_an_images_name_is_a_folder(tmp_path: Path) -> None:
     assert [one.name for one in find_images([tmp_path / "in"], tmp_path / "out")] == [
         "tray.png/a.png"
     ]
+
+
+def _named(folder: Path, kind: str) -> Path:
+    """Something that is no image, under a name that somebody gives."""
+    path = folder / {"text": "README.md", "pdf": "scan"}.get(kind, "x.jpg")
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path = Path("/dev/zero")
+    elif kind == "link to a pipe":
+        os.mkfifo(folder / "fifo")
+        path.symlink_to(folder / "fifo")
+    else:
+        path.write_bytes(b"%PDF-1.7" if kind == "pdf" else b"# Read me\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("text", "README.md: a text file"),
+        ("pdf", "scan: a PDF"),
+        ("pipe", "x.jpg: a pipe"),
+        ("link to a pipe", "x.jpg: a pipe"),
+        ("device", "/dev/zero: a device"),
+    ],
+)
+def test_what_is_named_and_can_be_no_image_is_refused(tmp_path: Path, kind, reason) -> None:
+    with pytest.raises(ValueError, match=reason):
+        find_images([save(tmp_path / "in" / "a.png"), _named(tmp_path, kind)], tmp_path / "out")
+
+
+def test_pipes_loops_and_dead_links_in_a_folder_are_passed_over(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    save(folder / "below" / "a.png")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "loop").symlink_to(folder)
+    (folder / "below" / "self.png").symlink_to(folder / "below" / "self.png")
+    (folder / "dead.png").symlink_to(folder / "nowhere")
+    assert [one.name for one in find_images([folder], tmp_path / "out")] == ["below/a.png"]
+
+
+def test_a_file_that_becomes_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    file = save(tmp_path / "in" / "a.png")
+    found = find_images([tmp_path / "in"], tmp_path / "out")
+    file.unlink()
+    os.mkfifo(file)
+    (row,) = predict_all(found, predictor(), tmp_path / "out", progress=straight).to_dicts()
+    assert (row["verdict"], row["error"]) == (
+        "unreadable",
+        "a pipe, not a file; give an image file",
+    )
+
+
+def test_a_jpeg_with_a_hole_is_unreadable(tmp_path: Path) -> None:
+    file = tmp_path / "in" / "a.jpg"
+    file.parent.mkdir()
+    data = encoded(scene(120, 160), "JPEG")
+    file.write_bytes(data[: len(data) // 2] + b"\xff\xd9")
+    row = predicted(tmp_path / "in", tmp_path / "out", predictor())["a.jpg"]
+    assert row["verdict"] == "unreadable"
+    assert "cut short" in row["error"]
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_found_again(tmp_path: Path) -> None:
+    save(tmp_path / "in" / "=1+1.png")
+    for _ in range(2):
+        table = predict_all(
+            find_images([tmp_path / "in"], tmp_path / "out"),
+            predictor(),
+            tmp_path / "out",
+            progress=straight,
+        )
+        assert table["path"].to_list() == ["=1+1.png"]
+        assert "\n'=1+1.png," in (tmp_path / "out" / batch_predict.TABLE).read_text()
 
 
 def test_with_another_threshold_no_row_stays_what_it_was(tmp_path: Path) -> None:

@@ -21,6 +21,10 @@ def test_a_plan_is_called_as_its_file(tmp_path: Path) -> None:
     assert (plan.name, plan.sampler, plan.trials) == ("first", "tpe", 12)
 
 
+def test_a_byte_order_mark_is_no_matter(tmp_path: Path) -> None:
+    assert read_plan(written(tmp_path, "\ufeff" + GOOD), Settings()).model == "filter"
+
+
 @pytest.mark.parametrize("model", ["filter", "segmenter"])
 def test_the_examples_are_plans(tmp_path: Path, model: str) -> None:
     text = EXAMPLES[model].format(file="FILE.toml")

@@ -20,6 +20,7 @@ from iip_assets.engine.outcomes import Outcome, check_results, description
 from iip_assets.engine.pages import report_page
 from iip_assets.engine.perform import Performer
 from iip_assets.engine.project import Project
+from iip_assets.engine.values import plain_markdown
 from iip_assets.engine.workspace import keyed_settings
 
 REFRESH_JOB = "refresh"
@@ -317,7 +318,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    return plain_markdown(text)
 
 
 def _check_result(check: Mapping[str, Any]) -> dg.AssetCheckResult:
