@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,13 +18,30 @@ from iip_assets.engine.pages import dated_page, report_page
 from iip_assets.engine.values import Files, Report, Skipped
 from iip_assets.errors import counted, no_such
 from iip_assets.figures import figure_png, new_figure
-from iip_assets.report.blocks import GENERAL, Column, Table
+from iip_assets.report.blocks import Column, Kind, Table, general, interval
 from iip_assets.report.text import print_blocks, print_text
 from iip_assets.tables import TABLES
 
 if TYPE_CHECKING:
     from iip_assets.engine.actions import ActionRecord
     from iip_assets.engine.project import Project
+
+
+def _cell(value: Any) -> str:
+    """A value of a table; of a list how long it is."""
+    return counted(len(value), "value") if isinstance(value, list) else general(value)
+
+
+def _columns(names: Iterable[str]) -> list[Column]:
+    """A column for each name; both ends of an interval stand in one."""
+    names = list(names)
+    both = {"low", "high"} <= set(names)
+    ends = Column("interval", lambda row: interval(row["low"], row["high"], general))
+    return [
+        ends if both and name == "low" else Column(name, name, Kind(_cell))
+        for name in names
+        if not (both and name == "high")
+    ]
 
 
 def show(
@@ -97,7 +116,9 @@ def _print_asset(project: Project, name: str, *, as_json: bool) -> None:
         }
         print_json(shown)
         return
-    print_text((name, "bold"), f" ({asset.room})\n{asset.description}\n")
+    # A paragraph of a docstring has lines of its own.
+    words = re.sub(r"(?<!\n)\n(?!\n)", " ", asset.description)
+    print_text((name, "bold"), f" ({asset.room})\n{words}\n")
     for check in checks:
         print_text(f"check {check['name']}: ", _mark(check), f" {check['description']}")
     for key, entry in metadata.items():
@@ -130,7 +151,8 @@ def _print_value(value: Any) -> None:
                 continue
             rows = counted(frame.height, "row")
             first = f", the first {most}" if frame.height > most else ""
-            print_text(f"{head}{rows}{first}\n{frame.head(most)}")
+            shown = frame.head(most).to_dicts()
+            print_blocks(Table(f"{head}{rows}{first}", _columns(frame.columns), shown))
 
 
 def _mark(check: dict[str, Any]) -> tuple[str, str]:
@@ -144,7 +166,7 @@ def _print_metadata(key: str, entry: dict[str, Any]) -> None:
     value = entry["value"]
     if entry["kind"] == "rows" and value:
         names = dict.fromkeys(column for row in value for column in row)
-        print_blocks(Table(key, [Column(name, name, GENERAL) for name in names], value[:20]))
+        print_blocks(Table(key, _columns(names), value[:20]))
     elif entry["kind"] == "rows":
         print_text(f"{key}: nothing")
     elif entry["kind"] == "markdown" and "data:image" in value:
