@@ -10,11 +10,43 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from iip_assets.dataset.problems import printable
 
 if TYPE_CHECKING:
     from iip_assets.engine.dagster.refresh import Refresher
+
+
+class _PlainFlags:
+    """Help in which a flag shows no type: that it takes a `<bool>` is the library's word."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        found: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for one in found:
+            if getattr(one, "is_flag", False) and one.metavar is None:
+                one.metavar = ""
+        return found
+
+
+class _Command(_PlainFlags, TyperCommand):
+    """A verb."""
+
+
+class _Group(_PlainFlags, TyperGroup):
+    """Several verbs."""
+
+
+class Verbs(typer.Typer):
+    """Verbs under one name; without one of them it shows its help."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(cls=_Group, no_args_is_help=True, **options)
+
+    def command(self, name: str | None = None, **options: Any) -> Any:
+        """Makes a function a verb."""
+        return super().command(name, cls=_Command, **options)
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 

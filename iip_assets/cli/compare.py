@@ -9,9 +9,11 @@ import typer
 
 from iip_assets.cli.common import AsJson, open_refresher, print_json, stdout_kept_clean
 from iip_assets.engine.values import plain_markdown
+from iip_assets.errors import counted
 from iip_assets.report.blocks import (
     ABSENT,
     FIGURE,
+    NAME,
     Column,
     Row,
     Table,
@@ -52,10 +54,30 @@ def compare(
         found = comparing.compare(project, before, after)
     if as_json:
         print_json(comparing.as_json(found))
+    elif _all_equal(found):
+        typer.echo(_equal_words(found))
     elif markdown:
         typer.echo(_markdown(found))
     else:
         _print(found)
+
+
+def _all_equal(found: Comparison) -> bool:
+    """Whether there is something to compare, every number is equal, and so is what is below."""
+    return (
+        bool(found.rows)
+        and all(row.verdict == "equal" for row in found.rows)
+        and not any(_lines(causes, found.data) for causes in found.causes.values())
+        and not (found.before.absent or found.after.absent)
+    )
+
+
+def _equal_words(found: Comparison) -> str:
+    numbers = counted(len(found.rows), "number")
+    return (
+        f"{found.before.name} and {found.after.name} are equal: {numbers}, and the data, settings, "
+        "code and packages below them."
+    )
 
 
 def _print(found: Comparison) -> None:
@@ -64,7 +86,10 @@ def _print(found: Comparison) -> None:
         rows = [row for row in found.rows if row.group == group]
         caption = f"{group}, changed underneath: {', '.join(rows[0].changed)}"
         common = any(row.common for row in rows)
-        columns = [Column("metric", "metric"), *_columns(found, intervals=False, common=common)]
+        columns = [
+            Column("metric", "metric", NAME),
+            *_columns(found, intervals=False, common=common),
+        ]
         print_blocks(Table(caption, columns, _records(rows)))
     for line in [*_about(found), "", *_changes(found)]:
         print_text(line, wrap=False)
@@ -197,9 +222,6 @@ def _lines(causes: Causes, data: DataChanges | None) -> list[str]:
 
 
 def _data_lines(data: DataChanges) -> Iterable[str]:
-    def images(count: int) -> str:
-        return "1 image" if count == 1 else f"{count} images"
-
     yield f"images: {data.images_before} → {data.images_after}"
     for batch in data.batches[:_MOST]:
         name = batch.batch or "outside batches/"
@@ -209,12 +231,12 @@ def _data_lines(data: DataChanges) -> Iterable[str]:
     for label in data.labels[:_MOST]:
         yield (
             f"label {label.before or 'none given'} → {label.after or 'none given'} on "
-            f"{images(label.images)} (batch {label.batch})"
+            f"{counted(label.images, 'image')} (batch {label.batch})"
         )
     if data.masks:
-        yield f"another mask on {images(data.masks)}"
+        yield f"another mask on {counted(data.masks, 'image')}"
     if data.facts:
-        yield f"another fact (subject, age, device …) on {images(data.facts)}"
+        yield f"another fact (subject, age, device …) on {counted(data.facts, 'image')}"
 
 
 def _listed(kind: str, changes: list[Change], how: Callable[[Change], str]) -> list[str]:

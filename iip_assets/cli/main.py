@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from iip_assets.cli.common import Verbs
 from iip_assets.cli.compare import compare
 from iip_assets.cli.graph import refresh, status
 from iip_assets.cli.ingest import export, ingest, label
@@ -20,8 +21,7 @@ from iip_assets.cli.sweep import sweep
 from iip_assets.cli.trace import trace
 from iip_assets.cli.workspaces import alarms, doctor, gc, init, synthesize, ui
 
-app = typer.Typer(
-    no_args_is_help=True,
+app = Verbs(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Data-centric iteration on an iris-image pipeline: see what is stale, compute only that.",

@@ -203,7 +203,7 @@ def outlier_sheet(
 
 def _named(ids: Sequence[str], path_of: Mapping[str, str]) -> str:
     """Which images a sheet shows, as Markdown."""
-    names = (_plain(image_name(image_id, path_of.get(image_id))) for image_id in ids)
+    names = (plain_markdown(image_name(image_id, path_of.get(image_id))) for image_id in ids)
     return "Row by row: " + "; ".join(names)
 
 
