@@ -109,7 +109,7 @@ def _stranger(data: bytes) -> str:
         if data.lstrip().startswith(start):
             return f"{name}{wanted}"
     if b"\0" not in data[:256] and _is_text(data[:256]):
-        return f"a text file with an image's name{wanted}"
+        return f"a text file, no image{wanted}"
     return f"not an image format that is known: it begins with {data[:8].hex(' ')}{wanted}"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,12 +46,14 @@ class PresentData:
         images: Image id to the first path that has it.
         batches: Batch name to path within the batch to md5.
         read: Tracked bytes by md5, brought from the remote where needed.
+        fetch: Brings many, in one transfer.
     """
 
     paths: Mapping[str, str]
     images: Mapping[str, str]
     batches: Mapping[str, Mapping[str, str]]
     read: Callable[[str], bytes]
+    fetch: Callable[[Sequence[str]], None] = lambda _: None
 
 
 def read_present(root: Path, pointer: DataPointer | None = None) -> PresentData:
@@ -62,15 +65,14 @@ def read_present(root: Path, pointer: DataPointer | None = None) -> PresentData:
         MissingData: Neither cache nor remote has that listing.
     """
     pointer = pointer or read_pointer(root)
-    stores: list[ImageStore] = []
+    store = cache(lambda: ImageStore.open(root))
 
     def read(md5: str) -> bytes:
-        if not stores:
-            stores.append(ImageStore.open(root))
-        stores[0].fetch([md5])
-        return stores[0].read(md5)
+        store().fetch([md5])
+        return store().read(md5)
 
-    return present_data(dict(read_manifest(root, pointer.md5).iter_rows()), read=read)
+    present = present_data(dict(read_manifest(root, pointer.md5).iter_rows()), read=read)
+    return replace(present, fetch=lambda md5s: store().fetch(md5s))
 
 
 def present_data(manifest: Mapping[str, str], *, read: Callable[[str], bytes]) -> PresentData:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from iip_assets.dataset.csv_file import read_csv
+import polars as pl
+
 from iip_assets.dataset.labels import READERS, LabelRow
 from iip_assets.dataset.problems import Problem, shown
 from iip_assets.dataset.schema import BadCell, parse_lower_text, parse_text
@@ -41,7 +42,9 @@ Vocabulary = Mapping[Any, Mapping[str, Sequence[str]]]
 
 
 def values_in_use(
-    batches: Mapping[str, Mapping[str, str]], read: Callable[[str], bytes]
+    batches: Mapping[str, Mapping[str, str]],
+    read: Callable[[str], bytes],
+    fetch: Callable[[Sequence[str]], None] = lambda _: None,
 ) -> dict[str, Counter[str]]:
     """What the rows of the data's batches (name to path to md5) say in the columns asked about.
 
@@ -49,15 +52,21 @@ def values_in_use(
         MissingData: A file of rows cannot be had.
     """
     found = {column: Counter[str]() for column in (*WORDS, _SUBJECT)}
-    for files in batches.values():
-        for name in READERS.keys() & files.keys():
-            table = read_csv(
-                read(files[name]), required=(), fault=lambda *_, **__: Problem(None, "", "", "")
-            )
-            for record in table.records:
-                for column in found.keys() & record.cells.keys():
-                    if not is_unknown(text := record.cells[column]):
-                        found[column][_as_read(column, text)] += 1
+    tables = [files[name] for files in batches.values() for name in READERS if name in files]
+    fetch(tables)
+    for md5 in tables:
+        try:
+            # Many times as fast as row by row, and what is not read well asks no question.
+            table = pl.read_csv(read(md5), infer_schema=False, truncate_ragged_lines=True)
+        except pl.exceptions.PolarsError:
+            continue
+        for name in table.columns:
+            column = name.removeprefix("\ufeff").strip().lower()
+            if column in found:
+                told = table[name].drop_nulls().str.strip_chars().value_counts()
+                for text, count in told.iter_rows():
+                    if not is_unknown(text):
+                        found[column][_as_read(column, text)] += count
     return found
 
 

@@ -171,7 +171,7 @@ def _questions(
 ) -> list[Problem]:
     """What may not be meant; of people in two spellings, whom nothing tears apart, the log says."""
     try:
-        in_use = values_in_use(present.batches, present.read)
+        in_use = values_in_use(present.batches, present.read, present.fetch)
     except MissingData as error:
         log(f"the batch's words were not compared with those of the data: {error}")
         in_use = {}

@@ -88,7 +88,7 @@ def test_nothing_that_is_sound_is_in_quarantine(quarantine: pl.DataFrame) -> Non
     [
         ("image", "images/truncated.jpg", "the file is cut short", "a sound copy or delete it"),
         ("image", "images/empty.jpg", "the file is empty (0 bytes)", "a sound copy or delete it"),
-        ("image", "images/text.jpg", "a text file with an image's name", "a sound copy"),
+        ("image", "images/text.jpg", "a text file, no image", "a sound copy"),
         ("image", "images/bomb.png", "30000×30000 is 900 megapixels, more than 50", "delete it"),
         ("mask", "masks/small.png", "is 32×24 pixels, its image 64×48", "fix the mask as said"),
         ("mask", "masks/odd_class.png", "has values 9; known are 0 to 3 and 255", "as said"),
