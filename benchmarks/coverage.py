@@ -15,12 +15,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from iip_assets_tests.metrics.simulated import MEANS, SUBJECTS, Cell, Coverage, covered, grid
-    MEANS,
-    SUBJECTS,
-    Coverage,
-    covered,
-    grid,
-)
 
 
 def table(found: Sequence[Coverage]) -> list[str]:
