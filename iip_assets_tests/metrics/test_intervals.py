@@ -149,7 +149,7 @@ def test_what_is_undefined_has_no_estimate():
     ids=lambda cell: f"{cell.metric} {cell.subjects} {cell.images} {cell.alike} {cell.level}",
 )
 def test_the_interval_holds_the_truth_as_often_as_it_says(cell):
-    """In short; `benchmarks/coverage.py` goes through all cells. Three standard errors are luck."""
+    """Three standard errors are luck; `benchmarks/interval_coverage.py` goes through all cells."""
     trials = 200 if cell.metric == "mean class IoU" else 600
     found = covered(cell, trials=trials, seed=0)
     assert found.trials == trials
