@@ -109,7 +109,7 @@ def deletion(score: Score, attribution: Floats, rng: np.random.Generator) -> Del
     parts = [score(flat[first : first + _BATCH]) for first in range(0, len(flat), _BATCH)]
     curves = np.concatenate(parts).reshape(len(orders), len(counts))
     # The steps are not of equally many cells where these do not divide by the steps.
-    areas = np.trapezoid(curves, counts / size, axis=1)
+    areas = ((curves[:, 1:] + curves[:, :-1]) / 2 * (np.diff(counts) / size)).sum(1)
     return Deletion(float(curves[0, 0]), float(areas[0]), float(areas[1]))
 
 

@@ -28,6 +28,9 @@ TOO_FEW = f"too few for an interval, which takes {LEAST_SUBJECTS} subjects"
 ENOUGH_SUBJECTS = 20
 """From this many test subjects on, a class has enough of them for its interval to say much."""
 
+# More parts than these tell no more of a variance.
+_MOST_PARTS = 500
+
 # Differences below it are rounding.
 _NOTHING = 1e-6
 
@@ -84,10 +87,10 @@ def replicates(groups: Sequence[str], intervals: Intervals) -> Replicates:
     depend on the subjects' names and not on the images' order.
     """
     names, places = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    if len(names) > intervals.resamples:
-        shuffled = np.random.default_rng(intervals.seed).permutation(len(names))
-        places = (shuffled % intervals.resamples)[places]
-    alone = np.eye(min(len(names), intervals.resamples))[:, places]
+    parts = min(len(names), intervals.resamples, _MOST_PARTS)
+    if parts < len(names):
+        places = (np.random.default_rng(intervals.seed).permutation(len(names)) % parts)[places]
+    alone = np.eye(parts)[:, places]
     weights = np.concatenate([np.ones((1, len(groups))), 1 - alone, alone])
     return Replicates(weights, alone.sum(1))
 
@@ -213,14 +216,11 @@ def shares_by_subject(
     names, word_of = np.unique(np.asarray(words, dtype=str), return_inverse=True)
     _, subject_of = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)
     sizes = np.bincount(subject_of).astype(np.float64)
-    return {
-        str(name): share_estimate(
-            np.bincount(subject_of, weights=word_of == place, minlength=len(sizes)),
-            sizes,
-            confidence=confidence,
-        )
-        for place, name in enumerate(names)
-    }
+    found = {}
+    for place, name in enumerate(names):
+        hits = np.bincount(subject_of[word_of == place], minlength=len(sizes)).astype(np.float64)
+        found[str(name)] = share_estimate(hits, sizes, confidence=confidence)
+    return found
 
 
 def wilson(share: float, n: float, quantile: float) -> tuple[float, float]:
@@ -282,7 +282,8 @@ class _Variation:
             freedom=max(min(_freedom(squares, sizes), resting - 1), 1.0),
             count=count,
             subjects=resting,
-            wrong=_participants(wrong),
+            # Where nothing is wrong in any subject alone, as between subjects, all take part.
+            wrong=_participants(wrong) or count,
         )
 
 
