@@ -19,12 +19,10 @@ from iip_assets_tests.graph.conftest import TINY, made_team
 
 pytestmark = pytest.mark.slow
 
-# What libraries keep for their next start, below the home folder.
-CACHES = (
-    ".cache/matplotlib/",
-    ".cache/fontconfig/",
-    ".config/matplotlib/",
-)
+# What libraries keep for their next start, below the home folder; and DVC, for all users of a
+# machine.
+CACHES = (".cache/matplotlib", ".cache/fontconfig", ".config/matplotlib", ".cache/wandb/logs")
+DVC_CACHE = "/var/tmp/dvc"
 # Where a connection ends on this machine.
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 # What sends itself everything that it is told not to.
@@ -136,17 +134,19 @@ def test_a_refresh_writes_in_the_workspace_and_in_caches_alone(
 ) -> None:
     found, places = refreshed
     home = places["place"] / "home"
-    allowed = (str(places["workspace"]), str(places["place"] / "tmp"), "/dev/", "/proc/")
-    caches = tuple(str(home / name) for name in CACHES)
+    allowed = [places["workspace"], places["place"] / "tmp", *(home / name for name in CACHES)]
+    allowed += map(Path, ("/dev", "/proc", DVC_CACHE))
     elsewhere = [
         path
-        for path in found.writes
-        if not path.startswith((*allowed, *caches)) and "__pycache__" not in path
+        for path in map(Path, found.writes)
+        # A folder on the way to a cache is made with it.
+        if not any(path.is_relative_to(one) or one.is_relative_to(path) for one in allowed)
+        and "__pycache__" not in path.parts
     ]
     assert elsewhere == []
     # Whoever wrote it, compiled code too.
-    left = [str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()]
-    assert [path for path in left if not path.startswith(CACHES)] == []
+    left = [path for path in home.rglob("*") if path.is_file()]
+    assert [path for path in left if not any(path.is_relative_to(one) for one in allowed)] == []
 
 
 def test_the_watch_sees_who_calls(tmp_path: Path) -> None:
