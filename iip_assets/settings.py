@@ -11,7 +11,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from iip_assets.engine.values import Operation, Setting
 
@@ -434,6 +434,18 @@ class ComputeSettings(Section):
         "auto", '"auto" (a GPU where there is one), "cpu" or "cuda"'
     )
     threads: Annotated[int, OPERATION] = _field(0, "0: all cores", ge=0)
+    _device_found: bool = PrivateAttr(default=False)
+
+    @property
+    def device_found(self) -> bool:
+        """Whether the device was found for `auto`, so that another one may be taken."""
+        return self._device_found
+
+    def with_found(self, device: Literal["cpu", "cuda"]) -> ComputeSettings:
+        """The settings with the device that `auto` stands for on this machine."""
+        found = self.model_copy(update={"device": device})
+        found._device_found = True
+        return found
 
 
 class StorageSettings(Section):

@@ -5,6 +5,7 @@ A variable such as `IIP_FILTER__SEED=7` overrides a setting.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import tomllib
@@ -97,10 +98,24 @@ def _parse(
     settings = _validate(file, values, forgiving=forgiving)
     if settings.compute.device != "auto":
         return settings
-    device = "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
-    return settings.model_copy(
-        update={"compute": settings.compute.model_copy(update={"device": device})}
-    )
+    found = settings.compute.with_found("cuda" if _has_gpu() else "cpu")
+    return settings.model_copy(update={"compute": found})
+
+
+def _has_gpu() -> bool:
+    """Whether the driver answers and has a GPU for this process. Loads no torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible in ("", "-1") or not Path("/dev/nvidiactl").exists():
+        return False
+    count = ctypes.c_uint(0)
+    try:
+        # Unlike CUDA itself, this may be asked before a process forks.
+        driver = ctypes.CDLL("libnvidia-ml.so.1")
+        answered = driver.nvmlInit_v2() == 0
+        answered = answered and driver.nvmlDeviceGetCount_v2(ctypes.byref(count)) == 0
+    except (OSError, AttributeError):
+        return False
+    return answered and count.value > 0
 
 
 def _validate(file: str, values: dict[str, Any], *, forgiving: bool) -> Settings:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from iip_assets import settings_file
 from iip_assets.settings import Settings
 from iip_assets.settings_file import (
     SettingsError,
@@ -121,3 +122,41 @@ def test_an_older_file_may_name_settings_that_are_no_more_but_not_wrong_values()
     assert settings_at(lambda path: text if path == "iip.toml" else "").filter.seed == 4
     with pytest.raises(SettingsError, match=r"filter\.epochs = 0"):
         settings_at(lambda _: text + "epochs = 0\n")
+
+
+class Driver:
+    """NVIDIA's, as `_has_gpu` asks it."""
+
+    def __init__(self, answer: int, gpus: int) -> None:
+        self.nvmlInit_v2 = lambda: answer
+        self.gpus = gpus
+
+    def nvmlDeviceGetCount_v2(self, count: object) -> int:
+        count._obj.value = self.gpus
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "gpus", "visible", "found"),
+    [
+        pytest.param(0, 1, None, True, id="one"),
+        pytest.param(0, 0, None, False, id="none"),
+        pytest.param(18, 1, None, False, id="driver-of-another-version"),
+        pytest.param(0, 1, "", False, id="hidden"),
+    ],
+)
+def test_auto_means_a_gpu_only_where_its_driver_answers(
+    answer: int, gpus: int, visible: str | None, found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(settings_file.Path, "exists", lambda self: True)
+    monkeypatch.setattr(settings_file.ctypes, "CDLL", lambda name: Driver(answer, gpus))
+    assert settings_file._has_gpu() is found
+
+
+def test_a_driver_that_is_not_installed_has_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings_file.Path, "exists", lambda self: True)
+    monkeypatch.setattr(settings_file.ctypes, "CDLL", lambda name: open("/no/such/file"))  # noqa: PTH123, SIM115
+    assert settings_file._has_gpu() is False

@@ -212,7 +212,8 @@ def _lines(causes: Causes, data: DataChanges | None) -> list[str]:
         lines += _data_lines(data)
     lines += _listed("setting", causes.settings, lambda one: f"{one.before!r} → {one.after!r}")
     lines += _listed("code", causes.code, how)
-    lines += _listed("package", causes.packages, lambda one: f"{one.before} → {one.after}")
+    for kind, changes in (("package", causes.packages), ("machine's", causes.machine)):
+        lines += _listed(kind, changes, lambda one: f"{one.before} → {one.after}")
     lines += [
         f"{name} came out different though nothing that it is made of changed"
         for name in causes.without_cause

@@ -72,11 +72,19 @@ def _git(root: Path) -> Finding:
 
 def _merges(root: Path) -> Iterator[Finding]:
     from iip_assets.ingest.data_commit import git_operation
-    from iip_assets.ingest.merge_driver import missing_setup
+    from iip_assets.ingest.merge_driver import left_out_by_merges, missing_setup
 
     if operation := git_operation(root):
         fix = "end it or give it up (`git status` tells how); until then no batch is taken"
         yield Finding("git", False, f"it is in the middle of {operation}", fix)
+    for lost in left_out_by_merges(root):
+        place = f"data/batches/{lost.batch}"
+        fix = (
+            f"`dvc get . {place} --rev {lost.side[:10]} -o inbox/{lost.batch}`, then `iip ingest "
+            f"inbox/{lost.batch}`"
+        )
+        found = f"the merge {lost.merge[:10]} left {place} out, which {lost.side[:10]} had"
+        yield Finding("merges", False, found, fix)
     lacking = missing_setup(root)
     if lacking is not None:
         fix = "`iip doctor --fix` sets it up in this clone; commit .gitattributes"

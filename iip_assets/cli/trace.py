@@ -129,6 +129,10 @@ def _step_lines(step: Record) -> list[str]:
         f"code {step['code_key'][:_DIGITS]} of {len(step['modules'])} modules; "
         + ", ".join(f"{name} {version}" for name, version in sorted(step["packages"].items())),
     ]
+    machine = step["machine"]
+    if machine:
+        threads = machine.get("threads") or machine.get("cores")
+        lines.append(f"on {machine.get('cpu') or 'a processor'} with {threads} threads")
     if step["skipped"]:
         lines.append(f"skipped: {step['skipped']}")
     settings = [f"{path} = {value}" for path, value in flat_settings(step["settings"]).items()]

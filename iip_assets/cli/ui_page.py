@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import os
 import socket
 from pathlib import Path
 from typing import TextIO
@@ -24,9 +23,9 @@ class PageError(UserError):
 
 
 def claim_page(state: Path, port: int) -> TextIO:
-    """Says that this process has the workspace's page at the port, until it ends.
+    """Says that this process has the workspace's page at the port.
 
-    The file that is given holds the claim, also through `exec`.
+    The file that is given holds the claim, while it is open here or in a process that has it.
 
     Args:
         state: The workspace's state folder.
@@ -53,7 +52,6 @@ def claim_page(state: Path, port: int) -> TextIO:
     claim.truncate(0)
     claim.write(f"http://{HOST}:{port}")
     claim.flush()
-    os.set_inheritable(claim.fileno(), True)
     return claim
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -183,15 +185,42 @@ def ui(
 ) -> None:
     """Start Dagster with this workspace's graph, its daemon and persistent state."""
     from iip_assets.cli.ui_page import claim_page
-    from iip_assets.engine.dagster.instance import prepare_dagster_home
+    from iip_assets.engine.dagster.instance import DagsterEvents, open_instance
 
     project = open_refresher().project
-    prepare_dagster_home(project.workspace)
+    with open_instance(project.workspace) as instance:
+        # A database that is damaged is told of here, in words.
+        instance.get_run_records(limit=1)
+        for source in project.graph.sources:
+            DagsterEvents(instance).observed(source)
     os.chdir(project.workspace.root)
     command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(port)]
-    with claim_page(project.workspace.state, port):
+    with claim_page(project.workspace.state, port) as claim:
         log(f"Dagster will be at http://127.0.0.1:{port} (stop it with Ctrl+C)")
-        os.execv(sys.executable, command)  # noqa: S606 - becomes Dagster, so that Ctrl+C reaches it
+        raise typer.Exit(_run_until_stopped(command, pass_fds=[claim.fileno()]))
+
+
+def _run_until_stopped(command: list[str], *, pass_fds: Sequence[int] = ()) -> int:
+    """Runs a command with all processes that it starts; what stops this one stops them all.
+
+    Files that are passed stay open, and a lock on them held, should this process be killed.
+    """
+    # A shell starts what is in the background with Ctrl+C ignored, and Dagster would then ignore
+    # every signal that asks it to end.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, start_new_session=True, pass_fds=pass_fds)
+
+    def stop(number: int, frame: object) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    code = process.wait()
+    # Dagster leaves the processes that hold the code to notice by themselves, within a minute.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    return code
 
 
 def alarms(as_json: AsJson = False) -> None:

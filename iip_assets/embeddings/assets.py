@@ -76,7 +76,7 @@ def image_embeddings(
     )
     from iip_assets.images.store import ImageStore
 
-    device = resolve_device(compute.device)
+    device = resolve_device(compute.device, found=compute.device_found)
     rows = decodable_images(image_fingerprints)
     store = ImageStore.open(context.root)
     store.fetch(rows["image_id"].to_list())

@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 from typing import Literal
+
+from iip_assets.errors import UserError
+
+_logger = logging.getLogger(__name__)
 
 Device = Literal["cpu", "cuda"]
 
 _DRIVERS = ("libcuda.so.1", "nvcuda.dll")
 
 
-def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
-    """The device that is meant: `auto` is the GPU where there is one.
+class UnusableGpuError(UserError, RuntimeError):
+    """A GPU was asked for and cannot be used."""
+
+
+def resolve_device(wanted: Literal["auto", "cpu", "cuda"], *, found: bool = False) -> Device:
+    """The device that is meant: `auto` is the GPU where there is one that works.
+
+    Args:
+        wanted: The setting `compute.device`.
+        found: Whether it says what was found on this machine for `auto`.
 
     Raises:
-        RuntimeError: A GPU was asked for by name and there is none.
+        UnusableGpuError: A GPU was asked for by name and there is none, or it does not work.
     """
     if wanted == "cpu":
         return "cpu"
-    if _has_cuda():
+    hindrance = _cuda_hindrance()
+    if hindrance is None:
         return "cuda"
-    if wanted == "cuda":
-        raise RuntimeError(
-            "compute.device is 'cuda', but torch finds no GPU here; set it to 'auto' or 'cpu'"
+    if wanted == "cuda" and not found:
+        raise UnusableGpuError(
+            f"compute.device is 'cuda', but {hindrance}; set it to 'auto' or 'cpu'"
         )
+    if found:
+        _logger.warning("the processor does the work: %s", hindrance)
     return "cpu"
 
 
@@ -37,13 +53,21 @@ def core_count(threads: int) -> int:
     return os.cpu_count() or 1
 
 
-def _has_cuda() -> bool:
+def _cuda_hindrance() -> str | None:
+    """Why torch cannot work on a GPU here; None where it can."""
     # Loading torch to learn that there is no GPU costs seconds; a missing driver says so at once.
     if not any(_loads(name) for name in _DRIVERS):
-        return False
+        return "there is no GPU here"
     import torch
 
-    return torch.cuda.is_available()
+    if not torch.cuda.is_available():
+        return "torch finds no GPU here"
+    try:
+        # A GPU that is full, held by another process or too old for this torch shows only so.
+        torch.zeros(1, device="cuda").add(1).cpu()
+    except RuntimeError as error:
+        return f"the GPU cannot be used ({str(error).splitlines()[0]})"
+    return None
 
 
 def _loads(name: str) -> bool:

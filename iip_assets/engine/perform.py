@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from iip_assets.engine.artifacts import table_shape
 from iip_assets.engine.asset import NOTES, Asset, Part
 from iip_assets.engine.context import AssetContext
 from iip_assets.engine.lock import action_lock, is_under_way, workspace_lock
+from iip_assets.engine.machine import machine_with
 from iip_assets.engine.outcomes import Outcome, broken_blocking_checks
 from iip_assets.engine.pages import publish_page
 from iip_assets.engine.project import EventLog, Project
@@ -156,7 +154,7 @@ class Performer:
             skipped=result.value.reason if isinstance(result.value, Skipped) else None,
             rows=rows,
             columns=columns,
-            machine={**_machine(), **self._operations(asset.compute, action)},
+            machine=machine_with(self._operations(asset.compute, action)),
         )
         workspace.actions.add(record)
         shutil.rmtree(self._scratch(asset, action), ignore_errors=True)
@@ -366,14 +364,3 @@ def _record(action: Action, present: Action, started: float) -> dict[str, Any]:
         "seconds": round(time.monotonic() - started, 3),
         "made_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
-
-
-@cache
-def _machine() -> dict[str, Any]:
-    """What runs this process."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {"cpu": names[0] if names else platform.processor(), "cores": os.cpu_count()}

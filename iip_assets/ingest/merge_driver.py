@@ -11,10 +11,13 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from iip_assets.dataset.layout import batch_of
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.images.dvc_data import (
     POINTER_FILE,
@@ -23,6 +26,7 @@ from iip_assets.images.dvc_data import (
     MissingData,
     object_path,
     open_repository,
+    parse_manifest,
     parse_pointer,
     read_manifest,
 )
@@ -34,6 +38,7 @@ ATTRIBUTE = f"{POINTER_FILE} merge=dvc"
 _DRIVER = "merge.dvc.driver"
 _MODULE = "iip_assets.ingest.merge_driver"
 _MOST_NAMED = 10
+_MERGES_LOOKED_AT = 100
 
 
 def missing_setup(root: Path) -> str | None:
@@ -125,11 +130,11 @@ def merge_pointers(root: Path, ancestor: str, ours: str, theirs: str) -> str:
         tree.add(tuple(path.split("/")), None, HashInfo("md5", md5))
     tree.digest()
     with open_repository(root) as repository:
-        cache = repository.cache.local
+        objects = repository.cache.local
         if not object_path(repository, tree.hash_info.value).exists():
-            cache.add(tree.path, tree.fs, tree.oid)
+            objects.add(tree.path, tree.fs, tree.oid)
         # None where images lie on the remote alone.
-        size = du(cache, tree)  # type: ignore[no-untyped-call]
+        size = du(objects, tree)  # type: ignore[no-untyped-call]
     written: dict[str, Any] = yaml.safe_load(ours)
     out = written["outs"][0]
     out |= {"md5": tree.hash_info.value, "nfiles": len(files), "size": size}
@@ -142,6 +147,60 @@ def _files(root: Path, text: str) -> dict[str, str]:
     if not text.strip():
         return {}
     return dict(read_manifest(root, parse_pointer(text, POINTER_FILE).md5).iter_rows())
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A batch that a merge left out.
+
+    Attributes:
+        batch: The batch.
+        merge: The merge commit.
+        side: The merged commit that had it.
+    """
+
+    batch: str
+    merge: str
+    side: str
+
+
+def left_out_by_merges(root: Path) -> list[LeftOut]:
+    """Batches that one side of a merge had brought and the merge does not have, nor the data now.
+
+    Known are the data of which the cache has the listing; nothing is fetched.
+    """
+    listed = run_git(root, "log", "--merges", f"-{_MERGES_LOOKED_AT}", "--format=%H %P", "HEAD")
+    merges = [line.split() for line in listed.stdout.splitlines()]
+    try:
+        with open_repository(root) as repository:
+            return list(_left_out(root, repository, merges)) if merges else []
+    except MissingData:  # no DVC repository, of which the doctor tells by itself
+        return []
+
+
+def _left_out(root: Path, repository: Any, merges: list[list[str]]) -> Iterator[LeftOut]:
+    batches_at = cache(partial(_batches_at, root, repository))
+    now = batches_at("HEAD") or frozenset()
+    for merge, *sides in merges:
+        after = batches_at(merge)
+        base = run_git(root, "merge-base", "--octopus", *sides).stdout.strip()
+        before = batches_at(base) if base else frozenset()
+        if after is None or before is None:
+            continue
+        for side in sides:
+            lost = (batches_at(side) or frozenset()) - before - after - now
+            yield from (LeftOut(batch, merge, side) for batch in sorted(lost))
+
+
+def _batches_at(root: Path, repository: Any, commit: str) -> frozenset[str] | None:
+    """The batches of a commit; None where the cache does not know them."""
+    shown = run_git(root, "show", f"{commit}:./{POINTER_FILE}")
+    try:
+        md5 = parse_pointer(shown.stdout, POINTER_FILE).md5
+        paths = parse_manifest(object_path(repository, md5).read_bytes(), md5)["path"]
+    except (BadPointer, BadManifest, OSError):
+        return None
+    return frozenset(batch for path in paths if (batch := batch_of(path)))
 
 
 def main(ancestor: str, ours: str, theirs: str, place: str) -> int:

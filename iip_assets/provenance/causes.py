@@ -117,6 +117,9 @@ class Causes:
     packages: list[Change] = field(default_factory=list)  # third-party packages, by version
     settings: list[Change] = field(default_factory=list)  # by value
     sources: list[Change] = field(default_factory=list)  # by data version
+    # The processor, its threads and the settings that say how work is done, of values that differ:
+    # equal keys mean equal values only up to the order of floating-point sums.
+    machine: list[Change] = field(default_factory=list)
     # Assets whose value differs though nothing that they were made of does.
     without_cause: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)  # assets of which a state has no record
@@ -165,9 +168,27 @@ def find_causes(
                 waiting.append(above)
             else:
                 causes.sources.append(Change(name, above, *versions))
-        if not moved and not equal:
+        elsewhere = not equal and _machine_changes(causes, one, other)
+        if not moved and not equal and not elsewhere:
             causes.without_cause.append(name)
     return causes
+
+
+# Settings that say how work is done and what it does not bear on.
+_WATCHING = ("tracking.",)
+
+
+def _machine_changes(causes: Causes, before: ActionRecord, after: ActionRecord) -> bool:
+    """Adds what differs in where and how an asset's value was computed; whether anything does."""
+    one, other = before.machine, after.machine
+    found = [
+        Change(after.asset, name, one.get(name), other.get(name))
+        for name in sorted(one.keys() & other.keys())
+        if one[name] != other[name] and not name.startswith(_WATCHING)
+    ]
+    known = {change.name for change in causes.machine}
+    causes.machine.extend(change for change in found if change.name not in known)
+    return bool(found)
 
 
 def _own_changes(causes: Causes, before: ActionRecord, after: ActionRecord) -> bool:

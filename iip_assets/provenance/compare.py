@@ -333,6 +333,7 @@ def _words(causes: Causes, data: DataChanges | None) -> tuple[str, ...]:
     words += ["code"] if causes.code else []
     words += ["settings"] if causes.settings else []
     words += ["packages"] if causes.packages else []
+    words += ["machine"] if causes.machine and not words else []
     words += ["nothing: it is not deterministic"] if causes.without_cause and not words else []
     if causes.unknown and not words:
         return ("unknown",)

@@ -96,6 +96,7 @@ def _step(archive: Archive, record: ActionRecord) -> dict[str, Any]:
         "packages": dict(record.packages),
         "settings": dict(record.settings),
         "inputs": dict(record.inputs),
+        "machine": dict(record.machine),
     }
 
 

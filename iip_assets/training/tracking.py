@@ -52,6 +52,7 @@ def tracked(
     # Whatever goes wrong here is nobody's business elsewhere.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     os.environ.setdefault("WANDB_INIT_TIMEOUT", "20")  # seconds; W&B's own 90 hold up a training
+    os.environ.setdefault("WANDB_FINISH_TIMEOUT", "60")  # seconds; W&B itself waits for ever
     resolved = _resolved(settings.wandb)
     if resolved == "off":
         yield None
@@ -80,6 +81,7 @@ def tracked(
             disable_code=True,
             x_disable_machine_info=True,
             x_disable_stats=True,
+            finish_timeout_raises=True,
         ),
     )
     try:
@@ -97,7 +99,13 @@ def tracked(
         yield WandbLogger(experiment=run)
         code = 0
     finally:
-        run.finish(exit_code=code)
+        kept = run.settings.sync_dir
+        try:
+            run.finish(exit_code=code)
+        except TimeoutError:
+            log(
+                f"W&B did not take all of the run in time. `wandb sync {kept}` sends the rest later"
+            )
         logger.setLevel(level)
 
 

@@ -345,4 +345,8 @@ def _quiet() -> Iterator[None]:
 
 def machine_of(compute: ComputeSettings, training: TrainingSettings) -> Machine:
     """The machine that the settings mean."""
-    return Machine(resolve_device(compute.device), core_count(compute.threads), training)
+    return Machine(
+        resolve_device(compute.device, found=compute.device_found),
+        core_count(compute.threads),
+        training,
+    )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +16,15 @@ from typer.testing import CliRunner
 import iip_assets
 from iip_assets.cli import workspaces
 from iip_assets.cli.main import app
+from iip_assets.ingest.merge_driver import ATTRIBUTE
 
 REPOSITORY = Path(iip_assets.__file__).parents[1]
+TEMPLATES = Path(workspaces.__file__).parent / "templates"
 
 
 @pytest.mark.parametrize(
     "rules",
-    [REPOSITORY / ".gitignore", Path(workspaces.__file__).parent / "templates" / "gitignore"],
+    [REPOSITORY / ".gitignore", TEMPLATES / "gitignore"],
     ids=["this repository", "a new workspace"],
 )
 def test_git_ignores_the_folder_of_predictions(tmp_path: Path, rules: Path) -> None:
@@ -54,3 +59,53 @@ def test_the_help_of_a_verb_names_no_type_for_a_flag(words: tuple[str, ...]) -> 
     assert result.exit_code == 0
     assert "--help" in result.output
     assert "bool" not in result.output
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [REPOSITORY / ".gitattributes", TEMPLATES / "gitattributes"],
+    ids=["this repository", "a new workspace"],
+)
+def test_git_asks_the_driver_that_joins_batches(attributes: Path) -> None:
+    assert ATTRIBUTE in attributes.read_text().splitlines()
+
+
+# Starts another process that ends by itself only late, as Dagster does with its code servers.
+_PARENT = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(child.pid, flush=True)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+_RUN = """
+import signal, sys
+if sys.argv[1] == "background":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+from iip_assets.cli.workspaces import _run_until_stopped
+sys.exit(_run_until_stopped([sys.executable, "-c", sys.argv[2]]))
+"""
+
+
+@pytest.mark.parametrize("how", ["background", "terminal"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_what_ends_the_page_ends_all_its_processes(number: signal.Signals, how: str) -> None:
+    command = [sys.executable, "-c", _RUN, how, _PARENT]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        process.send_signal(number)
+        assert process.wait(timeout=30) == 7
+    patience_ends = time.monotonic() + 10
+    while _is_alive(child) and time.monotonic() < patience_ends:
+        time.sleep(0.05)
+    assert not _is_alive(child)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False

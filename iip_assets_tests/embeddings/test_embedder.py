@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from iip_assets.embeddings import device
 from iip_assets.embeddings.assets import (
@@ -117,16 +118,40 @@ def test_another_backbone_is_another_key(backbone):
 
 
 def test_auto_takes_a_gpu_only_where_there_is_one(monkeypatch):
-    monkeypatch.setattr(device, "_has_cuda", lambda: False)
+    monkeypatch.setattr(device, "_cuda_hindrance", lambda: "there is none")
     assert device.resolve_device("auto") == "cpu"
-    monkeypatch.setattr(device, "_has_cuda", lambda: True)
+    monkeypatch.setattr(device, "_cuda_hindrance", lambda: None)
     assert device.resolve_device("auto") == "cuda"
     assert device.resolve_device("cpu") == "cpu"
 
 
 def test_a_gpu_asked_for_by_name_must_be_there(monkeypatch):
-    monkeypatch.setattr(device, "_has_cuda", lambda: False)
-    with pytest.raises(RuntimeError, match="'auto' or 'cpu'"):
+    monkeypatch.setattr(device, "_cuda_hindrance", lambda: "there is no GPU here")
+    with pytest.raises(device.UnusableGpuError, match="no GPU here; set it to 'auto' or 'cpu'"):
+        device.resolve_device("cuda")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: no kernel image is available"),
+        RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable\nCompile with"),
+        torch.OutOfMemoryError("CUDA out of memory"),
+    ],
+)
+def test_where_a_gpu_that_was_found_does_not_work_the_processor_is_taken(
+    monkeypatch, caplog, error
+):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(device, "_loads", lambda name: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "zeros", fail)
+    found = ComputeSettings().with_found("cuda")
+    assert device.resolve_device(found.device, found=found.device_found) == "cpu"
+    assert str(error).splitlines()[0] in caplog.text
+    with pytest.raises(device.UnusableGpuError, match="cannot be used"):
         device.resolve_device("cuda")
 
 

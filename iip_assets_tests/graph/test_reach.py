@@ -42,6 +42,21 @@ def test_a_value_reaches_nothing_that_shows_judges_or_watches(keys: CodeKeys, na
     assert showing | rooms == set()
 
 
+# They log, read what is checked against its hash, draw, or speak to the type checker.
+COMPUTING_NOTHING = {
+    *("PyYAML", "dagster", "dvc", "dvc-data", "filelock", "matplotlib", "mlflow", "rich", "tqdm"),
+    *("typer", "typing_extensions", "wandb"),
+}
+
+
+@pytest.mark.parametrize("name", [one.name for one in ASSETS if one.name not in PAGES])
+def test_a_new_version_of_what_computes_nothing_makes_no_value_again(
+    keys: CodeKeys, name: str
+) -> None:
+    asset = next(one for one in ASSETS if one.name == name)
+    assert set(keys.of(asset.compute.function).packages) & COMPUTING_NOTHING == set()
+
+
 def test_how_plots_look_is_in_the_keys_of_what_draws_them(keys: CodeKeys) -> None:
     parts = [part for asset in ASSETS for part in asset.parts]
     drawing = {part.name for part in parts if "figures" in set(reached(keys, part))}

@@ -11,7 +11,12 @@ from typer.testing import CliRunner
 
 from iip_assets.cli.main import app
 from iip_assets.images.dvc_data import BadPointer, read_pointer
-from iip_assets.ingest.merge_driver import MergeConflictError, merged_files, set_up_merges
+from iip_assets.ingest.merge_driver import (
+    MergeConflictError,
+    left_out_by_merges,
+    merged_files,
+    set_up_merges,
+)
 from iip_assets_tests.dataset.conftest import dvc
 from iip_assets_tests.dataset.team_workspace import drop, manifest_of, take
 from iip_assets_tests.git import git
@@ -136,3 +141,27 @@ def test_where_both_sides_changed_one_file_it_is_named_and_neither_side_is_chose
     assert "both sides changed batches/2026-01/labels.csv" in done.stderr
     with pytest.raises(BadPointer, match="conflict markers"):
         read_pointer(forked)
+
+
+def test_a_batch_that_a_merge_left_out_is_seen_and_comes_back(forked, monkeypatch):
+    monkeypatch.chdir(forked)
+    side = git(forked, "rev-parse", "--short=10", "other")
+    git(forked, "merge", "--quiet", "--no-edit", "--strategy=ours", "other")
+    assert batches(forked) == ALL - {"2026-02-other"}
+    said = " ".join(CliRunner().invoke(app, ["doctor"]).output.split())
+    assert "left data/batches/2026-02-other out" in said
+    # Just what it says.
+    get = f"get . data/batches/2026-02-other --rev {side} -o inbox/2026-02-other"
+    assert f"`dvc {get}`, then `iip ingest inbox/2026-02-other`" in said
+    dvc(forked, *get.split())
+    CliRunner().invoke(app, ["ingest", "inbox/2026-02-other"])
+    assert batches(forked) == ALL
+    assert "left data/" not in CliRunner().invoke(app, ["doctor"]).output
+
+
+def test_a_batch_that_was_taken_out_on_purpose_is_no_loss(forked, monkeypatch):
+    monkeypatch.chdir(forked)
+    git(forked, "merge", "--quiet", "--no-edit", "other")
+    (forked / "data.dvc").write_text(git(forked, "show", "HEAD~1:data.dvc") + "\n")
+    git(forked, "commit", "--quiet", "--all", "--message=Take it out")
+    assert left_out_by_merges(forked) == []

@@ -10,6 +10,7 @@ from iip_assets.dataset.schema import images_schema
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.artifacts import Artifact
 from iip_assets.provenance.causes import BatchChange, Causes, LabelChange, data_changes, find_causes
+from iip_assets.provenance.compare import _words
 
 
 def record(asset: str, version: str, inputs: dict[str, str], **changes: Any) -> ActionRecord:
@@ -129,3 +130,25 @@ def test_masks_and_facts_count_and_a_label_that_came_is_one_that_changed() -> No
 def test_equal_versions_differ_in_nothing() -> None:
     found = data_changes(images(A, B, C), images(A, B, C))
     assert (found.batches, found.labels, found.masks, found.facts) == ((), (), 0, 0)
+
+
+ONE = {"cpu": "C", "cores": 4, "threads": 1, "tracking.project": "a"}
+
+
+def test_another_number_of_threads_is_named_where_a_value_differs_under_one_key() -> None:
+    two = {**ONE, "threads": 2, "tracking.project": "b"}
+    before, after = state(machine=ONE), state(model="m2", score="s2", machine=two)
+    found = find_causes(before, after, "score")
+    assert [(one.asset, one.name, one.before, one.after) for one in found.machine] == [
+        ("model", "threads", 1, 2)
+    ]
+    assert found.without_cause == []
+    assert _words(found, None) == ("machine",)
+
+
+def test_where_values_are_equal_or_machines_are_no_machine_is_a_cause() -> None:
+    equal = find_causes(state(machine=ONE), state(machine={**ONE, "threads": 2}), "score")
+    assert equal.machine == []
+    same = find_causes(state(machine=ONE), state(model="m2", score="s2", machine=ONE), "score")
+    assert same.machine == []
+    assert same.without_cause == ["model"]

@@ -116,3 +116,24 @@ def test_a_key_that_is_refused_fails_no_training(tmp_path, monkeypatch):
     said = []
     assert tracked_mode(tmp_path, said) == "offline"
     assert "WANDB_API_KEY invalid" in said[0]
+
+
+def test_a_server_that_stops_answering_holds_a_training_up_for_a_minute_at_most(
+    tmp_path, monkeypatch
+):
+    def late(run, exit_code=None):
+        finish(run, exit_code)
+        raise TimeoutError
+
+    said = []
+    with tracked(
+        *(tmp_path, TrackingSettings(wandb="offline")),
+        **{"name": "n", "run_id": "late", "config": {}, "log": said.append},
+    ) as logger:
+        settings = logger.experiment.settings
+        assert 0 < settings.finish_timeout <= 60
+        assert settings.finish_timeout_raises
+        finish = type(logger.experiment).finish
+        monkeypatch.setattr(type(logger.experiment), "finish", late)
+    (run,) = re.findall(r"in time. `wandb sync (.+)` sends the rest", said[0])
+    assert list(Path(run).glob("*.wandb"))
