@@ -136,7 +136,7 @@ class Remarks:
     several: int = 0  # images that several people labelled
     _counted: Counter[str] = field(default_factory=Counter)
 
-    def count(self, answers: Sequence[Answer], counts: Answer) -> None:
+    def count(self, answers: Sequence[Answer]) -> None:
         """Takes note of one image."""
         labelled = newest_of_each([one for one in answers if one.label])
         if len(labelled) > 1:
