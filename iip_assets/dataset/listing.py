@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 
 from iip_assets.dataset.layout import is_image_path
+from iip_assets.dataset.path_ends import PathEnds, normal
 from iip_assets.dataset.schema import IMAGE_SUFFIXES, BadCell, parse_path
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _SHORT_ID = re.compile(r"[0-9a-f]{8,31}")
-# Files of one name that are looked at for a hint.
-_MOST_NAMESAKES = 100
 
 
 class KnownImages:
@@ -60,15 +58,16 @@ class Listing:
         self.known = known
 
     @cached_property
-    def _by_folded(self) -> dict[str, str]:
-        return {_folded(path): path for path in self.files}
+    def _by_normal(self) -> dict[str, str]:
+        return {normal(path): path for path in self.files}
 
     @cached_property
-    def _by_name(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for path in self.files:
-            found.setdefault(_folded(path).rpartition("/")[2], []).append(path)
-        return found
+    def _ends(self) -> dict[bool, PathEnds]:
+        """By whether the files may be images."""
+        return {
+            image: PathEnds([one for one in self.files if is_image_path(one) == image], fold=True)
+            for image in (True, False)
+        }
 
     def find(self, text: str, *, image: bool) -> tuple[str | None, str]:
         """Path within the batch (None where it is of the data) and md5 of what a cell names.
@@ -84,10 +83,7 @@ class Listing:
             path = parse_path(text)
         except BadCell as bad:
             raise BadCell(bad.reason, self._hint(text, image=image) or bad.fix) from bad
-        # macOS spells é in two characters.
-        same = self._by_folded.get(_folded(path))
-        same = same if same and _normal(same) == _normal(path) else None
-        found = path if path in self.files else same
+        found = path if path in self.files else self._by_normal.get(normal(path))
         if found is None:
             fix = f"put {path} into the batch, or delete the row"
             raise BadCell("no such file in the batch", self._hint(text, image=image) or fix)
@@ -99,24 +95,9 @@ class Listing:
 
     def _hint(self, text: str, *, image: bool) -> str | None:
         """The file that a name is likely to mean, whatever its case and its folders, in words."""
-        parts = _folded(text.replace("\\", "/")).split("/")
-        namesakes = self._by_name.get(parts[-1], ())[:_MOST_NAMESAKES]
-        fitting = [path for path in namesakes if is_image_path(path) == image] or namesakes
-        agreeing = {path: _common_tail(_folded(path).split("/"), parts) for path in fitting}
-        most = max(agreeing.values(), default=0)
-        best = [path for path, count in agreeing.items() if count == most]
-        return f"did you mean {best[0]}?" if len(best) == 1 else None
-
-
-def _common_tail(parts: Sequence[str], others: Sequence[str]) -> int:
-    pairs = zip(reversed(parts), reversed(others), strict=False)
-    differing = (count for count, (one, other) in enumerate(pairs) if one != other)
-    return next(differing, min(len(parts), len(others)))
-
-
-def _folded(path: str) -> str:
-    return _normal(path).casefold()
-
-
-def _normal(path: str) -> str:
-    return unicodedata.normalize("NFC", path)
+        parts = text.replace("\\", "/").split("/")
+        for kind in (True,) if image else (False, True):
+            ends = self._ends[kind]
+            if near := ends.find(parts) or ends.namesakes(parts[-1]):
+                return f"did you mean {near[0]}?" if len(near) == 1 else None
+        return None

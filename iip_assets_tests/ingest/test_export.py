@@ -80,14 +80,16 @@ def said(files: dict[str, bytes]) -> tuple[list[dict], set[tuple]]:
     images = raw.images.with_columns(
         pl.col("mask_id").map_elements(lambda one: str(pixels(one)), return_dtype=pl.Utf8)
     )
-    # Which file an opinion stands in does not matter, nor whether it stands in both; the mask that
-    # counts is given to the opinion that counts. What nobody's name is at is kept where it counts.
+    # Which file an opinion stands in does not matter, nor whether it stands in both. The mask that
+    # counts is given to the opinion that counts; what has nobody's name is kept where it counts.
     counting = {(row["image_id"], row["labeler"]) for row in raw.images.iter_rows(named=True)}
     opinions = {
         (key, row["label"], None if key in counting else str(pixels(row["mask_id"])))
         for row in raw.label_rows.iter_rows(named=True)
-        if (key := (row["image_id"], row["labeler"])) in counting
-        or (row["labeler"] and (row["label"] or row["mask_id"]))
+        if (key := (row["image_id"], row["labeler"]))
+        and (
+            row["label"] if key in counting else row["labeler"] and (row["label"] or row["mask_id"])
+        )
     }
     return images.drop("path", "batch", "mask_path").to_dicts(), opinions
 
@@ -131,7 +133,7 @@ def batches(draw: st.DrawFn, *, most_labelers: int) -> dict[str, bytes]:
                 files[f"batches/b/{row['mask']}"] = mask_png(mask)
             rows.append(row)
         people = draw(st.lists(texts, max_size=2, unique_by=str.lower)) if most_labelers > 1 else ()
-        for labeler in people:
+        for labeler in (one for one in people if one not in labelers):
             row = {"image": f"images/{image}", "labeler": labeler}
             row["label"] = draw(st.sampled_from(LABELS))
             row["labeled_at"] = draw(st.just("") | st.dates().map(str))

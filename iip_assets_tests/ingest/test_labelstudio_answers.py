@@ -147,6 +147,17 @@ def test_the_mask_is_of_who_counts_or_the_newest_and_is_painted_once(tmp_path):
     assert [one.mask_path for one in found.opinions.rows] == ["masks/a.png", None]
 
 
+def test_a_persons_newer_answer_about_the_label_takes_no_mask_away(tmp_path):
+    drawn = said("full", "ann", 1)
+    drawn["result"].append(studio_region("polygonlabels", "iris", points=BOX))
+    answers = [drawn, said("none", "ann", 2), said("none", "bob", 3)]
+    found, _ = converted(tmp_path, answers)
+    assert [(row.labeler, row.label, row.mask_path) for row in found.opinions.rows] == [
+        ("ann", "none", "masks/a.png"),
+        ("bob", "none", None),
+    ]
+
+
 def test_what_others_answered_beside_the_label_is_kept(tmp_path):
     other = said("none", "bob", 1)
     other["result"].append(studio_choice("left", "eye"))

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from iip_assets.dataset.layout import IMAGES_FOLDER, is_image_path
+from iip_assets.dataset.layout import is_image_path
+from iip_assets.dataset.path_ends import PathEnds
 from iip_assets.dataset.schema import BadCell, parse_path
 from iip_assets.ingest.formats.export_files import BadEntry, is_plain_file
 
@@ -23,43 +23,6 @@ _LONGEST_NAME = 4096
 # What Label Studio puts before the name of an upload.
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")
 _DRIVE = re.compile(r"[A-Za-z]:")
-
-
-class _Tails:
-    """Paths by the ends that they may be named by."""
-
-    def __init__(self, paths: Iterable[str], *, fold: bool) -> None:
-        self._fold = fold
-        self._tails: dict[str, list[str]] = {}  # by each end of a path, from the file name on
-        self._wholes: dict[str, list[str]] = {}  # by a whole path, with and without images/
-        for path in paths:
-            parts = self._key(path).split("/")
-            tails = ["/".join(parts[first:]) for first in range(len(parts))]
-            stored = [_stored(tails[-1])] if fold else []
-            for tail in dict.fromkeys((*tails, *stored)):
-                self._tails.setdefault(tail, []).append(path)
-            for whole in tails[:2] if parts[0] == IMAGES_FOLDER else tails[:1]:
-                self._wholes.setdefault(whole, []).append(path)
-
-    def find(self, parts: Sequence[str]) -> list[str]:
-        """The paths that end as these parts do; or else those of which the parts are an end."""
-        wanted = [self._key(part) for part in parts]
-        whole = "/".join(wanted)
-        found = self._tails.get(whole, [])
-        exact = [path for path in found if self._key(path) in (whole, f"{IMAGES_FOLDER}/{whole}")]
-        if found:
-            return exact[:1] or found
-        ends = ("/".join(wanted[first:]) for first in range(1, len(wanted)))
-        return next((hits for end in ends if (hits := self._wholes.get(end))), [])
-
-    def namesakes(self, name: str) -> list[str]:
-        """The paths with this file name."""
-        return self._tails.get(self._key(name), [])
-
-    def _key(self, text: str) -> str:
-        # Folders that travelled by way of macOS spell é in two characters.
-        plain = unicodedata.normalize("NFC", text)
-        return plain.casefold() if self._fold else plain
 
 
 class ImageFiles:
@@ -73,8 +36,9 @@ class ImageFiles:
         """`paths` are those of the images, `links` of symbolic links, which are not read."""
         self.root = root
         paths = sorted(paths)
-        self._plain, self._folded = _Tails(paths, fold=False), _Tails(paths, fold=True)
-        self._links = _Tails(links, fold=False)
+        self._plain = PathEnds(paths, fold=False)
+        self._folded = PathEnds(paths, fold=True, alias=_stored)
+        self._links = PathEnds(links, fold=False)
 
     def find(self, name: str, column: str, *, fix: str, subset: str = "") -> str:
         """The path of the one image that a name means.
@@ -97,9 +61,9 @@ class ImageFiles:
             raise BadEntry(column, name, "too long for an image's name", "put it into a file")
         readings = list(_readings(name))
         with_subset = [[subset, *readings[0]]] if subset else []
-        for tails in (self._plain, self._folded):
+        for ends in (self._plain, self._folded):
             for parts in (*with_subset, *readings):
-                hits = tails.find(parts)
+                hits = ends.find(parts)
                 if len(hits) == 1:
                     return hits[0]
                 if hits:

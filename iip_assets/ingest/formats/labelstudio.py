@@ -42,7 +42,6 @@ from iip_assets.ingest.formats.labelstudio_results import (
 from iip_assets.ingest.formats.native import ExportReader, cells_of, convert, fields_of
 from iip_assets.ingest.formats.sources import NativeRow
 
-_BESIDE = ANNOTATIONS_FILE
 _ABOUT = {"created_at": "created_at", "updated_at": "updated_at", "annotator": "completed_by"}
 _DROPPED = ("id", "annotation_id", "lead_time", "agreement", *_ABOUT)
 Numbered = Sequence[tuple[int, Any]]
@@ -159,14 +158,19 @@ class LabelStudioReader(ExportReader):
             "labeler": "annotations.completed_by",
             "labeled_at": "annotations.updated_at",
         }
-        beside = partial(NativeRow, image, name, row, fields=fields)
+        native_row = partial(NativeRow, image, name, row, fields=fields)
         counts = what_counts(answers)
-        told.count(answers, counts)
+        told.count(answers)
         cells = {**cells_of(facts, "data"), **counts.cells}
         return [
-            beside(cells=cells, regions=counts.regions, size=counts.size),
+            native_row(cells=cells, regions=counts.regions, size=counts.size),
             *(
-                beside(cells=one.own_cells, regions=one.regions, size=one.size, table=_BESIDE)
+                native_row(
+                    cells=one.own_cells,
+                    regions=one.regions,
+                    size=one.size,
+                    table=ANNOTATIONS_FILE,
+                )
                 for one in (newest_of_each(answers) if len(answers) > 1 else ())
                 if one.labeler and (one.label or one.regions)
             ),

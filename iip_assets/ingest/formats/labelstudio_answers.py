@@ -66,11 +66,17 @@ def review_of(annotation: Mapping[str, Any]) -> Literal["accepted", "rejected"] 
 
 
 def newest_of_each(answers: Sequence[Answer]) -> list[Answer]:
-    """Each person's newest answer, in time; of two at one time the later in the export."""
+    """Each person's newest answer, in time; of two at one time the later in the export.
+
+    A newer answer about the label alone takes no mask away, as in annotations.csv.
+    """
     people: dict[str, Answer] = {}
     for one in _in_time(answers):
-        people.pop(one.labeler, None)
-        people[one.labeler] = one
+        before = people.pop(one.labeler, one)
+        drawn = one if one.regions else before
+        cells = {**before.cells, **one.cells}
+        newest = replace(one, cells=cells, regions=drawn.regions, size=drawn.size)
+        people[one.labeler] = newest
     return list(people.values())
 
 
@@ -130,7 +136,7 @@ class Remarks:
     several: int = 0  # images that several people labelled
     _counted: Counter[str] = field(default_factory=Counter)
 
-    def count(self, answers: Sequence[Answer], counts: Answer) -> None:
+    def count(self, answers: Sequence[Answer]) -> None:
         """Takes note of one image."""
         labelled = newest_of_each([one for one in answers if one.label])
         if len(labelled) > 1:

@@ -97,15 +97,16 @@ def read_results(
     sizes: set[Size] = set()
     of_regions = boxes = 0
     objects = list(_objects(annotation))
-    classed = [result.get("id") for result in objects if _kind(result) == "labels"]
+    classed = _ids(one for one in objects if _kind(one) == "labels")
+    drawn = _ids(one for one in objects if _kind(one) not in (*_ANSWERS, "relation"))
     for _, entry in entries(annotation, "result"):
         result = as_object(entry, _RESULT)
         kind = as_text(result.get("type"), f"{_RESULT}.type")
         # A relation is between two regions: it says nothing of the image.
-        if kind == "relation" or (kind in _DRAWN and result.get("id") in classed):
+        if kind == "relation" or (kind in _DRAWN and _id(result) in classed):
             continue
         value = as_object(result.get("value"), f"{_RESULT}.value")
-        if kind in _ANSWERS and _is_of_region(result, objects):
+        if kind in _ANSWERS and _id(result) in drawn:
             of_regions += 1
         elif kind in _ANSWERS:
             name, answer = _answer(result, value, kind, question)
@@ -126,12 +127,14 @@ def read_results(
     return Results(cells_of(answers, _RESULT), tuple(regions), size, of_regions, boxes)
 
 
-def _is_of_region(result: Mapping[str, Any], objects: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether an answer carries the id of something that was drawn."""
+def _id(result: Mapping[str, Any]) -> str | None:
     key = result.get("id")
-    return key is not None and any(
-        one.get("id") == key and _kind(one) not in (*_ANSWERS, "relation") for one in objects
-    )
+    return key if isinstance(key, str) else None
+
+
+def _ids(results: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The ids of results; an answer about something drawn has that one's."""
+    return {key for one in results if (key := _id(one)) is not None}
 
 
 def _is_not_labelled(value: Mapping[str, Any], kind: str) -> bool:

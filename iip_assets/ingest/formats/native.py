@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from iip_assets.dataset.csv_file import csv_text
 from iip_assets.dataset.labels import COLUMNS, parse_label
+from iip_assets.dataset.layout import IMAGES_FOLDER
 from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.schema import LABELING_FILE, LABELS_FILE, MASKS_FOLDER, parse_text
 from iip_assets.engine.context import track
@@ -42,7 +43,6 @@ from iip_assets.ingest.formats.export_images import ImageFiles, list_images
 from iip_assets.ingest.formats.masks import Region, class_values, paint
 from iip_assets.ingest.formats.sources import NativeRow, Size, Sources
 
-_IMAGES_FOLDER = "images"
 _FROM_ELSEWHERE = ("image", "mask")
 
 
@@ -284,9 +284,9 @@ class _Names:
         """The image's path in the batch, and whether it is asked for the first time."""
         if path in self._of_image:
             return self._of_image[path], False
-        name = path if path.startswith(f"{_IMAGES_FOLDER}/") else f"{_IMAGES_FOLDER}/{path}"
+        name = path if path.startswith(f"{IMAGES_FOLDER}/") else f"{IMAGES_FOLDER}/{path}"
         while name in self._taken:
-            name = f"{_IMAGES_FOLDER}/{name}"
+            name = f"{IMAGES_FOLDER}/{name}"
         self._taken.add(name)
         self._of_image[path] = name
         return name, True
@@ -297,7 +297,7 @@ class _Names:
 
     def mask(self, row: NativeRow, image: str) -> str:
         """The path of a row's mask, whose image has this path in the batch."""
-        stem = PurePosixPath(image).relative_to(_IMAGES_FOLDER).with_suffix("")
+        stem = PurePosixPath(image).relative_to(IMAGES_FOLDER).with_suffix("")
         name, count = f"{MASKS_FOLDER}/{stem}.png", 1
         while name in self._taken:
             count += 1
