@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-__all__ = ["Skipped", "__version__", "image_table", "load", "show"]
+__all__ = ["Skipped", "__version__", "image_table", "images", "load", "show"]
 
 # Images of eyes are biometric data: no library phones home, and nothing needs the network after
 # the install. Whoever wants otherwise sets the variable.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from iip_assets import images
 from iip_assets.engine.event_cache import present_events
 from iip_assets.engine.history import records_at
 from iip_assets.engine.project import Project
@@ -60,17 +62,17 @@ def image_table(*, root: Path | str | None = None) -> pl.DataFrame:
     """
     import polars as pl
 
-    images: pl.DataFrame = load("raw_dataset", root=root)["images"]
+    table: pl.DataFrame = load("raw_dataset", root=root)["images"]
     splits = load("data_splits", root=root)
     if isinstance(splits, Skipped):
-        return images.with_columns(split=pl.lit(None, pl.String))
-    return images.join(
+        return table.with_columns(split=pl.lit(None, pl.String))
+    return table.join(
         splits.select("image_id", "split"), on="image_id", how="left", maintain_order="left"
     )
 
 
 def show(
-    images: pl.DataFrame | Iterable[str] | str,
+    asked: pl.DataFrame | Iterable[str] | str,
     *,
     masks: bool = False,
     root: Path | str | None = None,
@@ -78,7 +80,7 @@ def show(
     """Images of the data, side by side in a notebook, each with its file and its id below.
 
     Args:
-        images: Ids, the first digits of ids, or files as `image_table` has them. Or a table with
+        asked: Ids, the first digits of ids, or files as `image_table` has them. Or a table with
             the column `image_id`, of which further columns stand below each image.
         masks: Whether the labelled mask lies over each image.
         root: The workspace; the one that the current folder lies in unless given.
@@ -91,7 +93,7 @@ def show(
 
     project = _project(root)
     table = project.load("raw_dataset", present_events(project))["images"]
-    about = _asked(images)
+    about = _asked(asked)
     rows = [_find_image(table, word) for word, _ in about]
     store = ImageStore.open(project.workspace.root)
     mask_ids = [row["mask_id"] if masks else None for row in rows]
@@ -129,24 +131,34 @@ def _tile(
     return thumbnail(image, **size), problem
 
 
+class _Images(ModuleType):
+    """The room of that name, which is the table of images where a notebook calls it."""
+
+    def __call__(self, *, root: Path | str | None = None) -> pl.DataFrame:
+        return image_table(root=root)
+
+
+images.__class__ = _Images
+
+
 def _project(root: Path | str | None) -> Project:
     return build_project(Path(root) if root else None)
 
 
-def _asked(images: pl.DataFrame | Iterable[str] | str) -> list[tuple[str, str]]:
+def _asked(asked: pl.DataFrame | Iterable[str] | str) -> list[tuple[str, str]]:
     """What names each image, and what is to stand below it."""
     import polars as pl
 
-    if isinstance(images, str):
-        return [(images, "")]
-    if not isinstance(images, pl.DataFrame):
-        found = [(word, "") for word in images]
-    elif "image_id" not in images.columns:
-        raise KeyError(f"the table has no column image_id; it has {', '.join(images.columns)}")
+    if isinstance(asked, str):
+        return [(asked, "")]
+    if not isinstance(asked, pl.DataFrame):
+        found = [(word, "") for word in asked]
+    elif "image_id" not in asked.columns:
+        raise KeyError(f"the table has no column image_id; it has {', '.join(asked.columns)}")
     else:
         found = [
             (row.pop("image_id"), ", ".join(f"{name} {_short(row[name])}" for name in row))
-            for row in images.to_dicts()
+            for row in asked.to_dicts()
         ]
     if len(found) > _MOST_SHOWN:
         raise ValueError(f"{len(found)} images are too many to show; give at most {_MOST_SHOWN}")

@@ -54,8 +54,9 @@ def workspace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageStore, "open", lambda _: store)
 
 
-def test_the_table_of_images_has_their_splits() -> None:
-    table = iip_assets.image_table()
+@pytest.mark.parametrize("name", ["image_table", "images"])
+def test_the_table_of_images_has_their_splits(name: str) -> None:
+    table = getattr(iip_assets, name)()
     assert table.select("image_id", "split").rows() == [(A, "train"), (B, None), (CUT, None)]
 
 

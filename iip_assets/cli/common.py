@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -16,6 +16,9 @@ from iip_assets.dataset.problems import printable
 
 if TYPE_CHECKING:
     from iip_assets.engine.dagster.refresh import Refresher
+
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _PlainFlags:
@@ -43,7 +46,7 @@ class Verbs(typer.Typer):
     def __init__(self, **options: Any) -> None:
         super().__init__(cls=_Group, no_args_is_help=True, **options)
 
-    def command(self, name: str | None = None, **options: Any) -> Any:
+    def command(self, name: str | None = None, **options: Any) -> Callable[[F], F]:
         """Makes a function a verb."""
         return super().command(name, cls=_Command, **options)
 

@@ -168,12 +168,13 @@ def _about(found: Comparison) -> list[str]:
     for model, (before, after) in found.tested.items():
         common = found.common.get(model)
         shared = (
-            f"{common.images} images of {common.subjects} subjects are in both"
+            f"in both: {counted(common.images, 'image')} of {counted(common.subjects, 'subject')}"
             if common
             else "no images that both predicted are recorded"
         )
         lines.append(
-            f"{model}: tested on {before or 0} images before and {after or 0} after; {shared}."
+            f"{model}: tested on {counted(before or 0, 'image')} before and {after or 0} after; "
+            f"{shared}."
         )
     for side in (found.before, found.after):
         lines += [f"{side.name}: {reason}" for reason in side.absent.values()]
@@ -226,7 +227,7 @@ def _data_lines(data: DataChanges) -> Iterable[str]:
     yield f"images: {data.images_before} → {data.images_after}"
     for batch in data.batches[:_MOST]:
         name = batch.batch or "outside batches/"
-        yield f"batch {name} {batch.change}: +{batch.images_added} −{batch.images_removed} images"
+        yield f"batch {name} {batch.change}: images +{batch.images_added} −{batch.images_removed}"
     if len(data.batches) > _MOST:
         yield f"{len(data.batches) - _MOST} more batches differ"
     for label in data.labels[:_MOST]:

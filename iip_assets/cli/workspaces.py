@@ -16,6 +16,7 @@ import typer
 
 from iip_assets.cli.common import AsJson, log, open_refresher, print_json
 from iip_assets.dataset.problems import printable
+from iip_assets.errors import counted
 from iip_assets.report.blocks import FIGURE, Column, Table
 from iip_assets.report.text import print_blocks, print_text
 
@@ -163,7 +164,7 @@ def synthesize(  # noqa: PLR0917 - typer reads parameters as options
             # Below this many, starting processes costs more than they save.
             processes=(os.cpu_count() or 1) if images >= 500 else 1,
         )
-    log(f"{images} images in {batches} batches are in {out}")
+    log(f"{out} holds {counted(images, 'image')} in {counted(batches, 'batch')}")
 
 
 def _refuse_tracked(out: Path) -> None:

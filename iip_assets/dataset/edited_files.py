@@ -8,7 +8,6 @@ their times or sizes moved since the last look; `iip doctor` compares all files.
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -48,9 +47,9 @@ def edited_files(root: Path) -> list[str]:
 def _stats(data: Path) -> dict[str, list[int]]:
     """The label files below the folder, with time, size and number of each."""
     batches = data / BATCHES_FOLDER
-    folders = [entry.path for entry in os.scandir(batches)] if batches.is_dir() else []
+    folders = [data, *(batches.iterdir() if batches.is_dir() else ())]
     found = {}
-    for path in sorted(Path(folder) / name for folder in (data, *folders) for name in _NAMES):
+    for path in sorted(folder / name for folder in folders for name in _NAMES):
         with suppress(OSError):
             status = path.stat()
             place = path.relative_to(data).as_posix()

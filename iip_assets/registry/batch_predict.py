@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from iip_assets.dataset.csv_file import no_formula, table_csv
 from iip_assets.dataset.schema import IMAGE_SUFFIXES
 from iip_assets.engine.atomic import write_bytes_whole
+from iip_assets.errors import counted
 from iip_assets.images.decode import Undecodable, decode_image
 from iip_assets.images.files import read_image_file
 from iip_assets.images.header import read_header
@@ -257,7 +258,9 @@ def predict_all(
     for one in due:
         (out / mask_name(one.name)).unlink(missing_ok=True)
     chunks = list(_chunks(due))
-    for chunk in progress(chunks, total=len(chunks), label=f"looking at {len(due)} images"):
+    for chunk in progress(
+        chunks, total=len(chunks), label=f"looking at {counted(len(due), 'image')}"
+    ):
         done |= {row["path"]: row for row in predictor.predict(chunk, out)}
         _write(file, found, done)
     return _write(file, found, done)

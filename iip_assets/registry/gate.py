@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from iip_assets.dataset.schema import UNKNOWN
+from iip_assets.errors import counted
 from iip_assets.metrics.intervals import (
     LEAST_SUBJECTS,
     chance_above,
@@ -148,9 +149,9 @@ def refusal(gate: pl.DataFrame, model: str, candidate: str, champion: str) -> st
         )
     if overall["verdict"][0] == "too small to judge":
         images, subjects = overall.select("n_images", "n_subjects").row(0)
+        few = f"{counted(images, 'test image')} of {counted(subjects, 'subject')}"
         return (
-            f"{both}: {images} test images of {subjects} subjects are too few to judge by: "
-            f"at least {LEAST_SUBJECTS} subjects are needed"
+            f"{both}: {few} are too few to judge by: at least {LEAST_SUBJECTS} subjects are needed"
         )
     worse = asked.filter(pl.col("verdict") == "worse").sort("p_holm", "difference")
     if worse.is_empty():

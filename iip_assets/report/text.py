@@ -150,23 +150,27 @@ class _Fit:
 
     @classmethod
     def of(cls, column: Column, texts: Sequence[str]) -> _Fit:
+        from rich.cells import cell_len
+
         lines = [line for text in (column.title, *texts) for line in text.split("\n")]
         words = [word for text in (column.title, *texts) for word in _WORD.findall(text)]
         # A number and its interval are one word.
         parts = [*words, *(lines[1:] if column.kind.numeric else [])]
-        whole = max(map(len, lines), default=0)
-        return cls(min(max(map(len, parts), default=0), _LONGEST_WORD, whole), whole)
+        whole = max(map(cell_len, lines), default=0)
+        return cls(min(max(map(cell_len, parts), default=0), _LONGEST_WORD, whole), whole)
 
 
 def _wrapped(text: str, width: int) -> str:
     """The text in lines that end where a word or a part of a name ends."""
+    from rich.cells import cell_len
+
     lines = []
     for whole in text.split("\n"):
         line, end = "", 0
         for found in _WORD.finditer(whole):
             space = whole[end : found.start()] if line else ""
             end = found.end()
-            if line and len(line) + len(space) + len(found.group()) > width:
+            if line and cell_len(line + space + found.group()) > width:
                 lines.append(line)
                 line, space = "", ""
             line += space + found.group()

@@ -7,6 +7,7 @@ import re
 import pytest
 from markdown_it import MarkdownIt
 from markupsafe import Markup
+from rich.cells import cell_len
 
 from iip_assets.report import html
 from iip_assets.report.blocks import (
@@ -152,6 +153,7 @@ NARROW = [
     ("change of F1", ["-0.010\n-0.076 to +0.056", "0.000\n-0.043 to +0.103"]),
     ("training images", ["95", "1,204"]),
     ("path", ["batches/2026-07-headset/images/000001.png"] * 2),
+    ("撮影場所", ["東京 大阪", "京都"]),
     ("boundary F1 background", ["0.9471", "0.9212"]),
 ]
 
@@ -166,7 +168,7 @@ def test_a_narrow_table_has_fewer_columns_and_whole_words(capsys, monkeypatch, w
     print_blocks(Table("", columns, rows))
     printed = capsys.readouterr().out
     lines = printed.splitlines()
-    assert max(map(len, lines)) <= width
+    assert max(map(cell_len, lines)) <= width
     grid, _, left_out = printed.partition("Not shown")
     head = [line.split("┃")[1:-1] for line in lines if line.startswith("┃")]
     shown = len(head[0])

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from iip_assets.errors import counted
 from iip_assets.evaluation.summary import OVERALL, baseline_value, beats_baseline, overall_rows
 from iip_assets.metrics.intervals import ENOUGH_SUBJECTS, TOO_FEW
 from iip_assets.metrics.names import BASELINE, BESIDE_HUMAN, HUMAN, spelled
@@ -180,12 +181,12 @@ def class_remarks(row: Row) -> str:
 
 
 def _headline(row: Record, confidence: float) -> Number:
-    of_subjects = f" of {count(row['n_subjects'])} subjects" if row["n_subjects"] else ""
+    of_subjects = f" of {counted(row['n_subjects'], 'subject')}" if row["n_subjects"] else ""
     notes = [
         TOO_FEW
         if row["low"] is None
         else f"{interval_words(confidence)} {interval(row['low'], row['high'])}",
-        f"n = {count(row['n_images'])} images{of_subjects}",
+        f"n = {counted(row['n_images'], 'image')}{of_subjects}",
     ]
     if row["baseline"] is not None:
         notes.append(f"trivial baseline {number(row['baseline'])}")
