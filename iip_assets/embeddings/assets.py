@@ -117,7 +117,7 @@ def all_embedded(image_embeddings: pl.DataFrame, image_fingerprints: pl.DataFram
 
     wanted, found = decodable_images(image_fingerprints).height, image_embeddings.height
     return CheckResult(
-        passed=found == wanted,
+        passed=found == wanted if wanted else None,
         severity="warning",
         description=f"{wanted - found} of {wanted} images have none",
     )

@@ -62,7 +62,7 @@ def measured_share(
 
     share = share_of(image_statistics)
     return CheckResult(
-        passed=share >= 1 - max_undecodable_share,
+        passed=None if image_statistics.is_empty() else share >= 1 - max_undecodable_share,
         severity="warning",
         description=f"{share:.1%} of {image_statistics.height:,} images could be measured",
         metadata={"share": share},
