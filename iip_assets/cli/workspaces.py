@@ -207,14 +207,15 @@ def gc(
     if as_json and not (yes or dry_run):
         raise ValueError("--json does not ask: give --yes or --dry-run as well")
     project = open_refresher().project
+    log("looking for what nothing needs, at every state in git")
     if dry_run or not yes:
-        garbage = find_garbage(project, present_events(project))
+        garbage = find_garbage(project, present_events(project), log=log)
         _show(garbage, as_json=as_json)
         if dry_run or garbage.empty or not typer.confirm("Free it?", err=True):
             return
     with workspace_lock(project.workspace.state, log=log):
         # Again: what was looked at before may be needed by now.
-        garbage = find_garbage(project, present_events(project))
+        garbage = find_garbage(project, present_events(project), log=log)
         sweep(project, garbage)
     if yes:
         _show(garbage, as_json=as_json)

@@ -134,7 +134,7 @@ def undecodable_share(
 
     share = share_of(image_fingerprints)
     return CheckResult(
-        passed=None if image_fingerprints.is_empty() else share <= max_undecodable_share,
+        passed=share <= max_undecodable_share,
         description=f"{share:.1%} of {image_fingerprints.height} images cannot be decoded, "
         f"{max_undecodable_share:.1%} may; `iip show image_fingerprints` names them.",
         metadata={"share": share},

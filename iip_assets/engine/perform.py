@@ -204,12 +204,14 @@ class Performer:
         except Exception as error:
             workspace, failures = self.project.workspace, self.project.workspace.failures
             trace = failures.traceback_file(action.asset).relative_to(workspace.root)
-            if not _meant_for_people(error):
+            # An error of the package's own tells in its message what to do.
+            if type(error).__module__.partition(".")[0] != _PACKAGE.name:
                 where = "" if self.trial else f"; the whole traceback: {trace}"
                 # Dagster, the refresh and the alarms show an error with its notes.
                 error.add_note(f"(in {_own_frame(error)}{where})")
             if not self.trial:
-                words = " ".join([f"{type(error).__name__}: {error}", *_notes(error)])
+                notes = getattr(error, "__notes__", ())
+                words = " ".join([f"{type(error).__name__}: {error}", *notes])
                 whole = "".join(traceback.format_exception(error))
                 failures.add(action.asset, action.key, words, trace=whole)
             raise
@@ -343,11 +345,6 @@ class Performer:
                     yield known
 
 
-def _meant_for_people(error: Exception) -> bool:
-    """Whether it is an error of the package's own, whose message tells what to do."""
-    return type(error).__module__.partition(".")[0] == _PACKAGE.name
-
-
 def _own_frame(error: Exception) -> str:
     """The last place in the package's own code that an error came through, for people."""
     frames = traceback.extract_tb(error.__traceback__)
@@ -360,10 +357,6 @@ def _own_frame(error: Exception) -> str:
     file = Path(frame.filename)
     shown = file.relative_to(_PACKAGE.parent) if own else file
     return f"{frame.name}, {shown.as_posix()}:{frame.lineno}"
-
-
-def _notes(error: Exception) -> list[str]:
-    return list(getattr(error, "__notes__", ()))
 
 
 def _record(action: Action, present: Action, started: float) -> dict[str, Any]:
