@@ -12,6 +12,7 @@ from inspect import Parameter, signature
 from typing import Any
 
 from iip_assets.engine.values import Report, Skipped
+from iip_assets.errors import counted
 from iip_assets.report.blocks import (
     Block,
     ImageReader,
@@ -103,7 +104,7 @@ def pipeline_page(
     if numbers:
         lead.append(Numbers(numbers, "Headline numbers"))
     html = page(
-        f"{_TITLE} on {count(content['counts']['images'])} images",
+        f"{_TITLE} on {counted(content['counts']['images'], 'image')}",
         lead,
         sections,
         reader=ImageReader(read, max_megapixels),
@@ -161,8 +162,8 @@ def _next_steps(sections: Sequence[Section]) -> Section:
 def _summary(content: Mapping[str, Any]) -> str:
     counts = content["counts"]
     text = (
-        f"{count(counts['images'])} images of {count(counts['subjects'])} known subjects in "
-        f"{count(counts['batches'])} batches; {count(counts['with_mask'])} have a mask."
+        f"{counted(counts['images'], 'image')} of {counted(counts['subjects'], 'known subject')} "
+        f"in {counted(counts['batches'], 'batch')}; masks: {count(counts['with_mask'])}."
     )
     if splits := {name: count(n) for name, n in counts["splits"].items()}:
         text += (

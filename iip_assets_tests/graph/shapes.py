@@ -163,9 +163,9 @@ SHAPES: Mapping[str, Shape] = {
         _all(subject_id="S0"),
         {
             **_ONE_BATCH,
-            **_untrained(
-                "all 31 images with a label are one group, which fell to validation; none is to "
-                "train on"
+            **_nowhere(
+                "all 31 images with {}, unclear ones apart, are one group, which fell to "
+                "validation; none is to train on"
             ),
         },
     ),

@@ -11,13 +11,12 @@ import pytest
 from iip_assets.graph import GRAPH
 from iip_assets.models.tasks import TASKS
 from iip_assets_tests.graph import shapes
+from iip_assets_tests.graph.conftest import Team
 from iip_assets_tests.graph.shapes import SHAPES, WHOLE, decisive_inputs, found_of, roots
 from iip_assets_tests.graph.warm import run_warm
 from iip_assets_tests.once import made_once
 
 pytestmark = pytest.mark.slow
-
-HELD_OUT = "one subject, held out"
 
 
 @pytest.fixture(scope="session")
@@ -95,16 +94,14 @@ def test_a_check_that_had_nothing_to_look_at_did_not_pass(found: dict[str, Any])
             assert starts["training_starts_sound"] is None
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, shape in SHAPES.items() if "images only" in name or HELD_OUT in name]
-)
-def test_predict_and_register_say_why_there_is_no_model(made: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["empty workspace", "images only", "one subject, held out"])
+@pytest.mark.parametrize("verb", ["predict", "register"])
+def test_predict_and_register_say_why_there_is_no_model(made: Path, name: str, verb: str) -> None:
     found = found_of(made, name)
-    for verb in ("predict", "register"):
-        said = found["typed"][verb]
-        assert said["code"] == 1
-        assert found["skipped"]["iris_filter_model"] in said["err"]
-        assert "Traceback" not in said["err"]
+    said = found["typed"][verb]
+    assert said["code"] == 1
+    assert found["skipped"]["iris_filter_model"] in said["err"]
+    assert "Traceback" not in said["err"]
 
 
 def test_with_everything_there_is_every_asset_that_one_batch_can_give(made: Path) -> None:
@@ -120,3 +117,13 @@ def test_the_matrix_shows_each_asset_with_each_shape(made: Path) -> None:
     rows = [line.split() for line in shown.splitlines() if line.split(" ")[0] in GRAPH.assets]
     assert [row[0] for row in rows] == list(GRAPH.assets)
     assert {len(row) for row in rows} == {len(SHAPES) + 1}
+
+
+def test_an_empty_workspace_is_a_state_and_no_failure(made: Path) -> None:
+    """As `iip init` leaves it: by the command itself, with Dagster."""
+    checks = found_of(made, "empty workspace")["checks"].values()
+    assert all(check["passed"] is not False for found in checks for check in found)
+    done = Team(made / "template").refresh()
+    assert done["blocked"] == {}
+    assert done["skipped"] == found_of(made, "empty workspace")["skipped"]
+    assert Team(made / "template").due() == {}
