@@ -74,7 +74,7 @@ def segmenter(
     store, images, splits = masked_eyes(30)
     monkeypatch.setattr(ImageStore, "open", lambda root: store)
     trained = segmentation_model.function(
-        segmenter_examples.function({"images": images}, splits, NO_BALANCE),
+        segmenter_examples.function({"images": images}, splits, NO_BALANCE, classes=CLASSES),
         classes=CLASSES,
         max_megapixels=1.0,
         recipe=RECIPE.model_copy(
