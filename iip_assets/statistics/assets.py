@@ -60,9 +60,11 @@ def measured_share(
     """Enough of the images can be decoded and measured."""
     from iip_assets.statistics.measure import measured_share as share_of
 
+    if image_statistics.is_empty():
+        return CheckResult(passed=None, description="not looked at: there is no image")
     share = share_of(image_statistics)
     return CheckResult(
-        passed=None if image_statistics.is_empty() else share >= 1 - max_undecodable_share,
+        passed=share >= 1 - max_undecodable_share,
         severity="warning",
         description=f"{share:.1%} of {image_statistics.height:,} images could be measured",
         metadata={"share": share},
