@@ -74,6 +74,7 @@ FRAMEWORK = (
     "iip_assets.settings_file",
     "iip_assets.images.store",
     "iip_assets.training.preflight",
+    "iip_assets.training.progress",
     "iip_assets.training.tracking",
     "iip_assets.models.tracking",
     "typing_extensions",

@@ -19,6 +19,7 @@ settings.load_profile("without deadline")
 # While the first makes the workspace that the folder graph/ shares, two others need none.
 LONGEST_FIRST = (
     "test_daemon.py",
+    "test_shapes.py",
     "test_distillation.py",
     "test_operations.py",
     "test_staleness.py",

@@ -162,6 +162,7 @@ def model_explanations(
     from iip_assets.audit.explained_measures import measures
     from iip_assets.embeddings.device import core_count
     from iip_assets.images.store import ImageStore
+    from iip_assets.models.examples import reason_for_none_judged
     from iip_assets.models.tasks import FILTER, SEGMENTER
 
     about = held_out_images.select("image_id", "mask_id").join(
@@ -186,7 +187,7 @@ def model_explanations(
         if not isinstance(model, Skipped)
     )
     if explained.is_empty():
-        return Skipped("no held-out image has a label or a mask to be wrong about")
+        return Skipped(reason_for_none_judged(held_out_images, "validation", "test"))
     return {"explained": explained, "measures": measures(explained, evaluation)}
 
 

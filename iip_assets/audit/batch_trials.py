@@ -21,7 +21,8 @@ from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.models.examples import reason_for_no_filter
 from iip_assets.models.filter import examples_of
 from iip_assets.models.filter_network import Examples, head_logits, train_head
-from iip_assets.training.trainer import Machine, Progress, Schedule, TrainingRun
+from iip_assets.training.progress import Progress
+from iip_assets.training.trainer import Machine, Schedule, TrainingRun
 
 _BATCHES = {"batch": pl.String(), "training_images": pl.Int64()}
 
@@ -35,7 +36,7 @@ def reason_for_no_trials(images: pl.DataFrame) -> str | None:
     if train["batch"].n_unique() < 2:
         return "no second batch to compare with: all labelled training images are of one batch"
     if not (images["split"] == "validation").any():
-        return "no validation image has a label of full, partial or none"
+        return "no labelled image fell to validation"
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,6 +81,23 @@ def open_refresher() -> Refresher:
 def log(text: str) -> None:
     """Words for the person at the terminal."""
     typer.echo(printable(text), err=True)
+
+
+@contextmanager
+def stoppable(words: str) -> Iterator[None]:
+    """Ends the command in these words, and exit code 130, after Ctrl-C or SIGTERM."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        log(words)
+        raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def print_json(value: Any) -> None:

@@ -15,12 +15,14 @@ from iip_assets.cli.common import (
     open_refresher,
     print_json,
     stdout_kept_clean,
+    stoppable,
 )
 from iip_assets.dataset.edited_files import edited_files
 from iip_assets.engine.actions import part_log
 from iip_assets.engine.noop_cache import read_noop_cache, write_noop_cache
 from iip_assets.engine.pages import report_page
 from iip_assets.engine.reasons import in_words
+from iip_assets.errors import counted
 from iip_assets.report.blocks import FIGURE, Column, Row, Table, Tone
 from iip_assets.report.text import STYLES, print_blocks, print_text
 from iip_assets.where import WATCHED_FILES, find_workspace
@@ -85,8 +87,8 @@ def refresh(
         events: EventLog = cached.events
         result = summarise(cached.states(), {}, {}, time.monotonic() - started, None)
     else:
-        refresher = open_refresher()
-        with stdout_kept_clean():
+        with stoppable("stopped; the next refresh goes on from here"), stdout_kept_clean():
+            refresher = open_refresher()
             result = refresher.refresh(assets or (), force=force or ())
         events = refresher.events()
         if metrics is not None:
@@ -146,14 +148,13 @@ def status(
 
 
 def _print_refreshed(root: Path, result: Refreshed, events: EventLog) -> None:
-    """What was computed, what is wrong, the headline numbers, and where to look next."""
+    """What was computed, the headline numbers, where to look next; last, what is wrong."""
     if not (result.computed or result.described or result.failed):
         print_text(f"Nothing had to be computed ({result.seconds:.1f} s).")
     elif result.computed:
-        seconds = f"{result.seconds:.0f} s"
-        print_text(
-            f"Computed {len(result.computed)} assets in {seconds}, reused {len(result.reused)}."
-        )
+        made = f"Computed {counted(len(result.computed), 'asset')} in {result.seconds:.0f} s"
+        too = f", skipped {len(result.skipped)}" if result.skipped else ""
+        print_text(f"{made}, reused {len(result.reused)}{too}.")
     if result.described:
         names = ", ".join(result.described)
         print_text(f"Described or checked again, with the values as they were: {names}.")
@@ -163,10 +164,10 @@ def _print_refreshed(root: Path, result: Refreshed, events: EventLog) -> None:
     for name, counts in result.images.items():
         if counts["computed"]:
             print_text(f"  {name}: {counts['computed']} images computed, {counts['reused']} reused")
-    for word in ("failed", "blocked", "skipped"):
-        for name, reason in getattr(result, word).items():
-            print_text("  ", (name, "bold"), f" {word}: {reason}")
-    if headline := _headline(root, events):
+    for reason, skipped in _by_reason(result.skipped).items():
+        print_text("  ", (", ".join(skipped), "bold"), f" skipped: {reason}")
+    judged = {*result.computed, *result.described, *result.reused}
+    if "model_evaluation" in judged and (headline := _headline(root, events)):
         columns: list[Column | str] = ["model", Column("metric", "metric"), "value", "n_images"]
         print_blocks(Table("Held-out subjects", columns, headline))
     _print_edited(root)
@@ -175,6 +176,17 @@ def _print_refreshed(root: Path, result: Refreshed, events: EventLog) -> None:
         print_text(f"Report:     {page}", wrap=False)
     # In this repository's own clone `iip` is on nobody's path yet.
     print_text(f"Dagster UI: {'make ui' if (root / 'Makefile').exists() else 'iip ui'}")
+    for word in ("blocked", "failed"):
+        for name, reason in getattr(result, word).items():
+            print_text((name, "bold"), f" {word}: {reason}")
+
+
+def _by_reason(skipped: Mapping[str, str]) -> dict[str, list[str]]:
+    """Reason to what was skipped for it."""
+    found: dict[str, list[str]] = {}
+    for name, reason in skipped.items():
+        found.setdefault(reason, []).append(name)
+    return found
 
 
 def _print_edited(root: Path) -> None:

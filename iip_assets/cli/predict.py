@@ -44,7 +44,7 @@ def predict(
     max_megapixels = settings.dataset.max_megapixels
     the_filter, segmenter = open_models(model)
     if the_filter is None and segmenter is None:
-        raise LookupError("there is no model yet: run `iip refresh`, or register and promote one")
+        raise LookupError(_reason_for_no_model())
     threads = core_count(settings.compute.threads)
     predictor = Predictor(the_filter, segmenter, max_megapixels=max_megapixels, threads=threads)
     with stdout_kept_clean():
@@ -108,6 +108,19 @@ def _open_model(model: str, which: Which | None) -> Deployed | None:
         serving["threshold"] = verdicts["threshold"]["threshold"][0]
         serving["usable"] = list(read_settings(root).threshold.usable)
     return Deployed(f"{model} (present)", value.digest, value.parts, serving)
+
+
+def _reason_for_no_model() -> str:
+    """Why the graph holds none, and what would give one."""
+    from iip_assets.engine.values import Skipped
+    from iip_assets.models.examples import no_model
+
+    found = [_value(task.asset) for task in TASKS.values()]
+    if all(isinstance(one, Skipped) for one in found):
+        return (
+            f"{no_model(*found).reason}. Add what is missing and run `iip refresh`, or promote one"
+        )
+    return "there is no model yet: run `iip refresh`, or register and promote one"
 
 
 def _value(asset: str) -> Any:

@@ -267,8 +267,9 @@ def gc(
     project = open_refresher().project
     if left := leftovers_in_words(project.workspace.root):
         log(left)
+    log("looking for what nothing needs, at every state in git")
     if dry_run or not yes:
-        garbage = find_garbage(project, present_events(project))
+        garbage = find_garbage(project, present_events(project), log=log)
         _show(garbage, as_json=as_json)
         nothing = garbage.empty and not left
         if dry_run or nothing or not typer.confirm("Free it?", err=True):
@@ -276,7 +277,7 @@ def gc(
     clear_up_killed(project.workspace.root, log=log)
     with workspace_lock(project.workspace.state, log=log):
         # Again: what was looked at before may be needed by now.
-        garbage = find_garbage(project, present_events(project))
+        garbage = find_garbage(project, present_events(project), log=log)
         sweep(project, garbage)
     if yes:
         _show(garbage, as_json=as_json)

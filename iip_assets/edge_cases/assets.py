@@ -28,7 +28,7 @@ def embedding_map(
     from iip_assets.edge_cases.projection import map_images
 
     if image_embeddings.is_empty():
-        return Skipped("there are no images to lay out")
+        return Skipped("there is no image that can be decoded")
     result = map_images(image_embeddings, neighbors=neighbors, min_dist=min_dist, seed=seed)
     return Noted(result.table, notes={"method": result.note})
 

@@ -209,14 +209,20 @@ class Failures:
             return None
         return str(fields["error"]) if fields.get("action_key") == action_key else None
 
-    def add(self, asset: str, action_key: str, error: str) -> None:
-        """Remembers that the action failed."""
+    def add(self, asset: str, action_key: str, error: str, *, trace: str) -> None:
+        """Remembers that the action failed, and its whole traceback."""
         text = json.dumps({"action_key": action_key, "error": error})
         write_text_whole(self._folder / f"{asset}.json", text)
+        write_text_whole(self.traceback_file(asset), trace)
 
     def clear(self, asset: str) -> None:
         """Forgets the asset's failure."""
-        (self._folder / f"{asset}.json").unlink(missing_ok=True)
+        for file in (self._folder / f"{asset}.json", self.traceback_file(asset)):
+            file.unlink(missing_ok=True)
+
+    def traceback_file(self, asset: str) -> Path:
+        """Where the whole traceback of the asset's failure lies."""
+        return self._folder / f"{asset}.txt"
 
 
 def metadata_to_json(metadata: Mapping[str, MetadataValue]) -> dict[str, Any]:

@@ -108,40 +108,62 @@ class AssetContext:
     def progress(
         self, items: Iterable[T], *, total: int | None = None, label: str = ""
     ) -> Iterator[T]:
-        """The items, with a progress bar on a terminal and a line now and then elsewhere."""
+        """The items, with a line now and then and, on a terminal, a progress bar."""
         if total is None and isinstance(items, Sequence):
             total = len(items)
         return track(items, total=total, label=label, log=self.log)
 
 
-# Seconds between lines where there is no terminal: a log stays readable.
-_LINE_EVERY_S = 15.0
+# Seconds between lines: a log stays readable. At a terminal a bar shows what lies between.
+_LINE_EVERY_S, _LINE_BESIDE_BAR_S = 15.0, 60.0
 
 
 def track(
     items: Iterable[T], *, total: int | None, label: str, log: Callable[[str], None]
 ) -> Iterator[T]:
-    """Passes the items through while showing how far it is.
+    """Passes the items through while showing how far it is, and how long it will take.
 
     Args:
         items: What is worked through.
         total: How many there are, if known.
         label: What is being done, in words.
-        log: Takes the lines where standard error is no terminal.
+        log: Takes a line now and then.
     """
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import track as bar
-
-        yield from bar(
-            items, total=total, description=label, console=Console(stderr=True), transient=True
-        )
+    if not sys.stderr.isatty():
+        yield from _with_lines(items, total, label, log, every_s=_LINE_EVERY_S)
         return
+    from rich.console import Console
+    from rich.progress import track as bar
+
+    counted = _with_lines(items, total, label, log, every_s=_LINE_BESIDE_BAR_S)
+    yield from bar(
+        counted, total=total, description=label, console=Console(stderr=True), transient=True
+    )
+
+
+def _with_lines(
+    items: Iterable[T], total: int | None, label: str, log: Callable[[str], None], *, every_s: float
+) -> Iterator[T]:
     started = last = time.monotonic()
     for count, item in enumerate(items):
         now = time.monotonic()
-        if now - last >= _LINE_EVERY_S:
+        if now - last >= every_s:
             last = now
-            rate = count / (now - started)
-            log(f"{label}: {count}{f' of {total}' if total else ''} ({rate:.1f}/s)")
+            log(f"{label}: {how_far(count, total, now - started)}")
         yield item
+
+
+def how_far(done: int, total: int | None, seconds: float) -> str:
+    """How much is done after so many seconds, how fast, and how long the rest will take."""
+    rate = done / seconds if seconds else 0.0
+    if not total:
+        return f"{done} ({rate:.1f}/s)"
+    left = f", {in_time((total - done) / rate)} left" if rate else ""
+    return f"{done} of {total} ({rate:.1f}/s{left})"
+
+
+def in_time(seconds: float) -> str:
+    """A time for people: `40 s`, `3 min`, `2.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

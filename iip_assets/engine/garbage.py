@@ -10,12 +10,13 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iip_assets.engine.actions import ActionRecord
+from iip_assets.engine.context import track
 from iip_assets.engine.feature_columns import KEY
 from iip_assets.engine.features import known_rows
 from iip_assets.engine.history import Point, Records, data_inputs, records_at
@@ -46,13 +47,15 @@ class GcRoots:
     revisions: int
 
 
-def find_gc_roots(project: Project, events: EventLog) -> GcRoots:
+def find_gc_roots(
+    project: Project, events: EventLog, *, log: Callable[[str], None] = lambda _: None
+) -> GcRoots:
     """What must stay so that nothing is computed again: now, or at any revision of any ref.
 
     A revision needs what a refresh would find there with the present code, and what was computed
     there with the code of then.
     """
-    log = Records(project.workspace.actions)
+    known = Records(project.workspace.actions)
     found: dict[tuple[str, str], ActionRecord] = {}
 
     def keep(records: Iterable[ActionRecord]) -> None:
@@ -61,16 +64,18 @@ def find_gc_roots(project: Project, events: EventLog) -> GcRoots:
     for name in project.graph.assets:
         record = project.record(name, events)
         if record is not None:
-            keep(log.lineage(record).values())
+            keep(known.lineage(record).values())
     root = project.workspace.root
     for source in project.graph.sources.values():
         for name, key in source.actions(root) if source.actions else ():
             deployed = project.workspace.actions.find(name, key)
             if deployed is not None:
-                keep(log.lineage(deployed).values())
+                keep(known.lineage(deployed).values())
     present = {name: source.observe(root) for name, source in project.graph.sources.items()}
-    revisions = list(_points(project))
-    for point in [Point(present, project.workspace.read_settings(root)), *revisions]:
+    found_points = track(_points(project), total=None, label="states in git", log=log)
+    revisions = list(found_points)
+    points = [Point(present, project.workspace.read_settings(root)), *revisions]
+    for point in track(points, total=len(points), label="what states in git need", log=log):
         keep(_reached(project, point))
         keep(records_at(project, point).values())
     versions = {pair for point in revisions for pair in point.sources.items()}
@@ -226,10 +231,15 @@ class Garbage:
         }
 
 
-def find_garbage(project: Project, events: EventLog) -> Garbage:
-    """All that neither what is materialized, nor the working tree, nor a git revision needs."""
+def find_garbage(
+    project: Project, events: EventLog, *, log: Callable[[str], None] = lambda _: None
+) -> Garbage:
+    """All that neither what is materialized, nor the working tree, nor a git revision needs.
+
+    `log` is told now and then how far the look at git is.
+    """
     workspace = project.workspace
-    needed, others = find_gc_roots(project, events), other_users(workspace)
+    needed, others = find_gc_roots(project, events, log=log), other_users(workspace)
     artifacts = _artifacts_of(needed.records.values())
     recorded = [
         record for asset in workspace.actions.names() for record in workspace.actions.all(asset)

@@ -33,6 +33,13 @@ class Outcome:
     parts_made: tuple[str, ...] = ()
 
     @property
+    def word(self) -> str:
+        """What came of the value, in a word."""
+        if self.reused:
+            return "reused"
+        return "computed" if self.record.skipped is None else "skipped"
+
+    @property
     def materialized(self) -> Materialized:
         """What an event log says of it."""
         keys = {name: part.action_key for name, part in self.parts.items()}

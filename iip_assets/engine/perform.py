@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.store_users import join_store
 from iip_assets.engine.values import CheckResult, Noted, Skipped
 from iip_assets.engine.workspace import flat_settings, setting_json, setting_value
+
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class MovedMeanwhileError(RuntimeError):
@@ -199,9 +202,18 @@ class Performer:
         except MovedMeanwhileError:
             raise
         except Exception as error:
+            workspace, failures = self.project.workspace, self.project.workspace.failures
+            trace = failures.traceback_file(action.asset).relative_to(workspace.root)
+            # An error of the package's own tells in its message what to do.
+            if type(error).__module__.partition(".")[0] != _PACKAGE.name:
+                where = "" if self.trial else f"; the whole traceback: {trace}"
+                # Dagster, the refresh and the alarms show an error with its notes.
+                error.add_note(f"(in {_own_frame(error)}{where})")
             if not self.trial:
-                text = f"{type(error).__name__}: {error}"
-                self.project.workspace.failures.add(action.asset, action.key, text)
+                notes = getattr(error, "__notes__", ())
+                words = " ".join([f"{type(error).__name__}: {error}", *notes])
+                whole = "".join(traceback.format_exception(error))
+                failures.add(action.asset, action.key, words, trace=whole)
             raise
 
     def _scratch(self, asset: Asset[..., Any], action: Action) -> Path:
@@ -227,12 +239,12 @@ class Performer:
             )
 
     def _skipped(self, asset: Asset[..., Any]) -> Skipped | None:
-        """What a skipped input makes of the asset, where it does not accept that."""
+        """The first skipped input that the asset does not accept: its reason is the asset's."""
         for name in asset.inputs:
             above = name in self.project.graph.assets
             record = self.project.record(name, self.events) if above else None
             if record and record.skipped and name not in asset.compute.accepts_skipped:
-                return Skipped(_because(name, record.skipped))
+                return Skipped(record.skipped)
         return None
 
     def _call(
@@ -333,8 +345,18 @@ class Performer:
                     yield known
 
 
-def _because(name: str, reason: str) -> str:
-    return reason if reason.startswith("no ") else f"{name} was skipped: {reason}"
+def _own_frame(error: Exception) -> str:
+    """The last place in the package's own code that an error came through, for people."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        one
+        for one in frames
+        if Path(one.filename).is_relative_to(_PACKAGE) and one.filename != __file__
+    ]
+    frame = (own or frames)[-1]
+    file = Path(frame.filename)
+    shown = file.relative_to(_PACKAGE.parent) if own else file
+    return f"{frame.name}, {shown.as_posix()}:{frame.lineno}"
 
 
 def _record(action: Action, present: Action, started: float) -> dict[str, Any]:

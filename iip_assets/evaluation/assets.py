@@ -128,10 +128,10 @@ def predictions(
     from iip_assets.evaluation import predictions as predict
     from iip_assets.images.store import ImageStore
     from iip_assets.inference.segmenter import segment_images
+    from iip_assets.models.examples import no_model
 
     if isinstance(filter_verdicts, Skipped) and isinstance(segmentation_model, Skipped):
-        reasons = f"{filter_verdicts.reason}; {segmentation_model.reason}"
-        return Skipped(f"there is no model: {reasons}")
+        return no_model(filter_verdicts, segmentation_model)
     images = held_out_images
     filtered = None if isinstance(filter_verdicts, Skipped) else filter_verdicts["verdicts"]
     segmented = None
@@ -176,6 +176,7 @@ def validation_card(
     compares settings looks here all the same and leaves the test images for the last judgement.
     """
     from iip_assets.evaluation.evaluation import validation_table
+    from iip_assets.models.examples import reason_for_none_judged
 
     table = validation_table(
         predictions,
@@ -184,7 +185,7 @@ def validation_card(
         evaluation=evaluation,
     )
     if table.is_empty():
-        return Skipped("no model has validation images to be judged on")
+        return Skipped(reason_for_none_judged(predictions, "validation"))
     return table
 
 

@@ -30,17 +30,24 @@ def filter_examples(
     data_splits: pl.DataFrame,
     image_embeddings: pl.DataFrame,
     rebalanced_training_set: pl.DataFrame | Skipped,
-) -> pl.DataFrame:
+) -> pl.DataFrame | Skipped:
     """What the filter learns from: embedding, label, split and weight of the labelled images.
 
     While this table stands, the filter is not trained again.
     """
-    from iip_assets.models.examples import labelled_images, with_weights
+    import polars as pl
 
-    return with_weights(
-        labelled_images(raw_dataset["images"], data_splits, image_embeddings),
-        rebalanced_training_set,
+    from iip_assets.models.examples import labelled_images, reason_for_no_filter, with_weights
+    from iip_assets.training_set.rebalanced import reason_for_no_training
+
+    images = raw_dataset["images"]
+    rows = with_weights(
+        labelled_images(images, data_splits, image_embeddings), rebalanced_training_set
     )
+    reason = reason_for_no_training(
+        images, data_splits, has=pl.col("label").is_not_null(), what="a label"
+    ) or reason_for_no_filter(rows)
+    return Skipped(reason) if reason else rows
 
 
 @describe(filter_examples)
@@ -56,14 +63,24 @@ def segmenter_examples(
     raw_dataset: dict[str, pl.DataFrame],
     data_splits: pl.DataFrame,
     rebalanced_training_set: pl.DataFrame | Skipped,
-) -> pl.DataFrame:
+    *,
+    classes: MaskClasses,
+) -> pl.DataFrame | Skipped:
     """What the segmenter learns from: mask, split and weight of the images with a valid mask.
 
     While this table stands, the segmenter is not trained again.
     """
-    from iip_assets.models.examples import masked_rows, with_weights
+    import polars as pl
 
-    return with_weights(masked_rows(raw_dataset["images"], data_splits), rebalanced_training_set)
+    from iip_assets.models.examples import masked_rows, reason_for_no_segmenter, with_weights
+    from iip_assets.training_set.rebalanced import reason_for_no_training
+
+    images = raw_dataset["images"]
+    rows = with_weights(masked_rows(images, data_splits), rebalanced_training_set)
+    reason = reason_for_no_training(
+        images, data_splits, has=pl.col("has_mask"), what="a valid mask"
+    ) or reason_for_no_segmenter(rows, classes)
+    return Skipped(reason) if reason else rows
 
 
 @describe(segmenter_examples)
@@ -85,21 +102,17 @@ def iris_filter_model(
     compute: Compute,
     tracking: Tracking,
     context: AssetContext,
-) -> Noted[Files] | Skipped:
+) -> Noted[Files]:
     """The filter: tells full, partial and none apart, from an image's embedding or its pixels.
 
     Trained on the rebalanced training images, calibrated and stopped on the validation images.
     """
     from iip_assets.images.decode import image_reader
     from iip_assets.models.distillation import teacher_files
-    from iip_assets.models.examples import reason_for_no_filter
     from iip_assets.models.filter import build_filter
     from iip_assets.models.tracking import log_filter, tracked_training
     from iip_assets.training.trainer import machine_of
 
-    reason = reason_for_no_filter(filter_examples)
-    if reason is not None:
-        return Skipped(reason)
     load = image_reader(context.root, filter_examples["image_id"], max_megapixels)
     machine = machine_of(compute, training)
     with tracked_training(
@@ -155,19 +168,15 @@ def segmentation_model(
     compute: Compute,
     tracking: Tracking,
     context: AssetContext,
-) -> Noted[Files] | Skipped:
+) -> Noted[Files]:
     """The segmenter: names the class of every pixel; a U-Net trained on the training masks."""
     from iip_assets.images.store import ImageStore
     from iip_assets.models.distillation import teacher_files
-    from iip_assets.models.examples import reason_for_no_segmenter
     from iip_assets.models.segmentation_model import build_segmenter
     from iip_assets.models.tracking import log_segmenter, tracked_training
     from iip_assets.training.trainer import machine_of
 
     rows = segmenter_examples
-    reason = reason_for_no_segmenter(rows, classes)
-    if reason is not None:
-        return Skipped(reason)
     store = ImageStore.open(context.root)
     store.fetch([*rows["image_id"], *rows["mask_id"]])
     machine = machine_of(compute, training)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from iip_assets.engine.values import Skipped
+from iip_assets.engine.values import Files, Skipped
 from iip_assets.metrics.names import FILTER_CLASSES
 
 LEAST_LABELLED, LEAST_MASKED = 10, 8
@@ -71,24 +71,40 @@ def with_weights(images: pl.DataFrame, training_set: pl.DataFrame | Skipped) -> 
 
 
 def reason_for_no_filter(images: pl.DataFrame) -> str | None:
-    """Why these images train no filter, or None if they do."""
+    """Why these labelled images train no filter, or None if they do."""
     labels = images.filter(pl.col("split") == "train")["label"]
-    if labels.is_empty():
-        return "no training image has a label of full, partial or none"
-    if labels.n_unique() < 2:
-        return f"all {labels.len()} labelled training images are {labels[0]!r}; two words at least"
     if labels.len() < LEAST_LABELLED:
-        return f"only {labels.len()} training images have a label; {LEAST_LABELLED} at least"
+        return (
+            f"a filter needs {LEAST_LABELLED} images to train on that are labelled "
+            f"{', '.join(FILTER_CLASSES[:-1])} or {FILTER_CLASSES[-1]}; it has {labels.len()}"
+        )
+    if labels.n_unique() < 2:
+        return f"a filter needs two labels; all {labels.len()} images to train on are {labels[0]}"
     return None
 
 
 def reason_for_no_segmenter(rows: pl.DataFrame, classes: Sequence[str]) -> str | None:
-    """Why these images train no segmenter, or None if they do."""
+    """Why these images with masks train no segmenter, or None if they do."""
     if len(classes) < 2:
-        return f"dataset.mask_classes names {len(classes)} class; a segmenter needs two at least"
+        return f"a segmenter needs two classes; dataset.mask_classes names {len(classes)}"
     count = rows.filter(pl.col("split") == "train").height
-    if not count:
-        return "no training image has a mask"
     if count < LEAST_MASKED:
-        return f"only {count} training images have a mask; {LEAST_MASKED} at least"
+        return f"a segmenter needs {LEAST_MASKED} images with a mask to train on; it has {count}"
     return None
+
+
+def no_model(*models: Files | Skipped) -> Skipped:
+    """Why there is neither model, each reason once."""
+    reasons = dict.fromkeys(model.reason for model in models if isinstance(model, Skipped))
+    return Skipped(f"there is no model: {'; '.join(reasons)}")
+
+
+def reason_for_none_judged(images: pl.DataFrame, *splits: str) -> str:
+    """Why no image of these splits can tell how good a model is, where that is so."""
+    where = " or ".join(splits)
+    if not images["split"].is_in(splits).any():
+        return f"no image fell to {where}"
+    return (
+        f"no image of {where} has what a model is judged by: the filter a label, the segmenter an "
+        "eye in its mask"
+    )

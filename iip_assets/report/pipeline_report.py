@@ -135,7 +135,11 @@ def _skipped(values: Mapping[str, Any]) -> list[Section]:
     """Which assets were skipped, and why."""
     skipped = {name: one.reason for name, one in values.items() if isinstance(one, Skipped)}
     rows = [{"asset": name, "reason": reason} for name, reason in skipped.items()]
-    listing = Listing([Item(name, f": {reason}") for name, reason in skipped.items()])
+    # What lacks the same thing stands in one line.
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in skipped.items():
+        by_reason.setdefault(reason, []).append(name)
+    listing = Listing([Item(", ".join(names), f": {why}") for why, names in by_reason.items()])
     return [Section("skipped", "Skipped", [listing], {"skipped": rows})] if rows else []
 
 

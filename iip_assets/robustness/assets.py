@@ -47,6 +47,7 @@ def robustness_benchmark(
     from iip_assets.images.store import ImageStore
     from iip_assets.inference.filter import FilterFromPixels
     from iip_assets.inference.segmenter import Segmenter
+    from iip_assets.models.examples import no_model, reason_for_none_judged
     from iip_assets.robustness.benchmark import (
         benchmark_images,
         benchmark_table,
@@ -56,14 +57,13 @@ def robustness_benchmark(
 
     check_names(options.corruptions)
     if isinstance(iris_filter_model, Skipped) and isinstance(segmentation_model, Skipped):
-        reasons = f"{iris_filter_model.reason}; {segmentation_model.reason}"
-        return Skipped(f"there is no model: {reasons}")
+        return no_model(iris_filter_model, segmentation_model)
     test = held_out_images.filter(pl.col("split") == "test").join(
         data_splits.select("image_id", "group_id"), on="image_id"
     )
     chosen = benchmark_images(test, most=options.max_images, seed=options.seed)
     if chosen.is_empty():
-        return Skipped("no test image has a label or a mask")
+        return Skipped(reason_for_none_judged(held_out_images, "test"))
     store, workers = ImageStore.open(context.root), core_count(threads)
     store.fetch([*chosen["image_id"], *chosen["mask_id"].drop_nulls()])
     tools: dict[str, Any] = {"store": store, "filter_model": None, "segmenter": None}

@@ -60,6 +60,8 @@ def measured_share(
     """Enough of the images can be decoded and measured."""
     from iip_assets.statistics.measure import measured_share as share_of
 
+    if image_statistics.is_empty():
+        return CheckResult(passed=None, description="not looked at: there is no image")
     share = share_of(image_statistics)
     return CheckResult(
         passed=share >= 1 - max_undecodable_share,

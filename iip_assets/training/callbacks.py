@@ -1,8 +1,7 @@
-"""What happens beside the steps of a training: progress, the epochs' numbers, the best weights."""
+"""What happens beside the steps of a training: the epochs' numbers, the best weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import pytorch_lightning as lightning
@@ -12,30 +11,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from iip_assets.training.processes import put_whole_state, whole_state
-
-
-class Ticks(lightning.Callback):
-    """Moves the progress on by one with every step; a resumed training begins where it was."""
-
-    def __init__(self, start: Callable[[int], Iterable[int]]) -> None:
-        """Progress that `start` makes, from the number of steps that are done."""
-        self._start = start
-        self._ticks: Iterator[int] = iter(())
-
-    @override
-    def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
-        self._ticks = iter(self._start(trainer.global_step))
-        next(self._ticks, None)
-
-    @override
-    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
-        next(self._ticks, None)
-
-    @override
-    def on_train_end(self, *_: Any, **__: Any) -> None:
-        # An epoch that was the last before its time leaves the bar unfinished.
-        for tick in self._ticks:
-            del tick
 
 
 class SeedSteps(lightning.Callback):

@@ -47,7 +47,10 @@ def in_processes(
     with tempfile.TemporaryDirectory(prefix="iip-training-") as folder:
         multiprocessing: Any = torch.multiprocessing  # it has no annotations
         multiprocessing.spawn(
-            _run, args=(job, dict(arguments), processes, folder, device), nprocs=processes
+            _run,
+            args=(job, dict(arguments), processes, folder, device),
+            nprocs=processes,
+            daemon=True,  # stopped with this process
         )
         found: dict[str, Any] = torch.load(Path(folder) / "result", weights_only=True)
         return found

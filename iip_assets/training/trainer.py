@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal
 
 import pytorch_lightning as lightning
 import torch
@@ -23,32 +23,12 @@ from torch.utils.data import DataLoader
 
 from iip_assets.embeddings.device import Device, core_count, resolve_device
 from iip_assets.settings import ComputeSettings, TrainingSettings
-from iip_assets.training.callbacks import History, KeepBest, SeedSteps, StopEarly, Ticks
+from iip_assets.training.callbacks import History, KeepBest, SeedSteps, StopEarly
 from iip_assets.training.processes import EpochOrder, in_order, in_processes, whole_state
-
-T = TypeVar("T")
+from iip_assets.training.progress import Progress, Watched, no_progress, silent, to_stderr
 
 _CHECKPOINT = "last"
 _VALIDATION_BATCH = 16
-
-
-class Progress(Protocol):
-    """Passes items through and shows how far it is, as `AssetContext.progress` does."""
-
-    def __call__(self, items: Iterable[T], *, total: int | None, label: str) -> Iterable[T]:
-        """The same items."""
-        ...
-
-
-def silent(words: str) -> None:
-    """Says nothing."""
-    del words
-
-
-def no_progress(items: Iterable[T], *, total: int | None, label: str) -> Iterable[T]:
-    """Shows nothing."""
-    del total, label
-    return items
 
 
 @dataclass(frozen=True)
@@ -162,13 +142,13 @@ def train_network(network: torch.nn.Module, *, run: TrainingRun, **given: Any) -
 
     Args:
         network: What is trained; it infers afterwards.
-        run: Where. Of several processes progress goes unseen, and nothing is logged.
+        run: Where. Several processes tell of their epochs on standard error alone.
         given: What else `train` takes. With several processes it must survive pickling.
     """
     if run.machine.training.processes == 1:
         trained = train(network, run=run, **given)
     else:
-        unseen = replace(run, progress=no_progress, logger=None, log=silent)
+        unseen = replace(run, progress=no_progress, logger=None, log=to_stderr)
         found = in_processes(
             _one_of_several,
             {**given, "network": network, "run": unseen},
@@ -223,12 +203,9 @@ def train(
         # Convolutions run faster on a CPU, too, with a pixel's channels beside one another.
         network.to(memory_format=torch.channels_last)
         module = task(network, schedule, steps=steps)
-
-        def ticks(done: int) -> Iterable[int]:
-            return run.progress(range(steps - done), total=steps - done, label=label)
-
+        watched = Watched(run.progress, run.log, steps=steps, epochs=schedule.epochs, label=label)
         history = History()
-        callbacks: list[lightning.Callback] = [Ticks(ticks), SeedSteps(schedule.seed), history]
+        callbacks: list[lightning.Callback] = [watched, SeedSteps(schedule.seed), history]
         keep = KeepBest(module.monitor, module.mode)
         if held_out is not None:
             stop = StopEarly(module.monitor, mode=module.mode, patience=schedule.patience)

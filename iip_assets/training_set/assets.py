@@ -22,8 +22,10 @@ def rebalanced_training_set(
     target: Annotated[dict[str, dict[str, float]], Setting("coverage.target")],
 ) -> pl.DataFrame | Skipped:
     """What the models learn from: the train split, weighted so that rare cells count."""
+    import polars as pl
+
     from iip_assets.dataset.slices import slice_table
-    from iip_assets.training_set.rebalanced import rebalanced_table
+    from iip_assets.training_set.rebalanced import reason_for_no_training, rebalanced_table
 
     images = raw_dataset["images"]
     table = rebalanced_table(
@@ -33,9 +35,13 @@ def rebalanced_training_set(
         balance,
         target,
     )
-    if table.is_empty():
-        return Skipped("no image of the train split has a mask or a label full, partial or none")
-    return table
+    reason = reason_for_no_training(
+        images,
+        data_splits,
+        has=pl.col("label").is_not_null() | pl.col("has_mask"),
+        what="a label or a valid mask",
+    )
+    return table if reason is None else Skipped(reason)
 
 
 @describe(rebalanced_training_set)

@@ -14,8 +14,47 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.dataset.schema import TRAINING_LABELS, UNKNOWN
+from iip_assets.errors import counted
 from iip_assets.settings import TrainingSetSettings
 from iip_assets.training_set.balance import balance_weights
+
+
+def reason_for_no_training(
+    images: pl.DataFrame, splits: pl.DataFrame, *, has: pl.Expr, what: str
+) -> str | None:
+    """Why no image that has this is there to train on, or None where one is.
+
+    Args:
+        images: All images, with `image_id` and `label`.
+        splits: `image_id`, `split`, `group_id` and `has_mask` of the decodable images.
+        has: Whether one of these has what training needs.
+        what: That in words, such as "a label".
+    """
+    if images.is_empty():
+        return "there is no image in the data"
+    usable = splits.join(images.select("image_id", "label"), on="image_id")
+    if usable.is_empty():
+        return f"none of the {counted(images.height, 'image')} can be decoded"
+    having = usable.filter(has)
+    if having.is_empty():
+        return f"no {'' if usable.height == images.height else 'decodable '}image has {what}"
+    training = having.filter(pl.col("label").ne_missing("unclear"))
+    if training.is_empty():
+        one = having.height == 1
+        who = "the only image" if one else f"all {having.height:,} images"
+        return f"{who} with {what} {'is' if one else 'are'} labelled unclear, which trains nothing"
+    if (training["split"] == "train").any():
+        return None
+    if training.height < having.height:
+        what += ", unclear ones apart,"
+    groups, sides = training["group_id"].n_unique(), training["split"].unique().sort()
+    who = f"the only image with {what}"
+    if training.height > 1:
+        images_of = f"{counted(training.height, 'image')} with {what}"
+        who = f"all {images_of} are one group, which"
+        if groups > 1:
+            who = f"the {groups:,} groups of the {images_of}"
+    return f"{who} fell to {' and '.join(sides)}; none is to train on"
 
 
 def training_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:

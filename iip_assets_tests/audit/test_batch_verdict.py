@@ -163,5 +163,5 @@ def test_without_a_second_batch_or_labelled_validation_images_the_reason_is_told
     assert reason_for_no_trials(images) is None
     one = images.filter((pl.col("batch") == SOUND) | (pl.col("split") == "validation"))
     assert "no second batch" in reason_for_no_trials(one)
-    assert "no validation image" in reason_for_no_trials(images.filter(pl.col("split") == "train"))
-    assert "no training image" in reason_for_no_trials(images.filter(pl.col("split") != "train"))
+    assert "fell to validation" in reason_for_no_trials(images.filter(pl.col("split") == "train"))
+    assert "it has 0" in reason_for_no_trials(images.filter(pl.col("split") != "train"))

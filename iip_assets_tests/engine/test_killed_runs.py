@@ -1,15 +1,18 @@
-"""A run whose process is gone does not stay "started" in Dagster's page."""
+"""A run whose process is gone or was stopped does not stay "started" in Dagster's page."""
 
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
 import pytest
+import typer
 
+from iip_assets.cli.common import stoppable
 from iip_assets.engine.dagster.runs import hold_run_lock
 from iip_assets_tests.engine.toy import INPUTS, Pieces, Toy, press_materialize, refresh
 
@@ -100,3 +103,37 @@ def test_a_run_that_another_process_works_on_is_left_alone(toy: Toy) -> None:
     toy.write(Pieces(factor=2))
     toy.run(refresh)
     assert toy.run(statuses)[1] == "FAILURE"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
+def test_a_refresh_that_is_stopped_ends_in_words_and_the_next_goes_on(
+    number: signal.Signals, toy: Toy, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(refresher: Any) -> int:
+        from iip_assets.engine.actions import RecordLog
+
+        add = RecordLog.add
+
+        def interrupted(self: RecordLog[Any], record: Any) -> None:
+            if record.asset == "c":
+                os.kill(os.getpid(), number)
+                time.sleep(30)
+            add(self, record)
+
+        RecordLog.add = interrupted
+        try:
+            with stoppable("stopped; the next refresh goes on"):
+                refresher.refresh()
+        except typer.Exit as end:
+            return end.exit_code
+        return 0
+
+    assert toy.run(stopped) == 130
+    told = capfd.readouterr()
+    assert "stopped; the next refresh goes on" in told.err
+    assert "Traceback" not in told.err + told.out
+    assert toy.run(statuses) == ["CANCELED"]
+    result = toy.run(refresh)
+    assert result["failed"] == {}
+    assert "c" in result["computed"]
+    assert "a" not in result["computed"]

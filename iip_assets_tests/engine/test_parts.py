@@ -238,7 +238,12 @@ def test_a_description_that_fails_costs_no_computation_and_is_named(
         toy.refresh()
     state = toy.states()["total"]
     assert state.state == "failed"
-    assert in_words(state.reasons) == ["its description failed: ValueError: no such colour"]
+    (reason,) = in_words(state.reasons)
+    assert reason.startswith("its description failed: ValueError: no such colour (in describe_tot")
+    assert "test_parts.py:" in reason
+    whole = toy.root / ".iip" / "failures" / "total.describe.txt"
+    assert reason.endswith(f"; the whole traceback: {whole.relative_to(toy.root)})")
+    assert "Traceback" in whole.read_text()
     monkeypatch.setitem(FAIL, "describe_total", False)
     outcome = toy.refresh()["total"]
     assert outcome.reused

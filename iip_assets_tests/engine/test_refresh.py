@@ -24,7 +24,9 @@ def plan_only(*names: str) -> Any:
 
 def test_a_failure_elsewhere_is_no_failure_of_what_was_asked_for(toy: Toy) -> None:
     toy.write(Pieces(boom=True))
-    assert toy.run(refresh)["failed"] == {"c": "ValueError: boom"}
+    failed = toy.run(refresh)["failed"]
+    assert failed.keys() == {"c"}
+    assert failed["c"].startswith("ValueError: boom (in c, ")
     result = toy.run(refresh_only("b"))
     assert result["failed"] == {}
     assert result["reused"] == ["a", "b"]
@@ -51,3 +53,17 @@ def test_code_edited_while_a_refresh_waits_for_another_is_not_taken_for_what_it_
     result = toy.wait(second)
     assert "b changed since this process loaded it" in result["failed"]["b"]
     assert toy.run(refresh)["values"]["b"] == toy.run(refresh)["values"]["a"] + 5
+
+
+def test_a_refresh_tells_each_asset_as_its_turn_comes(toy: Toy) -> None:
+    def listened(refresher: Any) -> list[str]:
+        words: list[str] = []
+        refresher.log = words.append
+        refresher.refresh()
+        return words
+
+    told = toy.run(listened)
+    assert told[0].startswith("8 of 8 assets are due: ")
+    begun = [line.split(" ") for line in told if line.startswith("[")]
+    assert [place for place, *_ in begun] == [f"[{place}/8]" for place in range(1, 9)]
+    assert {name for _, name, *_ in begun} == set("abcdefgh")

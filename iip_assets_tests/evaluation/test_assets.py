@@ -74,6 +74,8 @@ def train_filter(eyes, backbone, context, images=None):
         embeddings_of(all_images),
         Skipped("nothing to balance by"),
     )
+    if isinstance(examples, Skipped):
+        return examples  # as the engine does
     return assets.iris_filter_model.function(
         examples,
         Files(backbone),
@@ -90,7 +92,10 @@ def train_segmenter(eyes, context, splits=None):
         {"images": images},
         all_splits if splits is None else splits,
         images.select("image_id", weight=pl.lit(1.0)),
+        classes=CLASSES,
     )
+    if isinstance(examples, Skipped):
+        return examples
     return assets.segmentation_model.function(
         examples,
         classes=CLASSES,

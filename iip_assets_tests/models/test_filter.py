@@ -126,10 +126,10 @@ def test_unclear_images_teach_nothing(labelled):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ([None] * 160, "no training image has a label"),
-        (["unclear"] * 160, "no training image has a label"),
-        (["full"] * 160, "are 'full'"),
-        (["full", None, None, "none"] + [None] * 156, "only 2 training images"),
+        ([None] * 160, "it has 0"),
+        (["unclear"] * 160, "it has 0"),
+        (["full"] * 160, "all 160 images to train on are full"),
+        (["full", None, None, "none"] + [None] * 156, "it has 2"),
     ],
     ids=["no labels", "unclear only", "one word", "too few"],
 )

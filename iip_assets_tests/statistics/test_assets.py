@@ -87,7 +87,7 @@ def test_statistics_of_images_with_a_broken_one_among_them():
 def test_the_whole_room_works_on_no_images():
     table = statistics_of(image_id=[], mask_id=[])
     assert table.columns == ["image_id", *MEASURES]
-    assert judged(table).passed
+    assert judged(table).passed is None
     assert describe_image_statistics(table)["rows"] == 0
     levels = StatisticsSettings()
     limits = {"dark_below": levels.dark_below, "bright_above": levels.bright_above}

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,13 +10,16 @@ import pytest
 import torch
 
 from iip_assets.settings import TrainingSettings
+from iip_assets.training import progress as training_progress
 from iip_assets.training.processes import EpochOrder, _batch_norm, in_order
 from iip_assets.training.trainer import Machine, TrainingRun
 from iip_assets_tests.training.small_training import (
+    SCHEDULE,
     Watched,
     digest,
     examples,
     small_network,
+    train_segmenter,
     train_small,
 )
 
@@ -41,6 +45,18 @@ def killed_after(steps):
             yield item
 
     return progress
+
+
+def test_each_epoch_that_takes_long_is_told_with_its_numbers_and_the_time_left(monkeypatch):
+    monkeypatch.setattr(training_progress, "_LINE_EVERY_S", 0.0)
+    told = []
+    run = TrainingRun(ONE, log=told.append)
+    train_segmenter(small_network(), examples(), examples(10, augmented=False), SCHEDULE, run=run)
+    assert len(told) == SCHEDULE.epochs
+    first = r"training the segmenter: epoch 1 of 4, loss [\d.]+, validation loss [\d.]+, .* left"
+    assert re.fullmatch(first, told[0])
+    assert told[-1].startswith("training the segmenter: epoch 4 of 4, loss ")
+    assert "left" not in told[-1]
 
 
 @pytest.fixture(scope="module")

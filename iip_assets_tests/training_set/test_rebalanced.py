@@ -28,6 +28,7 @@ from iip_assets.training_set.balance import (
 from iip_assets.training_set.figures import balance_rows, cell_summary, cells_figure
 from iip_assets.training_set.rebalanced import (
     ages_days,
+    reason_for_no_training,
     rebalanced_table,
     remembered,
     target_mix,
@@ -42,17 +43,22 @@ IMAGES = {
     "gender": pl.String, "ethnicity": pl.String, "batch": pl.String,
     "captured_at": pl.Datetime("us"),
 }  # fmt: skip
-SPLITS = {"image_id": pl.String, "split": pl.String, "has_mask": pl.Boolean}
+SPLITS = {
+    "image_id": pl.String,
+    "group_id": pl.String,
+    "split": pl.String,
+    "has_mask": pl.Boolean,
+}
 
 
-def data_of(*rows):
+def data_of(*rows, groups=""):
     """Images and splits from (label, split, has_mask, age_years, gender)."""
     images = [
         {"image_id": f"{i:03}", "label": label, "age_years": age, "gender": gender}
         for i, (label, _, _, age, gender) in enumerate(rows)
     ]
     splits = [
-        {"image_id": f"{i:03}", "split": split, "has_mask": mask}
+        {"image_id": f"{i:03}", "group_id": groups[i : i + 1], "split": split, "has_mask": mask}
         for i, (_, split, mask, _, _) in enumerate(rows)
     ]
     return pl.DataFrame(images, schema=IMAGES), pl.DataFrame(splits, schema=SPLITS)
@@ -135,8 +141,8 @@ def test_the_plot_of_cells_draws_any_number_of_them(n_cells):
     assert ("20 between not shown" in figure.axes[0].get_title()) == (n_cells == 60)
 
 
-def asset_of(*rows, **settings):
-    images, splits = data_of(*rows)
+def asset_of(*rows, groups="", **settings):
+    images, splits = data_of(*rows, groups=groups)
     return rebalanced_training_set.function(
         {"images": images},
         splits,
@@ -160,15 +166,56 @@ def test_the_description_counts_rows_cells_and_what_they_are_worth():
     assert isinstance(told["plot"], Markdown)
 
 
+UNLABELLED = (None, "train", False, 20, "male")
+UNCLEAR = ("unclear", "train", True, 20, "male")
+
+
+def held(split):
+    return ("full", split, True, 20, "male")
+
+
 @pytest.mark.parametrize(
-    "rows",
-    [(), ((None, "train", False, 20, "male"),), (("full", "test", True, 20, "male"),)],
-    ids=["no images", "no label or mask", "no train split"],
+    ("rows", "groups", "reason"),
+    [
+        ((), "", "there is no image in the data"),
+        ((UNLABELLED,), "a", "no image has a label or a valid mask"),
+        ((UNCLEAR,), "a", "the only image with … is labelled unclear, which trains nothing"),
+        ((UNCLEAR,) * 2, "ab", "all 2 images with … are labelled unclear, which trains nothing"),
+        ((held("test"),), "a", "the only image with … fell to test; none is to train on"),
+        (
+            (held("validation"),) * 3,
+            "aaa",
+            "all 3 images with … are one group, which fell to validation; none is to train on",
+        ),
+        (
+            (held("test"), held("validation"), held("test")),
+            "aba",
+            "the 2 groups of the 3 images with … fell to test and validation; none is to train on",
+        ),
+        (
+            (held("test"), held("test"), UNCLEAR),
+            "aab",
+            "all 2 images with …, unclear ones apart, are one group, which fell to test; none is "
+            "to train on",
+        ),
+    ],
+    ids=[
+        *("no images", "no label or mask", "unclear", "all unclear", "one image", "one group"),
+        *("groups", "one group, and unclear"),
+    ],
 )
-def test_without_anything_to_learn_from_the_asset_is_skipped(rows):
-    value = asset_of(*rows)
-    assert isinstance(value, Skipped)
-    assert "train split" in value.reason
+def test_without_anything_to_learn_from_the_reason_is_true_of_the_data(rows, groups, reason):
+    value = asset_of(*rows, groups=groups)
+    assert value == Skipped(reason.replace("…", "a label or a valid mask"))
+
+
+def test_what_cannot_be_decoded_is_named_as_such():
+    images, splits = data_of(UNLABELLED, UNLABELLED)
+    asked = {"has": pl.col("label").is_not_null(), "what": "a label"}
+    none = "none of the 2 images can be decoded"
+    assert reason_for_no_training(images, splits.clear(), **asked) == none
+    one = "no decodable image has a label"
+    assert reason_for_no_training(images, splits.head(1), **asked) == one
 
 
 NEWEST = datetime(2026, 6, 1)

@@ -3,7 +3,7 @@
 # Dagster reads the annotation of an asset's context, so annotations are not postponed here.
 import inspect
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,17 @@ PARALLEL_JOB = "refresh_parallel"
 _DIGITS = 12
 # Dagster's name of the output of an op that has one; the others are its checks'.
 _VALUE = "result"
+
+
+# Told the name of an asset and what it says; nothing when it begins.
+Watch = Callable[[str, str], None]
+
+# So long an asset took that its end is worth a line.
+_WORTH_A_LINE_S = 2.0
+
+
+def _nobody_watches(asset: str, text: str) -> None:
+    del asset, text
 
 
 class AssetConfig(dg.Config):
@@ -62,6 +73,7 @@ def build_dagster_definitions(
     outcomes: dict[str, Outcome] | None = None,
     loaded: Mapping[str, object] | None = None,
     force: Collection[str] = (),
+    watch: Watch | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> dg.Definitions:
     """Everything that Dagster loads for a project.
@@ -72,6 +84,7 @@ def build_dagster_definitions(
         loaded: What `Project.code_of` gave for each asset when this process loaded the code;
             that is now unless given.
         force: Assets that are computed though their result is recorded.
+        watch: Told when an asset begins and ends and what it says meanwhile, beside the run's log.
         overrides: Arguments of `dagster.Definitions` that take the place of ours, such as
             `executor`; `resources` are put beside ours, or in their place by name.
     """
@@ -85,7 +98,15 @@ def build_dagster_definitions(
             graph = project.graph.assets
             codes = loaded or {name: project.code_of(one) for name, one in graph.items()}
             assets = [
-                _asset(project, one, performed, checked=checked, loaded=codes, force=force)
+                _asset(
+                    project,
+                    one,
+                    performed,
+                    checked=checked,
+                    loaded=codes,
+                    force=force,
+                    watch=watch or _nobody_watches,
+                )
                 for one in graph.values()
             ]
         sources = [_source(project, one) for one in project.graph.sources.values()]
@@ -134,6 +155,7 @@ def _asset(
     checked: set[str],
     loaded: Mapping[str, object],
     force: Collection[str],
+    watch: Watch,
 ) -> dg.AssetsDefinition:
     # It yields, since Dagster would take an annotated result for the type of the asset's value.
     def run(
@@ -142,17 +164,31 @@ def _asset(
         hold_run_lock(project.workspace.state, context.run.run_id)
         events = DagsterEvents(context.instance)
         forced = [asset.name] if config.force else force
-        performer = Performer(project, events, context.log.info, outcomes, forced, checked=checked)
-        outcome = performer.perform(asset, loaded=loaded[asset.name])
+
+        def log(text: str) -> None:
+            context.log.info(text)
+            watch(asset.name, text)
+
+        watch(asset.name, "")
+        performer = Performer(project, events, log, outcomes, forced, checked=checked)
+        try:
+            outcome = performer.perform(asset, loaded=loaded[asset.name])
+        except Exception:
+            raise
+        except BaseException:
+            # Ctrl-C or SIGTERM: the run is cancelled, and nothing is wrong with the asset.
+            context.instance.report_run_canceling(context.run, message="stopped")
+            raise
         record = outcome.record
         checks = check_results(asset, outcome.parts)
         for one in checks:
             if one["passed"] is None:
                 context.log.info(f"check {one['name']}: {one['description']}")
-        context.log.info(
-            f"{asset.name}: {'reused' if outcome.reused else 'computed'} in {outcome.seconds:.2f} s"
-            + (f"; made {', '.join(outcome.parts_made)}" if outcome.parts_made else "")
-        )
+        took = f"{outcome.word} in {outcome.seconds:.2f} s"
+        made = f"; made {', '.join(outcome.parts_made)}" if outcome.parts_made else ""
+        context.log.info(f"{asset.name}: {took}{made}")
+        if outcome.seconds >= _WORTH_A_LINE_S:
+            watch(asset.name, took)
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(record.data_version),
             metadata={

@@ -22,9 +22,11 @@ from iip_assets.errors import no_such
 if TYPE_CHECKING:
     import dagster as dg
 
-# Told when an asset begins and ends, for a person who watches.
-Watch = Callable[[str], None]
 Tags = Callable[[Mapping[str, State], EventLog, Collection[str]], Mapping[str, str]]
+
+
+# What Dagster makes of Ctrl-C and SIGTERM.
+_STOPPED = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,9 @@ class Refreshed:
     """What a refresh did.
 
     Attributes:
-        computed: Assets whose value was computed, in graph order.
+        computed: Assets whose value was computed, in graph order; not those skipped.
         described: Assets whose value stands, and of which the description or a check was made.
-        reused: Assets that needed nothing.
+        reused: Assets that needed nothing, and were not skipped.
         images: For assets that work image by image, images computed and reused.
         failed: Asset to error.
         blocked: Asset to the reason why it must not run.
@@ -132,6 +134,7 @@ class Refresher:
 
         Raises:
             KeyError: An asset of that name does not exist.
+            KeyboardInterrupt: It was stopped; what was computed until then is kept.
         """
         started = time.monotonic()
         self._refuse_unknown([*only, *force])
@@ -197,8 +200,14 @@ class Refresher:
 
         graph, state = self.project.graph, self.project.workspace.state
         self.log(f"{len(due)} of {len(graph.assets)} assets are due: {', '.join(due)}")
+        begun: dict[str, int] = {}
+
+        def watch(asset: str, text: str) -> None:
+            place = begun.setdefault(asset, len(begun) + 1)
+            self.log(f"[{place}/{len(due)}] {asset}{text and f': {text}'}")
+
         definitions = build_dagster_definitions(
-            self.project, outcomes=done.outcomes, loaded=loaded, force=force
+            self.project, outcomes=done.outcomes, loaded=loaded, force=force, watch=watch
         )
         done.run_id = str(uuid.uuid4())
         # Before Dagster knows of the run: killed at once, it is known to be dead.
@@ -212,6 +221,9 @@ class Refresher:
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         for event in result.all_events:
+            error = getattr(event.event_specific_data, "error", None)
+            if error is not None and error.cls_name in _STOPPED:
+                raise KeyboardInterrupt
             if event.is_step_failure:
                 done.errors[str(event.step_key)] = root_cause(event.step_failure_data.error)
 
@@ -277,7 +289,12 @@ def summarise(
         seconds: How long it took.
         run_id: Dagster's run, if there was one.
     """
-    computed = tuple(name for name in states if name in outcomes and not outcomes[name].reused)
+    skipped = {name: state.skipped for name, state in states.items() if state.skipped}
+    computed = tuple(
+        name
+        for name in states
+        if name in outcomes and not outcomes[name].reused and name not in skipped
+    )
     described = tuple(
         name
         for name in states
@@ -306,7 +323,7 @@ def summarise(
     reused = tuple(
         name
         for name, state in states.items()
-        if name not in {*computed, *described, *failed} and state.state == "fresh"
+        if name not in {*computed, *described, *failed, *skipped} and state.state == "fresh"
     )
     return Refreshed(
         computed=computed,
@@ -315,7 +332,7 @@ def summarise(
         images=images_of(outcomes),
         failed=failed,
         blocked=blocked,
-        skipped={name: state.skipped for name, state in states.items() if state.skipped},
+        skipped=skipped,
         seconds=seconds,
         run_id=run_id,
         forced={
@@ -330,5 +347,5 @@ def root_cause(error: Any) -> str:
         error = error.cause
     if error is None:
         return "unknown error"
-    kind, colon, text = str(error.message).strip().partition(": ")
+    kind, colon, text = " ".join(str(error.message).split()).partition(": ")
     return f"{kind.rpartition('.')[2]}{colon}{text}"
