@@ -50,7 +50,7 @@ def summary(found: Sequence[Coverage]) -> list[str]:
         }
         for way, pairs in ways.items():
             known = [(share, width) for share, width in pairs if share is not None]
-            shares = [share for share, _ in known]
+            shares = [round(share, 3) for share, _ in known]
             below = sum(share < 0.935 for share in shares)
             above = sum(share > 0.965 for share in shares)
             width = sum(width or 0 for _, width in known) / len(known)

@@ -1,9 +1,9 @@
 """Metrics of classification and segmentation: `f(truth, prediction)`, knowing no groups.
 
-Each takes weights of shape (R, N), R weightings of the same N images, and gives R values at
-once: a bootstrap is one call. A metric that a weighting leaves undefined, such as the recall of a
-class that does not occur, is NaN there. The counts of a mask that segmentation is scored by are
-made at the end.
+Each takes weights of shape (R, N), R weightings of the same N images, and gives R values at once:
+leaving out each subject is one call. A metric that a weighting leaves undefined, such as the recall
+of a class that does not occur, is NaN there. The counts of a mask that segmentation is scored by
+are made at the end.
 """
 
 from __future__ import annotations

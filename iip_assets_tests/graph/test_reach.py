@@ -76,7 +76,7 @@ def test_watching_a_training_and_counting_threads_is_in_no_key() -> None:
 
 @pytest.mark.parametrize("name", ["iris_filter_model", "segmentation_model", "batch_trials"])
 def test_how_a_model_is_judged_trains_none(name: str) -> None:
-    """More bootstrap draws, another confidence: no training reads them, nor what it is made of."""
+    """Other intervals, another confidence: no training reads them, nor what it is made of."""
     assets = {one.name: one for one in ASSETS}
     waiting, read = [name], set[str]()
     while waiting:
