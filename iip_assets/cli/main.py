@@ -71,6 +71,16 @@ app.add_typer(models, name="models")
 app.add_typer(sweep, name="sweep")
 
 
+_HISTORY_MAY_GO = (
+    "It may be moved away: what was computed does not lie in it. Then `iip refresh` takes "
+    "everything up again; what it told of past runs is in the file that was moved"
+)
+_REGISTRY_MAY_GO = (
+    "Bring it back from a backup; or move the folder `registry` away, whose subfolders hold each "
+    "version's files, and `iip models register` begins anew with the present models"
+)
+
+
 def main() -> None:
     """Runs the command line; an error that a person can fix ends in one line, no traceback."""
     from iip_assets.cli.common import log
@@ -94,4 +104,6 @@ def _words_for_databases(error: Exception) -> str | None:
         root = find_workspace()
     except NoWorkspaceError:
         return None
-    return words_for_damage(error, root / ".iip")
+    return words_for_damage(
+        error, {root / ".iip": _HISTORY_MAY_GO, root / "registry": _REGISTRY_MAY_GO}
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -15,25 +16,22 @@ _DAMAGE = ("malformed", "not a database", "no such table", "no such column", "di
 _FULL_BELOW_BYTES = 1_000_000
 
 
-def words_for_damage(error: BaseException, state: Path) -> str | None:
+def words_for_damage(error: BaseException, folders: Mapping[Path, str]) -> str | None:
     """What to tell the person at the terminal; None where no damaged database is behind an error.
 
     Args:
         error: What went wrong, in whichever library.
-        state: The folder below which the databases lie.
+        folders: The folders below which databases may lie, with what to do about one there.
     """
-    if not state.exists() or not _is_of_a_database(error):
+    if not _is_of_a_database(error):
         return None
-    if shutil.disk_usage(state).free < _FULL_BELOW_BYTES:
-        return DISK_IS_FULL
-    for file in sorted(state.rglob("*.db")):
-        found = damage_of(file)
-        if found is not None:
-            return (
-                f"the database {file} is damaged ({found}). It may be moved away: what was "
-                "computed does not lie in it. Then `iip refresh` takes everything up again; what "
-                "it told of past runs is in the file that was moved"
-            )
+    for folder, fix in folders.items():
+        if folder.exists() and shutil.disk_usage(folder).free < _FULL_BELOW_BYTES:
+            return DISK_IS_FULL
+        for file in sorted(folder.rglob("*.db")):
+            found = damage_of(file)
+            if found is not None:
+                return f"the database {file} is damaged ({found}). {fix}"
     return None
 
 

@@ -245,8 +245,8 @@ def find_garbage(
         record for asset in workspace.actions.names() for record in workspace.actions.all(asset)
     ]
     present = {} if others.unseen else workspace.artifacts.sizes()
-    if others.count:
-        # What no record here names may be of another one's run that is at work.
+    if not others.none:
+        # What no record here names may be another one's.
         artifacts |= others.artifacts | (present.keys() - _artifacts_of(recorded))
     used = {table for record in needed.records.values() for table in record.features}
     named = {table for record in recorded for table in record.features}
@@ -279,7 +279,8 @@ def find_garbage(
         records={
             file: file.stat().st_size
             for file, key in workspace.actions.files().items()
-            if key not in needed.records
+            # Of an artifact that must stay, the record says that it was put there from here.
+            if key not in needed.records and not others.unseen
         }
         | {
             file: file.stat().st_size

@@ -31,12 +31,13 @@ class OtherUsers:
     Attributes:
         artifacts: Names of the artifacts that records of theirs name.
         unseen: Notes of workspaces that cannot be looked into from here.
-        count: How many there are.
+        none: Whether this workspace has the store to itself: a folder of its own in which no other
+            one left a note.
     """
 
     artifacts: frozenset[str]
     unseen: tuple[str, ...]
-    count: int
+    none: bool
 
 
 def join_store(workspace: Workspace) -> None:
@@ -53,13 +54,13 @@ def other_users(workspace: Workspace) -> OtherUsers:
     store = workspace.artifacts
     within = store.url is None and Path(store.location).resolve().is_relative_to(workspace.root)
     artifacts: set[str] = set()
-    unseen, count = [], 0
+    unseen, none = [], within
     for note in sorted(notes.iterdir()) if notes.exists() else ():
         # A workspace that was moved or copied has its old note in its own store.
         copied = within and note.name.partition("-")[0] == own.partition("-")[0]
         if note.suffix != ".json" or note.name == own or copied:
             continue
-        count += 1
+        none = False
         state = _state_behind(note)
         if state is None:
             unseen.append(str(note))
@@ -72,7 +73,7 @@ def other_users(workspace: Workspace) -> OtherUsers:
             for artifact in (record.artifact, record.notes)
             if artifact
         }
-    return OtherUsers(frozenset(artifacts), tuple(unseen), count)
+    return OtherUsers(frozenset(artifacts), tuple(unseen), none)
 
 
 def _notes(workspace: Workspace) -> UPath:

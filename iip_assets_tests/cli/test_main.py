@@ -71,15 +71,23 @@ def exchanged_pages(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [cut_short, overwritten, exchanged_pages])
-@pytest.mark.parametrize("name", ["dagster/history/runs/index.db", "sweeps.db"])
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        (".iip/dagster/history/runs/index.db", "It may be moved away"),
+        (".iip/sweeps.db", "It may be moved away"),
+        ("registry/mlflow.db", "move the folder `registry` away"),
+    ],
+)
 def test_a_damaged_database_is_named_and_may_be_moved_away(
     name: str,
+    fix: str,
     damage: Callable[[Path], None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    file = tmp_path / ".iip" / name
+    file = tmp_path / name
     file.parent.mkdir(parents=True)
     (tmp_path / "iip.toml").touch()
     with closing(sqlite3.connect(file)) as database, database:
@@ -93,7 +101,7 @@ def test_a_damaged_database_is_named_and_may_be_moved_away(
         cli.main()
     said = capsys.readouterr().err
     assert f"the database {file} is damaged" in said
-    assert "It may be moved away" in said
+    assert fix in said
     assert said.count("\n") == 1
     file.unlink()
     with pytest.raises(OperationalError):  # no other one is to blame

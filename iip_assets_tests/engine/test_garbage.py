@@ -148,6 +148,20 @@ def test_two_workspaces_with_one_store_take_nothing_from_each_other(tmp_path: Pa
     assert computed(first) == computed(second) == []
 
 
+def test_in_a_store_elsewhere_only_what_its_own_records_name_goes(tmp_path: Path) -> None:
+    toy = at_store(tmp_path / "a", str(tmp_path / "store"))
+    toy.refresh()
+    toy.set(scale=1, seed=5)
+    commit(toy)
+    toy.refresh()
+    # Of a workspace that left no note, such as one of an older version.
+    theirs = tmp_path / "store" / "ab" / f"ab{'0' * 62}.json"
+    theirs.parent.mkdir(exist_ok=True)
+    theirs.write_text("{}")
+    assert len(clean(toy).artifacts) == 2  # the model of seed 0, and what it said
+    assert theirs.exists()
+
+
 def test_a_workspace_of_the_store_that_cannot_be_looked_into_keeps_all(tmp_path: Path) -> None:
     first, second = (at_store(tmp_path / name, str(tmp_path / "store")) for name in ("a", "b"))
     first.refresh()
