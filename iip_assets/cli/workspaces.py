@@ -171,7 +171,7 @@ def _refuse_tracked(out: Path) -> None:
     """Refuses a folder that DVC tracks: rendered eyes would be labelled data among real ones."""
     folder = out.resolve()
     for tracked in (folder, *folder.parents):
-        if tracked.with_name(f"{tracked.name}.dvc").is_file():
+        if (tracked.parent / f"{tracked.name}.dvc").is_file():
             raise ValueError(
                 f"{out} is tracked by DVC ({tracked.name}.dvc), and rendered images do not belong "
                 "among real ones; give another folder, such as inbox or one outside the workspace"

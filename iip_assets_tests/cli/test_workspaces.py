@@ -46,6 +46,18 @@ def test_rendered_images_do_not_go_where_dvc_tracks(
     assert list((tmp_path / "data").iterdir()) == []
 
 
+@pytest.mark.parametrize("out", ["inbox", "elsewhere/data"])
+def test_rendered_images_go_where_dvc_does_not_track(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data.dvc").touch()
+    size = ["--width", "32", "--height", "24"]
+    done = CliRunner().invoke(app, ["synthesize", out, "--images", "1", "--batches", "1", *size])
+    assert done.exit_code == 0
+    assert len(list((tmp_path / out).glob("*/images/*"))) == 1
+
+
 def _all_verbs(group: Any, words: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     found = [words]
     for name, command in getattr(group, "commands", {}).items():
