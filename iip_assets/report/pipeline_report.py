@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, signature
 from typing import Any
 
+from iip_assets.engine.reasons import by_reason
 from iip_assets.engine.values import Report, Skipped
 from iip_assets.errors import counted
 from iip_assets.report.blocks import (
@@ -131,11 +132,8 @@ def _skipped(values: Mapping[str, Any]) -> list[Section]:
     """Which assets were skipped, and why."""
     skipped = {name: one.reason for name, one in values.items() if isinstance(one, Skipped)}
     rows = [{"asset": name, "reason": reason} for name, reason in skipped.items()]
-    # What lacks the same thing stands in one line.
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in skipped.items():
-        by_reason.setdefault(reason, []).append(name)
-    listing = Listing([Item(", ".join(names), f": {why}") for why, names in by_reason.items()])
+    lines = [Item(", ".join(names), f": {why}") for why, names in by_reason(skipped).items()]
+    listing = Listing(lines)
     return [Section("skipped", "Skipped", [listing], {"skipped": rows})] if rows else []
 
 
@@ -163,7 +161,7 @@ def _summary(content: Mapping[str, Any]) -> str:
     counts = content["counts"]
     text = (
         f"{counted(counts['images'], 'image')} of {counted(counts['subjects'], 'known subject')} "
-        f"in {counted(counts['batches'], 'batch')}; masks: {count(counts['with_mask'])}."
+        f"in {counted(counts['batches'], 'batch')}; with a mask: {count(counts['with_mask'])}."
     )
     if splits := {name: count(n) for name, n in counts["splits"].items()}:
         text += (
