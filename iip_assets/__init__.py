@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-__all__ = ["load"]
+__all__ = ["Skipped", "image_table", "images", "load", "show"]
 
 # Images of eyes are biometric data: no library phones home, and nothing needs the network after
 # the install. Whoever wants otherwise sets the variable.
@@ -27,9 +27,9 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def __getattr__(name: str) -> Any:
-    """`load` is loaded when asked for, so that importing the package costs nothing."""
-    if name == "load":
-        from iip_assets.loading import load
+    """What is public is loaded when asked for, so that importing the package costs nothing."""
+    if name in __all__:
+        from iip_assets import loading
 
-        return load
+        return getattr(loading, name)
     raise AttributeError(f"module 'iip_assets' has no attribute {name!r}")

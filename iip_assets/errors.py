@@ -52,6 +52,6 @@ def counted(number: int, noun: str) -> str:
 def no_such(kind: str, name: str, known: Iterable[str]) -> str:
     """That there is no such thing, which name may have been meant, and which there are."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=2)
+    near = difflib.get_close_matches(name, names, n=2, cutoff=0.7)
     meant = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
     return f"there is no {kind} {name!r}; {meant}"

@@ -8,6 +8,7 @@ they are read, and the file that `iip init` writes from them, is `settings_file`
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -22,6 +23,13 @@ class Section(BaseModel):
     """A frozen section of iip.toml that refuses words it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _refuse_crossed(section: Section, low: str, high: str) -> None:
+    """Raises ValueError where the setting that is to be the lower one is above the other."""
+    below, above = getattr(section, low), getattr(section, high)
+    if below > above:
+        raise ValueError(f"{low} = {below:g} is above {high} = {above:g}")
 
 
 def _field(default: Any, comment: str, **limits: Any) -> Any:
@@ -118,6 +126,12 @@ class SliceSettings(Section):
         "what models are judged by",
     )
 
+    @model_validator(mode="after")
+    def _bands_ascend(self) -> SliceSettings:
+        if not self.age_bands or any(a >= b for a, b in pairwise(self.age_bands)):
+            raise ValueError(f"age_bands must ascend, they are {list(self.age_bands)}")
+        return self
+
 
 class StatisticsSettings(Section):
     """Levels that turn a measure into a word."""
@@ -130,6 +144,12 @@ class StatisticsSettings(Section):
     )
     plain_background_below: float = _field(0.08, "share of the border region that is edges")
     cluttered_background_above: float = 0.2
+
+    @model_validator(mode="after")
+    def _levels_do_not_cross(self) -> StatisticsSettings:
+        _refuse_crossed(self, "dark_below", "bright_above")
+        _refuse_crossed(self, "plain_background_below", "cluttered_background_above")
+        return self
 
 
 class CoverageSettings(Section):

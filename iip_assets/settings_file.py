@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from iip_assets.engine.atomic import write_text_whole
+from iip_assets.errors import no_such
 from iip_assets.settings import Section, Settings
 
 _FILE = "iip.toml"
@@ -113,12 +115,23 @@ def _validate(file: str, values: dict[str, Any], *, forgiving: bool) -> Settings
             return _validate(file, values, forgiving=False)
         lines = [
             f"  {'.'.join(str(part) for part in problem['loc'])} = "
-            f"{problem['input']!r}: {problem['msg']}"
+            f"{problem['input']!r}: {_reason(problem)}"
             for problem in problems
         ]
         raise SettingsError(
             "\n".join([f"{file} (or an IIP_* variable) has wrong settings:", *lines])
         ) from None
+
+
+def _reason(problem: ErrorDetails) -> str:
+    """What is wrong with a value; of a name that is no setting, which may have been meant."""
+    *sections, name = (str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        return problem["msg"].removeprefix("Value error, ")
+    place: Any = Settings()
+    for section in sections:
+        place = getattr(place, section)
+    return no_such("setting" if sections else "section", name, type(place).model_fields)
 
 
 def _as_toml(text: str) -> Any:

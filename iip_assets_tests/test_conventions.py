@@ -11,8 +11,10 @@ import tomllib
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 import iip_assets
+from iip_assets.errors import counted
 from iip_assets.settings import Settings
 from iip_assets.settings_file import default_text
 
@@ -133,3 +135,20 @@ def test_our_own_settings_file_differs_from_a_new_one_in_values_of_the_sample_al
 
 def test_locked_versions_name_no_host() -> None:
     assert "://" not in (PACKAGE.parent / "requirements.lock").read_text()
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "words"),
+    [
+        (1, "image", "1 image"),
+        (0, "image", "0 images"),
+        (1204, "image", "1,204 images"),
+        (2, "batch", "2 batches"),
+        (2, "class", "2 classes"),
+        (2, "entry", "2 entries"),
+        (2, "day", "2 days"),
+        (2, "training image", "2 training images"),
+    ],
+)
+def test_a_noun_stands_with_its_number(number, noun, words):
+    assert counted(number, noun) == words

@@ -29,12 +29,23 @@ def test_a_variable_overrides_the_file(tmp_path: Path, monkeypatch: pytest.Monke
     ("text", "named"),
     [
         ("[filter]\nepochs = 0", r"filter\.epochs = 0"),
-        ("[filter]\nepoch = 3", r"filter\.epoch "),
+        ("[filter]\nepoch = 3", r"filter\.epoch = 3: .* 'epoch'; did you mean epochs\?"),
+        ("[filtre]\nepochs = 3", r"no section 'filtre'; did you mean filter\?"),
+        ("[filter]\nx = 3", r"no setting 'x'; there are train, network"),
+        ("[statistics]\ndark_below = 190", r"dark_below = 190 is above bright_above = 185"),
+        ("[statistics]\nbright_above = 60", r"dark_below = 70 is above bright_above = 60"),
+        ("[statistics]\nplain_background_below = 0.3", "0.3 is above cluttered_background_above"),
+        ("[slices]\nage_bands = [0, 30, 18]", r"age_bands must ascend"),
+        ("[slices]\nage_bands = []", r"age_bands must ascend"),
         ("[splits]\ntrain = 0.9", "must be 1"),
         ("[statistics]\nbright_above = inf", r"statistics\.bright_above"),
         ("[filter", "no valid TOML"),
     ],
-    ids=["value", "word", "shares", "infinite", "toml"],
+    ids=[
+        *("value", "nearly a setting", "nearly a section", "word", "dark above bright"),
+        *("bright below dark", "plain above cluttered", "bands", "no bands", "shares", "infinite"),
+        "toml",
+    ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, named: str) -> None:
     (tmp_path / "iip.toml").write_text(text)

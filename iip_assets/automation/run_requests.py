@@ -17,6 +17,7 @@ from iip_assets.engine.hashing import digest_json
 from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.reasons import in_words
 from iip_assets.engine.staleness import State
+from iip_assets.errors import counted
 
 Outcome = Literal["under way", "succeeded", "failed", "canceled"]
 
@@ -177,8 +178,8 @@ def decide_refresh(
         return RefreshDecision((), "the last run was canceled, and nothing changed since")
     tries = next((count for count, run in enumerate(ended) if run.marks != now), len(ended))
     if tries >= attempts:
-        return RefreshDecision((), f"{tries} runs left the same assets due", stuck=True)
-    return RefreshDecision(due, f"{len(due)} assets are due")
+        return RefreshDecision((), f"{counted(tries, 'run')} left the same assets due", stuck=True)
+    return RefreshDecision(due, f"due: {counted(len(due), 'asset')}")
 
 
 def _digest_actions(
@@ -197,9 +198,11 @@ def refresh_tags(
     project: Project, events: EventLog, states: Mapping[str, State], due: Collection[str]
 ) -> dict[str, str]:
     """The tags of a run over the assets that are due."""
-    tags = {WHY_TAG: reasons(states, due)}
-    batches = moved_batches(project, events)
-    return tags | ({BATCHES_TAG: listed(batches)} if batches else {})
+    tags = {
+        WHY_TAG: reasons(states, due),
+        BATCHES_TAG: listed(moved_batches(project, events)),
+    }
+    return {name: value for name, value in tags.items() if value}
 
 
 def moved_batches(project: Project, events: EventLog) -> tuple[str, ...]:

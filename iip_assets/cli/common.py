@@ -6,14 +6,49 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
     from iip_assets.engine.dagster.refresh import Refresher
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _PlainFlags:
+    """Help in which a flag shows no type: that it takes a `<bool>` is the library's word."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        found: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for one in found:
+            if getattr(one, "is_flag", False) and one.metavar is None:
+                one.metavar = ""
+        return found
+
+
+class _Command(_PlainFlags, TyperCommand):
+    """A verb."""
+
+
+class _Group(_PlainFlags, TyperGroup):
+    """Several verbs."""
+
+
+class Verbs(typer.Typer):
+    """Verbs under one name; without one of them it shows its help."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(cls=_Group, no_args_is_help=True, **options)
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[F], F]:
+        """Makes a function a verb."""
+        return super().command(name, cls=_Command, **options)
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from iip_assets.cli.common import AsJson, open_refresher, print_json, stdout_kept_clean
+from iip_assets.errors import counted
 from iip_assets.report.blocks import (
     ABSENT,
     FIGURE,
+    NAME,
     Column,
     Row,
     Table,
@@ -50,10 +52,30 @@ def compare(
         found = comparing.compare(project, before, after)
     if as_json:
         print_json(comparing.as_json(found))
+    elif _all_equal(found):
+        typer.echo(_equal_words(found))
     elif markdown:
         typer.echo(_markdown(found))
     else:
         _print(found)
+
+
+def _all_equal(found: Comparison) -> bool:
+    """Whether there is something to compare, every number is equal, and so is what is below."""
+    return (
+        bool(found.rows)
+        and all(row.verdict == "equal" for row in found.rows)
+        and not any(_lines(causes, found.data) for causes in found.causes.values())
+        and not (found.before.absent or found.after.absent)
+    )
+
+
+def _equal_words(found: Comparison) -> str:
+    numbers = counted(len(found.rows), "number")
+    return (
+        f"{found.before.name} and {found.after.name} are equal: {numbers}, and the data, settings, "
+        "code and packages below them."
+    )
 
 
 def _print(found: Comparison) -> None:
@@ -62,7 +84,10 @@ def _print(found: Comparison) -> None:
         rows = [row for row in found.rows if row.group == group]
         caption = f"{group}, changed underneath: {', '.join(rows[0].changed)}"
         common = any(row.common for row in rows)
-        columns = [Column("metric", "metric"), *_columns(found, intervals=False, common=common)]
+        columns = [
+            Column("metric", "metric", NAME),
+            *_columns(found, intervals=False, common=common),
+        ]
         print_blocks(Table(caption, columns, _records(rows)))
     for line in [*_about(found), "", *_changes(found)]:
         print_text(line, wrap=False)
@@ -142,12 +167,13 @@ def _about(found: Comparison) -> list[str]:
     for model, (before, after) in found.tested.items():
         common = found.common.get(model)
         shared = (
-            f"{common.images} images of {common.subjects} subjects are in both"
+            f"in both: {counted(common.images, 'image')} of {counted(common.subjects, 'subject')}"
             if common
             else "no images that both predicted are recorded"
         )
         lines.append(
-            f"{model}: tested on {before or 0} images before and {after or 0} after; {shared}."
+            f"{model}: tested on {counted(before or 0, 'image')} before and {after or 0} after; "
+            f"{shared}."
         )
     for side in (found.before, found.after):
         lines += [f"{side.name}: {reason}" for reason in side.absent.values()]
@@ -196,24 +222,21 @@ def _lines(causes: Causes, data: DataChanges | None) -> list[str]:
 
 
 def _data_lines(data: DataChanges) -> Iterable[str]:
-    def images(count: int) -> str:
-        return "1 image" if count == 1 else f"{count} images"
-
     yield f"images: {data.images_before} → {data.images_after}"
     for batch in data.batches[:_MOST]:
         name = batch.batch or "outside batches/"
-        yield f"batch {name} {batch.change}: +{batch.images_added} −{batch.images_removed} images"
+        yield f"batch {name} {batch.change}: images +{batch.images_added} −{batch.images_removed}"
     if len(data.batches) > _MOST:
         yield f"{len(data.batches) - _MOST} more batches differ"
     for label in data.labels[:_MOST]:
         yield (
             f"label {label.before or 'none given'} → {label.after or 'none given'} on "
-            f"{images(label.images)} (batch {label.batch})"
+            f"{counted(label.images, 'image')} (batch {label.batch})"
         )
     if data.masks:
-        yield f"another mask on {images(data.masks)}"
+        yield f"another mask on {counted(data.masks, 'image')}"
     if data.facts:
-        yield f"another fact (subject, age, device …) on {images(data.facts)}"
+        yield f"another fact (subject, age, device …) on {counted(data.facts, 'image')}"
 
 
 def _listed(kind: str, changes: list[Change], how: Callable[[Change], str]) -> list[str]:

@@ -16,6 +16,7 @@ from iip_assets.cli.common import (
     stdout_kept_clean,
     stoppable,
 )
+from iip_assets.dataset.edited_files import edited_files
 from iip_assets.engine.actions import part_log
 from iip_assets.engine.noop_cache import read_noop_cache, write_noop_cache
 from iip_assets.engine.pages import report_page
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from iip_assets.engine.reasons import Reason
     from iip_assets.engine.staleness import State
 
+_MOST_EDITED = 5
 _TONES: dict[str, Tone] = {
     "fresh": "good",
     "stale": "warn",
@@ -135,9 +137,10 @@ def status(
             }
             for name, state in states.items()
         }
-        print_json({"assets": shown})
+        print_json({"assets": shown, "edited_files": edited_files(find_workspace())})
         return
     _print_states(rooms, states)
+    _print_edited(find_workspace())
 
 
 def _print_refreshed(root: Path, result: Refreshed, events: EventLog) -> None:
@@ -163,6 +166,7 @@ def _print_refreshed(root: Path, result: Refreshed, events: EventLog) -> None:
     if "model_evaluation" in judged and (headline := _headline(root, events)):
         columns: list[Column | str] = ["model", Column("metric", "metric"), "value", "n_images"]
         print_blocks(Table("Held-out subjects", columns, headline))
+    _print_edited(root)
     page = report_page(root / ".iip", "pipeline_report")
     if page.exists():
         print_text(f"Report:     {page}", wrap=False)
@@ -171,6 +175,23 @@ def _print_refreshed(root: Path, result: Refreshed, events: EventLog) -> None:
     for word in ("blocked", "failed"):
         for name, reason in getattr(result, word).items():
             print_text((name, "bold"), f" {word}: {reason}")
+
+
+def _print_edited(root: Path) -> None:
+    """Label files whose edits the graph does not see, and what to do."""
+    edited = edited_files(root)
+    if not edited:
+        return
+    print_text(
+        "data/ differs from what DVC tracks, and what DVC tracks counts:",
+        *(f" data/{path}" for path in edited[:_MOST_EDITED]),
+        f" and {len(edited) - _MOST_EDITED} more" if len(edited) > _MOST_EDITED else "",
+    )
+    folder = (Path("data") / edited[0]).parent
+    print_text(
+        f"`dvc add {folder}` and `git commit data.dvc` take the edit, `dvc checkout {folder}` "
+        "takes it back.",
+    )
 
 
 def _headline(root: Path, events: EventLog) -> Sequence[Row]:

@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+from iip_assets.cli.common import Verbs
 from iip_assets.cli.compare import compare
 from iip_assets.cli.graph import refresh, status
 from iip_assets.cli.ingest import export, ingest
@@ -19,8 +20,7 @@ from iip_assets.cli.sweep import sweep
 from iip_assets.cli.trace import trace
 from iip_assets.cli.workspaces import alarms, doctor, gc, init, synthesize, ui
 
-app = typer.Typer(
-    no_args_is_help=True,
+app = Verbs(
     pretty_exceptions_enable=False,
     help="Data-centric iteration on an iris-image pipeline: see what is stale, compute only that.",
 )

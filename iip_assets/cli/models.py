@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from iip_assets.cli.common import AsJson, log, open_refresher, print_json, stdout_kept_clean
+from iip_assets.cli.common import AsJson, Verbs, log, open_refresher, print_json, stdout_kept_clean
 from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS, TaskName
 from iip_assets.where import find_workspace
 
@@ -18,8 +18,7 @@ Alias = Literal["champion", "challenger"]
 As = Annotated[Alias, typer.Option("--as", help="Which of the two deployed versions.")]
 Why = Annotated[str, typer.Option("--why", help="Kept in the history.")]
 
-models = typer.Typer(
-    no_args_is_help=True,
+models = Verbs(
     help="Versions of both models: register, compare, test, promote behind a gate, roll back.",
 )
 

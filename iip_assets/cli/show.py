@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,31 +16,75 @@ from iip_assets.engine.event_cache import present_events
 from iip_assets.engine.outcomes import check_results, description
 from iip_assets.engine.pages import dated_page, report_page
 from iip_assets.engine.values import Files, Report, Skipped
+from iip_assets.errors import counted, no_such
 from iip_assets.figures import figure_png, new_figure
-from iip_assets.report.blocks import GENERAL, Column, Table
+from iip_assets.report.blocks import Column, Kind, Table, general, interval
 from iip_assets.report.text import print_blocks, print_text
+from iip_assets.tables import TABLES
 
 if TYPE_CHECKING:
     from iip_assets.engine.actions import ActionRecord
     from iip_assets.engine.project import Project
 
 
+def _cell(value: Any) -> str:
+    """A value of a table; of a list how long it is."""
+    return counted(len(value), "value") if isinstance(value, list) else general(value)
+
+
+def _columns(names: Iterable[str]) -> list[Column]:
+    """A column for each name; both ends of an interval stand in one."""
+    names = list(names)
+    both = {"low", "high"} <= set(names)
+    ends = Column("interval", lambda row: interval(row["low"], row["high"], general))
+    return [
+        ends if both and name == "low" else Column(name, name, Kind(_cell))
+        for name in names
+        if not (both and name == "high")
+    ]
+
+
 def show(
-    asset: Annotated[str, typer.Argument(help="The asset's name, as `iip status` lists it.")],
+    asset: Annotated[
+        str, typer.Argument(help="The asset's name, as `iip status` lists it, or `dvc_data`.")
+    ],
     out: Annotated[
         Path | None,
-        typer.Option(help="Write the value here: a table as .csv or .parquet, a page as .html…"),
+        typer.Option(
+            help="Write the value here: a table as .csv or .parquet, a page as .html; several "
+            "tables or files into a folder."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what an asset holds, how it was made, and what its checks said."""
     project = open_refresher().project
-    if asset not in project.graph.assets:
-        raise KeyError(f"there is no asset {asset!r}; there are {', '.join(project.graph.assets)}")
+    graph = project.graph
+    if asset not in {**graph.assets, **graph.sources}:
+        raise KeyError(no_such("asset", asset, [*graph.assets, *graph.sources]))
     if out is not None:
-        typer.echo(f"wrote {_export(project, asset, out)}")
+        typer.echo(f"wrote {', '.join(map(str, _export(project, asset, out)))}")
+    elif asset in graph.sources:
+        _print_source(project, asset, as_json=as_json)
+    else:
+        _print_asset(project, asset, as_json=as_json)
+
+
+def _print_source(project: Project, name: str, *, as_json: bool) -> None:
+    """What a source holds, which no asset made.
+
+    Raises:
+        LookupError: It was never looked at.
+    """
+    source, events = project.graph.sources[name], present_events(project)
+    value, version = project.load(name, events), events.observed(name)
+    if as_json:
+        rows = getattr(value, "height", None)
+        print_json({"asset": name, "data_version": version, "rows": rows})
         return
-    _print_asset(project, asset, as_json=as_json)
+    print_text((name, "bold"), f" ({source.room})\n{source.description}\n")
+    print_text(f"data version {version}", wrap=False)
+    _print_value(value)
 
 
 def _print_asset(project: Project, name: str, *, as_json: bool) -> None:
@@ -70,7 +116,9 @@ def _print_asset(project: Project, name: str, *, as_json: bool) -> None:
         }
         print_json(shown)
         return
-    print_text((name, "bold"), f" ({asset.room})\n{asset.description}\n")
+    # A paragraph of a docstring has lines of its own.
+    words = re.sub(r"(?<!\n)\n(?!\n)", " ", asset.description)
+    print_text((name, "bold"), f" ({asset.room})\n{words}\n")
     for check in checks:
         print_text(f"check {check['name']}: ", _mark(check), f" {check['description']}")
     for key, entry in metadata.items():
@@ -86,13 +134,25 @@ def _print_asset(project: Project, name: str, *, as_json: bool) -> None:
     value = project.workspace.artifacts.get(record.artifact)
     if isinstance(value, Report):
         print_text(f"page {report_page(project.workspace.state, name)}", wrap=False)
-    elif isinstance(value, Files):
+    else:
+        _print_value(value)
+
+
+def _print_value(value: Any) -> None:
+    if isinstance(value, Files):
         print_text("files " + ", ".join(sorted(value.parts)))
-    elif hasattr(value, "columns"):
-        print_text(str(value.head(10)))
-    elif isinstance(value, dict):
-        for part, frame in value.items():
-            print_text(f"{part}: {frame.head(5) if hasattr(frame, 'head') else frame}")
+    elif isinstance(value, dict) or hasattr(value, "columns"):
+        tables = value if isinstance(value, dict) else {"": value}
+        most = 10 if len(tables) == 1 else 5
+        for part, frame in tables.items():
+            head = f"{part}: " if part else ""
+            if not hasattr(frame, "columns"):
+                print_text(f"{head}{frame}")
+                continue
+            rows = counted(frame.height, "row")
+            first = f", the first {most}" if frame.height > most else ""
+            shown = frame.head(most).to_dicts()
+            print_blocks(Table(f"{head}{rows}{first}", _columns(frame.columns), shown))
 
 
 def _mark(check: dict[str, Any]) -> tuple[str, str]:
@@ -106,7 +166,7 @@ def _print_metadata(key: str, entry: dict[str, Any]) -> None:
     value = entry["value"]
     if entry["kind"] == "rows" and value:
         names = dict.fromkeys(column for row in value for column in row)
-        print_blocks(Table(key, [Column(name, name, GENERAL) for name in names], value[:20]))
+        print_blocks(Table(key, _columns(names), value[:20]))
     elif entry["kind"] == "rows":
         print_text(f"{key}: nothing")
     elif entry["kind"] == "markdown" and "data:image" in value:
@@ -115,38 +175,55 @@ def _print_metadata(key: str, entry: dict[str, Any]) -> None:
         print_text(f"{key}: {value}")
 
 
-def _export(project: Project, name: str, out: Path) -> Path:
-    """Writes an asset's value where a person wants it: a table as CSV or Parquet, a page as HTML.
+def _export(project: Project, name: str, out: Path) -> list[Path]:
+    """Writes a value where a person wants it, and gives the files.
 
-    A value of several parts is written as a folder.
+    A table goes into a CSV or Parquet file, a page into an HTML file. Of several tables the first
+    goes into the file, the others beside it under their names; without a suffix, all into a folder.
 
     Raises:
         LookupError: The asset was never materialized.
         ValueError: It has no such form.
     """
-    record = _record(project, name)
-    value = project.workspace.artifacts.get(record.artifact)
+    value = project.load(name, present_events(project))
     if isinstance(value, Skipped):
         raise ValueError(f"{name} has nothing to write: it was skipped ({value.reason})")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    frames = value.values() if isinstance(value, dict) else ()
-    if isinstance(value, Report) and out.suffix == ".html":
-        out.write_text(dated_page(project, record, present_events(project)))
-    elif isinstance(value, Files):
-        out.mkdir(parents=True, exist_ok=True)
-        for part, data in value.parts.items():
-            (out / Path(part).name).write_bytes(data)
-    elif hasattr(value, "columns") and out.suffix in (".csv", ".parquet"):
-        _write_table(value, out)
-    elif frames and all(hasattr(frame, "columns") for frame in frames):
-        out.mkdir(parents=True, exist_ok=True)
-        for part, frame in value.items():
-            _write_table(frame, out / f"{part}.csv")
-    else:
+    written = _forms(project, name, value, out)
+    if not written:
         raise ValueError(
-            f"{name} cannot be written as {out.name}; a table takes .csv or .parquet, a page .html"
+            f"{name} cannot be written as {out.name}; a table takes .csv or .parquet, a page "
+            ".html, a model the suffix of one of its files, and whatever has several parts a folder"
         )
-    return out
+    for file, content in written.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            file.write_bytes(content)
+        else:
+            _write_table(content, file)
+    return list(written)
+
+
+def _forms(project: Project, name: str, value: Any, out: Path) -> dict[Path, Any]:
+    """By file, the bytes or the table to write there; nothing where the value has no such form."""
+    if isinstance(value, Report) and out.suffix == ".html":
+        page = dated_page(project, _record(project, name), present_events(project))
+        return {out: page.encode()}
+    if isinstance(value, Files):
+        fitting = [data for part, data in value.parts.items() if Path(part).suffix == out.suffix]
+        if len(fitting) == 1:
+            return {out: fitting[0]}
+        parts = {} if out.suffix else value.parts
+        return {out / Path(part).name: data for part, data in parts.items()}
+    tables = value if isinstance(value, dict) else {"": value}
+    if not tables or not all(hasattr(table, "columns") for table in tables.values()):
+        return {}
+    if out.suffix in (".csv", ".parquet"):
+        # In the order in which the data dictionary has them: the main one first.
+        main, *others = sorted(tables, key=[*TABLES.get(name, {}), *tables].index)
+        beside = {out.with_stem(f"{out.stem}.{one}"): tables[one] for one in others}
+        return {out: tables[main], **beside}
+    folder = {} if out.suffix or "" in tables else tables
+    return {out / f"{one}.csv": table for one, table in folder.items()}
 
 
 def _write_table(frame: Any, out: Path) -> None:

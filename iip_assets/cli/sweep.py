@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iip_assets.cli.common import AsJson, log, print_json, stdout_kept_clean
+from iip_assets.cli.common import AsJson, Verbs, log, print_json, stdout_kept_clean
 from iip_assets.models.tasks import TaskName
 from iip_assets.report.blocks import FIGURE, Column, Table, number, short_number
 from iip_assets.report.text import print_blocks, print_text
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(help="A sweep's name: that of its file, without .toml.")]
 
-sweep = typer.Typer(
-    no_args_is_help=True,
+sweep = Verbs(
     help="Search over a model's settings with Optuna: grid, random, TPE, CMA-ES, NSGA-II.",
 )
 

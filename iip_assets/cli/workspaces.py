@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from iip_assets.cli.common import AsJson, log, open_refresher, print_json
+from iip_assets.errors import counted
 from iip_assets.report.blocks import FIGURE, Column, Table
 from iip_assets.report.text import print_blocks, print_text
 
@@ -132,6 +133,7 @@ def synthesize(  # noqa: PLR0917 - typer reads parameters as options
     from iip_assets.synthetic.parameters import SAMPLE, PlantedEffects, plant_effects
     from iip_assets.synthetic.write import write_dataset
 
+    _refuse_tracked(out)
     effects = plant_effects(SAMPLE if like_sample else PlantedEffects(), plant or ())
     with typer.progressbar(length=images, label="Rendering", file=sys.stderr) as bar:
         write_dataset(
@@ -147,7 +149,18 @@ def synthesize(  # noqa: PLR0917 - typer reads parameters as options
             # Below this many, starting processes costs more than they save.
             processes=(os.cpu_count() or 1) if images >= 500 else 1,
         )
-    log(f"{images} images in {batches} batches are in {out}")
+    log(f"{out} holds {counted(images, 'image')} in {counted(batches, 'batch')}")
+
+
+def _refuse_tracked(out: Path) -> None:
+    """Refuses a folder that DVC tracks: rendered eyes would be labelled data among real ones."""
+    folder = out.resolve()
+    for tracked in (folder, *folder.parents):
+        if (tracked.parent / f"{tracked.name}.dvc").is_file():
+            raise ValueError(
+                f"{out} is tracked by DVC ({tracked.name}.dvc), and rendered images do not belong "
+                "among real ones; give another folder, such as inbox or one outside the workspace"
+            )
 
 
 def ui(

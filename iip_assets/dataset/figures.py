@@ -123,7 +123,7 @@ def batches_figure(batches: pl.DataFrame) -> Figure:
     shown = batches.tail(_MOST_BARS)
     figure = _label_bars(shown, "batch")
     if shown.height < batches.height:
-        figure.axes[0].set_title(f"the newest {shown.height} of {batches.height} batches")
+        figure.axes[0].set_title(f"the newest {shown.height} of {counted(batches.height, 'batch')}")
     return figure
 
 

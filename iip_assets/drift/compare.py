@@ -19,6 +19,7 @@ from evidently.presets import DataDriftPreset
 
 from iip_assets.drift.columns import WORDS, clean_words, compare_sides, rounded
 from iip_assets.engine.values import PROVENANCE_MARK, Json, Report, Skipped
+from iip_assets.errors import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +32,8 @@ HEAD = """<title>{title}</title>
 INTRODUCTION = """<header class="iip">
 <h1>{title}</h1>
 <p>{made}</p>
-<p>{batch_images} images of the newest batch are compared with {training_images} training images of
-older batches. A feature counts as drifted where its distance reaches the threshold set in
+<p>Compared: {batch_images} of the newest batch, and {training_images} of older batches. A feature
+counts as drifted where its distance reaches the threshold set in
 <code>drift.threshold</code> and is larger than chance would give for so many images.</p>
 </header>"""
 
@@ -150,8 +151,8 @@ def _introduce(page: str, title: str, batch_images: int, training_images: int) -
     introduction = INTRODUCTION.format(
         title=safe,
         made=PROVENANCE_MARK,
-        batch_images=f"{batch_images:,}",
-        training_images=f"{training_images:,}",
+        batch_images=counted(batch_images, "image"),
+        training_images=counted(training_images, "training image"),
     )
     page = page.strip().replace("<head>", "<head>\n" + HEAD.format(title=safe), 1)
     return page.replace("<body>", "<body>\n" + introduction, 1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from iip_assets.engine.values import Markdown
+from iip_assets.errors import counted
 from iip_assets.figures import PALETTE, new_figure
 from iip_assets.images.contact_sheet import image_name, jpeg_data_uri, read_thumbnails, sheet
 from iip_assets.statistics.demographics import wilson_interval
@@ -187,7 +188,7 @@ def outlier_sheet(
         return Markdown("Too few images to tell outliers.")
     tiles = read_thumbnails(read, ids, max_megapixels=max_megapixels, width=80, height=60)
     uri = jpeg_data_uri(sheet(tiles, columns=12), max_bytes=MAX_BYTES // 4)
-    image = f"![{len(ids)} images with the highest outlier score]({uri})"
+    image = f"![{counted(len(ids), 'image')} with the highest outlier score]({uri})"
     return Markdown(f"{image}\n\n{_named(ids, path_of)}")
 
 
@@ -197,10 +198,10 @@ def _named(ids: Sequence[str], path_of: Mapping[str, str]) -> str:
     return "Row by row: " + "; ".join(names)
 
 
-def describe(facts: Mapping[str, object]) -> str:
+def describe(facts: Mapping[str, Any]) -> str:
     """A group's row of the summary as one Markdown line; words of the data cannot become markup."""
     kind = "edge case" if facts["edge_case"] else "group"
-    words = f"**Cluster {facts['cluster']}** ({kind}): {facts['images']} images"
+    words = f"**Cluster {facts['cluster']}** ({kind}): {counted(facts['images'], 'image')}"
     for text in (facts["labels"], facts["over_represented"]):
         if text:
             words += f"; {_plain(str(text))}"
@@ -252,7 +253,8 @@ def map_figure(embedding_map: pl.DataFrame, clusters: pl.DataFrame) -> Figure:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(
-        f"{points.height:,} images, {len(groups)} clusters, {loose.height:,} in none (grey)",
+        f"{counted(points.height, 'image')}, {counted(len(groups), 'cluster')}, "
+        f"{loose.height:,} in none (grey)",
         fontsize=10,
     )
     return figure
@@ -268,5 +270,7 @@ def plain_map_figure(embedding_map: pl.DataFrame) -> Figure:
     )
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_title(f"{embedding_map.height:,} images: what is close looks alike", fontsize=10)
+    axes.set_title(
+        f"{counted(embedding_map.height, 'image')}: what is close looks alike", fontsize=10
+    )
     return figure

@@ -121,5 +121,5 @@ def all_embedded(image_embeddings: pl.DataFrame, image_fingerprints: pl.DataFram
     return CheckResult(
         passed=found == wanted,
         severity="warning",
-        description=f"{wanted - found} of {wanted} images have none",
+        description=f"without one: {wanted - found} of {wanted}",
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,6 +17,7 @@ from iip_assets.images.decode import Undecodable, decode_image
 EMPTY = 225
 GAP_PX = 4
 QUALITIES = (82, 70, 55, 40)
+MAX_TILE_BYTES = 60_000
 # So many of an id's 32 digits tell images apart.
 ID_DIGITS = 8
 
@@ -54,13 +57,19 @@ def read_thumbnails(
         try:
             image = decode_image(read(image_id), max_megapixels=max_megapixels)
         except Undecodable:
-            tile = np.full((height, width, 3), EMPTY, dtype=np.uint8)
-            cv2.line(tile, (0, 0), (width, height), (120, 120, 120), 1, cv2.LINE_AA)
-            cv2.line(tile, (width, 0), (0, height), (120, 120, 120), 1, cv2.LINE_AA)
+            tile = crossed_tile(width=width, height=height)
         else:
             tile = thumbnail(image, width=width, height=height)
         tiles.append(tile)
     return tiles
+
+
+def crossed_tile(*, width: int, height: int) -> NDArray[np.uint8]:
+    """What stands for an image that cannot be shown, (H, W, 3)."""
+    tile = np.full((height, width, 3), EMPTY, dtype=np.uint8)
+    cv2.line(tile, (0, 0), (width, height), (120, 120, 120), 1, cv2.LINE_AA)
+    cv2.line(tile, (width, 0), (0, height), (120, 120, 120), 1, cv2.LINE_AA)
+    return tile
 
 
 def sheet(tiles: Sequence[NDArray[np.uint8]], *, columns: int) -> NDArray[np.uint8]:
@@ -84,6 +93,38 @@ def sheet(tiles: Sequence[NDArray[np.uint8]], *, columns: int) -> NDArray[np.uin
         left = index % columns * (width + GAP_PX)
         page[top : top + height, left : left + width] = tile
     return page
+
+
+@dataclass(frozen=True)
+class CaptionedImages:
+    """Images under which stands which they are; a notebook shows them side by side.
+
+    Attributes:
+        tiles: RGB images (H, W, 3) of any size.
+        captions: The lines below each.
+    """
+
+    tiles: Sequence[NDArray[np.uint8]]
+    captions: Sequence[Sequence[str]]
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def __repr__(self) -> str:
+        return f"CaptionedImages({len(self)})"
+
+    def _repr_html_(self) -> str:
+        figures = []
+        for tile, lines in zip(self.tiles, self.captions, strict=True):
+            words = "<br>".join(html.escape(line) for line in lines if line)
+            figures.append(
+                f'<figure style="margin: 0; width: {tile.shape[1]}px">'
+                f'<img src="{jpeg_data_uri(tile, max_bytes=MAX_TILE_BYTES)}" '
+                f'alt="{html.escape(" ".join(lines))}">'
+                '<figcaption style="font: 11px/1.4 sans-serif; overflow-wrap: anywhere">'
+                f"{words}</figcaption></figure>"
+            )
+        return f'<div style="display: flex; flex-wrap: wrap; gap: 10px">{"".join(figures)}</div>'
 
 
 def jpeg_data_uri(image: NDArray[np.uint8], *, max_bytes: int) -> str:

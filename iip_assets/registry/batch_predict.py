@@ -19,6 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.engine.atomic import write_bytes_whole
+from iip_assets.errors import counted
 from iip_assets.images.decode import Undecodable, decode_image
 from iip_assets.inference.filter import FilterFromPixels
 from iip_assets.inference.segmenter import Segmenter
@@ -238,7 +239,9 @@ def predict_all(
     for one in due:
         (out / mask_name(one.name)).unlink(missing_ok=True)
     chunks = list(_chunks(due))
-    for chunk in progress(chunks, total=len(chunks), label=f"looking at {len(due)} images"):
+    for chunk in progress(
+        chunks, total=len(chunks), label=f"looking at {counted(len(due), 'image')}"
+    ):
         done |= {row["path"]: row for row in predictor.predict(chunk, out)}
         _write(file, found, done)
     return _write(file, found, done)

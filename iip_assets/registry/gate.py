@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.dataset.schema import UNKNOWN
+from iip_assets.errors import counted
 from iip_assets.metrics.intervals import LEAST_SUBJECTS
 from iip_assets.metrics.scored_predictions import (
     ScoredPredictions,
@@ -162,7 +163,8 @@ def refusal(gate: pl.DataFrame, model: str, candidate: str, champion: str) -> st
         )
     if overall["verdict"][0] == "too small to judge":
         images, subjects = overall.select("n_images", "n_subjects").row(0)
-        return f"{both}: {images} test images of {subjects} subjects are too few to judge by"
+        few = f"{counted(images, 'test image')} of {counted(subjects, 'subject')}"
+        return f"{both}: {few} are too few to judge by"
     worse = asked.filter(pl.col("verdict") == "worse").sort("p_holm", "difference")
     if worse.is_empty():
         return None

@@ -14,6 +14,7 @@ import numpy as np
 from markupsafe import Markup
 
 from iip_assets.engine.values import PROVENANCE_MARK
+from iip_assets.errors import counted
 from iip_assets.images.contact_sheet import jpeg_data_uri
 from iip_assets.report.blocks import (
     Block,
@@ -122,7 +123,7 @@ def render(block: Block, reader: ImageReader | None = None) -> Markup:  # noqa: 
         case Heading():
             return tag("h3", block.text)
         case Table():
-            long = f"{block.caption} ({len(block.rows)} rows)"
+            long = f"{block.caption} ({counted(len(block.rows), 'row')})"
             folded = block.folded or (long if len(block.rows) > MOST_ROWS else "")
             return _folded(folded, _table(block))
         case Listing():

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from iip_assets.errors import counted
 from iip_assets.report.blocks import (
     Block,
     Column,
@@ -77,7 +78,7 @@ def _made_of(facts: Record, digest: str) -> Section:
         "code key": facts["code_key"],
         "action key": facts["action_key"],
         "trained at": facts["made_at"],
-        "trained and chosen on": f"{facts['learned_from']} images",
+        "trained and chosen on": counted(facts["learned_from"], "image"),
         "digest": digest,
         "ONNX against torch": facts["onnx"],
     }

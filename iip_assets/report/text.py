@@ -6,11 +6,13 @@ Words of the data stay text: neither rich's markup nor Markdown's is read in the
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from iip_assets.report.blocks import (
     Block,
+    Column,
     Heading,
     Images,
     Listing,
@@ -24,10 +26,11 @@ from iip_assets.report.blocks import (
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table as Grid
 
-# A word of so many letters is never broken.
-_LEAST_WIDTH = 10
+# A longer word, such as a hash, may be broken anywhere.
+_LONGEST_WORD = 20
+# Where a line may end: after a space, and after a mark within a name or a path.
+_WORD = re.compile(r"[+−-]?\d[\d.,:]*(?![^\s._/-])[._/-]*|[^\s._/-]*[._/-]+|[^\s._/-]+")
 _MARKS = re.compile(r"([\\`*<>|\[\]])")
 STYLES: dict[Tone, str] = {
     "": "",
@@ -89,37 +92,105 @@ def render(block: Block | Section) -> RenderableType:  # noqa: PLR0911 - a case 
             return Group(*(Text(line, "dim") for line in captions))
 
 
-def _table(table: Table) -> Grid:
-    """Where there is little room words are folded; nothing is cut off or left out.
+def _table(table: Table) -> RenderableType:
+    """Columns of whole words, as many from the left as there is room for; the others are named.
 
     Where there is room, an interval stands beside its value and not below it.
     """
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.table import Table as Grid
     from rich.text import Text
 
-    grid = Grid(title=Text(table.caption) if table.caption else None, title_justify="left")
+    room = Console().width
     cells = [[column.cell(row) for column in table.heads] for row in table.rows]
     beside = [[text.replace("\n", "  ") for text in row] for row in cells]
-    widths = [
-        max(len(line) for text in (column.title, *texts) for line in text.split("\n"))
-        for column, *texts in zip(table.heads, *beside, strict=True)
-    ]
-    if sum(widths) + 3 * len(widths) < Console().width:
+    columns = [_Fit.of(column, texts) for column, texts in _by_column(table, beside)]
+    if _width(one.whole for one in columns) <= room:
         cells = beside
-    for column, *texts in zip(table.heads, *cells, strict=True):
-        words = " ".join([column.title, *texts]).split()
-        grid.add_column(
-            Text(column.title),
-            justify="right" if column.kind.numeric else "left",
-            min_width=min(_LEAST_WIDTH, max(map(len, words), default=0)),
-            overflow="fold",
-        )
+    else:
+        columns = [_Fit.of(column, texts) for column, texts in _by_column(table, cells)]
+    shown = len(columns)
+    while shown > 1 and _width(one.least for one in columns[:shown]) > room:
+        shown -= 1
+    widths = _share_out(columns[:shown], room)
+    grid = Grid(title=Text(table.caption) if table.caption else None, title_justify="left")
+    for column, width in zip(table.heads[:shown], widths, strict=True):
+        justify: Literal["left", "right"] = "right" if column.kind.numeric else "left"
+        title = Text(_wrapped(column.title, width))
+        grid.add_column(title, justify=justify, width=width, overflow="fold")
     for row, texts in zip(table.rows, cells, strict=True):
-        tones = [column.tone(row) if column.tone else "" for column in table.heads]
-        styled = (Text(text, STYLES[tone]) for text, tone in zip(texts, tones, strict=True))
+        tones = [column.tone(row) if column.tone else "" for column in table.heads[:shown]]
+        styled = (
+            Text(_wrapped(text, width), STYLES[tone])
+            for text, width, tone in zip(texts, widths, tones, strict=False)
+        )
         grid.add_row(*styled, style=STYLES[table.tone(row) if table.tone else ""])
-    return grid
+    if shown == len(columns):
+        return grid
+    left_out = ", ".join(column.title for column in table.heads[shown:])
+    whole = _width(one.least for one in columns)
+    words = f"Not shown in a window {room} wide, but in one {whole} wide: {left_out}"
+    return Group(grid, Text(words, "dim"))
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """How wide a column is: with whole words, and with whole lines."""
+
+    least: int
+    whole: int
+
+    @classmethod
+    def of(cls, column: Column, texts: Sequence[str]) -> _Fit:
+        from rich.cells import cell_len
+
+        lines = [line for text in (column.title, *texts) for line in text.split("\n")]
+        words = [word for text in (column.title, *texts) for word in _WORD.findall(text)]
+        # A number and its interval are one word.
+        parts = [*words, *(lines[1:] if column.kind.numeric else [])]
+        whole = max(map(cell_len, lines), default=0)
+        return cls(min(max(map(cell_len, parts), default=0), _LONGEST_WORD, whole), whole)
+
+
+def _wrapped(text: str, width: int) -> str:
+    """The text in lines that end where a word or a part of a name ends."""
+    from rich.cells import cell_len
+
+    lines = []
+    for whole in text.split("\n"):
+        line, end = "", 0
+        for found in _WORD.finditer(whole):
+            space = whole[end : found.start()] if line else ""
+            end = found.end()
+            if line and cell_len(line + space + found.group()) > width:
+                lines.append(line)
+                line, space = "", ""
+            line += space + found.group()
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _by_column(
+    table: Table, cells: Sequence[Sequence[str]]
+) -> Iterator[tuple[Column, Sequence[str]]]:
+    for place, column in enumerate(table.heads):
+        yield column, [row[place] for row in cells]
+
+
+def _width(columns: Iterable[int]) -> int:
+    """Of a table with columns so wide: each has a line and two spaces beside it."""
+    return sum(width + 3 for width in columns) + 1
+
+
+def _share_out(columns: Sequence[_Fit], room: int) -> list[int]:
+    """The columns' widths: the room that whole words leave goes to the narrowest that want more."""
+    widths = [one.least for one in columns]
+    while _width(widths) < room:
+        wanting = [i for i, one in enumerate(columns) if widths[i] < one.whole]
+        if not wanting:
+            break
+        widths[min(wanting, key=lambda i: widths[i])] += 1
+    return widths
 
 
 def markdown(title: str, lead: Sequence[Block], sections: Sequence[Section]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from iip_assets.errors import counted
 from iip_assets.figures import PALETTE, new_figure
 from iip_assets.metrics.names import spelled
 from iip_assets.models.tasks import TASKS
@@ -36,9 +37,9 @@ def sweep_page(plan: Plan, done: Sequence[Done], importances: Mapping[str, float
     metric = spelled(TASKS[plan.model].headline)
     failed = [one for one in done if one.reason]
     text = (
-        f"{len(done)} trials of the {plan.model} with {plan.sampler}; {len(failed)} failed. "
-        f"Quality is {metric} on the validation images: test images were not looked at. Best are "
-        "marked."
+        f"{counted(len(done), 'trial')} of the {plan.model} with {plan.sampler}; {len(failed)} "
+        f"failed. Quality is {metric} on the validation images: test images were not looked at. "
+        "Best are marked."
     )
     shown: list[Block] = [
         Paragraph(text),

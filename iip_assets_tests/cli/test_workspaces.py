@@ -1,14 +1,18 @@
-"""What `iip init` writes."""
+"""What `iip init` writes, what `iip synthesize` refuses, and how help reads."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
 
 import iip_assets
 from iip_assets.cli import workspaces
+from iip_assets.cli.main import app
 
 REPOSITORY = Path(iip_assets.__file__).parents[1]
 
@@ -23,3 +27,42 @@ def test_git_ignores_the_folder_of_predictions(tmp_path: Path, rules: Path) -> N
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     ignored = subprocess.run(["git", "check-ignore", "predictions/masks/eye.png"], cwd=tmp_path)
     assert ignored.returncode == 0
+
+
+@pytest.mark.parametrize("out", ["data", "data/batches", "data/batches/2026-01"])
+def test_rendered_images_do_not_go_where_dvc_tracks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data.dvc").touch()
+    result = CliRunner().invoke(app, ["synthesize", out, "--images", "1", "--batches", "1"])
+    assert "is tracked by DVC (data.dvc)" in str(result.exception)
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+@pytest.mark.parametrize("out", ["inbox", "elsewhere/data"])
+def test_rendered_images_go_where_dvc_does_not_track(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data.dvc").touch()
+    size = ["--width", "32", "--height", "24"]
+    done = CliRunner().invoke(app, ["synthesize", out, "--images", "1", "--batches", "1", *size])
+    assert done.exit_code == 0
+    assert len(list((tmp_path / out).glob("*/images/*"))) == 1
+
+
+def _all_verbs(group: Any, words: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = [words]
+    for name, command in getattr(group, "commands", {}).items():
+        found += _all_verbs(command, (*words, name))
+    return found
+
+
+@pytest.mark.parametrize("words", _all_verbs(get_command(app)), ids=lambda words: " ".join(words))
+def test_the_help_of_a_verb_names_no_type_for_a_flag(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, [*words, "--help"])
+    assert result.exit_code == 0
+    assert "--help" in result.output
+    assert "bool" not in result.output

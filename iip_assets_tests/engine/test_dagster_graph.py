@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Annotated, Any
 
 import dagster as dg
 import polars as pl
@@ -15,7 +16,7 @@ from iip_assets.engine.dagster.graph import ArtifactReader, build_dagster_defini
 from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.outcomes import Outcome
 from iip_assets.engine.project import Project
-from iip_assets.engine.values import CheckResult, Markdown, Rows
+from iip_assets.engine.values import CheckResult, Markdown, Rows, Setting
 from iip_assets.engine.workspace import Workspace
 from iip_assets_tests.engine.stand_ins import Keys
 
@@ -132,6 +133,46 @@ def test_a_room_has_an_owner_unless_its_asset_has_one(project: Project) -> None:
     graph = build_dagster_definitions(both).resolve_asset_graph()
     found = {name: graph.get(dg.AssetKey(name)).owners for name in ("lengths", "owned")}
     assert found == {"lengths": ["team:data"], "owned": ["team:toys"]}
+
+
+@asset(room="toy")
+def lines(words: list[str], *, width: Annotated[int, Setting("toy.width")]) -> dict[str, Any]:
+    return {}
+
+
+def versions_of(project: Project) -> dict[str, str | None]:
+    graph = build_dagster_definitions(project).resolve_asset_graph()
+    names = ("lengths", "lines")
+    return {name: graph.get(dg.AssetKey(name)).code_version for name in names}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "stale"),
+    [
+        ({"width": 80}, {"width": 90}, {"lines"}),
+        ({"width": 80, "height": 1}, {"width": 80, "height": 2}, set()),
+    ],
+    ids=["one that is read", "another"],
+)
+def test_a_changed_setting_is_stale_in_dagster_where_it_is_read(
+    project: Project, before: dict[str, int], after: dict[str, int], stale: set[str]
+) -> None:
+    def with_settings(values: dict[str, int]) -> Project:
+        settings = SimpleNamespace(toy=SimpleNamespace(**values))
+        workspace = replace(project.workspace, read_settings=lambda _: settings)
+        return replace(project, workspace=workspace, graph=Graph([lengths, lines], [words]))
+
+    one, other = versions_of(with_settings(before)), versions_of(with_settings(after))
+    assert {name for name in one if one[name] != other[name]} == stale
+
+
+def test_definitions_load_with_settings_that_cannot_be_read(project: Project) -> None:
+    def refuse(_: Path) -> None:
+        raise ValueError("iip.toml is no TOML")
+
+    workspace = replace(project.workspace, read_settings=refuse)
+    broken = replace(project, workspace=workspace, graph=Graph([lengths, lines], [words]))
+    assert versions_of(broken)["lines"] == "first"
 
 
 def test_a_check_that_did_not_look_has_no_result(definitions: dg.Definitions) -> None:

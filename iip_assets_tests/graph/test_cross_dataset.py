@@ -91,8 +91,11 @@ def test_a_set_without_models_or_embeddings_is_tested_on_by_its_images(
     assert unknown.returncode == 1
     assert "nothing was computed there yet; run `iip refresh` in it" in unknown.stderr
     assert not (root / ".iip" / "dagster").exists()
+    refused = team.iip("synthesize", str(root / "data" / "more"), check=False)
+    assert "is tracked by DVC (data.dvc)" in refused.stderr
     made = root / "data" / "batches"
-    team.iip("synthesize", str(made), "--images", "24", "--seed", "9")
+    team.iip("synthesize", str(tmp_path / "made"), "--images", "24", "--seed", "9")
+    shutil.copytree(tmp_path / "made", made)
     new.dvc("add", "--quiet", "data")
     half = new.iip("refresh", "raw_dataset", check=False)
     assert half.returncode == 0, half.stderr
@@ -113,7 +116,8 @@ def test_a_set_without_models_or_embeddings_is_tested_on_by_its_images(
     assert "mean IoU" in both.stdout
     assert "new" in both.stdout
     # Its data move on; what was computed of them does not.
-    team.iip("synthesize", str(made / "more"), "--images", "4", "--seed", "10")
+    team.iip("synthesize", str(tmp_path / "more"), "--images", "4", "--seed", "10")
+    shutil.copytree(tmp_path / "more", made / "more")
     new.dvc("add", "--quiet", "data")
     assert outcome(team, "filter", root, words=("--split", "all"))["sets"][0]["data_moved"]
 

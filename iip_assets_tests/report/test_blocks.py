@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from markupsafe import Markup
+from rich.cells import cell_len
 
 from iip_assets.report import html
 from iip_assets.report.blocks import (
     COUNT,
+    FIGURE,
+    TEXT,
     Column,
     Heading,
     Item,
@@ -134,3 +139,38 @@ def test_a_card_says_for_whom_a_version_was_judged_as_text_and_as_a_page():
     assert "mean_iou 0.800 (0.700 to 0.900)." in text
     assert "<b" not in text.replace(r"\<b", "")
     assert "<b onload" not in page
+
+
+NARROW = [
+    ("batch", ["2026-07-headset", "2026-01-clinic"]),
+    ("verdict", ["no clear effect", "too small to judge"]),
+    ("change of F1", ["-0.010\n-0.076 to +0.056", "0.000\n-0.043 to +0.103"]),
+    ("training images", ["95", "1,204"]),
+    ("path", ["batches/2026-07-headset/images/000001.png"] * 2),
+    ("撮影場所", ["東京 大阪", "京都"]),
+    ("boundary F1 background", ["0.9471", "0.9212"]),
+]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+@pytest.mark.parametrize("order", range(len(NARROW)), ids=lambda n: f"from {n}")
+def test_a_narrow_table_has_fewer_columns_and_whole_words(capsys, monkeypatch, width, order):
+    monkeypatch.setenv("COLUMNS", str(width))
+    named = NARROW[order:] + NARROW[:order]
+    rows = [{name: texts[n] for name, texts in named} for n in range(2)]
+    columns = [Column(name, name, FIGURE if "F1" in name else TEXT) for name, _ in named]
+    print_blocks(Table("", columns, rows))
+    printed = capsys.readouterr().out
+    lines = printed.splitlines()
+    assert max(map(cell_len, lines)) <= width
+    grid, _, left_out = printed.partition("Not shown")
+    head = [line.split("┃")[1:-1] for line in lines if line.startswith("┃")]
+    shown = len(head[0])
+    titles = [" ".join(" ".join(parts).split()) for parts in zip(*head, strict=True)]
+    assert titles == [name for name, _ in named][:shown]
+    assert all(name in " ".join(left_out.split()) for name, _ in named[shown:])
+    assert bool(left_out) == (shown < len(named)) <= (width < 200)
+    for name, texts in named[:shown]:
+        parts = {part for text in texts for part in re.split(r"[\s./_-]", text)}
+        assert all(part in grid for part in parts)
+        assert name != "change of F1" or "-0.076 to +0.056" in grid

@@ -15,14 +15,18 @@ from iip_assets.engine.asset import Asset
 from iip_assets.engine.dagster.instance import DagsterEvents
 from iip_assets.engine.dagster.runs import hold_run_lock
 from iip_assets.engine.graph import Source
+from iip_assets.engine.hashing import digest_json
 from iip_assets.engine.outcomes import Outcome, check_results, description
 from iip_assets.engine.pages import report_page
 from iip_assets.engine.perform import Performer
 from iip_assets.engine.project import Project
+from iip_assets.engine.workspace import keyed_settings
 
 REFRESH_JOB = "refresh"
 PARALLEL_JOB = "refresh_parallel"
 
+# Of a data version, where a whole one would push what stands beside it off the page.
+_DIGITS = 12
 # Dagster's name of the output of an op that has one; the others are its checks'.
 _VALUE = "result"
 
@@ -152,8 +156,6 @@ def _asset(
     force: Collection[str],
     watch: Watch,
 ) -> dg.AssetsDefinition:
-    code_key = project.code_keys.of(asset.function).key
-
     # It yields, since Dagster would take an annotated result for the type of the asset's value.
     def run(
         context: dg.AssetExecutionContext, config: AssetConfig
@@ -200,7 +202,7 @@ def _asset(
         deps=list(asset.inputs),
         group_name=asset.room,
         description=asset.description,
-        code_version=code_key,
+        code_version=_code_version(project, asset),
         io_manager_key="io_manager",
         **{
             "owners": [project.owners[asset.room]] if asset.room in project.owners else None,
@@ -220,6 +222,20 @@ def _asset(
         if output.name != _VALUE:
             output._is_required = False
     return definition
+
+
+def _code_version(project: Project, asset: Asset[..., Any]) -> str:
+    """The code and the settings that make the value: Dagster shows it as stale where one changed.
+
+    Dagster reads it when it loads the definitions.
+    """
+    version = project.code_keys.of(asset.function).key[:_DIGITS]
+    try:
+        settings = project.workspace.read_settings(project.workspace.root)
+        keyed = keyed_settings(settings, asset.compute.settings.values())
+    except ValueError:  # what is wrong with the settings is said where they are used
+        return version
+    return f"{version}-{digest_json(keyed)[:_DIGITS]}" if keyed else version
 
 
 def _provenance(project: Project, outcome: Outcome) -> dict[str, Any]:
@@ -272,7 +288,7 @@ def _table_metadata(project: Project, record: ActionRecord) -> dict[str, Any]:
 def _made_of(project: Project, record: ActionRecord) -> str:
     """Each input with its data version and a link to its page, as Markdown."""
     lines = [
-        f"- [{name}](/assets/{name}) `{version}`"
+        f"- [{name}](/assets/{name}) `{version[:_DIGITS]}`"
         for name, version in record.inputs.items()
         if name in project.graph.assets or name in project.graph.sources
     ]

@@ -17,6 +17,7 @@ from iip_assets.engine.plan import Planned, make_plan
 from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.reasons import in_words
 from iip_assets.engine.staleness import State, find_states
+from iip_assets.errors import no_such
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -167,8 +168,7 @@ class Refresher:
     def _refuse_unknown(self, only: Collection[str]) -> None:
         unknown = set(only) - self.project.graph.assets.keys()
         if unknown:
-            known = ", ".join(self.project.graph.assets)
-            raise KeyError(f"there is no asset {sorted(unknown)[0]!r}; there are {known}")
+            raise KeyError(no_such("asset", sorted(unknown)[0], self.project.graph.assets))
 
     def _wanted(self, states: Mapping[str, State], only: Collection[str]) -> list[str]:
         wanted = self.project.graph.above(only) if only else set(states)

@@ -8,6 +8,7 @@ import polars as pl
 
 from iip_assets.dataset.figures import NO_LABEL, batch_table
 from iip_assets.dataset.schema import LABELS
+from iip_assets.errors import counted
 from iip_assets.images.contact_sheet import image_name
 from iip_assets.report.blocks import (
     COUNT,
@@ -50,7 +51,7 @@ def dataset(
     images = raw_dataset["images"]
     batches = batch_table(images, raw_dataset["label_rows"], raw_dataset["problems"], {})
     names = ("images", "masks", *LABELS, NO_LABEL)
-    columns = ["batch", *(Column(name, name, COUNT) for name in names)]
+    columns: list[Column | str] = ["batch", *(Column(name, name, COUNT) for name in names)]
     # What a batch says of images of others; most say nothing of them.
     if (batches["corrections"] != "").any():
         columns.append(Column("for images of other batches", "corrections"))
@@ -62,10 +63,10 @@ def dataset(
     counts = _counts(images, data_splits)
     labels, steps = counts["labels"], []
     if unclear := labels["unclear"]:
-        text = f"{unclear} images are labelled unclear; none of them trains a model."
+        text = f"Labelled unclear: {counted(unclear, 'image')}, of which none trains a model."
         steps.append(NextStep(7, "Labels to discuss", text))
     if labels[NO_LABEL]:
-        text = f"{labels[NO_LABEL]} of {images.height} images have none."
+        text = f"{labels[NO_LABEL]} of {counted(images.height, 'image')}."
         steps.append(NextStep(7, "Images without a label", text))
     data = {"counts": counts, "batches": table.rows}
     return Section("dataset", "Dataset", [table], data, steps=steps)
@@ -233,8 +234,8 @@ def augmentation(segmenter_examples: pl.DataFrame, raw_dataset: dict[str, pl.Dat
         "which move with the image."
     )
     alt = "A training image and each way of changing it"
-    row = raw_dataset["images"].filter(image_id=shown["image_id"])
-    name = image_name(shown["image_id"], row["path"].first())
+    path_of = dict(raw_dataset["images"].select("image_id", "path").iter_rows())
+    name = image_name(shown["image_id"], path_of.get(shown["image_id"]))
     image = Image(alt, draw, tuple(shown.values()), source=name)
     blocks: list[Block] = [Paragraph(text), Images([image])]
     return Section("training", "Training", blocks, {"augmented": shown})

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from iip_assets.errors import counted
 from iip_assets.evaluation.summary import OVERALL, baseline_value, overall_rows
 from iip_assets.metrics.intervals import ENOUGH_SUBJECTS
 from iip_assets.metrics.names import BASELINE, BESIDE_HUMAN, HUMAN, spelled
@@ -164,10 +165,10 @@ def class_remarks(row: Row) -> str:
 
 
 def _headline(row: Record) -> Number:
-    of_subjects = f" of {count(row['n_subjects'])} subjects" if row["n_subjects"] else ""
+    of_subjects = f" of {counted(row['n_subjects'], 'subject')}" if row["n_subjects"] else ""
     notes = [
         f"95% interval {interval(row['low'], row['high'])}",
-        f"n = {count(row['n_images'])} images{of_subjects}",
+        f"n = {counted(row['n_images'], 'image')}{of_subjects}",
     ]
     if row["baseline"] is not None:
         notes.append(f"trivial baseline {number(row['baseline'])}")

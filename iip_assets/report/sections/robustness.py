@@ -8,6 +8,7 @@ import polars as pl
 
 from iip_assets.drift.figures import change_in_words, drift_figure
 from iip_assets.engine.values import Report
+from iip_assets.errors import counted
 from iip_assets.evaluation.summary import OVERALL
 from iip_assets.metrics.names import spelled
 from iip_assets.models.tasks import TASKS
@@ -24,7 +25,6 @@ from iip_assets.report.blocks import (
     Paragraph,
     Section,
     Table,
-    count,
     estimate_column,
     percent,
     plot,
@@ -162,11 +162,12 @@ def drift(drift_report: Report) -> Section:
     columns = [{**column, "change": change_in_words(column)} for column in data["columns"]]
     names = ("batch", "n_reference", "n_current", "share_moved", "not_compared")
     found = {**{name: rounded(data[name]) for name in names}, "columns": columns}
-    n_current, batch = count(found["n_current"]), found["batch"]
+    batch = found["batch"]
     text = (
-        f"{n_current} images of batch {batch} against {count(found['n_reference'])} training "
-        "images of older batches. A feature moved where its distance is above the limit: the set "
-        "threshold, or what chance gives for so many images, whichever is larger."
+        f"{counted(found['n_current'], 'image')} of batch {batch} against "
+        f"{counted(found['n_reference'], 'training image')} of older batches. A feature moved "
+        "where its distance is above the limit: the set threshold, or what chance gives for so "
+        "many images, whichever is larger."
     )
     table = Table(
         "Features, the farthest moved first",
@@ -187,8 +188,9 @@ def drift(drift_report: Report) -> Section:
     blocks: list[Block] = [Paragraph(text), Listing([page]), figure, table]
     if left_out := found["not_compared"]:
         entries = [Item(text=f"{row['name']}: {row['reason']}") for row in left_out]
-        blocks.append(Listing(entries, folded=f"Not compared: {len(left_out)} features"))
-    notes = (f"of {len(columns)} features moved", f"n = {n_current} images")
+        blocks.append(Listing(entries, folded=f"Not compared: {counted(len(left_out), 'feature')}"))
+    n_current = counted(found["n_current"], "image")
+    notes = (f"of {counted(len(columns), 'feature')} moved", f"n = {n_current}")
     number = Number(f"drift of batch {batch}", percent(found["share_moved"]), notes, rank=2)
     steps = [
         NextStep(
