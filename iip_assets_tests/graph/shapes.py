@@ -182,10 +182,19 @@ SHAPES: Mapping[str, Shape] = {
         {
             **_ONE_BATCH,
             **_untrained("a filter needs two labels; all 16 images to train on are none"),
-            "model_explanations": "no image of validation or test has what a model is judged by: "
-            "the filter a label, the segmenter an eye in its mask",
+            "model_explanations": "no image of validation or test can tell how good the models "
+            "are: a filter needs its label, a segmenter an eye in its mask",
         },
         mask=lambda mask: 0 * mask,
+    ),
+    "masks of nothing": Shape(
+        _all(),
+        {
+            **_ONE_BATCH,
+            **_ONE_TRIED,
+            "segmentation_model": "no mask to train on has a pixel that is labelled",
+        },
+        mask=lambda mask: 0 * mask + 255,
     ),
     "all unclear": Shape(
         _all(label="unclear"),
