@@ -21,7 +21,7 @@ from iip_assets.dataset.edited_files import edited_files
 from iip_assets.engine.actions import part_log
 from iip_assets.engine.noop_cache import read_noop_cache, write_noop_cache
 from iip_assets.engine.pages import report_page
-from iip_assets.engine.reasons import in_words
+from iip_assets.engine.reasons import by_reason, in_words
 from iip_assets.errors import counted
 from iip_assets.report.blocks import FIGURE, Column, Row, Table, Tone
 from iip_assets.report.text import STYLES, print_blocks, print_text
@@ -164,7 +164,7 @@ def _print_refreshed(root: Path, result: Refreshed, events: EventLog) -> None:
     for name, counts in result.images.items():
         if counts["computed"]:
             print_text(f"  {name}: {counts['computed']} images computed, {counts['reused']} reused")
-    for reason, skipped in _by_reason(result.skipped).items():
+    for reason, skipped in by_reason(result.skipped).items():
         print_text("  ", (", ".join(skipped), "bold"), f" skipped: {reason}")
     judged = {*result.computed, *result.described, *result.reused}
     if "model_evaluation" in judged and (headline := _headline(root, events)):
@@ -179,14 +179,6 @@ def _print_refreshed(root: Path, result: Refreshed, events: EventLog) -> None:
     for word in ("blocked", "failed"):
         for name, reason in getattr(result, word).items():
             print_text((name, "bold"), f" {word}: {reason}")
-
-
-def _by_reason(skipped: Mapping[str, str]) -> dict[str, list[str]]:
-    """Reason to what was skipped for it."""
-    found: dict[str, list[str]] = {}
-    for name, reason in skipped.items():
-        found.setdefault(reason, []).append(name)
-    return found
 
 
 def _print_edited(root: Path) -> None:

@@ -65,6 +65,14 @@ def in_words(reasons: Iterable[Reason], most: int = 3) -> list[str]:
     return [line + _listed(modules, most) for line, modules in lines.items()]
 
 
+def by_reason(skipped: Mapping[str, str]) -> dict[str, list[str]]:
+    """Reason to the assets that were skipped for it: what lacks the same stands in one line."""
+    found: dict[str, list[str]] = {}
+    for name, reason in skipped.items():
+        found.setdefault(reason, []).append(name)
+    return found
+
+
 def differences(record: Record, action: Action, part: str = "") -> list[Reason]:
     """What moved between a recorded action and the present one.
 

@@ -168,7 +168,7 @@ def segmentation_model(
     compute: Compute,
     tracking: Tracking,
     context: AssetContext,
-) -> Noted[Files]:
+) -> Noted[Files] | Skipped:
     """The segmenter: names the class of every pixel; a U-Net trained on the training masks."""
     from iip_assets.images.store import ImageStore
     from iip_assets.models.distillation import teacher_files
@@ -192,7 +192,8 @@ def segmentation_model(
             run=run,
             teacher=teacher_files(context, "segmentation_model", recipe.teacher),
         )
-        log_segmenter(run, built.value.parts, rows, store, max_megapixels=max_megapixels)
+        if isinstance(built, Noted):
+            log_segmenter(run, built.value.parts, rows, store, max_megapixels=max_megapixels)
     return built
 
 

@@ -105,6 +105,6 @@ def reason_for_none_judged(images: pl.DataFrame, *splits: str) -> str:
     if not images["split"].is_in(splits).any():
         return f"no image fell to {where}"
     return (
-        f"no image of {where} has what a model is judged by: the filter a label, the segmenter an "
-        "eye in its mask"
+        f"no image of {where} can tell how good the models are: a filter needs its label, a "
+        "segmenter an eye in its mask"
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load, save
 
 from iip_assets.embeddings.onnx_export import export_onnx
-from iip_assets.engine.values import Files, Noted
+from iip_assets.engine.values import Files, Noted, Skipped
 from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.images.store import Reader
 from iip_assets.inference.frame import Frame
@@ -55,8 +55,8 @@ def build_segmenter(
     max_megapixels: float,
     run: TrainingRun,
     teacher: Mapping[str, bytes] | None = None,
-) -> Noted[Files]:
-    """The segmenter's files, and how its training went.
+) -> Noted[Files] | Skipped:
+    """The segmenter's files, and how its training went; why there is none without labelled pixels.
 
     `segmenter.onnx` goes from standardised images in the frame to logits, `segmenter.safetensors`
     holds the weights, `prior.png` the commonest class by place, `card.json` says what whoever runs
@@ -95,6 +95,8 @@ def build_segmenter(
         split: images_by_class(part.fitted_masks(), classes)
         for split, part in (("train", examples), ("validation", held_out), ("test", test))
     }
+    if not any(counts["train"].values()):
+        return Skipped("no mask to train on has a pixel that is labelled")
     log_absent(counts, classes, log=run.log)
     pretrained = has_packaged_weights(settings.encoder)
     network = build_network(
@@ -121,7 +123,7 @@ def build_segmenter(
         network,
         task=partial(SegmenterTask, distillation=distillation),
         examples=examples_of("train", distillation.frame) if distillation else examples,
-        validation=held_out,
+        validation=held_out if any(counts["validation"].values()) else None,
         schedule=schedule,
         run=run,
         label="training the segmenter",

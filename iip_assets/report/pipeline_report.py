@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, signature
 from typing import Any
 
+from iip_assets.engine.reasons import by_reason
 from iip_assets.engine.values import Report, Skipped
 from iip_assets.errors import counted
 from iip_assets.report.blocks import (
@@ -135,11 +136,8 @@ def _skipped(values: Mapping[str, Any]) -> list[Section]:
     """Which assets were skipped, and why."""
     skipped = {name: one.reason for name, one in values.items() if isinstance(one, Skipped)}
     rows = [{"asset": name, "reason": reason} for name, reason in skipped.items()]
-    # What lacks the same thing stands in one line.
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in skipped.items():
-        by_reason.setdefault(reason, []).append(name)
-    listing = Listing([Item(", ".join(names), f": {why}") for why, names in by_reason.items()])
+    lines = [Item(", ".join(names), f": {why}") for why, names in by_reason(skipped).items()]
+    listing = Listing(lines)
     return [Section("skipped", "Skipped", [listing], {"skipped": rows})] if rows else []
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import dagster as dg
+
+from iip_assets.engine.dagster.refresh import root_cause
 from iip_assets.engine.lock import workspace_lock
 from iip_assets_tests.engine.toy import Pieces, Toy, refresh
 
@@ -67,3 +70,18 @@ def test_a_refresh_tells_each_asset_as_its_turn_comes(toy: Toy) -> None:
     begun = [line.split(" ") for line in told if line.startswith("[")]
     assert [place for place, *_ in begun] == [f"[{place}/8]" for place in range(1, 9)]
     assert {name for _, name, *_ in begun} == set("abcdefgh")
+
+
+def test_what_an_alarm_tells_of_an_error_has_its_place_and_its_traceback(toy: Toy) -> None:
+    def causes(refresher: Any) -> list[str]:
+        refresher.refresh()
+        instance = refresher.open_instance()
+        (run,) = instance.get_runs()
+        logs = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        return [root_cause(one.dagster_event.step_failure_data.error) for one in logs]
+
+    toy.write(Pieces(boom=True))
+    (cause,) = toy.run(causes)
+    assert cause.startswith("ValueError: boom (in c, ")
+    assert cause.endswith("; the whole traceback: .iip/failures/c.txt)")
+    assert "Traceback" in (toy.root / ".iip" / "failures" / "c.txt").read_text()

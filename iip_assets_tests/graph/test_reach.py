@@ -16,7 +16,17 @@ from iip_assets.graph import ASSETS, FRAMEWORK
 from iip_assets.settings import Settings
 
 # By the last word of a module's name.
-SHOWING = ("figures", "figure", "summary", "summaries", "text", "sheets", "tracking", "preflight")
+SHOWING = (
+    "figures",
+    "figure",
+    "summary",
+    "summaries",
+    "text",
+    "sheets",
+    "tracking",
+    "preflight",
+    "progress",
+)
 # Whole rooms in which nothing is computed that an asset above them holds.
 ABOVE_NOTHING = ("cli", "provenance", "sweeps", "automation", "report", "synthetic")
 # Its value is a page: what it shows is what it computes.

@@ -11,9 +11,10 @@ import pytest
 
 from iip_assets.graph import GRAPH
 from iip_assets.models.tasks import TASKS
-from iip_assets_tests.graph import shapes
+from iip_assets_tests.graph import computed_shapes
+from iip_assets_tests.graph.computed_shapes import decisive_inputs, found_of, matrix, roots
 from iip_assets_tests.graph.conftest import Team
-from iip_assets_tests.graph.shapes import SHAPES, WHOLE, decisive_inputs, found_of, roots
+from iip_assets_tests.graph.shapes import SHAPES, WHOLE
 from iip_assets_tests.graph.warm import run_warm
 from iip_assets_tests.once import made_once
 
@@ -25,7 +26,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All shapes, computed."""
 
     def make(folder: Path) -> None:
-        done = run_warm((shapes.__file__, str(folder)), cwd=folder, variables={})
+        done = run_warm((computed_shapes.__file__, str(folder)), cwd=folder, variables={})
         assert done.returncode == 0, done.stderr
 
     return made_once(tmp_path_factory, "shapes", make)
@@ -113,7 +114,7 @@ def test_with_everything_there_is_every_asset_that_one_batch_can_give(made: Path
 
 
 def test_the_matrix_shows_each_asset_with_each_shape(made: Path) -> None:
-    shown = shapes.matrix(made, list(SHAPES))
+    shown = matrix(made, list(SHAPES))
     sys.stdout.write(shown)
     rows = [line.split() for line in shown.splitlines() if line.split(" ")[0] in GRAPH.assets]
     assert [row[0] for row in rows] == list(GRAPH.assets)
