@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from iip_assets import images
 from iip_assets.engine.event_cache import present_events
 from iip_assets.engine.history import records_at
 from iip_assets.engine.project import Project
@@ -138,6 +138,7 @@ class _Images(ModuleType):
         return image_table(root=root)
 
 
+images = sys.modules["iip_assets.images"]
 images.__class__ = _Images
 
 

@@ -73,7 +73,7 @@ def test_champions_are_promoted_compared_and_rolled_back_and_all_of_it_is_kept(
     second = ("models", "promote", "segmenter", "2", "--why", "another seed")
     unjudged = own_team.iip(*second, check=False)
     assert unjudged.returncode == 1
-    assert "of 1 subjects are too few to judge by" in unjudged.stderr
+    assert "of 1 subject are too few to judge by" in unjudged.stderr
     own_team.iip(*second, "--override", "nobody else to ask")
     found = json.loads(own_team.iip("models", "compare", "segmenter", "1", "2", "--json").stdout)
     assert {row["axis"] for row in found["slices"]} >= {"overall", "gender"}
