@@ -258,8 +258,8 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             *("model", "metric", "axis", "slice", "value", "low", "high"),
             *("n_images", "n_subjects", "enough"),
             p_holm=_share(
-                "small where the slice is worse than all images: p, corrected for the number of "
-                "slices (Holm); null where that was not asked"
+                "small where the slice is worse than all images: p after Holm's correction; null "
+                "where not asked"
             ),
         ),
         "confusion": _table(

@@ -176,7 +176,8 @@ def _batches() -> pl.DataFrame:
         {"batch": HOSTILE, "label": "full", "mask_id": None, "subject_id": HOSTILE},
         schema_overrides={"mask_id": pl.String},
     )
-    return dataset.batch_table(images, pl.DataFrame(schema={"batch": pl.String}), {})
+    rows = images.with_columns(image_id=pl.lit("0"))
+    return dataset.batch_table(rows, rows, pl.DataFrame(schema={"batch": pl.String}), {})
 
 
 def _splits() -> pl.DataFrame:

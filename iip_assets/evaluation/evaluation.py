@@ -13,11 +13,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.dataset.schema import UNKNOWN
-from iip_assets.evaluation.summary import OVERALL
 from iip_assets.labels.human_level import scored_labelers
 from iip_assets.metrics.functional import confusion
 from iip_assets.metrics.intervals import holm, judgeable
-from iip_assets.metrics.names import BASELINE, FILTER_CLASSES
+from iip_assets.metrics.names import BASELINE, FILTER_CLASSES, OVERALL
 from iip_assets.metrics.scored_predictions import (
     Passing,
     ScoredPredictions,

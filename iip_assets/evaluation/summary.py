@@ -9,10 +9,8 @@ from typing import Any
 import polars as pl
 
 from iip_assets.metrics.intervals import TOO_FEW
-from iip_assets.metrics.names import BASELINE, BESIDE_HUMAN, HUMAN
+from iip_assets.metrics.names import BASELINE, BESIDE_HUMAN, HUMAN, OVERALL
 from iip_assets.models.tasks import TASKS, ModelTask
-
-OVERALL = "overall"
 
 
 def overall_rows(metrics: pl.DataFrame) -> pl.DataFrame:

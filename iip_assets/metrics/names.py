@@ -16,6 +16,9 @@ HUMAN = "_human"
 BESIDE_HUMAN = "_beside_human"
 """`filter_beside_human` is the filter, judged by those very words on those very images."""
 
+OVERALL = "overall"
+"""The axis of all images; by others they are divided into slices."""
+
 _SPELLING = {"iou": "IoU", "f1": "F1", "auc": "AUC", "map": "mAP", "jpeg": "JPEG", "ap": "AP"}
 
 

@@ -21,7 +21,7 @@ from iip_assets.metrics.intervals import (
     estimate_difference,
     replicates,
 )
-from iip_assets.metrics.names import FILTER_CLASSES
+from iip_assets.metrics.names import FILTER_CLASSES, OVERALL
 from iip_assets.metrics.scores import (
     Gate,
     filter_scores,
@@ -246,7 +246,7 @@ def places_by_slice(
     for image_id, axis, name in slices.select("image_id", "axis", "slice").iter_rows():
         if image_id in place_of:
             members.setdefault((axis, name), []).append(place_of[image_id])
-    parts = [(("overall", "all"), list(range(len(image_ids)))), *sorted(members.items())]
+    parts = [((OVERALL, "all"), list(range(len(image_ids)))), *sorted(members.items())]
     return [
         (axis, name, np.array(sorted(places), dtype=np.int64)) for (axis, name), places in parts
     ]

@@ -5,6 +5,7 @@ It leaves nothing behind but the weights and the epochs' numbers.
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -162,6 +163,8 @@ def train_network(network: torch.nn.Module, *, run: TrainingRun, **given: Any) -
 
 
 def _one_of_several(network: torch.nn.Module, **given: Any) -> dict[str, Any]:
+    # What processes are given lies in memory that they share: each trains a copy of its own.
+    network = copy.deepcopy(network)
     trained = train(network, **given)
     return {"state": whole_state(network), **asdict(trained)}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -30,16 +29,12 @@ def test_a_workspace_has_one_page_until_whoever_has_it_ends(tmp_path: Path) -> N
     claim_page(tmp_path / ".iip", port).close()
 
 
-def test_the_program_that_the_process_becomes_keeps_the_page(tmp_path: Path) -> None:
-    code = (
-        "import os, sys; from pathlib import Path; from iip_assets.cli.ui_page import claim_page\n"
-        f"with claim_page(Path({str(tmp_path)!r}), {free_port()}):\n"
-        "    os.execv('/bin/sh', ['sh', '-c', 'echo ready; read line'])"
-    )
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", code], **pipes) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
+def test_a_process_that_is_given_the_claim_keeps_the_page(tmp_path: Path) -> None:
+    claim = claim_page(tmp_path, free_port())
+    command = ["/bin/sh", "-c", "read line"]
+    given = {"pass_fds": [claim.fileno()], "stdin": subprocess.PIPE}
+    with subprocess.Popen(command, **given) as process:
+        claim.close()
         with pytest.raises(PageError, match="runs in this workspace already"):
             claim_page(tmp_path, free_port())
         process.communicate(b"\n")

@@ -79,8 +79,8 @@ def test_a_new_function_moves_nothing(file: Path, package: Path, before: dict[st
         ("evaluation/evaluation.py", "evaluate", {"model_evaluation"}),
         (
             "metrics/scored_predictions.py",
-            "by_slice",
-            {"model_evaluation", "robustness_benchmark", "validation_card"},
+            "score",
+            {"model_evaluation", "model_versions", "robustness_benchmark", "validation_card"},
         ),
         # Another metric beside the old ones trains nothing and looks at no image again.
         (

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 import iip_assets
+from iip_assets.registry.registry import _client
 from iip_assets_tests.graph.conftest import Team
 
 pytestmark = pytest.mark.slow
@@ -152,6 +153,8 @@ def test_where_all_was_learned_from_nothing_is_told_but_why(team: Team, twin: Te
     )
     file = folder / "learned_from.json"
     kept = file.read_text()
+    # Without its hash a file is not checked, as those of versions of long ago.
+    _client(team.root).delete_model_version_tag("filter", "1", "hashes")
     try:
         images = iip_assets.load("raw_dataset", root=team.root)["images"]
         file.write_text(json.dumps(images["image_id"].to_list()))

@@ -60,7 +60,9 @@ def watched(command: list[str], *, cwd: Path, place: Path) -> Watched:
     (place / "resolv.conf").write_text("nameserver 192.0.2.53\noptions timeout:1 attempts:1\n")
     notes = place / "notes"
     path = os.pathsep.join([str(Path(__file__).parent / "watching"), *filter(None, sys.path)])
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    # What a user sets; torch puts its cache's folder there when it is first used.
+    own = ("XDG_", "TORCHINDUCTOR_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     environment = {
         **kept,
         **{"HOME": str(place / "home"), "TMPDIR": str(place / "tmp"), "PYTHONPATH": path},

@@ -164,9 +164,9 @@ def test_a_training_that_stopped_early_does_not_go_on_when_asked_again(tmp_path)
 
 def test_a_training_that_is_asked_again_after_its_end_gives_the_best_weights_again(tmp_path):
     """As after a kill between the training's last epoch and the model's record."""
-    first, trained = train_small(scratch=tmp_path, epochs=6, learning_rate=2.0)
+    first, trained = train_small(scratch=tmp_path, epochs=6, learning_rate=0.5)
     assert trained.best_epoch < len(trained.history) - 1
-    again, told = train_small(scratch=tmp_path, epochs=6, learning_rate=2.0)
+    again, told = train_small(scratch=tmp_path, epochs=6, learning_rate=0.5)
     assert (digest(again), told) == (digest(first), trained)
 
 
@@ -191,10 +191,12 @@ def test_the_norm_of_several_processes_counts_in_single_precision(kind):
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("sharing", ["ddp", "fsdp"])
-def test_two_processes_have_the_loss_of_one(sharing):
-    """In double precision, so that Adam does not blow up the last bits of tiny gradients."""
-    precision = "64-true" if sharing == "ddp" else "32-true"
+@pytest.mark.parametrize(
+    ("sharing", "precision"),
+    [("ddp", "64-true"), ("ddp", "32-true"), ("fsdp", "32-true")],
+    ids=["ddp in double precision", "ddp", "fsdp"],
+)
+def test_two_processes_have_the_losses_of_one(sharing, precision):
     losses = {}
     for processes in (1, 2):
         machine = on(processes=processes, sharing=sharing, precision=precision)
@@ -202,9 +204,10 @@ def test_two_processes_have_the_loss_of_one(sharing):
         network[3].p = 0.0  # the processes draw what they drop each for themselves
         _, trained = train_small(machine=machine, network=network)
         losses[processes] = np.array([row["loss"] for row in trained.history])
-        losses[f"mean {processes}"] = trained.history[-1]["validation_mean_iou"]
+        losses[f"validation {processes}"] = [row["validation_loss"] for row in trained.history]
     np.testing.assert_allclose(losses[2], losses[1], atol=1e-4)
-    assert losses["mean 2"] == pytest.approx(losses["mean 1"], abs=0.01)
+    # Adam blows up the last bits of tiny gradients, which the batches' statistics hide in training.
+    np.testing.assert_allclose(losses["validation 2"], losses["validation 1"], atol=0.01)
     assert losses[1][-1] < losses[1][0]
 
 

@@ -34,7 +34,7 @@ def batches(batch_verdict: pl.DataFrame) -> Section | None:
         [
             "batch",
             "verdict",
-            estimate_column("change of F1, 95% interval", "difference", show=signed),
+            estimate_column("change of F1, interval", "difference", show=signed),
             Column("training images", "training_images", COUNT),
         ],
         rows,

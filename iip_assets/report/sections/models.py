@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 
 from iip_assets.errors import counted
-from iip_assets.evaluation.summary import OVERALL, baseline_value, beats_baseline, overall_rows
+from iip_assets.evaluation.summary import baseline_value, beats_baseline, overall_rows
 from iip_assets.metrics.intervals import ENOUGH_SUBJECTS, TOO_FEW
-from iip_assets.metrics.names import BASELINE, BESIDE_HUMAN, HUMAN, spelled
+from iip_assets.metrics.names import BASELINE, BESIDE_HUMAN, HUMAN, OVERALL, spelled
 from iip_assets.models.tasks import TASKS
 from iip_assets.registry.figures import history_figure
 from iip_assets.registry.gate import refusal

@@ -9,8 +9,7 @@ import polars as pl
 from iip_assets.drift.figures import change_in_words, drift_figure
 from iip_assets.engine.values import Report
 from iip_assets.errors import counted
-from iip_assets.evaluation.summary import OVERALL
-from iip_assets.metrics.names import spelled
+from iip_assets.metrics.names import OVERALL, spelled
 from iip_assets.models.tasks import TASKS
 from iip_assets.report.blocks import (
     COUNT,
