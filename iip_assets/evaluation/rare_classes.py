@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from iip_assets.metrics.intervals import ENOUGH_SUBJECTS
+from iip_assets.metrics.intervals import LEAST_SUBJECTS
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS
 from iip_assets.settings import RareClassSettings
@@ -93,7 +93,7 @@ def class_table(
 ) -> pl.DataFrame:
     """One row a class of each model that was judged, with the metric's interval over subjects.
 
-    A class is `enough` to be judged from `ENOUGH_SUBJECTS` test subjects on. One that stands in no
+    A class is `enough` to be judged from `LEAST_SUBJECTS` test subjects on. One that stands in no
     test image has no value.
 
     Args:
@@ -153,5 +153,5 @@ def _tested(tested: pl.DataFrame, name: str) -> dict[str, Any]:
     return {
         "test_images": has.height,
         "test_subjects": subjects,
-        "enough": subjects >= ENOUGH_SUBJECTS,
+        "enough": subjects >= LEAST_SUBJECTS,
     }

@@ -25,9 +25,6 @@ LEAST_SUBJECTS = 5
 TOO_FEW = f"too few for an interval, which takes {LEAST_SUBJECTS} subjects"
 """Said where a value has no interval."""
 
-ENOUGH_SUBJECTS = 20
-"""From this many test subjects on, a class has enough of them for its interval to say much."""
-
 # More parts than these tell no more of a variance.
 _MOST_PARTS = 500
 

@@ -6,11 +6,17 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 import polars as pl
 
 from iip_assets.dataset.schema import UNKNOWN
-from iip_assets.metrics.intervals import Estimate, shares_by_subject
+from iip_assets.metrics.intervals import (
+    LEAST_SUBJECTS,
+    Estimate,
+    judgeable,
+    shares_by_subject,
+)
 
 DEMOGRAPHIC_AXES = ("age_band", "gender", "ethnicity", "geography", "device")
 INTERSECTIONS = (*combinations(DEMOGRAPHIC_AXES, 2), ("age_band", "gender", "ethnicity"))
@@ -99,7 +105,7 @@ def demographic_table(
     (null for unknown) with its interval over subjects, `low` to `high`, of this confidence (null
     where there are too few); `target` share of the known, `gap` = known_share - target; `needed`,
     images of this value to add, with nothing else, until it is at target (null where no number
-    reaches it); `enough`, whether n reaches `min_images`; `note` in words. Values that have a
+    reaches it); `enough`, whether images and subjects are; `note` in words. Values that have a
     target but no image have a row too.
 
     Raises:
@@ -229,19 +235,21 @@ def _axis_rows(
                 "target": share,
                 "gap": None if share is None else (known_share or 0.0) - share,
                 "needed": None if share is None else images_needed(n, n_known, share),
-                "enough": n >= min_images,
-                "note": _note(n, record["known"], share, n_known, min_images),
+                "enough": judgeable(n, record["n_subjects"], min_images),
+                "note": _note(record, share, n_known, min_images),
             }
         )
     return rows
 
 
-def _note(n: int, known: bool, target: float | None, n_known: int, min_images: int) -> str:
+def _note(record: Mapping[str, Any], target: float | None, n_known: int, min_images: int) -> str:
     notes = []
-    if not known:
+    if not record["known"]:
         notes.append("not known")
     if target is not None and n_known == 0:
         notes.append("no image has a known value")
-    if n < min_images:
+    if record["n"] < min_images:
         notes.append(f"fewer than {min_images} images")
+    elif record["known"] and record["n_subjects"] < LEAST_SUBJECTS:
+        notes.append(f"fewer than {LEAST_SUBJECTS} subjects")
     return "; ".join(notes)

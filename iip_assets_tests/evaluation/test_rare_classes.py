@@ -118,8 +118,8 @@ def test_a_class_is_judged_by_enough_subjects_and_one_without_test_images_has_no
     assert (none["test_images"], none["enough"], none["value"]) == (39, True, 0.5)
     assert (partial["test_images"], partial["enough"]) == (0, False)
     assert partial["value"] is partial["low"] is partial["high"] is None
-    few = classes(FULL, PIXELS, tests[:38], "filter")["filter", "full"]
-    assert (few["test_subjects"], few["enough"]) == (19, False)
+    few = classes(FULL, PIXELS, tests[:8], "filter")["filter", "full"]
+    assert (few["test_subjects"], few["enough"]) == (4, False)
 
 
 def test_a_model_that_was_not_judged_has_no_classes():

@@ -104,8 +104,8 @@ def metrics_table():
         add(model, metric, "ethnicity", HOSTILE, value - 0.4, n=3, half=0.1, enough=False)
         add(model, metric, "gender", "unknown", value - 0.3, n=20, half=0.05)
     add("filter", "accuracy", "overall", "all", 0.92)
-    add("segmenter_human", "mean_iou", "overall", "all", 0.85, n=24)
-    add("segmenter_beside_human", "mean_iou", "overall", "all", 0.78, n=24)
+    add("segmenter_human", "mean_iou", "overall", "all", 0.85, n=12)
+    add("segmenter_beside_human", "mean_iou", "overall", "all", 0.78, n=12)
     return pl.DataFrame(rows, schema=METRICS_SCHEMA, orient="row")
 
 

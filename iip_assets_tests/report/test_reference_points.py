@@ -33,8 +33,8 @@ def test_each_stands_beside_the_present_model_on_the_same_images():
         ("present model", ALL, 0.8, 90),
         ("trivial baseline", ALL, 0.3, 90),
         ("champion", ALL, 0.8, 90),
-        ("present model", SEVERAL, 0.78, 24),
-        ("people", SEVERAL, 0.85, 24),
+        ("present model", SEVERAL, 0.78, 12),
+        ("people", SEVERAL, 0.85, 12),
     ]
     assert [row["enough"] for row in found["segmenter"]] == [True] * 3 + [False] * 2
 

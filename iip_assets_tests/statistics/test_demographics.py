@@ -145,7 +145,8 @@ def test_a_target_on_an_axis_of_which_nothing_is_known_is_not_met():
 def test_small_values_say_so():
     male = row_of(table_of(PEOPLE, min_images=3), "gender", "male")
     assert (male["enough"], male["note"]) == (False, "fewer than 3 images")
-    assert row_of(table_of(PEOPLE, min_images=2), "gender", "male")["enough"]
+    two = row_of(table_of(PEOPLE, min_images=2), "gender", "male")
+    assert (two["enough"], two["note"]) == (False, "fewer than 5 subjects")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import polars as pl
 
 from iip_assets.errors import counted
 from iip_assets.evaluation.summary import baseline_value, beats_baseline, overall_rows
-from iip_assets.metrics.intervals import ENOUGH_SUBJECTS, TOO_FEW
+from iip_assets.metrics.intervals import LEAST_SUBJECTS, TOO_FEW
 from iip_assets.metrics.names import BASELINE, BESIDE_HUMAN, HUMAN, OVERALL, spelled
 from iip_assets.models.tasks import TASKS
 from iip_assets.registry.figures import history_figure
@@ -153,7 +153,7 @@ def _with_champion(history: pl.DataFrame, present: Record) -> list[Record]:
 
 def _point(row: Row, who: str, on: str) -> Record:
     names = ("metric", "value", "low", "high", "n_images", "n_subjects")
-    enough = row["n_subjects"] >= ENOUGH_SUBJECTS
+    enough = row["n_subjects"] >= LEAST_SUBJECTS
     found = {name: rounded(row[name]) for name in names}
     return {"who": who, "version": None, "on": on, **found, "enough": enough}
 
@@ -204,7 +204,7 @@ def _held_against(model: str, rows: list[Record]) -> list[Block]:
             "value",
             "n_images",
             "n_subjects",
-            Column("", lambda row: "" if row["enough"] else "few subjects: too narrow an interval"),
+            Column("", lambda row: "" if row["enough"] else "too few subjects to judge"),
         ],
         rows,
     )
