@@ -86,8 +86,8 @@ def test_git_asks_the_driver_that_joins_batches(attributes: Path) -> None:
 _PARENT = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-print(child.pid, flush=True)
 try:
+    print(child.pid, flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     sys.exit(7)
