@@ -17,13 +17,16 @@ from functools import partial
 from typing import Any
 
 from iip_assets.dataset.csv_file import Fault, Record, read_csv
+from iip_assets.dataset.layout import IMAGES_FOLDER, is_image_path, lies_in
 from iip_assets.dataset.listing import Listing
 from iip_assets.dataset.problems import Problem, shown
 from iip_assets.dataset.schema import (
     ANNOTATIONS_FILE,
     EYES,
+    IMAGE_SUFFIXES,
     LABELS,
     LABELS_FILE,
+    MASKS_FOLDER,
     BadCell,
     parse_age,
     parse_lower_text,
@@ -35,6 +38,9 @@ from iip_assets.dataset.spellings import is_unknown
 
 Columns = Mapping[str, Callable[[str], Any]]
 """Optional columns with the reader of their cells."""
+
+# Folders that say on which side of a pair a file is.
+_SIDES = (IMAGES_FOLDER, MASKS_FOLDER)
 
 # Rows that one fault names; a spreadsheet's fill-down makes thousands that name one image.
 _MOST_NAMED = 10
@@ -131,6 +137,32 @@ def parse_annotations(data: bytes, *, batch: str, file: str, listing: Listing) -
 
 
 READERS = {LABELS_FILE: parse_labels, ANNOTATIONS_FILE: parse_annotations}
+
+
+def rows_by_name(files: Mapping[str, str]) -> LabelFile:
+    """The rows of a batch that has no file of rows: masks/a.png is the mask of images/a.jpg.
+
+    A mask that is the only one of a name which one image has is that image's. Of other masks
+    nothing is said.
+
+    Args:
+        files: Path within the batch to md5.
+    """
+    of_name: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}
+    for path in files:
+        is_mask = lies_in(path, MASKS_FOLDER)
+        if path.lower().endswith(IMAGE_SUFFIXES) and (is_mask or is_image_path(path)):
+            folders = [part for part in path.split("/") if part.casefold() not in _SIDES]
+            stem = folders.pop().rpartition(".")[0]
+            of_name.setdefault((*folders, stem), ([], []))[is_mask].append(path)
+    rows: dict[str, LabelRow] = {}
+    for images, masks in of_name.values():
+        if len(images) == len(masks) == 1:
+            image_id, mask = files[images[0]], masks[0]
+            rows[image_id] = LabelRow(0, image_id, mask_id=files[mask], mask_path=mask)
+    return LabelFile(tuple(rows[image_id] for image_id in sorted(rows)), (), {})
+
+
 """The files of a batch that hold rows."""
 
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from iip_assets.dataset.labels import READERS, LabelFile, LabelRow
+from iip_assets.dataset.labels import READERS, LabelFile, LabelRow, rows_by_name
 from iip_assets.dataset.layout import batch_of, labeling_md5, sort_out
 from iip_assets.dataset.listing import KnownImages, Listing
 from iip_assets.dataset.problems import problem_frame
 from iip_assets.dataset.schema import (
+    ANNOTATIONS_FILE,
     BATCHES_FOLDER,
     FACTS,
-    LABELS_FILE,
+    MASKS_FOLDER,
     images_schema,
     label_rows_schema,
 )
@@ -59,6 +60,7 @@ def join_labels(manifest: Mapping[str, str], read: Callable[[str], bytes]) -> Ra
     each fact (a correction need not repeat the age). What single labelers say in annotations.csv
     overrules no labels.csv, whatever is newer: only where none has a label (or a mask) the newest
     annotation's counts. Files with equal bytes are one image, known by the first of its paths.
+    In a batch without such files a mask is that of the image of its name.
     Images that no row names are unlabelled; outside of a folder images/ a file that no row names
     is no image. `read` gives bytes by md5.
     """
@@ -74,6 +76,10 @@ def join_labels(manifest: Mapping[str, str], read: Callable[[str], bytes]) -> Ra
         for batch, files in layout.batches.items()
         for name, parse in READERS.items()
         if name in files
+    } | {
+        (batch, MASKS_FOLDER): rows_by_name(files)
+        for batch, files in layout.batches.items()
+        if not READERS.keys() & files.keys()
     }
     rows: dict[str, list[_Source]] = {}
     for (batch, name), label_file in parsed.items():
@@ -112,7 +118,7 @@ def _newest_first(sources: Sequence[_Source]) -> list[_Source]:
     """
     found = sorted(sources, key=lambda one: one.row.labeler or "")
     found.sort(key=lambda one: (one.batch, one.row.labeled_at or datetime.min), reverse=True)
-    return sorted(found, key=lambda one: one.file != LABELS_FILE)
+    return sorted(found, key=lambda one: one.file == ANNOTATIONS_FILE)
 
 
 def _counting(ordered: Sequence[_Source]) -> _Source | None:

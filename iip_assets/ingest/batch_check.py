@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from iip_assets.dataset.labels import READERS, LabelFile, LabelRow
+from iip_assets.dataset.labels import READERS, LabelFile, LabelRow, rows_by_name
 from iip_assets.dataset.layout import is_image_path, lies_in, sort_out
 from iip_assets.dataset.listing import KnownImages, Listing
 from iip_assets.dataset.problems import Problem, shown
@@ -176,6 +176,7 @@ def check_batch(
         within = len(f"{BATCHES_FOLDER}/{batch}/")
         listing = Listing(md5s, KnownImages({**present.paths, **layout.candidates}))
         read = {name: _read_rows(folder, batch, name, listing) for name in READERS if name in md5s}
+        read = read or {MASKS_FOLDER: rows_by_name(md5s)}
         rows = [(name, row) for name, one in read.items() for row in one.rows]
         named = {row.mask_path for _, row in rows if row.mask_path is not None}
         described = {row.image_id for _, row in rows}
@@ -193,7 +194,7 @@ def check_batch(
         problems = [*left.problems, *unread]
         faults = dict(zip(pairs, pool.map(masks.fault, pairs.values()), strict=True))
         problems += [
-            Problem(batch, name, *fault, row.row, "mask", shown(row.mask_path or row.mask_id or ""))
+            _mask_problem(batch, name, row, fault)
             for name, row in masked
             if (fault := faults[row.image_id, row.mask_id]) is not None
         ]
@@ -214,7 +215,11 @@ def check_batch(
         in_order,
         labels.tags if labels else {},
         left.others,
-        tuple(path for path, md5 in images.items() if rows and md5 not in described),
+        tuple(
+            path
+            for path, md5 in images.items()
+            if md5 not in described and any(name in READERS for name, _ in rows)
+        ),
     )
 
 
@@ -295,11 +300,21 @@ class _Masks:
         return (self._folder / path).read_bytes()
 
 
+def _mask_problem(batch: str, name: str, row: LabelRow, fault: tuple[str, str]) -> Problem:
+    mask = shown(row.mask_path or row.mask_id or "")
+    if name not in READERS:  # no row says so, but the mask's name
+        return Problem(batch, mask, fault[0], "fix the mask as said, or delete it")
+    return Problem(batch, name, *fault, row.row, "mask", mask)
+
+
 def _unnamed_masks(batch: str, md5s: Mapping[str, str], named: set[str]) -> list[Problem]:
     """Masks that no row names would be in the data and never be used."""
-    reason = "no row of labels.csv or annotations.csv names it"
+    reason, fix = "no row of labels.csv or annotations.csv names it", "name it in the mask column"
+    if not READERS.keys() & md5s.keys():
+        reason = "there is no labels.csv, and not one image of its name"
+        fix = "call it as its image, as masks/a.png beside images/a.jpg, name it in a labels.csv"
     return [
-        Problem(batch, shown(path), reason, "name it in the mask column, or delete it")
+        Problem(batch, shown(path), reason, f"{fix}, or delete it")
         for path in md5s
         if lies_in(path, MASKS_FOLDER) and path not in named
     ]

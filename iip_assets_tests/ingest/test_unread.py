@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
+import polars as pl
 import pytest
 
+from iip_assets.dataset.raw import join_labels
+from iip_assets.images.store import content_md5
 from iip_assets.ingest.batch_check import present_data
 from iip_assets.ingest.batch_files import list_batch
 from iip_assets.ingest.ingest import ingest_folder
@@ -23,9 +28,13 @@ TASKS = json.dumps([studio_task(1, "101.png")]).encode()
 MINIMAL = json.dumps([{"image": "101.png", "id": 1, "annotation_id": 1}]).encode()
 
 
-def judged(root: Path, files: dict[str, bytes], *, labels: str | None = None) -> tuple:
-    """The verdict on a sound batch with further files, and what was logged."""
-    folder = drop(root, "2026-01-odd", labels=labels)
+def judged(
+    root: Path, files: dict[str, bytes], *, labels: str | None = None, alone: bool = False
+) -> tuple:
+    """The verdict on a sound batch with further files, or on these alone, and what was logged."""
+    folder = drop(root, "2026-01-odd", seeds=() if alone else (101, 102), labels=labels)
+    if alone:
+        (folder / "labels.csv").unlink()
     for path, data in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(data)
@@ -166,3 +175,54 @@ def test_the_other_tools_export_is_told_apart(team):
     folder = write_studio(team / "inbox" / "2026-05-export", [studio_task(1, "a.png")])
     (problem,) = take(team, folder, form="coco").problems
     assert problem.fix == "ingest it with --format labelstudio"
+
+
+MASK = cv2.imencode(".png", np.ones((24, 32), np.uint8))[1].tobytes()
+ANOTHER = encoded(scene(24, 32, 8), "PNG")
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("images/a.jpg", "masks/a.png"),
+        ("images/site/a.png", "masks/site/a.png"),
+        ("site/images/a.png", "site/masks/a.png"),
+        ("Images/a.png", "Masks/a.png"),
+    ],
+)
+def test_without_rows_a_mask_is_that_of_the_image_of_its_name(
+    tmp_path: Path, image: str, mask: str
+) -> None:
+    files = {image: IMAGE, mask: MASK, "images/unmarked.png": ANOTHER}
+    result, _ = judged(tmp_path, files, alone=True)
+    assert (told(result), result.images) == ({}, 2)
+    manifest = {f"batches/b/{path}": content_md5(data) for path, data in files.items()}
+    found = join_labels(manifest, read=lambda _: b"").images
+    masked = found.filter(pl.col("mask_id").is_not_null())
+    assert masked["path"].to_list() == [f"batches/b/{image}"]
+    assert masked["mask_path"].to_list() == [f"batches/b/{mask}"]
+    assert found.height == 2
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"images/a.png": IMAGE, "masks/b.png": MASK},
+        {"images/a.png": IMAGE, "images/a.jpg": ANOTHER, "masks/a.png": MASK},
+        {"images/a.png": IMAGE, "masks/a.png": MASK, "masks/a.bmp": MASK},
+    ],
+    ids=["of no image", "of two images", "two of one image"],
+)
+def test_without_rows_a_mask_that_may_be_of_another_image_sends_the_batch_back(
+    tmp_path: Path, files: dict[str, bytes]
+) -> None:
+    result, _ = judged(tmp_path, files, alone=True)
+    assert all("there is no labels.csv" in words for words in told(result).values())
+    assert any(path.startswith("masks/") for path in told(result))
+
+
+def test_a_mask_of_another_size_is_told_by_its_own_name(tmp_path: Path) -> None:
+    wide = cv2.imencode(".png", np.ones((24, 40), np.uint8))[1].tobytes()
+    result, _ = judged(tmp_path, {"images/a.png": IMAGE, "masks/a.png": wide}, alone=True)
+    assert list(told(result)) == ["masks/a.png"]
+    assert "40×24" in told(result)["masks/a.png"]
