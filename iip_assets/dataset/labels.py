@@ -137,33 +137,50 @@ def parse_annotations(data: bytes, *, batch: str, file: str, listing: Listing) -
 
 
 READERS = {LABELS_FILE: parse_labels, ANNOTATIONS_FILE: parse_annotations}
+"""The files of a batch that hold rows."""
 
 
-def rows_by_name(files: Mapping[str, str]) -> LabelFile:
+def rows_by_name(files: Mapping[str, str], *, batch: str, place: str = "") -> LabelFile:
     """The rows of a batch that has no file of rows: masks/a.png is the mask of images/a.jpg.
 
     A mask that is the only one of a name which one image has is that image's. Of other masks
-    nothing is said.
+    nothing is said. Where one and the same image lies there twice, with masks that differ, none is
+    used.
 
     Args:
         files: Path within the batch to md5.
+        batch: The batch, for the problems.
+        place: What problems write before a path.
     """
-    of_name: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}
+    of_name: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}  # images and masks
     for path in files:
         is_mask = lies_in(path, MASKS_FOLDER)
         if path.lower().endswith(IMAGE_SUFFIXES) and (is_mask or is_image_path(path)):
             folders = [part for part in path.split("/") if part.casefold() not in _SIDES]
             stem = folders.pop().rpartition(".")[0]
             of_name.setdefault((*folders, stem), ([], []))[is_mask].append(path)
-    rows: dict[str, LabelRow] = {}
+    masks_of: dict[str, dict[str, str]] = {}
     for images, masks in of_name.values():
         if len(images) == len(masks) == 1:
-            image_id, mask = files[images[0]], masks[0]
-            rows[image_id] = LabelRow(0, image_id, mask_id=files[mask], mask_path=mask)
-    return LabelFile(tuple(rows[image_id] for image_id in sorted(rows)), (), {})
-
-
-"""The files of a batch that hold rows."""
+            masks_of.setdefault(files[images[0]], {}).setdefault(files[masks[0]], masks[0])
+    rows = [
+        LabelRow(0, image_id, mask_id=mask_id, mask_path=mask)
+        for image_id, masks in sorted(masks_of.items())
+        for mask_id, mask in masks.items()
+        if len(masks) == 1
+    ]
+    problems = [
+        Problem(
+            batch,
+            place + shown(mask),
+            "its image lies in the batch twice, each time with another mask",
+            "keep the mask that is right, and delete the others with their images",
+        )
+        for masks in masks_of.values()
+        for mask in masks.values()
+        if len(masks) > 1
+    ]
+    return LabelFile(tuple(rows), tuple(problems), {})
 
 
 def _parse(data: bytes, kind: _Kind, batch: str, file: str, listing: Listing) -> LabelFile:

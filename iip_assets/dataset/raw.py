@@ -77,7 +77,7 @@ def join_labels(manifest: Mapping[str, str], read: Callable[[str], bytes]) -> Ra
         for name, parse in READERS.items()
         if name in files
     } | {
-        (batch, MASKS_FOLDER): rows_by_name(files)
+        (batch, MASKS_FOLDER): rows_by_name(files, batch=batch, place=f"{BATCHES_FOLDER}/{batch}/")
         for batch, files in layout.batches.items()
         if not READERS.keys() & files.keys()
     }

@@ -6,7 +6,7 @@ whoever made it is still at hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -176,7 +176,7 @@ def check_batch(
         within = len(f"{BATCHES_FOLDER}/{batch}/")
         listing = Listing(md5s, KnownImages({**present.paths, **layout.candidates}))
         read = {name: _read_rows(folder, batch, name, listing) for name in READERS if name in md5s}
-        read = read or {MASKS_FOLDER: rows_by_name(md5s)}
+        read = read or {MASKS_FOLDER: rows_by_name(md5s, batch=batch)}
         rows = [(name, row) for name, one in read.items() for row in one.rows]
         named = {row.mask_path for _, row in rows if row.mask_path is not None}
         described = {row.image_id for _, row in rows}
@@ -206,7 +206,7 @@ def check_batch(
         ]
         if not unread and not left.hides_rows:  # else it is not known what the rows name
             problems += [replace(one, file=shown(one.file[within:])) for one in unused]
-            problems += _unnamed_masks(batch, md5s, named)
+            problems += _unnamed_masks(batch, md5s, {row.mask_id for _, row in rows})
     in_order = tuple(sorted(set(problems), key=_order))
     labels = read.get(LABELS_FILE)
     return CheckedBatch(
@@ -307,7 +307,9 @@ def _mask_problem(batch: str, name: str, row: LabelRow, fault: tuple[str, str]) 
     return Problem(batch, name, *fault, row.row, "mask", mask)
 
 
-def _unnamed_masks(batch: str, md5s: Mapping[str, str], named: set[str]) -> list[Problem]:
+def _unnamed_masks(
+    batch: str, md5s: Mapping[str, str], named: Container[str | None]
+) -> list[Problem]:
     """Masks that no row names would be in the data and never be used."""
     reason, fix = "no row of labels.csv or annotations.csv names it", "name it in the mask column"
     if not READERS.keys() & md5s.keys():
@@ -315,8 +317,8 @@ def _unnamed_masks(batch: str, md5s: Mapping[str, str], named: set[str]) -> list
         fix = "call it as its image, as masks/a.png beside images/a.jpg, name it in a labels.csv"
     return [
         Problem(batch, shown(path), reason, f"{fix}, or delete it")
-        for path in md5s
-        if lies_in(path, MASKS_FOLDER) and path not in named
+        for path, md5 in md5s.items()
+        if lies_in(path, MASKS_FOLDER) and md5 not in named
     ]
 
 

@@ -221,6 +221,16 @@ def test_without_rows_a_mask_that_may_be_of_another_image_sends_the_batch_back(
     assert any(path.startswith("masks/") for path in told(result))
 
 
+def test_one_image_under_two_names_with_two_masks_is_asked_about(tmp_path: Path) -> None:
+    other = cv2.imencode(".png", np.zeros((24, 32), np.uint8))[1].tobytes()
+    files = {"images/a.png": IMAGE, "masks/a.png": MASK, "images/b.png": IMAGE}
+    same, _ = judged(tmp_path / "same", files | {"masks/b.png": MASK}, alone=True)
+    assert told(same) == {}
+    result, _ = judged(tmp_path / "differ", files | {"masks/b.png": other}, alone=True)
+    assert sorted(told(result)) == ["masks/a.png", "masks/b.png"]
+    assert all("twice, each time with another mask" in words for words in told(result).values())
+
+
 def test_a_mask_of_another_size_is_told_by_its_own_name(tmp_path: Path) -> None:
     wide = cv2.imencode(".png", np.ones((24, 40), np.uint8))[1].tobytes()
     result, _ = judged(tmp_path, {"images/a.png": IMAGE, "masks/a.png": wide}, alone=True)
