@@ -79,23 +79,6 @@ def slice_table(
     return table.sort("image_id", "axis")
 
 
-def intersect_axes(slices: pl.DataFrame, first: str, second: str) -> pl.DataFrame:
-    """The slices of two axes at once, as one axis: "<first> × <second>", "<one> × <other>"."""
-    import polars as pl
-
-    one = slices.filter(pl.col("axis") == first).select("image_id", one="slice")
-    other = slices.filter(pl.col("axis") == second).select("image_id", other="slice")
-    return (
-        one.join(other, on="image_id")
-        .select(
-            "image_id",
-            axis=pl.lit(f"{first} × {second}"),
-            slice=pl.concat_str("one", "other", separator=" × "),
-        )
-        .sort("image_id")
-    )
-
-
 def _axis_words(
     axis: str, images: pl.DataFrame, age_bands: Sequence[int], extra: Sequence[pl.DataFrame]
 ) -> pl.DataFrame:

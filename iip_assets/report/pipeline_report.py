@@ -173,5 +173,10 @@ def _summary(content: Mapping[str, Any]) -> str:
             f"test {splits['test']}."
         )
     if content["headlines"]:
-        text += " Models are judged on images of people whom they never saw."
+        text += " Models are judged on images of people whom they never saw" + (
+            "."
+            if counts["subjects"]
+            else ", as far as that can be told: no subject is known, so only near duplicates are "
+            "kept on one side."
+        )
     return text

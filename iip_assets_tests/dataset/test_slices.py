@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iip_assets.dataset.slices import age_band, age_band_names, intersect_axes, slice_table
+from iip_assets.dataset.slices import age_band, age_band_names, slice_table
 
 IMAGES = pl.DataFrame(
     {
@@ -91,12 +91,3 @@ def test_no_images_give_an_empty_table():
     table = slice_table(IMAGES.head(0), age_bands=(0,), axes=("gender", "lighting"))
     assert table.schema == dict.fromkeys(("image_id", "axis", "slice"), pl.Utf8)
     assert table.is_empty()
-
-
-def test_two_axes_intersect():
-    table = slice_table(IMAGES, age_bands=(0, 18), axes=("age_band", "gender"))
-    assert intersect_axes(table, "gender", "age_band").rows() == [
-        ("a", "gender × age_band", "female × 0-17"),
-        ("b", "gender × age_band", "unknown × 18+"),
-        ("c", "gender × age_band", "unknown × unknown"),
-    ]

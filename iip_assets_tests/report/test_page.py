@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import iip_assets
@@ -252,6 +253,14 @@ def test_tables_name_their_rows_by_their_first_column():
     tables += [table for block in blocks if isinstance(block, Side) for table in block.tables]
     assert len(tables) >= 13
     assert all(table.caption and not table.heads[0].kind.numeric for table in tables)
+
+
+def test_without_a_known_subject_the_page_does_not_claim_that_people_are_new():
+    raw = sample_inputs().raw_dataset
+    unknown = raw["images"].with_columns(subject_id=pl.lit(None, pl.String))
+    page = page_of(sample_inputs(raw_dataset=raw | {"images": unknown})).html
+    assert "never saw, as far as that can be told: no subject is known" in page
+    assert "whom they never saw." in page_of(sample_inputs()).html
 
 
 def test_the_page_tells_the_confidence_that_is_set():
