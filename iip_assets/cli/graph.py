@@ -163,7 +163,10 @@ def _print_refreshed(root: Path, result: Refreshed, events: EventLog) -> None:
         print_text(f"  {name}, computed again, {text}")
     for name, counts in result.images.items():
         if counts["computed"]:
-            print_text(f"  {name}: {counts['computed']} images computed, {counts['reused']} reused")
+            print_text(
+                f"  {name}: {counted(counts['computed'], 'image')} computed, "
+                f"{counts['reused']:,} reused"
+            )
     for reason, skipped in by_reason(result.skipped).items():
         print_text("  ", (", ".join(skipped), "bold"), f" skipped: {reason}")
     judged = {*result.computed, *result.described, *result.reused}

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from iip_assets.engine.values import Json
 
 DRAWS = 200
-# A feature that did not move passes for moved in one case of a hundred.
-CHANCE_LEVEL = 0.99
+# Of twenty batches in which nothing moved, one is said to have a feature that did.
+FAMILY_LEVEL = 0.95
 
 WORDS = ("label", "eye", "gender", "ethnicity", "geography", "device")
 UNKNOWN = "unknown"
@@ -48,36 +48,54 @@ def jensen_shannon(reference: NDArray[np.float64], current: NDArray[np.float64])
     return float(jensenshannon(before, after))
 
 
-def distance_by_chance(
-    distance: Distance,
-    reference: NDArray[np.float64],
-    current: NDArray[np.float64],
-    subjects: NDArray[np.int64],
-    *,
-    seed: int,
-) -> float:
-    """The distance that two samples of these sizes reach in 1 of 100 draws when nothing has moved.
+@dataclass(frozen=True)
+class Feature:
+    """A feature that both sides have.
 
-    A permutation test (Good 2005) that shuffles subjects rather than images: a batch of ten people
-    with ten images each says about ten things about gender, not a hundred.
+    Attributes:
+        record: What is said of it beside its distance.
+        distance: Of two samples.
+        values: Shape (N + M,), reference first; NaN where not known.
+    """
+
+    record: dict[str, Json]
+    distance: Distance
+    values: NDArray[np.float64]
+
+
+def distances_by_chance(
+    features: Sequence[Feature], subjects: NDArray[np.int64], n_current: int, *, seed: int
+) -> list[float]:
+    """The distance of each feature that any of them exceeds in 1 of 20 draws when nothing moved.
+
+    A permutation test for all features at once, by the largest of their distances in standard
+    deviations of the draws (Westfall and Young 1993, single step): twenty features are looked at,
+    so some would pass for moved in most batches if each were judged alone; features that move
+    together count as the fewer that they are. Subjects are shuffled rather than images (Good
+    2005): a batch of ten people with ten images each says about ten things about gender, not a
+    hundred.
 
     Args:
-        distance: Of two samples.
-        reference: Shape (N,).
-        current: Shape (M,).
+        features: What is compared.
         subjects: Shape (N + M,), whole numbers: who is in each image, reference first.
+        n_current: M.
         seed: Of the shuffles.
     """
     rng = np.random.default_rng(seed)
-    pooled = np.concatenate([reference, current])
     _, subject = np.unique(subjects, return_inverse=True)
     n_subjects = int(subject.max()) + 1
-    distances = np.empty(DRAWS)
+    sizes = [int(np.isfinite(feature.values[-n_current:]).sum()) for feature in features]
+    distances = np.empty((DRAWS, len(features)))
     for draw in range(DRAWS):
         order = np.argsort(rng.permutation(n_subjects)[subject], kind="stable")
-        shuffled = pooled[order]
-        distances[draw] = distance(shuffled[len(current) :], shuffled[: len(current)])
-    return float(np.quantile(distances, CHANCE_LEVEL, method="higher"))
+        for column, (feature, size) in enumerate(zip(features, sizes, strict=True)):
+            shuffled = feature.values[order]
+            shuffled = shuffled[np.isfinite(shuffled)]
+            distances[draw, column] = feature.distance(shuffled[size:], shuffled[:size])
+    mean, spread = distances.mean(axis=0), distances.std(axis=0)
+    in_deviations = (distances - mean) / np.where(spread > 0, spread, 1)
+    largest = np.quantile(in_deviations.max(axis=1), FAMILY_LEVEL, method="higher")
+    return list(mean + largest * spread)
 
 
 @dataclass(frozen=True)
@@ -106,7 +124,8 @@ def compare_sides(
     """Compares each feature by a distance that does not grow with the number of images.
 
     A feature has moved where its distance reaches the threshold *and* is more than chance would
-    give batches of these sizes; the threshold in a record is the larger of the two.
+    give any of so many features in batches of these sizes; the threshold in a record is the
+    larger of the two.
 
     Args:
         reference: One row per image; subject_id tells who is in it.
@@ -117,7 +136,7 @@ def compare_sides(
         min_images: The fewest values on each side.
         seed: Of the permutations.
     """
-    compared: list[dict[str, Json]] = []
+    features: list[Feature] = []
     refused: list[dict[str, Json]] = []
     for kind, names in (("number", numbers), ("word", words)):
         for name in names:
@@ -125,16 +144,24 @@ def compare_sides(
             if reason:
                 refused.append({"name": name, "kind": kind, "reason": reason})
                 continue
-            compare = _compare_numbers if kind == "number" else _compare_words
-            compared.append(compare(reference, current, name, threshold, seed))
+            feature_of = _number_feature if kind == "number" else _word_feature
+            features.append(feature_of(reference, current, name))
+    if not features:
+        return Comparison([], refused)
+    subjects = subject_codes(reference, current)
+    limits = distances_by_chance(features, subjects, current.height, seed=seed)
+    compared = [
+        feature.record | _verdict(feature, current.height, limit, threshold)
+        for feature, limit in zip(features, limits, strict=True)
+    ]
     compared.sort(key=lambda record: (not record["moved"], -_excess(record), str(record["name"])))
     return Comparison(compared, refused)
 
 
-def clean_numbers(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    """The rows with a finite number in the column, as Float64."""
-    column = pl.col(name).cast(pl.Float64)
-    return frame.with_columns(column).filter(column.is_finite().fill_null(value=False))
+def clean_numbers(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
+    """The column, NaN where it has no finite number."""
+    values = frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def clean_words(frame: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -155,7 +182,9 @@ def _reason_against(
     if kind == "number":
         if not reference[name].dtype.is_numeric() and reference[name].dtype != pl.Null:
             return f"it holds {reference[name].dtype}, not numbers"
-        sizes = clean_numbers(reference, name).height, clean_numbers(current, name).height
+        sizes = tuple(
+            int(np.isfinite(clean_numbers(side, name)).sum()) for side in (reference, current)
+        )
     else:
         if reference[name].is_null().all() and current[name].is_null().all():
             return "no value is known on either side"
@@ -168,19 +197,14 @@ def _reason_against(
     return ""
 
 
-def _compare_numbers(
-    reference: pl.DataFrame, current: pl.DataFrame, name: str, threshold: float, seed: int
-) -> dict[str, Json]:
+def _number_feature(reference: pl.DataFrame, current: pl.DataFrame, name: str) -> Feature:
     sides = [clean_numbers(side, name) for side in (reference, current)]
-    before, after = (side[name].to_numpy() for side in sides)
+    before, after = (side[np.isfinite(side)] for side in sides)
     edges = np.histogram_bin_edges(np.concatenate([before, after]), bins=BINS)
-    return {
+    record: dict[str, Json] = {
         "name": name,
         "kind": "number",
         "statistic": "Wasserstein distance / sd",
-        **_verdict(
-            normed_wasserstein, before, after, subject_codes(*sides), threshold=threshold, seed=seed
-        ),
         "n_reference": len(before),
         "n_current": len(after),
         "missing_reference": reference.height - len(before),
@@ -193,22 +217,18 @@ def _compare_numbers(
         "shares_reference": _shares(before, edges),
         "shares_current": _shares(after, edges),
     }
+    return Feature(record, normed_wasserstein, np.concatenate(sides))
 
 
-def _compare_words(
-    reference: pl.DataFrame, current: pl.DataFrame, name: str, threshold: float, seed: int
-) -> dict[str, Json]:
-    sides = [clean_words(side, name) for side in (reference, current)]
-    words = sorted({word for side in sides for word in side[name]})
+def _word_feature(reference: pl.DataFrame, current: pl.DataFrame, name: str) -> Feature:
+    sides = [clean_words(side, name)[name] for side in (reference, current)]
+    words = sorted({word for side in sides for word in side})
     code = {word: float(index) for index, word in enumerate(words)}
-    before, after = (np.array([code[word] for word in side[name]]) for side in sides)
-    return {
+    before, after = (np.array([code[word] for word in side]) for side in sides)
+    record: dict[str, Json] = {
         "name": name,
         "kind": "word",
         "statistic": "Jensen-Shannon distance",
-        **_verdict(
-            jensen_shannon, before, after, subject_codes(*sides), threshold=threshold, seed=seed
-        ),
         "n_reference": len(before),
         "n_current": len(after),
         "missing_reference": int(reference[name].null_count()),
@@ -217,6 +237,7 @@ def _compare_words(
         "shares_reference": [rounded(float((before == code[word]).mean())) for word in words],
         "shares_current": [rounded(float((after == code[word]).mean())) for word in words],
     }
+    return Feature(record, jensen_shannon, np.concatenate([before, after]))
 
 
 def subject_codes(reference: pl.DataFrame, current: pl.DataFrame) -> NDArray[np.int64]:
@@ -230,17 +251,12 @@ def subject_codes(reference: pl.DataFrame, current: pl.DataFrame) -> NDArray[np.
     return np.unique(who.to_numpy().astype(str), return_inverse=True)[1].astype(np.int64)
 
 
-def _verdict(
-    distance: Distance,
-    before: NDArray[np.float64],
-    after: NDArray[np.float64],
-    subjects: NDArray[np.int64],
-    *,
-    threshold: float,
-    seed: int,
-) -> dict[str, Json]:
-    score = rounded(distance(before, after))
-    chance = rounded(distance_by_chance(distance, before, after, subjects, seed=seed))
+def _verdict(feature: Feature, n_current: int, limit: float, threshold: float) -> dict[str, Json]:
+    before, after = (
+        side[np.isfinite(side)]
+        for side in (feature.values[:-n_current], feature.values[-n_current:])
+    )
+    score, chance = rounded(feature.distance(before, after)), rounded(limit)
     return {
         "score": score,
         "by_chance": chance,

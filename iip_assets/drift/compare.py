@@ -34,7 +34,8 @@ INTRODUCTION = """<header class="iip">
 <p>{made}</p>
 <p>Compared: {batch_images} of the newest batch, and {training_images} of older batches. A feature
 counts as drifted where its distance reaches the threshold set in
-<code>drift.threshold</code> and is larger than chance would give for so many images.</p>
+<code>drift.threshold</code> and is larger than chance would give any of so many features in so
+many images.</p>
 </header>"""
 
 

@@ -122,10 +122,10 @@ def summarize_clusters(
 
 
 def label_mix(labels: pl.Series) -> str:
-    """`full 80%, none 20%`, the most frequent first; images without a label are `unknown`."""
+    """`full 80%, none 20%`, the most frequent first; images that have none are `no label`."""
     if labels.is_empty():
         return ""
-    counts = labels.cast(pl.String).fill_null("unknown").value_counts().rows()
+    counts = labels.cast(pl.String).fill_null("no label").value_counts().rows()
     ordered = sorted(counts, key=lambda pair: (-pair[1], pair[0]))
     return ", ".join(f"{word} {round(100 * n / labels.len())}%" for word, n in ordered)
 

@@ -74,7 +74,7 @@ class Ingested:
             for noun, number in self.corrections.items()
         ]
         if self.images or not found:
-            found.insert(0, f"{counted(self.images, 'image')}, {self.new_images} of them new")
+            found.insert(0, f"{counted(self.images, 'image')}, {self.new_images:,} of them new")
         return ", ".join(found)
 
 

@@ -177,6 +177,6 @@ def _summary(content: Mapping[str, Any]) -> str:
             "."
             if counts["subjects"]
             else ", as far as that can be told: no subject is known, so only near duplicates are "
-            "kept on one side."
+            "kept on one side, and each group of these counts as a subject below."
         )
     return text

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iip_assets.drift.columns import (
+    Feature,
     compare_sides,
-    distance_by_chance,
+    distances_by_chance,
     jensen_shannon,
     normed_wasserstein,
     subject_codes,
@@ -171,9 +172,8 @@ def chance(n_before, n_after, per_subject, seed=0):
     n = n_before + n_after
     subjects = np.arange(n) // per_subject
     values = rng.normal(size=n)[subjects]
-    return distance_by_chance(
-        normed_wasserstein, values[:n_before], values[n_before:], subjects, seed=seed
-    )
+    feature = Feature({}, normed_wasserstein, values)
+    return distances_by_chance([feature], subjects, n_after, seed=seed)[0]
 
 
 def test_chance_gives_small_batches_larger_distances():
@@ -189,12 +189,33 @@ def test_the_draws_follow_the_seed():
     assert chance(50, 20, 1, seed=1) != chance(50, 20, 1, seed=2)
 
 
-def test_batches_that_did_not_move_exceed_chance_about_once_in_a_hundred():
+def difference_of_means(before, after):
+    return abs(float(before.mean() - after.mean()))
+
+
+def test_a_batch_in_which_nothing_moved_has_a_moved_feature_once_in_twenty():
+    """However many features are looked at."""
     rng = np.random.default_rng(0)
     exceeded = 0
-    for seed in range(60):
-        before, after = rng.normal(size=60), rng.normal(size=20)
-        limit = distance_by_chance(normed_wasserstein, before, after, np.arange(80), seed=seed)
-        exceeded += normed_wasserstein(before, after) > limit
-    # Binomial(60, 0.01) is above 4 with a probability of 0.0003.
-    assert exceeded <= 4
+    for seed in range(40):
+        features = [Feature({}, difference_of_means, rng.normal(size=80)) for _ in range(10)]
+        limits = distances_by_chance(features, np.arange(80), 20, seed=seed)
+        distances = [difference_of_means(f.values[:60], f.values[60:]) for f in features]
+        exceeded += any(d > limit for d, limit in zip(distances, limits, strict=True))
+    # Binomial(40, 0.05) is above 7 with a probability of 0.0007; ten judged alone would give 16.
+    assert exceeded <= 7
+
+
+def test_features_that_say_the_same_cost_no_more_than_one():
+    one = Feature({}, normed_wasserstein, np.random.default_rng(0).normal(size=80))
+    alone = distances_by_chance([one], np.arange(80), 20, seed=3)
+    assert distances_by_chance([one] * 20, np.arange(80), 20, seed=3) == pytest.approx(alone * 20)
+
+
+def test_a_value_that_is_not_known_is_on_neither_side():
+    values = np.random.default_rng(0).normal(size=80)
+    values[[3, 70]] = np.nan
+    limits = distances_by_chance(
+        [Feature({}, normed_wasserstein, values)], np.arange(80), 20, seed=0
+    )
+    assert 0 < limits[0] < 2

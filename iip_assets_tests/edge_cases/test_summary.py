@@ -66,7 +66,7 @@ def test_the_summary_tells_labels_light_and_who_is_over_represented():
     assert small["over_represented"] == "gender female 100% (11% of all)"
     loose = table.row(by_predicate=pl.col("cluster") == -1, named=True)
     assert loose["median_brightness"] is None
-    assert loose["labels"] == "unknown 100%"
+    assert loose["labels"] == "no label 100%"
 
 
 def test_missing_measures_and_axes_are_left_out():

@@ -260,6 +260,7 @@ def test_without_a_known_subject_the_page_does_not_claim_that_people_are_new():
     unknown = raw["images"].with_columns(subject_id=pl.lit(None, pl.String))
     page = page_of(sample_inputs(raw_dataset=raw | {"images": unknown})).html
     assert "never saw, as far as that can be told: no subject is known" in page
+    assert "each group of these counts as a subject below" in page
     assert "whom they never saw." in page_of(sample_inputs()).html
 
 

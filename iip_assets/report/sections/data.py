@@ -67,7 +67,7 @@ def dataset(
         text = f"Labelled unclear: {counted(unclear, 'image')}, of which none trains a model."
         steps.append(NextStep(7, "Labels to discuss", text))
     if labels[NO_LABEL]:
-        text = f"{labels[NO_LABEL]} of {counted(images.height, 'image')}."
+        text = f"{labels[NO_LABEL]:,} of {counted(images.height, 'image')}."
         steps.append(NextStep(7, "Images without a label", text))
     data = {"counts": counts, "batches": table.rows}
     return Section("dataset", "Dataset", [table], data, steps=steps)

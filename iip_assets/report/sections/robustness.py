@@ -186,8 +186,8 @@ def drift(drift_report: Report) -> Section:
     text = (
         f"{counted(found['n_current'], 'image')} of batch {batch} against "
         f"{counted(found['n_reference'], 'training image')} of older batches. A feature moved "
-        "where its distance is above the limit: the set threshold, or what chance gives for so "
-        "many images, whichever is larger."
+        "where its distance is above the limit: the set threshold, or what chance gives any of so "
+        "many features in so many images, whichever is larger."
     )
     table = Table(
         "Features, the farthest moved first",
