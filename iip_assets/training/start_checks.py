@@ -37,13 +37,11 @@ class Start:
 
 def absent_in_words(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> str | None:
     """Which classes which splits lack, by counts of both; None where every split has each."""
-    absent = [
-        f"{name} in {split}"
-        for split in SPLITS
-        for name in classes
-        if not counts.get(split, {}).get(name)
-    ]
-    return "no image has: " + ", ".join(absent) if absent else None
+    lacking = {
+        name: [split for split in SPLITS if not counts.get(split, {}).get(name)] for name in classes
+    }
+    words = [f"{name} (in {', '.join(splits)})" for name, splits in lacking.items() if splits]
+    return "classes without an image: " + ", ".join(words) if words else None
 
 
 def classes_check(counts: Mapping[str, Mapping[str, int]], model: Files) -> CheckResult:

@@ -66,7 +66,7 @@ def test_classes_that_a_split_lacks_are_named():
     counts = {"train": {"iris": 3, "pupil": 2}, "validation": {"iris": 1, "pupil": 0}}
     told = []
     log_absent(counts, ("iris", "pupil"), log=told.append)
-    assert told == ["no image has: pupil in validation, iris in test, pupil in test"]
+    assert told == ["classes without an image: iris (in test), pupil (in validation, test)"]
     whole = {split: {"iris": 1} for split in ("train", "validation", "test")}
     log_absent(whole, ("iris",), log=told.append)
     assert len(told) == 1
