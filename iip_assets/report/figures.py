@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.figures import PALETTE, new_figure, shown_word
 from iip_assets.metrics.names import spelled
 from iip_assets.report.blocks import count, estimate
@@ -38,7 +39,9 @@ def forest_figure(rows: Sequence[Record], overall: Record | None) -> Figure:
         rows: Records of one model; where there are too many, the small slices are left out first.
         overall: The overall record.
     """
-    known = [row for row in rows if row["value"] is not None]
+    axes_known = {row["axis"] for row in rows if row["slice"] != UNKNOWN}
+    # Where nothing is known of an axis, its one slice is the overall value once more.
+    known = [row for row in rows if row["value"] is not None and row["axis"] in axes_known]
     largest = sorted(known, key=lambda row: (not row["enough"], -row["n_images"]))[:MOST_SLICES]
     shown = sorted(largest, key=lambda row: (row["axis"], row["slice"]))
     figure = new_figure(8.0, 1.0 + 0.22 * max(3, len(shown)))

@@ -239,6 +239,18 @@ def test_a_forest_of_too_many_slices_drops_small_ones_first():
     assert sum("too few" not in label for label in labels) == 10
 
 
+def test_an_axis_of_which_nothing_is_known_is_not_drawn():
+    row = {"metric": "f1_macro", "value": 0.5, "low": 0.4, "high": 0.6, "n_images": 9}
+    slices = [("gender", "unknown"), ("device", "camera"), ("device", "unknown")]
+    rows = [{**row, "axis": axis, "slice": name, "enough": True} for axis, name in slices]
+    labels = forest_figure(rows, None).axes[0].get_yticklabels()
+    assert [label.get_text().split(" (")[0] for label in labels] == [
+        "device camera",
+        "device unknown",
+    ]
+    assert forest_figure(rows[:1], None).axes[0].get_yticklabels() == []
+
+
 def test_numbers_read_as_people_expect():
     assert [count(1234.4), count(None)] == ["1,234", "–"]
     assert [percent(0.5), percent(0.034), percent(0), percent(None)] == ["50%", "3.4%", "0%", "–"]
