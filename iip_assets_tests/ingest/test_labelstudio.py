@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from PIL import Image
 
 from iip_assets.ingest.formats.labelstudio import convert_labelstudio
 from iip_assets.ingest.formats.masks import encode_brush
-from iip_assets_tests.dataset.images import encoded
+from iip_assets_tests.dataset.images import encoded, scene
 from iip_assets_tests.ingest.tool_exports import (
     HEIGHT,
     MASK_CLASSES,
@@ -402,6 +403,27 @@ def test_a_result_that_cannot_be_read_is_a_problem(tmp_path, result, reason):
     assert reason in found.reason
     assert found.row == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        brush("iris"),
+        polygon("iris"),
+        studio_region("ellipselabels", "iris", x=50, y=50, radiusX=25, radiusY=25),
+        studio_region("bitmasklabels", "iris", imageDataURL=bitmask(DOT, "L")),
+    ],
+    ids=lambda region: region["type"],
+)
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_what_was_drawn_on_the_stored_image_is_refused_with_its_exif(tmp_path, region, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = write_image(tmp_path / "export", "a.png")
+    file.write_bytes(encoded(scene(HEIGHT, WIDTH), "PNG", exif=exif))
+    found = only(convert(tmp_path, studio_task(1, UPLOAD, studio_annotation(region))))
+    assert "as it is stored, 8×6, which its EXIF turns upright, 6×8" in found.reason
+    assert found.column == "data.image"
 
 
 def test_an_unknown_class_is_refused_with_the_known_ones(tmp_path):
