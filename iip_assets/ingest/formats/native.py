@@ -266,7 +266,7 @@ def _as_text(value: Any, column: str) -> str:
         # 1e-05 is no number to labels.csv.
         return f"{Decimal(repr(value)):f}"
     if isinstance(value, (str, int)):
-        return str(value)
+        return " ".join(str(value).split())  # a cell has no line breaks
     raise BadEntry(
         column, value, "expected a text or a number", "write it as one text, or delete it"
     )
