@@ -53,8 +53,9 @@ def decode_image(data: bytes, *, max_megapixels: float) -> NDArray[np.uint8]:
     _refuse_size(header.width, header.height, max_megapixels)
     pixels = _fast(data, header)
     if pixels is None:
-        pixels = _loaded(data, header, max_megapixels, lambda image: _rgb(image, data))
-    return _upright(pixels, header.orientation)
+        pixels = _loaded(data, header, max_megapixels, lambda image: _rgb(image, data, header))
+    # Pillow and OpenCV turn TIFF upright themselves.
+    return pixels if header.kind == "TIFF" else _upright(pixels, header.orientation)
 
 
 def decode_mask(
@@ -270,18 +271,19 @@ def _heic_reader() -> type[ImageFile]:
     return reader
 
 
-def _rgb(image: ImageFile, data: bytes) -> NDArray[np.uint8]:
+def _rgb(image: ImageFile, data: bytes, header: Header) -> NDArray[np.uint8]:
     """The image as Pillow reads it: TIFF and HEIC upright, others as they are stored."""
     # Only EXIF tells how an image is turned.
     for xmp in ("xmp", "XML:com.adobe.xmp"):
         image.info.pop(xmp, None)
-    if image.mode in ("RGB", "RGBA") and any(";16" in str(tile[3]) for tile in image.tile):
-        # Of these Pillow keeps the high byte alone. OpenCV turns TIFF upright, too.
+    is_deep = header.bits == _DEPTHS[-1] or any(";16" in str(tile[3]) for tile in image.tile)
+    if image.mode in ("RGB", "RGBA") and is_deep:
+        # Of these Pillow keeps the high byte alone.
         deep = _opencv(data, cv2.IMREAD_UNCHANGED)
         if deep is not None and deep.dtype == np.uint16:
             return _deep_rgb(deep, 0)
     if image.mode.startswith("I;16"):
-        told = _told_bits(image)
+        told = _told_bits(image, header)
         return _deep_rgb(np.asarray(image).astype(np.uint16), told)
     if image.mode in ("I", "F"):
         raise Undecodable(
@@ -293,9 +295,9 @@ def _rgb(image: ImageFile, data: bytes) -> NDArray[np.uint8]:
     return np.asarray(image.convert("RGB"))
 
 
-def _told_bits(image: ImageFile) -> int:
+def _told_bits(image: ImageFile, header: Header) -> int:
     """The depth of grey of up to 16 bits; 0 where the file does not tell it."""
-    if image.format == "JPEG2000":
+    if header.kind == "JPEG 2000" and header.bits < _DEPTHS[-1]:
         return _DEPTHS[-1]  # to which Pillow scales it
     tags = getattr(image, "tag_v2", {})
     bits, most = tags.get(_BITS_PER_SAMPLE, (0,)), tags.get(_MOST_VALUE, (0,))

@@ -26,7 +26,9 @@ _MOST_SCANS = 100
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _BASELINE = frozenset((0xC0, 0xC1))
 _ZEROS = b"\0" * 64
-_JPEG_2000 = (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n")
+_CODESTREAM = b"\xff\x4f\xff\x51"
+_JPEG_2000 = (_CODESTREAM, b"\0\0\0\x0cjP  \r\n\x87\n")
+_SAMPLE_DEPTH = 42  # where Ssiz stands in a codestream (ITU-T T.800, table A.9)
 _HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 _ORIENTATION = 0x0112
 _KNOWN_STRANGERS = (
@@ -56,8 +58,8 @@ class Header:
     bits: int = 8  # bits a channel where the header says so, else 8
     channels: int = 3  # channels as stored; 1 for a palette
     palette: bool = False  # the pixels are indices into a palette
-    # 1 to 8 as EXIF counts them, where the decoder leaves the turn to us; from 5 on width and
-    # height change places.
+    # 1 to 8 as EXIF counts them; from 5 on width and height change places. Of a HEIC always 1: what
+    # its EXIF says is not what turns it.
     orientation: int = 1
     true_bits: int = 0  # how many of the bits are said to be used; 0 where nothing is said
 
@@ -71,7 +73,7 @@ def read_header(data: bytes) -> Header:
     """The header of an image file; pixels are not touched.
 
     Size is (0, 0) where Pillow reads the header as cheaply as we could: all but JPEG, PNG and WebP.
-    It turns TIFF and HEIC upright itself.
+    How a TIFF is turned is told all the same, though Pillow turns TIFF and HEIC upright itself.
 
     Raises:
         Undecodable: The bytes are empty, of another format, or the header is cut short.
@@ -83,6 +85,10 @@ def read_header(data: bytes) -> Header:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return _webp_header(data)
     kind = _kind_by_pillow(data)
+    if kind == "TIFF":  # a block of EXIF is built as a TIFF is
+        return Header(kind, 0, 0, orientation=exif_orientation(data))
+    if kind == "JPEG 2000":
+        return Header(kind, 0, 0, bits=_jpeg_2000_bits(data))
     if kind is not None:
         return Header(kind, 0, 0)
     raise Undecodable(_stranger(data))
@@ -97,6 +103,12 @@ def _kind_by_pillow(data: bytes) -> Kind | None:
     if data.startswith(_JPEG_2000):
         return "JPEG 2000"
     return "HEIC" if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS else None
+
+
+def _jpeg_2000_bits(data: bytes) -> int:
+    place = data.find(_CODESTREAM) + _SAMPLE_DEPTH
+    # The highest bit is whether there are values below 0.
+    return (data[place] & 0x7F) + 1 if _SAMPLE_DEPTH <= place < len(data) else 8
 
 
 def _stranger(data: bytes) -> str:

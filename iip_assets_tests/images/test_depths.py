@@ -48,6 +48,7 @@ FORMS = {
     "colour png": _colour(".png"),
     "colour tiff": _colour(".tif"),
     "alpha png": _alpha,
+    "jpeg 2000": lambda deep: encoded(deep, "JPEG2000"),
 }
 
 
@@ -102,6 +103,21 @@ def test_jpeg_2000_is_read(suffix):
         read(data[: len(data) // 2])
     with pytest.raises(Undecodable, match="megapixels"):
         decode_image(data, max_megapixels=0.001)
+
+
+@pytest.mark.parametrize("dark", [GREY, GREY // 16])
+def test_jpeg_2000_of_12_bits_a_sample_is_as_bright_as_it_is(dark):
+    # The middle of the range is what moves where 16 bits are said to be 12.
+    middle = (1 << 15) - (1 << 11)
+    data = bytearray(encoded((dark.astype(np.uint16) << 4) + middle, "JPEG2000", no_jp2=True))
+    assert data[42] == 15
+    data[42] = 11
+    assert (read(bytes(data))[..., 0] == dark).all()
+
+
+def test_colours_of_jpeg_2000_in_16_bits_are_as_bright_as_they_are():
+    got = read(_colour(".jp2")(GREY.astype(np.uint16) << 4))  # written with a little loss
+    assert np.abs(got.astype(int) - GREY[..., None]).mean() < 2
 
 
 def _heic() -> bytes:

@@ -218,25 +218,56 @@ def test_an_image_of_another_size_is_a_problem(tmp_path, width, height):
     assert f"{width}×{height} pixels, the file has 8×6" in found.reason
 
 
-@pytest.mark.parametrize("size", [(8, 6), (6, 8)])
-@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 7, 8])
-def test_polygons_of_a_turned_image_are_upright_whichever_size_is_told(tmp_path, size, orientation):
+def convert_turned(root: Path, orientation: int, size, segmentation):
+    """Problems of an export whose image of 8×6 pixels, stored, is told to be of this size."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    turned, (width, height) = orientation >= 5, size
-    image = cvat_image(1, "a.png", width=width, height=height)
-    document = cvat_export(tmp_path / "export", images=[image], annotations=[cvat_shape(1, 1, BOX)])
-    file = tmp_path / "export" / "images" / "default" / "a.png"
+    width, height = size
+    shapes = [] if segmentation is None else [cvat_shape(1, 1, segmentation)]
+    images = [cvat_image(1, "a.png", width=width, height=height)]
+    document = cvat_export(root / "export", images=images, annotations=shapes)
+    file = root / "export" / "images" / "default" / "a.png"
     file.write_bytes(encoded(scene(6, 8), "PNG", exif=exif))
-    problems = convert(tmp_path, document)
-    if not turned and size == (6, 8):
+    return convert(root, document)
+
+
+@pytest.mark.parametrize("size", [(8, 6), (6, 8)])
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 7, 8])
+def test_labels_are_taken_where_their_size_is_that_of_the_upright_image(
+    tmp_path, size, orientation
+):
+    upright = (6, 8) if orientation >= 5 else (8, 6)
+    problems = convert_turned(tmp_path, orientation, size, BOX)
+    if size == upright:
+        assert problems == ()
+        (mask,) = read_native(tmp_path / "out").masks
+        assert mask.shape == upright[::-1]
+        assert (mask[1:5, 1:5] == 2).all()
+        assert (mask == 2).sum() == 16
+    elif orientation >= 5:
+        assert "as it is stored, 8×6, which its EXIF turns upright, 6×8" in only(problems).reason
+    else:
         assert "6×8 pixels, the file has 8×6" in only(problems).reason
-        return
-    assert problems == ()
-    (mask,) = read_native(tmp_path / "out").masks
-    assert mask.shape == ((8, 6) if turned else (6, 8))
-    assert (mask[1:5, 1:5] == 2).all()
-    assert (mask == 2).sum() == 16
+
+
+def test_a_turned_image_on_which_nothing_was_drawn_may_be_told_in_either_size(tmp_path):
+    assert convert_turned(tmp_path, 6, (8, 6), None) == ()
+
+
+@pytest.mark.parametrize(
+    ("size", "segmentation"),
+    [
+        ((8, 6), {"size": [6, 8], "counts": [10, 20, 18]}),
+        ((0, 0), {"size": [6, 8], "counts": [10, 20, 18]}),
+        ((8, 6), [[1, 1, 8, 1, 8, 5]]),
+        ((6, 8), [[1, 1, 8, 1, 8, 5]]),
+    ],
+    ids=["runs", "runs of an untold size", "a polygon", "a polygon of the upright size"],
+)
+def test_labels_of_the_stored_image_are_refused_with_its_exif(tmp_path, size, segmentation):
+    found = only(convert_turned(tmp_path, 6, size, segmentation))
+    assert "stored" in found.reason
+    assert "EXIF" in found.reason
 
 
 def test_ids_that_stand_twice_are_problems_and_are_named_once(tmp_path):

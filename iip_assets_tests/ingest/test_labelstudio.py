@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from PIL import Image
 
 from iip_assets.ingest.formats.labelstudio import convert_labelstudio
 from iip_assets.ingest.formats.masks import encode_brush
-from iip_assets_tests.dataset.images import encoded
+from iip_assets_tests.dataset.images import encoded, scene
 from iip_assets_tests.ingest.tool_exports import (
     HEIGHT,
     MASK_CLASSES,
@@ -147,6 +148,7 @@ def result(kind: str, name: str, **value):
         (result("choices", "faults", choices=["blur", "glare"]), "blur; glare"),
         (result("textarea", "faults", text=["one line", "another"]), "one line; another"),
         (result("textarea", "faults", text="one line"), "one line"),
+        (result("textarea", "faults", text=["one\r\nline\nand\tmore"]), "one line and more"),
         (result("taxonomy", "faults", taxonomy=[["eye", "lid"]]), "eye > lid"),
         (result("taxonomy", "faults", taxonomy=[["eye", "lid"], ["blur"]]), "eye > lid; blur"),
         (result("rating", "faults", rating=4), "4"),
@@ -251,10 +253,64 @@ def test_a_box_may_stake_out_what_nobody_judged(tmp_path):
     assert (mask == 255).sum() == 12
 
 
-def test_the_only_question_that_is_answered_with_labels_is_that_of_the_label(tmp_path):
-    annotation = studio_annotation(studio_choice("none", "visible"), studio_choice("no", "glasses"))
-    (row,) = taken(tmp_path, studio_task(1, UPLOAD, annotation)).parsed.rows
-    assert (row.label, row.tags) == ("none", {"glasses": "no"})
+@pytest.mark.parametrize("minimal", [False, True], ids=["JSON", "JSON-MIN"])
+@pytest.mark.parametrize(
+    ("answers", "question"),
+    [
+        ({"visible": ["none", "Full"], "glasses": ["no", "none"]}, "visible"),
+        ({"visible": ["none", "partial"], "glasses": ["none", "none"]}, "visible"),
+        ({"glasses": ["none", "none"]}, None),
+        ({"glasses": ["none", "unclear"]}, None),
+        ({"glasses": ["none", "spectacles"]}, None),
+        ({"visible": ["full", "closed"]}, None),
+        ({"visible": ["full", "none"], "covered": ["partial", "none"]}, None),
+        ({"visible": ["full", "none"], "label": ["none", "none"]}, "label"),
+        ({"visible": ["full", "none"], "choice": ["none", "none"]}, "choice"),
+        ({"glasses": ["no", "yes"]}, None),
+    ],
+)
+def test_which_question_is_that_of_the_label(tmp_path, answers, question, minimal):
+    tasks = []
+    for number, name in enumerate("ab"):
+        write_image(tmp_path / "export", f"{name}.png", seed=number)
+        words = {asked: said[number] for asked, said in answers.items()}
+        choices = [studio_choice(word, asked) for asked, word in words.items()]
+        task = studio_task(number, f"{name}.png", studio_annotation(*choices))
+        flat = {"id": number, "image": f"{name}.png", "annotation_id": number, **words}
+        tasks.append(flat if minimal else task)
+    write_studio(tmp_path / "export", tasks)
+    log: list[str] = []
+    convert_labelstudio(
+        tmp_path / "export", tmp_path / "out", mask_classes=MASK_CLASSES, log=log.append
+    )
+    rows = read_native(tmp_path / "out").parsed.rows
+    labels = [None, None] if question is None else [word.lower() for word in answers[question]]
+    assert [row.label for row in rows] == labels
+    tags = {name: said for name, said in answers.items() if name != question}
+    assert {name: [row.tags[name] for row in rows] for name in tags} == tags
+    # Whoever meant one of them is told.
+    like_labels = question is None and answers != {"glasses": ["no", "yes"]}
+    assert any(line.startswith("no question is that of the label") for line in log) == like_labels
+
+
+@pytest.mark.parametrize("odd", [{"a": 1}, ["a", 1]])
+def test_what_is_no_text_in_the_data_is_left_out_and_told(tmp_path, odd):
+    write_image(tmp_path / "export", "a.png")
+    task = studio_task(1, UPLOAD, studio_annotation(studio_choice("full")), meta=odd, site="x\ny")
+    write_studio(tmp_path / "export", [task])
+    log: list[str] = []
+    convert_labelstudio(
+        tmp_path / "export", tmp_path / "out", mask_classes=MASK_CLASSES, log=log.append
+    )
+    (row,) = read_native(tmp_path / "out").parsed.rows
+    assert (row.label, row.tags) == ("full", {"site": "x y"})
+    assert "not used: data.meta, neither a text nor a number (1)" in log
+
+
+def test_what_is_no_text_under_a_name_of_a_column_is_a_problem(tmp_path):
+    write_image(tmp_path / "export", "a.png")
+    found = only(convert(tmp_path, studio_task(1, UPLOAD, subject_id=["s1"])))
+    assert (found.column, found.reason) == ("data.subject_id", "expected a text or a number")
 
 
 def test_json_min_says_the_same(tmp_path):
@@ -381,6 +437,7 @@ CUBE = studio_region("cuboidlabels", "iris", x=5, y=5)
             "the bitmask has 4×6 pixels, the image 8×6",
         ),
         (CUBE, "not read here"),
+        (studio_region("ellipse", "", x=50, y=50, radiusX=5, radiusY=5), "without a class"),
         ({**brush("iris"), "original_width": 9}, "of 9×6 pixels, the file has 8×6"),
         ({**brush("iris"), "image_rotation": 90}, "turned"),
         (brush("iris", DOT[:, :4]), "96 values"),
@@ -402,6 +459,27 @@ def test_a_result_that_cannot_be_read_is_a_problem(tmp_path, result, reason):
     assert reason in found.reason
     assert found.row == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        brush("iris"),
+        polygon("iris"),
+        studio_region("ellipselabels", "iris", x=50, y=50, radiusX=25, radiusY=25),
+        studio_region("bitmasklabels", "iris", imageDataURL=bitmask(DOT, "L")),
+    ],
+    ids=lambda region: region["type"],
+)
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_what_was_drawn_on_the_stored_image_is_refused_with_its_exif(tmp_path, region, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = write_image(tmp_path / "export", "a.png")
+    file.write_bytes(encoded(scene(HEIGHT, WIDTH), "PNG", exif=exif))
+    found = only(convert(tmp_path, studio_task(1, UPLOAD, studio_annotation(region))))
+    assert "as it is stored, 8×6, which its EXIF turns upright, 6×8" in found.reason
+    assert found.column == "data.image"
 
 
 def test_an_unknown_class_is_refused_with_the_known_ones(tmp_path):

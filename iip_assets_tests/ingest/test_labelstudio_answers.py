@@ -130,6 +130,49 @@ def test_all_answers_stand_in_annotations_csv_and_a_line_says_who_counted(tmp_pa
     ]
 
 
+def test_each_of_several_answers_without_a_name_is_a_persons_own(tmp_path):
+    texts = [said("full", "", 2), said("none", "", 1), said("full", "ann", 3)]
+    for text in texts[:2]:
+        text["completed_by"] = None
+    found, log = converted(tmp_path, texts, texts[:1])
+    assert [(row.label, row.labeler) for row in found.parsed.rows] == [
+        ("full", "ann"),
+        ("full", None),
+    ]
+    assert sorted((row.labeler, row.label) for row in found.opinions.rows) == [
+        ("ann", "full"),
+        ("unnamed 1", "full"),
+        ("unnamed 2", "none"),
+    ]
+    assert "the majority for 1" in log[0]
+
+
+@pytest.mark.parametrize(("at", "rule"), [(1, "the newest answer"), (None, "the last answer of")])
+def test_who_is_last_where_no_time_is_told_is_not_called_the_newest(tmp_path, at, rule):
+    _, log = converted(tmp_path, [said("full", "ann", at), said("none", "bob", at)])
+    assert f"what counts: {rule}" in log[0]
+
+
+def test_images_of_which_no_answer_is_used_are_counted(tmp_path):
+    write_image(tmp_path / "export", "d.png", seed=3)
+    sketch = {"result": [studio_choice("full")]}
+    tasks = [
+        {"id": 1, "data": {"image": "a.png"}, "annotations": [], "drafts": [sketch]},
+        {"id": 2, "data": {"image": "b.png"}, "predictions": [sketch]},
+        studio_task(3, "c.png", said("full", "ann", was_cancelled=True)),
+        studio_task(4, "d.png", said("full", "ann"), said("full", "bob", was_cancelled=True)),
+    ]
+    for seed, name in enumerate("abc"):
+        write_image(tmp_path / "export", f"{name}.png", seed=seed)
+    write_studio(tmp_path / "export", tasks)
+    log: list[str] = []
+    convert_labelstudio(
+        tmp_path / "export", tmp_path / "out", mask_classes=MASK_CLASSES, log=log.append
+    )
+    assert [row.label for row in read_native(tmp_path / "out").parsed.rows].count(None) == 3
+    assert [line[-4:] for line in log if "of images that have no other" in line] == [" (3)"]
+
+
 def test_one_persons_work_needs_no_annotations(tmp_path):
     found, log = converted(tmp_path, [said("full", "ann")], [said("none", "bob")])
     assert [row.label for row in found.parsed.rows] == ["full", "none"]

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from iip_assets.dataset.labels import COLUMNS
 from iip_assets.dataset.schema import ANNOTATIONS_FILE, IMAGE_SUFFIXES, LABELS
 from iip_assets.ingest.formats.export_files import (
     BadEntry,
@@ -29,14 +30,17 @@ from iip_assets.ingest.formats.labelstudio_answers import (
     Answer,
     Remarks,
     moment_of,
+    named,
     newest_of_each,
     review_of,
     what_counts,
 )
 from iip_assets.ingest.formats.labelstudio_results import (
     REGIONS,
+    Asked,
+    as_word,
+    asked_of,
     label_question,
-    named_or_only,
     read_results,
 )
 from iip_assets.ingest.formats.native import ExportReader, cells_of, convert, fields_of
@@ -45,7 +49,7 @@ from iip_assets.ingest.formats.sources import NativeRow
 _ABOUT = {"created_at": "created_at", "updated_at": "updated_at", "annotator": "completed_by"}
 _DROPPED = ("id", "annotation_id", "lead_time", "agreement", *_ABOUT)
 Numbered = Sequence[tuple[int, Any]]
-_IMAGE = "image"
+_IMAGE, _LABEL = "image", "label"
 
 
 def is_minimal(tasks: Numbered) -> bool:
@@ -55,9 +59,11 @@ def is_minimal(tasks: Numbered) -> bool:
     )
 
 
-def whole_tasks(tasks: Numbered) -> list[tuple[int, Any]]:
-    """The tasks with their annotations; those of one id are annotations of one task."""
-    question = _question([flat for _, flat in tasks if isinstance(flat, dict)])
+def whole_tasks(tasks: Numbered, question: str | None) -> list[tuple[int, Any]]:
+    """The tasks with their annotations; those of one id are annotations of one task.
+
+    The `question` that asks for the label is called `label` in them.
+    """
     whole: dict[Any, tuple[int, Any]] = {}
     for row, flat in tasks:
         if not isinstance(flat, dict):
@@ -75,13 +81,13 @@ def whole_tasks(tasks: Numbered) -> list[tuple[int, Any]]:
     return list(whole.values())
 
 
-def _question(flats: Sequence[Mapping[str, Any]]) -> str | None:
-    """The key of the label: by its name, or else the only one whose every value is a label."""
-    answers: dict[str, set[Any]] = {}
-    for flat in flats:
-        for name, value in flat.items():
-            answers.setdefault(name, set()).add(value if isinstance(value, str) else None)
-    return named_or_only(answers, [name for name, words in answers.items() if words <= set(LABELS)])
+def _asked_of_flat(tasks: Numbered) -> Asked:
+    """What stands under each key, as only the answers tell which of them are questions."""
+    asked: dict[str, set[str | None]] = {}
+    for _, flat in tasks:
+        for name, value in flat.items() if isinstance(flat, dict) else ():
+            asked.setdefault(name, set()).add(as_word(value))
+    return asked
 
 
 def _whole(flat: Mapping[str, Any], question: str | None) -> dict[str, Any]:
@@ -93,7 +99,7 @@ def _whole(flat: Mapping[str, Any], question: str | None) -> dict[str, Any]:
         several = value.get("choices") if isinstance(value, dict) else None
         if name == question or several is not None:
             choices = several or (value if isinstance(value, list) else [value])
-            asked = "label" if name == question else name
+            asked = _LABEL if name == question else name
             results.append(_result(asked, "choices", {"choices": choices}))
         elif isinstance(value, list):
             results += [_result(name, _kind(one), one) for one in value]
@@ -127,11 +133,15 @@ class LabelStudioReader(ExportReader):
     def rows(self, document: Any, name: str) -> list[NativeRow]:
         """The rows of one file's tasks."""
         tasks = list(enumerate(as_list(document, "the file"), start=1))
-        if is_minimal(tasks):
-            tasks = whole_tasks(tasks)
-        question = label_question(task for _, task in tasks)
+        minimal = is_minimal(tasks)
+        asked = _asked_of_flat(tasks) if minimal else asked_of(task for _, task in tasks)
+        question = label_question(asked)
         rows: list[NativeRow] = []
         told = Remarks()
+        if question is None:
+            told.no_label = [name for name, words in asked.items() if words & set(LABELS)]
+        if minimal:
+            tasks, question = whole_tasks(tasks, question), question and _LABEL
         for row, task in tasks:
             with self.findings.catching(name, row):
                 rows += self._task_rows(as_object(task, "the task"), name, row, question, told)
@@ -149,7 +159,12 @@ class LabelStudioReader(ExportReader):
         fix = "keep one of the two tasks, or name their images differently"
         self.claim(image, f"task {row} of {name}", column, url, fix=fix)
         facts = {other: data[other] for other in data if other != key}
+        for other in [name for name in facts if _is_left_out(name, facts[name])]:
+            told.left_out[f"data.{other}"] += 1
+            del facts[other]
         answers = self._answers(task, row, question, told)
+        if not answers and any(task.get(name) for name in ("annotations", "drafts", "predictions")):
+            told.unanswered += 1
         fields = {
             "image": column,
             **fields_of(facts, "data"),
@@ -203,7 +218,7 @@ class LabelStudioReader(ExportReader):
                     size=found.size,
                 )
             )
-        return answers
+        return named(answers)
 
 
 def _image_key(data: Mapping[str, Any]) -> str:
@@ -216,6 +231,11 @@ def _image_key(data: Mapping[str, Any]) -> str:
             "data", data, "it does not tell which image is meant", "name the image as `image`"
         )
     return named[0]
+
+
+def _is_left_out(name: str, value: Any) -> bool:
+    """Whether it is no text or number, as which a column of one's own has its values."""
+    return isinstance(value, (dict, list)) and name.strip().lower() not in COLUMNS
 
 
 def _names_image(value: str) -> bool:

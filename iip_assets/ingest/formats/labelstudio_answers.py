@@ -1,7 +1,7 @@
 """Several people's answers about one image, and whose count.
 
 In this order: what was starred as ground truth, what a review accepted, what most people say (each
-by their newest answer), the newest answer.
+by their newest answer), the newest answer; where no time is told, the last of the export.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from iip_assets.dataset.schema import BadCell, parse_time
+from iip_assets.dataset.problems import shown
+from iip_assets.dataset.schema import LABELS, BadCell, parse_time
 from iip_assets.ingest.formats.masks import Region
 from iip_assets.ingest.formats.sources import Size
 
@@ -65,6 +66,15 @@ def review_of(annotation: Mapping[str, Any]) -> Literal["accepted", "rejected"] 
     return "accepted" if in_time[-1]["accepted"] else "rejected"
 
 
+def named(answers: Sequence[Answer]) -> list[Answer]:
+    """The answers about one image; of several without a name each is of a person of its own."""
+    one_has_none = sum(not one.labeler for one in answers) == 1
+    return [
+        one if one.labeler or one_has_none else replace(one, labeler=f"unnamed {number}")
+        for number, one in enumerate(answers, start=1)
+    ]
+
+
 def newest_of_each(answers: Sequence[Answer]) -> list[Answer]:
     """Each person's newest answer, in time; of two at one time the later in the export.
 
@@ -115,7 +125,7 @@ def _chosen(answers: Sequence[Answer]) -> tuple[Answer, str]:
     votes = Counter(one.label for one in people).most_common(2)
     if len(votes) == 1 or votes[0][1] > votes[1][1]:
         return [one for one in people if one.label == votes[0][0]][-1], "the majority"
-    return people[-1], "the newest answer"
+    return people[-1], "the newest answer" if people[-1].at else "the last answer of the export"
 
 
 def _in_time(answers: Sequence[Answer]) -> list[Answer]:
@@ -134,6 +144,9 @@ class Remarks:
     of_regions: int = 0  # answers about a region, not about the image
     boxes: int = 0  # what was drawn and is no area
     several: int = 0  # images that several people labelled
+    unanswered: int = 0  # images of which there are drafts and the like alone
+    no_label: Sequence[str] = ()  # questions with labels for answers, where none is the label's
+    left_out: Counter[str] = field(default_factory=Counter)  # by where in a task
     _counted: Counter[str] = field(default_factory=Counter)
 
     def count(self, answers: Sequence[Answer]) -> None:
@@ -154,11 +167,24 @@ class Remarks:
                 f"people disagree on {sum(self._counted.values())} of the {self.several} images "
                 f"that several labelled; what counts: {rules}; every answer is in annotations.csv"
             )
-        for count, what in (
+        if self.no_label:
+            lines.append(
+                f"no question is that of the label ({', '.join(map(shown, self.no_label))}: "
+                f"further columns); call the one that is `label`, its answers {', '.join(LABELS)}"
+            )
+        for number, what in (
             (self.rejected, "annotations that a review rejected"),
             (self.of_regions, "answers about a region, which say nothing of the image"),
             (self.boxes, "boxes and points, which are no masks"),
+            (
+                self.unanswered,
+                "predictions, drafts, cancelled or rejected answers, of images that have no other",
+            ),
+            *(
+                (number, f"{shown(place)}, neither a text nor a number")
+                for place, number in self.left_out.items()
+            ),
         ):
-            if count:
-                lines.append(f"not used: {what} ({count})")
+            if number:
+                lines.append(f"not used: {what} ({number})")
         return lines

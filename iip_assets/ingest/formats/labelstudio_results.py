@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -142,33 +142,41 @@ def _is_not_labelled(value: Mapping[str, Any], kind: str) -> bool:
     return kind == "rectanglelabels" and value.get(kind) == [NOT_LABELLED_WORD]
 
 
-def label_question(tasks: Iterable[Any]) -> str | None:
-    """The question (its `from_name`) that asks for the label.
+Asked = Mapping[str, set[str | None]]
+"""What was answered to each question, in lower case; None for what is no word."""
 
-    By its name; or else the only one of a choice whose answers have a label among them.
-    """
-    asked: dict[str, set[str]] = {}
+
+def asked_of(tasks: Iterable[Any]) -> Asked:
+    """The answers to every question with choices."""
+    asked: dict[str, set[str | None]] = {}
     for task in tasks:
         for annotation in _listed(task, "annotations"):
             for result in _objects(annotation):
                 name, value = result.get("from_name"), result.get("value")
                 if _kind(result) == "choices" and isinstance(name, str):
-                    words = {word for word in _listed(value, "choices") if isinstance(word, str)}
+                    words = {as_word(one) for one in _listed(value, "choices")}
                     asked.setdefault(name, set()).update(words)
+    return asked
+
+
+def as_word(answer: Any) -> str | None:
+    """An answer as it is held against the labels."""
+    return answer.strip().lower() if isinstance(answer, str) else None
+
+
+def label_question(asked: Asked) -> str | None:
+    """The question (its `from_name`) that asks for the label.
+
+    By its name, that of `iip export` or of Label Studio's templates; or else the only one that has
+    a label for every answer, and not only those that are answers to other questions, too: `none`
+    may be said of glasses.
+    """
+    named = [name for name in ("label", "choice") if name in asked]
     maybe = [
         name
         for name, words in asked.items()
-        if name not in COLUMNS and not {word.lower() for word in words}.isdisjoint(LABELS)
+        if name not in COLUMNS and words <= set(LABELS) and words & {"full", "partial"}
     ]
-    return named_or_only(asked, maybe)
-
-
-def named_or_only(asked: Container[str], maybe: Sequence[str]) -> str | None:
-    """The question that `iip export` or Label Studio's templates ask for the label.
-
-    Where it is not among those that are asked, the only one that may be it.
-    """
-    named = [name for name in ("label", "choice") if name in asked]
     return next(iter(named), maybe[0] if len(maybe) == 1 else None)
 
 
@@ -237,8 +245,11 @@ def _region(value: Mapping[str, Any], kind: str, values: Mapping[str, int], row:
 
 
 def _unread(kind: str) -> BadEntry:
+    column = f"{_RESULT}.type"
+    if kind in _DRAWN:
+        return BadEntry(column, kind, "a region without a class", "give it one class")
     return BadEntry(
-        f"{_RESULT}.type",
+        column,
         kind,
         f"not read here; regions may be {', '.join(REGIONS)}, answers {', '.join(_ANSWERS)}",
         "draw it with the brush, as a polygon or as an ellipse",

@@ -266,7 +266,7 @@ def _as_text(value: Any, column: str) -> str:
         # 1e-05 is no number to labels.csv.
         return f"{Decimal(repr(value)):f}"
     if isinstance(value, (str, int)):
-        return str(value)
+        return " ".join(str(value).split())  # a cell has no line breaks
     raise BadEntry(
         column, value, "expected a text or a number", "write it as one text, or delete it"
     )
@@ -318,8 +318,18 @@ def _painted(row: NativeRow, images: ImageFiles, max_megapixels: float) -> NDArr
         raise BadEntry(column, row.image, str(error), "replace the file") from error
     height, width = image.shape[:2]
     meant_height, meant_width = row.size
-    # Tools show images upright and may give the size as it is stored.
-    as_stored = read_header(data).turned and row.size == (width, height)
+    turned = read_header(data).turned
+    as_stored = turned and width != height and row.size == (width, height)
+    if as_stored and row.regions:
+        # Drawn upright or not: tools that give this size differ in that, and in what they scale by.
+        raise BadEntry(
+            column,
+            row.image,
+            f"the labels are of the image as it is stored, {height}×{width}, which its EXIF turns "
+            f"upright, {width}×{height}",
+            "export them with the upright size (from Label Studio as JSON, not as COCO); or, if "
+            "they were drawn on the image as it is stored, save it without its EXIF",
+        )
     if not as_stored and (meant_height not in (None, height) or meant_width not in (None, width)):
         raise BadEntry(
             column,
@@ -328,7 +338,14 @@ def _painted(row: NativeRow, images: ImageFiles, max_megapixels: float) -> NDArr
             f"{width}×{height}",
             "put the file there that was labelled",
         )
-    return paint(row.regions, height=height, width=width) if row.regions else None
+    if not row.regions:
+        return None
+    try:
+        return paint(row.regions, height=height, width=width)
+    except BadEntry as bad:
+        if turned:
+            bad.reason += f"; the image is stored as {height}×{width}, and its EXIF turns it"
+        raise
 
 
 def _read(image: str, images: ImageFiles, max_megapixels: float) -> bytes:
