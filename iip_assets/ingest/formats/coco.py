@@ -178,8 +178,9 @@ class CocoReader(ExportReader):
         self._read_label(annotation, image, row)
         value = self.values.get(category.lower())
         if value is not None:
-            fill = partial(segmentation_pixels, annotation.get("segmentation"))
-            image.regions.append(Region(value, fill, row))
+            drawn = annotation.get("segmentation")
+            fill = partial(segmentation_pixels, drawn)
+            image.regions.append(Region(value, fill, row, in_pixels=isinstance(drawn, list)))
         elif category.lower() in LABELS:
             image.labels.setdefault(category.lower(), row)
         else:

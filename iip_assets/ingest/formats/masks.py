@@ -236,11 +236,13 @@ class Region:
         value: Its class: an index into the mask classes, or 255.
         fill: Gives its pixels.
         row: The entry of the export that it stands in.
+        in_pixels: Whether it is an outline in pixels, that depends on no size.
     """
 
     value: int
     fill: Fill
     row: int
+    in_pixels: bool = False
 
 
 def class_values(mask_classes: Sequence[str]) -> dict[str, int]:

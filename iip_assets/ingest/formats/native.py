@@ -320,8 +320,7 @@ def _painted(row: NativeRow, images: ImageFiles, max_megapixels: float) -> NDArr
     meant_height, meant_width = row.size
     turned = read_header(data).turned
     as_stored = turned and width != height and row.size == (width, height)
-    if as_stored and row.regions:
-        # Drawn upright or not: tools that give this size differ in that, and in what they scale by.
+    if as_stored and not _drawn_upright(row.regions, height, width):
         raise BadEntry(
             column,
             row.image,
@@ -346,6 +345,18 @@ def _painted(row: NativeRow, images: ImageFiles, max_megapixels: float) -> NDArr
         if turned:
             bad.reason += f"; the image is stored as {height}×{width}, and its EXIF turns it"
         raise
+
+
+def _drawn_upright(regions: Sequence[Region], height: int, width: int) -> bool:
+    """Whether regions told to be of the stored size are of the upright image, as tools show it.
+
+    They are where they are outlines in pixels that stay within it. Of brushes and of shares of the
+    size it is not known: tools differ in what they scale by.
+    """
+    side = max(height, width)
+    within = np.zeros((side, side), np.bool_)
+    within[:height, :width] = True
+    return all(one.in_pixels and not (one.fill(side, side) & ~within).any() for one in regions)
 
 
 def _read(image: str, images: ImageFiles, max_megapixels: float) -> bytes:
