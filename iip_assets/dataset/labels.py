@@ -252,7 +252,7 @@ class _Cells:
 
 def _says_nothing(column: str, text: str) -> bool:
     # `none` is a label, and may be meant in a column of one's own: glasses, none.
-    if column == "label" or (column not in COLUMNS and text == "none"):
+    if column == "label" or (column not in COLUMNS and text in ("none", "blank", "empty")):
         return False
     return is_unknown(text)
 
