@@ -60,10 +60,10 @@ def read_csv(data: bytes, *, required: Sequence[str], fault: Fault) -> CsvFile:
     """
     try:
         reader = csv.reader(io.StringIO(_decode(data), newline=""), strict=True)
-        columns = _read_header(reader, required)
+        row, columns = _read_header(reader, required)
     except BadCell as bad:
         return CsvFile(problems=(fault(bad.reason, bad.fix),))
-    found = list(_rows(reader, columns, fault))
+    found = list(_rows(reader, row, columns, fault))
     return CsvFile(
         columns,
         tuple(one for one in found if isinstance(one, Record)),
@@ -87,12 +87,18 @@ def _decode(data: bytes) -> str:
     return text
 
 
-def _read_header(reader: Iterator[list[str]], required: Sequence[str]) -> tuple[str, ...]:
+def _read_header(
+    reader: Iterator[list[str]], required: Sequence[str]
+) -> tuple[int, tuple[str, ...]]:
+    """The row that the header stands in, the first that is not blank, and its names."""
+    row, names = 0, list[str]()
     try:
-        header = next(reader, [])
+        while not any(names):
+            row, names = row + 1, [name.strip().lower() for name in next(reader)]
+    except StopIteration:
+        pass
     except csv.Error as error:
         raise BadCell(f"its first line is broken ({error})", _EXPORT) from None
-    names = [name.strip().lower() for name in header]
     while names and not names[-1]:
         names.pop()
     columns = tuple(names)
@@ -113,13 +119,12 @@ def _read_header(reader: Iterator[list[str]], required: Sequence[str]) -> tuple[
             f"the header lacks {', '.join(absent)}; it has {', '.join(columns)[:200]}",
             "begin the file with a line of column names: image,label,mask,…",
         )
-    return columns
+    return row, columns
 
 
 def _rows(
-    reader: Iterator[list[str]], columns: Sequence[str], fault: Fault
+    reader: Iterator[list[str]], row: int, columns: Sequence[str], fault: Fault
 ) -> Iterator[Record | Problem]:
-    row = 1
     while True:
         row += 1
         try:

@@ -27,6 +27,7 @@ from iip_assets.dataset.schema import (
     LABELS,
     LABELS_FILE,
     MASKS_FOLDER,
+    TRAINING_LABELS,
     BadCell,
     parse_age,
     parse_lower_text,
@@ -41,6 +42,20 @@ Columns = Mapping[str, Callable[[str], Any]]
 
 # Folders that say on which side of a pair a file is.
 _SIDES = (IMAGES_FOLDER, MASKS_FOLDER)
+
+# Words that others name our columns by.
+_OTHER_NAMES = {
+    **dict.fromkeys(("annotation", "category", "choice", "class", "classification"), "label"),
+    **dict.fromkeys(("participant", "patient", "person", "volunteer"), "subject_id"),
+    **dict.fromkeys(("laterality", "side"), "eye"),
+    "sex": "gender",
+    "race": "ethnicity",
+    **dict.fromkeys(("continent", "country", "region"), "geography"),
+    **dict.fromkeys(("camera", "phone", "scanner", "sensor"), "device"),
+    **dict.fromkeys(("date", "datetime", "timestamp"), "captured_at"),
+    **dict.fromkeys(("annotator", "grader", "rater"), "labeler"),
+    "segmentation": "mask",
+}
 
 # Rows that one fault names; a spreadsheet's fill-down makes thousands that name one image.
 _MOST_NAMED = 10
@@ -209,8 +224,9 @@ def _parse(data: bytes, kind: _Kind, batch: str, file: str, listing: Listing) ->
             value = shown(named[row.row])
             problems.append(fault(reason, kind.fix, row=row.row, column="image", value=value))
     further = [name for name in table.columns if name not in COLUMNS]
-    absent = [name for name in COLUMNS if name not in table.columns]
-    tags = {name: _meant(name, absent) for name in further} if kind is _LABELS else {}
+    written = [record.cells for record in table.records]
+    absent = [name for name in COLUMNS if not any(one.get(name) for one in written)]
+    tags = {name: _meant(name, absent, written) for name in further} if kind is _LABELS else {}
     return LabelFile(tuple(rows), tuple(problems), tags)
 
 
@@ -252,7 +268,7 @@ class _Cells:
 
 def _says_nothing(column: str, text: str) -> bool:
     # `none` is a label, and may be meant in a column of one's own: glasses, none.
-    if column == "label" or (column not in COLUMNS and text == "none"):
+    if column == "label" or (column not in COLUMNS and text in ("none", "blank", "empty")):
         return False
     return is_unknown(text)
 
@@ -281,13 +297,22 @@ def _read_opinion(cells: _Cells) -> LabelRow:
     return row
 
 
-def _meant(name: str, absent: Sequence[str]) -> str | None:
-    """The absent column that a further one may be meant to be.
+def _meant(name: str, absent: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str | None:
+    """The column in which nothing stands that a further one may be meant to be.
 
-    It begins with a word of the name (`age`, `patient age`), or the name is a slip of the keyboard.
+    The name ends with another word for it (`patient sex`, `person id`), it begins with a word of
+    the name (`age`, `patient age`), all that stands there are labels, or the name is a slip of the
+    keyboard.
     """
-    words = re.split(r"[^a-z]+", name)
+    if name in _OPINION:  # of the other file
+        return None
+    words = [word for word in re.split(r"[^a-z]+", name) if word not in ("", "id", "name", "code")]
+    if words and (column := _OTHER_NAMES.get(words[-1])) in absent:
+        return column
     close = [column for column in absent if column.split("_")[0] in words]
+    if not close and "label" in absent:
+        told = {text.lower() for text in {row[name] for row in rows} if not is_unknown(text)}
+        close = ["label"] if told <= {*LABELS} and not told.isdisjoint(TRAINING_LABELS) else []
     close = close or difflib.get_close_matches(name, absent)
     return min(close, key=lambda column: abs(len(column) - len(name)), default=None)
 

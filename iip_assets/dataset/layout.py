@@ -136,14 +136,26 @@ def _stray(path: str, within: str, batch: str | None) -> Problem | None:
     if name.startswith(".") or name in ("Thumbs.db", "desktop.ini"):
         return None
     if name in (LABELS_FILE, ANNOTATIONS_FILE):
-        if batch is None or within != name:
+        if batch is None:
             reason = f"labels are only read from data/batches/<batch>/{name}"
             fix = f"move the folder with its {name} and images to data/batches/<batch>"
+            told = reason, fix
+        elif within != name:
+            reason = "labels are only read at the top of a batch's folder"
+            fix = (
+                "move it there and write the paths in it from there; or, if the folder that it "
+                "lies in is the whole batch, ingest that one"
+            )
             told = reason, fix
     elif lies_in(within, MASKS_FOLDER):
         pass  # whether a row names it is another question
     elif lies_in(within, IMAGES_FOLDER):
         fix = f"save it as one of {', '.join(IMAGE_SUFFIXES)}, or delete it"
+        if name.lower().endswith(_LABEL_SUFFIXES):
+            fix = (
+                f"no reader uses it: labels come in {LABELS_FILE}, or as an export of COCO or "
+                "Label Studio (`iip ingest --format`); bring them there, and delete it"
+            )
         told = "not an image file by its name", fix
     elif batch is not None and may_hold_labels(within):
         reason = f"not read: the rows of a batch stand in {LABELS_FILE} and {ANNOTATIONS_FILE}"

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
+
 from iip_assets.dataset.labels import READERS, LabelFile, LabelRow, rows_by_name
 from iip_assets.dataset.layout import is_image_path, lies_in, sort_out
 from iip_assets.dataset.listing import KnownImages, Listing
@@ -25,7 +27,7 @@ from iip_assets.dataset.schema import (
     MASKS_FOLDER,
 )
 from iip_assets.engine.context import track
-from iip_assets.images.decode import Undecodable, decode_image, decode_mask
+from iip_assets.images.decode import NOT_LABELLED, Undecodable, decode_image, decode_mask
 from iip_assets.images.dvc_data import DataPointer, read_manifest, read_pointer
 from iip_assets.images.files import largest_bytes, too_large
 from iip_assets.images.header import read_header
@@ -198,6 +200,8 @@ def check_batch(
             for name, row in masked
             if (fault := faults[row.image_id, row.mask_id]) is not None
         ]
+        if masks.binary and not masks.has_classes:
+            problems.append(_binary_masks(batch, sorted(masks.binary), rules.mask_classes))
         fix = "replace the file by a sound copy, or take it and its row out of the batch"
         problems += [
             Problem(batch, shown(path), reason, fix)
@@ -266,6 +270,8 @@ class _Masks:
         self._paths = {one.md5: path for path, one in examined.items()}
         self._present = present
         self._rules = rules
+        self.has_classes = False  # a class but 0 stands in one of those that were held
+        self.binary: list[str] = []  # those in which only 0 and 255 stand
 
     def fault(self, row: LabelRow) -> tuple[str, str] | None:
         """What is wrong with a row's mask and how to fix it; None where nothing is.
@@ -280,9 +286,14 @@ class _Masks:
             return None
         try:
             n_classes = len(self._rules.mask_classes)
-            decode_mask(self._read(row), n_classes=n_classes, **size._asdict())
+            mask = decode_mask(self._read(row), n_classes=n_classes, **size._asdict())
         except Undecodable as reason:
             return str(reason), "fix the mask as said, or empty the cell"
+        unlabelled = cv2.countNonZero(cv2.inRange(mask, NOT_LABELLED, NOT_LABELLED))
+        if cv2.countNonZero(mask) > unlabelled:
+            self.has_classes = True
+        elif 0 < unlabelled < mask.size:
+            self.binary.append(row.mask_path or row.mask_id or "")
         return None
 
     def _size(self, image_id: str) -> _Size | None:
@@ -305,6 +316,20 @@ def _mask_problem(batch: str, name: str, row: LabelRow, fault: tuple[str, str]) 
     if name not in READERS:  # no row says so, but the mask's name
         return Problem(batch, mask, fault[0], "fix the mask as said, or delete it")
     return Problem(batch, name, *fault, row.row, "mask", mask)
+
+
+def _binary_masks(batch: str, masks: Sequence[str], classes: Sequence[str]) -> Problem:
+    """Masks as other tools write them, white on black, would say that nobody looked at the iris."""
+    known = ", ".join(f"{number} is {name}" for number, name in enumerate(classes))
+    more = f", as in {len(masks) - 1} more" if len(masks) > 1 else ""
+    return Problem(
+        batch,
+        shown(masks[0]),
+        f"only 0 and {NOT_LABELLED} stand in it{more}, and no mask of the batch has another class; "
+        f"{NOT_LABELLED} means that nobody labelled the pixel",
+        f"write the number of what {NOT_LABELLED} stands for ({known}; dataset.mask_classes), "
+        "or leave the masks out",
+    )
 
 
 def _unnamed_masks(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -18,16 +18,18 @@ import polars as pl
 from iip_assets.dataset.labels import READERS, LabelRow
 from iip_assets.dataset.problems import Problem, shown
 from iip_assets.dataset.schema import BadCell, parse_lower_text, parse_text
-from iip_assets.dataset.spellings import is_unknown, spelling_key
+from iip_assets.dataset.spellings import is_unknown, lacks_digits, spelling_key
 
 WORDS = ("gender", "ethnicity", "geography", "device", "labeler")
 _SUBJECT = "subject_id"
 _TIMES = ("captured_at", "labeled_at")
 _LOWER = frozenset(("gender", "ethnicity"))
 
-_FIRST_TIME = datetime(1970, 1, 2)
-# Where clocks of files and of navigation satellites begin.
-_CLOCKS_BEGIN = frozenset((datetime(1980, 1, 1).date(), datetime(1980, 1, 6).date()))
+# The first patent on recognising people by the iris is of 1987 (Flom and Safir), the clocks of
+# files begin on 1980-01-01 and those of navigation satellites on 1980-01-06.
+_FIRST_TIME = datetime(1980, 1, 7)
+# Of a time without a zone, on the islands that have each day first.
+_FURTHEST_AHEAD = timedelta(hours=14)
 _NO_TIME = "write when it was, or empty the cell where that is not known"
 
 # Subjects that one line of the log names.
@@ -82,9 +84,9 @@ def questions(
 ) -> list[Problem]:
     """Why the batch comes back: its words and times that may not be meant, each value once.
 
-    `now` is the latest time that may be; this machine's clock where it is not given.
+    `now` is in UTC, without a zone; this machine's clock where it is not given.
     """
-    latest = now or max(datetime.now(), datetime.now(UTC).replace(tzinfo=None))
+    latest = (now or datetime.now(UTC).replace(tzinfo=None)) + _FURTHEST_AHEAD
     found: list[Problem] = []
     for column in WORDS:
         words = vocabulary.get(column, {})
@@ -95,6 +97,14 @@ def questions(
                 fix = f"write {shown(word)}; or, where both are meant, have in iip.toml: {own}"
                 reason = f"another spelling of, or word for, {shown(word)}{_in_rows(count)}"
                 found.append(Problem(batch, file, reason, fix, row, column, shown(value)))
+    for value, (file, row, count) in _distinct(rows, _SUBJECT).items():
+        if lacks_digits(value):
+            reason = (
+                "a number that a spreadsheet rounded: the digits that are gone may have told "
+                f"several people apart{_in_rows(count)}"
+            )
+            fix = "write the ids in full; format the column as text before they are put in"
+            found.append(Problem(batch, file, reason, fix, row, _SUBJECT, shown(value)))
     for column in _TIMES:
         for value, (file, row, count) in _distinct(rows, column).items():
             if (fault := _time_fault(value, latest)) is not None:
@@ -154,9 +164,10 @@ def _in_rows(count: int) -> str:
 
 def _time_fault(moment: datetime, latest: datetime) -> str | None:
     if moment > latest:
-        return f"later than now, which is {latest:%Y-%m-%d %H:%M} here"
+        return f"later than now, which is {latest:%Y-%m-%d %H:%M} at most anywhere on earth"
     if moment < _FIRST_TIME:
-        return "older than any digital image: a clock that was not set, or zero taken for a time"
-    if moment.date() in _CLOCKS_BEGIN:
-        return "the day on which the clocks of many cameras begin: this one was not set"
+        return (
+            "older than any digital image of an iris: a clock that was not set, or a number taken "
+            "for a time"
+        )
     return None

@@ -154,7 +154,7 @@ def test_bad_annotations_are_problems_and_the_rest_is_used():
 
 def test_annotations_in_another_place_are_said_to_be_unread():
     raw = joined({**IMAGES, f"{B1}/images/annotations.csv": "image,labeler\n"})
-    assert "only read from data/batches/<batch>/annotations.csv" in raw.problems["reason"][0]
+    assert "only read at the top of a batch's folder" in raw.problems["reason"][0]
 
 
 def test_all_files_with_rows_are_known_before_they_are_read():

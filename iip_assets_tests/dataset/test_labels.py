@@ -156,6 +156,14 @@ def test_what_spreadsheets_do_is_fine():
     ]
 
 
+@pytest.mark.parametrize("blank", [b"\n", b"\r\n\r\n", b" \n", b",,\n,,\n"])
+def test_blank_lines_before_the_header_are_rows_that_say_nothing(blank):
+    found = parse(b"\xef\xbb\xbf" + blank + b"image,label\nimages/a.jpg,full\nimages/x.jpg,none\n")
+    first = blank.count(b"\n") + 1
+    assert [row.row for row in found.rows] == [first + 1]
+    assert [problem.row for problem in found.problems] == [first + 2]
+
+
 def test_a_decomposed_accent_is_the_same_name():
     found = parse("image\nimages/\u00e9.jpg\n", {"images/e\u0301.jpg": A})
     assert [row.image_id for row in found.rows] == [A]
@@ -202,12 +210,47 @@ def test_the_file_that_is_likely_meant_is_offered(text, fix):
         ("subject", "subject_id"),
         ("captured", "captured_at"),
         ("lable", "label"),
+        ("class", "label"),
+        ("choice", "label"),
+        ("sex", "gender"),
+        ("patient_sex", "gender"),
+        ("patient", "subject_id"),
+        ("person id", "subject_id"),
+        ("side", "eye"),
+        ("date", "captured_at"),
+        ("race", "ethnicity"),
+        ("country", "geography"),
+        ("annotator", "labeler"),
+        ("camera", "device"),
+        ("camera_distance", None),
+        ("date_of_birth", None),
+        ("labeled_at", None),
         ("site", None),
         ("imagery", None),  # the column image is there
     ],
 )
 def test_the_column_that_is_likely_meant_is_offered(column, meant):
     assert parse(f"image,{column}\nimages/a.jpg,3\n").tags == {column.lower(): meant}
+
+
+@pytest.mark.parametrize(
+    ("values", "meant"),
+    [
+        (["Full", "none"], "label"),
+        (["partial", ""], "label"),
+        (["unclear", "full"], "label"),
+        (["none", "none"], None),
+        (["full", "metal"], None),
+        (["", ""], None),
+    ],
+)
+def test_a_column_of_labels_is_asked_about_where_no_other_has_any(values, meant):
+    rows = [f"images/{name}.jpg,{value}" for name, value in zip("ab", values, strict=True)]
+    assert parse("\n".join(["image,verdict", *rows])).tags == {"verdict": meant}
+    empty = [f"{row}," for row in rows]
+    assert parse("\n".join(["image,verdict,label", *empty])).tags == {"verdict": meant}
+    labelled = [f"{row},none" for row in rows]
+    assert parse("\n".join(["image,verdict,label", *labelled])).tags == {"verdict": None}
 
 
 @pytest.mark.parametrize(

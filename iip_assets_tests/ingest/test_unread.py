@@ -71,8 +71,14 @@ def told(result: Ingested) -> dict[str, str]:
         ("labels.xlsx", "the form of labels.csv"),
         ("annotations.xml", "the form of labels.csv"),
         ("labels/101.txt", "the form of labels.csv"),
-        ("day 2/labels.csv", "labels are only read"),
-        ("images/101.json", "not an image file"),
+        ("day 2/labels.csv", "ingest that one"),
+        ("images/labels.csv", "move it there"),
+        ("masks/labels.csv", "move it there"),
+        ("images/101.json", "labels come in labels.csv, or as an export of COCO"),
+        ("images/101.txt", "labels come in labels.csv, or as an export of COCO"),
+        ("images/101.XML", "labels come in labels.csv, or as an export of COCO"),
+        ("images/metadata.csv", "labels come in labels.csv, or as an export of COCO"),
+        ("images/101.gif", "save it as one of"),
     ],
 )
 def test_labels_that_no_reader_reads_send_the_batch_back(tmp_path, path, words):
@@ -229,6 +235,36 @@ def test_one_image_under_two_names_with_two_masks_is_asked_about(tmp_path: Path)
     result, _ = judged(tmp_path / "differ", files | {"masks/b.png": other}, alone=True)
     assert sorted(told(result)) == ["masks/a.png", "masks/b.png"]
     assert all("twice, each time with another mask" in words for words in told(result).values())
+
+
+def mask(*classes: int) -> bytes:
+    """A mask of the images' size with a stripe of each class."""
+    stripes = np.array_split(np.zeros((24, 32), np.uint8), len(classes))
+    return encoded(
+        np.vstack([part + one for part, one in zip(stripes, classes, strict=True)]), "PNG"
+    )
+
+
+@pytest.mark.parametrize(
+    ("masks", "asked"),
+    [
+        ([(0, 255), (0,)], True),
+        ([(255, 0), (0, 255)], True),
+        ([(0, 255), (0, 2)], False),
+        ([(0, 255), (255, 1)], False),
+        ([(255,), (255,)], False),
+        ([(0,), (0,)], False),
+        ([(0, 2, 255), (0,)], False),
+    ],
+)
+def test_masks_that_are_white_on_black_are_asked_about(
+    tmp_path: Path, masks: list[tuple[int, ...]], asked: bool
+) -> None:
+    one, other = (mask(*classes) for classes in masks)
+    files = {"images/a.png": IMAGE, "masks/a.png": one, "images/b.png": ANOTHER}
+    result, _ = judged(tmp_path, files | {"masks/b.png": other}, alone=True)
+    assert list(told(result)) == (["masks/a.png"] if asked else [])
+    assert all("2 is iris" in words and "255" in words for words in told(result).values())
 
 
 def test_a_mask_of_another_size_is_told_by_its_own_name(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """What may not be meant is asked about, once a value; what is in use, or was answered, is not."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from iip_assets.dataset.labels import LabelRow
+from iip_assets.dataset.problems import shown
 from iip_assets.ingest.value_questions import questions, respelled_subjects, values_in_use
 from iip_assets.settings import IngestSettings
 from iip_assets_tests.dataset.team_workspace import drop, take
@@ -37,6 +38,7 @@ def asked(column: str, *values, in_use=(), vocabulary=VOCABULARY):
         ("device", "Phone Y", ["Phone X"], None),
         ("gender", "diverse", [], None),
         ("gender", "f", ["f", "m"], None),
+        ("gender", "diverse\u200b", ["diverse"], "diverse"),
     ],
 )
 def test_another_word_for_one_in_use_is_asked_about(column, value, in_use, meant):
@@ -45,7 +47,7 @@ def test_another_word_for_one_in_use_is_asked_about(column, value, in_use, meant
         assert not found
         return
     (question,) = found
-    assert (question.row, question.column, question.value) == (1, column, value)
+    assert (question.row, question.column, question.value) == (1, column, shown(value))
     assert meant in question.reason
     assert "in 2 rows" in question.reason
     assert f"write {meant}" in question.fix
@@ -69,15 +71,18 @@ def test_the_case_of_the_vocabulary_does_not_matter_where_that_of_cells_does_not
     ("moment", "reason"),
     [
         ("9999-12-31", "later than now"),
-        ("2026-12-01", "later than now"),
-        ("2026-11-30T12:00:01", "later than now"),
+        ("2026-12-02", "later than now"),
+        ("2026-12-01T02:00:01", "later than now"),
         ("1970-01-01", "not set"),
         ("1970-01-01T09:00:00", "not set"),
         ("1899-12-30", "not set"),
         ("1904-01-01", "not set"),
         ("0001-01-01", "not set"),
         ("1980-01-01T00:00:12", "not set"),
-        ("2026-11-30T12:00:00", None),
+        ("1970-01-21T10:08:20", "not set"),
+        ("1975-06-01", "not set"),
+        ("1980-01-06T00:00:12", "not set"),
+        ("2026-12-01T02:00:00", None),
         ("2026-11-30", None),
         ("1998-05-01", None),
     ],
@@ -86,6 +91,34 @@ def test_a_time_that_cannot_be_is_asked_about(column, moment, reason):
     found = asked(column, datetime.fromisoformat(moment))
     assert bool(found) == (reason is not None)
     assert all(reason in one.reason and one.fix and one.column == column for one in found)
+
+
+def test_a_camera_far_in_the_east_is_ahead_of_this_machine():
+    now = datetime.now(UTC).replace(tzinfo=None)
+    for hours, count in ((13, 0), (15, 1)):
+        row = LabelRow(2, "a" * 32, captured_at=now + timedelta(hours=hours))
+        assert len(questions("b", [("labels.csv", row)], in_use={}, vocabulary={})) == count
+
+
+@pytest.mark.parametrize(
+    ("subject", "rounded"),
+    [
+        ("1.23457E+13", True),
+        ("1,23457E+13", True),
+        ("1e+15", True),
+        ("1.7E+01", False),
+        ("1.2345678901234e+13", False),
+        ("1e5", False),
+        ("12E+13", False),
+        ("S1E+13", False),
+    ],
+)
+def test_an_id_that_a_spreadsheet_rounded_is_asked_about(subject, rounded):
+    found = asked("subject_id", subject, subject)
+    assert [(one.row, one.column, one.value) for one in found] == (
+        [(1, "subject_id", subject)] if rounded else []
+    )
+    assert all("several people" in one.reason and "in full" in one.fix for one in found)
 
 
 def test_a_subject_in_another_spelling_is_told_with_both():
