@@ -80,10 +80,10 @@ def _merges(root: Path) -> Iterator[Finding]:
     for lost in left_out_by_merges(root):
         place = f"data/batches/{lost.batch}"
         fix = (
-            f"`dvc get . {place} --rev {lost.side[:10]} -o inbox/{lost.batch}`, then `iip ingest "
-            f"inbox/{lost.batch}`"
+            f"`dvc get . {place} --rev {lost.side[:10]} -o inbox/{lost.free_name}`, then `iip "
+            f"ingest inbox/{lost.free_name}`"
         )
-        found = f"the merge {lost.merge[:10]} left {place} out, which {lost.side[:10]} had"
+        found = f"the merge {lost.merge[:10]} left out {place} as {lost.side[:10]} had it"
         yield Finding("merges", False, found, fix)
     lacking = missing_setup(root)
     if lacking is not None:
@@ -108,7 +108,7 @@ def _data(root: Path, log: Callable[[str], None]) -> Iterator[Finding]:
         pointer = read_pointer(root)
         manifest = read_manifest(root, pointer.md5)
     except (BadPointer, BadManifest, MissingData) as error:
-        yield Finding("data", False, str(error), "run `dvc pull`, or `dvc add data`")
+        yield Finding("data", False, str(error))  # which says what to do
         return
     yield Finding("data", True, f"{pointer.path}/ is tracked: {manifest.height} files")
     if not (root / pointer.path).exists():

@@ -94,10 +94,11 @@ class Listing:
         return found, self.files[found]
 
     def _hint(self, text: str, *, image: bool) -> str | None:
-        """The file that a name is likely to mean, whatever its case and its folders, in words."""
+        """The file that a name is likely to mean, whatever its case, folders and suffix."""
         parts = text.replace("\\", "/").split("/")
         for kind in (True,) if image else (False, True):
             ends = self._ends[kind]
-            if near := ends.find(parts) or ends.namesakes(parts[-1]):
+            near = ends.find(parts) or ends.namesakes(parts[-1])
+            if near := near or (ends.of_stem(parts[-1]) if kind == image else []):
                 return f"did you mean {near[0]}?" if len(near) == 1 else None
         return None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from iip_assets.dataset.layout import IMAGES_FOLDER
 
@@ -21,9 +24,10 @@ class PathEnds:
     ) -> None:
         """`fold` makes all cases one; `alias` gives another name that a file may be called by."""
         self._fold = fold
+        self._paths = tuple(paths)
         self._ends: dict[str, list[str]] = {}  # by each end of a path, from the file name on
         self._wholes: dict[str, list[str]] = {}  # by a whole path, with and without images/
-        for path in paths:
+        for path in self._paths:
             parts = self._key(path).split("/")
             ends = ["/".join(parts[first:]) for first in range(len(parts))]
             for end in dict.fromkeys((*ends, *([alias(ends[-1])] if alias else []))):
@@ -43,8 +47,19 @@ class PathEnds:
         return next((hits for end in shorter if (hits := self._wholes.get(end))), [])
 
     def namesakes(self, name: str) -> list[str]:
-        """The paths with this file name."""
-        return self._ends.get(self._key(name), [])
+        """The paths with this file name, as it is or decoded of a URL's signs."""
+        return self._ends.get(self._key(name)) or self._ends.get(self._key(unquote(name)), [])
+
+    def of_stem(self, name: str) -> list[str]:
+        """The paths whose file name is this one but for the suffix."""
+        return self._stems.get(PurePosixPath(self._key(name)).stem, [])
+
+    @cached_property
+    def _stems(self) -> dict[str, list[str]]:
+        stems: dict[str, list[str]] = {}
+        for path in self._paths:
+            stems.setdefault(PurePosixPath(self._key(path)).stem, []).append(path)
+        return stems
 
     def _key(self, text: str) -> str:
         return normal(text).casefold() if self._fold else normal(text)

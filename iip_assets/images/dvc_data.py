@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     import polars as pl
 
 POINTER_FILE = "data.dvc"
+CLASH = "ours: "
+"""After git's first conflict marker, where both sides changed the same files: before which."""
 
 _DIRECTORY_MD5 = re.compile(r"[0-9a-f]{32}\.dir")
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)", re.MULTILINE)
+_CLASH = re.compile(rf"^<{{7}} {CLASH}(.+)", re.MULTILINE)
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _OUTSIDE = re.compile(r"(^|/)\.{1,2}(/|$)|^/|^$|//|/$|\0")
@@ -73,6 +76,16 @@ def parse_pointer(text: str, file: str) -> DataPointer:
     Raises:
         BadPointer: It is in conflict, no YAML, or names something other than one folder.
     """
+    if clash := _CLASH.search(text):
+        raise _mend(
+            file,
+            f"has merge conflict markers: {clash[1]}",
+            "`git checkout --ours data.dvc` (the data of the checked-out side, `--theirs` those of "
+            "the other), `git add data.dvc`, `dvc checkout`, then end the merge. A batch of the "
+            "side that was not chosen comes back by `dvc get . data/batches/BATCH --rev COMMIT -o "
+            "inbox/NEW-NAME` and `iip ingest inbox/NEW-NAME`; after a merge, `iip doctor` names "
+            "these batches and commits",
+        )
     if _CONFLICT.search(text):
         raise _mend(
             file,

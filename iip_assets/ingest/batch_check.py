@@ -23,6 +23,7 @@ from iip_assets.dataset.schema import (
     ANNOTATIONS_FILE,
     BATCHES_FOLDER,
     FACTS,
+    IMAGE_SUFFIXES,
     LABELS_FILE,
     MASKS_FOLDER,
 )
@@ -336,15 +337,17 @@ def _unnamed_masks(
     batch: str, md5s: Mapping[str, str], named: Container[str | None]
 ) -> list[Problem]:
     """Masks that no row names would be in the data and never be used."""
+    no_mask = "not an image file by its name, so no mask", f"move it out of {MASKS_FOLDER}/"
     reason, fix = "no row of labels.csv or annotations.csv names it", "name it in the mask column"
     if not READERS.keys() & md5s.keys():
         reason = "there is no labels.csv, and not one image of its name"
         fix = "call it as its image, as masks/a.png beside images/a.jpg, name it in a labels.csv"
-    return [
-        Problem(batch, shown(path), reason, f"{fix}, or delete it")
-        for path, md5 in md5s.items()
-        if lies_in(path, MASKS_FOLDER) and md5 not in named
-    ]
+    problems = []
+    for path, md5 in md5s.items():
+        if lies_in(path, MASKS_FOLDER) and md5 not in named:
+            told = (reason, fix) if path.lower().endswith(IMAGE_SUFFIXES) else no_mask
+            problems.append(Problem(batch, shown(path), told[0], f"{told[1]}, or delete it"))
+    return problems
 
 
 def _order(problem: Problem) -> tuple[str, int, str, str]:

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from iip_assets.dataset.layout import is_image_path
 from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.schema import BATCHES_FOLDER
 from iip_assets.engine.atomic import sweep_writes_of
@@ -30,7 +29,7 @@ from iip_assets.images.dvc_data import (
     read_pointer,
 )
 from iip_assets.ingest.batch_check import PresentData, read_present
-from iip_assets.ingest.batch_files import READY_FILE, BatchListing, list_batch
+from iip_assets.ingest.batch_files import ERRORS_FILE, READY_FILE, BatchListing, list_batch
 from iip_assets.ingest.data_commit import (
     DvcRefusedError,
     add_folder,
@@ -325,7 +324,7 @@ def _uncommitted_batches(job: _Job, before: PresentData | None) -> set[str]:
 def _leave_inbox(job: _Job, found: BatchListing, place: Path, *, unread: Sequence[str]) -> None:
     """Takes away the folder that became data, if nothing was put into it since.
 
-    Files of an export that are not in the data stay, without READY.
+    With files of an export that are not in the data it stays, without READY and errors.csv.
     """
     if not job.is_ours:
         return
@@ -334,9 +333,13 @@ def _leave_inbox(job: _Job, found: BatchListing, place: Path, *, unread: Sequenc
         return
     # On the disk elsewhere, before it is gone here.
     os.sync()
-    if any(is_image_path(path) for path in unread):
-        (job.folder / READY_FILE).unlink(missing_ok=True)
-        job.log(f"{job.folder} was left, without {READY_FILE}: it has images that are not in data")
+    if job.form != "native" and unread:  # of a native batch, they are in the data
+        for name in (READY_FILE, ERRORS_FILE):
+            (job.folder / name).unlink(missing_ok=True)
+        job.log(
+            f"{job.folder} was left, without {READY_FILE}: it has files that are not in the data; "
+            "once nobody needs them, delete it"
+        )
         return
     try:
         job.folder.rename(place / "done")

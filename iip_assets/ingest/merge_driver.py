@@ -14,12 +14,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from iip_assets.dataset.layout import batch_of
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.images.dvc_data import (
+    CLASH,
     POINTER_FILE,
     BadManifest,
     BadPointer,
@@ -37,7 +39,7 @@ ATTRIBUTE = f"{POINTER_FILE} merge=dvc"
 
 _DRIVER = "merge.dvc.driver"
 _MODULE = "iip_assets.ingest.merge_driver"
-_MOST_NAMED = 10
+_MOST_NAMED = 3
 _MERGES_LOOKED_AT = 100
 
 
@@ -151,22 +153,25 @@ def _files(root: Path, text: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A batch that a merge left out.
+    """A batch that a merge left out, or took of the other side where both had one of its name.
 
     Attributes:
         batch: The batch.
+        free_name: A name by which the data can have it now.
         merge: The merge commit.
         side: The merged commit that had it.
     """
 
     batch: str
+    free_name: str
     merge: str
     side: str
 
 
 def left_out_by_merges(root: Path) -> list[LeftOut]:
-    """Batches that one side of a merge had brought and the merge does not have, nor the data now.
+    """Batches with files that one side of a merge had brought and that the merge does not have.
 
+    Those of which the data has any such file now were brought back, under whatever name.
     Known are the data of which the cache has the listing; nothing is fetched.
     """
     listed = run_git(root, "log", "--merges", f"-{_MERGES_LOOKED_AT}", "--format=%H %P", "HEAD")
@@ -179,28 +184,42 @@ def left_out_by_merges(root: Path) -> list[LeftOut]:
 
 
 def _left_out(root: Path, repository: Any, merges: list[list[str]]) -> Iterator[LeftOut]:
-    batches_at = cache(partial(_batches_at, root, repository))
-    now = batches_at("HEAD") or frozenset()
+    batches_at = cache(partial(_batches_at, root, repository, {}))
+    now = batches_at("HEAD") or {}
     for merge, *sides in merges:
         after = batches_at(merge)
         base = run_git(root, "merge-base", "--octopus", *sides).stdout.strip()
-        before = batches_at(base) if base else frozenset()
+        before = batches_at(base) if base else {}
         if after is None or before is None:
             continue
         for side in sides:
-            lost = (batches_at(side) or frozenset()) - before - after - now
-            yield from (LeftOut(batch, merge, side) for batch in sorted(lost))
+            for batch, files in sorted((batches_at(side) or {}).items()):
+                lost = files.difference(*before.values(), *after.values())
+                if batch not in before and lost and lost.isdisjoint(chain(*now.values())):
+                    names = chain([batch], (f"{batch}-{number}" for number in count(2)))
+                    free_name = next(name for name in names if name not in now)
+                    yield LeftOut(batch, free_name, merge, side)
 
 
-def _batches_at(root: Path, repository: Any, commit: str) -> frozenset[str] | None:
-    """The batches of a commit; None where the cache does not know them."""
+def _batches_at(
+    root: Path, repository: Any, known: dict[frozenset[str], frozenset[str]], commit: str
+) -> dict[str, frozenset[str]] | None:
+    """The md5s of the files of each batch of a commit; None where the cache does not know them.
+
+    What is `known` of another commit is used again: hundreds of them fit into memory.
+    """
     shown = run_git(root, "show", f"{commit}:./{POINTER_FILE}")
     try:
         md5 = parse_pointer(shown.stdout, POINTER_FILE).md5
-        paths = parse_manifest(object_path(repository, md5).read_bytes(), md5)["path"]
+        manifest = parse_manifest(object_path(repository, md5).read_bytes(), md5)
     except (BadPointer, BadManifest, OSError):
         return None
-    return frozenset(batch for path in paths if (batch := batch_of(path)))
+    batches: dict[str, set[str]] = {}
+    for path, file_md5 in manifest.iter_rows():
+        if batch := batch_of(path):
+            batches.setdefault(batch, set()).add(file_md5)
+    found = {batch: frozenset(files) for batch, files in batches.items()}
+    return {batch: known.setdefault(files, files) for batch, files in found.items()}
 
 
 def main(ancestor: str, ours: str, theirs: str, place: str) -> int:
@@ -221,7 +240,8 @@ def main(ancestor: str, ours: str, theirs: str, place: str) -> int:
         merged = merge_pointers(root, *texts)
     except (BadPointer, BadManifest, MergeConflictError, MissingData) as error:
         sys.stderr.write(f"{place}: {error}\n")
-        labels = [word for name in ("ours", "ancestor", "theirs") for word in ("-L", name)]
+        clash = f"{CLASH}{error}" if isinstance(error, MergeConflictError) else "ours"
+        labels = [word for name in (clash, "ancestor", "theirs") for word in ("-L", name)]
         run_git(root, "merge-file", *labels, *map(_absolute, (ours, ancestor, theirs)))
         return 1
     Path(ours).write_text(merged, encoding="utf-8")

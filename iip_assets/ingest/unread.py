@@ -10,13 +10,13 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from iip_assets.dataset.labels import READERS
 from iip_assets.dataset.layout import is_image_path, lies_in, may_hold_labels
 from iip_assets.dataset.problems import Problem, shown
 from iip_assets.dataset.schema import LABELING_FILE, LABELS_FILE, MASKS_FOLDER
-from iip_assets.ingest.formats.export_files import BadEntry, format_of, read_json
+from iip_assets.ingest.formats.export_files import BadEntry, format_of, is_json, read_json
 
 # Columns that only a table of labels has.
 _TELLING = {"image", "label", "labeler", "mask", "file_name", "filename"}
@@ -52,12 +52,12 @@ def find_unread(
     for path in paths:
         if path in READERS or path == LABELING_FILE or is_image_path(path):
             continue
-        if lies_in(path, MASKS_FOLDER):
-            continue
         form = _format_of(folder / path)
         if form is not None:
             hides_rows = True
             found[path] = _offer(batch, path, form, place)
+        elif lies_in(path, MASKS_FOLDER):
+            continue
         elif path not in found and _is_table_of_labels(folder / path):
             fix = f"call it {LABELS_FILE}, in the batch's folder, or delete it"
             reason = "not read, though it has the columns of labels"
@@ -76,7 +76,7 @@ def in_words(paths: Sequence[str]) -> str:
 
 
 def _format_of(file: Path) -> str | None:
-    if file.suffix.lower() != ".json":
+    if not is_json(file.name):
         return None
     try:
         return format_of(read_json(file))
@@ -85,11 +85,9 @@ def _format_of(file: Path) -> str | None:
 
 
 def _offer(batch: str, path: str, form: str, place: str) -> Problem:
-    folder = PurePosixPath(path).parent
-    top = folder.parent if folder.name == "annotations" else folder
-    folder_to_give = shlex.quote(str(PurePosixPath(place) / top))
     reason = f"an export of {_FORMATS[form]}, which is not read as long as nobody says so"
-    return Problem(batch, shown(path), reason, f"`iip ingest {folder_to_give} --format {form}`")
+    fix = f"`{shlex.join(['iip', 'ingest', place, '--format', form])}`"
+    return Problem(batch, shown(path), reason, fix)
 
 
 def _is_table_of_labels(file: Path) -> bool:

@@ -189,10 +189,14 @@ def test_a_name_of_another_case_is_suggested():
         ("two.jpg", "put two.jpg into the batch, or delete the row"),
         ("2/two.jpg", "did you mean images/2/two.jpg?"),
         ("both.png", "did you mean images/both.png?"),
+        ("images/two%20eyes.jpg", "did you mean images/two eyes.jpg?"),
+        ("images/a.jpeg", "did you mean images/a.jpg?"),
+        ("a", "did you mean images/a.jpg?"),
     ],
 )
 def test_the_file_that_is_likely_meant_is_offered(text, fix):
     more = ("images/1/two.jpg", "images/2/two.jpg", "images/both.png", "masks/both.png")
+    more = (*more, "images/two eyes.jpg")
     files = {**FILES, **{path: f"{number:032}" for number, path in enumerate(more)}}
     (problem,) = parse(f"image\n{text}\n", files).problems
     assert problem.fix == fix

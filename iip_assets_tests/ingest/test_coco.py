@@ -149,13 +149,6 @@ def test_images_in_subfolders_and_subsets_are_found_by_their_path(tmp_path):
     assert named == {"images/default/a.png", "images/default/left/a.png", "images/Train/a.png"}
 
 
-def test_the_json_file_alone_names_the_export(tmp_path):
-    document = cvat_export(tmp_path / "export", annotations=[cvat_shape(1, 1, BOX)])
-    file = write_cvat(tmp_path / "export", document) / "annotations" / "instances_default.json"
-    assert convert_coco(file, tmp_path / "out", mask_classes=MASK_CLASSES).problems == ()
-    assert len(read_native(tmp_path / "out").rows) == 1
-
-
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -189,7 +182,7 @@ def test_an_image_that_is_not_a_file_of_the_folder_is_a_problem(tmp_path, name, 
     ("segmentation", "reason"),
     [
         ([], "neither polygon nor mask"),
-        (None, "it is missing"),
+        (None, "neither polygon nor mask"),
         ([[1, 1, 5, 5]], "a polygon of 2 points"),
         ([[1, 1, 5, 1, 5]], "an odd count"),
         ([[1, 1, 5, 1, 5, float("nan")]], "not a number that can be used"),

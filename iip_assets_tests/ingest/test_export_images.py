@@ -11,11 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iip_assets.ingest.formats.export_files import BadEntry
-from iip_assets.ingest.formats.export_images import ImageFiles
+from iip_assets.ingest.formats.export_images import ImageFiles, list_images
 
 
-def find(name: str, *paths: str, subset: str = "") -> str:
-    return ImageFiles(Path("export"), paths).find(name, "file_name", fix="put it", subset=subset)
+def find(name: str, *paths: str, folders: tuple[str, ...] = ()) -> str:
+    return ImageFiles(Path("export"), paths).find(name, "file_name", folders=folders)
+
+
+def told(name: str, *paths: str) -> BadEntry:
+    with pytest.raises(BadEntry) as caught:
+        find(name, *paths)
+    return caught.value
 
 
 @pytest.mark.parametrize(
@@ -66,23 +72,49 @@ def test_what_agrees_more_goes_before(name, paths, meant):
 
 def test_the_folder_of_a_subset_goes_before():
     paths = ("images/train/a.png", "images/val/a.png")
-    assert find("a.png", *paths, subset="val") == "images/val/a.png"
+    assert find("a.png", *paths, folders=("", "val")) == "images/val/a.png"
 
 
 @pytest.mark.parametrize(
     ("name", "reason", "fix"),
     [
         ("right/1.png", "no such image", "did you mean images/left/1.png?"),
-        ("2.png", "no such image", "put it"),
+        ("1.jpeg", "no such image", "did you mean images/left/1.png?"),
+        ("1", "no such image", "did you mean images/left/1.png?"),
+        ("x/2.png", "no such image", "put it at images/x/2.png,"),
+        ("images/2.png", "no such image", "put it at images/2.png,"),
+        ("../2.png", "no such image", "put it at images/2.png,"),
+        ("/mnt/x/2.png", "no such image", "put it at images/2.png,"),
+        ("C:\\eyes\\2.png", "no such image", "put it at images/2.png,"),
+        ("https://x.example/eyes/a%20b.png?sig=1", "no such image", "put it at images/a b.png,"),
+        ("https://x.example/download?file=2.png", "no such image", "name an image file there"),
+        ("2", "no such image", "name an image file there"),
         ("3.png", "several images could be meant: images/a/3.png, images/b/3.png", "keep one"),
         ("x" * 5000, "too long", "put it into a file"),
-        ("", "no such image", "put it"),
-        ("http://[::1/a.png", "no such image", "put it"),
+        ("", "no such image", "name an image file there"),
+        ("http://[::1/a.png", "no such image", "put it at images/http:/[::1/a.png,"),
     ],
 )
 def test_what_is_not_one_image_is_a_problem(name, reason, fix):
+    error = told(name, "images/left/1.png", "images/a/3.png", "images/b/3.png")
+    assert reason in error.reason
+    assert fix in error.fix
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "reason", "fix"),
+    [
+        ("a.gif", "images/a.gif", "images/a.gif is no image by its name", "save it as one of"),
+        ("/mnt/x/a.gif", "images/a.gif", "images/a.gif is no image by its name", "save it as"),
+        ("images/masks/a.png", "images/masks/a.png", "a mask, which is no image", "move it to"),
+        ("a.png", "masks/a.png", "no such image", "put it at images/a.png"),
+    ],
+)
+def test_a_file_that_is_there_and_is_no_image_is_told(tmp_path, name, path, reason, fix):
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).touch()
     with pytest.raises(BadEntry) as caught:
-        find(name, "images/left/1.png", "images/a/3.png", "images/b/3.png")
+        list_images(tmp_path).find(name, "file_name")
     assert reason in caught.value.reason
     assert fix in caught.value.fix
 
@@ -111,3 +143,13 @@ def test_every_image_is_found_by_its_whole_path_however_spelled(paths, spelled):
     paths = {unicodedata.normalize("NFC", path) for path in paths}
     for path in paths:
         assert find(SPELLED[spelled](path), *paths) == path
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(PATHS, st.sampled_from(sorted(SPELLED)))
+def test_an_image_is_found_where_it_is_said_to_be_put(path, spelled):
+    name = SPELLED[spelled](path)
+    place = (
+        told(name).fix.removeprefix("put it at ").removesuffix(", or export again with the images")
+    )
+    assert find(name, place) == place

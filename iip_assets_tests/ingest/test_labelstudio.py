@@ -22,6 +22,7 @@ from iip_assets_tests.ingest.tool_exports import (
     only,
     read_native,
     studio_annotation,
+    studio_batch,
     studio_choice,
     studio_region,
     studio_task,
@@ -51,9 +52,13 @@ def convert(root: Path, *tasks):
 
 def taken(root: Path, *tasks):
     """What becomes of tasks on the image a.png."""
+    return logged(root, *tasks)[0]
+
+
+def logged(root: Path, *tasks):
+    """What becomes of them, and what is said of it."""
     write_image(root / "export", "a.png")
-    assert convert(root, *tasks) == ()
-    return read_native(root / "out")
+    return studio_batch(root, list(tasks))
 
 
 def test_choice_brush_and_polygon_become_a_label_and_one_mask(tmp_path):
@@ -232,16 +237,8 @@ def test_an_ellipse_and_its_class_may_be_told_apart(tmp_path):
     ],
 )
 def test_a_box_or_point_beside_a_mask_is_told_and_changes_nothing(tmp_path, box):
-    write_image(tmp_path / "export", "a.png")
-    write_studio(
-        tmp_path / "export", [studio_task(1, UPLOAD, studio_annotation(box, brush("iris")))]
-    )
-    log: list[str] = []
-    done = convert_labelstudio(
-        tmp_path / "export", tmp_path / "out", mask_classes=MASK_CLASSES, log=log.append
-    )
-    assert done.problems == ()
-    (mask,) = read_native(tmp_path / "out").masks
+    found, log = logged(tmp_path, studio_task(1, UPLOAD, studio_annotation(box, brush("iris"))))
+    (mask,) = found.masks
     assert (mask == 2 * DOT).all()
     assert "not used: boxes and points, which are no masks (1)" in log
 

@@ -7,17 +7,14 @@ from itertools import permutations
 
 import pytest
 
-from iip_assets.ingest.formats.labelstudio import convert_labelstudio
 from iip_assets.ingest.formats.labelstudio_answers import Answer, moment_of, review_of, what_counts
 from iip_assets_tests.ingest.tool_exports import (
-    MASK_CLASSES,
-    read_native,
     studio_annotation,
+    studio_batch,
     studio_choice,
     studio_region,
     studio_task,
     write_image,
-    write_studio,
 )
 
 ACCEPTED = [{"accepted": True, "created_at": "2026-02-01T00:00:00Z"}]
@@ -36,18 +33,11 @@ def said(label: str | None, by: str, at: int | None = 1, **changes) -> dict:
 
 def converted(root, *tasks):
     """The batch made of tasks about a.png, b.png…, and what was logged."""
-    log: list[str] = []
     for number in range(len(tasks)):
         write_image(root / "export", f"{'abc'[number]}.png", seed=number)
-    write_studio(
-        root / "export",
-        [studio_task(n + 1, f"{'abc'[n]}.png", *answers) for n, answers in enumerate(tasks)],
+    return studio_batch(
+        root, [studio_task(n + 1, f"{'abc'[n]}.png", *answers) for n, answers in enumerate(tasks)]
     )
-    done = convert_labelstudio(
-        root / "export", root / "out", mask_classes=MASK_CLASSES, log=log.append
-    )
-    assert done.problems == ()
-    return read_native(root / "out"), [line for line in log if "Reading" not in line]
 
 
 @pytest.mark.parametrize(

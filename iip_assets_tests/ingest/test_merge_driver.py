@@ -134,13 +134,41 @@ def test_where_both_sides_changed_one_file_it_is_named_and_neither_side_is_chose
         labels.write_text(f"image,label\nimages/a.jpg,full\n# {branch}\n")
         dvc(forked, "add", "data")
         git(forked, "commit", "--quiet", "--all", "--message=Correct")
-    done = subprocess.run(
-        ["git", "merge", "other"], cwd=forked, check=False, capture_output=True, text=True
-    )
-    assert done.returncode
-    assert "both sides changed batches/2026-01/labels.csv" in done.stderr
-    with pytest.raises(BadPointer, match="conflict markers"):
+    said = refused_merge(forked)
+    assert "both sides changed batches/2026-01/labels.csv" in said
+    with pytest.raises(BadPointer, match="conflict markers: both sides changed batches/2026-01"):
         read_pointer(forked)
+
+
+def refused_merge(root: Path) -> str:
+    merge = ["git", "merge", "other"]
+    done = subprocess.run(merge, cwd=root, check=False, capture_output=True, text=True)
+    assert done.returncode
+    return done.stderr
+
+
+def test_of_two_batches_of_one_name_both_are_kept_as_the_messages_say(forked, monkeypatch):
+    monkeypatch.chdir(forked)
+    name = "2026-02-other"
+    shutil.rmtree(forked / "data" / "batches" / name)
+    take(forked, drop(forked / "inbox", name, seeds=(501,)))
+    side = git(forked, "rev-parse", "--short=10", "other")
+    refused_merge(forked)
+    said = " ".join(CliRunner().invoke(app, ["doctor"]).output.split())
+    assert f"both sides changed batches/{name}/labels.csv, each in its own way" in said
+    assert "dvc add data" not in said
+    for step in ("git checkout --ours data.dvc", "git add data.dvc", "dvc checkout"):
+        assert f"`{step}`" in said
+        program, *words = step.split()
+        {"git": git, "dvc": dvc}[program](forked, *words)
+    git(forked, "commit", "--quiet", "--no-edit")
+    assert batches(forked) == ALL
+    said = " ".join(CliRunner().invoke(app, ["doctor"]).output.split())
+    get = f"dvc get . data/batches/{name} --rev {side} -o inbox/{name}-2"
+    assert f"`{get}`, then `iip ingest inbox/{name}-2`" in said
+    take(forked, drop(forked / "inbox", f"{name}-2", seeds=(201,)))
+    assert batches(forked) == {*ALL, f"{name}-2"}
+    assert left_out_by_merges(forked) == []
 
 
 def test_a_batch_that_a_merge_left_out_is_seen_and_comes_back(forked, monkeypatch):
@@ -149,14 +177,14 @@ def test_a_batch_that_a_merge_left_out_is_seen_and_comes_back(forked, monkeypatc
     git(forked, "merge", "--quiet", "--no-edit", "--strategy=ours", "other")
     assert batches(forked) == ALL - {"2026-02-other"}
     said = " ".join(CliRunner().invoke(app, ["doctor"]).output.split())
-    assert "left data/batches/2026-02-other out" in said
+    assert "left out data/batches/2026-02-other as" in said
     # Just what it says.
     get = f"get . data/batches/2026-02-other --rev {side} -o inbox/2026-02-other"
     assert f"`dvc {get}`, then `iip ingest inbox/2026-02-other`" in said
     dvc(forked, *get.split())
     CliRunner().invoke(app, ["ingest", "inbox/2026-02-other"])
     assert batches(forked) == ALL
-    assert "left data/" not in CliRunner().invoke(app, ["doctor"]).output
+    assert "left out data/" not in CliRunner().invoke(app, ["doctor"]).output
 
 
 def test_a_batch_that_was_taken_out_on_purpose_is_no_loss(forked, monkeypatch):

@@ -102,15 +102,17 @@ def test_entries_that_contradict_each_other_are_named_by_their_numbers(team):
     assert "entries 1, 3 name the same image and differ in eye" in result.problems[0].reason
 
 
-def test_the_folder_is_called_what_people_call_it_and_the_one_with_the_json_is_named(team):
+@pytest.mark.parametrize("form", ["coco", "labelstudio"])
+def test_an_export_in_parts_is_one_batch_and_the_images_of_each_lie_beside_it(team, form):
     folder = team / "inbox" / NAME
-    write_image(folder, "train/a.png")
-    document = {"images": [cvat_image(1, "a.png")], "annotations": [], "categories": []}
-    (folder / "train" / "_annotations.coco.json").write_text(json.dumps(document))
-    found = problem(team, folder, "coco")
-    assert (found.batch, found.file) == (NAME, NAME)
-    assert "no JSON file in the folder" in found.reason
-    assert f"give the folder {NAME}/train" in found.fix
+    for seed, part in enumerate(("train", "valid")):
+        write_image(folder, f"{part}/a.png", seed)
+        images = [cvat_image(1, "a.png")]
+        coco = {"images": images, "annotations": [], "categories": []}
+        document = coco if form == "coco" else [studio_task(1, "a.png")]
+        (folder / part / "_annotations.coco.JSON").write_text(json.dumps(document))
+    result = take(team, folder, form=form)
+    assert (result.verdict, result.images, result.unread) == ("taken", 2, ())
 
 
 def test_images_below_folders_of_that_name_and_their_masks_are_taken(team):

@@ -14,18 +14,27 @@ from iip_assets.dataset.raw import join_labels
 from iip_assets.images.store import content_md5
 from iip_assets.ingest.batch_check import present_data
 from iip_assets.ingest.batch_files import list_batch
+from iip_assets.ingest.formats.coco import convert_coco
+from iip_assets.ingest.formats.labelstudio import convert_labelstudio
 from iip_assets.ingest.ingest import ingest_folder
 from iip_assets.ingest.verdict import Candidate, Ingested, decide
 from iip_assets.settings import Settings
 from iip_assets_tests.dataset.images import encoded, scene
-from iip_assets_tests.dataset.team_workspace import drop, files_of, take
-from iip_assets_tests.ingest.tool_exports import cvat_export, studio_task, write_cvat, write_studio
+from iip_assets_tests.dataset.team_workspace import drop, take
+from iip_assets_tests.ingest.tool_exports import (
+    MASK_CLASSES,
+    cvat_export,
+    cvat_image,
+    studio_task,
+    write_cvat,
+    write_studio,
+)
 
 CSV = b"image,label\nimages/101.png,full\n"
 IMAGE = encoded(scene(24, 32, 7), "PNG")
-COCO = json.dumps({"images": [], "categories": [], "annotations": []}).encode()
-TASKS = json.dumps([studio_task(1, "101.png")]).encode()
-MINIMAL = json.dumps([{"image": "101.png", "id": 1, "annotation_id": 1}]).encode()
+COCO = json.dumps({"images": [cvat_image(1, "101.png", width=0, height=0)], "annotations": []})
+TASKS = json.dumps([{"id": 2, "data": {"image": "102.png"}}, studio_task(1, "101.png")])
+MINIMAL = json.dumps([{"image": "101.png", "id": 1, "annotation_id": 1}])
 
 
 def judged(
@@ -79,6 +88,7 @@ def told(result: Ingested) -> dict[str, str]:
         ("images/101.XML", "labels come in labels.csv, or as an export of COCO"),
         ("images/metadata.csv", "labels come in labels.csv, or as an export of COCO"),
         ("images/101.gif", "save it as one of"),
+        ("masks/readme.txt", "move it out of masks/"),
     ],
 )
 def test_labels_that_no_reader_reads_send_the_batch_back(tmp_path, path, words):
@@ -89,21 +99,37 @@ def test_labels_that_no_reader_reads_send_the_batch_back(tmp_path, path, words):
 
 
 @pytest.mark.parametrize(
-    ("path", "data", "command"),
+    ("path", "form"),
     [
-        ("annotations/instances_default.json", COCO, "inbox/2026-01-odd --format coco"),
-        ("result.json", COCO, "inbox/2026-01-odd --format coco"),
-        ("train/_annotations.coco.json", COCO, "inbox/2026-01-odd/train --format coco"),
-        ("project-3-at-2026.json", TASKS, "inbox/2026-01-odd --format labelstudio"),
-        ("images/tasks.JSON", MINIMAL, "inbox/2026-01-odd/images --format labelstudio"),
+        ("annotations/instances_default.json", "coco"),
+        ("Annotations/instances.json", "coco"),
+        ("export/annotations/instances_train.json", "coco"),
+        ("result.json", "coco"),
+        ("META.JSON", "coco"),
+        ("train/_annotations.coco.json", "coco"),
+        ("masks/result.json", "coco"),
+        ("images/result.json", "coco"),
+        ("project-3-at-2026.json", "labelstudio"),
+        ("annotations/tasks.json", "labelstudio"),
+        ("images/tasks.JSON", "labelstudio"),
     ],
 )
-def test_an_export_is_recognised_and_its_format_offered(tmp_path, path, data, command):
+@pytest.mark.parametrize("beside", [b"{}", b"[1]", None], ids=["object", "list", "other tool"])
+def test_an_export_is_recognised_and_what_is_offered_works(tmp_path, path, form, beside):
+    data = {"coco": COCO, "labelstudio": MINIMAL if path.endswith(".JSON") else TASKS}
+    (other,) = data.keys() - {form}
+    others = {"notes.json": data[other].encode() if beside is None else beside}
     # What would be named without the export is no news: its masks are not known yet.
-    result, _ = judged(tmp_path, {path: data, "a.png": IMAGE, "masks/101.png": IMAGE}, labels="")
+    more = {"a.png": IMAGE, "masks/101.png": IMAGE, **others}
+    result, _ = judged(tmp_path, {path: data[form].encode(), **more}, labels="")
     found = told(result)
-    assert f"`iip ingest {command}`" in found[path]
+    assert f"`iip ingest inbox/2026-01-odd --format {form}`" in found[path]
     assert not found.keys() & {"a.png", "masks/101.png"}
+    convert = {"coco": convert_coco, "labelstudio": convert_labelstudio}[form]
+    made = convert(tmp_path / "2026-01-odd", tmp_path / "out", mask_classes=MASK_CLASSES)
+    assert made.problems == ()
+    assert {"labels.csv", "notes.json"} <= set(made.unread)
+    assert path not in made.unread
 
 
 @pytest.mark.parametrize(
@@ -149,24 +175,27 @@ def test_what_else_is_in_a_batch_is_named(tmp_path):
     assert "no row names them: images/102.png" in said
 
 
-@pytest.mark.parametrize("form", ["coco", "labelstudio"])
-def test_files_of_an_export_that_no_entry_names_are_named_and_never_deleted(team, form):
-    folder = team / "inbox" / "2026-05-export"
+@pytest.mark.parametrize(
+    ("form", "path"), [("coco", "labels.csv"), ("labelstudio", "images/default/b.png")]
+)
+def test_files_of_an_export_that_no_entry_names_are_named_and_never_deleted(team, form, path):
+    folder = team / "rejected" / "2026-05-export"
     document = cvat_export(folder)
     if form == "coco":
         write_cvat(folder, document)
     else:
         write_studio(folder, [studio_task(1, "a.png")])
-    (folder / "images" / "default" / "b.png").write_bytes(IMAGE)
+    (folder / path).write_bytes(IMAGE)
     (folder / "READY").touch()
+    (folder / "errors.csv").touch()
     said: list[str] = []
     result = ingest_folder(team, folder, form=form, log=said.append)
     assert (result.verdict, result.images) == ("taken", 1)
-    assert result.unread == ("images/default/b.png",)
-    assert any("not in the data: images/default/b.png" in line for line in said)
-    assert (folder / "images" / "default" / "b.png").exists()
-    assert not (folder / "READY").exists()
-    assert "images/default/b.png" not in files_of(team, folder.name)
+    assert result.unread == (path,)
+    assert any(f"not in the data: {path}" in line for line in said)
+    assert any(f"{folder} was left" in line for line in said)
+    assert (folder / path).read_bytes() == IMAGE
+    assert not {"READY", "errors.csv"} & {file.name for file in folder.iterdir()}
 
 
 @pytest.mark.parametrize(("dry_run", "place"), [(True, "inbox"), (False, "rejected")])

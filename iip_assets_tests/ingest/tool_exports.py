@@ -4,6 +4,7 @@ import copy
 import csv
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from iip_assets.dataset.labels import LabelFile, parse_annotations, parse_labels
 from iip_assets.dataset.listing import KnownImages, Listing
 from iip_assets.dataset.problems import Problem, problem_frame
 from iip_assets.images.store import content_md5
+from iip_assets.ingest.formats.labelstudio import convert_labelstudio
 from iip_assets_tests.dataset.images import encoded, scene
 
 MASK_CLASSES = ("background", "sclera", "iris", "pupil")
@@ -199,6 +201,15 @@ def read_native(batch: Path) -> Native:
         )
     assert not opinions.problems
     return Native(rows, masks, parsed, opinions)
+
+
+def studio_batch(root: Path, tasks: Any) -> tuple[Native, list[str]]:
+    """The batch made of tasks, of which nothing is wrong, and what was logged."""
+    log: list[str] = []
+    write_studio(root / "export", tasks)
+    convert = partial(convert_labelstudio, mask_classes=MASK_CLASSES, log=log.append)
+    assert convert(root / "export", root / "out").problems == ()
+    return read_native(root / "out"), [line for line in log if "Reading" not in line]
 
 
 def only(problems: tuple[Problem, ...]) -> Problem:

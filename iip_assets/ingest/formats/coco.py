@@ -58,7 +58,7 @@ def segmentation_pixels(segmentation: Any, height: int, width: int) -> NDArray[n
     """
     if isinstance(segmentation, dict):
         return _run_pixels(segmentation, height, width)
-    polygons = as_list(segmentation, _COLUMN)
+    polygons = [] if segmentation is None else as_list(segmentation, _COLUMN)
     if not polygons:
         raise BadEntry(
             _COLUMN,
@@ -160,8 +160,7 @@ class CocoReader(ExportReader):
         facts = {} if attributes is None else as_object(attributes, "images.attributes")
         column = "images.file_name"
         file_name = as_text(image.get("file_name"), column)
-        fix = f"put it at images/{file_name}, or export again with the images"
-        file = self.images.find(file_name, column, fix=fix, subset=_subset(name))
+        file = self.images.find(file_name, column, folders=_folders(name))
         self.claim(file, f"entry {row} of {name}", column, file_name, fix="keep one of the two")
         size = size_of(image, "images", "height", "width")
         place = "images.attributes"
@@ -216,9 +215,13 @@ def _named(annotation: Mapping[str, Any], key: str, known: Mapping[int | str, T]
     return known[named]
 
 
-def _subset(name: str) -> str:
-    """CVAT puts the images of instances_default.json into images/default/."""
-    return PurePosixPath(name).stem.rpartition("_")[2]
+def _folders(name: str) -> tuple[str, str]:
+    """Where the images of a file may lie.
+
+    CVAT puts those of instances_default.json into images/default/, others beside the JSON file.
+    """
+    file = PurePosixPath(name)
+    return file.stem.rpartition("_")[2], file.parent.name
 
 
 def _one_label(image: _Image) -> str:
@@ -237,7 +240,6 @@ def _one_label(image: _Image) -> str:
 convert_coco = partial(
     convert,
     form="coco",
-    patterns=("annotations/instances_*.json", "annotations/*.json", "*.json"),
     reader=CocoReader,
     nothing=("images", "no image is named", "export the images' labels again"),
 )

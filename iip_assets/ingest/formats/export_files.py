@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from iip_assets.dataset.problems import Problem, shown
@@ -19,7 +19,6 @@ from iip_assets.dataset.schema import BadCell
 
 T = TypeVar("T")
 
-_ANNOTATIONS_FOLDER = "annotations"
 _LARGEST_MIB = 512
 # Nobody reads more; a broken export would otherwise name each of its million entries.
 _MOST_PROBLEMS = 1000
@@ -95,44 +94,38 @@ def is_plain_file(file: Path) -> bool:
     return file.is_file() and not file.is_symlink()
 
 
-def open_export(
-    source: Path, *, name: str, patterns: Sequence[str]
-) -> tuple[Path, tuple[Path, ...]]:
-    """The folder of an export, below which its images are, and its JSON files.
+def is_json(path: str) -> bool:
+    """Whether a file may hold an export, by its name."""
+    return path.lower().endswith(".json")
+
+
+def read_exports(root: Path, paths: Sequence[str], form: str, findings: Findings) -> dict[str, Any]:
+    """What the JSON files of an export hold, by path; other JSON files beside them are left out.
+
+    Where none is of this format, all are given: what is wrong with them is to be told.
 
     Args:
-        source: The folder, or the JSON file in it.
-        name: What people call it, for the problem.
-        patterns: Where JSON files lie in the folder; those of the first that matches any are read.
+        root: The folder.
+        paths: The paths of the files in it.
+        form: The tool, as `format_of` names it.
+        findings: Takes the files that cannot be read.
 
     Raises:
-        BadEntry: There is no such thing, or no JSON in it.
+        BadEntry: There is no JSON file.
     """
-    if source.suffix.lower() == ".zip":
-        raise BadEntry(None, name, "a ZIP archive", "unpack it, and name the folder")
-    if source.is_file():
-        inside = source.parent.name == _ANNOTATIONS_FOLDER
-        return source.parent.parent if inside else source.parent, (source,)
-    if not source.is_dir():
-        raise BadEntry(None, name, "no such folder", "name the folder of the export")
-    for pattern in patterns:
-        files = _plain_files(source, pattern)
-        if files:
-            return source, files
-    below = _plain_files(source, "**/*.json")
-    fix = "put the JSON file that the labeling tool exported into the folder"
-    if below:
-        parent = below[0].parent
-        top = parent.parent if parent.name == _ANNOTATIONS_FOLDER else parent
-        folder = top.relative_to(source).as_posix()
-        fix = f"{below[0].relative_to(source).as_posix()} is one: give the folder {name}/{folder}"
-    reason = f"no JSON file in the folder, expected {' or '.join(patterns)}"
-    raise BadEntry(None, name, reason, fix)
-
-
-def _plain_files(folder: Path, pattern: str) -> tuple[Path, ...]:
-    found = sorted(folder.glob(pattern))
-    return tuple(file for file in found if is_plain_file(file) and not file.name.startswith("."))
+    documents: dict[str, Any] = {}
+    for path in filter(is_json, paths):
+        with findings.catching(path):
+            documents[path] = read_json(root / path)
+    if not documents and not findings:
+        fix = "put the JSON file that the labeling tool exported into the folder"
+        raise BadEntry(None, findings.batch, "no JSON file in the folder", fix)
+    forms = {path: format_of(document) for path, document in documents.items()}
+    chosen = [path for path in documents if forms[path] == form]
+    chosen = chosen or [path for path in documents if forms[path]] or list(documents)
+    # Beside these, COCO has captions and keypoints of the same images.
+    instances = [path for path in chosen if PurePosixPath(path).name.startswith("instances_")]
+    return {path: documents[path] for path in instances or chosen}
 
 
 def read_json(file: Path) -> Any:
@@ -181,12 +174,15 @@ def format_of(document: Any) -> str | None:
     if isinstance(document, dict):
         listed = [isinstance(document.get(key), list) for key in ("images", "annotations")]
         return "coco" if all(listed) else None
-    first = document[0] if isinstance(document, list) and document else None
-    if not isinstance(first, dict):
-        return None
-    said = {"annotations", "predictions"} & first.keys()
-    is_task = bool(said) and isinstance(first.get("data"), dict)
-    return "labelstudio" if is_task or "annotation_id" in first else None
+    tasks = document if isinstance(document, list) else []
+    return "labelstudio" if any(map(_is_task, tasks)) else None
+
+
+def _is_task(entry: Any) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    said = {"annotations", "predictions"} & entry.keys()
+    return "annotation_id" in entry or (bool(said) and isinstance(entry.get("data"), dict))
 
 
 def as_object(value: Any, column: str) -> dict[str, Any]:

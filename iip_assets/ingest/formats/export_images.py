@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from iip_assets.dataset.layout import is_image_path
+from iip_assets.dataset.layout import IMAGES_FOLDER, is_image_path
 from iip_assets.dataset.path_ends import PathEnds
-from iip_assets.dataset.schema import BadCell, parse_path
+from iip_assets.dataset.schema import IMAGE_SUFFIXES, BadCell, parse_path
 from iip_assets.ingest.formats.export_files import BadEntry, is_plain_file
 
 _LONGEST_NAME = 4096
@@ -32,15 +32,17 @@ class ImageFiles:
         root: The folder.
     """
 
-    def __init__(self, root: Path, paths: Iterable[str], links: Iterable[str] = ()) -> None:
-        """`paths` are those of the images, `links` of symbolic links, which are not read."""
+    def __init__(
+        self, root: Path, paths: Iterable[str], others: Mapping[str, tuple[str, str]] | None = None
+    ) -> None:
+        """`paths` are those of the images, `others` has why a file is none, and what to do."""
         self.root = root
         paths = sorted(paths)
         self._plain = PathEnds(paths, fold=False)
         self._folded = PathEnds(paths, fold=True, alias=_stored)
-        self._links = PathEnds(links, fold=False)
+        self._others = others or {}
 
-    def find(self, name: str, column: str, *, fix: str, subset: str = "") -> str:
+    def find(self, name: str, column: str, *, folders: Sequence[str] = ()) -> str:
         """The path of the one image that a name means.
 
         Tools name images by a path, a URL, a path of another machine, or as they stored an upload
@@ -51,8 +53,7 @@ class ImageFiles:
         Args:
             name: The name.
             column: Where it stands, for the problem.
-            fix: What to do where there is no such image.
-            subset: A folder that the image may lie in, though the name lacks it.
+            folders: Those that the image may lie in, though the name lacks them.
 
         Raises:
             BadEntry: There is none, or several would do.
@@ -60,9 +61,9 @@ class ImageFiles:
         if len(name) > _LONGEST_NAME:
             raise BadEntry(column, name, "too long for an image's name", "put it into a file")
         readings = list(_readings(name))
-        with_subset = [[subset, *readings[0]]] if subset else []
+        within = [[folder, *readings[0]] for folder in folders if folder]
         for ends in (self._plain, self._folded):
-            for parts in (*with_subset, *readings):
+            for parts in (*within, *readings):
                 hits = ends.find(parts)
                 if len(hits) == 1:
                     return hits[0]
@@ -73,10 +74,13 @@ class ImageFiles:
                         f"several images could be meant: {', '.join(hits[:3])}",
                         "keep one of them in the folder, or name the others differently",
                     )
-        if any(self._links.find(parts) for parts in readings):
-            raise BadEntry(column, name, "a link, not a file", "put the file itself there")
-        near = self._folded.namesakes(readings[0][-1])
-        fix = f"did you mean {near[0]}?" if near else fix
+        for parts in (*within, *readings):
+            for path in ("/".join(parts), "/".join((IMAGES_FOLDER, *parts))):
+                if path in self._others:
+                    reason, fix = self._others[path]
+                    raise BadEntry(column, name, f"{path} is {reason}", fix)
+        near = self._folded.namesakes(readings[0][-1]) or self._folded.of_stem(readings[0][-1])
+        fix = f"did you mean {near[0]}?" if near else _put_where(readings)
         raise BadEntry(column, name, "no such image in the folder", fix)
 
     @contextmanager
@@ -89,16 +93,40 @@ class ImageFiles:
 def list_images(root: Path) -> ImageFiles:
     """The images below a folder: regular files whose name and place are those of one."""
     images: list[str] = []
-    links: list[str] = []
+    others: dict[str, tuple[str, str]] = {}
     for folder, _, names in os.walk(root):
         for name in names:
-            file = Path(folder, name)
-            path = file.relative_to(root).as_posix()
-            if file.is_symlink():
-                links.append(path)
-            elif is_image_path(path) and _writable(path) and is_plain_file(file):
+            path = Path(folder, name).relative_to(root).as_posix()
+            fault = _fault(root / path, path)
+            if fault is None:
                 images.append(path)
-    return ImageFiles(root, images, links)
+            else:
+                others[path] = fault
+    return ImageFiles(root, images, others)
+
+
+def _fault(file: Path, path: str) -> tuple[str, str] | None:
+    """Why a file is no image by its name and place, and what to do; None where it is one."""
+    if file.is_symlink():
+        return "a link, not a file", "put the file itself there"
+    if not path.lower().endswith(IMAGE_SUFFIXES):
+        return "no image by its name", f"save it as one of {', '.join(IMAGE_SUFFIXES)}"
+    if not is_image_path(path):
+        return "a hidden file or a mask, which is no image", f"move it to {IMAGES_FOLDER}/"
+    if not _writable(path) or not is_plain_file(file):
+        return "a file that no row could name", "give it a plain name"
+    return None
+
+
+def _put_where(readings: Sequence[Sequence[str]]) -> str:
+    """What to do where there is no image of a name: a place at which it would be found."""
+    # The folders of another machine mean nothing here.
+    for length in (len(readings[-1]), 1):
+        for parts in readings:
+            path = "/".join(parts[-length:]).removeprefix(f"{IMAGES_FOLDER}/")
+            if is_image_path(path) and _writable(path) and "?" not in path:
+                return f"put it at {IMAGES_FOLDER}/{path}, or export again with the images"
+    return f"name an image file there, such as {IMAGES_FOLDER}/a.jpg"
 
 
 def _readings(name: str) -> Iterator[list[str]]:

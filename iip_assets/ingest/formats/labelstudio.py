@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Any
 
 from iip_assets.dataset.labels import COLUMNS
@@ -155,7 +156,7 @@ class LabelStudioReader(ExportReader):
         key = _image_key(data)
         column = f"data.{key}"
         url = as_text(data[key], column)
-        image = self.images.find(url, column, fix=f"put {url[-100:]} beside the JSON file")
+        image = self.images.find(url, column, folders=[PurePosixPath(name).parent.name])
         fix = "keep one of the two tasks, or name their images differently"
         self.claim(image, f"task {row} of {name}", column, url, fix=fix)
         facts = {other: data[other] for other in data if other != key}
@@ -258,7 +259,6 @@ def _labeler(annotation: Mapping[str, Any]) -> str:
 convert_labelstudio = partial(
     convert,
     form="labelstudio",
-    patterns=("*.json",),
     reader=LabelStudioReader,
     nothing=(None, "no task is in the export", "export the tasks again"),
 )

@@ -36,8 +36,7 @@ from iip_assets.ingest.formats.export_files import (
     as_text,
     format_of,
     is_plain_file,
-    open_export,
-    read_json,
+    read_exports,
 )
 from iip_assets.ingest.formats.export_images import ImageFiles, list_images
 from iip_assets.ingest.formats.masks import Region, class_values, paint
@@ -142,7 +141,6 @@ def convert(
     out: Path,
     *,
     form: str,
-    patterns: Sequence[str],
     reader: type[ExportReader],
     nothing: tuple[str | None, str, str],
     mask_classes: Sequence[str],
@@ -153,10 +151,9 @@ def convert(
     """Writes the native batch `out` from an export.
 
     Args:
-        source: The export's folder, or the JSON file in it.
+        source: The export's folder.
         out: The batch's folder; it must not exist. It is made only when there is no problem.
         form: The tool, as `iip ingest --format` names it.
-        patterns: Where the JSON files lie.
         reader: Of the tool.
         nothing: Column, reason and fix of an export without any row.
         mask_classes: Names of the classes 0, 1, 2…; they are matched whatever their case.
@@ -168,19 +165,17 @@ def convert(
         FileExistsError: `out` is there already.
     """
     name = name or source.name
-    findings = Findings(source.parent.name if source.is_file() else name)
+    findings = Findings(name)
     rows: list[NativeRow] = []
     used: set[str] = set()
     sources = Sources()
+    paths = _files_below(source)
     with findings.catching(name):
-        root, files = open_export(source, name=name, patterns=patterns)
-        images = list_images(root)
+        images = list_images(source)
         reading = reader(images, class_values(mask_classes), findings)
-        for file in files:
-            path = file.relative_to(root).as_posix()
+        for path, document in read_exports(source, paths, form, findings).items():
             used.add(path)
             with findings.catching(path):
-                document = read_json(file)
                 _refuse_another_format(document, form)
                 rows += reading.rows(document, path)
         if not rows and not findings:
@@ -199,7 +194,7 @@ def convert(
                 max_megapixels=max_megapixels,
                 log=log,
             )
-    unread = () if findings else tuple(path for path in _files_below(root) if path not in used)
+    unread = () if findings else tuple(path for path in paths if path not in used)
     return Converted(findings.problems(), unread, sources)
 
 
@@ -211,7 +206,9 @@ def _refuse_another_format(document: Any, form: str) -> None:
 
 
 def _files_below(root: Path) -> list[str]:
-    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    return sorted(
+        path.relative_to(root).as_posix() for path in root.rglob("*") if is_plain_file(path)
+    )
 
 
 def _write(
