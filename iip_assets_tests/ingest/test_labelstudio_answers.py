@@ -144,7 +144,6 @@ def test_who_is_last_where_no_time_is_told_is_not_called_the_newest(tmp_path, at
 
 
 def test_images_of_which_no_answer_is_used_are_counted(tmp_path):
-    write_image(tmp_path / "export", "d.png", seed=3)
     sketch = {"result": [studio_choice("full")]}
     tasks = [
         {"id": 1, "data": {"image": "a.png"}, "annotations": [], "drafts": [sketch]},
@@ -152,14 +151,10 @@ def test_images_of_which_no_answer_is_used_are_counted(tmp_path):
         studio_task(3, "c.png", said("full", "ann", was_cancelled=True)),
         studio_task(4, "d.png", said("full", "ann"), said("full", "bob", was_cancelled=True)),
     ]
-    for seed, name in enumerate("abc"):
+    for seed, name in enumerate("abcd"):
         write_image(tmp_path / "export", f"{name}.png", seed=seed)
-    write_studio(tmp_path / "export", tasks)
-    log: list[str] = []
-    convert_labelstudio(
-        tmp_path / "export", tmp_path / "out", mask_classes=MASK_CLASSES, log=log.append
-    )
-    assert [row.label for row in read_native(tmp_path / "out").parsed.rows].count(None) == 3
+    found, log = studio_batch(tmp_path, tasks)
+    assert [row.label for row in found.parsed.rows].count(None) == 3
     assert [line[-4:] for line in log if "of images that have no other" in line] == [" (3)"]
 
 
