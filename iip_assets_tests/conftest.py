@@ -20,6 +20,7 @@ settings.load_profile("without deadline")
 LONGEST_FIRST = (
     "test_daemon.py",
     "test_shapes.py",
+    "test_leaving.py",
     "test_distillation.py",
     "test_operations.py",
     "test_staleness.py",
