@@ -193,9 +193,10 @@ def _left_out(root: Path, repository: Any, merges: list[list[str]]) -> Iterator[
         if after is None or before is None:
             continue
         for side in sides:
-            for batch, files in sorted((batches_at(side) or {}).items()):
-                lost = files.difference(*before.values(), *after.values())
-                if batch not in before and lost and lost.isdisjoint(chain(*now.values())):
+            brought = batches_at(side) or {}
+            for batch in sorted(brought.keys() - before.keys()):
+                lost = brought[batch].difference(*before.values(), *after.values())
+                if lost and lost.isdisjoint(chain(*now.values())):
                     names = chain([batch], (f"{batch}-{number}" for number in count(2)))
                     free_name = next(name for name in names if name not in now)
                     yield LeftOut(batch, free_name, merge, side)
