@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from iip_assets.engine.values import Operation, Setting
 
 Share = float
+_MOST_CLASSES = 255  # numbers of a byte, of which 255 is "not labelled"
 AskedColumn = Literal["gender", "ethnicity", "geography", "device", "labeler"]
 OPERATION = Operation()
 
@@ -67,6 +68,16 @@ class DatasetSettings(Section):
     max_undecodable_share: Share = _share(
         0.05, "with more images that cannot be decoded, nothing below runs"
     )
+
+    @model_validator(mode="after")
+    def _classes_are_told_apart(self) -> DatasetSettings:
+        names = [name.strip().lower() for name in self.mask_classes]
+        if not 2 <= len(names) <= _MOST_CLASSES or len({*names}) < len(names) or "" in names:
+            raise ValueError(
+                f"mask_classes must be 2 to {_MOST_CLASSES} names, each once, they are "
+                f"{list(self.mask_classes)}"
+            )
+        return self
 
 
 class IngestSettings(Section):

@@ -39,6 +39,8 @@ def test_a_variable_overrides_the_file(tmp_path: Path, monkeypatch: pytest.Monke
         ("[filter]\nepoch = 3", r"filter\.epoch = 3: .* 'epoch'; did you mean epochs\?"),
         ("[filtre]\nepochs = 3", r"no section 'filtre'; did you mean filter\?"),
         ("[filter]\nx = 3", r"no setting 'x'; there are train, network"),
+        ('[dataset]\nmask_classes = ["a", "iris", "Iris"]', r"mask_classes must be .* each once"),
+        ("[dataset]\nmask_classes = []", r"mask_classes must be 2 to 255 names"),
         ("[statistics]\ndark_below = 190", r"dark_below = 190 is above bright_above = 185"),
         ("[statistics]\nbright_above = 60", r"dark_below = 70 is above bright_above = 60"),
         ("[statistics]\nplain_background_below = 0.3", "0.3 is above cluttered_background_above"),
@@ -51,7 +53,8 @@ def test_a_variable_overrides_the_file(tmp_path: Path, monkeypatch: pytest.Monke
         ("[ingest.vocabulary]\ngender = { female = 'f' }", r"vocabulary\.gender\.female"),
     ],
     ids=[
-        *("value", "nearly a setting", "nearly a section", "word", "dark above bright"),
+        *("value", "nearly a setting", "nearly a section", "word", "class twice", "no class"),
+        "dark above bright",
         *("bright below dark", "plain above cluttered", "bands", "no bands", "shares", "infinite"),
         *("toml", "column", "synonyms"),
     ],

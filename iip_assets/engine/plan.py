@@ -168,11 +168,12 @@ class _Planner:
         for table in before.features:
             known = known_rows(self.project.workspace.state / "features", table)
             for source, rows in present.items():
-                columns = [name for name in known.columns if name in rows.columns]
+                # By whatever tells rows apart: an empty table has no columns, and all rows are new.
+                columns = [name for name in known.columns if name in rows.columns] or rows.columns
                 old = past.get(source, rows.clear()).select(columns).unique()
                 reads += old.height
                 fresh = rows.select(columns).unique()
-                for other in (known, old):
+                for other in (known, old) if known.columns else ():
                     fresh = fresh.join(other, on=columns, how="anti", nulls_equal=True)
                 new += fresh.height
         # An asset may leave images out, such as those that it trains on.

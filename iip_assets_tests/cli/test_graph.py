@@ -67,6 +67,12 @@ def test_a_skipped_asset_is_neither_computed_nor_reused() -> None:
     assert found.skipped == {"b": "no label", "d": "no label"}
 
 
+def test_what_fails_now_is_not_told_as_skipped_before() -> None:
+    states = {"a": State("failed", skipped="no image"), "b": State("stale", skipped="no image")}
+    found = summarise(states, {}, {"b": "ValueError: no"}, 1.0, None)
+    assert (found.skipped, found.failed.keys()) == ({}, {"a", "b"})
+
+
 class _Record:
     """Of an asset that does not work image by image."""
 

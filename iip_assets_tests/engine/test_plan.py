@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,6 +51,17 @@ def test_images_that_moved_are_counted(edited: list[Image], images: int, toy: Im
     planned = toy.plan()["measured"]
     assert (planned.images, planned.exact) == (images, True)
     assert computed(toy.refresh(), "measured") == images
+
+
+@pytest.mark.parametrize("emptied", [True, False], ids=["no image before", "tables deleted"])
+def test_where_a_table_is_empty_every_image_is_expected(tmp_path: Path, emptied: bool) -> None:
+    toy = ImagesToy(tmp_path)
+    toy.write(*(() if emptied else TEN[:5]))
+    toy.refresh()
+    shutil.rmtree(tmp_path / ".iip" / "features", ignore_errors=True)
+    toy.write(*TEN)
+    assert toy.plan()["measured"].images == 10
+    assert computed(toy.refresh(), "measured") == 10
 
 
 def test_data_that_went_back_is_known_and_computes_nothing(toy: ImagesToy) -> None:

@@ -289,7 +289,12 @@ def summarise(
         seconds: How long it took.
         run_id: Dagster's run, if there was one.
     """
-    skipped = {name: state.skipped for name, state in states.items() if state.skipped}
+    # One that is not fresh was skipped before, for a reason that may hold no more.
+    skipped = {
+        name: state.skipped
+        for name, state in states.items()
+        if state.skipped and state.state == "fresh"
+    }
     computed = tuple(
         name
         for name in states
