@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -18,6 +19,10 @@ class UserError(Exception):
 USER_ERRORS = (UserError, LookupError, OSError, ValueError)
 
 DISK_IS_FULL = "the disk is full; make room (`iip gc`), then run this again"
+_REFUSED = {
+    errno.EROFS: "cannot be written: the disk or the mount that it lies on can only be read",
+    errno.EACCES: "may not be read or written by you",
+}
 _FULL = ("No space left on device", "database or disk is full")
 
 
@@ -26,6 +31,8 @@ def words_for(error: Exception) -> str | None:
     # An OSError names the file; what others say of a full disk misleads.
     if _disk_is_full(error) and not isinstance(error, OSError):
         return DISK_IS_FULL
+    if isinstance(error, OSError) and error.filename and error.errno in _REFUSED:
+        return f"{error.filename} {_REFUSED[error.errno]}"
     if isinstance(error, USER_ERRORS):
         return str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     return None

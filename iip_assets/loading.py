@@ -87,6 +87,7 @@ def show(
 
     Raises:
         LookupError: There is no such image, or digits are the beginning of several ids.
+        TypeError: What should name an image is no text.
     """
     from iip_assets.images.contact_sheet import CaptionedImages, image_name
     from iip_assets.images.store import ImageStore
@@ -150,7 +151,7 @@ def _asked(asked: pl.DataFrame | Iterable[str] | str) -> list[tuple[str, str]]:
     """What names each image, and what is to stand below it."""
     import polars as pl
 
-    if isinstance(asked, str):
+    if isinstance(asked, str) or not isinstance(asked, Iterable):
         return [(asked, "")]
     if not isinstance(asked, pl.DataFrame):
         found = [(word, "") for word in asked]
@@ -170,9 +171,13 @@ def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _find_image(table: pl.DataFrame, word: str) -> dict[str, Any]:
+def _find_image(table: pl.DataFrame, word: object) -> dict[str, Any]:
     import polars as pl
 
+    if not isinstance(word, str):
+        raise TypeError(
+            f"{word!r} names no image: an image is named by its id, short id or path, as text"
+        )
     is_it = pl.col("image_id").str.starts_with(word.lower()) | (pl.col("path") == word)
     found = table.filter(is_it) if word else table.clear()
     if found.height == 1:

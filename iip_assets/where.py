@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 WATCHED_FILES = ("iip.toml", "data.dvc", "registry/mlflow.db", "/dev/nvidiactl")
@@ -30,3 +31,16 @@ def find_workspace(start: Path | None = None) -> Path:
     raise NoWorkspaceError(
         f"{here} is not in a workspace (no iip.toml here or above); `iip init DIR` makes one"
     )
+
+
+def paths_under_data(root: Path, word: str) -> Iterator[str]:
+    """The paths under `data/` that a word may mean, whether or not a file is there.
+
+    As typed in the current folder, from the workspace at `root`, and as the tables have it.
+    """
+    data = (root / "data").resolve()
+    for start in (Path.cwd(), root, data):
+        path = Path(start, word)
+        for one in (path.absolute(), path.resolve()):
+            if one.is_relative_to(data):
+                yield one.relative_to(data).as_posix()

@@ -114,6 +114,12 @@ def test_what_names_no_image_is_told(asked: Any, error: str) -> None:
         iip_assets.show(asked)
 
 
+@pytest.mark.parametrize("asked", [[1], 1, [None], Path("a.png")], ids=str)
+def test_what_is_no_text_is_told(asked: Any) -> None:
+    with pytest.raises(TypeError, match="named by its id, short id or path, as text"):
+        iip_assets.show(asked)
+
+
 def test_a_name_that_is_nearly_an_assets_is_asked_about() -> None:
     with pytest.raises(KeyError, match=r"no asset 'raw_datasets'; did you mean raw_dataset\?"):
         iip_assets.load("raw_datasets")

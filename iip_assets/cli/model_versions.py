@@ -112,9 +112,10 @@ def promote(
         GateRefusesError: It is worse than the champion on a protected slice, or could not be held
             against it.
         RegistryError: There is no such version, or it has the alias already.
+        DamagedVersionError: A file of the version is gone, or is not what was registered.
     """
     registry = Registry(refresher.project.workspace.root)
-    registry.version(model, number)
+    registry.version(model, number).files()  # before the gate, which may take minutes
     refused = None
     champion = registry.cached().holder(model, alias) if alias == "champion" else None
     if champion is not None and champion.number != number:
@@ -134,8 +135,10 @@ def teach(project: Project, model: str, number: int) -> list[Change]:
 
     Raises:
         RegistryError: There is no such version, or its files are not among the artifacts.
+        DamagedVersionError: A file of the version is gone, or is not what was registered.
     """
     version = Registry(project.workspace.root).version(model, number)
+    version.files()
     data_version = version.facts["data_version"]
     if project.workspace.kept(TASKS[model].asset, data_version) is None:
         raise RegistryError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iip_assets.engine.asset import Asset
+from iip_assets.errors import no_such
 
 if TYPE_CHECKING:
     import polars as pl
@@ -86,6 +87,12 @@ class Graph:
         if name not in by_name and name not in self.sources:
             raise ValueError(f"{reader.name} reads {name!r}, which is no asset of this graph")
         return name in self.sources or name in self.assets
+
+    def no_such_asset(self, name: str) -> str:
+        """Why a name is that of no asset."""
+        if name in self.sources:
+            return f"{name} is a source, which is observed and not computed: `iip show {name}`"
+        return no_such("asset", name, self.assets)
 
     def below(self, names: Iterable[str]) -> set[str]:
         """The named ones and every asset that reads them, directly or not."""

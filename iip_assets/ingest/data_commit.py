@@ -106,7 +106,7 @@ def refuse_git_operation(root: Path) -> None:
     if operation := git_operation(root):
         raise GitBusyError(
             f"git is in the middle of {operation} in {root}: end it or give it up (`git status` "
-            "tells how), then ingest again. The batch stays where it is"
+            "tells how), then run this again. Nothing was changed"
         )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -22,6 +21,7 @@ from iip_assets.engine.values import Skipped
 from iip_assets.images.dvc_data import POINTER_FILE
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.models.tasks import FILTER, TASKS, ModelTask
+from iip_assets.where import paths_under_data
 
 _DATA = "dvc_data"
 _HEX = re.compile(r"[0-9a-fA-F]+")
@@ -264,7 +264,10 @@ def find_target(archive: Archive, word: str) -> ActionRecord | ImageTrace:
     Raises:
         LookupError: It names nothing, or several things.
     """
-    if word in archive.project.graph.assets:
+    graph = archive.project.graph
+    if word in graph.sources:
+        raise LookupError(graph.no_such_asset(word))
+    if word in graph.assets:
         record = archive.present(word)
         if record is None:
             raise LookupError(f"{word} has no value yet; run `iip refresh {word}`")
@@ -329,16 +332,8 @@ def _datasets(archive: Archive) -> Iterator[ActionRecord]:
 def _image_at(archive: Archive, word: str) -> str | None:
     """The id of the tracked file at a path, or None where there is none."""
     root = archive.project.workspace.root
-    data = (root / "data").resolve()
-    # As typed here, from the workspace, and as the tables have it.
-    for start in (Path.cwd(), root, data):
-        path = Path(start, word)
-        for one in (path.absolute(), path.resolve()):
-            if one.is_relative_to(data):
-                found = _tracked(archive, one.relative_to(data).as_posix())
-                if found is not None:
-                    return found
-    return None
+    found = (_tracked(archive, path) for path in paths_under_data(root, word))
+    return next((one for one in found if one is not None), None)
 
 
 def _tracked(archive: Archive, path: str) -> str | None:

@@ -178,13 +178,14 @@ class Registry:
 
         Raises:
             RegistryError: There is no such version or alias, or nothing would change.
+            DamagedVersionError: A file of the version is gone, or is not what was registered.
         """
         if alias not in ALIASES:
             raise RegistryError(f"{alias!r} is no alias; there are {' and '.join(ALIASES)}")
         with self._written() as client:
             state = _ask(self._root, client)
             if after is not None:
-                _version(state, model, after)
+                _version(state, model, after).files()
             holder = state.holder(model, alias)
             before = holder.number if holder else None
             if before == after:

@@ -255,11 +255,14 @@ def write_dataset(
 
     Raises:
         ValueError: Numbers that make no dataset.
-        FileExistsError: A batch of that name is there already; nothing is written then.
+        FileExistsError: A batch of that name is there already, or `out` is a file; nothing is
+            written then.
     """
     dataset = Dataset(images, seed, batches, effects or PlantedEffects())
     if processes < 1:
         raise ValueError(f"processes is {processes}, expected at least 1")
+    if out.is_file():
+        raise FileExistsError(f"{out} is a file; give a folder")
     names = [dataset.batch_name(batch) for batch in range(batches)]
     for name in names:
         if (out / name).exists():

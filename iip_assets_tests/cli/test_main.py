@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import subprocess
 import sys
@@ -55,6 +57,25 @@ def test_what_sqlite_says_where_it_has_no_room_beside_a_database_is_a_full_disk(
     with pytest.raises(SystemExit):
         cli.main()
     assert capsys.readouterr().err == f"iip: {DISK_IS_FULL}\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EROFS, "cannot be written: the disk or the mount that it lies on can only be read"),
+        (errno.EACCES, "may not be read or written by you"),
+    ],
+)
+def test_a_file_that_the_system_refuses_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int, words: str
+) -> None:
+    def app() -> None:
+        raise OSError(number, os.strerror(number), "/w/.iip/lock")
+
+    monkeypatch.setattr(cli, "app", app)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err == f"iip: /w/.iip/lock {words}\n"
 
 
 def cut_short(file: Path) -> None:

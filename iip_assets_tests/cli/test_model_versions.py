@@ -10,6 +10,7 @@ import pytest
 
 from iip_assets.cli.model_versions import print_versions, promote, teach
 from iip_assets.registry.registry import Registry, RegistryError, read_registry
+from iip_assets.registry.registry_state import DamagedVersionError
 
 
 @pytest.fixture
@@ -42,6 +43,22 @@ def test_a_version_whose_artifact_is_gone_does_not_become_a_teacher(root: Path) 
     gone = SimpleNamespace(root=root, kept=lambda asset, data_version: None)
     project: Any = SimpleNamespace(workspace=gone)
     with pytest.raises(RegistryError, match="segmenter 2 cannot teach"):
+        teach(project, "segmenter", 2)
+    assert (root / "iip.toml").read_text() == ""
+
+
+def test_a_version_with_a_damaged_file_is_neither_held_against_the_champion_nor_a_teacher(
+    root: Path,
+) -> None:
+    (root / "iip.toml").write_text("")
+    version = Registry(root).version("segmenter", 2)
+    (version.folder / "card.json").write_bytes(b"{")
+    workspace = SimpleNamespace(root=root, kept=lambda asset, data_version: "kept")
+    project: Any = SimpleNamespace(workspace=workspace)
+    refresher: Any = SimpleNamespace(project=project)  # that refreshes nothing
+    with pytest.raises(DamagedVersionError, match="so segmenter 2 cannot be used"):
+        promote(refresher, "segmenter", 2, alias="champion", reason="new", override="hurry")
+    with pytest.raises(DamagedVersionError, match="so segmenter 2 cannot be used"):
         teach(project, "segmenter", 2)
     assert (root / "iip.toml").read_text() == ""
 

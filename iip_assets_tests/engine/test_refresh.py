@@ -38,6 +38,7 @@ def test_a_failure_elsewhere_is_no_failure_of_what_was_asked_for(toy: Toy) -> No
 def test_a_plan_for_an_unknown_asset_is_refused_as_the_refresh_is(toy: Toy) -> None:
     assert toy.run(plan_only("b")) == ["a", "b"]
     assert "there is no asset 'bee'" in toy.run(plan_only("bee"))
+    assert "numbers is a source, which is observed" in toy.run(plan_only("numbers"))
 
 
 def test_code_edited_while_a_refresh_waits_for_another_is_not_taken_for_what_it_loaded(

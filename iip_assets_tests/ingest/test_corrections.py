@@ -57,15 +57,20 @@ def test_a_batch_of_images_counts_corrections_beside_them(team):
     assert take(team, folder).words == "1 image, 1 of them new, 1 label corrected"
 
 
-@pytest.mark.parametrize("named", ["path", "path below data", "id", "short id"])
+NAMES = ["path", "path below data", "path from here", "absolute path", "id", "short id"]
+
+
+@pytest.mark.parametrize("named", NAMES)
 def test_one_label_is_corrected_by_path_or_id(team, monkeypatch, named):
     image = {
         "path": f"{OLD}/a.jpg",
         "path below data": f"data/{OLD}/a.jpg",
+        "path from here": f"./../data/{OLD}/a.jpg",
+        "absolute path": str(team / "data" / OLD / "a.jpg"),
         "id": old_id(team),
         "short id": old_id(team)[:8],
     }[named]
-    monkeypatch.chdir(team)
+    monkeypatch.chdir(team / "inbox")
     done = CliRunner().invoke(app, ["label", image, "Partial", "--labeler", "ann", "--json"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
@@ -83,6 +88,24 @@ def test_a_corrected_label_counts_whatever_batches_are_called(team, newest):
         assert labels_of(team)[f"{OLD}/a.jpg"] == label
 
 
+def test_a_label_that_counts_already_is_not_said_again(team):
+    said = []
+    for label, labeler, verdict in (
+        ("partial", None, "taken"),
+        ("Partial", None, "present"),
+        ("partial", "ann", "taken"),  # now it is known whose it is
+        ("partial", "ann", "present"),
+        ("partial", None, "present"),
+        ("full", None, "taken"),
+        ("partial", "ann", "taken"),
+    ):
+        before = manifest_of(team), subjects(team)
+        made = correct_label(team, old_id(team), label, labeler=labeler, log=said.append)
+        assert made.verdict == verdict
+        assert ((manifest_of(team), subjects(team)) == before) == (verdict == "present")
+    assert sum("is labelled partial already" in words for words in said) == 3
+
+
 @pytest.mark.parametrize(
     ("image", "label", "error", "words"),
     [
@@ -90,6 +113,8 @@ def test_a_corrected_label_counts_whatever_batches_are_called(team, newest):
         ("0" * 32, "full", LookupError, "no image in the data has this id"),
         ("a.jpg", "full", LookupError, "is no image of the data"),
         (f"{OLD}/a.jpg", "fulll", ValueError, "write one of full, partial"),
+        (f"{OLD}/a.jpg", "", ValueError, "none, unclear$"),
+        ("../elsewhere/a.jpg", "full", LookupError, "is no image of the data"),
     ],
 )
 def test_what_is_no_image_or_no_label_changes_nothing(team, image, label, error, words):

@@ -60,6 +60,9 @@ def test_a_file_that_is_not_what_was_registered_is_refused_by_name(empty_registr
     version = Registry(empty_registry).version("segmenter", 1)
     with pytest.raises(DamagedVersionError, match=f"{name} is .*, so segmenter 1 cannot be used"):
         version.files()
+    with pytest.raises(DamagedVersionError, match="so segmenter 1 cannot be used"):
+        Registry(empty_registry).move("segmenter", "champion", 1, reason="")
+    assert read_registry(empty_registry).moves == ()
     file.write_bytes(data)
     assert version.files() == files
 

@@ -149,6 +149,12 @@ def test_a_batch_that_is_there_is_never_overwritten(tmp_path):
     assert bytes_of(tmp_path) == before
 
 
+def test_a_file_is_no_folder_for_batches(tmp_path):
+    (tmp_path / "iip.toml").touch()
+    with pytest.raises(FileExistsError, match=r"iip.toml is a file; give a folder"):
+        write_dataset(tmp_path / "iip.toml", images=4, seed=1, batches=2)
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [

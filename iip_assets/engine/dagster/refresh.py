@@ -17,7 +17,6 @@ from iip_assets.engine.plan import Planned, make_plan
 from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.reasons import in_words
 from iip_assets.engine.staleness import State, find_states
-from iip_assets.errors import no_such
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -168,7 +167,7 @@ class Refresher:
     def _refuse_unknown(self, only: Collection[str]) -> None:
         unknown = set(only) - self.project.graph.assets.keys()
         if unknown:
-            raise KeyError(no_such("asset", sorted(unknown)[0], self.project.graph.assets))
+            raise KeyError(self.project.graph.no_such_asset(sorted(unknown)[0]))
 
     def _wanted(self, states: Mapping[str, State], only: Collection[str]) -> list[str]:
         wanted = self.project.graph.above(only) if only else set(states)
