@@ -18,7 +18,10 @@ class UserError(Exception):
 # no space, no permission, no such folder, git not installed.
 USER_ERRORS = (UserError, LookupError, OSError, ValueError)
 
-DISK_IS_FULL = "the disk is full; make room (`iip gc`), then run this again"
+DISK_IS_FULL = (
+    "the disk is full; make room (`iip gc`; where that says so too, delete something outside of "
+    "the workspace), then run this again"
+)
 _REFUSED = {
     errno.EROFS: "cannot be written: the disk or the mount that it lies on can only be read",
     errno.EACCES: "may not be read or written by you",
@@ -28,9 +31,10 @@ _FULL = ("No space left on device", "database or disk is full")
 
 def words_for(error: Exception) -> str | None:
     """What to tell the person at the terminal; None where only a traceback helps."""
-    # An OSError names the file; what others say of a full disk misleads.
-    if _disk_is_full(error) and not isinstance(error, OSError):
-        return DISK_IS_FULL
+    if _disk_is_full(error):
+        # What is said of a full disk misleads, or names nothing but perhaps the file.
+        file = error.filename if isinstance(error, OSError) else None
+        return f"{file}: {DISK_IS_FULL}" if file else DISK_IS_FULL
     if isinstance(error, OSError) and error.filename and error.errno in _REFUSED:
         return f"{error.filename} {_REFUSED[error.errno]}"
     if isinstance(error, USER_ERRORS):

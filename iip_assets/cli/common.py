@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -98,6 +99,12 @@ def stoppable(words: str) -> Iterator[None]:
         raise typer.Exit(130) from None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def command_on(command: str, paths: Sequence[str], *, most: int = 10) -> str:
+    """A command on these paths as a shell takes it; of many, on the first of them."""
+    more = ", then so the others" if len(paths) > most else ""
+    return f"`{command} {shlex.join(paths[:most])}`{more}"
 
 
 def print_json(value: Any) -> None:

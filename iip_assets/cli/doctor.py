@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from iip_assets.cli.common import command_on
+from iip_assets.errors import counted
 from iip_assets.report.text import print_text
 from iip_assets.settings_file import SettingsError, read_settings
 
@@ -110,7 +112,7 @@ def _data(root: Path, log: Callable[[str], None]) -> Iterator[Finding]:
     except (BadPointer, BadManifest, MissingData) as error:
         yield Finding("data", False, str(error))  # which says what to do
         return
-    yield Finding("data", True, f"{pointer.path}/ is tracked: {manifest.height} files")
+    yield Finding("data", True, f"{pointer.path}/ is tracked: {counted(manifest.height, 'file')}")
     if not (root / pointer.path).exists():
         text = (
             f"{pointer.path}/ is not checked out; the graph reads DVC's cache and does not need it"
@@ -119,18 +121,33 @@ def _data(root: Path, log: Callable[[str], None]) -> Iterator[Finding]:
         return
     log(f"comparing {pointer.path}/ with what DVC tracks")
     difference = compare_folder(root, manifest, folder=pointer.path)
-    for word, paths in (
-        ("edited but not added", difference.modified),
-        ("missing", difference.missing),
-        ("not tracked", difference.untracked),
+    modified, missing, untracked = (
+        [f"{pointer.path}/{path}" for path in paths]
+        for paths in (difference.modified, difference.missing, difference.untracked)
+    )
+
+    def add(paths: Sequence[str]) -> str:
+        # Of the folder it would also take the missing files out of the data.
+        return command_on("dvc add", paths if missing else [pointer.path])
+
+    folders = sorted({str(Path(path).parent) for path in missing})
+    for word, paths, fix in (
+        (
+            "edited but not added",
+            modified,
+            f"{add(modified)} takes what is there now; "
+            f"{command_on('dvc checkout --force', modified)} brings back what is tracked",
+        ),
+        (
+            "missing",
+            missing,
+            f"{command_on('dvc checkout', folders)} brings back what is tracked; the graph does "
+            f"without, but `dvc add {pointer.path}` would take the files out of the data",
+        ),
+        ("not tracked", untracked, f"{add(untracked)} takes what is there now; or move it away"),
     ):
         if paths:
-            names = _some([f"{pointer.path}/{path}" for path in paths])
-            fix = (
-                f"`dvc add {pointer.path}` takes the folder as it is now; "
-                "`dvc checkout` brings back what is tracked"
-            )
-            yield Finding("folder", False, f"{len(paths)} {word}: {names}", fix)
+            yield Finding("folder", False, f"{len(paths):,} {word}: {_some(paths)}", fix)
     if difference.clean:
         yield Finding("folder", True, f"{pointer.path}/ is just what DVC tracks")
 

@@ -11,6 +11,7 @@ import typer
 
 from iip_assets.cli.common import (
     AsJson,
+    command_on,
     complete_asset,
     open_refresher,
     print_json,
@@ -98,7 +99,8 @@ def refresh(
     if as_json:
         print_json(result.as_json())
     else:
-        _print_refreshed(find_workspace(), result, events)
+        report_due = not cached and refresher.states()["pipeline_report"].due
+        _print_refreshed(find_workspace(), result, events, report_due=report_due)
     if not cached:
         write_noop_cache(refresher, watched=WATCHED_FILES)
     if result.failed:
@@ -147,7 +149,9 @@ def status(
     _print_edited(find_workspace())
 
 
-def _print_refreshed(root: Path, result: Refreshed, events: EventLog) -> None:
+def _print_refreshed(
+    root: Path, result: Refreshed, events: EventLog, *, report_due: bool = False
+) -> None:
     """What was computed, the headline numbers, where to look next; last, what is wrong."""
     if not (result.computed or result.described or result.failed):
         print_text(f"Nothing had to be computed ({result.seconds:.1f} s).")
@@ -176,7 +180,8 @@ def _print_refreshed(root: Path, result: Refreshed, events: EventLog) -> None:
     _print_edited(root)
     page = report_page(root / ".iip", "pipeline_report")
     if page.exists():
-        print_text(f"Report:     {page}", wrap=False)
+        old = " (out of date: `iip refresh`)" if report_due else ""
+        print_text(f"Report:     {page}{old}", wrap=False)
     # In this repository's own clone `iip` is on nobody's path yet.
     print_text(f"Dagster UI: {'make ui' if (root / 'Makefile').exists() else 'iip ui'}")
     for word in ("blocked", "failed"):
@@ -194,11 +199,12 @@ def _print_edited(root: Path) -> None:
         *(f" data/{path}" for path in edited[:_MOST_EDITED]),
         f" and {len(edited) - _MOST_EDITED} more" if len(edited) > _MOST_EDITED else "",
     )
-    folder = (Path("data") / edited[0]).parent
-    print_text(
-        f"`dvc add {folder}` and `git commit data.dvc` take the edit, `dvc checkout {folder}` "
-        "takes it back.",
-    )
+    # Of a folder, `dvc add` would also take what is not checked out there out of the data.
+    paths = [f"data/{path}" for path in edited]
+    add = command_on("dvc add", paths, most=_MOST_EDITED)
+    back = command_on("dvc checkout --force", paths, most=_MOST_EDITED)
+    print_text(f"To take the edits: {add}, and `git commit data.dvc`.", wrap=False)
+    print_text(f"To undo them (a new file is deleted): {back}.", wrap=False)
 
 
 def _headline(root: Path, events: EventLog) -> Sequence[Row]:

@@ -36,6 +36,7 @@ def predict(
     """Say of each image whether it is usable, and segment those that are; resumable."""
     from iip_assets.embeddings.device import core_count
     from iip_assets.engine.context import track
+    from iip_assets.errors import counted
     from iip_assets.registry.batch_predict import TABLE, Predictor, find_images, predict_all
     from iip_assets.settings_file import read_settings
 
@@ -62,7 +63,8 @@ def predict(
         print_json({"out": str(out), "verdicts": counts, **by})
     else:
         words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-        log(f"{table.height} images: {words} ({by['filter_model']}, {by['segmenter_model']})")
+        models = f"{by['filter_model']}, {by['segmenter_model']}"
+        log(f"{counted(table.height, 'image')}: {words} ({models})")
         sheet_too = ", contact_sheet.png" if sheet > 0 else ""
         log(f"{out / TABLE}, masks in {out / 'masks'}{sheet_too}")
     if counts.get("unreadable") == table.height:

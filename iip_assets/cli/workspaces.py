@@ -290,8 +290,8 @@ def _show(garbage: Garbage, *, as_json: bool) -> None:
         print_json(garbage.as_json())
         return
     print_text(
-        f"Kept: what is materialized, the working tree, and {garbage.revisions} states of git "
-        "revisions (all branches, tags and stashes)."
+        f"Kept: what is materialized, the working tree, and {counted(garbage.revisions, 'state')} "
+        "of git revisions (all branches, tags and stashes)."
     )
     if garbage.unknown_versions:
         print_text(

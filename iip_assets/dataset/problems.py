@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 _LONGEST_VALUE = 120
 
-_FIX_IMAGE = "replace the file by a sound copy or delete it, then run `dvc add data`"
-_FIX_MASK = "fix the mask as said, then run `dvc add data`"
-_THEN_ADD = " (then run `dvc add data`)"
+# Of the folder, `dvc add` would also take what is not checked out there out of the data.
+_FIX_IMAGE = "replace the file by a sound copy or delete it, then run `dvc add` on it"
+_FIX_MASK = "fix the mask as said, then run `dvc add` on it"
+_THEN_ADD = " (then run `dvc add` on each file that you changed)"
 _OF_FILE = ("batch", "file", "row", "column", "value", "reason", "fix")
 _COLUMNS = ("what", "image_id", "path", "batch", "row", "column", "value", "reason", "fix")
 

@@ -26,13 +26,18 @@ def words_for_damage(error: BaseException, folders: Mapping[Path, str]) -> str |
     if not _is_of_a_database(error):
         return None
     for folder, fix in folders.items():
-        if folder.exists() and shutil.disk_usage(folder).free < _FULL_BELOW_BYTES:
+        if folder.exists() and is_full(folder):
             return DISK_IS_FULL
         for file in sorted(folder.rglob("*.db")):
             found = damage_of(file)
             if found is not None:
                 return f"the database {file} is damaged ({found}). {fix}"
     return None
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the folder's disk has no room for the files that SQLite makes beside a database."""
+    return shutil.disk_usage(folder).free < _FULL_BELOW_BYTES
 
 
 def damage_of(file: Path) -> str | None:

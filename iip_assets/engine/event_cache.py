@@ -119,7 +119,7 @@ def present_events(project: Project) -> EventLog:
         return cached
     from iip_assets.engine.dagster.instance import DagsterEvents, open_instance
 
-    return DagsterEvents(open_instance(project.workspace))
+    return DagsterEvents(open_instance(project.workspace, to_read=True))
 
 
 def write_cached_events(

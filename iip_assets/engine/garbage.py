@@ -307,17 +307,18 @@ def sweep(project: Project, garbage: Garbage) -> None:
 
     Killed on the way, it has taken nothing that is needed, and can be done again.
     """
-    folder = project.workspace.state / "features"
-    for table in garbage.rows:
-        lance = LanceTable(folder, table)
-        keys = lance.keys()[KEY]
-        lance.retain(keys.filter(_wanted(known_rows(folder, table), garbage._kept_ids)))
     for path in garbage.tables:
         shutil.rmtree(path)
     for file in (*garbage.records, *garbage.reports):
         file.unlink(missing_ok=True)
     for name in garbage.artifacts:
         project.workspace.artifacts.delete(name)
+    # Last, as it writes before it frees: on a full disk what went above makes the room.
+    folder = project.workspace.state / "features"
+    for table in garbage.rows:
+        lance = LanceTable(folder, table)
+        keys = lance.keys()[KEY]
+        lance.retain(keys.filter(_wanted(known_rows(folder, table), garbage._kept_ids)))
 
 
 def _artifacts_of(records: Iterable[ActionRecord]) -> set[str]:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -88,7 +88,8 @@ def _held(file: Path, *, log: Callable[[str], None], shared: bool = False) -> It
 
 def _name_holder(file: Path) -> None:
     holder = {"pid": os.getpid(), "program": program_words(sys.argv)}
-    _holder_file(file).write_text(json.dumps(holder))
+    with suppress(OSError):  # a full disk, on which `iip gc` needs the lock alone
+        _holder_file(file).write_text(json.dumps(holder))
 
 
 def program_words(argv: Sequence[str]) -> str:

@@ -63,6 +63,10 @@ def find_revision(root: Path, name: str) -> Revision:
         raise UnknownRevisionError(
             f"{root} is not under git, so it has no revision {name!r}: `git init`, then commit"
         )
+    if not _git(root, "rev-list", "--all", "--max-count=1").stdout:
+        raise UnknownRevisionError(
+            f"{root} has no commit yet: `git add .` and `git commit` make the first"
+        )
     raise UnknownRevisionError(
         f"git knows no commit {name!r} in {root}; `git log --oneline` lists what there is, "
         "`git fetch` brings what others pushed"

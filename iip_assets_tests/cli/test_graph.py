@@ -10,6 +10,7 @@ import pytest
 from iip_assets.cli import graph
 from iip_assets.engine.dagster.refresh import Refreshed, summarise
 from iip_assets.engine.outcomes import Outcome
+from iip_assets.engine.pages import report_page
 from iip_assets.engine.staleness import State
 from iip_assets_tests.engine.stand_ins import DictEvents
 
@@ -71,6 +72,43 @@ def test_what_fails_now_is_not_told_as_skipped_before() -> None:
     states = {"a": State("failed", skipped="no image"), "b": State("stale", skipped="no image")}
     found = summarise(states, {}, {"b": "ValueError: no"}, 1.0, None)
     assert (found.skipped, found.failed.keys()) == ({}, {"a", "b"})
+
+
+def test_a_report_that_is_older_than_the_data_is_said_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = report_page(tmp_path / ".iip", "pipeline_report")
+    page.parent.mkdir(parents=True)
+    page.touch()
+    for due in (True, False):
+        graph._print_refreshed(tmp_path, done(), DictEvents(), report_due=due)
+        assert (f"{page} (out of date: `iip refresh`)\n" in capsys.readouterr().out) is due
+
+
+@pytest.mark.parametrize(
+    ("edited", "words"),
+    [
+        (["LABELING.md"], "data/LABELING.md`"),
+        (
+            ["batches/a b.csv", "LABELING.md"],
+            "'data/batches/a b.csv' data/LABELING.md`",
+        ),
+        (list("abcdefg"), "data/a data/b data/c data/d data/e`, then so the others"),
+    ],
+    ids=["one", "two", "many"],
+)
+def test_the_command_for_edited_files_is_on_them_and_not_on_a_folder_in_which_images_may_lack(
+    edited: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(graph, "edited_files", lambda _: edited)
+    graph._print_edited(tmp_path)
+    *_, take, undo = capsys.readouterr().out.splitlines()
+    assert f"`dvc add {words}" in take
+    assert f"`dvc checkout --force {words}" in undo
 
 
 class _Record:

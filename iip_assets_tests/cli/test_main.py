@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import iip_assets
 from iip_assets.cli import main as cli
 from iip_assets.engine import databases
-from iip_assets.errors import DISK_IS_FULL
+from iip_assets.errors import DISK_IS_FULL, words_for
 
 
 def raise_wrapped(cause: Exception) -> Any:
@@ -40,9 +40,14 @@ def test_a_full_disk_is_told_in_one_line_whoever_found_out(
     monkeypatch.setattr(cli, "app", raise_wrapped(full))
     with pytest.raises(SystemExit):
         cli.main()
-    assert capsys.readouterr().err == (
-        "iip: the disk is full; make room (`iip gc`), then run this again\n"
-    )
+    assert capsys.readouterr().err == f"iip: {DISK_IS_FULL}\n"
+
+
+@pytest.mark.parametrize("file", [None, "/elsewhere/a.jpg"])
+def test_the_file_for_which_there_was_no_room_is_named_if_known(file: str | None) -> None:
+    named = f"{file}: " if file else ""
+    full = OSError(errno.ENOSPC, "No space left on device", file)
+    assert words_for(full) == f"{named}{DISK_IS_FULL}"
 
 
 def test_what_sqlite_says_where_it_has_no_room_beside_a_database_is_a_full_disk(

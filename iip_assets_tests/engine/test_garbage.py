@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -16,6 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from iip_assets.engine.garbage import Garbage, find_garbage, sweep
+from iip_assets.engine.lance_table import LanceTable
+from iip_assets.engine.lock import workspace_lock
 from iip_assets.engine.workspace import OutsideError
 from iip_assets_tests.engine.images_toy import ImagesToy, read
 from iip_assets_tests.git import git
@@ -121,6 +124,32 @@ def test_rows_of_an_image_that_no_version_holds_leave_the_disk(toy: ImagesToy) -
     assert not on_disk()
     assert computed(toy) == []
     assert find_garbage(toy.project, toy.events).empty
+
+
+def test_on_a_full_disk_what_can_go_without_writing_goes(
+    toy: ImagesToy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.write(*SOME, ("gone.png", "gone", None))
+    toy.refresh()
+    toy.write(*SOME)
+    toy.refresh()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    holder = toy.project.workspace.state / "lock.holder"
+    holder.unlink(missing_ok=True)
+    holder.mkdir()  # nobody writes into it
+    with monkeypatch.context() as filling:
+        filling.setattr(LanceTable, "retain", full)
+        with (
+            pytest.raises(OSError, match="No space"),
+            workspace_lock(toy.project.workspace.state, log=lambda _: None),
+        ):
+            clean(toy)
+    left = find_garbage(toy.project, toy.events)
+    assert left.rows
+    assert not any((left.artifacts, left.records, left.tables))
 
 
 def at_store(root: Path, store: str) -> ImagesToy:

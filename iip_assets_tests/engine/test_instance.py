@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from iip_assets.engine import databases
 from iip_assets.engine.dagster.instance import (
     BadInstanceError,
     DagsterEvents,
@@ -158,6 +159,21 @@ def test_a_workspace_that_can_only_be_read_is_looked_at(
         events.observe("numbers", "2")  # in a copy
         assert events.observed("numbers") == "2"
     assert workspace.dagster_home.exists() is begun
+
+
+def test_what_is_only_read_is_read_on_a_full_disk_and_nothing_is_recorded_in_a_copy(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_instance(workspace) as instance:
+        DagsterEvents(instance).observe("numbers", "1")
+    free = SimpleNamespace(free=0)
+    monkeypatch.setattr(databases.shutil, "disk_usage", lambda path: free)
+    before = {file: file.stat().st_mtime_ns for file in workspace.dagster_home.rglob("*")}
+    with open_instance(workspace, to_read=True) as instance:
+        assert DagsterEvents(instance).observed("numbers") == "1"
+    assert before == {file: file.stat().st_mtime_ns for file in workspace.dagster_home.rglob("*")}
+    prepare_dagster_home(workspace)
+    assert os.environ["DAGSTER_HOME"] == str(workspace.dagster_home)
 
 
 def test_words_of_any_language_may_stand_in_the_path(

@@ -37,6 +37,12 @@ def test_what_is_no_revision_is_refused_with_a_way_to_find_one(workspace: Path, 
         find_revision(workspace, name)
 
 
+def test_before_the_first_commit_it_says_so(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    with pytest.raises(UnknownRevisionError, match="has no commit yet"):
+        find_revision(tmp_path, "HEAD")
+
+
 def test_a_file_that_was_not_there_is_named(workspace: Path) -> None:
     with pytest.raises(UnknownRevisionError, match=r"has no iip\.toml"):
         find_revision(workspace, "HEAD").text("iip.toml")

@@ -102,7 +102,7 @@ def test_a_bad_file_is_named_with_why_and_mend(
     assert row["what"] == what
     assert reason in row["reason"]
     assert fix in row["fix"]
-    assert "`dvc add data`" in row["fix"]
+    assert "`dvc add` on " in row["fix"]
     named = "mask_path" if what == "mask" else "path"
     assert row["image_id"] == images.row(by_predicate=pl.col(named) == path, named=True)["image_id"]
 
@@ -130,7 +130,7 @@ def test_a_bad_row_is_named_with_row_column_value_why_and_mend(
     )
     assert reason in row["reason"]
     assert fix in row["fix"]
-    assert "`dvc add data`" in row["fix"]
+    assert "`dvc add` on " in row["fix"]
 
 
 @pytest.mark.parametrize("name", ["young.jpg", "twice.jpg", "x.jpg"])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import polars as pl
 
 from iip_assets.engine.values import Report, Skipped
+from iip_assets.report.sections.data import dataset
 from iip_assets_tests.report.samples import (
     HOSTILE,
     class_table,
     content_of,
     drift_data,
+    image_table,
     metrics_table,
     raw_tables,
     sample_inputs,
@@ -99,6 +101,11 @@ def test_a_model_that_looks_less_at_the_eye_where_it_is_wrong_is_named_if_that_i
     tables = sample_inputs().model_explanations
     few = tables["measures"].with_columns(enough=pl.lit(False))
     assert less.format("filter") not in titles(model_explanations={**tables, "measures": few})
+
+
+def test_without_an_image_the_first_step_is_to_take_a_batch():
+    (step,) = dataset(raw_tables(image_table().clear())).steps
+    assert "`iip ingest inbox/<batch>`" in step.text
 
 
 def test_with_nothing_to_say_it_says_so():

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iip_assets.engine.atomic import write_text_whole
+from iip_assets.engine.databases import is_full
 from iip_assets.engine.project import Materialized
 from iip_assets.engine.workspace import Workspace
 
@@ -45,16 +46,17 @@ class BadInstanceError(ValueError):
     """Dagster cannot use its own settings."""
 
 
-def prepare_dagster_home(workspace: Workspace) -> None:
+def prepare_dagster_home(workspace: Workspace, *, to_read: bool = False) -> None:
     """Makes Dagster's home, unless it is there, and names it to this process and its children.
 
-    Whoever may only read the workspace is given a copy, which goes with the process.
+    Whoever may only read the workspace, or wants only to read and finds its disk full, is given a
+    copy, which goes with the process.
 
     Raises:
         BadInstanceError: Dagster cannot keep its databases in such a folder.
     """
     home = workspace.dagster_home
-    if not _is_writable(home):
+    if not _is_writable(home) or (to_read and home.exists() and is_full(home)):
         home = _copied(home)
     odd = sorted(set("%?") & set(str(home)))
     if odd:
@@ -79,13 +81,7 @@ def _copied(home: Path) -> Path:
     """A copy of Dagster's home, as far as it is asked for."""
     made = Path(tempfile.mkdtemp(prefix="iip-dagster-"))
     atexit.register(shutil.rmtree, made, ignore_errors=True)
-    for pattern in (
-        "*.yaml",
-        ".nux/*",
-        "history/runs.db*",
-        "history/runs/index.db*",
-        "schedules/*",
-    ):
+    for pattern in _ASKED_OF_HOME:
         for file in home.glob(pattern):
             (made / file.relative_to(home)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, made / file.relative_to(home))
@@ -118,8 +114,12 @@ def _make_home(home: Path) -> None:
         shutil.rmtree(made)  # another process was first
 
 
-def open_instance(workspace: Workspace) -> dg.DagsterInstance:
+def open_instance(workspace: Workspace, *, to_read: bool = False) -> dg.DagsterInstance:
     """The workspace's instance.
+
+    Args:
+        workspace: The workspace.
+        to_read: Whether nothing is going to be recorded: that works on a full disk too.
 
     Raises:
         BadInstanceError: dagster.yaml is not what Dagster takes.
@@ -128,7 +128,7 @@ def open_instance(workspace: Workspace) -> dg.DagsterInstance:
     import yaml
     from dagster._check import CheckError
 
-    prepare_dagster_home(workspace)
+    prepare_dagster_home(workspace, to_read=to_read)
     try:
         return dg.DagsterInstance.get()
     # Of settings of another shape Dagster fails by whatever it tries with them first.

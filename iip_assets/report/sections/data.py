@@ -66,6 +66,9 @@ def dataset(
     if unclear := labels["unclear"]:
         text = f"Labelled unclear: {counted(unclear, 'image')}, of which none trains a model."
         steps.append(NextStep(7, "Labels to discuss", text))
+    if images.is_empty():
+        text = "Put the folder of a batch into inbox/, and take it with `iip ingest inbox/<batch>`."
+        steps.append(NextStep(0, "No images yet", text))
     if labels[NO_LABEL]:
         text = f"{labels[NO_LABEL]:,} of {counted(images.height, 'image')}."
         steps.append(NextStep(7, "Images without a label", text))
