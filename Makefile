@@ -51,7 +51,7 @@ ui: $(STAMP)  ## Start Dagster on http://127.0.0.1:3000 with this workspace; POR
 	@iip ui --port $(PORT)
 
 clean:  ## Remove what was computed and cached (not .venv, not data/)
-	rm -rf .iip site .pytest_cache .mypy_cache .ruff_cache .hypothesis reports
+	rm -rf .iip site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -type d -exec rm -rf {} +
 
 lock: .uv/bin/uv  ## Choose versions anew, within pyproject.toml
