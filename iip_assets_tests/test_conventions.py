@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import hashlib
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 
 import iip_assets
 from iip_assets.errors import counted
@@ -152,3 +154,13 @@ def test_locked_versions_name_no_host() -> None:
 )
 def test_a_noun_stands_with_its_number(number, noun, words):
     assert counted(number, noun) == words
+
+
+def test_the_metrics_that_are_shipped_are_those_that_the_lock_names() -> None:
+    """Whoever runs `dvc repro` commits both: a fresh clone compares with them."""
+    root = PACKAGE.parent
+    stage = yaml.safe_load((root / "dvc.lock").read_text())["stages"]["refresh"]
+    (data,) = (one for one in stage["deps"] if one["path"] == "data")
+    assert data["md5"] == yaml.safe_load((root / "data.dvc").read_text())["outs"][0]["md5"]
+    for out in stage["outs"]:
+        assert out["md5"] == hashlib.md5((root / out["path"]).read_bytes()).hexdigest(), out
