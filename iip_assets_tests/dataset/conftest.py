@@ -1,6 +1,7 @@
 """A small workspace under real git and DVC, with a remote."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,17 +42,18 @@ def make_workspace(root: Path) -> Path:
     return workspace
 
 
+def copied_workspace(pristine: Path, place: Path) -> Path:
+    """A copy that knows nothing of the first: DVC's caches and its remote are its own."""
+    shutil.copytree(pristine, place)
+    config = place / "workspace" / ".dvc" / "config"
+    config.write_text(config.read_text().replace(str(pristine), str(place)))
+    return place / "workspace"
+
+
 @pytest.fixture
 def workspace(tmp_path_factory, _pristine):
     """A fresh copy of the workspace."""
-    import shutil
-
-    root = tmp_path_factory.mktemp("copy")
-    shutil.copytree(_pristine, root / "all")
-    workspace = root / "all" / "workspace"
-    config = workspace / ".dvc" / "config"
-    config.write_text(config.read_text().replace(str(_pristine), str(root / "all")))
-    return workspace
+    return copied_workspace(_pristine, tmp_path_factory.mktemp("copy") / "all")
 
 
 @pytest.fixture

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from iip_assets_tests.dataset.conftest import dvc
+from iip_assets_tests.dataset.conftest import copied_workspace, dvc
 from iip_assets_tests.dataset.team_workspace import manifest_of, put_under_git
 from iip_assets_tests.git import git
 from iip_assets_tests.ingest.fuzz_oracle import OLD_FILES, complaints, complaints_through_dvc
@@ -34,8 +33,7 @@ def test_any_batch_is_accepted_as_meant_or_rejected_with_the_reason(batch: Fuzze
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory, _pristine):
     """A workspace whose data holds the images that rows of the batches name by id."""
-    root = tmp_path_factory.mktemp("fuzzed") / "workspace"
-    shutil.copytree(_pristine / "workspace", root)
+    root = copied_workspace(_pristine, tmp_path_factory.mktemp("fuzzed") / "all")
     for path, data in OLD_FILES.items():
         (root / "data" / path).parent.mkdir(parents=True, exist_ok=True)
         (root / "data" / path).write_bytes(data)
