@@ -352,6 +352,33 @@ class TrackingSettings(Section):
     )
 
 
+class LabelErrorSettings(Section):
+    """How wrong labels are looked for: by heads on embeddings that did not see them."""
+
+    folds: int = _field(5, "subjects are held out in so many parts, each by heads of its own", ge=2)
+    seeds: int = _count(3, "heads a part, each from other training subjects")
+    seed: int = 0
+
+
+class MaskErrorSettings(Section):
+    """How wrong masks are looked for: by small segmenters that did not see them."""
+
+    folds: int = _field(
+        3, "subjects are held out in so many parts, each by a small segmenter", ge=2
+    )
+    width: int = _field(
+        128,
+        "its input, and what of an image is compared: width × height around the eye; "
+        "multiples of 32",
+        ge=32,
+        multiple_of=32,
+    )
+    height: int = Field(default=96, ge=32, multiple_of=32)
+    epochs: int = _count(8, "passes over its training images, of which there are no more than")
+    train_images: int = _field(1500, "this, so that large data take no longer", ge=8)
+    seed: int = 0
+
+
 class EvaluationSettings(Section):
     """Intervals and the least size of a slice that is judged."""
 
@@ -488,6 +515,8 @@ class Settings(Section):
     tracking: Annotated[TrackingSettings, OPERATION] = TrackingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     rare_classes: RareClassSettings = RareClassSettings()
+    label_errors: LabelErrorSettings = LabelErrorSettings()
+    mask_errors: MaskErrorSettings = MaskErrorSettings()
     batch_verdict: BatchVerdictSettings = BatchVerdictSettings()
     explanation: ExplanationSettings = ExplanationSettings()
     robustness: RobustnessSettings = RobustnessSettings()
