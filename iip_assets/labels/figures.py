@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from iip_assets.engine.values import Markdown
 from iip_assets.images.contact_sheet import jpeg_data_uri, sheet, thumbnail
 from iip_assets.images.decode import Undecodable, decode_image, decode_mask
-from iip_assets.images.store import Reader, Store
+from iip_assets.images.store import Store
 
 Image = NDArray[np.uint8]
 
@@ -65,17 +65,21 @@ def error_tile(image: Image, mask: Image | None, region: Sequence[float] | None)
 
 
 def read_tile(
-    row: Mapping[str, Any], mask_id: str | None, read: Reader, *, max_megapixels: float
+    row: Mapping[str, Any],
+    mask_id: str | None,
+    read: Callable[[str], bytes],
+    *,
+    max_megapixels: float,
 ) -> Image:
     """The tile of an error; without the mask, or as an empty one, where that cannot be decoded."""
     try:
-        image = decode_image(read.read(row["image_id"]), max_megapixels=max_megapixels)
+        image = decode_image(read(row["image_id"]), max_megapixels=max_megapixels)
     except Undecodable:
         return np.full((_TILE[1], _TILE[0], 3), 225, np.uint8)
     mask = None
     if row["what"] == "mask" and mask_id is not None:
         height, width = image.shape[:2]
-        mask = decode_mask(read.read(mask_id), height=height, width=width, n_classes=255)
+        mask = decode_mask(read(mask_id), height=height, width=width, n_classes=255)
     return error_tile(image, mask, row["region"])
 
 
@@ -93,7 +97,7 @@ def errors_sheet(
     masks = [mask_ids.get(row["image_id"]) for row in rows]
     store.fetch([*(row["image_id"] for row in rows), *(one for one in masks if one)])
     tiles = [
-        read_tile(row, mask, store, max_megapixels=max_megapixels)
+        read_tile(row, mask, store.read, max_megapixels=max_megapixels)
         for row, mask in zip(rows, masks, strict=True)
     ]
     uri = jpeg_data_uri(sheet(tiles, columns=_COLUMNS), max_bytes=_MAX_BYTES)

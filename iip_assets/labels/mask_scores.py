@@ -74,8 +74,13 @@ def scores_table(
         },
         chunk=chunk,
     )
+    numbers = filled.frame.drop("image_id", "mask_id", "fold")
+    # Where all lists of a column are empty, their type is not known.
     return rows.select("image_id", "group_id").hstack(
-        filled.frame.drop("image_id", "mask_id", "fold")
+        numbers.with_columns(
+            pl.col("^change_.*$").cast(pl.List(pl.Int64)),
+            pl.col("^region_.*$").cast(pl.List(pl.Float64)),
+        )
     )
 
 

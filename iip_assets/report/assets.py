@@ -28,6 +28,8 @@ def pipeline_report(
     segmenter_examples: pl.DataFrame | Skipped,
     filter_verdicts: dict[str, pl.DataFrame] | Skipped,
     predictions: pl.DataFrame | Skipped,
+    label_errors: pl.DataFrame | Skipped,
+    label_consistency: dict[str, pl.DataFrame] | Skipped,
     model_evaluation: dict[str, pl.DataFrame] | Skipped,
     model_explanations: dict[str, pl.DataFrame] | Skipped,
     robustness_benchmark: pl.DataFrame | Skipped,
