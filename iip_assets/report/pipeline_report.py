@@ -36,6 +36,7 @@ from iip_assets.report.sections import (
     models,
     robustness,
     slices,
+    tags,
 )
 
 SECTIONS: tuple[Callable[..., Section | None], ...] = (
@@ -44,6 +45,7 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     data.coverage,
     data.light,
     clusters.clusters,
+    tags.tags,
     data.balance,
     data.augmentation,
     models.models,
