@@ -28,7 +28,7 @@ from iip_assets.statistics.landmark_file import (
     open_landmarks,
     read_landmark_file,
 )
-from iip_assets.synthetic.eyeball import IRIS
+from iip_assets.synthetic.eyeball import IRIS, PUPIL
 from iip_assets.synthetic.parameters import PlantedEffects
 from iip_assets.synthetic.plan import Dataset, plan_image
 from iip_assets.synthetic.render import render
@@ -177,11 +177,11 @@ def test_the_asset_with_a_network_that_is_a_stand_in(monkeypatch, tmp_path):
 def test_the_real_network_finds_rendered_irises():
     landmarks = open_landmarks(read_landmark_file())
     dataset = Dataset(images=40, seed=1, batches=1, effects=PlantedEffects())
-    planned = [one for k in range(40) if (one := plan_image(dataset, k)).shot == "open"][:9]
+    planned = [one for k in range(40) if (one := plan_image(dataset, k).shot).kind == "open"][:9]
     missed, openness = [], []
     for one in planned:
         rendered = render(one.parameters, width=240, height=180)
-        rows, columns = np.nonzero(rendered.mask >= IRIS)
+        rows, columns = np.nonzero((rendered.mask == IRIS) | (rendered.mask == PUPIL))
         found = measure_eye(rendered.image, landmarks)
         aside = np.hypot(found["iris_x_px"] - columns.mean(), found["iris_y_px"] - rows.mean())
         missed.append(aside / np.ptp(columns) * 2)
