@@ -225,6 +225,29 @@ class EdgeCaseSettings(Section):
     sheet_images: int = _count(12, "images per row of a contact sheet")
 
 
+class TagSettings(Section):
+    """Levels that turn a measure of an image into a tag that people understand."""
+
+    # Of blind looks at 72 eye crops: all that are open have 0.28 or more, all others 0.21 or less.
+    closed_below: float = _field(
+        0.18, "distance of the lids over the width of the eye: closed, or nearly", ge=0
+    )
+    narrow_below: float = _field(0.24, "and narrow; all others are open", ge=0)
+    aside_above: Share = _share(
+        0.25, "distance of the iris from the middle of the eye, in half widths of the eye"
+    )
+    glint_above: Share = _share(0.02, "share of the inner half of the iris that a reflection fills")
+    blurred_below: float = _field(0.5, "sharpness over that of the median image", ge=0)
+    small_pupil_below: Share = _share(0.3, "diameter of the pupil over the iris's")
+    large_pupil_above: Share = 0.5
+
+    @model_validator(mode="after")
+    def _levels_do_not_cross(self) -> TagSettings:
+        _refuse_crossed(self, "closed_below", "narrow_below")
+        _refuse_crossed(self, "small_pupil_below", "large_pupil_above")
+        return self
+
+
 class TrainingSetSettings(Section):
     """How far balance may go."""
 
@@ -507,6 +530,7 @@ class Settings(Section):
     coverage: CoverageSettings = CoverageSettings()
     embeddings: EmbeddingSettings = EmbeddingSettings()
     edge_cases: EdgeCaseSettings = EdgeCaseSettings()
+    tags: TagSettings = TagSettings()
     training_set: TrainingSetSettings = TrainingSetSettings()
     training: TrainingSettings = TrainingSettings()
     filter: FilterSettings = FilterSettings()

@@ -168,6 +168,26 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             iris_margin=_number("distance of the iris from the image's edge", unit="iris radii"),
         ),
     },
+    "eye_geometry": {
+        "": _table(
+            "image_id",
+            openness=_number("distance of the lids over the width of the eye; null: not found"),
+            gaze_x=_number("the iris beside the middle of the eye, -1 is left and 1 is right"),
+            iris_x_px=_number("middle of the iris", unit="px"),
+            iris_y_px=_number("middle of the iris", unit="px"),
+            iris_radius_px=_number("radius of the iris", unit="px"),
+            iris_left_px=_number("left edge of what is seen of the iris", unit="px"),
+            iris_top_px=_number("upper edge of what is seen of the iris", unit="px"),
+            iris_right_px=_number("right edge of what is seen of the iris", unit="px"),
+            iris_bottom_px=_number("lower edge of what is seen of the iris", unit="px"),
+            glint=_share("of the inner half of the iris, far brighter than the rest there"),
+            disagreement=_number(
+                "how far apart the iris is found in the image and in its mirror image; above 0.15 "
+                "nothing is believed",
+                unit="widths of the eye",
+            ),
+        ),
+    },
     "lighting_stats": {
         "": _table("image_id", lighting=_category("dark, normal, bright or uneven")),
     },
@@ -203,6 +223,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             exemplar=_flag("whether it is typical of its group"),
         ),
     },
+    "image_tags": {"": _table("image_id", "axis", "slice")},
     "rebalanced_training_set": {
         "": _table(
             *("image_id", "label", "has_mask", "weight"),

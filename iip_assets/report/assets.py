@@ -24,6 +24,8 @@ def pipeline_report(
     demographic_stats: pl.DataFrame | Skipped,
     embedding_map: pl.DataFrame | Skipped,
     edge_case_clusters: pl.DataFrame | Skipped,
+    eye_geometry: pl.DataFrame | Skipped,
+    image_tags: pl.DataFrame | Skipped,
     rebalanced_training_set: pl.DataFrame | Skipped,
     segmenter_examples: pl.DataFrame | Skipped,
     filter_verdicts: dict[str, pl.DataFrame] | Skipped,

@@ -37,6 +37,7 @@ from iip_assets.report.sections import (
     models,
     robustness,
     slices,
+    tags,
 )
 
 SECTIONS: tuple[Callable[..., Section | None], ...] = (
@@ -45,6 +46,7 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     data.coverage,
     data.light,
     clusters.clusters,
+    tags.tags,
     data.balance,
     data.augmentation,
     label_errors.label_errors,
