@@ -93,6 +93,7 @@ def _table(*shared: str, **own: Column) -> Table:
 
 
 _PATH = _text("the file, relative to the data folder")
+_WHAT = _category("label or mask")
 
 TABLES: Mapping[str, Mapping[str, Table]] = {
     "raw_dataset": {
@@ -252,6 +253,47 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             other=_category("the labeler whose mask is held against the first one's"),
         ),
         "segmented": _table("image_id", "labeler", "confusion", "boundary"),
+    },
+    "label_consensus": {
+        "classes": _table(
+            "image_id",
+            consensus=_category("the likeliest label, if two or more labelers gave it; else null"),
+            probability=_share("of the consensus, as Dawid and Skene estimate it"),
+            majority=_category("the commonest label; null where several are as common"),
+            n_labelers=_count("labelers who gave a label"),
+            votes=_text("each label and how many gave it"),
+            clear=_flag("whether the consensus can be taken for the label"),
+        ),
+        "masks": _table(
+            "image_id",
+            labelers=_list("who drew its masks"),
+            mask_ids=_list("their masks, in that order"),
+            n_labelers=_count("of these"),
+            mean_iou=_share("of its masks with each other; null without a common pixel"),
+            iou_with_consensus=_share("mean IoU of its masks with their vote, by weight"),
+            clear=_flag("whether the vote can be taken for the mask"),
+        ),
+        "labelers": _table(
+            *("labeler", "metric", "value", "low", "high", "n_images", "n_subjects"),
+            what=_WHAT,
+            others=_number("the metric of the others with each other on the same images"),
+            p_holm=_share("small where worse than the others, after Holm's correction; or null"),
+            alpha_without=_number("Krippendorff's alpha of the labels of all others; or null"),
+            reliability=_share("agreement with the consensus; of masks that of the others"),
+            weight=_share("of a vote on masks, beside the largest; null for labels"),
+            flagged=_flag("whether clearly worse than the others"),
+            reason=_text("why flagged; null where not"),
+        ),
+        "agreement": _table(
+            *("metric", "axis", "slice", "value", "low", "high"),
+            *("n_images", "n_subjects", "enough"),
+            what=_WHAT,
+        ),
+        "queue": _table(
+            "image_id",
+            score=_share("how far the labelers are apart"),
+            reason=_text("what they say"),
+        ),
     },
     "model_evaluation": {
         "metrics": _table(

@@ -28,6 +28,7 @@ def pipeline_report(
     segmenter_examples: pl.DataFrame | Skipped,
     filter_verdicts: dict[str, pl.DataFrame] | Skipped,
     predictions: pl.DataFrame | Skipped,
+    label_consensus: dict[str, pl.DataFrame] | Skipped,
     model_evaluation: dict[str, pl.DataFrame] | Skipped,
     model_explanations: dict[str, pl.DataFrame] | Skipped,
     robustness_benchmark: pl.DataFrame | Skipped,
