@@ -234,7 +234,8 @@ def summary(trials: Sequence[Trial]) -> list[str]:
     """A line a setting, in Markdown."""
     lines = [
         "| bad labeler | seen by | weighted vote, mean IoU | minus majority | minus equal weights |"
-        " left open | Dawid-Skene | minus majority | clear: share, right | bad named: labels, masks | good named |",
+        " left open | Dawid-Skene | minus majority | clear: share, right |"
+        " bad named: labels, masks | good named |",
         "|---" * 11 + "|",
     ]
     for kind, seen in dict.fromkeys((one.kind, one.seen) for one in trials):

@@ -16,14 +16,16 @@ labels = Verbs(help="What several labelers say together, and what follows from i
 def consensus(
     write: Annotated[
         Path | None,
-        typer.Option("--write", help="Write what is clear as a batch, such as inbox/consensus."),
+        typer.Option(
+            "--write", help="Write what is clear as a batch. It counts where its name sorts last."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print how far labelers agree and which images to decide; write what they agree on."""
     from iip_assets.errors import counted
     from iip_assets.images.store import ImageStore
-    from iip_assets.labels.consensus_batch import write_consensus
+    from iip_assets.labels.consensus_tables import write_consensus
     from iip_assets.report.blocks import Table
     from iip_assets.report.sections.labelers import labelers
     from iip_assets.report.text import print_blocks
@@ -37,7 +39,7 @@ def consensus(
     elif section is None:
         log("no image was labelled by several people; inbox/README.md tells of annotations.csv")
     else:
-        print_blocks(*(block for block in section.blocks if isinstance(block, Table)))
+        print_blocks(*(one for one in section.blocks if isinstance(one, Table) and not one.folded))
     if write is None:
         return
     root = refresher.project.workspace.root
@@ -48,8 +50,8 @@ def consensus(
         store=ImageStore.open(root),
         n_classes=len(read_settings(root).dataset.mask_classes),
     )
-    if not done.labels and not done.masks:
+    if any(done):
+        written = f"{counted(done[0], 'label')} and {counted(done[1], 'mask')}"
+        log(f"{written} are in {write}: look at them, then `iip ingest {write}`")
+    else:
         log("nothing is written: every clear label and mask is in use already, or none is clear")
-        return
-    written = f"{counted(done.labels, 'label')} and {counted(done.masks, 'mask')}"
-    log(f"{written} are in {write}: look at them, then `iip ingest {write}`")

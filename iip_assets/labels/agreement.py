@@ -46,7 +46,7 @@ def compare_masks(
 
     def one(record: dict[str, Any]) -> dict[str, Any]:
         first, second = (
-            _read(store, record[name], n_classes) for name in ("mask_id", "other_mask_id")
+            read_mask(store, record[name], n_classes) for name in ("mask_id", "other_mask_id")
         )
         either = (first == NOT_LABELLED) | (second == NOT_LABELLED)
         first[either] = second[either] = NOT_LABELLED
@@ -65,7 +65,7 @@ def count_pixels(
     store.fetch([record["mask_id"] for record in records])
 
     def one(record: dict[str, Any]) -> dict[str, Any]:
-        mask = _read(store, record["mask_id"], n_classes)
+        mask = read_mask(store, record["mask_id"], n_classes)
         return {"pixels": np.bincount(mask.ravel(), minlength=n_classes)[:n_classes].tolist()}
 
     return _in_threads(one, records, threads)
@@ -93,7 +93,7 @@ def mask_patterns(
 
     def one(record: dict[str, Any]) -> dict[str, Any]:
         ids = record["mask_ids"].split(",")
-        drawn = np.stack([_read(store, mask_id, n_classes).ravel() for mask_id in ids])
+        drawn = np.stack([read_mask(store, mask_id, n_classes).ravel() for mask_id in ids])
         # Most pixels are undisputed, and need no sorting.
         disputed = (drawn != drawn[0]).any(0)
         patterns, pixels = np.unique(drawn[:, disputed], axis=1, return_counts=True)
@@ -104,7 +104,7 @@ def mask_patterns(
     return _in_threads(one, records, threads)
 
 
-def _read(store: Store, mask_id: str, n_classes: int) -> Mask:
+def read_mask(store: Store, mask_id: str, n_classes: int) -> Mask:
     """A copy of the mask, to write on."""
     data = store.read(mask_id)
     header = read_header(data)

@@ -1,18 +1,30 @@
-"""The tables of label_consensus: of labels, masks and labelers, and the queue of what is open."""
+"""The tables of label_consensus, and what is clear of them as a batch.
+
+The decision comes back as data: the batch's rows name no labeler, so they are nobody's word when
+agreement is measured again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import cv2
 import polars as pl
 
-from iip_assets.labels.agreement import Masks, usable_of_several
-from iip_assets.labels.consensus import class_consensus, labeler_weights, mask_consensus
+from iip_assets.dataset.csv_file import csv_text
+from iip_assets.dataset.schema import LABELS_FILE, MASKS_FOLDER
+from iip_assets.images.store import Store, content_md5
+from iip_assets.labels.agreement import Masks, read_mask, usable_of_several
+from iip_assets.labels.consensus import (
+    class_consensus,
+    labeler_weights,
+    mask_consensus,
+    vote_mask,
+)
 from iip_assets.labels.labeler_quality import LABEL, MASK, agreement_table, labeler_table
 from iip_assets.labels.votes import label_votes, mask_votes
 from iip_assets.settings import EvaluationSettings
-
-_QUEUE = {"image_id": pl.String(), "score": pl.Float64(), "reason": pl.String()}
 
 
 def consensus_tables(
@@ -36,20 +48,22 @@ def consensus_tables(
     """
     groups = words.select("image_id", "group_id").unique()
     usable = usable_of_several(drawn).join(groups, on="image_id").sort("image_id", "labeler")
-    on_labels, on_masks = label_votes(words), mask_votes(usable, classes, masks)
-    labelled, probabilities = class_consensus(words)
-    weights, ious = labeler_weights(on_masks)
-    masked = mask_consensus(usable, on_masks, weights)
-    names = on_masks.labelers
-    reliabilities = {LABEL: probabilities, MASK: dict(zip(names, ious.tolist(), strict=True))}
+    both = {LABEL: label_votes(words), MASK: mask_votes(usable, classes, masks)}
+    labelled, right = class_consensus(words)
+    weights, ious = labeler_weights(both[MASK])
+    names = both[MASK].labelers
+    reliability = {LABEL: right, MASK: dict(zip(names, ious.tolist(), strict=True))}
     weigh = {LABEL: {}, MASK: dict(zip(names, weights.tolist(), strict=True))}
-    both = {LABEL: on_labels, MASK: on_masks}
+    by_image = usable.group_by("image_id", maintain_order=True).agg(
+        labelers="labeler", mask_ids="mask_id"
+    )
+    masked = by_image.join(mask_consensus(both[MASK], weights), on="image_id")
     return {
         "classes": labelled,
-        "masks": masked,
+        "masks": masked.sort("image_id"),
         "labelers": pl.concat(
             labeler_table(
-                what, votes, evaluation, reliability=reliabilities[what], weights=weigh[what]
+                what, votes, evaluation, reliability=reliability[what], weights=weigh[what]
             )
             for what, votes in both.items()
         ),
@@ -63,22 +77,71 @@ def consensus_tables(
 def adjudication_queue(classes: pl.DataFrame, masks: pl.DataFrame) -> pl.DataFrame:
     """The images that somebody should decide: those without a clear label or mask, worst first.
 
-    `score` is how far the labelers are apart: for labels the share that did not give the commonest,
-    for masks what their mean IoU with their vote lacks of 1. Of an image open in both, the larger.
+    `score` is the share of the labelers' votes, or of their masks' by weight, that another label or
+    mask has; of an image that is open in both it is the larger.
     """
-    rows: dict[str, list[tuple[float, str]]] = {}
-    for row in classes.filter(~pl.col("clear")).iter_rows(named=True):
-        most = max(int(vote.rsplit(" ", 1)[1]) for vote in row["votes"].split(", "))
-        rows.setdefault(row["image_id"], []).append(
-            (1 - most / row["n_labelers"], f"labels: {row['votes']}")
-        )
-    for row in masks.filter(~pl.col("clear")).iter_rows(named=True):
-        shared, voted = row["mean_iou"] or 0, row["iou_with_consensus"] or 0
-        told = f"mean IoU {shared:.2f} with each other, {voted:.2f} with their vote"
-        rows.setdefault(row["image_id"], []).append(
-            (1 - voted, f"masks of {', '.join(row['labelers'])}: {told}")
-        )
-    found = [(one, max(told)[0], "; ".join(why for _, why in told)) for one, told in rows.items()]
-    return pl.DataFrame(found, schema=_QUEUE, orient="row").sort(
-        "score", "image_id", descending=[True, False]
+    names = pl.col("labelers").list.join(", ")
+    votes = ((pl.col("share") * 100).round().cast(pl.Int64)).cast(pl.String)
+    told = {
+        "labels": (classes, pl.format("labels: {}", "votes")),
+        "masks": (masks, pl.format("masks of {}: {}% behind the vote", names, votes)),
+    }
+    rows = pl.concat(
+        table.filter(~pl.col("clear")).select("image_id", score=1 - pl.col("share"), reason=reason)
+        for table, reason in told.values()
     )
+    worst = rows.group_by("image_id", maintain_order=True).agg(
+        pl.col("score").max(), pl.col("reason").str.join("; ")
+    )
+    return worst.sort("score", "image_id", descending=[True, False])
+
+
+def write_consensus(
+    out: Path,
+    consensus: Mapping[str, pl.DataFrame],
+    images: pl.DataFrame,
+    *,
+    store: Store,
+    n_classes: int,
+) -> tuple[int, int]:
+    """Writes clear labels and masks that differ from those in use, and says how many of each.
+
+    Args:
+        out: The batch's folder, which is made where there is something to write.
+        consensus: The tables of label_consensus.
+        images: The table of images, with the label and the mask in use.
+        store: Where masks are.
+        n_classes: K, of the masks.
+
+    Raises:
+        FileExistsError: The folder exists.
+    """
+    if out.exists():
+        raise FileExistsError(f"{out} exists; name a new folder, so that nothing is overwritten")
+    in_use = images.select("image_id", "label", in_use="mask_id")
+    labels = consensus["classes"].filter("clear").join(in_use, on="image_id")
+    new = labels.filter(pl.col("label").ne_missing(pl.col("consensus")))
+    rows = {
+        image_id: {"image": image_id, "label": label}
+        for image_id, label in new.select("image_id", "consensus").iter_rows()
+    }
+    weights = dict(consensus["labelers"].filter(what=MASK).select("labeler", "weight").iter_rows())
+    voted = consensus["masks"].filter("clear").join(in_use, on="image_id")
+    store.fetch(voted["mask_ids"].explode().drop_nulls().to_list())
+    masks = 0
+    for row in voted.iter_rows(named=True):
+        drawn = [read_mask(store, one, n_classes) for one in row["mask_ids"]]
+        mask = vote_mask(drawn, [weights[one] for one in row["labelers"]], n_classes)
+        data = cv2.imencode(".png", mask)[1].tobytes()
+        if content_md5(data) == row["in_use"]:
+            continue
+        name = f"{MASKS_FOLDER}/{row['image_id']}.png"
+        (out / MASKS_FOLDER).mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(data)
+        rows.setdefault(row["image_id"], {"image": row["image_id"]})["mask"] = name
+        masks += 1
+    if rows:
+        out.mkdir(parents=True, exist_ok=True)
+        table = csv_text(["image", "label", "mask"], rows.values())
+        (out / LABELS_FILE).write_text(table, encoding="utf-8")
+    return new.height, masks

@@ -8,16 +8,13 @@ wrong, and nobody is named.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from iip_assets.labels.votes import Votes
+from iip_assets.labels.votes import Floats, Pairs, Votes
 from iip_assets.metrics.intervals import (
-    Estimate,
     Replicates,
     chance_above,
     estimate_difference,
@@ -27,6 +24,7 @@ from iip_assets.metrics.intervals import (
 )
 from iip_assets.metrics.names import spelled
 from iip_assets.metrics.scored_predictions import (
+    Indices,
     ScoredPredictions,
     places_by_slice,
     score,
@@ -34,53 +32,44 @@ from iip_assets.metrics.scored_predictions import (
 )
 from iip_assets.settings import EvaluationSettings
 
-Floats = NDArray[np.float64]
-
 LABEL, MASK = "label", "mask"
-METRIC_OF = {LABEL: "agreement", MASK: "mean_iou"}
-# As segmenter_scores has it: a label is a mask of one pixel.
-_SCORED_AS = {"agreement": "pixel_accuracy", "mean_iou": "mean_iou"}
+# The metric, and what segmenter_scores calls it: a label is a mask of one pixel.
+_METRICS = {LABEL: ("agreement", "pixel_accuracy"), MASK: ("mean_iou", "mean_iou")}
 # Who is surely this much worse than the others is named; less is the wobble of good labelers.
 _WORSE = 0.02
 
-AGREEMENT = {
-    **dict.fromkeys(("what", "metric", "axis", "slice"), pl.String()),
+_ESTIMATE = {
     **dict.fromkeys(("value", "low", "high"), pl.Float64()),
     **dict.fromkeys(("n_images", "n_subjects"), pl.Int64()),
     "enough": pl.Boolean(),
 }
-LABELERS = {
+_AGREEMENT = {**dict.fromkeys(("what", "metric", "axis", "slice"), pl.String()), **_ESTIMATE}
+_LABELERS = {
     **dict.fromkeys(("labeler", "what", "metric"), pl.String()),
-    **dict.fromkeys(("n_images", "n_subjects"), pl.Int64()),
-    **dict.fromkeys(("value", "low", "high", "others", "p_holm"), pl.Float64()),
-    **dict.fromkeys(("alpha_without", "reliability", "weight"), pl.Float64()),
+    **_ESTIMATE,
+    **dict.fromkeys(("others", "p_holm", "alpha", "reliability", "weight"), pl.Float64()),
     "flagged": pl.Boolean(),
     "reason": pl.String(),
 }
 
 
-def krippendorff_alpha(counts: Floats, pairs: Floats, weights: Floats) -> Floats:
-    """Krippendorff's alpha of nominal words, (R,): 1 is full agreement, 0 what chance gives.
+def krippendorff_alpha(pairs: Pairs, weights: Floats) -> Floats:
+    """Krippendorff's alpha of nominal words under weights (R, N) of the images, (R,).
 
-    One less observed over expected disagreement (Krippendorff 2011, Computing Krippendorff's
-    Alpha-Reliability, C). NaN where only one word occurs: then nothing is expected to differ.
-
-    Args:
-        counts: (N, K, K) of `Votes.pairs`: each pair of words of an image, both ways.
-        pairs: (N,) how many pairs an image has.
-        weights: (R, N) of the images.
+    One less observed over expected disagreement: 1 is full agreement, 0 what chance gives
+    (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability, C). NaN where only one word
+    occurs: then nothing is expected to differ.
     """
-    # m words of an image make m (m - 1) / 2 pairs; each pair counts 1 / (m - 1).
-    words = (1 + np.sqrt(1 + 8 * pairs)) / 2
-    per_word = counts / np.maximum(words - 1, 1)[:, None, None]
-    size = counts.shape[1]
-    coincidences = (weights @ per_word.reshape(-1, size * size)).reshape(-1, size, size)
-    of_word = coincidences.sum(2)
+    size = pairs.counts.shape[1]
+    # An image counts as many times as it has words.
+    coincidences = pairs.mean * (pairs.labelers / 2)[:, None, None]
+    cells = (weights @ coincidences.reshape(-1, size * size)).reshape(-1, size, size)
+    of_word = cells.sum(2)
     n = of_word.sum(1)
-    observed = n - np.einsum("rkk->r", coincidences)
+    observed = (n - 1) * (n - np.einsum("rkk->r", cells))
     expected = n**2 - (of_word**2).sum(1)
     empty = np.full(len(n), np.nan)
-    return np.asarray(1 - np.divide((n - 1) * observed, expected, out=empty, where=expected > 1e-9))
+    return np.asarray(1 - np.divide(observed, expected, out=empty, where=expected > 1e-9))
 
 
 def agreement_table(
@@ -88,30 +77,26 @@ def agreement_table(
 ) -> pl.DataFrame:
     """How far labelers agree in pairs on all images and on each slice; of labels alpha, too.
 
-    Every image counts once, however many labelers it had.
-
-    Args:
-        what: `label` or `mask`.
-        votes: On these.
-        slices: image_id, axis, slice.
-        evaluation: How intervals are made and which slices are large enough to judge.
+    Every image counts once in the agreement, however many labelers it had.
     """
-    counts, pairs = votes.pairs()
-    compared = _scored(votes, counts, pairs)
-    rows = []
+    pairs = votes.pairs()
+    rows: list[dict[str, Any]] = []
     for axis, name, places in places_by_slice(votes.image_ids, slices):
         if not len(places):
             continue
-        found = score(compared, places, evaluation)
-        metrics = {METRIC_OF[what]: found.estimates[_SCORED_AS[METRIC_OF[what]]]}
+        told = _estimated(what, votes, pairs, places, evaluation)
+        row = {"what": what, "axis": axis, "slice": name, **told}
+        rows.append(row)
         if what == LABEL:
-            made = replicates([votes.groups[place] for place in places], evaluation)
-            metrics["alpha"] = _alpha(counts[places], pairs[places], made, evaluation.confidence)
-        enough = judgeable(found.n_images, found.n_subjects, evaluation.min_slice_images)
-        for metric, one in metrics.items():
-            ends = (one.value, one.low, one.high, found.n_images, found.n_subjects, enough)
-            rows.append((what, metric, axis, name, *ends))
-    return pl.DataFrame(rows, schema=AGREEMENT, orient="row")
+            made = _replicates(votes, places, evaluation)
+            values = krippendorff_alpha(pairs.of(places), made.weights)
+            found = estimate_difference(values, made.sizes, confidence=evaluation.confidence)
+            low, high = (
+                None if one is None else min(max(one, -1.0), 1.0) for one in (found.low, found.high)
+            )
+            ends = {"value": found.value, "low": low, "high": high}
+            rows.append({**row, "metric": "alpha", **ends})
+    return pl.DataFrame(rows, schema=_AGREEMENT)
 
 
 def labeler_table(
@@ -126,80 +111,77 @@ def labeler_table(
 
     Worse is whose agreement with the others lies below theirs with each other on the same images,
     by more than two points and beyond chance: a one-sided t-test over subjects, after Holm's
-    correction for the number of labelers.
-
-    Args:
-        what: `label` or `mask`.
-        votes: On these.
-        evaluation: How intervals are made and which labelers saw enough to be judged.
-        reliability: By labeler, how far he agrees with the consensus.
-        weights: By labeler, what he weighs in it.
+    correction for the number of labelers. `reliability` and `weights` are told beside it.
     """
-    metric = METRIC_OF[what]
-    counts, pairs = votes.pairs()
+    everyone = votes.pairs()
     rows: list[dict[str, Any]] = []
     chances = []
-    for place, labeler in enumerate(votes.labelers):
-        own = votes.pairs_with(place)
-        places = np.flatnonzero(own[1])
+    for labeler in votes.labelers:
+        own = votes.pairs(labeler)
+        places = np.flatnonzero(own.number)
         if not len(places):
             continue
-        rest = (counts - own[0], pairs - own[1])
-        found = score(_scored(votes, *own), places, evaluation)
-        value = found.estimates[_SCORED_AS[metric]]
-        others, chance = _apart(votes, own, rest, metric, evaluation)
-        chances.append(np.nan if chance is None else chance)
-        alpha = krippendorff_alpha(*rest, np.ones((1, len(pairs))))[0] if what == LABEL else None
+        others, chance = _beside_others(what, votes, own, everyone.without(own), evaluation)
+        alpha = krippendorff_alpha(own, np.ones((1, len(own.number))))[0]
         rows.append(
             {
-                **{"labeler": labeler, "what": what, "metric": metric, "others": others},
-                **{"n_images": found.n_images, "n_subjects": found.n_subjects},
-                **{"value": value.value, "low": value.low, "high": value.high},
-                "alpha_without": None if alpha is None or np.isnan(alpha) else float(alpha),
-                "reliability": reliability.get(labeler),
+                **{"labeler": labeler, "what": what, "others": others},
+                **_estimated(what, votes, own, places, evaluation),
+                "alpha": None if what == MASK else _known(alpha),
+                "reliability": _known(reliability.get(labeler)),
                 "weight": weights.get(labeler),
             }
         )
+        chances.append(np.nan if chance is None else chance)
     for row, p in zip(rows, holm(np.array(chances, dtype=np.float64)), strict=True):
-        row["p_holm"] = None if np.isnan(p) else float(p)
-        if flagged := bool(p <= 1 - evaluation.confidence):
+        row |= {"p_holm": _known(p), "flagged": bool(p <= 1 - evaluation.confidence)}
+        if row["flagged"]:
             row["reason"] = (
-                f"{spelled(metric)} {row['value']:.2f} with the others, who have "
+                f"{spelled(row['metric'])} {row['value']:.2f} with the others, who have "
                 f"{row['others']:.2f} with each other (p = {p:.1g})"
             )
-        row["flagged"] = flagged
-    return pl.DataFrame(rows, schema=LABELERS)
+    return pl.DataFrame(rows, schema=_LABELERS)
 
 
-def _apart(
-    votes: Votes,
-    own: tuple[Floats, Floats],
-    rest: tuple[Floats, Floats],
-    metric: str,
-    evaluation: EvaluationSettings,
+def _beside_others(
+    what: str, votes: Votes, own: Pairs, rest: Pairs, evaluation: EvaluationSettings
 ) -> tuple[float | None, float | None]:
     """The others' metric with each other on a labeler's images; the chance that he is no worse."""
-    places = np.flatnonzero((own[1] > 0) & (rest[1] > 0))
+    places = np.flatnonzero((own.number > 0) & (rest.number > 0))
     if not len(places):
         return None, None
-    groups = [votes.groups[place] for place in places]
-    made = replicates(groups, evaluation)
+    made = _replicates(votes, places, evaluation)
     his, theirs = (
-        _scored(votes, *one).score(places, made.weights)[_SCORED_AS[metric]] for one in (own, rest)
+        _scored(votes, one).score(places, made.weights)[_METRICS[what][1]] for one in (own, rest)
     )
-    enough = judgeable(len(places), len(set(groups)), evaluation.min_slice_images)
+    enough = judgeable(len(places), len(made.sizes), evaluation.min_slice_images)
     chance = chance_above(his - theirs, made.sizes, bound=-_WORSE) if enough else None
-    return None if np.isnan(theirs[0]) else float(theirs[0]), chance
+    return _known(theirs[0]), chance
 
 
-def _scored(votes: Votes, counts: Floats, pairs: Floats) -> ScoredPredictions:
-    """The mean over an image's pairs, so that each image counts once."""
-    mean = counts / np.maximum(pairs, 1)[:, None, None]
-    return scored_counts(votes.image_ids, votes.groups, mean, votes.classes)
+def _estimated(
+    what: str, votes: Votes, pairs: Pairs, places: Indices, evaluation: EvaluationSettings
+) -> dict[str, Any]:
+    """The metric of the images at `places`, as a row of a table has it."""
+    metric, scored_as = _METRICS[what]
+    found = score(_scored(votes, pairs), places, evaluation)
+    least = evaluation.min_slice_images
+    return {
+        "metric": metric,
+        **vars(found.estimates[scored_as]),
+        "n_images": found.n_images,
+        "n_subjects": found.n_subjects,
+        "enough": judgeable(found.n_images, found.n_subjects, least),
+    }
 
 
-def _alpha(counts: Floats, pairs: Floats, made: Replicates, confidence: float) -> Estimate:
-    """Alpha with its interval, which is not Wilson's, as alpha may lie below 0."""
-    values = krippendorff_alpha(counts, pairs, made.weights)
-    found = estimate_difference(values, made.sizes, confidence=confidence)
-    return replace(found, high=None if found.high is None else min(found.high, 1.0))
+def _scored(votes: Votes, pairs: Pairs) -> ScoredPredictions:
+    return scored_counts(votes.image_ids, votes.groups, pairs.mean, votes.classes)
+
+
+def _replicates(votes: Votes, places: Indices, evaluation: EvaluationSettings) -> Replicates:
+    return replicates([votes.groups[place] for place in places], evaluation)
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or np.isnan(value) else float(value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import polars as pl
@@ -19,6 +20,35 @@ from iip_assets.metrics.names import FILTER_CLASSES
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """How labelers compare in pairs on N images.
+
+    Attributes:
+        counts: (N, K, K) pixels by the classes that both gave, each pair both ways.
+        number: (N,) of pairs.
+        labelers: (N,) who are in them.
+    """
+
+    counts: Floats
+    number: Floats
+    labelers: Floats
+
+    @property
+    def mean(self) -> Floats:
+        """Of an image's pairs, (N, K, K), so that each image counts once."""
+        return np.asarray(self.counts / np.maximum(self.number, 1)[:, None, None])
+
+    def of(self, places: Indices) -> Pairs:
+        """Those of some of the images."""
+        return Pairs(self.counts[places], self.number[places], self.labelers[places])
+
+    def without(self, others: Pairs) -> Pairs:
+        """Those that are not among the others."""
+        number = self.number - others.number
+        return Pairs(self.counts - others.counts, number, _in_pairs(number))
 
 
 @dataclass(frozen=True)
@@ -43,35 +73,25 @@ class Votes:
     given: NDArray[np.int8]
     pixels: Floats
 
-    def pairs_with(self, labeler: int) -> tuple[Floats, Floats]:
-        """How he and the others compare: pixels (N, K, K), and how many others there are, (N,).
-
-        Each pair counts both ways, so the counts are symmetric.
-        """
+    def pairs(self, labeler: str | None = None) -> Pairs:
+        """How all labelers compare in pairs, or one with each of the others."""
         n, size = len(self.image_ids), len(self.classes)
-        counts, others = np.zeros((n, size, size)), np.zeros(n)
-        own = self.given[:, labeler]
-        for other in range(len(self.labelers)):
-            theirs = self.given[:, other]
-            both = np.flatnonzero((own >= 0) & (theirs >= 0) & (other != labeler))
-            if len(both):
-                cells = (self.image[both] * size + own[both]) * size + theirs[both]
-                found = np.bincount(cells, self.pixels[both], n * size * size)
-                found = found.reshape(n, size, size)
-                counts += found + found.transpose(0, 2, 1)
-                others += np.bincount(self.image[both], minlength=n) > 0
-        return counts, others
+        counts, number = np.zeros((n, size, size)), np.zeros(n)
+        for one, other in combinations(range(len(self.labelers)), 2):
+            if labeler not in (None, self.labelers[one], self.labelers[other]):
+                continue
+            first, second = self.given[:, one], self.given[:, other]
+            both = np.flatnonzero((first >= 0) & (second >= 0))
+            cells = (self.image[both] * size + first[both]) * size + second[both]
+            found = np.bincount(cells, self.pixels[both], n * size * size).reshape(n, size, size)
+            counts += found + found.transpose(0, 2, 1)
+            number += np.bincount(self.image[both], minlength=n) > 0
+        return Pairs(counts, number, _in_pairs(number) if labeler is None else number + 1)
 
-    def pairs(self) -> tuple[Floats, Floats]:
-        """How all labelers compare: pixels (N, K, K), and how many pairs there are, (N,)."""
-        n, size = len(self.image_ids), len(self.classes)
-        counts, pairs = np.zeros((n, size, size)), np.zeros(n)
-        for labeler in range(len(self.labelers)):
-            found, others = self.pairs_with(labeler)
-            # Each pair is met twice, once from either side.
-            counts += found / 2
-            pairs += others / 2
-        return counts, pairs
+
+def _in_pairs(number: Floats) -> Floats:
+    """How many labelers are in so many pairs: m of them make m (m - 1) / 2."""
+    return np.asarray((1 + np.sqrt(1 + 8 * number)) / 2)
 
 
 def label_votes(words: pl.DataFrame) -> Votes:

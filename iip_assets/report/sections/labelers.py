@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import polars as pl
@@ -18,10 +17,9 @@ from iip_assets.report.blocks import (
     Heading,
     NextStep,
     Paragraph,
-    Row,
     Section,
     Table,
-    number,
+    percent,
     plot,
 )
 from iip_assets.report.metrics import records
@@ -44,79 +42,72 @@ def labelers(
     model_evaluation: dict[str, pl.DataFrame] | None = None,
 ) -> Section | None:
     """Agreement by labeler and slice, people beside the models, and the images to decide."""
-    classes, masks = label_consensus["classes"], label_consensus["masks"]
-    if classes.is_empty() and masks.is_empty():
-        return None
-    queue = label_consensus["queue"]
-    worst = records(with_facts(queue.head(MOST), raw_dataset["images"]))
-    people = [] if model_evaluation is None else _people(model_evaluation["metrics"])
-    data: Record = {
-        "labelers": records(label_consensus["labelers"]),
-        "agreement": records(label_consensus["agreement"]),
-        "beside_models": people,
-        "labels": {"images": classes.height, "clear": int(classes["clear"].sum())},
-        "masks": {"images": masks.height, "clear": int(masks["clear"].sum())},
-        "to_decide": queue.height,
-        "worst": worst,
+    queue, agreement = label_consensus["queue"], records(label_consensus["agreement"])
+    counts = {
+        f"{name}_{what}": table.height
+        for what, name in (("labels", "classes"), ("masks", "masks"))
+        for name, table in (
+            ("all", label_consensus[name]),
+            ("clear", label_consensus[name].filter("clear")),
+        )
     }
-    told = [
-        f"{what} of {counted(data[what]['images'], 'image')}, clear for {data[what]['clear']}"
-        for what in ("labels", "masks")
-    ]
-    text = f"Two or more people gave {' and '.join(told)}. {_HOW}"
-    by_slice = [row for row in data["agreement"] if row["axis"] != OVERALL]
-    overall = [row for row in data["agreement"] if row["axis"] == OVERALL]
-    columns: list[Column | str] = ["metric", "value", "n_images", "n_subjects", "enough"]
-    blocks: list[Block] = [Paragraph(text)]
-    if data["labelers"]:
-        alt = "Agreement of each labeler with the others, with intervals"
-        blocks += [plot(partial(labelers_figure, label_consensus["labelers"]), alt)]
-        blocks += [_labeler_table(data["labelers"])]
-    blocks += [
-        Table("Agreement on all images", [Column("of", _many), *columns], overall),
-        Table(
-            "Agreement by slice",
-            [Column("of", _many), "axis", "slice", *columns],
-            by_slice,
-            folded="Agreement by slice as a table",
+    if not any(counts.values()):
+        return None
+    people = {} if model_evaluation is None else _people(model_evaluation["metrics"])
+    data: Record = {
+        **{"labelers": records(label_consensus["labelers"]), "agreement": agreement, **counts},
+        **{"beside_models": people, "to_decide": queue.height},
+        "worst": records(with_facts(queue.head(MOST), raw_dataset["images"])),
+    }
+    text = (
+        f"Several people labelled {counted(counts['all_labels'], 'image')}, of which "
+        f"{counts['clear_labels']} have a clear label, and drew masks of {counts['all_masks']}, of "
+        f"which {counts['clear_masks']} have a clear mask. {_HOW}"
+    )
+    columns = ["metric", "value", "n_images", "n_subjects", "enough"]
+    overall = [row for row in agreement if row["axis"] == OVERALL]
+    by_slice = [row for row in agreement if row["axis"] != OVERALL]
+    folded = "Agreement by slice as a table"
+    alt = "Agreement of each labeler with the others, with intervals"
+    blocks: list[Block] = [
+        Paragraph(text),
+        plot(lambda: labelers_figure(label_consensus["labelers"]), alt),
+        _labeler_table(data["labelers"]),
+        Table("Agreement on all images", ["what", *columns], overall),
+        Table("Agreement by slice", ["what", "axis", "slice", *columns], by_slice, folded=folded),
+        *(
+            Table(
+                f"People beside the {model}, on the same images",
+                ["who", "value", "n_images", "n_subjects"],
+                rows,
+            )
+            for model, rows in people.items()
         ),
     ]
-    if people:
-        table = ["model", "who", "value", "n_images", "n_subjects"]
-        blocks.append(Table("People beside the models, on the same images", table, people))
-    if worst:
-        leads = (f"{number(row['score'])} apart" for row in worst)
-        captions = (f", {row['reason']}" for row in worst)
-        shown = gallery(worst, leads, captions)
+    if worst := data["worst"]:
+        leads = (f"{percent(row['score'])} of votes apart" for row in worst)
+        shown = gallery(worst, leads, (f", {row['reason']}" for row in worst))
         blocks += [Heading(f"To be decided, the worst first: {queue.height}"), shown]
     return Section("labelers", "Labelers", blocks, {"labelers": data}, steps=_steps(data))
 
 
-def _many(row: Row) -> str:
-    return f"{row['what']}s"
-
-
-def _people(metrics: pl.DataFrame) -> list[Record]:
+def _people(metrics: pl.DataFrame) -> dict[str, list[Record]]:
+    """Human level beside each model, where there is one."""
     points = reference_points(metrics, None)
-    return [
-        {"model": model, **row}
-        for model, rows in points.items()
-        for row in rows
-        if row["on"] == OF_SEVERAL
-    ]
+    found = {
+        model: [row for row in rows if row["on"] == OF_SEVERAL] for model, rows in points.items()
+    }
+    return {model: rows for model, rows in found.items() if rows}
 
 
 def _labeler_table(rows: list[Record]) -> Table:
     columns: list[Column | str] = [
-        Column("labeler", lambda row: f"{row['labeler']}: {_many(row)}"),
-        "metric",
-        "value",
+        *("labeler", "what", "metric", "value"),
         Column("the others", "others", NUMBER),
-        Column("alpha without", "alpha_without", NUMBER),
+        Column("alpha", "alpha", NUMBER),
         Column("reliability", "reliability", NUMBER),
         Column("weight", "weight", PERCENT),
-        "n_images",
-        "n_subjects",
+        *("n_images", "n_subjects"),
         Column(
             "",
             lambda row: "worse than the others" if row["flagged"] else "",
@@ -130,7 +121,7 @@ def _steps(data: Record) -> list[NextStep]:
     steps = [
         NextStep(
             2,
-            f"Labeler {row['labeler']} is clearly worse at {_many(row)} than the others",
+            f"Labeler {row['labeler']} is clearly worse at {row['what']}s than the others",
             f"{row['reason']}; n = {counted(row['n_images'], 'image')} of "
             f"{counted(row['n_subjects'], 'subject')}. Go through LABELING.md together before "
             "more is labelled.",
@@ -138,11 +129,6 @@ def _steps(data: Record) -> list[NextStep]:
         for row in data["labelers"]
         if row["flagged"]
     ]
-    if data["to_decide"]:
-        images = counted(data["to_decide"], "image")
-        text = (
-            f"The labels or masks of {images} leave it open. What is clear becomes a batch with "
-            "`iip labels consensus --write inbox/consensus`."
-        )
-        steps.append(NextStep(5, "Labelers disagree, and somebody should decide", text))
-    return steps
+    text = "What is clear becomes a batch with `iip labels consensus --write inbox/consensus`."
+    title = f"Labelers leave {counted(data['to_decide'], 'image')} open: somebody should decide"
+    return [*steps, *([NextStep(5, title, text)] if data["to_decide"] else [])]
