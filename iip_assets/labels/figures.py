@@ -41,7 +41,7 @@ def labelers_figure(labelers: pl.DataFrame) -> Figure:
         axes.set_ylim(len(ticks) - 0.5, -0.5)
         axes.set_title(f"{part['what'][0]}s", fontsize=9)
         axes.set_xlabel(
-            f"{spelled(part['metric'][0])} with the others ( | : theirs with each other)",
+            f"{spelled(part['metric'][0])} with the others\n| : the others with each other",
             fontsize=8,
         )
         axes.grid(axis="x", color="#dddddd", linewidth=0.6)
