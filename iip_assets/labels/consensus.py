@@ -130,7 +130,7 @@ def labeler_weights(votes: Votes) -> tuple[Floats, Floats]:
     return weights, found
 
 
-def _summed(given: NDArray[np.int8], weights: Floats, size: int) -> Floats:
+def _summed(given: NDArray[np.int16], weights: Floats, size: int) -> Floats:
     """The weight (P, K) behind each class of votes (P, L)."""
     summed = np.zeros((len(given), size))
     for votes, weight in zip(given.T, weights, strict=True):

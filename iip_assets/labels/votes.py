@@ -70,7 +70,7 @@ class Votes:
     labelers: Sequence[str]
     classes: Sequence[str]
     image: Indices
-    given: NDArray[np.int8]
+    given: NDArray[np.int16]
     pixels: Floats
 
     def pairs(self, labeler: str | None = None) -> Pairs:
@@ -104,7 +104,7 @@ def label_votes(words: pl.DataFrame) -> Votes:
     labelers = decided["labeler"].unique().sort().to_list()
     images = decided.unique("image_id").sort("image_id")
     place = {image_id: index for index, image_id in enumerate(images["image_id"])}
-    given = np.full((len(place), len(labelers)), -1, np.int8)
+    given = np.full((len(place), len(labelers)), -1, np.int16)
     for image_id, labeler, label in decided.select("image_id", "labeler", "label").iter_rows():
         given[place[image_id], labelers.index(labeler)] = FILTER_CLASSES.index(label)
     return Votes(
@@ -132,7 +132,7 @@ def mask_votes(drawn: pl.DataFrame, classes: Sequence[str], masks: Masks) -> Vot
         "labeler", mask_ids=pl.col("mask_id").str.join(",")
     )
     labelers = sorted({name for names in images["labeler"] for name in names})
-    image, given, pixels = [np.zeros(0, np.int64)], [np.zeros((0, len(labelers)), np.int8)], []
+    image, given, pixels = [np.zeros(0, np.int64)], [np.zeros((0, len(labelers)), np.int16)], []
     if images.height:
         filled = masks.context.fill(
             "mask_patterns",
@@ -145,7 +145,7 @@ def mask_votes(drawn: pl.DataFrame, classes: Sequence[str], masks: Masks) -> Vot
         rows = zip(images["labeler"], *filled.frame.select("pattern", "pixels"), strict=True)
         for place, (names, pattern, areas) in enumerate(rows):
             found = pattern.to_numpy().reshape(len(areas), len(names))
-            votes = np.full((len(areas), len(labelers)), -1, np.int8)
+            votes = np.full((len(areas), len(labelers)), -1, np.int16)
             votes[:, [labelers.index(name) for name in names]] = np.where(
                 found == NOT_LABELLED, -1, found
             )

@@ -93,7 +93,7 @@ def published():
         for unit, word in enumerate(line.split())
         if word != "."
     ]
-    given = np.full((12, 4), -1, np.int8)
+    given = np.full((12, 4), -1, np.int16)
     for unit, observer, word in told:
         given[unit, observer] = word
     ids = [str(unit) for unit in range(12)]
@@ -121,10 +121,10 @@ def test_alpha_is_0_by_chance_1_in_agreement_and_unknown_of_one_word():
     def votes(given):
         return Votes(ids, ids, "AB", "123", np.arange(2000), given, np.ones(2000))
 
-    chance = rng.integers(0, 3, (2000, 2)).astype(np.int8)
+    chance = rng.integers(0, 3, (2000, 2)).astype(np.int16)
     assert abs(alpha_of(votes(chance))) < 0.05
     assert alpha_of(votes(np.repeat(chance[:, :1], 2, 1))) == 1
-    assert np.isnan(alpha_of(votes(np.zeros((2000, 2), np.int8))))
+    assert np.isnan(alpha_of(votes(np.zeros((2000, 2), np.int16))))
 
 
 def test_the_bad_labeler_is_flagged_and_no_good_one(five):
@@ -158,7 +158,9 @@ def test_the_weighted_vote_is_nearer_to_the_truth_than_the_majority(five):
         np.stack([(np.stack(one) == value).sum(0) for value in range(4)]).argmax(0) for one in drawn
     ]
     true = [truth[image_id][1] for image_id in masks["image_id"]]
+    alike = [vote_mask(one, [1.0] * len(one), 4) for one in drawn]
     assert mean_iou(true, voted) > mean_iou(true, majority) + 0.005
+    assert mean_iou(true, voted) > mean_iou(true, alike) + 0.002
 
 
 def test_the_consensus_of_labels_is_the_truth_where_it_is_clear(five):
@@ -233,12 +235,14 @@ def test_unclear_counts_for_the_majority_and_decides_nothing():
             ("c", "ann", "full"),
             ("c", "ben", "full"),
             ("c", "cid", "unclear"),
+            *(("d", name, "full") for name in ("ann", "ben")),
+            *(("d", name, "unclear") for name in ("cid", "dee", "eve")),
         )
     )
     told = {row["image_id"]: row for row in table.iter_rows(named=True)}
-    assert [told[one]["consensus"] for one in "abc"] == [None, None, "full"]
-    assert [told[one]["majority"] for one in "abc"] == [None, "unclear", "full"]
-    assert [told[one]["clear"] for one in "abc"] == [False, False, True]
+    assert [told[one]["consensus"] for one in "abcd"] == [None, None, "full", "full"]
+    assert [told[one]["majority"] for one in "abcd"] == [None, "unclear", "full", "unclear"]
+    assert [told[one]["clear"] for one in "abcd"] == [False, False, True, False]
     assert set(reliability) == {"ann", "ben"}
     assert label_votes(words_table(("a", "ann", "full"), ("a", "ben", "unclear"))).image_ids == []
 
@@ -261,6 +265,20 @@ def test_pixels_that_nobody_or_one_alone_labelled_are_not_labelled():
     assert unlabelled[255, 255, 255] == 6 * SIZE[1]
 
 
+def test_pixels_that_one_left_unlabelled_are_no_disagreement(monkeypatch, tmp_path):
+    store = MemoryStore()
+    whole = eye_mask(32, 24, 9)
+    part = np.where(np.arange(SIZE[1]) < 32, whole, NOT_LABELLED).astype(np.uint8)
+    image = store.add_png(np.zeros((*SIZE, 3), np.uint8))
+    rows = [
+        (image, "ann", "full", store.add_png(whole)),
+        (image, "ben", "full", store.add_png(part)),
+    ]
+    tables, _ = consensus_of(monkeypatch, tmp_path, store, label_rows(rows))
+    assert tables["agreement"].filter(what="mask")["value"].to_list() == [1.0]
+    assert tables["masks"]["share"].to_list() == [1.0]
+
+
 def test_masks_of_another_size_are_left_out_with_the_reason(monkeypatch, tmp_path):
     store = MemoryStore()
     mask = eye_mask(32, 24, 9)
@@ -280,7 +298,7 @@ def test_two_good_of_three_outweigh_one_who_draws_elsewhere():
     for mask in true_masks(6):
         votes = np.stack([mask.ravel(), moved(mask, 1, 0).ravel(), moved(mask, 9, 5).ravel()], 1)
         given.append(votes)
-    given = np.concatenate(given).astype(np.int8)
+    given = np.concatenate(given).astype(np.int16)
     image = np.repeat(np.arange(6), SIZE[0] * SIZE[1])
     ids = [str(one) for one in range(6)]
     weights, ious = labeler_weights(
