@@ -93,6 +93,7 @@ def _table(*shared: str, **own: Column) -> Table:
 
 
 _PATH = _text("the file, relative to the data folder")
+_WHAT = _category("label or mask")
 
 TABLES: Mapping[str, Mapping[str, Table]] = {
     "raw_dataset": {
@@ -323,6 +324,46 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         "ceiling": _table(
             *("class", "value", "low", "high", "n_images", "n_subjects", "enough"),
             source=_category("marking: seen but not marked; repeats: two masks of one image"),
+        ),
+    },
+    "label_consensus": {
+        "classes": _table(
+            "image_id",
+            consensus=_category("the likeliest label, if two or more labelers gave it; else null"),
+            probability=_share("of the consensus, as Dawid and Skene estimate it"),
+            majority=_category("the commonest label; null where several are as common"),
+            n_labelers=_count("labelers who gave a label"),
+            share=_share("of the labelers, those who gave the commonest label"),
+            votes=_text("each label and how many gave it"),
+            clear=_flag("whether the consensus can be taken for the label"),
+        ),
+        "masks": _table(
+            "image_id",
+            labelers=_list("who drew its masks"),
+            mask_ids=_list("their masks, in that order"),
+            share=_share("of the weight, what is behind the vote, over pixels that anybody marked"),
+            clear=_flag("whether the vote can be taken for the mask"),
+        ),
+        "labelers": _table(
+            *("labeler", "metric", "value", "low", "high", "n_images", "n_subjects", "enough"),
+            what=_WHAT,
+            others=_number("the metric of the others with each other on the same images"),
+            p_holm=_share("small where worse than the others, after Holm's correction; or null"),
+            alpha=_number("Krippendorff's alpha of his labels and those of the others; or null"),
+            reliability=_share("agreement with the consensus; of masks that of the others"),
+            weight=_share("of a vote on masks, beside the largest; null for labels"),
+            flagged=_flag("whether clearly worse than the others"),
+            reason=_text("why flagged; null where not"),
+        ),
+        "agreement": _table(
+            *("metric", "axis", "slice", "value", "low", "high"),
+            *("n_images", "n_subjects", "enough"),
+            what=_WHAT,
+        ),
+        "queue": _table(
+            "image_id",
+            score=_share("how far the labelers are apart"),
+            reason=_text("what they say"),
         ),
     },
     "model_evaluation": {

@@ -32,6 +32,7 @@ def pipeline_report(
     predictions: pl.DataFrame | Skipped,
     label_errors: pl.DataFrame | Skipped,
     label_consistency: dict[str, pl.DataFrame] | Skipped,
+    label_consensus: dict[str, pl.DataFrame] | Skipped,
     model_evaluation: dict[str, pl.DataFrame] | Skipped,
     model_explanations: dict[str, pl.DataFrame] | Skipped,
     robustness_benchmark: pl.DataFrame | Skipped,

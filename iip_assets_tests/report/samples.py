@@ -270,6 +270,40 @@ def explanation_tables():
     }
 
 
+def consensus_tables():
+    """Three labelers of whom one is worse, and two images that stay open."""
+    ends = {"value": 0.8, "low": 0.7, "high": 0.9, "n_images": 40, "n_subjects": 12, "enough": True}
+    labelers = [
+        {"labeler": name, "what": what, "metric": metric, **ends, "others": 0.9, "p_holm": p}
+        | {"alpha": alpha, "reliability": 0.8, "weight": weight, "flagged": p < 0.05}
+        | {"reason": f"{metric} 0.80 with the others" if p < 0.05 else None}
+        for what, metric, alpha, weight in (
+            ("label", "agreement", 0.7, None),
+            ("mask", "mean_iou", None, 0.9),
+        )
+        for name, p in (("ann", 1.0), ("ben", 1.0), (HOSTILE, 0.001))
+    ]
+    agreement = [
+        {"what": what, "metric": metric, "axis": axis, "slice": name, **ends}
+        for what, metric in (("label", "alpha"), ("mask", "mean_iou"))
+        for axis, name in (("overall", "all"), ("gender", HOSTILE))
+    ]
+    ids = image_table()["image_id"][:4].to_list()
+    return {
+        "classes": pl.DataFrame({"image_id": ids, "clear": [True, True, False, False]}),
+        "masks": pl.DataFrame({"image_id": ids[:2], "clear": [True, True]}),
+        "labelers": pl.DataFrame(labelers, infer_schema_length=None),
+        "agreement": pl.DataFrame(agreement),
+        "queue": pl.DataFrame(
+            {
+                "image_id": ids[2:],
+                "score": [0.6, 0.5],
+                "reason": [HOSTILE, "labels: full 1, none 1"],
+            }
+        ),
+    }
+
+
 def sample_inputs(**changes):
     """Everything that the report reads; `changes` replace values by asset."""
     rng = np.random.default_rng(2)
@@ -318,6 +352,7 @@ def sample_inputs(**changes):
         ),
         "filter_verdicts": verdict_tables(images, splits),
         "predictions": prediction_table(images, splits),
+        "label_consensus": consensus_tables(),
         "model_evaluation": {
             "metrics": metrics_table(),
             "classes": class_table(),
