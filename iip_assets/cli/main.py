@@ -14,6 +14,7 @@ from iip_assets.cli.common import Verbs
 from iip_assets.cli.compare import compare
 from iip_assets.cli.graph import refresh, status
 from iip_assets.cli.ingest import export, ingest, label
+from iip_assets.cli.leaks import leaks
 from iip_assets.cli.models import models
 from iip_assets.cli.predict import predict
 from iip_assets.cli.show import report, show
@@ -52,6 +53,7 @@ for _verb in (
     init,
     ingest,
     label,
+    leaks,
     refresh,
     status,
     show,
