@@ -235,7 +235,7 @@ def between_subjects(
     It is that of the jackknife's pseudo-values (Tukey 1958), √n × the standard error, since a
     metric such as F1 is not defined for single subjects.
     """
-    groups = [scored.groups[place] for place in places]
+    groups = [scored.groups[int(place)] for place in places]
     made = replicates(groups, evaluation)
     parts = len(made.sizes)
     values = scored.score(places, made.weights[: 1 + parts])[metric]

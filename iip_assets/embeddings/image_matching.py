@@ -43,7 +43,7 @@ class _Eye:
 
     @staticmethod
     def of(grey: NDArray[np.uint8]) -> _Eye:
-        sift = cv2.SIFT_create(_FEATURES, contrastThreshold=0.01, edgeThreshold=20)
+        sift = cv2.SIFT.create(_FEATURES, contrastThreshold=0.01, edgeThreshold=20)
         found, descriptors = sift.detectAndCompute(grey, None)
         corners = np.array([one.pt for one in found], np.float32).reshape(-1, 2)
         if descriptors is None:
@@ -147,7 +147,8 @@ def _place(one: _Eye, other: _Eye) -> Floats | None:
 
 def _unit(descriptors: NDArray[np.uint8]) -> Floats:
     floats = descriptors.astype(np.float32)
-    return floats / np.maximum(np.linalg.norm(floats, axis=1, keepdims=True), 1e-6)
+    lengths = np.linalg.norm(floats, axis=1, keepdims=True)
+    return np.asarray(floats / np.maximum(lengths, 1e-6))
 
 
 def _correlation(one: Floats, other: Floats, place: Floats) -> tuple[float, Floats]:

@@ -15,8 +15,8 @@ MOST_PAIRS = 12
 _WIDTH, _HEIGHT = 120, 90
 _TEXT = (
     "Each pair shows one photograph, or two of one moment, in two splits: what a model is tested "
-    "on there, it has seen. The perceptual hash does not join them. Embeddings proposed them and one "
-    "lies on the other; a picture that was taken another time is not found."
+    "on there, it has seen. The perceptual hash does not join them. Embeddings proposed them, and "
+    "one lies on the other; a picture that was taken another time is not found."
 )
 
 
@@ -30,7 +30,7 @@ def leaks(split_leaks: pl.DataFrame, raw_dataset: dict[str, pl.DataFrame]) -> Se
     more = f" {len(rows) - MOST_PAIRS} more are not shown." if len(rows) > MOST_PAIRS else ""
     blocks: list[Block] = [Paragraph(_TEXT + more), Images(shown, "gallery wide")]
     step = NextStep(
-        0,
+        1,
         f"{counted(len(rows), 'pair')} of images across splits show one photograph",
         "`iip leaks --write inbox/NAME` makes a batch that gives both one subject; `iip ingest` "
         "takes it, and both stand on one side.",
