@@ -138,7 +138,7 @@ def main() -> None:
     """Prints a table and, if asked, writes JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?")
-    for name, default in (("images", 1000), ("copies", 20), ("seeds", 5)):
+    for name, default in (("images", 400), ("copies", 20), ("seeds", 5)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -198,7 +198,7 @@ class _Judged:
         places = np.flatnonzero([one in members for one in self.scored.image_ids])
         metric = self.task.headline
         row: dict[str, Any] = {"model": self.task.name, "metric": metric}
-        present = len({self.scored.groups[place] for place in places})
+        present = len({self.scored.groups[place] for place in places.tolist()})
         row |= {"test_images": len(places), "test_subjects": present}
         own = None
         if len(places):
@@ -235,7 +235,7 @@ def between_subjects(
     It is that of the jackknife's pseudo-values (Tukey 1958), √n × the standard error, since a
     metric such as F1 is not defined for single subjects.
     """
-    groups = [scored.groups[int(place)] for place in places]
+    groups = [scored.groups[place] for place in places.tolist()]
     made = replicates(groups, evaluation)
     parts = len(made.sizes)
     values = scored.score(places, made.weights[: 1 + parts])[metric]
@@ -264,7 +264,7 @@ def subjects_needed(
     """
     from scipy.special import ndtri
 
-    error = difference / (ndtri((1 + confidence) / 2) + ndtri(POWER))
+    error = difference / float(ndtri((1 + confidence) / 2) + ndtri(POWER))
     alike = (deviation**2 + other_deviation**2) / error**2
     left = error**2 - (other_deviation**2 / others if others else math.inf)
     beside = deviation**2 / left if left > 0 else math.inf

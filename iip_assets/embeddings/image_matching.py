@@ -131,7 +131,6 @@ def _place(one: _Eye, other: _Eye) -> Floats | None:
     if clear.sum() < _LEAST_INLIERS:
         return None
     best = two[np.arange(len(two)), near.argmin(1)]
-    cv2.setRNGSeed(0)
     place, inliers = cv2.estimateAffinePartial2D(
         one.corners[clear],
         other.corners[best[clear]],

@@ -40,13 +40,13 @@ def merge_rows(pairs: Iterable[tuple[str, str]], images: pl.DataFrame) -> list[M
         for one in ends:
             joined.add(one)
             joined.merge(ends[0], one)
-    name_of = {}
+    name_of: dict[tuple[str, str | None], str] = {}
     for group in joined.subsets():
         known = [name for kind, name in group if kind == "subject"]
         first = min(name for kind, name in group if kind == "image")
         name = min(known, key=lambda one: (-sizes[one], one), default=f"image-{first[:_DIGITS]}")
         name_of |= dict.fromkeys(group, name)
-    rows = []
+    rows: list[Mapping[str, str]] = []
     for image_id, subject in sorted(subjects.items()):
         name = name_of.get(("image", image_id)) or name_of.get(("subject", subject))
         if name is not None and name != subject:

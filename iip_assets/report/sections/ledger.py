@@ -16,6 +16,7 @@ from iip_assets.report.blocks import (
     Column,
     NextStep,
     Paragraph,
+    Row,
     Section,
     Table,
     count,
@@ -45,7 +46,7 @@ def ledger(coverage_ledger: pl.DataFrame, difference: float) -> Section | None:
         "others in 8 of 10 cases; `none` is a cell without any image. Cells of fewer than 20 test "
         "subjects are taken to vary between subjects as all do."
     )
-    columns = [
+    columns: list[Column | str] = [
         *("cell", "n_images", "n_subjects"),
         Column("test subjects", "test_subjects", COUNT),
         Column("metric", lambda row: spelled(row["metric"] or "")),
@@ -74,7 +75,7 @@ def _map(rows: list[Record]) -> list[Block]:
     shown = acrosses[:MOST_COLUMNS]
 
     def column(across: str) -> Column:
-        def cell(row: Record) -> str:
+        def cell(row: Row) -> str:
             found = cells.get((row["down"], across))
             if found is None or not found["n_images"]:
                 return "none"
