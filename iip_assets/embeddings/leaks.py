@@ -56,7 +56,8 @@ def candidate_pairs(embeddings: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFr
     schema = {"image_id": pl.String, "other_id": pl.String, "similarity": pl.Float64}
     found = []
     if len(set(sides)) > 1:
-        vectors = whitened(np.array(images["embedding"].to_list(), dtype=np.float32))
+        numbers = images["embedding"].explode().to_numpy().astype(np.float32)
+        vectors = whitened(numbers.reshape(images.height, -1))
         for left, right, cosines in nearest_across(vectors, sides, nearest=NEAREST):
             ranks = pl.Series("rank", np.tile(np.arange(cosines.shape[1]), len(left)))
             ends = (np.repeat(ids[left], cosines.shape[1]), ids[right].ravel(), cosines.ravel())
