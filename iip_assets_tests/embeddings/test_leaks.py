@@ -48,7 +48,7 @@ def test_a_copy_lies_on_its_original_and_on_no_other_eye(eyes, kind: str) -> Non
     images |= {f"{at} copy": KINDS[kind](eye, rng) for at, eye in enumerate(eyes[:6])}
     found = matches(images, [(f"{at} copy", f"{at}") for at in range(6)])
     others = matches(images, [(f"{at} copy", f"{(at + 1) % 6}") for at in range(6)])
-    assert np.median(found) > 0.85
+    assert np.median(found) > LOWEST_MATCH
     assert max(others) < LOWEST_MATCH
 
 
@@ -137,15 +137,15 @@ def test_the_search_finds_the_nearest_of_other_splits_and_no_own(monkeypatch) ->
     assert asked == (sides != "train").sum()
 
 
-def test_the_bound_lies_above_what_different_eyes_reach_whether_or_not_leaks_are_among_them() -> (
-    None
-):
+def test_the_bound_rises_where_different_eyes_are_alike_and_not_for_a_few_leaks() -> None:
     rng = np.random.default_rng(0)
-    clean = np.tanh(rng.exponential(0.14, 3000))
-    pairs = pl.DataFrame({"rank": [15] * 3000, "match": clean})
-    bound = least_match(pairs)
-    assert LOWEST_MATCH <= bound < HIGHEST_MATCH
-    assert bound > clean.max()
-    spoiled = pairs.with_columns(match=pl.Series([*clean[:-6], *[0.99] * 6]))
-    assert least_match(spoiled) == pytest.approx(bound, abs=0.1)
-    assert least_match(pairs.head(50)) == HIGHEST_MATCH
+    bounds = []
+    for spread in (0.08, 0.17):
+        clean = np.tanh(rng.exponential(spread, 3000))
+        pairs = pl.DataFrame({"rank": [15] * 3000, "match": clean})
+        bounds.append(least_match(pairs))
+        spoiled = pairs.with_columns(match=pl.Series([*clean[:-6], *[0.99] * 6]))
+        assert least_match(spoiled) == pytest.approx(bounds[-1], abs=0.07)
+        assert bounds[-1] > np.sort(clean)[-2]
+    assert bounds[0] == LOWEST_MATCH < bounds[1] < HIGHEST_MATCH
+    assert least_match(pairs.head(50)) == LOWEST_MATCH
