@@ -123,7 +123,7 @@ def most_lacking(ledger: pl.DataFrame) -> pl.DataFrame:
     Empty cells that would hold most images by their single values come first among equals.
     """
     order = ["more_subjects", "expected_images"]
-    first = ledger.filter(pl.col("axis") == ledger["axis"].first())
+    first = ledger.filter(pl.col("axis").is_in(ledger["axis"].head(1).to_list()))
     return (
         first.sort(*order, descending=True, nulls_last=True, maintain_order=True)
         .unique("cell", keep="first", maintain_order=True)

@@ -143,7 +143,9 @@ def test_few_images_or_none_make_a_table_all_the_same(count: int) -> None:
 def test_where_no_axis_is_known_there_is_no_cell() -> None:
     splits, slices = people()
     assert ledger(splits, slices.with_columns(slice=pl.lit("unknown"))).is_empty()
-    assert ledger(splits, slices.clear()).is_empty()
+    nothing = ledger(splits, slices.clear())
+    assert nothing.is_empty()
+    assert most_lacking(nothing).is_empty()
 
 
 def test_of_very_many_empty_cells_the_likeliest_have_a_row() -> None:
