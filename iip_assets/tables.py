@@ -213,6 +213,17 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         ),
     },
     "image_embeddings": {"": _table("image_id", "embedding")},
+    "split_leaks": {
+        "": _table(
+            *("image_id", "split", "subject_id"),
+            other_id=_id("the image of another split that shows the same"),
+            other_split=_category("its split"),
+            other_subject_id=_id("who is seen on it; null where unknown"),
+            similarity=_number("cosine of the two whitened embeddings"),
+            match=_share("correlation of their structure where one lies on the other"),
+            reason=_text("how the one becomes the other"),
+        ),
+    },
     "embedding_map": {
         "": _table("image_id", x=_number("place on the map"), y=_number("place on the map")),
     },
@@ -434,6 +445,23 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         "measures": _table(
             *("model", "metric", "value", "low", "high", "n_images", "n_subjects", "enough"),
             predictions=_category("right, wrong, or the difference of both"),
+        ),
+    },
+    "coverage_ledger": {
+        "": _table(
+            *("model", "metric", "n_images", "n_subjects", "value", "low", "high"),
+            axis=_category("the demographic axes that are crossed"),
+            cell=_category("a value on each of them"),
+            expected_images=_number("images in the cell if the axes were independent"),
+            test_images=_count("test images; with a model, those that can judge it"),
+            test_subjects=_count("groups of these"),
+            width=_number("high minus low; null where there is no interval"),
+            deviation_of=_category("whose deviation between subjects counts: the cell's or all's"),
+            subjects_needed=_count(
+                "test subjects that show a difference to all others, if these are as many"
+            ),
+            more_subjects=_count("of these, how many are not there yet"),
+            subjects_to_collect=_count("subjects of whom so many fall to test"),
         ),
     },
     "robustness_benchmark": {

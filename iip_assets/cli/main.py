@@ -15,6 +15,7 @@ from iip_assets.cli.compare import compare
 from iip_assets.cli.graph import refresh, status
 from iip_assets.cli.ingest import export, ingest, label
 from iip_assets.cli.labels import labels
+from iip_assets.cli.leaks import leaks
 from iip_assets.cli.models import models
 from iip_assets.cli.predict import predict
 from iip_assets.cli.show import report, show
@@ -53,6 +54,7 @@ for _verb in (
     init,
     ingest,
     label,
+    leaks,
     refresh,
     status,
     show,

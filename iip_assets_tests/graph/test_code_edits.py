@@ -82,6 +82,7 @@ def test_a_new_function_moves_nothing(file: Path, package: Path, before: dict[st
             "score",
             {
                 "label_consensus",
+                "coverage_ledger",
                 "model_evaluation",
                 "model_versions",
                 "robustness_benchmark",
@@ -94,6 +95,7 @@ def test_a_new_function_moves_nothing(file: Path, package: Path, before: dict[st
             "filter_scores",
             {
                 "batch_verdict",
+                "coverage_ledger",
                 "model_evaluation",
                 "model_versions",
                 "robustness_benchmark",

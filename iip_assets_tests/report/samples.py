@@ -10,11 +10,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from iip_assets.audit.coverage_ledger import SCHEMA as LEDGER
 from iip_assets.audit.explained_images import EXPLAINED
 from iip_assets.audit.explained_measures import APART, RIGHT, WRONG
 from iip_assets.audit.explained_measures import SCHEMA as MEASURES
 from iip_assets.dataset.problems import problem_frame
 from iip_assets.dataset.schema import label_rows_schema
+from iip_assets.embeddings.leaks import LEAKS
 from iip_assets.engine.values import Report
 from iip_assets.evaluation.evaluation import METRICS_SCHEMA
 from iip_assets.evaluation.rare_classes import CLASSES
@@ -304,6 +306,36 @@ def consensus_tables():
     }
 
 
+def leak_table(images, splits):
+    """Fifteen test images that show what training images show."""
+    sides = splits["split"].to_list()
+    ids = images["image_id"].to_list()
+    rows = [
+        (ids[one], ids[other], sides[one], sides[other], None, HOSTILE, 0.9, 0.97, HOSTILE)
+        for one, other in zip(range(6, N, 8), range(0, N, 8), strict=True)
+    ]
+    return pl.DataFrame(rows, schema=LEAKS, orient="row")
+
+
+def ledger_table():
+    """Nobody is female and asian; few are male and black."""
+
+    def row(cell, n, test, value, needed):
+        ends = (None, None) if value is None else (value - 0.1, value + 0.1)
+        more = max(0, needed - test)
+        counts = ("filter", "f1_macro", n * 2, n, 20.0, test * 2, test, value, *ends)
+        width = None if value is None else 0.2
+        return ("age_band×gender×ethnicity", cell, *counts, width, "all", needed, more, more * 4)
+
+    rows = [
+        row("18-29 × female × asian", 0, 0, None, 150),
+        row("18-29 × female × black", 900, 200, 0.9, 150),
+        row("18-29 × male × asian", 700, 160, 0.9, 150),
+        row(f"18-29 × male × {HOSTILE}", 40, 8, 0.7, 150),
+    ]
+    return pl.DataFrame(rows, schema=LEDGER, orient="row")
+
+
 def sample_inputs(**changes):
     """Everything that the report reads; `changes` replace values by asset."""
     rng = np.random.default_rng(2)
@@ -334,6 +366,7 @@ def sample_inputs(**changes):
         "lighting_stats": by_image(lighting=["dark"] * 30 + ["normal"] * 90),
         "background_stats": by_image(background=["plain"] * 110 + [None] * 10),
         "demographic_stats": demographic_table(),
+        "split_leaks": leak_table(images, splits),
         "embedding_map": by_image(x=rng.normal(size=N), y=rng.normal(size=N)),
         "edge_case_clusters": by_image(
             cluster=cluster,
@@ -361,6 +394,7 @@ def sample_inputs(**changes):
             ),
         },
         "model_explanations": explanation_tables(),
+        "coverage_ledger": ledger_table(),
         "robustness_benchmark": benchmark_table(),
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),
@@ -375,6 +409,7 @@ MAY_BE_SKIPPED = tuple(name for name in ASSETS if name != "raw_dataset")
 
 def sections_of(inputs, *, edge_share=0.06, tolerance=0.5):
     settings = {"edge_share": edge_share, "tolerance": tolerance, "confidence": 0.95}
+    settings |= {"difference": 0.05}
     return build_sections({**vars(inputs), **settings})
 
 
@@ -398,6 +433,7 @@ def page_of(inputs, *, read=image_bytes, confidence=0.95):
             **vars(inputs),
             edge_share=0.06,
             tolerance=0.5,
+            difference=0.05,
             confidence=confidence,
             max_megapixels=1.0,
             context=SimpleNamespace(root=None),
