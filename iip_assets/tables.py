@@ -298,6 +298,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             *("image_id", "group_id"),
             given=_list("of each class, pixels of the mask around the eye", unit="px"),
             seen=_list("of each class, pixels where it is the likeliest", unit="px"),
+            both=_list("of each class, pixels where it is both", unit="px"),
             visible=_list("of each class, the sum of its probabilities", unit="px"),
             gain_all=_number("what taking the likeliest class everywhere would gain", unit="nats"),
             scale=_number("pixels of the image to one that is compared"),

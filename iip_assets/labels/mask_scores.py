@@ -157,10 +157,11 @@ def mask_numbers(given: Mask, shares: Floats, eye: Sequence[int]) -> dict[str, A
         eye: The indices of the classes that are parts of an eye.
 
     Returns:
-        `given`, `seen`: pixels of each class in the mask, and as the likeliest. `visible`: the sum
-        of each class's probabilities, in pixels. `gain_<kind>` for each of `KINDS`, and
-        `change_<kind>`: of `swapped` the two classes; of `shifted` columns and rows to move the
-        mask by; of `resized` the class, and the pixels to grow it by; of `missing` the class.
+        `given`, `seen`, `both`: pixels of each class in the mask, as the likeliest, and as both.
+        `visible`: the sum of each class's probabilities, in pixels. `gain_<kind>` for each of
+        `KINDS`, and `change_<kind>`: of `swapped` the two classes; of `shifted` columns and rows to
+        move the mask by; of `resized` the class, and the pixels to grow it by; of `missing` the
+        class.
         `gain_all`: of taking the likeliest class everywhere. `region_<kind>`: left, top, width and
         height of what would change.
     """
@@ -198,6 +199,7 @@ def mask_numbers(given: Mask, shares: Floats, eye: Sequence[int]) -> dict[str, A
     row: dict[str, Any] = {
         "given": np.bincount(place[known], minlength=size).tolist(),
         "seen": np.bincount(likeliest[known], minlength=size).tolist(),
+        "both": np.bincount(place[known & (place == likeliest)], minlength=size).tolist(),
         "visible": shares[:, known].sum(1).tolist(),
         "gain_all": trial((), likeliest).gain,
     }

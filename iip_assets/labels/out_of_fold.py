@@ -60,7 +60,7 @@ def out_of_fold_filter(
         rng = np.random.default_rng([seed, draw, int(held_out)])
         train = _drawn(np.flatnonzero(fold != held_out), groups, rng)
         asked = fold == held_out
-        draws[draw, asked] = _head(embeddings[train], classes[train], embeddings[asked])
+        draws[draw, asked] = fit_head(embeddings[train], classes[train], embeddings[asked])
     mean = draws.mean(0)
     return examples.select("image_id", "group_id", "split", "label").with_columns(
         pl.Series("fold", fold),
@@ -80,7 +80,7 @@ def _drawn(
     return np.concatenate([parts[k] for k in rng.integers(0, len(parts), len(parts))])
 
 
-def _head(embeddings: Floats, classes: NDArray[np.int64], asked: Floats) -> Floats:
+def fit_head(embeddings: Floats, classes: NDArray[np.int64], asked: Floats) -> Floats:
     """Probabilities (M, K) of the asked embeddings; 0 of a class that no image had."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from threadpoolctl import threadpool_limits

@@ -56,7 +56,7 @@ def test_no_head_sees_the_subjects_that_it_is_asked_about(monkeypatch):
     vectors = {
         tuple(one): group for one, group in table.select("embedding", "group_id").iter_rows()
     }
-    plain = out_of_fold._head
+    plain = out_of_fold.fit_head
 
     def watched(embeddings, classes, asked):
         seen, held = (
@@ -65,7 +65,7 @@ def test_no_head_sees_the_subjects_that_it_is_asked_about(monkeypatch):
         assert not seen & held
         return plain(embeddings, classes, asked)
 
-    monkeypatch.setattr(out_of_fold, "_head", watched)
+    monkeypatch.setattr(out_of_fold, "fit_head", watched)
     out_of_fold_filter(table, **HOW)
 
 

@@ -1,0 +1,179 @@
+"""Which attributes go with the error: permuted, in a model that predicts the error from them.
+
+"Goes with" and not "causes": of two attributes that go together, such as a device and its light,
+either can carry the other's part. Attributes that measure one thing are permuted together, so that
+they do not hide behind each other (Breiman 2001; Strobl et al. 2008).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from iip_assets.dataset.schema import UNKNOWN
+from iip_assets.labels.folds import deal_folds
+from iip_assets.metrics.intervals import Intervals, estimate_difference, replicates
+
+DRIVERS = {
+    "model": pl.String(),
+    "attribute": pl.String(),
+    "importance": pl.Float64(),
+    "low": pl.Float64(),
+    "high": pl.Float64(),
+    "n_images": pl.Int64(),
+    "n_subjects": pl.Int64(),
+    "worst": pl.String(),
+}
+MEASURES: Mapping[str, Sequence[str]] = {
+    "lighting": ("brightness", "contrast", "unevenness", "clipped_shadows", "clipped_highlights"),
+    "colour": ("colour_cast", "saturation"),
+    "blur and noise": ("sharpness", "noise"),
+    "gaze": ("gaze_x", "gaze_y"),
+    "openness": ("openness", "iris_visibility"),
+    "skin tone (ITA)": ("ita_degrees",),
+    "background": ("background_edges",),
+    "age": ("age_years",),
+}
+"""By attribute the measures of it that are permuted together."""
+
+COLUMNS = ("gender", "ethnicity", "geography", "device", "batch")
+_FOLDS, _REPEATS = 5, 5
+LEAST = 40
+"""Of fewer images nothing is told."""
+
+_SEVERAL = 2
+
+
+def skin_tone(brightness: pl.Expr, yellow_blue: pl.Expr) -> pl.Expr:
+    """The individual typology angle in degrees, of the skin around the eye (Chardon et al. 1991).
+
+    From mean luma, 0 to 255, taken for a grey's, and mean b* of CIELAB: light skin is above 41
+    degrees, dark skin below -30.
+    """
+    share = brightness / 255
+    linear = (
+        pl.when(share <= 0.04045).then(share / 12.92).otherwise(((share + 0.055) / 1.055) ** 2.4)
+    )
+    cube = linear ** (1 / 3)
+    lightness = pl.when(linear > 216 / 24389).then(116 * cube - 16).otherwise(linear * 24389 / 27)
+    return pl.arctan2(lightness - 50, yellow_blue).degrees()
+
+
+def drivers_table(
+    difficulty: pl.DataFrame, attributes: pl.DataFrame, *, intervals: Intervals
+) -> pl.DataFrame:
+    """Each attribute's importance for each model's error, in `DRIVERS`; the largest first.
+
+    The importance is how much of the error's variance between images is explained less where the
+    attribute is permuted, by boosted trees on subjects that they did not learn from; below 0 it is
+    chance. `worst` is the fifth of the images, or the word, with the highest error.
+
+    Args:
+        difficulty: The table of image_difficulty.
+        attributes: image_id, and the columns of `MEASURES` and `COLUMNS` that are known.
+        intervals: How they are made.
+    """
+    parts = [pl.DataFrame(schema=DRIVERS)]
+    for (model,), own in difficulty.group_by("model", maintain_order=True):
+        rows = own.join(attributes, on="image_id").sort("image_id")
+        if rows.height >= LEAST and rows["group_id"].n_unique() >= _FOLDS:
+            parts.append(_drivers(str(model), rows, intervals))
+    return pl.concat(parts).sort(
+        "model", "importance", "attribute", descending=[False, True, False], nulls_last=True
+    )
+
+
+def _drivers(model: str, rows: pl.DataFrame, intervals: Intervals) -> pl.DataFrame:
+    groups = rows["group_id"].to_list()
+    error = rows["error"].to_numpy()
+    columns = _columns(rows)
+    names = [name for _, name in columns]
+    values = np.column_stack([one for one, _ in columns]) if columns else np.zeros((len(error), 0))
+    spread = float(((error - error.mean()) ** 2).mean())
+    if not columns or spread < 1e-9:
+        return pl.DataFrame(schema=DRIVERS)
+    lost = _losses(values, error, names, deal_folds(groups, _FOLDS))
+    made = replicates(groups, intervals)
+    weights = made.weights / np.maximum(made.weights.sum(1, keepdims=True), 1)
+    table = []
+    for attribute, rise in lost.items():
+        found = estimate_difference(
+            weights @ (rise / spread), made.sizes, confidence=intervals.confidence
+        )
+        ends = (found.value, found.low, found.high)
+        table.append(
+            (model, attribute, *ends, rows.height, len(set(groups)), _worst(rows, attribute))
+        )
+    return pl.DataFrame(table, schema=DRIVERS, orient="row")
+
+
+def _columns(rows: pl.DataFrame) -> list[tuple[NDArray[np.float64], str]]:
+    """Numbers of each measure and each column that varies, with its attribute; NaN is not known."""
+    found = []
+    for attribute, measures in MEASURES.items():
+        for name in measures:
+            if name in rows.columns and rows[name].drop_nulls().n_unique() >= _SEVERAL:
+                found.append((rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy(), attribute))
+    for name in COLUMNS:
+        if name in rows.columns and rows[name].n_unique() >= _SEVERAL:
+            # In the order of their mean error elsewhere nothing may be looked up: by name.
+            codes = rows[name].fill_null(UNKNOWN).rank("dense")
+            found.append((codes.cast(pl.Float64).to_numpy(), name))
+    return found
+
+
+def _losses(
+    values: NDArray[np.float64],
+    error: NDArray[np.float64],
+    names: Sequence[str],
+    fold: NDArray[np.int64],
+) -> dict[str, NDArray[np.float64]]:
+    """By attribute, how much each image's squared error rises where it is permuted."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
+
+    rises = {name: np.zeros(len(error)) for name in dict.fromkeys(names)}
+    categorical = [name in COLUMNS for name in names]
+    for held_out in np.unique(fold):
+        train, asked = fold != held_out, np.flatnonzero(fold == held_out)
+        trees = HistGradientBoostingRegressor(
+            max_iter=60,
+            max_leaf_nodes=8,
+            min_samples_leaf=10,
+            learning_rate=0.1,
+            categorical_features=categorical,
+            random_state=0,
+            early_stopping=False,
+        )
+        with threadpool_limits(1):
+            trees.fit(values[train], error[train])
+            before = (trees.predict(values[asked]) - error[asked]) ** 2
+            rng = np.random.default_rng(int(held_out))
+            for name, rise in rises.items():
+                own = [place for place, one in enumerate(names) if one == name]
+                for _ in range(_REPEATS):
+                    changed = values[asked].copy()
+                    changed[:, own] = changed[rng.permutation(len(asked))][:, own]
+                    after = (trees.predict(changed) - error[asked]) ** 2
+                    rise[asked] += (after - before) / _REPEATS
+    return rises
+
+
+def _worst(rows: pl.DataFrame, attribute: str) -> str:
+    """The word of a column with the highest error, or the end of the first measure that has it."""
+    if attribute in COLUMNS:
+        mean = rows.group_by(attribute).agg(pl.col("error").mean(), n=pl.len())
+        common = mean.filter(pl.col("n") >= 10).drop_nulls(attribute)
+        return "" if common.is_empty() else str(common.sort("error")[attribute][-1])
+    measure = next(one for one in MEASURES[attribute] if one in rows.columns)
+    known = rows.drop_nulls(measure)
+    low, high = (known[measure].quantile(one) for one in (0.2, 0.8))
+    ends = {
+        f"low {measure}": known.filter(pl.col(measure) <= low)["error"].mean(),
+        f"high {measure}": known.filter(pl.col(measure) >= high)["error"].mean(),
+        f"middle {measure}": known.filter(pl.col(measure).is_between(low, high))["error"].mean(),
+    }
+    return max(ends, key=lambda one: float(ends[one] or 0.0)).replace("_", " ")
