@@ -141,7 +141,7 @@ def _by_subject(images: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _chance(inside: pl.DataFrame, rest: pl.DataFrame) -> float | None:
-    """The p-value of its error being no larger than the others': Welch's test of subjects' means."""
+    """The p-value of its error being no larger than others': Welch's test of subjects' means."""
     from scipy.stats import ttest_ind
 
     means = [

@@ -123,6 +123,7 @@ class Column:
         kind: How the value reads.
         tone: A row to the tone of the cell.
         shade: A row to how dark the cell stands on a page, in [0, 1].
+        link: A row to the anchor on the page that its cell leads to; empty for none.
     """
 
     title: str
@@ -130,6 +131,7 @@ class Column:
     kind: Kind = TEXT
     tone: Callable[[Row], Tone] | None = None
     shade: Callable[[Row], float] | None = None
+    link: Callable[[Row], str] | None = None
 
     def cell(self, row: Row) -> str:
         """The cell's text. What follows a line break stands below, smaller."""
@@ -176,6 +178,7 @@ class Table:
         rows: A mapping each.
         folded: On a page, a title under which the table is folded away; a long one always is.
         tone: A row to its tone.
+        sortable: Whether a page sorts it by the column whose heading is pressed.
     """
 
     caption: str
@@ -183,6 +186,7 @@ class Table:
     rows: Sequence[Row]
     folded: str = ""
     tone: Callable[[Row], Tone] | None = None
+    sortable: bool = False
 
     @property
     def heads(self) -> list[Column]:
@@ -203,9 +207,10 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading within a section."""
+    """A heading within a section, and its anchor where something leads to it."""
 
     text: str
+    anchor: str = ""
 
 
 @dataclass(frozen=True)

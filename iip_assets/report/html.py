@@ -1,4 +1,4 @@
-"""Blocks as one HTML page that loads nothing and runs no script.
+"""Blocks as one HTML page that loads nothing; its one script sorts tables, and no other runs.
 
 `tag` makes every element and escapes all that is not markup: words of the data cannot become any.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
@@ -70,6 +71,7 @@ def page(
     head = (
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
         tag("title", title),
         # Our own text, not the data's: quotes in it must stay quotes.
         Markup(f"<style>{CSS}</style>"),  # noqa: S704
@@ -90,6 +92,7 @@ def page(
         "body",
         tag("a", "Skip to the report", class_="skip", href="#main"),
         tag("div", contents if shown else "", main, class_="layout" if shown else "alone"),
+        Markup(f"<script>{SCRIPT}</script>"),  # noqa: S704 - our own text
     )
     return f"<!doctype html>\n{tag('html', tag('head', *head), body, lang='en')}"
 
@@ -121,7 +124,7 @@ def render(block: Block, reader: ImageReader | None = None) -> Markup:  # noqa: 
         case Paragraph():
             return tag("p", block.text, class_="soft" if block.soft else "")
         case Heading():
-            return tag("h3", block.text)
+            return tag("h3", block.text, id=block.anchor)
         case Table():
             long = f"{block.caption} ({counted(len(block.rows), 'row')})"
             folded = block.folded or (long if len(block.rows) > MOST_ROWS else "")
@@ -167,7 +170,12 @@ def _lead(item: Item) -> str:
 
 def _table(table: Table) -> Markup:
     heads = (
-        tag("th", column.title, scope="col", class_="n" if column.kind.numeric else "")
+        tag(
+            "th",
+            tag("button", column.title, type="button") if table.sortable else column.title,
+            scope="col",
+            class_="n" if column.kind.numeric else "",
+        )
         for column in table.heads
     )
     rows = []
@@ -187,7 +195,9 @@ def _table(table: Table) -> Markup:
 
 def _cell(column: Column, row: Row, *, first: bool) -> Markup:
     top, *below = column.cell(row).split("\n") if column.kind.numeric else [column.cell(row)]
-    inside = (top, *(tag("span", line, class_="under") for line in below))
+    link = column.link(row) if column.link else ""
+    lead = tag("a", top, href=f"#{link}") if link else top
+    inside = (lead, *(tag("span", line, class_="under") for line in below))
     if first:
         return tag("th", *inside, scope="row")
     tone = column.tone(row) if column.tone else ""
@@ -216,6 +226,24 @@ def _png(figure: Figure) -> str:
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
+
+# A heading sorts its column, largest first, and the other way round when it is pressed again.
+SCRIPT = """
+document.addEventListener("click", (event) => {
+  const head = event.target.closest("thead button")?.parentElement;
+  if (!head) return;
+  const up = head.ariaSort === "descending", rows = head.closest("table").tBodies[0];
+  const value = (row) => row.cells[head.cellIndex].textContent.replace(/,/g, "");
+  const order = (a, b) => parseFloat(b) - parseFloat(a) || a.localeCompare(b);
+  for (const other of head.parentElement.cells) other.ariaSort = null;
+  head.ariaSort = up ? "ascending" : "descending";
+  rows.append(...[...rows.rows].sort((a, b) => (up ? -1 : 1) * order(value(a), value(b))));
+});
+"""
+_DIGEST = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+_POLICY = (
+    f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{_DIGEST}'"
+)
 
 # Colours have a contrast of at least 4.5 to 1 in light and in dark.
 CSS = """
@@ -280,6 +308,10 @@ table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabul
 caption { text-align: left; color: var(--soft); font-size: .86rem; padding: .2rem 0 .4rem }
 th, td { padding: .32rem .7rem; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top }
+thead button { all: unset; cursor: pointer; text-decoration: underline dotted }
+thead button:focus-visible { outline: 3px solid var(--link); outline-offset: 2px }
+[aria-sort="ascending"]::after { content: " ▲" }
+[aria-sort="descending"]::after { content: " ▼" }
 thead th { border-bottom: 2px solid var(--line); white-space: nowrap }
 td.n, th.n { text-align: right; white-space: nowrap }
 tbody th { font-weight: 500 }

@@ -1,0 +1,181 @@
+"""Where the errors are: by tag and slice, what goes with them, and the hardest images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from iip_assets.audit.error_analysis import FEW, NONE
+from iip_assets.images.contact_sheet import image_name
+from iip_assets.metrics.names import OVERALL
+from iip_assets.models.tasks import TASKS
+from iip_assets.report.blocks import (
+    COUNT,
+    NUMBER,
+    PERCENT,
+    SIGNED,
+    Block,
+    Column,
+    Heading,
+    Image,
+    Images,
+    NextStep,
+    Paragraph,
+    Section,
+    Table,
+    estimate_column,
+    number,
+    percent,
+)
+from iip_assets.report.metrics import records
+
+MOST_SLICES, MOST_IMAGES, MOST_STEPS = 4, 8, 2
+TILE = {"width": 128, "height": 96}
+
+_TEXT = (
+    "Each image was judged by models that did not see its subject, so that all images count and not "
+    "those held out alone. The value is one minus the mean error: of the filter the probability of "
+    "the label, of the segmenter the IoU. The gap is to the target of `slices.toml`, else to people, "
+    "else to all other images; the potential is gap times share, what all images would gain. "
+    "Importance and ease are the team's, in `slices.toml`."
+)
+_DRIVERS = (
+    "How much of the differences in error between images goes with each attribute: what a model of "
+    "the error, on subjects that it did not see, explains less where the attribute is shuffled. It "
+    "goes with the error; it need not cause it."
+)
+
+Record = dict[str, Any]
+
+
+def errors(
+    raw_dataset: dict[str, pl.DataFrame],
+    image_difficulty: pl.DataFrame,
+    error_analysis: pl.DataFrame,
+    image_tags: pl.DataFrame,
+    error_drivers: pl.DataFrame | None = None,
+) -> Section:
+    """The table of error analysis of each model, the images behind it, and what goes with errors."""
+    rows = records(error_analysis)
+    drivers = [] if error_drivers is None else records(error_drivers)
+    paths = dict(raw_dataset["images"].select("image_id", "path").iter_rows())
+    blocks: list[Block] = [Paragraph(_TEXT)] if rows else []
+    for model in TASKS:
+        own = [row for row in rows if row["model"] == model]
+        if not own:
+            continue
+        hardest = image_difficulty.filter(model=model)
+        shown = _first(own)
+        blocks += [Heading(model.capitalize()), analysis_table(model, own, shown)]
+        blocks += _galleries(model, shown, hardest, image_tags, paths)
+        part = [row for row in drivers if row["model"] == model]
+        if part:
+            blocks += [Paragraph(_DRIVERS), _drivers_table(model, part)]
+    data = {"error_analysis": rows, "error_drivers": drivers}
+    return Section("errors", "Error analysis", blocks, data, steps=_steps(rows))
+
+
+def analysis_table(model: str, rows: list[Record], shown: list[Record] = ()) -> Table:  # type: ignore[assignment]
+    """The table of a model, which leads to the images of the slices that are shown."""
+    anchors = {(row["axis"], row["slice"]): _anchor(row) for row in shown}
+    return Table(
+        f"Where the {model} errs; press a heading to sort",
+        [
+            Column("slice", _name, link=lambda row: anchors.get((row["axis"], row["slice"]), "")),
+            estimate_column("value, interval"),
+            Column("held against", _reference),
+            Column("gap", "gap", SIGNED),
+            Column("share of data", "share", PERCENT),
+            Column("share of error", "error_share", PERCENT),
+            Column("potential", "potential", NUMBER),
+            Column("importance", "importance", COUNT),
+            Column("ease", "ease", COUNT),
+            "n_images",
+            "n_subjects",
+            Column("what to do", lambda row: f"{row['action']}: {row['reason']}"),
+        ],
+        rows,
+        tone=lambda row: "soft" if row["action"] in (NONE, FEW) else "",
+        sortable=True,
+    )
+
+
+def _first(rows: list[Record]) -> list[Record]:
+    """The slices whose images are shown: where there is something to do, else all images."""
+    to_do = [row for row in rows if row["action"] not in (NONE, FEW)]
+    return to_do[:MOST_SLICES] or [row for row in rows if row["axis"] == OVERALL]
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return "all images" if row["axis"] == OVERALL else f"{row['axis']} {row['slice']}"
+
+
+def _anchor(row: Mapping[str, Any]) -> str:
+    return re.sub(r"\W+", "-", f"errors {row['model']} {row['axis']} {row['slice']}")
+
+
+def _reference(row: Mapping[str, Any]) -> str:
+    if row["reference"] is None:
+        return ""
+    return f"{row['reference_of']} {number(row['reference'])}"
+
+
+def _galleries(
+    model: str,
+    shown: list[Record],
+    hardest: pl.DataFrame,
+    tags: pl.DataFrame,
+    paths: Mapping[str, str],
+) -> list[Block]:
+    blocks: list[Block] = []
+    for row in shown:
+        members = tags.filter(axis=row["axis"], slice=row["slice"]).select("image_id")
+        inside = hardest if row["axis"] == OVERALL else hardest.join(members, on="image_id")
+        first = inside.sort("error", "image_id", descending=[True, False]).head(MOST_IMAGES)
+        tiles = [
+            _tile(image_id, error, paths.get(image_id, ""))
+            for image_id, error in first.select("image_id", "error").iter_rows()
+        ]
+        if tiles:
+            title = f"Hardest for the {model}: {_name(row)}"
+            blocks += [Heading(title, _anchor(row)), Images(tiles, "gallery small")]
+    return blocks
+
+
+def _tile(image_id: str, error: float, path: str) -> Image:
+    name = image_name(image_id, path)
+    lead = f"error {number(error)}"
+    draw = lambda reader: reader.thumbnail(image_id, **TILE)  # noqa: E731
+    return Image(f"Image {name}, {lead}", draw, (image_id,), lead, source=name)
+
+
+def _drivers_table(model: str, rows: list[Record]) -> Table:
+    return Table(
+        f"What goes with the {model}'s error",
+        [
+            "attribute",
+            estimate_column("share of the differences, interval", "importance", show=percent),
+            Column("highest error at", "worst"),
+            "n_images",
+            "n_subjects",
+        ],
+        rows,
+    )
+
+
+def _steps(rows: list[Record]) -> list[NextStep]:
+    to_do = [row for row in rows if row["action"] not in (NONE, FEW)]
+    to_do.sort(key=lambda row: -(row["priority"] or 0.0))
+    return [
+        NextStep(
+            2,
+            f"{row['action'].capitalize()} for {_name(row)}: the {row['model']} could gain "
+            f"{number(row['potential'])} over all images",
+            f"Its value there is {number(row['value'])} against {number(row['reference'])} of "
+            f"{row['reference_of']}, on {percent(row['share'])} of the data; {row['reason']}.",
+        )
+        for row in to_do[:MOST_STEPS]
+    ]
