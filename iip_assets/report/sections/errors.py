@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -36,11 +36,11 @@ MOST_SLICES, MOST_IMAGES, MOST_STEPS = 4, 8, 2
 TILE = {"width": 128, "height": 96}
 
 _TEXT = (
-    "Each image was judged by models that did not see its subject, so that all images count and not "
-    "those held out alone. The value is one minus the mean error: of the filter the probability of "
-    "the label, of the segmenter the IoU. The gap is to the target of `slices.toml`, else to people, "
-    "else to all other images; the potential is gap times share, what all images would gain. "
-    "Importance and ease are the team's, in `slices.toml`."
+    "Each image was judged by models that did not see its subject, so that all images count and "
+    "not those held out alone. The value is one minus the mean error: of the filter the "
+    "probability of the label, of the segmenter the IoU. The gap is to the target of "
+    "`slices.toml`, else to people, else to all other images; the potential is gap times share, "
+    "what all images would gain. Importance and ease are the team's, in `slices.toml`."
 )
 _DRIVERS = (
     "How much of the differences in error between images goes with each attribute: what a model of "
@@ -58,7 +58,7 @@ def errors(
     image_tags: pl.DataFrame,
     error_drivers: pl.DataFrame | None = None,
 ) -> Section:
-    """The table of error analysis of each model, the images behind it, and what goes with errors."""
+    """The table of error analysis of each model, the images behind it, what goes with errors."""
     rows = records(error_analysis)
     drivers = [] if error_drivers is None else records(error_drivers)
     paths = dict(raw_dataset["images"].select("image_id", "path").iter_rows())
@@ -78,7 +78,7 @@ def errors(
     return Section("errors", "Error analysis", blocks, data, steps=_steps(rows))
 
 
-def analysis_table(model: str, rows: list[Record], shown: list[Record] = ()) -> Table:  # type: ignore[assignment]
+def analysis_table(model: str, rows: list[Record], shown: Sequence[Record] = ()) -> Table:
     """The table of a model, which leads to the images of the slices that are shown."""
     anchors = {(row["axis"], row["slice"]): _anchor(row) for row in shown}
     return Table(
