@@ -30,6 +30,7 @@ def pipeline_report(
     predictions: pl.DataFrame | Skipped,
     model_evaluation: dict[str, pl.DataFrame] | Skipped,
     model_explanations: dict[str, pl.DataFrame] | Skipped,
+    discovered_slices: dict[str, pl.DataFrame] | Skipped,
     robustness_benchmark: pl.DataFrame | Skipped,
     model_versions: dict[str, pl.DataFrame] | Skipped,
     drift_report: Report | Skipped,
