@@ -278,7 +278,8 @@ def planted(eyes: Eyes, number: int) -> Iterator[dict[str, Any]]:
         found = ours(eyes, space, errors, seed)
         seconds = time.perf_counter() - started
         slices = found["slices"]
-        first = found["members"].filter(pl.col("name") == slices["name"].first())["image_id"]
+        top = slices["name"].head(1).to_list()
+        first = found["members"].filter(pl.col("name").is_in(top))["image_id"]
         inside = planting.inside[[place_of[one] for one in first]]
         shown = [
             planting.inside[[place_of[one] for one in row["exemplars"]]]

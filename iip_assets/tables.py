@@ -303,7 +303,6 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         "slices": _table(
             *("model", "low", "high", "n_images", "n_subjects"),
             name=_text("what its images have in common, in words"),
-            kind=_category("tags, or images that look alike"),
             rule=_text("who belongs to it, as `slices.toml` has it, as JSON"),
             exemplars=_list("ids of its images, the largest errors first"),
             error=_share("mean error: what the label's probability or the IoU lacks of 1"),

@@ -1,20 +1,19 @@
 """Slices on which a model fails, sought among all images and tested against chance.
 
-Candidates are conjunctions of at most two tags, all of them, as SliceLine enumerates them (Sagadeeva
-and Boehm 2021), and windows around the centres of clusters at several scales: the images whose
-embeddings are nearest to some typical ones. Each gets Kulldorff's likelihood ratio (1997) of its
+Candidates are all conjunctions of at most two tags, as SliceLine has them (Sagadeeva and Boehm
+2021), and windows around the centres of clusters at several scales: the images whose embeddings are
+nearest to some typical ones. Each gets Kulldorff's likelihood ratio (1997) of its
 errors against those of all other images. The largest of all candidates, in standard deviations of
-draws in which the subjects' errors are shuffled, is what chance gives (Westfall and Young 1993): on
-a model that fails everywhere alike, one search in twenty finds a slice. What a found slice accounts
-for is taken away before the next one is sought (Zhang, Assunção and Kulldorff 2010).
+draws in which the subjects' errors are shuffled, is what chance gives (Westfall and Young 1993).
+The images of a slice that was found are taken away, and the next one is sought among the others
+(Zhang, Assunção and Kulldorff 2010).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from iip_assets.settings import EvaluationSettings, SliceDiscoverySettings
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 # Numbers of clusters, and windows around each centre in sizes of a mean cluster.
@@ -48,11 +48,11 @@ _LARGEST = 0.5
 EXEMPLARS = 12
 # The memory of shuffled errors and candidates stays below some hundred megabytes.
 _DRAWS_AT_ONCE = 50
+_NOTHING = 1e-9
 
 SLICES = {
     "model": pl.String(),
     "name": pl.String(),
-    "kind": pl.String(),
     "rule": pl.String(),
     "exemplars": pl.List(pl.String()),
     "n_images": pl.Int64(),
@@ -67,19 +67,6 @@ SLICES = {
 MEMBERS = {"model": pl.String(), "name": pl.String(), "image_id": pl.String()}
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """What may be a slice.
-
-    Attributes:
-        rules: (C,) what decides who is a member.
-        members: (C, N) sparse, 1 for a member.
-    """
-
-    rules: Sequence[SliceRule]
-    members: csr_matrix
-
-
 def discover_slices(
     errors: pl.DataFrame,
     tags: pl.DataFrame,
@@ -91,30 +78,26 @@ def discover_slices(
     """The slices on which each model fails more than elsewhere, and their members.
 
     Args:
-        errors: model, image_id, group_id, error (0 to 1), one row for each image with a truth.
+        errors: model, image_id, group_id, error (0 to 1), a row for each image with a truth.
         tags: image_id, axis, slice.
         space: Where images lie that have an embedding.
         options: How many are sought, and how sure.
         evaluation: The least images of a slice, and the confidence of intervals.
 
     Returns:
-        `slices`, of each model first what surely costs most, and `members`, those that are
-        most typical of a slice first.
+        `slices`, of each model first what surely costs most, and `members`, large errors first.
     """
-    rows: list[dict[str, Any]] = []
-    members: list[pl.DataFrame] = []
-    for model in errors["model"].unique().sort():
-        own = errors.filter(pl.col("model") == model).sort("image_id")
-        found = _slices_of(own, tags, space, options, evaluation)
-        rows += [{"model": model, **row} for row, _ in found]
-        members += [
-            pl.DataFrame({"model": model, "name": row["name"], "image_id": ids}, schema=MEMBERS)
-            for row, ids in found
-        ]
-    return {
-        "slices": pl.DataFrame(rows, schema=SLICES, orient="row"),
-        "members": pl.concat([pl.DataFrame(schema=MEMBERS), *members]),
+    found: dict[str, list[pl.DataFrame]] = {
+        "slices": [pl.DataFrame(schema=SLICES)],
+        "members": [pl.DataFrame(schema=MEMBERS)],
     }
+    for model, own in errors.sort("model", "image_id").group_by("model", maintain_order=True):
+        for row, ids in _slices_of(own, tags, space, options, evaluation):
+            row |= {"model": model[0], "exemplars": ids[:EXEMPLARS]}
+            found["slices"].append(pl.DataFrame([row], schema=SLICES))
+            named = {"model": model[0], "name": row["name"], "image_id": ids}
+            found["members"].append(pl.DataFrame(named, schema=MEMBERS))
+    return {name: pl.concat(parts) for name, parts in found.items()}
 
 
 def _slices_of(
@@ -124,45 +107,39 @@ def _slices_of(
     options: SliceDiscoverySettings,
     evaluation: EvaluationSettings,
 ) -> list[tuple[dict[str, Any], list[str]]]:
-    """A row of `SLICES` and the members of each slice of one model."""
+    """A row of `SLICES` and the members of each slice of one model, the costliest first."""
     ids, values = own["image_id"].to_numpy(), own["error"].to_numpy().astype(np.float64)
     _, subjects = np.unique(own["group_id"].to_numpy().astype(str), return_inverse=True)
-    tagged = tag_members(own["image_id"], tags)
-    here = space.of(own["image_id"].to_list())
-    candidates = candidates_of(
-        tagged, here, subjects, least=evaluation.min_slice_images, seed=options.seed
-    )
-    if not candidates.rules:
-        return []
-    found = failing(candidates, values, subjects, options)
-    flags = [np.asarray(candidates.members[place].todense()).ravel() > 0 for place, _ in found]
-    rules = [candidates.rules[place] for place, _ in found]
+    tagged, here = tag_members(own["image_id"], tags), space.of(own["image_id"].to_list())
+    least = evaluation.min_slice_images
+    windows = window_rules(here, least=least, seed=options.seed)
+    near = [here.distances(rule.like) <= rule.within for rule in windows]
+    given = chain(tag_rules(tagged, least=least), zip(windows, near, strict=True))
+    candidates = _candidates(given, subjects, least)
+    found = failing([places for _, places in candidates], values, subjects, options)
+    rules = [candidates[at][0] for at, _ in found]
+    members = [np.isin(np.arange(len(ids)), candidates[at][1]) for at, _ in found]
+    names = name_slices(rules, members, tagged)
     rows = []
-    named = name_slices(rules, flags, tagged)
-    for (_, p), inside, rule, name in zip(found, flags, rules, named, strict=True):
-        order = _most_typical(inside, values, here)
+    for (_, p), rule, inside, name in zip(found, rules, members, names, strict=True):
         sums, sizes = (np.bincount(subjects[inside], one) for one in (values[inside], None))
-        estimate = share_estimate(sums, sizes.astype(float), confidence=evaluation.confidence)
+        error = share_estimate(sums, sizes.astype(float), confidence=evaluation.confidence)
         row = {
             "name": name,
-            "kind": "tags" if rule.where else "images",
             "rule": json.dumps(rule.to_dict(), sort_keys=True),
-            "exemplars": ids[order[:EXEMPLARS]].tolist(),
             "n_images": int(inside.sum()),
             "n_subjects": int((sizes > 0).sum()),
-            "error": estimate.value,
-            "low": estimate.low,
-            "high": estimate.high,
+            **{"error": error.value, "low": error.low, "high": error.high},
             "rest_error": float(values[~inside].mean()),
             "p": p,
             "share": float(inside.mean()),
         }
-        rows.append((row, ids[order].tolist()))
+        rows.append((row, ids[_most_typical(inside, values, here)].tolist()))
     return sorted(rows, key=lambda one: -_sure_cost(one[0]))
 
 
-def _sure_cost(row: dict[str, Any]) -> float:
-    """Its excess of errors as a share of all images, by the lower end of the interval.
+def _sure_cost(row: Mapping[str, Any]) -> float:
+    """The excess of errors as a share of all images, by the lower end of the interval.
 
     The value itself would put large slices first whose excess may be chance.
     """
@@ -199,55 +176,23 @@ def tag_members(image_ids: pl.Series, tags: pl.DataFrame) -> dict[tuple[str, str
     place = pl.DataFrame({"image_id": image_ids}).with_row_index("place")
     known = tags.filter(pl.col("slice") != UNKNOWN).join(place, on="image_id")
     found = {}
-    for (axis, name), part in known.sort("axis", "slice").group_by(
-        "axis", "slice", maintain_order=True
+    for axis, name, places in (
+        known.group_by("axis", "slice").agg("place").sort("axis", "slice").rows()
     ):
-        flags = np.zeros(len(image_ids), dtype=bool)
-        flags[part["place"].to_numpy()] = True
-        found[str(axis), str(name)] = flags
+        found[axis, name] = np.isin(np.arange(len(image_ids)), places)
     return found
 
 
-def candidates_of(
-    tagged: dict[tuple[str, str], Flags],
-    here: Space,
-    subjects: NDArray[np.int64],
-    *,
-    least: int,
-    seed: int,
-) -> Candidates:
-    """All conjunctions of at most two tags, and windows around the centres of clusters.
-
-    Those of fewer images than `least`, of too few subjects or of most images are left out, and so
-    is a second one with the same members. No error is looked at.
-    """
-    from scipy.sparse import csr_matrix
-
-    rules: list[SliceRule] = []
-    places: list[NDArray[np.int64]] = []
-    known: set[bytes] = set()
-
-    def add(rule: SliceRule, flags: Flags) -> None:
-        inside = np.flatnonzero(flags)
-        enough = least <= len(inside) <= _LARGEST * len(flags)
-        if enough and len(np.unique(subjects[inside])) >= LEAST_SUBJECTS:
-            if inside.tobytes() not in known:
-                known.add(inside.tobytes())
-                rules.append(rule)
-                places.append(inside)
-
+def tag_rules(
+    tagged: Mapping[tuple[str, str], Flags], *, least: int
+) -> Iterator[tuple[SliceRule, Flags]]:
+    """All conjunctions of at most two tags, each with which of the images (N,) it has."""
     large = {tag: flags for tag, flags in tagged.items() if flags.sum() >= least}
     for (axis, name), flags in large.items():
-        add(SliceRule(where={axis: (name,)}), flags)
+        yield SliceRule({axis: (name,)}), flags
     for ((axis, name), one), ((other, word), two) in combinations(large.items(), 2):
         if axis != other:
-            add(SliceRule(where={axis: (name,), other: (word,)}), one & two)
-    for rule in window_rules(here, least=least, seed=seed):
-        add(rule, here.distances(rule.like) <= rule.within)
-    columns = np.concatenate(places) if places else np.zeros(0, np.int64)
-    starts = np.concatenate([[0], np.cumsum([len(one) for one in places])])
-    shape = (len(rules), len(subjects))
-    return Candidates(rules, csr_matrix((np.ones(len(columns)), columns, starts), shape=shape))
+            yield SliceRule({axis: (name,), other: (word,)}), one & two
 
 
 def window_rules(here: Space, *, least: int, seed: int) -> list[SliceRule]:
@@ -258,7 +203,7 @@ def window_rules(here: Space, *, least: int, seed: int) -> list[SliceRule]:
     known = np.flatnonzero(here.known)
     vectors = here.vectors[known]
     for scale in _SCALES:
-        if len(known) < 2 * least * scale / 2:
+        if len(known) < least * scale:
             break
         with threadpool_limits(1):
             fitted = KMeans(scale, n_init=1, max_iter=50, random_state=seed).fit(vectors)
@@ -266,58 +211,82 @@ def window_rules(here: Space, *, least: int, seed: int) -> list[SliceRule]:
             typical = known[np.argsort(-(vectors @ centre), kind="stable")[:_TYPICAL]]
             like = tuple(here.ids[place] for place in typical)
             distances = np.sort(here.distances(like)[known])
-            for window in _WINDOWS:
-                n = round(window * len(known) / scale)
+            for n in (round(window * len(known) / scale) for window in _WINDOWS):
                 if least <= n < len(known):
                     within = round(float(distances[n - 1] + distances[n]) / 2, 4)
                     found.append(SliceRule(like=like, within=within))
     return found
 
 
+def _candidates(
+    given: Iterable[tuple[SliceRule, Flags]], subjects: Indices, least: int
+) -> list[tuple[SliceRule, Indices]]:
+    """Rules with the places of their images, without those of too few, of most, or of the same."""
+    found: dict[bytes, tuple[SliceRule, Indices]] = {}
+    for rule, flags in given:
+        inside = np.flatnonzero(flags)
+        enough = least <= len(inside) <= _LARGEST * len(flags)
+        if enough and len(np.unique(subjects[inside])) >= LEAST_SUBJECTS:
+            found.setdefault(inside.tobytes(), (rule, inside))
+    return list(found.values())
+
+
 def failing(
-    candidates: Candidates,
+    candidates: Sequence[Indices],
     values: Floats,
-    subjects: NDArray[np.int64],
+    subjects: Indices,
     options: SliceDiscoverySettings,
 ) -> list[tuple[int, float]]:
-    """Place and p-value of the candidates with more errors than chance gives any of them.
+    """Which candidates have more errors than chance gives any of them, and the p-value of each.
 
     Args:
-        candidates: What may be a slice.
+        candidates: Places of the images of each.
         values: (N,) errors, 0 to 1.
         subjects: (N,) who is in each image.
         options: How many are sought, and how sure.
     """
-    rng = np.random.default_rng(options.seed)
-    by_subject = np.argsort(subjects, kind="stable")
-    shuffled = np.empty((len(values), options.draws))
-    for draw in range(options.draws):
-        order = np.argsort(rng.permutation(subjects.max() + 1)[subjects], kind="stable")
-        shuffled[by_subject, draw] = values[order]
-    sizes = np.asarray(candidates.members.sum(axis=1)).ravel()
-    parts = [
-        _likelihoods(
-            candidates.members @ shuffled[:, start : start + _DRAWS_AT_ONCE], sizes, values
-        )
-        for start in range(0, options.draws, _DRAWS_AT_ONCE)
-    ]
-    by_chance = np.concatenate(parts, axis=1)
-    mean, spread = by_chance.mean(axis=1), np.maximum(by_chance.std(axis=1), 1e-9)
-    largest = ((by_chance - mean[:, None]) / spread[:, None]).max(axis=0)
-    left, found = np.ones(len(values), dtype=bool), []
-    while len(found) < options.most and left.any():
-        rest = candidates.members[:, left]
-        n = np.asarray(rest.sum(axis=1)).ravel()
-        seen = _likelihoods((rest @ values[left])[:, None], n, values[left])[:, 0]
+    from scipy.sparse import csr_matrix
+
+    if not candidates:
+        return []
+    sizes = np.array([len(one) for one in candidates])
+    cells = np.concatenate(candidates), np.concatenate([[0], np.cumsum(sizes)])
+    members = csr_matrix((np.ones(sizes.sum()), *cells), shape=(len(sizes), len(values)))
+    left, found = np.ones(len(values), dtype=bool), list[tuple[int, float]]()
+    while len(found) < options.most:
+        rest = members[:, left]
         # What has lost most of its images to slices found before is not another one.
-        score = np.where(n >= sizes / 2, (seen - mean) / spread, -np.inf)
-        best = int(score.argmax())
-        p = (1 + float((largest >= score[best]).sum())) / (1 + options.draws)
+        able = np.flatnonzero(np.asarray(rest.sum(axis=1)).ravel() > sizes / 2)
+        if not able.size:
+            break
+        best, p = _worst(rest[able], values[left], subjects[left], options)
         if p > options.level:
             break
-        found.append((best, p))
-        left &= np.asarray(candidates.members[best].todense()).ravel() == 0
+        found.append((int(able[best]), p))
+        left[candidates[able[best]]] = False
     return found
+
+
+def _worst(
+    members: csr_matrix, values: Floats, subjects: Indices, options: SliceDiscoverySettings
+) -> tuple[int, float]:
+    """The row of members (C, N) with the most surprising errors, and its p-value among all rows."""
+    rng = np.random.default_rng(options.seed)
+    _, subject = np.unique(subjects, return_inverse=True)
+    by_subject = np.argsort(subject, kind="stable")
+    shuffled = np.empty((len(values), options.draws))
+    for draw in range(options.draws):
+        order = np.argsort(rng.permutation(subject.max() + 1)[subject], kind="stable")
+        shuffled[by_subject, draw] = values[order]
+    sizes = np.asarray(members.sum(axis=1)).ravel()
+    every = np.column_stack([values, shuffled])
+    parts = np.array_split(every, -(-options.draws // _DRAWS_AT_ONCE), axis=1)
+    found = np.hstack([_likelihoods(members @ some, sizes, values) for some in parts])
+    # As it is counts as one of the draws, so that none of them is treated otherwise.
+    spread = np.maximum(found.std(axis=1, keepdims=True), _NOTHING)
+    found = (found - found.mean(axis=1, keepdims=True)) / spread
+    best = int(found[:, 0].argmax())
+    return best, float((found.max(axis=0) >= found[best, 0]).mean())
 
 
 def _likelihoods(sums: Floats, sizes: Floats, values: Floats) -> Floats:

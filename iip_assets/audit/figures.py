@@ -259,7 +259,7 @@ def explained_sheets(
 def slice_rows(slices: pl.DataFrame) -> list[dict[str, Any]]:
     """A row for each discovered slice, rounded, without its images."""
     return rounded_rows(
-        slices.drop("rule", "exemplars", "kind"), "error", "low", "high", "rest_error", "share"
+        slices.drop("rule", "exemplars"), "error", "low", "high", "rest_error", "share"
     )
 
 

@@ -1,4 +1,4 @@
-"""Which images belong to a slice: those with its tags, or those that look like some typical ones."""
+"""Which images belong to a slice: those with its tags, or those like some typical ones."""
 
 from __future__ import annotations
 

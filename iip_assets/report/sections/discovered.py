@@ -22,10 +22,10 @@ from iip_assets.report.metrics import records
 from iip_assets.report.sections.clusters import STRIP_IMAGES, strip
 
 _TEXT = (
-    "Sought among all conjunctions of two tags and all groups of images that look alike, and told "
-    "from chance: where nothing is the matter, one search in fifty finds any. The error is what the "
-    "filter's probability of the label, or the segmenter's IoU, lacks of 1. A slice was chosen "
-    "because its error is high, so expect it to be lower on new images."
+    "Sought among all conjunctions of two tags and many groups of images that look alike; what "
+    "chance would give the worst of so many is left out. The error is what the filter's "
+    "probability of the label, or the segmenter's mean IoU, lacks of 1. A slice was chosen because "
+    "its error is high, so expect a lower one on new images."
 )
 
 
