@@ -37,7 +37,7 @@ from iip_assets.edge_cases.slice_members import Space
 from iip_assets.embeddings.backbone import build_backbone
 from iip_assets.embeddings.embedder import embed_chunk, open_embedder
 from iip_assets.images.store import content_md5
-from iip_assets.settings import EvaluationSettings, SliceDiscoverySettings
+from iip_assets.settings import SliceDiscoverySettings
 from iip_assets.statistics.capture_conditions import background_table, lighting_table
 from iip_assets.statistics.measure import measure_images, statistics_table
 from iip_assets.synthetic.parameters import RARE_MODES, PlantedEffects
@@ -224,7 +224,8 @@ def ours(eyes: Eyes, space: Space, errors: NDArray[np.float64], seed: int) -> di
         tags_of(eyes, np.random.default_rng([seed, 1])),
         space,
         options=SliceDiscoverySettings(seed=seed),
-        evaluation=EvaluationSettings(),
+        least=10,
+        confidence=0.95,
     )
 
 

@@ -230,7 +230,8 @@ def discovered_slices(
     image_embeddings: pl.DataFrame,
     *,
     options: Annotated[SliceDiscoverySettings, Setting("slice_discovery")],
-    evaluation: Evaluation,
+    least: Annotated[int, Setting("evaluation.min_slice_images")],
+    confidence: Annotated[float, Setting("evaluation.confidence")],
 ) -> dict[str, pl.DataFrame] | Skipped:
     """Where each model fails more than elsewhere: by tags, and among images that look alike.
 
@@ -249,7 +250,8 @@ def discovered_slices(
         image_slices,
         Space.from_embeddings(image_embeddings),
         options=options,
-        evaluation=evaluation,
+        least=least,
+        confidence=confidence,
     )
 
 

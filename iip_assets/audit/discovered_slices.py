@@ -32,7 +32,7 @@ from iip_assets.models.tasks import FILTER, SEGMENTER
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-    from iip_assets.settings import EvaluationSettings, SliceDiscoverySettings
+    from iip_assets.settings import SliceDiscoverySettings
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -73,7 +73,8 @@ def discover_slices(
     space: Space,
     *,
     options: SliceDiscoverySettings,
-    evaluation: EvaluationSettings,
+    least: int,
+    confidence: float,
 ) -> dict[str, pl.DataFrame]:
     """The slices on which each model fails more than elsewhere, and their members.
 
@@ -82,7 +83,8 @@ def discover_slices(
         tags: image_id, axis, slice.
         space: Where images lie that have an embedding.
         options: How many are sought, and how sure.
-        evaluation: The least images of a slice, and the confidence of intervals.
+        least: The fewest images of a slice.
+        confidence: Of the intervals.
 
     Returns:
         `slices`, of each model first what surely costs most, and `members`, large errors first.
@@ -92,7 +94,9 @@ def discover_slices(
         "members": [pl.DataFrame(schema=MEMBERS)],
     }
     for model, own in errors.sort("model", "image_id").group_by("model", maintain_order=True):
-        for row, ids in _slices_of(own, tags, space, options, evaluation):
+        for row, ids in _slices_of(
+            own, tags, space, options=options, least=least, confidence=confidence
+        ):
             row |= {"model": model[0], "exemplars": ids[:EXEMPLARS]}
             found["slices"].append(pl.DataFrame([row], schema=SLICES))
             named = {"model": model[0], "name": row["name"], "image_id": ids}
@@ -104,14 +108,15 @@ def _slices_of(
     own: pl.DataFrame,
     tags: pl.DataFrame,
     space: Space,
+    *,
     options: SliceDiscoverySettings,
-    evaluation: EvaluationSettings,
+    least: int,
+    confidence: float,
 ) -> list[tuple[dict[str, Any], list[str]]]:
     """A row of `SLICES` and the members of each slice of one model, the costliest first."""
     ids, values = own["image_id"].to_numpy(), own["error"].to_numpy().astype(np.float64)
     _, subjects = np.unique(own["group_id"].to_numpy().astype(str), return_inverse=True)
     tagged, here = tag_members(own["image_id"], tags), space.of(own["image_id"].to_list())
-    least = evaluation.min_slice_images
     windows = window_rules(here, least=least, seed=options.seed)
     near = [here.distances(rule.like) <= rule.within for rule in windows]
     given = chain(tag_rules(tagged, least=least), zip(windows, near, strict=True))
@@ -123,7 +128,7 @@ def _slices_of(
     rows = []
     for (_, p), rule, inside, name in zip(found, rules, members, names, strict=True):
         sums, sizes = (np.bincount(subjects[inside], one) for one in (values[inside], None))
-        error = share_estimate(sums, sizes.astype(float), confidence=evaluation.confidence)
+        error = share_estimate(sums, sizes.astype(float), confidence=confidence)
         row = {
             "name": name,
             "rule": json.dumps(rule.to_dict(), sort_keys=True),

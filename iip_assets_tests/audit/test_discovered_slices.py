@@ -20,7 +20,7 @@ from iip_assets.audit.slice_names import describing_tags, in_words, name_slices
 from iip_assets.edge_cases.slice_members import Space, members_of
 from iip_assets.edge_cases.team_slices import SliceRule
 from iip_assets.figures import figure_png
-from iip_assets.settings import EvaluationSettings, SliceDiscoverySettings
+from iip_assets.settings import SliceDiscoverySettings
 
 N = 600
 LOOKS_ODD = np.arange(N) % 15 == 0
@@ -70,7 +70,8 @@ def discovered(errors, tags=None, embeddings=None, *, seed=0):
         tag_table(axes()) if tags is None else tags,
         Space.from_embeddings(looks() if embeddings is None else embeddings),
         options=SliceDiscoverySettings(draws=100, seed=seed),
-        evaluation=EvaluationSettings(),
+        least=10,
+        confidence=0.95,
     )
 
 
