@@ -127,8 +127,9 @@ def _slices_of(
     names = name_slices(rules, members, tagged)
     rows = []
     for (_, p), rule, inside, name in zip(found, rules, members, names, strict=True):
-        sums, sizes = (np.bincount(subjects[inside], one) for one in (values[inside], None))
-        error = share_estimate(sums, sizes.astype(float), confidence=confidence)
+        sums = np.bincount(subjects[inside], values[inside])
+        sizes = np.bincount(subjects[inside]).astype(np.float64)
+        error = share_estimate(sums, sizes, confidence=confidence)
         row = {
             "name": name,
             "rule": json.dumps(rule.to_dict(), sort_keys=True),
@@ -304,7 +305,7 @@ def _likelihoods(sums: Floats, sizes: Floats, values: Floats) -> Floats:
     outside = (total - sums) / np.maximum(n - sizes, 1)[:, None]
     ratio = _entropy_part(inside, sizes) + _entropy_part(outside, n - sizes)
     ratio -= n * float(_entropy_part(np.array([[total / max(n, 1)]]), np.ones(1))[0, 0])
-    return np.sign(inside - outside) * np.sqrt(2 * np.maximum(ratio, 0))
+    return np.asarray(np.sign(inside - outside) * np.sqrt(2 * np.maximum(ratio, 0)))
 
 
 def _entropy_part(share: Floats, sizes: Floats) -> Floats:

@@ -32,13 +32,12 @@ def list_slices(context: typer.Context, as_json: AsJson = False) -> None:
 
     refresher = open_refresher()
     project, events = refresher.project, refresher.events()
-    accepted = [
-        {"name": one.name, "rule": one.rule.to_dict(), "regression": one.regression}
+    found, judged = _discovered(project, events), _judged(project, events)
+    rows = [
+        {"name": one.name, "rule": one.rule.to_dict(), "regression": one.regression, **row}
         for one in read_slices(project.workspace.root)
+        for row in judged.get(one.name, [{}])
     ]
-    found = _discovered(project, events)
-    judged = _judged(project, events)
-    rows = [{**one, **row} for one in accepted for row in judged.get(one["name"], [{}])]
     if as_json:
         print_json({"discovered": found, "accepted": rows})
     else:

@@ -63,8 +63,10 @@ def members_of(rule: SliceRule, tags: pl.DataFrame, space: Space) -> list[str]:
         space: Where images lie.
     """
     if rule.like:
-        near = np.flatnonzero(space.distances(rule.like) <= rule.within)
-        return sorted(space.ids[place] for place in near)
+        near = space.distances(rule.like) <= rule.within
+        return sorted(
+            image_id for image_id, is_near in zip(space.ids, near, strict=True) if is_near
+        )
     ids = tags.select("image_id").unique()
     for axis, names in rule.where.items():
         has = tags.filter((pl.col("axis") == axis) & pl.col("slice").is_in(names))
