@@ -127,7 +127,7 @@ def _slices_of(
     names = name_slices(rules, members, tagged)
     rows = []
     for (_, p), rule, inside, name in zip(found, rules, members, names, strict=True):
-        sums = np.bincount(subjects[inside], values[inside])
+        sums = np.bincount(subjects[inside], values[inside]).astype(np.float64)
         sizes = np.bincount(subjects[inside]).astype(np.float64)
         error = share_estimate(sums, sizes, confidence=confidence)
         row = {
