@@ -5,9 +5,12 @@
 Rendered eyes are embedded once by the packaged backbone. A planting chooses a slice by what is true
 of the images and lets a model fail on 50 to 60% of it and on 10% elsewhere, every other time with
 errors between 0 and 1 as a segmenter makes them. Discovery sees the errors, the embeddings, and
-tags of which some are wrong, 5% unless told otherwise. Precision@10 is the share of the ten images that come first in the top
-slice that are of the planted one. SliceLens reports 0.73 and Domino 0.36, each on plantings of its
-own. With `--pictures`, slices are planted into the images of a folder with labels.csv too.
+tags of which some are wrong, 5% unless told otherwise.
+
+Precision@10 is the share of the ten images that come first in the top slice that are of the planted
+one; SliceLens reports 0.73 and Domino 0.36, each on plantings of its own. HDBSCAN's worst cluster
+and SliceLine's top slice are put in the same order as ours. With `--pictures`, slices are planted
+into the images of a folder with labels.csv too.
 """
 
 from __future__ import annotations

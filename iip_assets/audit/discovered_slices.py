@@ -171,10 +171,11 @@ def held_out_errors(predictions: pl.DataFrame, groups: pl.DataFrame) -> pl.DataF
         SEGMENTER.name: pl.mean_horizontal(pl.selectors.starts_with("iou_")),
     }
     parts = [
-        predictions.select("image_id", model=pl.lit(model), error=1 - share).drop_nulls("error")
+        predictions.select("image_id", model=pl.lit(model), error=(1 - share).cast(pl.Float64))
         for model, share in right.items()
     ]
-    return pl.concat(parts).join(groups.select("image_id", "group_id"), on="image_id")
+    errors = pl.concat(parts).drop_nulls("error")
+    return errors.join(groups.select("image_id", "group_id"), on="image_id")
 
 
 def tag_members(image_ids: pl.Series, tags: pl.DataFrame) -> dict[tuple[str, str], Flags]:

@@ -62,7 +62,7 @@ def accept(
     if name in [one.name for one in read_slices(root)]:
         raise UserError(f"{name!r} is in {FILE} already; `iip slices drop` takes it out")
     if not asked:
-        raise UserError("no slice was discovered; `iip refresh discovered_slices` looks for some")
+        raise UserError("no slice is discovered that could be accepted")
     if not rules:
         raise UserError(no_such("discovered slice", name, [one["name"] for one in asked]))
     if len(rules) > 1:
@@ -102,7 +102,10 @@ def _value(project: Project, events: EventLog, asset: str) -> Any:
 def _discovered(project: Project, events: EventLog) -> list[dict[str, Any]]:
     """The discovered slices as rows, each with its rule as `slices.toml` has it."""
     tables = _value(project, events, "discovered_slices")
-    rows = tables["slices"].to_dicts() if tables else []
+    if tables is None:
+        log("No slice was looked for yet: `iip refresh discovered_slices`.")
+        return []
+    rows = tables["slices"].to_dicts()
     return [{**row, "rule": json.loads(row["rule"])} for row in rows]
 
 
@@ -135,7 +138,7 @@ def _print(found: list[dict[str, Any]], accepted: list[dict[str, Any]]) -> None:
         ]
         print_blocks(Table("Discovered: mean error", columns, found))
     else:
-        log("No slice is discovered: `iip refresh discovered_slices` looks for some.")
+        log("No slice is discovered.")
     if accepted:
         columns = [
             *first,

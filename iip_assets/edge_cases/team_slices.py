@@ -222,7 +222,7 @@ def drop_slice(root: Path, name: str) -> None:
 
     names = [one.name for one in read_slices(root)]
     if name not in names:
-        raise LookupError(no_such(f"slice in {FILE}", name, names) if names else f"{FILE} is empty")
+        raise LookupError(no_such("accepted slice", name, names) if names else f"{FILE} is empty")
     document = tomlkit.parse((root / FILE).read_text("utf-8"))
     del document[name]
     write_text_whole(root / FILE, tomlkit.dumps(document))

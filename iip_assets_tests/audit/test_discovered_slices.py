@@ -204,7 +204,8 @@ def test_errors_of_held_out_images_are_what_the_models_lack():
             "prob_none": [0.1, 0.3, 0.8],
             "iou_iris": [None, 0.5, 0.8],
             "iou_pupil": [None, None, 0.6],
-        }
+        },
+        schema_overrides=dict.fromkeys(("prob_full", "prob_partial", "prob_none"), pl.Float32),
     )
     groups = pl.DataFrame({"image_id": ["a", "b", "c"], "group_id": ["1", "2", "3"]})
     rows = held_out_errors(predictions, groups).sort("model", "image_id")

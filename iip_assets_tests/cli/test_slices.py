@@ -101,5 +101,5 @@ def test_before_anything_is_computed_the_list_says_what_to_do(workspace):
     workspace.values.clear()
     shown = iip()
     assert "iip refresh discovered_slices" in shown.output
-    with pytest.raises(Exception, match="no slice was discovered"):
+    with pytest.raises(Exception, match="no slice is discovered"):
         iip("accept", "anything")
