@@ -95,6 +95,7 @@ def _value(project: Project, events: EventLog, asset: str) -> Any:
     try:
         value = project.load(asset, events)
     except LookupError:
+        log(f"There is no {asset} yet: `iip refresh {asset}`.")
         return None
     return None if isinstance(value, Skipped) else value
 
@@ -102,10 +103,7 @@ def _value(project: Project, events: EventLog, asset: str) -> Any:
 def _discovered(project: Project, events: EventLog) -> list[dict[str, Any]]:
     """The discovered slices as rows, each with its rule as `slices.toml` has it."""
     tables = _value(project, events, "discovered_slices")
-    if tables is None:
-        log("No slice was looked for yet: `iip refresh discovered_slices`.")
-        return []
-    rows = tables["slices"].to_dicts()
+    rows = tables["slices"].to_dicts() if tables else []
     return [{**row, "rule": json.loads(row["rule"])} for row in rows]
 
 
@@ -123,29 +121,18 @@ def _judged(project: Project, events: EventLog) -> dict[str, list[dict[str, Any]
 
 
 def _print(found: list[dict[str, Any]], accepted: list[dict[str, Any]]) -> None:
-    from iip_assets.edge_cases.team_slices import FILE
     from iip_assets.report.blocks import NUMBER, Column, Table, estimate_column
     from iip_assets.report.text import print_blocks
 
     first: list[Column | str] = [Column("slice", "name"), Column("model", "model"), "n_images"]
-    known = {one["name"] for one in accepted}
+    error = [estimate_column("error", "error"), Column("elsewhere", "rest_error", NUMBER)]
+    metric = [Column("metric", "metric"), estimate_column("value")]
     if found:
-        columns = [
-            *first,
-            estimate_column("error", "error"),
-            Column("elsewhere", "rest_error", NUMBER),
-            Column("", lambda row: "accepted" if row["name"] in known else ""),
-        ]
-        print_blocks(Table("Discovered: mean error", columns, found))
+        print_blocks(Table("Discovered: mean error", [*first, *error], found))
     else:
         log("No slice is discovered.")
     if accepted:
-        columns = [
-            *first,
-            Column("metric", "metric"),
-            estimate_column("value"),
-            Column("", lambda row: "" if row["regression"] else "not judged"),
-        ]
-        print_blocks(Table(f"Accepted, of {FILE}: main metric on test images", columns, accepted))
+        caption = "Accepted: main metric on test images"
+        print_blocks(Table(caption, [*first, *metric], accepted))
     else:
-        log(f"None is accepted in {FILE}: `iip slices accept NAME`.")
+        log("None is accepted: `iip slices accept NAME`.")

@@ -111,7 +111,7 @@ def _slice(name: str, fields: Any, file: str) -> TeamSlice:
         raise wrong("it is no table", f'begin it with the line ["{name}"]')
     for key, value in fields.items():
         if key not in _FIELDS:
-            raise wrong(no_such("field", key, _FIELDS), "correct or delete it")
+            raise wrong("correct or delete a field", no_such("field", key, _FIELDS))
         low, high = _NUMBERS.get(key, (0, 0))
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if key in _NUMBERS and not (number and low <= value <= high):
