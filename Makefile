@@ -65,6 +65,7 @@ $(STAMP): requirements.lock pyproject.toml | $(UV)
 	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -c "from pathlib import Path; from iip_assets.ingest.merge_driver import set_up_merges; set_up_merges(Path('.'))"
+	@PATH="$(CURDIR)/.uv/bin:$$PATH" $(BIN)/python -m iip_assets.statistics.landmark_install || true
 	@touch $(STAMP)
 
 .uv/bin/uv:

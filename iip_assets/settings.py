@@ -225,6 +225,29 @@ class EdgeCaseSettings(Section):
     sheet_images: int = _count(12, "images per row of a contact sheet")
 
 
+class TagSettings(Section):
+    """Levels that turn a measure of an image into a tag that people understand."""
+
+    # Of blind looks at 72 eye crops: all that are open have 0.28 or more, all others 0.21 or less.
+    closed_below: float = _field(
+        0.18, "distance of the lids over the width of the eye: closed, or nearly", ge=0
+    )
+    narrow_below: float = _field(0.24, "and narrow; all others are open", ge=0)
+    aside_above: Share = _share(
+        0.25, "distance of the iris from the middle of the eye, in half widths of the eye"
+    )
+    glint_above: Share = _share(0.02, "share of the inner half of the iris that a reflection fills")
+    blurred_below: float = _field(0.5, "sharpness over that of the median image", ge=0)
+    small_pupil_below: Share = _share(0.3, "diameter of the pupil over the iris's")
+    large_pupil_above: Share = 0.5
+
+    @model_validator(mode="after")
+    def _levels_do_not_cross(self) -> TagSettings:
+        _refuse_crossed(self, "closed_below", "narrow_below")
+        _refuse_crossed(self, "small_pupil_below", "large_pupil_above")
+        return self
+
+
 class TrainingSetSettings(Section):
     """How far balance may go."""
 
@@ -350,6 +373,33 @@ class TrackingSettings(Section):
     group: str = _field(
         "", "runs that belong together in W&B; those of a sweep are grouped by themselves"
     )
+
+
+class LabelErrorSettings(Section):
+    """How wrong labels are looked for: by heads on embeddings that did not see them."""
+
+    folds: int = _field(5, "subjects are held out in so many parts, each by heads of its own", ge=2)
+    seeds: int = _count(3, "heads a part, each from other training subjects")
+    seed: int = 0
+
+
+class MaskErrorSettings(Section):
+    """How wrong masks are looked for: by small segmenters that did not see them."""
+
+    folds: int = _field(
+        3, "subjects are held out in so many parts, each by a small segmenter", ge=2
+    )
+    width: int = _field(
+        128,
+        "its input, and what of an image is compared: width × height around the eye; "
+        "multiples of 32",
+        ge=32,
+        multiple_of=32,
+    )
+    height: int = Field(default=96, ge=32, multiple_of=32)
+    epochs: int = _count(8, "passes over its training images, of which there are no more than")
+    train_images: int = _field(1500, "this, so that large data take no longer", ge=8)
+    seed: int = 0
 
 
 class EvaluationSettings(Section):
@@ -493,6 +543,7 @@ class Settings(Section):
     coverage: CoverageSettings = CoverageSettings()
     embeddings: EmbeddingSettings = EmbeddingSettings()
     edge_cases: EdgeCaseSettings = EdgeCaseSettings()
+    tags: TagSettings = TagSettings()
     training_set: TrainingSetSettings = TrainingSetSettings()
     training: TrainingSettings = TrainingSettings()
     filter: FilterSettings = FilterSettings()
@@ -501,6 +552,8 @@ class Settings(Section):
     tracking: Annotated[TrackingSettings, OPERATION] = TrackingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     rare_classes: RareClassSettings = RareClassSettings()
+    label_errors: LabelErrorSettings = LabelErrorSettings()
+    mask_errors: MaskErrorSettings = MaskErrorSettings()
     batch_verdict: BatchVerdictSettings = BatchVerdictSettings()
     explanation: ExplanationSettings = ExplanationSettings()
     slice_discovery: SliceDiscoverySettings = SliceDiscoverySettings()

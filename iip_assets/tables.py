@@ -168,6 +168,26 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             iris_margin=_number("distance of the iris from the image's edge", unit="iris radii"),
         ),
     },
+    "eye_geometry": {
+        "": _table(
+            "image_id",
+            openness=_number("distance of the lids over the width of the eye; null: not found"),
+            gaze_x=_number("the iris beside the middle of the eye, -1 is left and 1 is right"),
+            iris_x_px=_number("middle of the iris", unit="px"),
+            iris_y_px=_number("middle of the iris", unit="px"),
+            iris_radius_px=_number("radius of the iris", unit="px"),
+            iris_left_px=_number("left edge of what is seen of the iris", unit="px"),
+            iris_top_px=_number("upper edge of what is seen of the iris", unit="px"),
+            iris_right_px=_number("right edge of what is seen of the iris", unit="px"),
+            iris_bottom_px=_number("lower edge of what is seen of the iris", unit="px"),
+            glint=_share("of the inner half of the iris, far brighter than the rest there"),
+            disagreement=_number(
+                "how far apart the iris is found in the image and in its mirror image; above 0.15 "
+                "nothing is believed",
+                unit="widths of the eye",
+            ),
+        ),
+    },
     "lighting_stats": {
         "": _table("image_id", lighting=_category("dark, normal, bright or uneven")),
     },
@@ -204,6 +224,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             exemplar=_flag("whether it is typical of its group"),
         ),
     },
+    "image_tags": {"": _table("image_id", "axis", "slice")},
     "rebalanced_training_set": {
         "": _table(
             *("image_id", "label", "has_mask", "weight"),
@@ -253,6 +274,57 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             other=_category("the labeler whose mask is held against the first one's"),
         ),
         "segmented": _table("image_id", "labeler", "confusion", "boundary"),
+    },
+    "out_of_fold_predictions": {
+        "": _table(
+            *("image_id", "group_id", "split", "label", "prob_<class>"),
+            fold=_id("the part of the subjects that was held out with it"),
+            disagreement=_share("how far heads from other training subjects lie from their mean"),
+        ),
+    },
+    "mask_scores": {
+        "": _table(
+            *("image_id", "group_id"),
+            given=_list("of each class, pixels of the mask around the eye", unit="px"),
+            seen=_list("of each class, pixels where it is the likeliest", unit="px"),
+            visible=_list("of each class, the sum of its probabilities", unit="px"),
+            gain_all=_number("what taking the likeliest class everywhere would gain", unit="nats"),
+            scale=_number("pixels of the image to one that is compared"),
+            **{
+                f"{name}_{kind}": column
+                for kind in ("swapped", "shifted", "resized", "missing", "empty")
+                for name, column in {
+                    "gain": _number(f"log-likelihood that not being {kind} gains", unit="nats"),
+                    "change": _list(f"the change that undoes {kind}: classes or pixels"),
+                    "region": _list("left, top, width and height of what changes", unit="px"),
+                }.items()
+            },
+        ),
+    },
+    "label_errors": {
+        "": _table(
+            *("image_id", "group_id", "reason"),
+            rank=_count("1 is to be looked at first"),
+            what=_category("label, mask or image"),
+            kind=_category("the kind of error"),
+            given=_text("what stands there"),
+            suggested=_text("what it should likely be"),
+            confidence=_share("how sure it is that this is an error"),
+            flagged=_flag("whether it is worth a look"),
+            mask_class=_category("the class of the mask that is meant; null for all of it"),
+            region=_list("left, top, width and height of where to look", unit="px"),
+            other_id=_id("the near duplicate that contradicts; null where none does"),
+        ),
+    },
+    "label_consistency": {
+        "marked": _table(
+            *("class", "axis", "slice", "value", "low", "high"),
+            *("n_images", "n_subjects", "enough"),
+        ),
+        "ceiling": _table(
+            *("class", "value", "low", "high", "n_images", "n_subjects", "enough"),
+            source=_category("marking: seen but not marked; repeats: two masks of one image"),
+        ),
     },
     "model_evaluation": {
         "metrics": _table(

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-WATCHED_FILES = ("iip.toml", "data.dvc", "registry/mlflow.db", "/dev/nvidiactl")
+LANDMARK_FILE = Path(sys.prefix, "share", "iip_assets", "iris_landmark.tflite")
+"""What `statistics.landmark_file` installs."""
+
+WATCHED_FILES = (
+    *("iip.toml", "data.dvc", "registry/mlflow.db", "/dev/nvidiactl"),
+    str(LANDMARK_FILE),
+)
 """What settings and sources are read from. A GPU that comes or goes changes `compute.device`."""
 
 

@@ -226,7 +226,7 @@ def explanations_are_faithful(model_explanations: dict[str, pl.DataFrame]) -> Ch
 def discovered_slices(
     predictions: pl.DataFrame,
     data_splits: pl.DataFrame,
-    image_slices: pl.DataFrame,
+    image_tags: pl.DataFrame,
     image_embeddings: pl.DataFrame,
     *,
     options: Annotated[SliceDiscoverySettings, Setting("slice_discovery")],
@@ -247,7 +247,7 @@ def discovered_slices(
         return Skipped(reason_for_none_judged(predictions, "validation", "test"))
     return discover_slices(
         errors,
-        image_slices,
+        image_tags,
         Space.from_embeddings(image_embeddings),
         options=options,
         least=least,

@@ -179,9 +179,13 @@ def held_out_errors(predictions: pl.DataFrame, groups: pl.DataFrame) -> pl.DataF
 
 
 def tag_members(image_ids: pl.Series, tags: pl.DataFrame) -> dict[tuple[str, str], Flags]:
-    """By axis and slice, which of the images (N,) have the tag; what is not known is no tag."""
+    """By axis and slice, which of the images (N,) have the tag; what is not known is no tag.
+
+    Clusters are left out: they are numbered anew when images come in.
+    """
     place = pl.DataFrame({"image_id": image_ids}).with_row_index("place")
-    known = tags.filter(pl.col("slice") != UNKNOWN).join(place, on="image_id")
+    known = tags.filter(pl.col("slice") != UNKNOWN, pl.col("axis") != "cluster")
+    known = known.join(place, on="image_id")
     found = {}
     for axis, name, places in (
         known.group_by("axis", "slice").agg("place").sort("axis", "slice").rows()

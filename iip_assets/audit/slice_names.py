@@ -21,8 +21,9 @@ _MOST_TAGS = 20
 _ID_DIGITS = 8
 # How a tag is said, by axis; `<axis> <slice>` for others.
 _SAID = {
-    **dict.fromkeys(("lighting", "background", "gaze", "eye"), "{slice} {axis}"),
-    **dict.fromkeys(("sharpness", "openness"), "{slice}"),
+    **dict.fromkeys(("lighting", "background", "gaze", "pupil", "eye"), "{slice} {axis}"),
+    **dict.fromkeys(("sharpness", "glint"), "{slice}"),
+    "openness": "{slice} lids",
 }
 
 

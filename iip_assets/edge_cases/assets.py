@@ -9,7 +9,7 @@ from iip_assets.edge_cases.team_slices import load_slices, observe_slices, slice
 from iip_assets.engine.asset import AssetContext, asset, describe
 from iip_assets.engine.graph import Source
 from iip_assets.engine.values import MetadataValue, Noted, Rows, Setting, Skipped
-from iip_assets.settings import MaxMegapixels
+from iip_assets.settings import AgeBands, MaxMegapixels, TagSettings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -139,8 +139,50 @@ def describe_edge_case_clusters(
 
 
 @asset(room="edge_cases", kinds={"polars"})
+def image_tags(
+    raw_dataset: dict[str, pl.DataFrame],
+    image_statistics: pl.DataFrame,
+    lighting_stats: pl.DataFrame,
+    background_stats: pl.DataFrame,
+    eye_geometry: pl.DataFrame | Skipped,
+    edge_case_clusters: pl.DataFrame | Skipped,
+    *,
+    age_bands: AgeBands,
+    levels: Annotated[TagSettings, Setting("tags")],
+) -> pl.DataFrame:
+    """All that is known of each image in words, from columns, statistics, landmarks and clusters.
+
+    What trains a model does not read it.
+    """
+    from iip_assets.edge_cases.tags import image_tags_table
+
+    return image_tags_table(
+        raw_dataset["images"],
+        image_statistics,
+        age_bands=age_bands,
+        levels=levels,
+        words=[lighting_stats, background_stats],
+        geometry=None if isinstance(eye_geometry, Skipped) else eye_geometry,
+        clusters=None if isinstance(edge_case_clusters, Skipped) else edge_case_clusters,
+    )
+
+
+@describe(image_tags)
+def describe_image_tags(image_tags: pl.DataFrame) -> dict[str, MetadataValue]:
+    """How many images have each tag."""
+    from iip_assets.edge_cases.tags import tag_counts
+
+    axes = image_tags["axis"].n_unique()
+    return {
+        "rows": image_tags.height,
+        "axes": axes,
+        "counts": Rows(tag_counts(image_tags).to_dicts()),
+    }
+
+
+@asset(room="edge_cases", kinds={"polars"})
 def team_slices(
-    slices_file: Sequence[TeamSlice], image_slices: pl.DataFrame, image_embeddings: pl.DataFrame
+    slices_file: Sequence[TeamSlice], image_tags: pl.DataFrame, image_embeddings: pl.DataFrame
 ) -> pl.DataFrame:
     """Which images belong to the regression slices of `slices.toml`, on the axis `regression`.
 
@@ -148,7 +190,7 @@ def team_slices(
     """
     from iip_assets.edge_cases.slice_members import slice_members
 
-    return slice_members(slices_file, image_slices, image_embeddings)
+    return slice_members(slices_file, image_tags, image_embeddings)
 
 
 @describe(team_slices)

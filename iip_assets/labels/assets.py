@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from iip_assets.engine.asset import AssetContext, asset, describe
 from iip_assets.engine.values import (
@@ -11,12 +11,19 @@ from iip_assets.engine.values import (
     MetadataValue,
     Noted,
     Rows,
+    Setting,
     Skipped,
 )
 from iip_assets.settings import (
+    Compute,
+    Evaluation,
+    LabelErrorSettings,
     MaskClasses,
+    MaskErrorSettings,
     MaxMegapixels,
+    SegmenterSettings,
     Threads,
+    TrainingSettings,
 )
 
 if TYPE_CHECKING:
@@ -82,4 +89,204 @@ def describe_labeler_agreement(
         "unclear": words.filter(label="unclear").height,
         "masks": words["mask_id"].count(),
         "unusable_masks": Rows(notes["unusable_masks"]),
+    }
+
+
+@asset(room="labels", kinds={"sklearn", "polars"})
+def out_of_fold_predictions(
+    filter_examples: pl.DataFrame,
+    *,
+    settings: Annotated[LabelErrorSettings, Setting("label_errors")],
+    context: AssetContext,
+) -> pl.DataFrame | Skipped:
+    """What heads on the embeddings say of each labelled image that they did not see.
+
+    Subjects are held out in folds, so that no label speaks for itself.
+    """
+    from iip_assets.labels.out_of_fold import out_of_fold_filter
+
+    return out_of_fold_filter(
+        filter_examples,
+        folds=settings.folds,
+        seeds=settings.seeds,
+        seed=settings.seed,
+        progress=context.progress,
+    )
+
+
+@describe(out_of_fold_predictions)
+def describe_out_of_fold_predictions(
+    out_of_fold_predictions: pl.DataFrame,
+) -> dict[str, MetadataValue]:
+    """How many images were asked about, and in how many folds."""
+    return {
+        "rows": out_of_fold_predictions.height,
+        "folds": out_of_fold_predictions["fold"].n_unique(),
+    }
+
+
+@asset(room="labels", kinds={"pytorch", "onnx"})
+def fold_segmenters(
+    segmenter_examples: pl.DataFrame,
+    *,
+    classes: MaskClasses,
+    encoder: Annotated[str, Setting("segmenter.encoder")],
+    decoder_channels: Annotated[tuple[int, ...], Setting("segmenter.decoder_channels")],
+    settings: Annotated[MaskErrorSettings, Setting("mask_errors")],
+    max_megapixels: MaxMegapixels,
+    compute: Compute,
+    context: AssetContext,
+) -> Files | Skipped:
+    """Small segmenters, one a fold, each trained without the subjects of that fold."""
+    from iip_assets.images.store import ImageStore
+    from iip_assets.labels.fold_segmenters import train_fold_segmenters
+    from iip_assets.training.trainer import TrainingRun, machine_of
+
+    store = ImageStore.open(context.root)
+    store.fetch([*segmenter_examples["image_id"], *segmenter_examples["mask_id"]])
+    machine = machine_of(compute, TrainingSettings(checks="never"))
+    return train_fold_segmenters(
+        segmenter_examples,
+        store,
+        SegmenterSettings(encoder=encoder, decoder_channels=decoder_channels),
+        settings,
+        classes=classes,
+        max_megapixels=max_megapixels,
+        run=TrainingRun(machine, context.progress, scratch=context.scratch, log=context.log),
+    )
+
+
+@asset(room="labels", kinds={"onnx", "lancedb"})
+def mask_scores(
+    segmenter_examples: pl.DataFrame,
+    fold_segmenters: Files,
+    *,
+    folds: Annotated[int, Setting("mask_errors.folds")],
+    max_megapixels: MaxMegapixels,
+    threads: Threads,
+    context: AssetContext,
+) -> pl.DataFrame:
+    """How much likelier each mask would be without each kind of error, by a segmenter of its fold.
+
+    One row of numbers is kept of a mask, so memory does not grow with the masks.
+    """
+    from iip_assets.embeddings.device import core_count
+    from iip_assets.images.store import ImageStore
+    from iip_assets.labels.mask_scores import scores_table
+
+    return scores_table(
+        segmenter_examples,
+        fold_segmenters,
+        ImageStore.open(context.root),
+        folds=folds,
+        fill=context.fill,
+        max_megapixels=max_megapixels,
+        threads=core_count(threads),
+        chunk=_CHUNK,
+    )
+
+
+@describe(mask_scores)
+def describe_mask_scores(mask_scores: pl.DataFrame) -> dict[str, MetadataValue]:
+    """How many masks were held against a segmenter."""
+    return {"rows": mask_scores.height}
+
+
+@asset(room="labels", kinds={"cleanlab", "polars"})
+def label_errors(
+    raw_dataset: dict[str, pl.DataFrame],
+    image_fingerprints: pl.DataFrame,
+    data_splits: pl.DataFrame,
+    image_embeddings: pl.DataFrame,
+    out_of_fold_predictions: pl.DataFrame | Skipped,
+    mask_scores: pl.DataFrame | Skipped,
+    *,
+    near_duplicate_bits: Annotated[int, Setting("dataset.near_duplicate_bits")],
+    classes: MaskClasses,
+) -> pl.DataFrame:
+    """Labels, masks and images that are likely wrong, ranked, with what is suggested and why."""
+    from iip_assets.labels.label_errors import all_errors
+
+    return all_errors(
+        raw_dataset["images"],
+        image_fingerprints,
+        data_splits,
+        image_embeddings,
+        predictions=_unless_skipped(out_of_fold_predictions),
+        scores=_unless_skipped(mask_scores),
+        near_duplicate_bits=near_duplicate_bits,
+        mask_classes=classes,
+    )
+
+
+def _unless_skipped(table: pl.DataFrame | Skipped) -> pl.DataFrame | None:
+    return None if isinstance(table, Skipped) else table
+
+
+@describe(label_errors)
+def describe_label_errors(
+    label_errors: pl.DataFrame,
+    raw_dataset: dict[str, pl.DataFrame],
+    *,
+    max_megapixels: MaxMegapixels,
+    context: AssetContext,
+) -> dict[str, MetadataValue]:
+    """How many of each kind are flagged, and the first of them to look at."""
+    from iip_assets.images.store import ImageStore
+    from iip_assets.labels.figures import counted_kinds, errors_sheet
+
+    flagged = label_errors.filter("flagged")
+    masks = dict(raw_dataset["images"].select("image_id", "mask_id").iter_rows())
+    return {
+        "rows": label_errors.height,
+        "flagged": flagged.height,
+        "kinds": Rows(counted_kinds(label_errors)),
+        "first": Rows(flagged.head(_SHOWN).drop("group_id", "region").to_dicts()),
+        **errors_sheet(
+            flagged, masks, ImageStore.open(context.root), max_megapixels=max_megapixels
+        ),
+    }
+
+
+@asset(room="labels", kinds={"polars"})
+def label_consistency(
+    mask_scores: pl.DataFrame,
+    raw_dataset: dict[str, pl.DataFrame],
+    labeler_agreement: dict[str, pl.DataFrame],
+    *,
+    classes: MaskClasses,
+    evaluation: Evaluation,
+) -> dict[str, pl.DataFrame]:
+    """Is what is seen also marked, by device, batch and labeler; the IoU that the labels allow.
+
+    Where the shares differ, the labeling instructions (`data/LABELING.md`) are the place to settle
+    what is to be marked.
+    """
+    from iip_assets.inference.segmenter import eye_classes
+    from iip_assets.labels.consistency import ceilings, marked_where_seen
+
+    eye = eye_classes(classes) or range(len(classes))
+    how = {"intervals": evaluation, "least": evaluation.min_slice_images}
+    words = labeler_agreement["words"].select("image_id", "group_id").unique()
+    repeats = labeler_agreement["mask_pairs"].join(words, on="image_id", maintain_order="left")
+    return {
+        "marked": marked_where_seen(mask_scores, raw_dataset["images"], classes, eye, **how),
+        "ceiling": ceilings(mask_scores, repeats, classes, eye, **how),
+    }
+
+
+@describe(label_consistency)
+def describe_label_consistency(
+    label_consistency: dict[str, pl.DataFrame],
+) -> dict[str, MetadataValue]:
+    """Both tables, rounded."""
+    from polars.selectors import float as floats
+
+    marked, ceiling = (
+        label_consistency[one].with_columns(floats().round(3)) for one in ("marked", "ceiling")
+    )
+    return {
+        "rows": marked.height,
+        "marked": Rows(marked.to_dicts()),
+        "ceiling": Rows(ceiling.to_dicts()),
     }

@@ -34,9 +34,11 @@ from iip_assets.report.sections import (
     data,
     discovered,
     failures,
+    label_errors,
     models,
     robustness,
     slices,
+    tags,
 )
 
 SECTIONS: tuple[Callable[..., Section | None], ...] = (
@@ -45,8 +47,10 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     data.coverage,
     data.light,
     clusters.clusters,
+    tags.tags,
     data.balance,
     data.augmentation,
+    label_errors.label_errors,
     models.models,
     failures.passing,
     slices.slices,

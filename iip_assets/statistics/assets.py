@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
-from iip_assets.engine.values import CheckResult, MetadataValue, Rows, Setting
+from iip_assets.engine.graph import Source
+from iip_assets.engine.values import CheckResult, MetadataValue, Rows, Setting, Skipped
 from iip_assets.settings import (
     AgeBands,
     CoverageTolerance,
@@ -14,10 +15,21 @@ from iip_assets.settings import (
     MaxMegapixels,
     ProtectedAxes,
     SliceAxes,
+    Threads,
 )
+from iip_assets.statistics.landmark_file import load_landmark_file, observe_landmark_file
 
 if TYPE_CHECKING:
     import polars as pl
+
+iris_landmark_file = Source(
+    name="iris_landmark_file",
+    room="statistics",
+    description="The network that marks lids and iris, which `make install` puts beside the "
+    'packages; its data version is the file\'s SHA-256, or "absent".',
+    observe=observe_landmark_file,
+    load=load_landmark_file,
+)
 
 
 @asset(room="statistics", kinds={"opencv", "lancedb"})
@@ -69,6 +81,57 @@ def measured_share(
         description=f"{share:.1%} of {image_statistics.height:,} images could be measured",
         metadata={"share": share},
     )
+
+
+@asset(room="statistics", kinds={"onnx", "lancedb"})
+def eye_geometry(
+    iris_landmark_file: bytes | None,
+    raw_dataset: dict[str, pl.DataFrame],
+    *,
+    max_megapixels: MaxMegapixels,
+    threads: Threads,
+    context: AssetContext,
+) -> pl.DataFrame | Skipped:
+    """How open each eye is, where it looks, where the iris is: by landmarks, masks or none."""
+    import os
+
+    from iip_assets.images.store import ImageStore
+    from iip_assets.statistics.eye_geometry import geometry_table, measure_eyes
+    from iip_assets.statistics.landmark_file import MISSING, SHA256, open_landmarks
+
+    if iris_landmark_file is None:
+        return Skipped(MISSING)
+    filled = context.fill(
+        "eye_geometry",
+        raw_dataset["images"].select("image_id"),
+        measure_eyes,
+        given={"max_megapixels": max_megapixels},
+        key={"landmarks": SHA256},
+        tools={
+            "store": ImageStore.open(context.root),
+            "landmarks": open_landmarks(iris_landmark_file),
+            "threads": threads or os.cpu_count() or 1,
+        },
+        chunk=128,
+    )
+    return geometry_table(filled.frame)
+
+
+@describe(eye_geometry)
+def describe_eye_geometry(eye_geometry: pl.DataFrame) -> dict[str, MetadataValue]:
+    """How many eyes were found, and how widely each measure is spread."""
+    from iip_assets.figures import figure_markdown
+    from iip_assets.statistics.eye_geometry import GEOMETRY
+    from iip_assets.statistics.figures import geometry_figure
+    from iip_assets.statistics.measure import spread_rows
+
+    figure = geometry_figure(eye_geometry)
+    return {
+        "rows": eye_geometry.height,
+        "eyes_found": eye_geometry["openness"].count(),
+        "spread": Rows(spread_rows(eye_geometry, GEOMETRY)),
+        "plot": figure_markdown(figure, "Openness, gaze, glint and radius of the eyes found"),
+    }
 
 
 @asset(room="statistics", kinds={"polars"})

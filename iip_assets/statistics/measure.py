@@ -166,7 +166,9 @@ def measured_share(table: pl.DataFrame) -> float:
     return table["brightness"].count() / table.height if table.height else 1.0
 
 
-def spread_rows(table: pl.DataFrame) -> list[dict[str, str | int | float | None]]:
+def spread_rows(
+    table: pl.DataFrame, measures: Sequence[str] = MEASURES
+) -> list[dict[str, str | int | float | None]]:
     """For each measure, how many images have it, and its 5%, 50% and 95% quantile."""
     return [
         {
@@ -177,5 +179,5 @@ def spread_rows(table: pl.DataFrame) -> list[dict[str, str | int | float | None]
                 for share in (0.05, 0.5, 0.95)
             },
         }
-        for name in MEASURES
+        for name in measures
     ]

@@ -322,6 +322,8 @@ def sample_inputs(**changes):
             outlier_score=rng.random(N),
             exemplar=[i % 3 == 0 and cluster[i] >= 0 for i in range(N)],
         ),
+        "eye_geometry": by_image(openness=rng.uniform(0.1, 0.4, N)),
+        "image_tags": by_image(axis=["openness"] * N, slice=["narrow"] * 40 + [HOSTILE] * 80),
         "rebalanced_training_set": by_image(
             80,
             weight=[0.5] * 40 + [1.5] * 40,

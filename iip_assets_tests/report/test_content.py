@@ -16,6 +16,7 @@ from iip_assets.report.sections.data import balance_content
 from iip_assets.report.sections.failures import surest_errors, worst_segmentations
 from iip_assets.report.sections.models import confusion_tables
 from iip_assets.report.sections.robustness import robustness_groups, robustness_table
+from iip_assets.report.sections.tags import tags
 from iip_assets_tests.report.samples import (
     HOSTILE,
     MAY_BE_SKIPPED,
@@ -182,3 +183,12 @@ def test_models_that_were_not_made_are_left_out():
 @pytest.mark.parametrize("value", [math.nan, math.inf, None])
 def test_what_json_cannot_hold_becomes_null(value):
     assert rounded(value) is None
+
+
+def test_tags_are_counted_with_their_share_of_all_images():
+    rows = tags(sample_inputs().image_tags).data["tags"]
+    assert [(row["axis"], row["n"], row["share"]) for row in rows] == [
+        ("openness", 80, pytest.approx(80 / 120, abs=0.001)),
+        ("openness", 40, pytest.approx(40 / 120, abs=0.001)),
+    ]
+    assert tags(sample_inputs().image_tags.clear()).blocks == []
