@@ -157,7 +157,8 @@ def held_out_errors(predictions: pl.DataFrame, groups: pl.DataFrame) -> pl.DataF
     """model, image_id, group_id, error of the held-out images whose truth is known.
 
     The filter's error is what its probability of the label lacks of 1, the segmenter's what the
-    mean IoU of the image's classes lacks.
+    mean IoU of the image's classes lacks. Where there is no iris the segmenter has nothing to do:
+    such images would make a slice of all others.
 
     Args:
         predictions: Of both models.
@@ -168,7 +169,9 @@ def held_out_errors(predictions: pl.DataFrame, groups: pl.DataFrame) -> pl.DataF
     ]
     right = {
         FILTER.name: pl.coalesce(said),
-        SEGMENTER.name: pl.mean_horizontal(pl.selectors.starts_with("iou_")),
+        SEGMENTER.name: pl.when(pl.col("label").ne_missing("none")).then(
+            pl.mean_horizontal(pl.selectors.starts_with("iou_"))
+        ),
     }
     parts = [
         predictions.select("image_id", model=pl.lit(model), error=(1 - share).cast(pl.Float64))

@@ -1,8 +1,8 @@
 """`slices.toml`: the slices that the team decided on, each with the rule of who belongs to it.
 
 ```toml
-["dark lighting and off gaze"]
-where = { lighting = "dark", gaze = "off" }   # every axis has this slice, or one of a list
+["dark and off centre"]
+where = { lighting = "dark", gaze = "off centre" }  # tags: each axis has it, or one of a list
 importance = 3                                # 1 to 5
 ease = 3                                      # of mending it, 1 to 5
 target = 0.9                                  # of the model's main metric

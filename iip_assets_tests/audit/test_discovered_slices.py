@@ -204,24 +204,25 @@ def test_tags_read_as_people_say_them():
 def test_errors_of_held_out_images_are_what_the_models_lack():
     predictions = pl.DataFrame(
         {
-            "image_id": ["a", "b", "c"],
-            "label": ["full", "unclear", None],
-            "prob_full": [0.7, 0.5, 0.1],
-            "prob_partial": [0.2, 0.2, 0.1],
-            "prob_none": [0.1, 0.3, 0.8],
-            "iou_iris": [None, 0.5, 0.8],
-            "iou_pupil": [None, None, 0.6],
+            "image_id": ["a", "b", "c", "d"],
+            "label": ["full", "unclear", None, "none"],
+            "prob_full": [0.7, 0.5, 0.1, 0.1],
+            "prob_partial": [0.2, 0.2, 0.1, 0.1],
+            "prob_none": [0.1, 0.3, 0.8, 0.8],
+            "iou_iris": [None, 0.5, 0.8, None],
+            "iou_background": [None, None, 0.6, 1.0],
         },
         schema_overrides=dict.fromkeys(("prob_full", "prob_partial", "prob_none"), pl.Float32),
     )
-    groups = pl.DataFrame({"image_id": ["a", "b", "c"], "group_id": ["1", "2", "3"]})
+    groups = pl.DataFrame({"image_id": ["a", "b", "c", "d"], "group_id": ["1", "2", "3", "4"]})
     rows = held_out_errors(predictions, groups).sort("model", "image_id")
     assert rows.select("model", "image_id").rows() == [
         ("filter", "a"),
+        ("filter", "d"),
         ("segmenter", "b"),
         ("segmenter", "c"),
     ]
-    assert rows["error"].to_list() == pytest.approx([0.3, 0.5, 0.3])
+    assert rows["error"].to_list() == pytest.approx([0.3, 0.2, 0.5, 0.3])
 
 
 def test_slices_are_drawn_listed_and_shown_with_their_images(dark_and_off):
