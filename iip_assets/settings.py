@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from iip_assets.engine.values import Operation, Setting
+from iip_assets.engine.values import AsBefore, Operation, Setting
 
 Share = float
 _MOST_CLASSES = 255  # numbers of a byte, of which 255 is "not labelled"
@@ -182,6 +182,9 @@ class CoverageSettings(Section):
         0.5, "a value is short when its share is below target × (1 − tolerance)", gt=0, le=1
     )
     min_images: int = _count(30, "fewer images than this are too few to judge")
+    difference: Annotated[float, AsBefore(0.05)] = _field(
+        0.05, "between an intersection's metric and the others', to be seen in 8 of 10 cases", gt=0
+    )
     target: dict[str, dict[str, Share]] = _field(
         {},
         "The mix that the data is meant to reach, by axis, as shares of the known values. Without "

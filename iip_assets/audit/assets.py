@@ -278,3 +278,45 @@ def describe_discovered_slices(
         ),
         "contact_sheets": slice_sheets(slices, read=store.read, max_megapixels=max_megapixels),
     }
+
+
+@asset(room="audit", kinds={"polars"})
+def coverage_ledger(
+    data_splits: pl.DataFrame,
+    image_slices: pl.DataFrame,
+    predictions: pl.DataFrame | Skipped,
+    *,
+    evaluation: Evaluation,
+    difference: Annotated[float, Setting("coverage.difference")],
+    test_share: Annotated[float, Setting("splits.test")],
+    classes: MaskClasses,
+) -> pl.DataFrame:
+    """How well each intersection of demographic axes can be judged, and how many subjects lack.
+
+    Without a model, how many images and subjects there are.
+    """
+    from iip_assets.audit.coverage_ledger import coverage_table
+
+    return coverage_table(
+        data_splits,
+        image_slices,
+        None if isinstance(predictions, Skipped) else predictions,
+        evaluation=evaluation,
+        difference=difference,
+        test_share=test_share,
+        mask_classes=classes,
+    )
+
+
+@describe(coverage_ledger)
+def describe_coverage_ledger(coverage_ledger: pl.DataFrame) -> dict[str, MetadataValue]:
+    """How many cells are empty, and those that lack most."""
+    from iip_assets.audit.coverage_ledger import empty_cells, most_lacking
+    from iip_assets.evaluation.summary import rounded_rows
+
+    lacking = most_lacking(coverage_ledger).head(20)
+    return {
+        "rows": coverage_ledger.height,
+        "empty_cells": empty_cells(coverage_ledger),
+        "most_lacking": Rows(rounded_rows(lacking, "value", "low", "high", "width")),
+    }

@@ -53,6 +53,21 @@ class Verbs(typer.Typer):
         return super().command(name, cls=_Command, **options)
 
 
+def load_last(refresher: Refresher, name: str) -> Any:
+    """An asset's value as the last refresh left it; where it is not fresh, that is said."""
+    from iip_assets.engine.event_cache import present_events
+    from iip_assets.engine.reasons import in_words
+
+    value = refresher.project.load(name, present_events(refresher.project))
+    state = refresher.states()[name]
+    if state.state != "fresh":
+        log(
+            f"{name} is {state.state} ({'; '.join(in_words(state.reasons))}): this is what the "
+            f"last refresh saw; for what data/ holds now, run `iip refresh {name}` and try again"
+        )
+    return value
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 

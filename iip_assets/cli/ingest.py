@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from iip_assets.cli.common import AsJson, log, open_refresher, print_json, stdout_kept_clean
+from iip_assets.cli.common import (
+    AsJson,
+    load_last,
+    log,
+    open_refresher,
+    print_json,
+    stdout_kept_clean,
+)
 from iip_assets.report.text import print_text
 
 if TYPE_CHECKING:
@@ -140,8 +147,6 @@ def export(
     ] = None,
 ) -> None:
     """Write images, labels and masks for a labeling tool; `iip ingest --format` reads them back."""
-    from iip_assets.engine.event_cache import present_events
-    from iip_assets.engine.reasons import in_words
     from iip_assets.errors import counted
     from iip_assets.images.store import ImageStore
     from iip_assets.ingest.export import write_export
@@ -149,16 +154,8 @@ def export(
     from iip_assets.settings_file import read_settings
 
     refresher = open_refresher()
-    project = refresher.project
-    root = project.workspace.root
-    raw = project.load("raw_dataset", present_events(project))
-    state = refresher.states()["raw_dataset"]
-    if state.state != "fresh":
-        log(
-            f"raw_dataset is {state.state} ({'; '.join(in_words(state.reasons))}): written is what "
-            "the last refresh saw; for what data/ holds now, run `iip refresh raw_dataset` and "
-            "export again"
-        )
+    root = refresher.project.workspace.root
+    raw = load_last(refresher, "raw_dataset")
     dataset = read_settings(root).dataset
     done = write_export(
         out,

@@ -14,6 +14,8 @@ from iip_assets.cli.common import Verbs
 from iip_assets.cli.compare import compare
 from iip_assets.cli.graph import refresh, status
 from iip_assets.cli.ingest import export, ingest, label
+from iip_assets.cli.labels import labels
+from iip_assets.cli.leaks import leaks
 from iip_assets.cli.models import models
 from iip_assets.cli.predict import predict
 from iip_assets.cli.show import report, show
@@ -53,6 +55,7 @@ for _verb in (
     init,
     ingest,
     label,
+    leaks,
     refresh,
     status,
     show,
@@ -68,6 +71,7 @@ for _verb in (
     ui,
 ):
     app.command()(_verb)
+app.add_typer(labels, name="labels")
 app.add_typer(models, name="models")
 app.add_typer(slices, name="slices")
 app.add_typer(sweep, name="sweep")

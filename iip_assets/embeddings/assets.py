@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
-from iip_assets.engine.values import CheckResult, Files, MetadataValue, Noted, Setting
-from iip_assets.settings import Compute, MaxMegapixels
+from iip_assets.engine.values import CheckResult, Files, MetadataValue, Noted, Rows, Setting
+from iip_assets.settings import Compute, MaxMegapixels, Threads
 
 if TYPE_CHECKING:
     import polars as pl
 
 # Images that a killed run may have to embed again.
 _CHUNK = 256
+# Likewise of pairs of images.
+_PAIRS = 2_048
+# Pairs that a sentence names.
+_NAMED = 5
 
 
 @asset(room="embeddings", kinds={"timm", "onnx"})
@@ -122,4 +126,69 @@ def all_embedded(image_embeddings: pl.DataFrame, image_fingerprints: pl.DataFram
         passed=found == wanted,
         severity="warning",
         description=f"without one: {wanted - found} of {wanted}",
+    )
+
+
+@asset(room="embeddings", kinds={"opencv", "polars"})
+def split_leaks(
+    image_embeddings: pl.DataFrame,
+    data_splits: pl.DataFrame,
+    raw_dataset: dict[str, pl.DataFrame],
+    *,
+    max_megapixels: MaxMegapixels,
+    threads: Threads,
+    context: AssetContext,
+) -> pl.DataFrame:
+    """Pairs of images of two splits that show one photograph, which the hash does not join.
+
+    Embeddings propose them, their pixels decide; a pair is looked at once.
+    """
+    from iip_assets.embeddings.device import core_count
+    from iip_assets.embeddings.image_matching import eye_reader, match_pairs
+    from iip_assets.embeddings.leaks import candidate_pairs, leak_table
+    from iip_assets.images.store import ImageStore
+
+    store = ImageStore.open(context.root)
+    pairs = candidate_pairs(image_embeddings, data_splits)
+    store.fetch([*pairs["image_id"].unique(), *pairs["other_id"].unique()])
+    matched = context.fill(
+        "image_matches",
+        pairs.select("image_id", "other_id"),
+        match_pairs,
+        key={"max_megapixels": max_megapixels},
+        tools={"eye_of": eye_reader(store, max_megapixels), "threads": core_count(threads)},
+        chunk=_PAIRS,
+    )
+    pairs = pairs.join(matched.frame, on=["image_id", "other_id"], how="left")
+    return leak_table(pairs, data_splits, raw_dataset["images"])
+
+
+@describe(split_leaks)
+def describe_split_leaks(
+    split_leaks: pl.DataFrame, raw_dataset: dict[str, pl.DataFrame]
+) -> dict[str, MetadataValue]:
+    """How many pairs there are, and the first by their files."""
+    from iip_assets.embeddings.leak_summary import leak_words
+
+    words = leak_words(split_leaks.head(20), raw_dataset["images"])
+    return {"rows": split_leaks.height, "pairs": Rows([{"pair": one} for one in words])}
+
+
+@asset_check(split_leaks)
+def nothing_seen_twice(
+    split_leaks: pl.DataFrame, raw_dataset: dict[str, pl.DataFrame]
+) -> CheckResult:
+    """No photograph stands in two splits; `iip leaks --write` makes a batch that joins them."""
+    from iip_assets.embeddings.leak_summary import leak_words
+
+    if raw_dataset["images"].height < 2:
+        return CheckResult(passed=None, description="not looked at: there are no two images")
+    words = leak_words(split_leaks.head(_NAMED), raw_dataset["images"])
+    more = [f"and {split_leaks.height - _NAMED} more"] if split_leaks.height > _NAMED else []
+    fix = ["see `iip leaks`"] if words else []
+    return CheckResult(
+        passed=split_leaks.is_empty(),
+        severity="warning",
+        description="; ".join([*words, *more, *fix]),
+        metadata={"leaks": split_leaks.height},
     )

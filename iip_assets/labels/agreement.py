@@ -46,7 +46,7 @@ def compare_masks(
 
     def one(record: dict[str, Any]) -> dict[str, Any]:
         first, second = (
-            _read(store, record[name], n_classes) for name in ("mask_id", "other_mask_id")
+            read_mask(store, record[name], n_classes) for name in ("mask_id", "other_mask_id")
         )
         either = (first == NOT_LABELLED) | (second == NOT_LABELLED)
         first[either] = second[either] = NOT_LABELLED
@@ -65,13 +65,46 @@ def count_pixels(
     store.fetch([record["mask_id"] for record in records])
 
     def one(record: dict[str, Any]) -> dict[str, Any]:
-        mask = _read(store, record["mask_id"], n_classes)
+        mask = read_mask(store, record["mask_id"], n_classes)
         return {"pixels": np.bincount(mask.ravel(), minlength=n_classes)[:n_classes].tolist()}
 
     return _in_threads(one, records, threads)
 
 
-def _read(store: Store, mask_id: str, n_classes: int) -> Mask:
+def mask_patterns(
+    records: Sequence[dict[str, Any]], *, n_classes: int, store: Store, threads: int = 2
+) -> list[dict[str, Any]]:
+    """Which classes several masks of one image give its pixels, and to how many pixels each.
+
+    Whatever is voted on, pixels of the same classes get the same answer; an image has a few dozen
+    such patterns, however large it is.
+
+    Args:
+        records: `mask_ids`, joined by commas, of valid masks of one size.
+        n_classes: K, of the masks.
+        store: Where they are.
+        threads: Images at a time.
+
+    Returns:
+        Records of `pattern`, the class that each mask gives, mask by mask for each pattern, and
+        `pixels` of each pattern.
+    """
+    store.fetch([one for record in records for one in record["mask_ids"].split(",")])
+
+    def one(record: dict[str, Any]) -> dict[str, Any]:
+        ids = record["mask_ids"].split(",")
+        drawn = np.stack([read_mask(store, mask_id, n_classes).ravel() for mask_id in ids])
+        # Most pixels are undisputed, and need no sorting.
+        disputed = (drawn != drawn[0]).any(0)
+        patterns, pixels = np.unique(drawn[:, disputed], axis=1, return_counts=True)
+        agreed, areas = np.unique(drawn[0, ~disputed], return_counts=True)
+        both = np.concatenate([patterns.T, np.tile(agreed[:, None], len(ids))])
+        return {"pattern": both.ravel().tolist(), "pixels": [*pixels.tolist(), *areas.tolist()]}
+
+    return _in_threads(one, records, threads)
+
+
+def read_mask(store: Store, mask_id: str, n_classes: int) -> Mask:
     """A copy of the mask, to write on."""
     data = store.read(mask_id)
     header = read_header(data)
@@ -87,8 +120,10 @@ def _in_threads(
         return list(pool.map(one, records))
 
 
-def words_of_labelers(label_rows: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
-    """The words on test images of which two or more labelers gave a label, or drew a mask.
+def words_of_labelers(
+    label_rows: pl.DataFrame, splits: pl.DataFrame, *, split: str | None = "test"
+) -> pl.DataFrame:
+    """The words on images of which two or more labelers gave a label, or drew a mask.
 
     A labeler's newest word counts, and only a named labeler's: a row without a name may hold what
     several agreed on. Of labels.csv the batch counts whose label (or mask) is in use; what a later
@@ -97,13 +132,14 @@ def words_of_labelers(label_rows: pl.DataFrame, splits: pl.DataFrame) -> pl.Data
     Args:
         label_rows: The table of raw_dataset.
         splits: `image_id`, `group_id`, `split`.
+        split: Only images of it; None for all.
 
     Returns:
         One row an image and labeler, sorted by both: image_id, group_id, labeler, label (null
         where fewer than two gave one), mask_id (likewise).
     """
-    test = splits.filter(pl.col("split") == "test").select("image_id", "group_id")
-    rows = label_rows.join(test, on="image_id")
+    asked = splits if split is None else splits.filter(split=split)
+    rows = label_rows.join(asked.select("image_id", "group_id"), on="image_id")
     keys = ["image_id", "group_id", "labeler"]
     labels, masks = (
         _standing(rows, column).select(*keys, column) for column in ("label", "mask_id")
@@ -188,7 +224,7 @@ def compared_masks(drawn: pl.DataFrame, masks: Masks) -> pl.DataFrame:
         image_id, labeler, other (the later by name), and the counts `confusion` (K, K) and
         `boundary` (K, 4) of the other's mask against the labeler's.
     """
-    images = _of_several(drawn).group_by("image_id", maintain_order=True)
+    images = usable_of_several(drawn).group_by("image_id", maintain_order=True)
     pairs = pl.DataFrame(
         [
             (image_id, one[0], other[0], one[1], other[1])
@@ -219,7 +255,7 @@ def segmented_images(drawn: pl.DataFrame, model: Files | Skipped, masks: Masks) 
 
     In image_id, labeler, and the counts `confusion` (K, K) and `boundary` (K, 4).
     """
-    usable = _of_several(drawn)
+    usable = usable_of_several(drawn)
     names = usable.select("image_id", "labeler")
     if isinstance(model, Skipped) or usable.is_empty():
         return _with_counts(names.clear(), None)
@@ -235,7 +271,7 @@ def segmented_images(drawn: pl.DataFrame, model: Files | Skipped, masks: Masks) 
     return _with_counts(names, filled)
 
 
-def _of_several(drawn: pl.DataFrame) -> pl.DataFrame:
+def usable_of_several(drawn: pl.DataFrame) -> pl.DataFrame:
     """The usable masks of images that have two or more of them."""
     usable = drawn.filter(pl.col("reason").is_null())
     return usable.filter(pl.len().over("image_id") > 1)

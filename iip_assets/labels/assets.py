@@ -22,6 +22,7 @@ from iip_assets.settings import (
     MaskErrorSettings,
     MaxMegapixels,
     SegmenterSettings,
+    SliceAxes,
     Threads,
     TrainingSettings,
 )
@@ -233,7 +234,7 @@ def describe_label_errors(
 ) -> dict[str, MetadataValue]:
     """How many of each kind are flagged, and the first of them to look at."""
     from iip_assets.images.store import ImageStore
-    from iip_assets.labels.figures import counted_kinds, errors_sheet
+    from iip_assets.labels.error_figures import counted_kinds, errors_sheet
 
     flagged = label_errors.filter("flagged")
     masks = dict(raw_dataset["images"].select("image_id", "mask_id").iter_rows())
@@ -289,4 +290,69 @@ def describe_label_consistency(
         "rows": marked.height,
         "marked": Rows(marked.to_dicts()),
         "ceiling": Rows(ceiling.to_dicts()),
+    }
+
+
+@asset(room="labels", kinds={"polars"})
+def label_consensus(
+    raw_dataset: dict[str, pl.DataFrame],
+    data_splits: pl.DataFrame,
+    image_slices: pl.DataFrame,
+    *,
+    classes: MaskClasses,
+    axes: SliceAxes,
+    evaluation: Evaluation,
+    max_megapixels: MaxMegapixels,
+    threads: Threads,
+    context: AssetContext,
+) -> Noted[dict[str, pl.DataFrame]]:
+    """What several labelers say together, how reliable each is, and which images need a decision.
+
+    Of all images that two or more labelers labelled or drew; empty where there is none.
+    """
+    import polars as pl
+
+    from iip_assets.embeddings.device import core_count
+    from iip_assets.images.store import ImageStore
+    from iip_assets.labels import agreement
+    from iip_assets.labels.consensus_tables import consensus_tables
+
+    words = agreement.words_of_labelers(raw_dataset["label_rows"], data_splits, split=None)
+    masks = agreement.Masks(
+        ImageStore.open(context.root),
+        context,
+        len(classes),
+        max_megapixels,
+        core_count(threads),
+        _CHUNK,
+    )
+    drawn = agreement.drawn_masks(words, masks)
+    unusable: list[Any] = drawn.drop_nulls("reason").head(_SHOWN).to_dicts()
+    slices = image_slices.filter(pl.col("axis").is_in(axes))
+    tables = consensus_tables(
+        words, drawn, masks, slices=slices, classes=classes, evaluation=evaluation
+    )
+    return Noted(tables, notes={"unusable_masks": unusable})
+
+
+@describe(label_consensus)
+def describe_label_consensus(
+    label_consensus: dict[str, pl.DataFrame], notes: Mapping[str, Any]
+) -> dict[str, MetadataValue]:
+    """How far labelers agree, who is worse than the others, and which images to decide first."""
+    from iip_assets.figures import figure_markdown
+    from iip_assets.labels.figures import labelers_figure
+
+    labelers = label_consensus["labelers"]
+    flagged = labelers.filter("flagged").select("labeler", "what", "reason")
+    alt = "agreement of each labeler with the others, with intervals"
+    return {
+        "rows": label_consensus["classes"].height,
+        "masks": label_consensus["masks"].height,
+        "labelers": labelers["labeler"].n_unique(),
+        "flagged": Rows(flagged.to_dicts()),
+        "to_decide": label_consensus["queue"].height,
+        "queue": Rows(label_consensus["queue"].head(_SHOWN).to_dicts()),
+        "unusable_masks": Rows(notes["unusable_masks"]),
+        **({"plot": figure_markdown(labelers_figure(labelers), alt)} if labelers.height else {}),
     }

@@ -113,7 +113,7 @@ def demographic_table(
     """
     axes = [(axis,) for axis in DEMOGRAPHIC_AXES] + list(INTERSECTIONS)
     _check_target(target, [TIMES.join(parts) for parts in axes])
-    wide = _wide(images, slices)
+    wide = axes_by_image(images, slices)
     rows: list[dict[str, object]] = []
     for parts in axes:
         axis = TIMES.join(parts)
@@ -151,6 +151,17 @@ def with_subject(images: pl.DataFrame) -> pl.DataFrame:
     return images.select("image_id", pl.coalesce(subject, "image_id").alias("subject"))
 
 
+def axes_by_image(images: pl.DataFrame, slices: pl.DataFrame) -> pl.DataFrame:
+    """`image_id`, `subject` (never null) and a column per axis, a row per image."""
+    wide = with_subject(images)
+    for axis in DEMOGRAPHIC_AXES:
+        one = slices.filter(pl.col("axis") == axis).select("image_id", pl.col("slice").alias(axis))
+        wide = wide.join(one, on="image_id", how="left").with_columns(
+            pl.col(axis).fill_null(UNKNOWN)
+        )
+    return wide
+
+
 def natural_key(value: str) -> tuple[bool, list[tuple[int, str]]]:
     """Sorts "5-9" before "13-17", and the unknown last."""
     pieces = [
@@ -176,17 +187,6 @@ def _check_target(target: Target, axes: Sequence[str]) -> None:
                 f"coverage.target.{axis} in iip.toml has a share for {UNKNOWN!r}; targets are "
                 "shares of the images whose value is known, so leave it out"
             )
-
-
-def _wide(images: pl.DataFrame, slices: pl.DataFrame) -> pl.DataFrame:
-    """One row per image: `subject` (never null) and a column per axis."""
-    wide = with_subject(images)
-    for axis in DEMOGRAPHIC_AXES:
-        one = slices.filter(pl.col("axis") == axis).select("image_id", pl.col("slice").alias(axis))
-        wide = wide.join(one, on="image_id", how="left").with_columns(
-            pl.col(axis).fill_null(UNKNOWN)
-        )
-    return wide
 
 
 def _valued(wide: pl.DataFrame, parts: Sequence[str]) -> pl.DataFrame:

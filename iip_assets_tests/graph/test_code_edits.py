@@ -80,7 +80,14 @@ def test_a_new_function_moves_nothing(file: Path, package: Path, before: dict[st
         (
             "metrics/scored_predictions.py",
             "score",
-            {"model_evaluation", "model_versions", "robustness_benchmark", "validation_card"},
+            {
+                "label_consensus",
+                "coverage_ledger",
+                "model_evaluation",
+                "model_versions",
+                "robustness_benchmark",
+                "validation_card",
+            },
         ),
         # Another metric beside the old ones trains nothing and looks at no image again.
         (
@@ -88,6 +95,7 @@ def test_a_new_function_moves_nothing(file: Path, package: Path, before: dict[st
             "filter_scores",
             {
                 "batch_verdict",
+                "coverage_ledger",
                 "model_evaluation",
                 "model_versions",
                 "robustness_benchmark",

@@ -100,7 +100,7 @@ def test_how_a_model_is_judged_trains_none(name: str) -> None:
 def test_a_plan_knows_which_assets_work_image_by_image() -> None:
     """It looks for `fill` in the asset's own function, and not in a function inside that."""
     assert {one.name for one in ASSETS if _works_by_image(one)} == {
-        *("image_fingerprints", "image_statistics", "image_embeddings"),
+        *("image_fingerprints", "image_statistics", "image_embeddings", "split_leaks"),
         *("filter_verdicts", "predictions", "model_evaluation"),
         *("model_explanations", "robustness_benchmark"),
     }

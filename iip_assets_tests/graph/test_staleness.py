@@ -25,6 +25,7 @@ MODELS_AND_BELOW = {
     "model_versions",
     "batch_trials",
     "batch_verdict",
+    "coverage_ledger",
     "model_explanations",
     "discovered_slices",
     "robustness_benchmark",
@@ -80,7 +81,7 @@ def test_other_costs_choose_another_threshold_and_train_nothing(fresh: Team) -> 
     due = fresh.due()
     assert due["filter_verdicts"] == ["setting threshold.lost_iris_cost changed: 1.0 → 20.0"]
     below = {"filter_verdicts", "predictions", "model_evaluation", "model_explanations"}
-    below |= {"discovered_slices", "validation_card", "pipeline_report"}
+    below |= {"discovered_slices", "validation_card", "coverage_ledger", "pipeline_report"}
     assert due.keys() <= below
 
 

@@ -10,12 +10,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from iip_assets.audit.coverage_ledger import SCHEMA as LEDGER
 from iip_assets.audit.discovered_slices import MEMBERS, SLICES
 from iip_assets.audit.explained_images import EXPLAINED
 from iip_assets.audit.explained_measures import APART, RIGHT, WRONG
 from iip_assets.audit.explained_measures import SCHEMA as MEASURES
 from iip_assets.dataset.problems import problem_frame
 from iip_assets.dataset.schema import label_rows_schema
+from iip_assets.embeddings.leaks import LEAKS
 from iip_assets.engine.values import Report
 from iip_assets.evaluation.evaluation import METRICS_SCHEMA
 from iip_assets.evaluation.rare_classes import CLASSES
@@ -286,6 +288,70 @@ def discovered_tables():
     return {"slices": table, "members": pl.DataFrame(schema=MEMBERS)}
 
 
+def consensus_tables():
+    """Three labelers of whom one is worse, and two images that stay open."""
+    ends = {"value": 0.8, "low": 0.7, "high": 0.9, "n_images": 40, "n_subjects": 12, "enough": True}
+    labelers = [
+        {"labeler": name, "what": what, "metric": metric, **ends, "others": 0.9, "p_holm": p}
+        | {"alpha": alpha, "reliability": 0.8, "weight": weight, "flagged": p < 0.05}
+        | {"reason": f"{metric} 0.80 with the others" if p < 0.05 else None}
+        for what, metric, alpha, weight in (
+            ("label", "agreement", 0.7, None),
+            ("mask", "mean_iou", None, 0.9),
+        )
+        for name, p in (("ann", 1.0), ("ben", 1.0), (HOSTILE, 0.001))
+    ]
+    agreement = [
+        {"what": what, "metric": metric, "axis": axis, "slice": name, **ends}
+        for what, metric in (("label", "alpha"), ("mask", "mean_iou"))
+        for axis, name in (("overall", "all"), ("gender", HOSTILE))
+    ]
+    ids = image_table()["image_id"][:4].to_list()
+    return {
+        "classes": pl.DataFrame({"image_id": ids, "clear": [True, True, False, False]}),
+        "masks": pl.DataFrame({"image_id": ids[:2], "clear": [True, True]}),
+        "labelers": pl.DataFrame(labelers, infer_schema_length=None),
+        "agreement": pl.DataFrame(agreement),
+        "queue": pl.DataFrame(
+            {
+                "image_id": ids[2:],
+                "score": [0.6, 0.5],
+                "reason": [HOSTILE, "labels: full 1, none 1"],
+            }
+        ),
+    }
+
+
+def leak_table(images, splits):
+    """Fifteen test images that show what training images show."""
+    sides = splits["split"].to_list()
+    ids = images["image_id"].to_list()
+    rows = [
+        (ids[one], ids[other], sides[one], sides[other], None, HOSTILE, 0.9, 0.97, HOSTILE)
+        for one, other in zip(range(6, N, 8), range(0, N, 8), strict=True)
+    ]
+    return pl.DataFrame(rows, schema=LEAKS, orient="row")
+
+
+def ledger_table():
+    """Nobody is female and asian; few are male and black."""
+
+    def row(cell, n, test, value, needed):
+        ends = (None, None) if value is None else (value - 0.1, value + 0.1)
+        more = max(0, needed - test)
+        counts = ("filter", "f1_macro", n * 2, n, 20.0, test * 2, test, value, *ends)
+        width = None if value is None else 0.2
+        return ("age_band×gender×ethnicity", cell, *counts, width, "all", needed, more, more * 4)
+
+    rows = [
+        row("18-29 × female × asian", 0, 0, None, 150),
+        row("18-29 × female × black", 900, 200, 0.9, 150),
+        row("18-29 × male × asian", 700, 160, 0.9, 150),
+        row(f"18-29 × male × {HOSTILE}", 40, 8, 0.7, 150),
+    ]
+    return pl.DataFrame(rows, schema=LEDGER, orient="row")
+
+
 def sample_inputs(**changes):
     """Everything that the report reads; `changes` replace values by asset."""
     rng = np.random.default_rng(2)
@@ -316,6 +382,7 @@ def sample_inputs(**changes):
         "lighting_stats": by_image(lighting=["dark"] * 30 + ["normal"] * 90),
         "background_stats": by_image(background=["plain"] * 110 + [None] * 10),
         "demographic_stats": demographic_table(),
+        "split_leaks": leak_table(images, splits),
         "embedding_map": by_image(x=rng.normal(size=N), y=rng.normal(size=N)),
         "edge_case_clusters": by_image(
             cluster=cluster,
@@ -334,6 +401,7 @@ def sample_inputs(**changes):
         ),
         "filter_verdicts": verdict_tables(images, splits),
         "predictions": prediction_table(images, splits),
+        "label_consensus": consensus_tables(),
         "model_evaluation": {
             "metrics": metrics_table(),
             "classes": class_table(),
@@ -343,6 +411,7 @@ def sample_inputs(**changes):
         },
         "model_explanations": explanation_tables(),
         "discovered_slices": discovered_tables(),
+        "coverage_ledger": ledger_table(),
         "robustness_benchmark": benchmark_table(),
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),
@@ -357,6 +426,7 @@ MAY_BE_SKIPPED = tuple(name for name in ASSETS if name != "raw_dataset")
 
 def sections_of(inputs, *, edge_share=0.06, tolerance=0.5):
     settings = {"edge_share": edge_share, "tolerance": tolerance, "confidence": 0.95}
+    settings |= {"difference": 0.05}
     return build_sections({**vars(inputs), **settings})
 
 
@@ -380,6 +450,7 @@ def page_of(inputs, *, read=image_bytes, confidence=0.95):
             **vars(inputs),
             edge_share=0.06,
             tolerance=0.5,
+            difference=0.05,
             confidence=confidence,
             max_megapixels=1.0,
             context=SimpleNamespace(root=None),

@@ -123,6 +123,7 @@ def test_with_nothing_to_say_it_says_so():
         raw_dataset=raw_tables(images),
         quarantine=inputs.quarantine.clear(),
         demographic_stats=Skipped("x"),
+        label_consensus=Skipped("x"),
         model_evaluation=Skipped("x"),
         model_explanations=Skipped("x"),
         discovered_slices=Skipped("x"),

@@ -69,12 +69,12 @@ def failures(raw_dataset: dict[str, pl.DataFrame], predictions: pl.DataFrame) ->
         blocks.append(Paragraph(text))
     if worst:
         captions = (f" {row['label'] or 'no label'}" for row in worst)
-        shown = _gallery(worst, (number(row["value"]) for row in worst), captions)
+        shown = gallery(worst, (number(row["value"]) for row in worst), captions)
         blocks += [Heading(f"Segmenter: lowest {worst[0]['metric']}"), shown]
     if surest:
         leads = (f"{row['predicted']} {percent(row['confidence'])}" for row in surest)
         captions = (f", labelled {row['label']}" for row in surest)
-        shown = _gallery(surest, leads, captions)
+        shown = gallery(surest, leads, captions)
         blocks += [Heading("Filter: surest contradictions of the label"), shown]
     data = {"failures": {"segmenter": worst, "filter": surest}}
     return Section("failures", "Failures", blocks, data)
@@ -88,7 +88,7 @@ def worst_segmentations(predictions: pl.DataFrame, images: pl.DataFrame) -> list
         return []
     metric = spelled(column).replace("IoU ", "IoU of ", 1)
     rows = worst.select("image_id", "label", metric=pl.lit(metric), value=column)
-    return records(_with_facts(rows, images))
+    return records(with_facts(rows, images))
 
 
 def surest_errors(predictions: pl.DataFrame, images: pl.DataFrame) -> list[Record]:
@@ -97,7 +97,7 @@ def surest_errors(predictions: pl.DataFrame, images: pl.DataFrame) -> list[Recor
     if surest.is_empty():
         return []
     rows = surest.select("image_id", "label", "predicted", "confidence")
-    return records(_with_facts(rows, images))
+    return records(with_facts(rows, images))
 
 
 def passing(
@@ -115,7 +115,7 @@ def passing(
         **records(filter_verdicts["threshold"].select(names))[0],
         **counted(verdicts),
         "rejected_unlabelled": unlabelled.height,
-        "to_label": records(_with_facts(to_label, images)),
+        "to_label": records(with_facts(to_label, images)),
     }
     text = (
         f"{count(found['passed'])} images pass, {count(found['rejected'])} are rejected. The "
@@ -136,7 +136,7 @@ def passing(
         blocks += [
             Heading(f"Rejected, and never labelled: {count(found['rejected_unlabelled'])}"),
             Paragraph("The least sure first. A label on these teaches the filter most."),
-            _gallery(rows, (row["predicted"] for row in rows), captions),
+            gallery(rows, (row["predicted"] for row in rows), captions),
         ]
     return Section("passing", "What the filter lets pass", blocks, {"passing": found})
 
@@ -151,7 +151,7 @@ def explanations(
     blocks: list[Block] = [Paragraph(_HARDEST)]
     shown = {}
     for model in SCORES:
-        rows = _with_facts(hardest_of(explained, model), raw_dataset["images"])
+        rows = with_facts(hardest_of(explained, model), raw_dataset["images"])
         if rows.height:
             captions = [explained_caption(row) for row in rows.iter_rows(named=True)]
             drawn = records(rows.select("image_id", "path", "batch", *_DRAWN))
@@ -216,13 +216,13 @@ def _looks_elsewhere(rows: list[Record]) -> list[NextStep]:
     return found
 
 
-def _with_facts(rows: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
+def with_facts(rows: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
     """The rows with `path` and `batch` of each image."""
     facts = images.select("image_id", "path", "batch")
     return rows.join(facts, on="image_id", how="left", maintain_order="left")
 
 
-def _gallery(rows: Iterable[Record], leads: Iterable[str], captions: Iterable[str]) -> Images:
+def gallery(rows: Iterable[Record], leads: Iterable[str], captions: Iterable[str]) -> Images:
     """Thumbnails of the rows' images over their captions."""
 
     def thumbnail(row: Record, lead: str, caption: str) -> Image:

@@ -8,7 +8,7 @@ import polars as pl
 
 from iip_assets.errors import counted
 from iip_assets.images.contact_sheet import image_name
-from iip_assets.labels.figures import caption, counted_kinds, read_tile
+from iip_assets.labels.error_figures import caption, counted_kinds, read_tile
 from iip_assets.metrics.names import OVERALL
 from iip_assets.report.blocks import (
     COUNT,

@@ -1,0 +1,151 @@
+"""Copies of photographs across splits are found, and different eyes are not taken for copies."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from iip_assets.embeddings.image_matching import eye_reader, match_pairs
+from iip_assets.embeddings.leak_summary import leak_words
+from iip_assets.embeddings.leaks import (
+    HIGHEST_MATCH,
+    LEAKS,
+    LOWEST_MATCH,
+    candidate_pairs,
+    leak_table,
+    least_match,
+    nearest_across,
+)
+from iip_assets_tests.embeddings.planted_leaks import KINDS, file_of, plant, rendered_eye
+
+SUBJECTS = 40
+
+
+@pytest.fixture(scope="module")
+def eyes():
+    return [rendered_eye(3, number) for number in range(SUBJECTS)]
+
+
+def matches(eyes_by_id, pairs):
+    ends = [{"image_id": one, "other_id": other} for one, other in pairs]
+    reader = eye_reader(_Files(eyes_by_id), 1.0)
+    return [one["match"] for one in match_pairs(ends, eye_of=reader, threads=1)]
+
+
+class _Files:
+    def __init__(self, images) -> None:
+        self.images = images
+
+    def read(self, image_id):
+        return file_of(self.images[image_id])[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_lies_on_its_original_and_on_no_other_eye(eyes, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    images = {f"{at}": eye for at, eye in enumerate(eyes[:6])}
+    images |= {f"{at} copy": KINDS[kind](eye, rng) for at, eye in enumerate(eyes[:6])}
+    found = matches(images, [(f"{at} copy", f"{at}") for at in range(6)])
+    others = matches(images, [(f"{at} copy", f"{(at + 1) % 6}") for at in range(6)])
+    assert np.median(found) > LOWEST_MATCH
+    assert max(others) < LOWEST_MATCH
+
+
+def test_how_a_copy_was_made_is_told(eyes) -> None:
+    image = eyes[0]
+    files = _Files({"one": image[8:112, 10:150], "other": np.ascontiguousarray(image[:, ::-1])})
+    ends = [{"image_id": "one", "other_id": "other"}]
+    (found,) = match_pairs(ends, eye_of=eye_reader(files, 1.0), threads=1)
+    assert found["mirrored"]
+    # The crop's 140 columns fill the 160 on which images are compared.
+    assert found["scale"] == pytest.approx(140 / 160, abs=0.02)
+    assert found["turned_degrees"] == pytest.approx(0, abs=1)
+
+
+def embedded(planted):
+    """Random embeddings, those of a copy near those of its original."""
+    rng = np.random.default_rng(0)
+    vectors = {one: rng.normal(size=64) for one in planted.files}
+    for pair in planted.copies:
+        copy, original = sorted(pair, key=list(planted.files).index, reverse=True)
+        vectors[copy] = vectors[original] + 0.3 * rng.normal(size=64)
+    table = {"image_id": list(vectors), "embedding": [one.tolist() for one in vectors.values()]}
+    return pl.DataFrame(table)
+
+
+def leaks_of(planted):
+    pairs = candidate_pairs(embedded(planted), planted.splits)
+    ends = pairs.select("image_id", "other_id").to_dicts()
+    found = match_pairs(ends, eye_of=eye_reader(planted, 1.0), threads=1)
+    pairs = pl.concat([pairs, pl.DataFrame(found)], how="horizontal")
+    names = [f"s{at}" if at % 2 else None for at in range(planted.splits.height)]
+    images = planted.splits.select("image_id", subject_id=pl.Series(names), path="image_id")
+    return leak_table(pairs, planted.splits, images), images
+
+
+def test_planted_copies_are_found_and_nothing_else(eyes) -> None:
+    planted = plant(eyes, copies=6, seed=2)
+    leaks, images = leaks_of(planted)
+    assert leaks.schema == LEAKS
+    named = [frozenset(pair) for pair in leaks.select("image_id", "other_id").rows()]
+    assert len(named) == len(set(named))
+    assert set(named) == planted.copies.keys()
+    assert (leaks["split"] != leaks["other_split"]).all()
+    assert leaks["match"].is_sorted(descending=True)
+    words = leak_words(leaks, images)
+    assert len(words) == 6
+    assert leaks["image_id"][0] in words[0]
+    assert leaks["other_split"][0] in words[0]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+@pytest.mark.parametrize("side", ["train", "test", "both"])
+def test_few_images_or_one_split_make_an_empty_table(count: int, side: str) -> None:
+    sides = [side if side != "both" else ("train", "test")[at % 2] for at in range(count)]
+    ids = [f"{at}" for at in range(count)]
+    splits = pl.DataFrame({"image_id": ids, "split": sides}, schema_overrides={"split": pl.String})
+    splits = splits.with_columns(pl.col("image_id").cast(pl.String))
+    embeddings = pl.DataFrame(
+        {"image_id": ids, "embedding": [[1.0, 2.0]] * count},
+        schema={"image_id": pl.String, "embedding": pl.List(pl.Float32)},
+    )
+    pairs = candidate_pairs(embeddings, splits)
+    assert pairs.height == (count // 2 * (count - count // 2) if side == "both" else 0)
+    none = {"match": 0.0, "mirrored": False, "scale": 1.0, "turned_degrees": 0.0}
+    pairs = pairs.with_columns(**{name: pl.lit(value) for name, value in none.items()})
+    images = splits.select("image_id", subject_id=pl.lit(None, pl.String))
+    assert leak_table(pairs, splits, images).schema == LEAKS
+
+
+def test_the_search_finds_the_nearest_of_other_splits_and_no_own(monkeypatch) -> None:
+    from iip_assets.embeddings import leaks
+
+    monkeypatch.setattr(leaks, "_BLOCK_BYTES", 4 * 60 * 7)  # seven rows at a time
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(60, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    sides = rng.choice(["train", "validation", "test"], 60).astype(object)
+    cosines = vectors @ vectors.T
+    asked = 0
+    for left, right, found in nearest_across(vectors, sides, nearest=5):
+        for own, others, values in zip(left, right, found, strict=True):
+            allowed = np.where(sides != sides[own], cosines[own], -2)
+            assert others.tolist() == np.argsort(-allowed)[:5].tolist()
+            assert values == pytest.approx(allowed[others])
+            asked += 1
+    assert asked == (sides != "train").sum()
+
+
+def test_the_bound_rises_where_different_eyes_are_alike_and_not_for_a_few_leaks() -> None:
+    rng = np.random.default_rng(0)
+    bounds = []
+    for spread in (0.08, 0.17):
+        clean = np.tanh(rng.exponential(spread, 3000))
+        pairs = pl.DataFrame({"rank": [15] * 3000, "match": clean})
+        bounds.append(least_match(pairs))
+        spoiled = pairs.with_columns(match=pl.Series([*clean[:-6], *[0.99] * 6]))
+        assert least_match(spoiled) == pytest.approx(bounds[-1], abs=0.07)
+        assert bounds[-1] > np.sort(clean)[-2]
+    assert bounds[0] == LOWEST_MATCH < bounds[1] < HIGHEST_MATCH
+    assert least_match(pairs.head(50)) == LOWEST_MATCH
