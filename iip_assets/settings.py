@@ -449,6 +449,19 @@ class ExplanationSettings(Section):
     seed: int = 0
 
 
+class SliceDiscoverySettings(Section):
+    """How slices are sought on which a model fails."""
+
+    most: int = _count(10, "so many slices of a model at most")
+    draws: int = _field(
+        500, "shuffles of the subjects' errors, which tell what chance gives", ge=50
+    )
+    level: Share = _field(
+        0.02, "the chance that any slice is found where a model fails everywhere alike", gt=0, lt=1
+    )
+    seed: int = 0
+
+
 class RobustnessSettings(Section):
     """Which corruptions, and on how many held-out images."""
 
@@ -546,6 +559,7 @@ class Settings(Section):
     mask_errors: MaskErrorSettings = MaskErrorSettings()
     batch_verdict: BatchVerdictSettings = BatchVerdictSettings()
     explanation: ExplanationSettings = ExplanationSettings()
+    slice_discovery: SliceDiscoverySettings = SliceDiscoverySettings()
     robustness: RobustnessSettings = RobustnessSettings()
     drift: DriftSettings = DriftSettings()
     release: ReleaseSettings = ReleaseSettings()

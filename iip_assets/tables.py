@@ -213,6 +213,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         ),
     },
     "image_embeddings": {"": _table("image_id", "embedding")},
+    "team_slices": {"": _table("image_id", "axis", "slice")},
     "split_leaks": {
         "": _table(
             *("image_id", "split", "subject_id"),
@@ -422,6 +423,19 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             without_batch=_share("F1 of the filter trained without it"),
             difference=_number("with minus without: above 0 the batch helps"),
         ),
+    },
+    "discovered_slices": {
+        "slices": _table(
+            *("model", "low", "high", "n_images", "n_subjects"),
+            name=_text("what its images have in common, in words"),
+            rule=_text("who belongs to it, as `slices.toml` has it, as JSON"),
+            exemplars=_list("ids of its images, the largest errors first"),
+            error=_share("mean error: what the label's probability or the IoU lacks of 1"),
+            rest_error=_share("mean error of all other images"),
+            p=_share("the chance that any slice fails so clearly where nothing is the matter"),
+            share=_share("of the images that are judged"),
+        ),
+        "members": _table("model", "image_id", name=_text("the slice's name")),
     },
     "model_explanations": {
         "explained": _table(

@@ -15,6 +15,7 @@ from iip_assets.settings import (
     MaskClasses,
     MaxMegapixels,
     SliceAxes,
+    SliceDiscoverySettings,
     Threads,
     TrainingSettings,
 )
@@ -219,6 +220,64 @@ def explanations_are_faithful(model_explanations: dict[str, pl.DataFrame]) -> Ch
     from iip_assets.audit.explained_measures import faithful_check
 
     return faithful_check(model_explanations["measures"])
+
+
+@asset(room="audit", kinds={"polars"})
+def discovered_slices(
+    predictions: pl.DataFrame,
+    data_splits: pl.DataFrame,
+    image_tags: pl.DataFrame,
+    image_embeddings: pl.DataFrame,
+    *,
+    options: Annotated[SliceDiscoverySettings, Setting("slice_discovery")],
+    least: Annotated[int, Setting("evaluation.min_slice_images")],
+    confidence: Annotated[float, Setting("evaluation.confidence")],
+) -> dict[str, pl.DataFrame] | Skipped:
+    """Where each model fails more than elsewhere: by tags, and among images that look alike.
+
+    Slices are told from chance, ranked by what they surely cost, and named in words;
+    `iip slices accept NAME` makes one a regression slice, on which later models are judged.
+    """
+    from iip_assets.audit.discovered_slices import discover_slices, held_out_errors
+    from iip_assets.edge_cases.slice_members import Space
+    from iip_assets.models.examples import reason_for_none_judged
+
+    errors = held_out_errors(predictions, data_splits)
+    if errors.is_empty():
+        return Skipped(reason_for_none_judged(predictions, "validation", "test"))
+    return discover_slices(
+        errors,
+        image_tags,
+        Space.from_embeddings(image_embeddings),
+        options=options,
+        least=least,
+        confidence=confidence,
+    )
+
+
+@describe(discovered_slices)
+def describe_discovered_slices(
+    discovered_slices: dict[str, pl.DataFrame],
+    *,
+    max_megapixels: MaxMegapixels,
+    context: AssetContext,
+) -> dict[str, MetadataValue]:
+    """Each slice with its error beside that of all other images, and the images themselves."""
+    from iip_assets.audit.figures import slice_rows, slice_sheets, slices_figure
+    from iip_assets.figures import figure_markdown
+    from iip_assets.images.store import ImageStore
+
+    slices = discovered_slices["slices"]
+    store = ImageStore.open(context.root)
+    store.fetch(slices["exemplars"].explode().drop_nulls().unique().to_list())
+    return {
+        "rows": slices.height,
+        "slices": Rows(slice_rows(slices)),
+        "plot": figure_markdown(
+            slices_figure(slices), "error of each discovered slice, with intervals"
+        ),
+        "contact_sheets": slice_sheets(slices, read=store.read, max_megapixels=max_megapixels),
+    }
 
 
 @asset(room="audit", kinds={"polars"})

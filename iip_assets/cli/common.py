@@ -43,10 +43,10 @@ class _Group(_PlainFlags, TyperGroup):
 
 
 class Verbs(typer.Typer):
-    """Verbs under one name; without one of them it shows its help."""
+    """Verbs under one name; without one of them it shows its help, unless told otherwise."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(cls=_Group, no_args_is_help=True, **options)
+        super().__init__(cls=_Group, **{"no_args_is_help": True, **options})
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[F], F]:
         """Makes a function a verb."""

@@ -19,6 +19,7 @@ from iip_assets.cli.leaks import leaks
 from iip_assets.cli.models import models
 from iip_assets.cli.predict import predict
 from iip_assets.cli.show import report, show
+from iip_assets.cli.slices import slices
 from iip_assets.cli.sweep import sweep
 from iip_assets.cli.trace import trace
 from iip_assets.cli.workspaces import alarms, doctor, gc, init, synthesize, ui
@@ -72,6 +73,7 @@ for _verb in (
     app.command()(_verb)
 app.add_typer(labels, name="labels")
 app.add_typer(models, name="models")
+app.add_typer(slices, name="slices")
 app.add_typer(sweep, name="sweep")
 
 

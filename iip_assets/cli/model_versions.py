@@ -17,7 +17,7 @@ from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.values import Skipped
 from iip_assets.images.store import ImageStore
 from iip_assets.models.tasks import FILTER, TASKS
-from iip_assets.registry.gate import refusal, rules_of
+from iip_assets.registry.gate import judged_slices, refusal, rules_of
 from iip_assets.registry.registering import Present, register_present
 from iip_assets.registry.registry import Registry, RegistryError
 from iip_assets.registry.registry_state import Move, RegistryState, Version
@@ -166,16 +166,15 @@ def compare(
     """
     root, state = project.workspace.root, project.workspace.state
     settings = project.workspace.read_settings(root)
-    held_out, splits, slices = (
-        project.load(name, events) for name in ("held_out_images", "data_splits", "image_slices")
-    )
+    names = ("held_out_images", "data_splits", "image_slices", "team_slices")
+    held_out, splits, slices, regression = (project.load(name, events) for name in names)
     found = compare_model(
         TASKS[before.model],
         RegistryState((replace(before, aliases=("champion",)), replace(after, aliases=()))),
         Skipped("two registered versions are compared"),
         Images(
             held_out.join(splits.select("image_id", "group_id"), on="image_id"),
-            slices.filter(pl.col("axis").is_in(settings.release.protected_axes)),
+            judged_slices(slices, regression, settings.release.protected_axes),
             ImageStore.open(root),
             settings.dataset.max_megapixels,
         ),

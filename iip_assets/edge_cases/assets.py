@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
+from iip_assets.edge_cases.team_slices import load_slices, observe_slices, slices_version
 from iip_assets.engine.asset import AssetContext, asset, describe
+from iip_assets.engine.graph import Source
 from iip_assets.engine.values import MetadataValue, Noted, Rows, Setting, Skipped
 from iip_assets.settings import AgeBands, MaxMegapixels, TagSettings
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from iip_assets.edge_cases.team_slices import TeamSlice
+
+slices_file = Source(
+    name="slices_file",
+    room="edge_cases",
+    description="The regression slices of `slices.toml`, on which later models are judged; "
+    "`iip slices` writes it.",
+    observe=observe_slices,
+    load=load_slices,
+    version_at=slices_version,
+)
 
 
 @asset(room="edge_cases", kinds={"umap", "polars"})
@@ -164,3 +178,23 @@ def describe_image_tags(image_tags: pl.DataFrame) -> dict[str, MetadataValue]:
         "axes": axes,
         "counts": Rows(tag_counts(image_tags).to_dicts()),
     }
+
+
+@asset(room="edge_cases", kinds={"polars"})
+def team_slices(
+    slices_file: Sequence[TeamSlice], image_tags: pl.DataFrame, image_embeddings: pl.DataFrame
+) -> pl.DataFrame:
+    """Which images belong to the regression slices of `slices.toml`, on the axis `regression`.
+
+    Evaluation and the promotion gate judge every later model on these, beside the other axes.
+    """
+    from iip_assets.edge_cases.slice_members import slice_members
+
+    return slice_members(slices_file, image_tags, image_embeddings)
+
+
+@describe(team_slices)
+def describe_team_slices(team_slices: pl.DataFrame) -> dict[str, MetadataValue]:
+    """How many images each regression slice has."""
+    sizes = team_slices.group_by("slice").len("images").sort("slice")
+    return {"rows": team_slices.height, "slices": Rows(sizes.to_dicts())}

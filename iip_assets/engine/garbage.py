@@ -152,7 +152,10 @@ def _points(project: Project) -> Iterator[Point]:
 
 
 def _states(root: Path, paths: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each commit that has these files, with the hashes of what is in them."""
+    """Each commit with the hashes of what is in these files, empty for one that it lacks.
+
+    A state may lack a file that people may do without; whoever reads the state knows which.
+    """
     listed = _git(root, "rev-list", "--all")
     # A ref holds the newest stash alone; the others stand in its log.
     stashed = _git(root, "reflog", "show", "--format=%H", "refs/stash", "--")
@@ -160,9 +163,8 @@ def _states(root: Path, paths: list[str]) -> Iterator[tuple[str, tuple[str, ...]
     names = "".join(f"{commit}:./{path}\n" for commit in commits for path in paths)
     lines = _git(root, "cat-file", "--batch-check=%(objectname)", given=names).splitlines()
     for place, commit in enumerate(commits):
-        state = tuple(lines[place * len(paths) : (place + 1) * len(paths)])
-        if not any(line.endswith(" missing") for line in state):
-            yield commit, state
+        of_commit = lines[place * len(paths) : (place + 1) * len(paths)]
+        yield commit, tuple("" if line.endswith(" missing") else line for line in of_commit)
 
 
 def _git(root: Path, *words: str, given: str = "") -> str:

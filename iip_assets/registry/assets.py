@@ -57,6 +57,7 @@ def model_versions(
     held_out_images: pl.DataFrame,
     data_splits: pl.DataFrame,
     image_slices: pl.DataFrame,
+    team_slices: pl.DataFrame,
     *,
     rules: Annotated[ReleaseSettings, Setting("release")],
     judgement: Evaluation,
@@ -69,19 +70,17 @@ def model_versions(
 
     An image counts only if no version was trained or chosen on it.
     """
-    import polars as pl
-
     from iip_assets.embeddings.device import core_count
     from iip_assets.images.store import ImageStore
     from iip_assets.models.tasks import FILTER, SEGMENTER
     from iip_assets.registry.contenders import tables_of
-    from iip_assets.registry.gate import rules_of
+    from iip_assets.registry.gate import judged_slices, rules_of
     from iip_assets.registry.version_comparison import Images, compare_model
 
     store = ImageStore.open(context.root)
     images = Images(
         held_out_images.join(data_splits.select("image_id", "group_id"), on="image_id"),
-        image_slices.filter(pl.col("axis").is_in(rules.protected_axes)),
+        judged_slices(image_slices, team_slices, rules.protected_axes),
         store,
         max_megapixels,
     )

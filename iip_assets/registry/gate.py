@@ -8,6 +8,7 @@ worse is at most alpha.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -83,6 +84,19 @@ def rules_of(release: ReleaseSettings, judgement: EvaluationSettings) -> Rules:
         confidence=judgement.confidence,
         seed=release.seed,
     )
+
+
+def judged_slices(
+    slices: pl.DataFrame, regression: pl.DataFrame, protected_axes: Sequence[str]
+) -> pl.DataFrame:
+    """The slices that the gate looks at: of the protected axes, and the team's regression slices.
+
+    Args:
+        slices: `image_id`, `axis`, `slice`.
+        regression: Likewise, of the team's.
+        protected_axes: Of settings.
+    """
+    return pl.concat([slices.filter(pl.col("axis").is_in(protected_axes)), regression])
 
 
 def judge_candidate(

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from iip_assets.engine.garbage import Garbage, find_garbage, sweep
+from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.lance_table import LanceTable
 from iip_assets.engine.lock import workspace_lock
 from iip_assets.engine.workspace import OutsideError
-from iip_assets_tests.engine.images_toy import ImagesToy, read
+from iip_assets_tests.engine.images_toy import ASSETS, ImagesToy, images, read
 from iip_assets_tests.git import git
 
 SOME = [(f"{n}.png", f"image{n}", f"mask{n}" if n % 2 else None) for n in range(4)]
@@ -105,6 +107,34 @@ def test_any_ref_keeps_its_state(keeps: str, toy: ImagesToy) -> None:
     assert computed(toy) == []
     toy.write(*SOME[:2])
     assert (computed(toy) == []) == (keeps != "nothing")
+
+
+def test_states_without_a_file_that_people_may_do_without_are_kept(toy: ImagesToy) -> None:
+    def notes_at(text_of: Callable[[str], str]) -> str:
+        try:
+            return text_of("notes")
+        except (OSError, LookupError):
+            return ""
+
+    watched = Source(
+        "notes",
+        "toy",
+        "Notes.",
+        lambda root: notes_at(lambda path: (root / path).read_text()),
+        lambda _, version: version,
+        version_at=notes_at,
+    )
+    toy.project = replace(toy.project, graph=Graph(ASSETS, [images, watched]))
+    toy.refresh()
+    first = commit(toy)
+    toy.set(scale=7, seed=0)
+    (toy.root / "notes").write_text("seen")
+    git(toy.root, "add", "notes")
+    toy.refresh()
+    commit(toy)
+    clean(toy)
+    checkout(toy, first)
+    assert computed(toy) == []
 
 
 def test_rows_of_an_image_that_no_version_holds_leave_the_disk(toy: ImagesToy) -> None:

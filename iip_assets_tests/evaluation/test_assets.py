@@ -162,7 +162,8 @@ def agree(eyes, context, segmenter=None, label_rows=None):
     )
 
 
-def judge(eyes, predictions, context, agreement=None):
+def judge(eyes, predictions, context, agreement=None, regression=()):
+    """What the evaluation says; `regression` are the images of a slice of the team."""
     _, images, splits = eyes
     images = images.with_columns(geography=pl.lit("north"), device=pl.lit("phone"))
     words = images.select("image_id", lighting=pl.lit("normal"), background=pl.lit("skin"))
@@ -176,6 +177,9 @@ def judge(eyes, predictions, context, agreement=None):
         {"images": images},
         splits,
         slices,
+        pl.DataFrame({"image_id": list(regression)}, schema={"image_id": pl.String}).with_columns(
+            axis=pl.lit("regression"), slice=pl.lit("dark")
+        ),
         evaluation=EvaluationSettings(resamples=50),
         rarity=RareClassSettings(),
         axes=axes,
@@ -272,7 +276,10 @@ def test_a_segmenter_alone_is_predicted_with_and_judged(eyes, context):
     unusable = told["unusable_masks"].records
     assert {row["labeler"] for row in unusable} == {"zoe"}
     assert all("80×55 pixels, its image 80×56" in row["reason"] for row in unusable)
-    metrics = judge(eyes, predictions, context, agreement.value)["metrics"]
+    team = predictions.filter(split="test")["image_id"].head(3)
+    metrics = judge(eyes, predictions, context, agreement.value, team)["metrics"]
+    regression = metrics.filter(model="segmenter", axis="regression")
+    assert regression.select("slice", "n_images").unique().rows() == [("dark", 3)]
     by_model = {
         model: metrics.filter(model=model, metric="iou_iris", axis="overall").row(0, named=True)
         for model in ("segmenter", "segmenter_human", "segmenter_beside_human")

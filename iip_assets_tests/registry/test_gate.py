@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from iip_assets.metrics.intervals import holm
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import scored_probabilities
-from iip_assets.registry.gate import Rules, judge_candidate, refusal
+from iip_assets.registry.gate import Rules, judge_candidate, judged_slices, refusal
 
 RULES = Rules(margin=0.02, alpha=0.05, min_images=10, resamples=1000, confidence=0.95, seed=0)
 NAMES = ("filter", "2", "1")
@@ -65,6 +65,25 @@ def test_a_model_that_is_worse_on_one_slice_is_refused_by_the_slices_name():
     words = refusal(table, "filter", "2", "1")
     assert "region south" in words
     assert "region north" not in words
+
+
+def test_a_regression_slice_of_the_team_stops_a_candidate_that_fails_on_it():
+    inside = np.arange(COUNT) % 8 == 0
+    team = pl.DataFrame(
+        [(name, "regression", "dark and off") for name in np.array(image_ids())[inside]],
+        schema=["image_id", "axis", "slice"],
+        orient="row",
+    )
+    champion, candidate = (
+        word_of(right, seed=1) for right in (np.full(COUNT, 0.9), np.where(inside, 0.3, 0.97))
+    )
+    looked_at = judged_slices(slices(), team, ["distance"])
+    assert set(looked_at["axis"]) == {"distance", "regression"}
+    table = judge_candidate(champion, candidate, looked_at, RULES, metric="f1_macro", names=NAMES)
+    assert "regression dark and off" in refusal(table, "filter", "2", "1")
+    none = judged_slices(slices(), team.clear(), ["distance"])
+    table = judge_candidate(champion, candidate, none, RULES, metric="f1_macro", names=NAMES)
+    assert refusal(table, "filter", "2", "1") is None
 
 
 def test_a_loss_within_the_margin_is_no_loss():

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from iip_assets.audit.coverage_ledger import SCHEMA as LEDGER
+from iip_assets.audit.discovered_slices import MEMBERS, SLICES
 from iip_assets.audit.explained_images import EXPLAINED
 from iip_assets.audit.explained_measures import APART, RIGHT, WRONG
 from iip_assets.audit.explained_measures import SCHEMA as MEASURES
@@ -272,6 +273,21 @@ def explanation_tables():
     }
 
 
+def discovered_tables():
+    """Two slices of the filter; images of the first are dark, the second's name is hostile."""
+    ids = [f"{place:032x}" for place in range(40)]
+    dark = {"where": {"lighting": "dark"}}
+    numbers = {"low": 0.4, "high": 0.6, "p": 0.002, "rest_error": 0.1}
+    rows = [
+        {"name": "dark lighting", "rule": json.dumps(dark), "exemplars": ids[:12], "error": 0.5}
+        | {"n_images": 40, "n_subjects": 10, "share": 0.25},
+        {"name": HOSTILE, "rule": json.dumps(dark), "exemplars": ids[20:23], "error": 0.45}
+        | {"n_images": 12, "n_subjects": 6, "share": 0.1},
+    ]
+    table = pl.DataFrame([{"model": "filter", **numbers, **row} for row in rows], schema=SLICES)
+    return {"slices": table, "members": pl.DataFrame(schema=MEMBERS)}
+
+
 def consensus_tables():
     """Three labelers of whom one is worse, and two images that stay open."""
     ends = {"value": 0.8, "low": 0.7, "high": 0.9, "n_images": 40, "n_subjects": 12, "enough": True}
@@ -394,6 +410,7 @@ def sample_inputs(**changes):
             ),
         },
         "model_explanations": explanation_tables(),
+        "discovered_slices": discovered_tables(),
         "coverage_ledger": ledger_table(),
         "robustness_benchmark": benchmark_table(),
         "model_versions": version_tables(),

@@ -41,6 +41,14 @@ def test_a_slice_that_chance_explains_among_so_many_is_not_called_weak():
     assert not any("weaker" in title for title in titles(model_evaluation=evaluation(chance)))
 
 
+def test_the_costliest_discovered_slice_is_named_with_the_command_that_accepts_it():
+    steps = content_of(sample_inputs(), edge_share=0.05)["next_steps"]
+    (step,) = [one for one in steps if one["section"] == "discovered"]
+    assert step["title"] == "The filter fails on dark lighting"
+    assert "0.500 (0.400 to 0.600), n = 40 of 10 subjects, against 0.100" in step["text"]
+    assert "`iip slices accept 'dark lighting'`" in step["text"]
+
+
 def test_a_model_no_better_than_one_that_never_looks_is_named_first():
     assert not any("not looking" in title for title in titles())
     blind = metrics_table().with_columns(
@@ -118,6 +126,7 @@ def test_with_nothing_to_say_it_says_so():
         label_consensus=Skipped("x"),
         model_evaluation=Skipped("x"),
         model_explanations=Skipped("x"),
+        discovered_slices=Skipped("x"),
         robustness_benchmark=Skipped("x"),
         drift_report=Skipped("x"),
     ) == ["Nothing stands out"]

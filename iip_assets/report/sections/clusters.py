@@ -89,19 +89,21 @@ def map_digest(embedding_map: pl.DataFrame) -> str:
 def _strips(found: Mapping[str, Any], path_of: Mapping[str, str]) -> list[Block]:
     captions = {row["cluster"]: _caption(row) for row in found["rows"]}
     blocks: list[Block] = []
-    for strip in found["strips"]:
-        cluster = strip["cluster"]
+    for row in found["strips"]:
+        cluster = row["cluster"]
         blocks.append(Heading(f"Cluster {cluster}{captions[cluster]}"))
-        blocks.append(_strip(strip["image_ids"], path_of))
+        blocks.append(strip(row["image_ids"], path_of))
     if hidden := len(captions) - len(found["strips"]):
         blocks.append(Paragraph(f"{counted(hidden, 'larger cluster')} not shown.", soft=True))
     if outliers := found["outliers"]:
         blocks.append(Heading("Farthest from everything else"))
-        blocks.append(_strip(outliers, path_of))
+        blocks.append(strip(outliers, path_of))
     return blocks
 
 
-def _strip(ids: Sequence[str], path_of: Mapping[str, str]) -> Images:
+def strip(ids: Sequence[str], path_of: Mapping[str, str]) -> Images:
+    """Small images in a row, over their names."""
+
     def tile(image_id: str) -> Image:
         name = image_name(image_id, path_of.get(image_id))
         return Image(

@@ -1,0 +1,95 @@
+"""Which images belong to a slice: those with its tags, or those like some typical ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from iip_assets.edge_cases.projection import embedding_matrix, whitened_directions
+from iip_assets.edge_cases.team_slices import REGRESSION_AXIS, SliceRule, TeamSlice
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where images lie by what they look like to the backbone.
+
+    Attributes:
+        ids: (N,) of the images.
+        vectors: (N, P) of length one; zeros where an image has no embedding.
+    """
+
+    ids: Sequence[str]
+    vectors: NDArray[np.float32]
+
+    @classmethod
+    def from_embeddings(cls, embeddings: pl.DataFrame) -> Space:
+        """The space of `image_id`, `embedding`; all of them decide how it is scaled."""
+        ids, points = embedding_matrix(embeddings)
+        return cls(ids, whitened_directions(points))
+
+    def of(self, ids: Sequence[str]) -> Space:
+        """The same space with these images alone, in this order."""
+        place_of = {one: place for place, one in enumerate(self.ids)}
+        vectors = np.zeros((len(ids), self.vectors.shape[1]), dtype=np.float32)
+        for place, one in enumerate(ids):
+            if one in place_of:
+                vectors[place] = self.vectors[place_of[one]]
+        return Space(ids, vectors)
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """(N,) which images have a place."""
+        return np.asarray(self.vectors.any(axis=1))
+
+    def distances(self, like: Sequence[str]) -> NDArray[np.float64]:
+        """(N,) cosine distances to the middle of these images; infinite where that is unknown."""
+        middle = self.of(like).vectors.astype(np.float64).sum(axis=0)
+        length = np.linalg.norm(middle)
+        if length == 0:
+            return np.full(len(self.ids), np.inf)
+        return np.where(self.known, 1 - self.vectors @ (middle / length), np.inf)
+
+
+def members_of(rule: SliceRule, tags: pl.DataFrame, space: Space) -> list[str]:
+    """Ids of the images that belong to a slice, sorted.
+
+    Args:
+        rule: Who belongs to it.
+        tags: image_id, axis, slice.
+        space: Where images lie.
+    """
+    if rule.like:
+        near = space.distances(rule.like) <= rule.within
+        return sorted(
+            image_id for image_id, is_near in zip(space.ids, near, strict=True) if is_near
+        )
+    ids = tags.select("image_id").unique()
+    for axis, names in rule.where.items():
+        has = tags.filter((pl.col("axis") == axis) & pl.col("slice").is_in(names))
+        ids = ids.join(has.select("image_id"), on="image_id", how="semi")
+    return ids["image_id"].sort().to_list()
+
+
+def slice_members(
+    slices: Sequence[TeamSlice], tags: pl.DataFrame, embeddings: pl.DataFrame
+) -> pl.DataFrame:
+    """image_id, axis (`regression`), slice (its name) of the members of each slice, sorted.
+
+    Args:
+        slices: Whose members.
+        tags: image_id, axis, slice.
+        embeddings: image_id, embedding.
+    """
+    schema = {"image_id": pl.String, "axis": pl.String, "slice": pl.String}
+    near = any(one.rule.like for one in slices)
+    space = Space.from_embeddings(embeddings) if near else Space((), np.zeros((0, 1), np.float32))
+    rows = [
+        (image_id, REGRESSION_AXIS, one.name)
+        for one in slices
+        for image_id in members_of(one.rule, tags, space)
+    ]
+    return pl.DataFrame(rows, schema=schema, orient="row").sort("image_id", "slice")
