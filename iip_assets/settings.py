@@ -381,6 +381,12 @@ class BatchVerdictSettings(Section):
     seeds: int = _count(3, "trainings with and without each batch: one alone may be luck")
 
 
+class LabelingSettings(Section):
+    """What to label next."""
+
+    images: int = _count(200, "so many unlabelled images are chosen and ranked, with reasons")
+
+
 class ExplanationSettings(Section):
     """How many predictions are explained, and how finely."""
 
@@ -489,6 +495,7 @@ class Settings(Section):
     evaluation: EvaluationSettings = EvaluationSettings()
     rare_classes: RareClassSettings = RareClassSettings()
     batch_verdict: BatchVerdictSettings = BatchVerdictSettings()
+    labeling: LabelingSettings = LabelingSettings()
     explanation: ExplanationSettings = ExplanationSettings()
     robustness: RobustnessSettings = RobustnessSettings()
     drift: DriftSettings = DriftSettings()

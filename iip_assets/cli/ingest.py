@@ -1,4 +1,4 @@
-"""`iip ingest`, `iip label` and `iip export`: batches join the data, and leave it for tools."""
+"""`iip ingest` and `iip export`: batches join the data, and leave it for tools."""
 
 from __future__ import annotations
 
@@ -43,29 +43,6 @@ def ingest(
         result = ingest_folder(
             root, folder, form=form, allow_jump=allow_jump, dry_run=dry_run, log=log
         )
-    print_ingested(root, result, as_json=as_json)
-    if result.verdict == "rejected":
-        raise typer.Exit(1)
-
-
-def label(
-    image: Annotated[
-        str, typer.Argument(help="The image's path under data/, its id, or how that begins.")
-    ],
-    word: Annotated[str, typer.Argument(help="full, partial, none or unclear.")],
-    labeler: Annotated[str | None, typer.Option(help="Who says so.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Correct the label of an image: a batch of one row, ingested like any other."""
-    from iip_assets.ingest.correction import correct_label
-    from iip_assets.where import find_workspace
-
-    root = find_workspace()
-    with stdout_kept_clean():
-        result = correct_label(root, image, word, labeler=labeler, dry_run=dry_run, log=log)
     print_ingested(root, result, as_json=as_json)
     if result.verdict == "rejected":
         raise typer.Exit(1)

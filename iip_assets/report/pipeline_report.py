@@ -34,6 +34,7 @@ from iip_assets.report.sections import (
     data,
     failures,
     models,
+    next_labels,
     robustness,
     slices,
 )
@@ -55,6 +56,7 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     robustness.robustness,
     robustness.drift,
     batches.batches,
+    next_labels.next_labels,
 )
 _TITLE = "Iris image pipeline: report"
 

@@ -88,6 +88,7 @@ def test_a_new_function_moves_nothing(file: Path, package: Path, before: dict[st
             "filter_scores",
             {
                 "batch_verdict",
+                "kept_promises",
                 "model_evaluation",
                 "model_versions",
                 "robustness_benchmark",

@@ -25,6 +25,8 @@ MODELS_AND_BELOW = {
     "model_versions",
     "batch_trials",
     "batch_verdict",
+    "kept_promises",
+    "labeling_priorities",
     "model_explanations",
     "robustness_benchmark",
     "pipeline_report",
@@ -79,7 +81,7 @@ def test_other_costs_choose_another_threshold_and_train_nothing(fresh: Team) -> 
     due = fresh.due()
     assert due["filter_verdicts"] == ["setting threshold.lost_iris_cost changed: 1.0 → 20.0"]
     below = {"filter_verdicts", "predictions", "model_evaluation", "model_explanations"}
-    assert due.keys() <= below | {"validation_card", "pipeline_report"}
+    assert due.keys() <= below | {"validation_card", "labeling_priorities", "pipeline_report"}
 
 
 def test_where_trainings_are_logged_and_how_they_are_run_changes_nothing(fresh: Team) -> None:
