@@ -1,8 +1,8 @@
 """What to label next, beside random choice and six strategies of scikit-activeml.
 
-    python benchmarks/next_labels.py [--repeats N] [--rare N] [--rounds N] [--images N] [--json FILE]
+    python benchmarks/next_labels.py [--repeats N] [--rare N] [--faces FILE] [--json FILE]
 
-From 60 labelled images of a pool of 1,200, so many more are labelled in each of some rounds, as each
+From 60 labelled images of a pool of 1,200, 30 more are labelled in each of three rounds, as each
 strategy chooses, and a linear head is trained on the embeddings. Its macro F1 on images of other
 subjects says what that gained. All strategies start from the same images, so gains are paired.
 Real crops of eyes join in with `--faces FILE`, a batch in a zip, with classes planted in them.

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
+_COMPONENTS = 96
 _NEIGHBOURS = 5
-# Of the pool, by which frequency is told.
-_POOL_NEIGHBOURS = 10
+# Of the pool, by which frequency is told; of a larger one every so many images stand for it.
+_POOL_NEIGHBOURS, _MOST = 10, 20_000
 # How far the errors near an image move the filter's own doubt, and how much frequent images count.
 _ERRORS_COUNT, _FREQUENCY_COUNTS = 0.3, 0.5
 # A class that is rarer than this in the pool counts as if it were not.
@@ -49,10 +50,14 @@ class Worth:
 
 
 def unit_vectors(embeddings: NDArray[np.floating]) -> Floats:
-    """(N, D) of length 1 about the mean of all, so that distances tell kinds of images apart."""
-    centred = embeddings.astype(np.float64) - embeddings.mean(0)
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.asarray(centred / np.maximum(length, 1e-12))
+    """(N, at most 96) principal components of (N, D), of length 1: distances tell kinds apart."""
+    from sklearn.utils.extmath import randomized_svd
+
+    size = min(_COMPONENTS, *embeddings.shape)
+    left, values, _ = randomized_svd(embeddings - embeddings.mean(0), size, random_state=0)
+    parts = left * values
+    length = np.linalg.norm(parts, axis=1, keepdims=True)
+    return np.asarray(parts / np.maximum(length, 1e-12), dtype=np.float64)
 
 
 def worth_of(
@@ -85,7 +90,7 @@ def worth_of(
         error = macro_errors(probabilities, novelty)
         if errors is not None and errors.any():
             error = error * (1 + _ERRORS_COUNT * (local_error / errors.mean() - 1))
-    away, _ = _nearest(pool, pool, _POOL_NEIGHBOURS + 1)
+    away, _ = _nearest(pool, pool[:: -(-count // _MOST)], _POOL_NEIGHBOURS + 1)
     density = 1 / (away[:, 1:].mean(1) + _LEAST) if count > 1 else np.ones(count)
     frequency = density / np.median(density)
     gain = np.maximum(error, _LEAST) * frequency**_FREQUENCY_COUNTS

@@ -25,6 +25,7 @@ Mask = NDArray[np.bool_]
 _PROBABILITIES = [f"prob_{name}" for name in FILTER_CLASSES]
 # From where on something is a reason that is told.
 _UNSURE, _NOVEL, _NEEDED, _OFTEN, _WRONG, _RARE = 0.25, 0.5, 0.5, 1.5, 1.5, 0.1
+_PARTS = ("doubt", "local_error", "novelty", "frequency")
 _TAKEN = pl.col("label").is_not_null() | pl.col("has_mask")
 
 
@@ -124,24 +125,27 @@ def priorities(
     found = asked[choose(vectors[asked], gain[asked], labelled[asked], count)]
     order = np.searchsorted(np.flatnonzero(pool), found)
     promised = promised_gains(vectors[pool], vectors[labelled], worth.error, order)
+    shown = (
+        dict.fromkeys(_PROBABILITIES)
+        if said is None
+        else dict(zip(_PROBABILITIES, said[order].T, strict=True))
+    )
     chosen = pl.DataFrame(
         {
             "rank": np.arange(1, len(found) + 1),
             "image_id": rows["image_id"][found],
             "gain": gain[found] / gain[pool].mean(),
             "promised_gain": promised,
-            **{
-                name: pl.Series([None] * len(found), dtype=pl.Float64) if said is None else one
-                for name, one in zip(_PROBABILITIES, _columns(said, order), strict=True)
-            },
+            **shown,
             **{name: getattr(worth, name)[order] for name in _PARTS},
             "need": needs[found],
             "cell": cells["cell"][found],
-        }
+        },
+        schema_overrides=dict.fromkeys(_PROBABILITIES, pl.Float64()),
     )
     shares = None if said is None else dict(zip(FILTER_CLASSES, said.mean(0), strict=True))
-    often = float(worth.local_error.mean())
-    told = [_reason(row, shares, often) for row in chosen.iter_rows(named=True)]
+    usual = float(worth.local_error.mean())
+    told = [_reason(row, shares, usual) for row in chosen.iter_rows(named=True)]
     about = {
         "unlabelled": int((~taken).sum()),
         "held_out": int((~taken & ~trains).sum()),
@@ -149,18 +153,10 @@ def priorities(
         "labelled": int(labelled.sum()),
         "expected_error": None if said is None else float(worth.error.mean()),
     }
-    kinds = {**dict.fromkeys(about, pl.Int64()), "expected_error": pl.Float64()}
     return {
         "chosen": chosen.drop("cell").with_columns(pl.Series("reason", told, dtype=pl.String)),
-        "pool": pl.DataFrame([about], schema=kinds),
+        "pool": pl.DataFrame([about], schema_overrides={"expected_error": pl.Float64()}),
     }
-
-
-_PARTS = ("doubt", "local_error", "novelty", "frequency")
-
-
-def _columns(said: Floats | None, order: NDArray[np.int64]) -> Sequence[Any]:
-    return [None] * len(FILTER_CLASSES) if said is None else list(said[order].T)
 
 
 def coverage_needs(
@@ -180,12 +176,10 @@ def coverage_needs(
         axes: Of the cells.
         target: Axis to value to share.
     """
-    counts = cells.group_by("cell").agg(pl.len()).drop_nulls().sort("cell")["cell"].to_list()
-    mix = (
-        target_mix(cells, axes, target) if target else dict.fromkeys(counts, 1 / len(counts or "-"))
-    )
-    has = cells.filter(labelled).drop_nulls("cell")["cell"]
+    has = cells.filter(labelled)["cell"].drop_nulls()
     there = dict(has.value_counts().iter_rows())
+    known = cells["cell"].drop_nulls().unique().sort().to_list()
+    mix = target_mix(cells, axes, target) if target else {cell: 1 / len(known) for cell in known}
     need = {
         cell: max(0.0, 1 - there.get(cell, 0) / (share * len(has))) if len(has) else 0.0
         for cell, share in mix.items()
@@ -218,22 +212,22 @@ def _reason(row: Mapping[str, Any], shares: Mapping[str, float] | None, usual: f
         shares: What share of the pool the filter takes for each class; None without a filter.
         usual: The mean local error.
     """
-    words = [f"few labels of {row['cell']}"] if row["need"] >= _NEEDED else []
-    if row["frequency"] >= _OFTEN:
-        words.append("many images are like it")
-    if shares is None:
-        return "; ".join(("no filter yet: typical and varied images first", *words))
-    likely = sorted(shares, key=lambda name: -row[f"prob_{name}"])[:2]
-    known = {
-        "few labels near it": row["novelty"] >= _NOVEL,
-        "the filter is unsure: "
-        + ", ".join(f"{name} {row[f'prob_{name}']:.2f}" for name in likely): row["doubt"]
-        >= _UNSURE,
-        **{
-            f"perhaps {name}, which few images are": shares[name] < _RARE <= row[f"prob_{name}"]
-            for name in likely
-        },
-        "labelled images near it are often mistaken": row["local_error"] > _WRONG * usual > 0,
+    words = {
+        f"few labels of {row['cell']}": row["need"] >= _NEEDED,
+        "many images are like it": row["frequency"] >= _OFTEN,
     }
-    told = [text for text, holds in known.items() if holds] + words
+    if shares is None:
+        words = {"no filter yet: typical and varied images first": True, **words}
+    else:
+        likely = sorted(shares, key=lambda name: -row[f"prob_{name}"])[:2]
+        said = ", ".join(f"{name} {row[f'prob_{name}']:.2f}" for name in likely)
+        rare = [one for one in likely if shares[one] < _RARE <= row[f"prob_{one}"]]
+        words = {
+            "few labels near it": row["novelty"] >= _NOVEL,
+            f"the filter is unsure: {said}": row["doubt"] >= _UNSURE,
+            **{f"perhaps {name}, which few images are": True for name in rare},
+            "labelled images near it are often mistaken": row["local_error"] > _WRONG * usual > 0,
+            **words,
+        }
+    told = [text for text, holds in words.items() if holds]
     return "; ".join(told) or "unlike what is labelled or chosen so far"

@@ -12,6 +12,11 @@ from iip_assets.cli.common import AsJson, log, open_refresher, print_json, stdou
 from iip_assets.report.text import print_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from iip_assets.engine.project import Project
+    from iip_assets.ingest.export import Exported, Form
+    from iip_assets.ingest.export_rows import ExportImage
     from iip_assets.ingest.verdict import Ingested
 
 # Rows of errors that a terminal shows; errors.csv has them all.
@@ -120,14 +125,10 @@ def export(
     from iip_assets.engine.event_cache import present_events
     from iip_assets.engine.reasons import in_words
     from iip_assets.errors import counted
-    from iip_assets.images.store import ImageStore
-    from iip_assets.ingest.export import write_export
     from iip_assets.ingest.export_rows import rows_to_export
-    from iip_assets.settings_file import read_settings
 
     refresher = open_refresher()
     project = refresher.project
-    root = project.workspace.root
     raw = project.load("raw_dataset", present_events(project))
     state = refresher.states()["raw_dataset"]
     if state.state != "fresh":
@@ -136,10 +137,23 @@ def export(
             "the last refresh saw; for what data/ holds now, run `iip refresh raw_dataset` and "
             "export again"
         )
+    images = rows_to_export(raw["images"], raw["label_rows"], batch=batch)
+    done = write_out(project, out, images, form)
+    written = f"{counted(done.images, 'image')} and {counted(done.masks, 'mask')}"
+    typer.echo(f"{written} are in {out}")
+
+
+def write_out(project: Project, out: Path, images: Sequence[ExportImage], form: Form) -> Exported:
+    """Writes images into a new folder, and says what was left out."""
+    from iip_assets.images.store import ImageStore
+    from iip_assets.ingest.export import write_export
+    from iip_assets.settings_file import read_settings
+
+    root = project.workspace.root
     dataset = read_settings(root).dataset
     done = write_export(
         out,
-        rows_to_export(raw["images"], raw["label_rows"], batch=batch),
+        images,
         form=form,
         store=ImageStore.open(root),
         mask_classes=dataset.mask_classes,
@@ -150,5 +164,4 @@ def export(
         log(f"left out: {words}")
     if len(done.left_out) > _MOST_NAMED:
         log(f"left out: {len(done.left_out) - _MOST_NAMED} more")
-    written = f"{counted(done.images, 'image')} and {counted(done.masks, 'mask')}"
-    typer.echo(f"{written} are in {out}")
+    return done

@@ -15,7 +15,7 @@ from iip_assets.cli.common import (
     open_refresher,
     stdout_kept_clean,
 )
-from iip_assets.cli.ingest import print_ingested
+from iip_assets.cli.ingest import print_ingested, write_out
 
 label = Verbs(
     cls=GroupWithDefault,
@@ -61,47 +61,33 @@ def label_next(
     """Write the images to label next; answered, `iip ingest` takes them with what was promised."""
     from iip_assets.engine.event_cache import present_events
     from iip_assets.engine.reasons import in_words
+    from iip_assets.engine.values import Skipped
     from iip_assets.errors import counted
-    from iip_assets.images.store import ImageStore
-    from iip_assets.ingest.export import write_export
     from iip_assets.ingest.export_rows import rows_to_label
-    from iip_assets.settings_file import read_settings
 
     refresher = open_refresher()
     project = refresher.project
     events = present_events(project)
-    record = project.record("labeling_priorities", events)
-    if record is not None and record.skipped:
-        raise LookupError(f"there is nothing to label next: {record.skipped}")
-    chosen = project.load("labeling_priorities", events)["chosen"]
+    found = project.load("labeling_priorities", events)
+    if isinstance(found, Skipped):
+        raise LookupError(f"there is nothing to label next: {found.reason}")
     state = refresher.states()["labeling_priorities"]
     if state.state != "fresh":
         reasons = "; ".join(in_words(state.reasons))
         log(f"labeling_priorities is {state.state} ({reasons}): `iip refresh` chooses again")
+    chosen, raw = found["chosen"], project.load("raw_dataset", events)
     if count is not None and count > chosen.height:
         raise ValueError(
             f"{counted(chosen.height, 'image')} were chosen, {count} are asked for: set images of "
             "[labeling] in iip.toml and run `iip refresh labeling_priorities`, if there are more"
         )
-    raw = project.load("raw_dataset", events)
     images = rows_to_label(chosen.head(count or chosen.height), raw["images"], raw["label_rows"])
-    dataset = read_settings(project.workspace.root).dataset
-    done = write_export(
-        out,
-        images,
-        form="native" if form == "csv" else "labelstudio",
-        store=ImageStore.open(project.workspace.root),
-        mask_classes=dataset.mask_classes,
-        max_megapixels=dataset.max_megapixels,
-        log=log,
-    )
-    for words in done.left_out:
-        log(f"left out: {words}")
+    done = write_out(project, out, images, "native" if form == "csv" else form)
     promised = sum(float(one.facts["promised_gain"]) for one in images)
     typer.echo(f"{counted(done.images, 'image')} are in {out}; promised: {promised:.4f}")
     typer.echo(
-        "Label them in Label Studio, export JSON into a folder named so that it comes after all "
-        "batches, then `iip ingest FOLDER --format labelstudio`"
-        if form == "labelstudio"
-        else f"Fill the column label of {out / 'labels.csv'}, then `iip ingest {out}`"
+        f"Fill the column label of {out / 'labels.csv'}, then `iip ingest {out}`"
+        if form == "csv"
+        else "Label them in Label Studio, export JSON into a folder named so that it comes after "
+        "all batches, then `iip ingest FOLDER --format labelstudio`"
     )

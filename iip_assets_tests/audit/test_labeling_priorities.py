@@ -15,6 +15,7 @@ from iip_assets.audit.labeling_priorities import (
     without_twins,
 )
 from iip_assets.metrics.names import FILTER_CLASSES
+from iip_assets.tables import TABLES
 
 COMMON, RARE, FAR = "common", "rare", "far"
 COUNTS = {COMMON: 300, RARE: 12, FAR: 20}
@@ -208,3 +209,12 @@ def test_why_there_is_nothing_to_choose(labels, split, reason):
     none = splits.clear()
     if labels:
         assert reason_for_no_choice(images, none) == "none of the 2 images can be decoded"
+
+
+def test_the_tables_hold_what_the_data_dictionary_says_with_and_without_a_filter(planted):
+    for filtered in (True, False):
+        for name, table in planted.chosen(3, filtered=filtered).items():
+            known = set(TABLES["labeling_priorities"][name])
+            found = {f"prob_{one}" for one in FILTER_CLASSES} & set(table.columns)
+            assert set(table.columns) - found == known - {"prob_<class>"}
+            assert all(table.schema[one] == pl.Float64 for one in found)

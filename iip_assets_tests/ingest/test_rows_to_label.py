@@ -14,7 +14,9 @@ from iip_assets_tests.ingest.test_export import IMAGES, MASK_CLASSES, join, labe
 
 FIRST, SECOND, LABELLED = (content_md5(data) for data in IMAGES)
 NAMES = dict(zip((FIRST, SECOND, LABELLED), ("a", "b", "c"), strict=True))
-FILES = {f"batches/2026-01/images/{name}.png": data for name, data in zip("abc", IMAGES)} | {
+FILES = {
+    f"batches/2026-01/images/{name}.png": data for name, data in zip("abc", IMAGES, strict=True)
+} | {
     "batches/2026-01/labels.csv": labels_csv(
         [
             {"image": "images/a.png", "subject_id": "S1", "gender": "female"},

@@ -119,4 +119,5 @@ def test_with_nothing_to_say_it_says_so():
         model_explanations=Skipped("x"),
         robustness_benchmark=Skipped("x"),
         drift_report=Skipped("x"),
+        labeling_priorities=Skipped("x"),
     ) == ["Nothing stands out"]
