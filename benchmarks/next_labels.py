@@ -131,17 +131,20 @@ def repeat(pool: Pool, seed: int, rounds: int, count: int) -> dict[str, dict[str
     start = scores(pool, pool.start)
     found = {}
     for name, strategy in STRATEGIES.items():
-        labelled, began = pool.start.copy(), time.perf_counter()
+        labelled, seconds, after = pool.start.copy(), 0.0, []
         for turn in range(rounds):
+            began = time.perf_counter()
             places = np.asarray(strategy(pool, labelled, count, 100 * seed + turn))
+            seconds += time.perf_counter() - began
             assert len(set(places)) == count
             assert not labelled[places].any()
             labelled[places] = True
-        seconds = time.perf_counter() - began
-        ended = scores(pool, labelled)
+            after.append(scores(pool, labelled))
+        ended = after[-1]
         found[name] = {
             "start": start["f1"],
             "gain": ended["f1"] - start["f1"],
+            "area": float(np.mean([one["f1"] for one in after])) - start["f1"],
             "groups": ended["groups"],
             "rare": ended["rare"],
             "rare_labels": int((pool.classes[labelled] == pool.rare).sum()),
@@ -180,13 +183,25 @@ def promises(pool: Pool, seed: int, count: int) -> tuple[list[float], list[float
 
 
 def summary(name: str, found: list[dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
-    """A row a strategy: gain, its ratio to random with a paired 95% interval, the worst group."""
+    """A row a strategy: gain, its ratio to random with a paired 95% interval, groups, rare mode.
+
+    The area is the mean gain over all rounds, the area under the learning curve. Groups are in
+    points of F1 beside random: `worst group` compares whichever is worst, `least of groups` is the
+    group that gained least.
+    """
     rng = np.random.default_rng(0)
     draws = rng.integers(len(found), size=(_DRAWS, len(found)))
-    gains = {one: np.array([r[one]["gain"] for r in found]) for one in STRATEGIES}
     rows = []
+
+    def ratio(one: str, what: str) -> tuple[float, float, float, float]:
+        gains, chance = (np.array([r[name][what] for r in found]) for name in (one, "random"))
+        ends = np.quantile(gains[draws].mean(1) / chance[draws].mean(1), (0.025, 0.975))
+        return float(gains.mean()), float(gains.mean() / chance.mean()), *map(float, ends)
+
     for one in STRATEGIES:
-        drawn = gains[one][draws].mean(1) / gains["random"][draws].mean(1)
+        gain, times, low, high = ratio(one, "gain")
+        _, area, area_low, area_high = ratio(one, "area")
+        rare = [r[one]["rare"] for r in found]
         groups = {
             g: 100 * np.mean([r[one]["groups"][g] - r["random"]["groups"][g] for r in found])
             for g in found[0][one]["groups"]
@@ -201,12 +216,16 @@ def summary(name: str, found: list[dict[str, dict[str, Any]]]) -> list[dict[str,
                 "strategy": one,
                 "n": len(found),
                 "start": float(np.mean([r[one]["start"] for r in found])),
-                "gain": float(gains[one].mean()),
-                "ratio": float(gains[one].mean() / gains["random"].mean()),
-                "low": float(np.quantile(drawn, 0.025)),
-                "high": float(np.quantile(drawn, 0.975)),
+                "gain": gain,
+                "ratio": times,
+                "low": low,
+                "high": high,
+                "area ratio": area,
+                "area low": area_low,
+                "area high": area_high,
                 "worst group": float(np.mean(worst)),
                 "least of groups": float(min(groups.values())),
+                "rare F1": None if rare[0] is None else float(np.mean(rare)),
                 "rare labels": float(np.mean([r[one]["rare_labels"] for r in found])),
                 "seconds": float(np.mean([r[one]["seconds"] for r in found])),
             }

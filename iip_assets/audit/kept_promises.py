@@ -105,6 +105,6 @@ def rank_correlation(kept: pl.DataFrame) -> float | None:
 
 def share_kept(kept: pl.DataFrame) -> float | None:
     """What share of the promised gain came, over all batches; None where nothing can tell."""
-    known = kept.drop_nulls("realised")
-    promised = known["promised"].sum()
-    return float(known["realised"].sum() / promised) if promised else None
+    sums = kept.drop_nulls("realised").select(pl.col("promised", "realised").sum())
+    promised, realised = sums.row(0)
+    return float(realised / promised) if promised else None

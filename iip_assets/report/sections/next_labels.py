@@ -63,18 +63,19 @@ def next_labels(
         steps.append(NextStep(5, f"Label {counted(len(rows), 'image')} next", words))
     if kept_promises is not None and not kept_promises.is_empty():
         data["kept_promises"] = kept = records(kept_promises)
-        columns = [
+        shown = [
             "batch",
             Column("promised", "promised", NUMBER),
             estimate_column("change of F1, interval", "realised", show=signed),
             Column("training images", "training_images", COUNT),
+            "n_subjects",
         ]
         rank = rank_correlation(kept_promises)
         told = "too few batches to tell" if rank is None else number(rank)
         blocks += [
             Heading("What earlier choices promised and brought"),
             Paragraph(f"{_PROMISES}Rank correlation of both: {told}."),
-            Table("Batches of `iip label next`, the newest first", [*columns, "n_subjects"], kept),
+            Table("Batches of `iip label next`, the newest first", shown, kept),
         ]
     return Section("labels", "What to label next", blocks, data, steps=steps) if blocks else None
 
