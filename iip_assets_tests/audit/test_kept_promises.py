@@ -30,7 +30,7 @@ def promised(images, **by_batch):
     return images.with_columns(pl.when(trains).then(value).alias(PROMISED))
 
 
-def kept(images, seeds=2):
+def kept(images, seeds=1):
     trials = try_all(
         images,
         [],

@@ -63,7 +63,7 @@ def next_labels(
         steps.append(NextStep(5, f"Label {counted(len(rows), 'image')} next", words))
     if kept_promises is not None and not kept_promises.is_empty():
         data["kept_promises"] = kept = records(kept_promises)
-        shown = [
+        shown: list[str | Column] = [
             "batch",
             Column("promised", "promised", NUMBER),
             estimate_column("change of F1, interval", "realised", show=signed),
