@@ -218,3 +218,24 @@ def test_the_tables_hold_what_the_data_dictionary_says_with_and_without_a_filter
             found = {f"prob_{one}" for one in FILTER_CLASSES} & set(table.columns)
             assert set(table.columns) - found == known - {"prob_<class>"}
             assert all(table.schema[one] == pl.Float64 for one in found)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_of_a_few_images_without_labels_all_are_ranked(planted, count):
+    few = {
+        name: getattr(planted, name).tail(count).with_columns(changed)
+        for name, changed in {
+            "images": pl.lit(None, pl.String).alias("label"),
+            "splits": pl.lit("train").alias("split"),
+        }.items()
+    }
+    chosen = planted.chosen(9, filtered=False, **few)["chosen"]
+    assert chosen.height == count
+    assert np.isfinite(chosen.select("gain", "promised_gain").to_numpy()).all()
+
+
+def test_where_all_are_copies_of_labelled_images_none_is_chosen(planted):
+    copies = planted.fingerprints.with_columns(phash=pl.lit("0f" * 32))
+    tables = planted.chosen(9, fingerprints=copies)
+    assert tables["chosen"].is_empty()
+    assert tables["pool"]["near_duplicates"][0] > 0
