@@ -434,6 +434,12 @@ class BatchVerdictSettings(Section):
     seeds: int = _count(3, "trainings with and without each batch: one alone may be luck")
 
 
+class LabelingSettings(Section):
+    """What to label next."""
+
+    images: int = _count(200, "so many unlabelled images are chosen and ranked, with reasons")
+
+
 class ExplanationSettings(Section):
     """How many predictions are explained, and how finely."""
 
@@ -558,6 +564,7 @@ class Settings(Section):
     label_errors: LabelErrorSettings = LabelErrorSettings()
     mask_errors: MaskErrorSettings = MaskErrorSettings()
     batch_verdict: BatchVerdictSettings = BatchVerdictSettings()
+    labeling: LabelingSettings = LabelingSettings()
     explanation: ExplanationSettings = ExplanationSettings()
     slice_discovery: SliceDiscoverySettings = SliceDiscoverySettings()
     robustness: RobustnessSettings = RobustnessSettings()

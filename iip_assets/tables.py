@@ -92,6 +92,8 @@ def _table(*shared: str, **own: Column) -> Table:
     return {**{name: _SHARED[name] for name in shared}, **own}
 
 
+_PROMISED = _number("expected macro error of the pool that its label settles; null if not chosen")
+_LEFT_OUT = _category("the batch that was left out; null where none was")
 _PATH = _text("the file, relative to the data folder")
 _WHAT = _category("label or mask")
 
@@ -405,13 +407,25 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             test_subjects=_count("groups of these"),
         ),
     },
-    "training_batches": {"": _table("image_id", "batch")},
+    "training_batches": {
+        "": _table(
+            "image_id",
+            batch=_category("with which it came, or which labelled it where `iip label next` did"),
+            promised_gain=_PROMISED,
+        )
+    },
     "batch_trials": {
         "batches": _table("batch", "training_images"),
         "probabilities": _table(
             *("image_id", "prob_<class>"),
-            batch=_category("the batch that was left out; null where none was"),
+            batch=_LEFT_OUT,
             seed=_id("of the training"),
+        ),
+        "promised": _table(
+            *("image_id", "prob_<class>"),
+            batch=_LEFT_OUT,
+            seed=_id("of the training"),
+            tried=_category("the batch that is tried, beside what was labelled before it"),
         ),
     },
     "batch_verdict": {
@@ -436,6 +450,34 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             share=_share("of the images that are judged"),
         ),
         "members": _table("model", "image_id", name=_text("the slice's name")),
+    },
+    "kept_promises": {
+        "": _table(
+            *("batch", "training_images", "low", "high", "n_images", "n_subjects"),
+            promised=_number("sum of promised_gain over its training images"),
+            realised=_number("change of the filter's F1 by it; null where it cannot be told"),
+        ),
+    },
+    "labeling_priorities": {
+        "chosen": _table(
+            *("image_id", "prob_<class>"),
+            rank=_count("1 for the image to label first"),
+            gain=_number("what its label is worth; the mean of the pool is 1"),
+            promised_gain=_PROMISED,
+            doubt=_share("the filter's probability that its likeliest class is wrong"),
+            local_error=_share("mean error of models on the nearest labelled images"),
+            novelty=_share("0 where labels are as near as usual, 1 where twice as far or more"),
+            frequency=_number("how densely the pool lies there; 1 is the median"),
+            need=_share("how far labels fall short of its demographic cell"),
+            reason=_text("why it was chosen"),
+        ),
+        "pool": _table(
+            unlabelled=_count("images without label and mask"),
+            held_out=_count("of these, in validation or test, which are not chosen"),
+            near_duplicates=_count("left out as near duplicates of a labelled or a chosen image"),
+            labelled=_count("training images with a label or a mask"),
+            expected_error=_share("1 - mean recall that is expected of the filter on the pool"),
+        ),
     },
     "model_explanations": {
         "explained": _table(

@@ -31,14 +31,16 @@ _CHUNK = 4
 def training_batches(
     raw_dataset: dict[str, pl.DataFrame], filter_examples: pl.DataFrame
 ) -> pl.DataFrame:
-    """With which batch each of the filter's training images came.
+    """With which batch each of the filter's training images came, and what its label promised.
 
     While this table and the examples stand, no head is trained again to judge a batch.
     """
     import polars as pl
 
+    from iip_assets.audit.kept_promises import batches_of
+
     train = filter_examples.filter(pl.col("split") == "train").select("image_id")
-    batches = raw_dataset["images"].select("image_id", "batch")
+    batches = batches_of(raw_dataset["images"], raw_dataset["label_rows"])
     return train.join(batches, on="image_id", maintain_order="left")
 
 
@@ -61,9 +63,9 @@ def batch_trials(
     """What the filter's head says when it is trained with and without each of the newest batches.
 
     It is trained on the cached embeddings, from several seeds, and asked about the validation
-    images.
+    images. Batches that `iip label next` chose are tried beside what was labelled before them.
     """
-    from iip_assets.audit.batch_trials import newest_batches, reason_for_no_trials, try_batches
+    from iip_assets.audit.batch_trials import newest_batches, reason_for_no_trials, try_all
     from iip_assets.models.filter import schedule_of
     from iip_assets.training.trainer import machine_of
 
@@ -73,7 +75,7 @@ def batch_trials(
     reason = reason_for_no_trials(images)
     if reason is not None:
         return Skipped(reason)
-    return try_batches(
+    return try_all(
         images,
         newest_batches(images, tried.batches),
         schedule_of(recipe, "head"),
@@ -133,6 +135,107 @@ def describe_batch_verdict(batch_verdict: pl.DataFrame) -> dict[str, MetadataVal
         "plot": figure_markdown(
             batches_figure(batch_verdict), "change of the filter's F1 by batch, with intervals"
         ),
+    }
+
+
+@asset(room="audit", kinds={"polars"})
+def kept_promises(
+    batch_trials: dict[str, pl.DataFrame],
+    training_batches: pl.DataFrame,
+    filter_examples: pl.DataFrame,
+    *,
+    evaluation: Evaluation,
+) -> pl.DataFrame:
+    """What each batch that `iip label next` chose promised, and what it brought, for ever.
+
+    No row where no such batch came back yet.
+    """
+    from iip_assets.audit.kept_promises import keep_promises
+
+    return keep_promises(batch_trials, training_batches, filter_examples, evaluation)
+
+
+@describe(kept_promises)
+def describe_kept_promises(kept_promises: pl.DataFrame) -> dict[str, MetadataValue]:
+    """A line a batch, the newest first."""
+    from iip_assets.audit.kept_promises import rank_correlation
+    from iip_assets.evaluation.summary import rounded_rows
+
+    rows = rounded_rows(kept_promises, "promised", "realised", "low", "high")
+    return {
+        "rows": kept_promises.height,
+        "batches": Rows(rows),
+        "rank_correlation": rank_correlation(kept_promises),
+    }
+
+
+@asset(room="audit", kinds={"polars"})
+def labeling_priorities(
+    raw_dataset: dict[str, pl.DataFrame],
+    data_splits: pl.DataFrame,
+    image_fingerprints: pl.DataFrame,
+    image_slices: pl.DataFrame,
+    image_embeddings: pl.DataFrame,
+    filter_verdicts: dict[str, pl.DataFrame] | Skipped,
+    *,
+    count: Annotated[int, Setting("labeling.images")],
+    axes: Annotated[tuple[str, ...], Setting("training_set.axes")],
+    target: Annotated[dict[str, dict[str, float]], Setting("coverage.target")],
+    near_duplicate_bits: Annotated[int, Setting("dataset.near_duplicate_bits")],
+) -> dict[str, pl.DataFrame] | Skipped:
+    """Which images to label next, by what their labels are expected to bring, with the reasons.
+
+    Where models fail or labels are few, of classes and demographic values that few labelled images
+    have, and far from one another.
+    """
+    from iip_assets.audit import labeling_priorities as next_labels
+
+    images = raw_dataset["images"]
+    reason = next_labels.reason_for_no_choice(images, data_splits)
+    if reason is not None:
+        return Skipped(reason)
+    verdicts, errors = None, None
+    if not isinstance(filter_verdicts, Skipped):
+        verdicts = filter_verdicts["verdicts"]
+        # The one line to change where predictions out of fold are an asset.
+        errors = next_labels.labelled_errors(verdicts, images)
+    return next_labels.priorities(
+        images,
+        data_splits,
+        image_fingerprints,
+        image_embeddings,
+        image_slices,
+        verdicts=verdicts,
+        errors=errors,
+        count=count,
+        axes=axes,
+        target=target,
+        near_duplicate_bits=near_duplicate_bits,
+    )
+
+
+@describe(labeling_priorities)
+def describe_labeling_priorities(
+    labeling_priorities: dict[str, pl.DataFrame],
+    *,
+    max_megapixels: MaxMegapixels,
+    context: AssetContext,
+) -> dict[str, MetadataValue]:
+    """How large the pool is, the images that were chosen, and the reasons of the first."""
+    from iip_assets.audit.figures import chosen_sheet
+    from iip_assets.evaluation.summary import rounded_rows
+    from iip_assets.images.store import ImageStore
+
+    chosen = labeling_priorities["chosen"]
+    store = ImageStore.open(context.root)
+    store.fetch(chosen["image_id"].to_list())
+    first = chosen.head(20).select("rank", "image_id", "gain", "promised_gain", "reason")
+    return {
+        "rows": chosen.height,
+        "pool": Rows(rounded_rows(labeling_priorities["pool"], "expected_error")),
+        "promised_gain": round(float(chosen["promised_gain"].sum()), 4),
+        "first": Rows(rounded_rows(first, "gain", "promised_gain")),
+        "chosen": chosen_sheet(chosen, read=store.read, max_megapixels=max_megapixels),
     }
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -44,6 +45,34 @@ def newest_batches(images: pl.DataFrame, count: int) -> list[str]:
     """The last `count` batches that have labelled training images, in the order of names."""
     train = images.filter(pl.col("split") == "train")
     return sorted(train["batch"].drop_nulls().unique())[-count:]
+
+
+def try_all(
+    images: pl.DataFrame,
+    batches: Sequence[str],
+    schedule: Schedule,
+    *,
+    seeds: int,
+    machine: Machine,
+    progress: Progress,
+) -> dict[str, pl.DataFrame]:
+    """The tables of `try_batches`, and `promised`: of each batch that has a `promised_gain`.
+
+    That is as `probabilities`, with the batch also in the column `tried`; all that came after it is
+    left out. A batch with too little before it has no rows. Arguments are those of `try_batches`.
+    """
+    try_these = partial(
+        try_batches, schedule=schedule, seeds=seeds, machine=machine, progress=progress
+    )
+    tables = try_these(images, batches)
+    promised = [tables["probabilities"].clear().with_columns(tried=pl.lit("", pl.String))]
+    came = pl.col("batch").fill_null("")
+    for batch in images.drop_nulls("promised_gain")["batch"].drop_nulls().unique().sort():
+        then = images.filter((came <= batch) | (pl.col("split") != "train"))
+        if reason_for_no_trials(then) is None:
+            made = try_these(then, [batch])["probabilities"]
+            promised.append(made.with_columns(tried=pl.lit(batch, pl.String)))
+    return {**tables, "promised": pl.concat(promised)}
 
 
 def try_batches(

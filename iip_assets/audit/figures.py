@@ -49,6 +49,8 @@ _TRUE, _SAID, _HALO = (255, 255, 255), (213, 94, 0), (0, 0, 0)
 _COLUMNS = 2
 # Dagster keeps metadata in its event log, and each look at the asset reads it.
 _MAX_BYTES = 240_000
+# Images to label next that are shown.
+_SHEET = 96
 
 LEGEND = (
     "White line: what is true. Orange line: what the segmenter said. Colours are on each image's "
@@ -89,6 +91,16 @@ def batches_figure(verdicts: pl.DataFrame) -> Figure:
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=4, fontsize=8)
     return figure
+
+
+def chosen_sheet(
+    chosen: pl.DataFrame, *, read: Callable[[str], bytes], max_megapixels: float
+) -> Markdown:
+    """The first images to label next, row by row."""
+    ids = chosen["image_id"].head(_SHEET).to_list()
+    tiles = read_thumbnails(read, ids, max_megapixels=max_megapixels, width=80, height=60)
+    uri = jpeg_data_uri(sheet(tiles, columns=12), max_bytes=_MAX_BYTES)
+    return Markdown(f"![the first {len(ids)} images to label next]({uri})")
 
 
 def verdict_rows(verdicts: pl.DataFrame) -> list[dict[str, Any]]:

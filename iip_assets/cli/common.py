@@ -42,11 +42,23 @@ class _Group(_PlainFlags, TyperGroup):
     """Several verbs."""
 
 
+class GroupWithDefault(_Group):
+    """Several verbs; words that begin with none of them are those of the verb `default`."""
+
+    default = "image"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The words, with that verb before them where none is named."""
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+
 class Verbs(typer.Typer):
     """Verbs under one name; without one of them it shows its help, unless told otherwise."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(cls=_Group, **{"no_args_is_help": True, **options})
+    def __init__(self, *, cls: type[TyperGroup] = _Group, **options: Any) -> None:
+        super().__init__(cls=cls, **{"no_args_is_help": True, **options})
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[F], F]:
         """Makes a function a verb."""

@@ -1,4 +1,4 @@
-"""`iip ingest`, `iip label` and `iip export`: batches join the data, and leave it for tools."""
+"""`iip ingest` and `iip export`: batches join the data, and leave it for tools."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ from iip_assets.cli.common import (
 from iip_assets.report.text import print_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from iip_assets.engine.project import Project
+    from iip_assets.ingest.export import Exported, Form
+    from iip_assets.ingest.export_rows import ExportImage
     from iip_assets.ingest.verdict import Ingested
 
 # Rows of errors that a terminal shows; errors.csv has them all.
@@ -50,29 +55,6 @@ def ingest(
         result = ingest_folder(
             root, folder, form=form, allow_jump=allow_jump, dry_run=dry_run, log=log
         )
-    print_ingested(root, result, as_json=as_json)
-    if result.verdict == "rejected":
-        raise typer.Exit(1)
-
-
-def label(
-    image: Annotated[
-        str, typer.Argument(help="The image's path under data/, its id, or how that begins.")
-    ],
-    word: Annotated[str, typer.Argument(help="full, partial, none or unclear.")],
-    labeler: Annotated[str | None, typer.Option(help="Who says so.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Correct the label of an image: a batch of one row, ingested like any other."""
-    from iip_assets.ingest.correction import correct_label
-    from iip_assets.where import find_workspace
-
-    root = find_workspace()
-    with stdout_kept_clean():
-        result = correct_label(root, image, word, labeler=labeler, dry_run=dry_run, log=log)
     print_ingested(root, result, as_json=as_json)
     if result.verdict == "rejected":
         raise typer.Exit(1)
@@ -148,18 +130,27 @@ def export(
 ) -> None:
     """Write images, labels and masks for a labeling tool; `iip ingest --format` reads them back."""
     from iip_assets.errors import counted
-    from iip_assets.images.store import ImageStore
-    from iip_assets.ingest.export import write_export
     from iip_assets.ingest.export_rows import rows_to_export
-    from iip_assets.settings_file import read_settings
 
     refresher = open_refresher()
-    root = refresher.project.workspace.root
     raw = load_last(refresher, "raw_dataset")
+    images = rows_to_export(raw["images"], raw["label_rows"], batch=batch)
+    done = write_out(refresher.project, out, images, form)
+    written = f"{counted(done.images, 'image')} and {counted(done.masks, 'mask')}"
+    typer.echo(f"{written} are in {out}")
+
+
+def write_out(project: Project, out: Path, images: Sequence[ExportImage], form: Form) -> Exported:
+    """Writes images into a new folder, and says what was left out."""
+    from iip_assets.images.store import ImageStore
+    from iip_assets.ingest.export import write_export
+    from iip_assets.settings_file import read_settings
+
+    root = project.workspace.root
     dataset = read_settings(root).dataset
     done = write_export(
         out,
-        rows_to_export(raw["images"], raw["label_rows"], batch=batch),
+        images,
         form=form,
         store=ImageStore.open(root),
         mask_classes=dataset.mask_classes,
@@ -170,5 +161,4 @@ def export(
         log(f"left out: {words}")
     if len(done.left_out) > _MOST_NAMED:
         log(f"left out: {len(done.left_out) - _MOST_NAMED} more")
-    written = f"{counted(done.images, 'image')} and {counted(done.masks, 'mask')}"
-    typer.echo(f"{written} are in {out}")
+    return done

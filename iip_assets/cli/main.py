@@ -13,7 +13,8 @@ import typer
 from iip_assets.cli.common import Verbs
 from iip_assets.cli.compare import compare
 from iip_assets.cli.graph import refresh, status
-from iip_assets.cli.ingest import export, ingest, label
+from iip_assets.cli.ingest import export, ingest
+from iip_assets.cli.label import label
 from iip_assets.cli.labels import labels
 from iip_assets.cli.leaks import leaks
 from iip_assets.cli.models import models
@@ -54,7 +55,6 @@ def _options(
 for _verb in (
     init,
     ingest,
-    label,
     leaks,
     refresh,
     status,
@@ -71,6 +71,7 @@ for _verb in (
     ui,
 ):
     app.command()(_verb)
+app.add_typer(label, name="label")
 app.add_typer(labels, name="labels")
 app.add_typer(models, name="models")
 app.add_typer(slices, name="slices")

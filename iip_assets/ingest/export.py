@@ -22,7 +22,8 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.schema import LABELS
+from iip_assets.dataset.csv_file import csv_text
+from iip_assets.dataset.schema import LABELS, LABELS_FILE
 from iip_assets.engine.context import track
 from iip_assets.images.decode import NOT_LABELLED, Undecodable, decode_image, decode_mask
 from iip_assets.images.store import ImageStore
@@ -32,7 +33,7 @@ from iip_assets.ingest.formats.masks import NOT_LABELLED_WORD, encode_brush, enc
 Masks = Mapping[str, NDArray[np.uint8]]
 """Mask id to pixels (H, W)."""
 
-Form = Literal["coco", "labelstudio"]
+Form = Literal["coco", "labelstudio", "native"]
 
 
 class _Writer:
@@ -191,9 +192,32 @@ class _LabelStudioWriter(_Writer):
                 "id": self.entries + 1,
                 "data": {"image": f"/data/local-files/?d={place}", **image.facts},
                 "annotations": annotations,
-                "predictions": [],
+                "predictions": _predictions(image),
             }
         )
+
+
+class _NativeWriter(_Writer):
+    """A batch whose rows wait for their label; what else is known of its images is in the data."""
+
+    file = LABELS_FILE
+    begin, end = "image,label,promised_gain\n", ""
+
+    def add(self, image: ExportImage, masks: Masks, *, height: int, width: int) -> None:
+        """Writes a row."""
+        row = {
+            "image": f"{self.images_folder}/{image.name}",
+            "promised_gain": image.facts.get("promised_gain"),
+        }
+        self._file.write(csv_text(("image", "label", "promised_gain"), [row]).partition("\n")[2])
+
+
+def _predictions(image: ExportImage) -> list[dict[str, Any]]:
+    """What Label Studio shows as the answer until somebody gives one."""
+    if image.suggestion is None:
+        return []
+    word, score = image.suggestion
+    return [{"model_version": "filter", "score": score, "result": [_choice(word)]}]
 
 
 def _choice(label: str) -> dict[str, Any]:
@@ -296,7 +320,11 @@ def write_export(
     return Exported(counts["images"], counts["masks"], tuple(left_out))
 
 
-_WRITERS: Mapping[Form, type[_Writer]] = {"coco": _CocoWriter, "labelstudio": _LabelStudioWriter}
+_WRITERS: Mapping[Form, type[_Writer]] = {
+    "coco": _CocoWriter,
+    "labelstudio": _LabelStudioWriter,
+    "native": _NativeWriter,
+}
 
 
 def _masks(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from iip_assets.dataset.layout import IMAGES_FOLDER
 from iip_assets.dataset.schema import ANNOTATIONS_FILE, BATCHES_FOLDER, FACTS
+from iip_assets.metrics.names import FILTER_CLASSES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,6 +42,8 @@ class ExportImage:
     facts: Mapping[str, str | float]
     counts: Opinion | None  # the opinion that counts; None when nobody said anything
     others: tuple[Opinion, ...]  # the opinions beside it
+    # The label that a model proposes, and its probability.
+    suggestion: tuple[str, float] | None = None
 
     @property
     def opinions(self) -> tuple[Opinion, ...]:
@@ -78,6 +81,40 @@ def rows_to_export(
         for image, name in zip(chosen, names, strict=True)
     ]
     return sorted(exported, key=lambda one: one.name)
+
+
+def rows_to_label(
+    chosen: pl.DataFrame, images: pl.DataFrame, label_rows: pl.DataFrame
+) -> list[ExportImage]:
+    """The images that are to be labelled, the first first, each with what is promised of its label.
+
+    Those that were labelled meanwhile are left out.
+
+    Args:
+        chosen: `rank`, `image_id`, `promised_gain` and `prob_<class>`, null without a filter.
+        images: The table of images.
+        label_rows: What was said of them.
+
+    Raises:
+        LookupError: There is none.
+    """
+    rows = chosen.join(images.filter(images["label"].is_null()), on="image_id").sort("rank")
+    if rows.is_empty():
+        raise LookupError("all images that were chosen are labelled by now; run `iip refresh`")
+    exported = rows_to_export(
+        images.join(rows, on="image_id", how="semi"),
+        label_rows.join(rows, on="image_id", how="semi"),
+    )
+    by_id = {one.image_id: one for one in exported}
+    found = []
+    for row in rows.iter_rows(named=True):
+        said = {name: row[f"prob_{name}"] or 0.0 for name in FILTER_CLASSES}
+        word = max(said, key=lambda name: said[name])
+        one = by_id[row["image_id"]]
+        facts = {**one.facts, "promised_gain": f"{row['promised_gain']:.6g}"}
+        suggestion = (word, said[word]) if said[word] else None
+        found.append(replace(one, facts=facts, suggestion=suggestion))
+    return found
 
 
 def _batches(image: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> set[str]:

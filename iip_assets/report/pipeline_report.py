@@ -39,6 +39,7 @@ from iip_assets.report.sections import (
     leaks,
     ledger,
     models,
+    next_labels,
     robustness,
     slices,
     tags,
@@ -67,6 +68,7 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     robustness.robustness,
     robustness.drift,
     batches.batches,
+    next_labels.next_labels,
 )
 _TITLE = "Iris image pipeline: report"
 

@@ -31,6 +31,8 @@ def parse(words: list[str]) -> None:
     command: Any = typer.main.get_command(app)
     rest = list(words)
     while rest and hasattr(command, "commands"):
+        if rest[0] not in command.commands and hasattr(command, "default"):
+            rest.insert(0, command.default)
         word = rest.pop(0)
         assert word in command.commands, f"there is no command {word!r}"
         command = command.commands[word]

@@ -61,10 +61,14 @@ def _nothing_in_common(rows: Rows) -> Mapping[str, Rows]:
     }
 
 
-_ONE_BATCH = {
+_ALL_LABELLED = {
+    "labeling_priorities": "every image that can be decoded has a label or a mask",
+}
+_NO_OLDER_BATCH = {
     "drift_report": "drift compares the newest batch with training images of older ones; there "
     f"are none beside {_FIRST}"
 }
+_ONE_BATCH = {**_NO_OLDER_BATCH, **_ALL_LABELLED}
 _ONE_TRIED = {
     "batch_trials": "no second batch to compare with: all labelled training images are of one batch"
 }
@@ -99,6 +103,7 @@ SHAPES: Mapping[str, Shape] = {
         lambda _: {},
         {
             "embedding_map": "there is no image that can be decoded",
+            "labeling_priorities": _NO_IMAGE,
             "drift_report": "drift compares the newest batch with older ones; no image is in a "
             "batch",
             **_untrained(_NO_IMAGE, _NO_IMAGE, _NO_IMAGE),
@@ -115,7 +120,7 @@ SHAPES: Mapping[str, Shape] = {
             **_nowhere("the 2 groups of the 3 images with {} fell to test; none is to train on"),
         },
     ),
-    "images only": Shape(_only(), {**_ONE_BATCH, **_nowhere("no image has {}")}),
+    "images only": Shape(_only(), {**_NO_OLDER_BATCH, **_nowhere("no image has {}")}),
     "masks only": Shape(_only("mask"), {**_ONE_BATCH, **_untrained("no image has a label")}),
     "labels only": Shape(
         _only("label"), {**_ONE_BATCH, **_ONE_TRIED, **_untrained("", "no image has a valid mask")}
@@ -180,15 +185,15 @@ SHAPES: Mapping[str, Shape] = {
     "half labelled": Shape(
         _one_batch(_every_other_labelled),
         {
-            **_ONE_BATCH,
+            **_NO_OLDER_BATCH,
             **_untrained(
                 f"{_FILTER_NEEDS} has 6",
                 "a segmenter needs 8 images with a mask to train on; it has 6",
             ),
         },
     ),
-    "two batches": Shape(lambda rows: {_FIRST: rows[:18], _SECOND: rows[18:]}, {}),
-    "no common columns": Shape(_nothing_in_common, _ONE_TRIED),
+    "two batches": Shape(lambda rows: {_FIRST: rows[:18], _SECOND: rows[18:]}, _ALL_LABELLED),
+    "no common columns": Shape(_nothing_in_common, {**_ONE_TRIED, **_ALL_LABELLED}),
     "two mask classes": Shape(
         _all(), {**_ONE_BATCH, **_ONE_TRIED}, settings=_TWO_CLASSES, mask=_only_iris
     ),

@@ -32,6 +32,8 @@ def test_every_column_of_every_table_is_in_the_dictionary_and_no_other(team: Tea
     for asset in project.graph.assets:
         record = project.record(asset, events)
         assert record is not None
+        if asset == "labeling_priorities":  # every image of the workspace is labelled
+            continue
         assert record.skipped is None, asset
         known = meanings.get(asset, {})
         unknown = [name for name in record.columns if project.meaning(asset, name) is None]

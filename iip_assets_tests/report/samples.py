@@ -195,6 +195,13 @@ def verdict_table():
     return table.with_columns(axis=pl.lit("overall"), slice=pl.lit("all"))
 
 
+def promise_table():
+    rows = [(HOSTILE, 40, 0.2, None, None, None), ("2024-01", 30, 0.4, 0.1, 0.05, 0.15)]
+    names = ("batch", "training_images", "promised", "realised", "low", "high")
+    table = pl.DataFrame(rows, schema=list(names), orient="row")
+    return table.with_columns(n_images=pl.lit(50), n_subjects=pl.lit(20))
+
+
 def demographic_table():
     def row(axis, value, n, share, target):
         gap = None if target is None else share - target
@@ -416,6 +423,19 @@ def sample_inputs(**changes):
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),
         "batch_verdict": verdict_table(),
+        "labeling_priorities": {
+            "chosen": by_image(
+                30,
+                rank=range(1, 31),
+                gain=[1.5] * 30,
+                promised_gain=[0.01] * 30,
+                reason=[f"few labels of {HOSTILE}"] * 30,
+            ),
+            "pool": pl.DataFrame(
+                {"unlabelled": 60, "held_out": 20, "near_duplicates": 2, "expected_error": 0.4}
+            ),
+        },
+        "kept_promises": promise_table(),
     }
     return SimpleNamespace(**(values | changes))
 

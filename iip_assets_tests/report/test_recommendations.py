@@ -129,4 +129,5 @@ def test_with_nothing_to_say_it_says_so():
         discovered_slices=Skipped("x"),
         robustness_benchmark=Skipped("x"),
         drift_report=Skipped("x"),
+        labeling_priorities=Skipped("x"),
     ) == ["Nothing stands out"]
