@@ -405,6 +405,14 @@ class MaskErrorSettings(Section):
     seed: int = 0
 
 
+class AugmentationTrialSettings(Section):
+    """On how many images augmentations are tried, by heads on embeddings."""
+
+    images: int = _field(
+        200, "training images of which each augmentation makes a copy, to see whom it helps", ge=10
+    )
+
+
 class EvaluationSettings(Section):
     """Intervals and the least size of a slice that is judged."""
 
@@ -563,6 +571,7 @@ class Settings(Section):
     rare_classes: RareClassSettings = RareClassSettings()
     label_errors: LabelErrorSettings = LabelErrorSettings()
     mask_errors: MaskErrorSettings = MaskErrorSettings()
+    augmentation_trials: AugmentationTrialSettings = AugmentationTrialSettings()
     batch_verdict: BatchVerdictSettings = BatchVerdictSettings()
     labeling: LabelingSettings = LabelingSettings()
     explanation: ExplanationSettings = ExplanationSettings()

@@ -407,6 +407,50 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             test_subjects=_count("groups of these"),
         ),
     },
+    "image_difficulty": {
+        "": _table(
+            *("model", "image_id", "group_id"),
+            error=_share("what the label's probability, or the mean IoU, lacks of 1"),
+            loss=_number("log loss of the label; of a mask per labelled pixel", unit="nats"),
+            margin=_number("how far the label is ahead of the next class; null of masks"),
+            disagreement=_share("between heads from other training subjects; null of masks"),
+            rank=_count("1 is the hardest of its model"),
+        ),
+    },
+    "augmentation_trials": {
+        "": _table(
+            *("axis", "slice", "low", "high", "n_images", "n_subjects"),
+            augmentation=_category("the change of training images that was added"),
+            gain=_number("what the label's probability gains by it on average"),
+        ),
+    },
+    "error_drivers": {
+        "": _table(
+            *("model", "low", "high", "n_images", "n_subjects"),
+            attribute=_category("what is known of an image"),
+            importance=_number("share of the differences in error that goes with it"),
+            worst=_text("where on it the error is highest"),
+        ),
+    },
+    "error_analysis": {
+        "": _table(
+            *("model", "axis", "slice", "value", "low", "high"),
+            *("n_images", "n_subjects", "enough"),
+            reference=_number("what the value is held against"),
+            reference_of=_category("target, people or all others"),
+            gap=_number("reference minus value"),
+            p_holm=_share("p of its error being no larger than others', corrected (Holm)"),
+            share=_share("of the images"),
+            error_share=_share("of the sum of all errors"),
+            potential=_number("gap × share: what the value of all images could gain"),
+            flagged_share=_share("of its error, what lies on likely wrong labels"),
+            importance=_count("1 to 5, as the team set it; null where it did not"),
+            ease=_count("1 to 5, likewise"),
+            priority=_number("potential, weighed by importance and ease"),
+            action=_category("collect, augment, fix labels, none or too few to judge"),
+            reason=_text("why that"),
+        ),
+    },
     "training_batches": {
         "": _table(
             "image_id",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
@@ -23,8 +24,176 @@ from iip_assets.settings import (
 if TYPE_CHECKING:
     import polars as pl
 
-# Images that a killed run may have to explain again.
-_CHUNK = 4
+    from iip_assets.edge_cases.team_slices import TeamSlice
+
+# Images that a killed run may have to explain again, and augmented copies to embed again.
+_CHUNK, _COPIES = 4, 256
+# Images of each task, and rows, that Dagster's page shows.
+_HARDEST, _SHOWN = 30, 50
+
+
+@asset(room="audit", kinds={"polars"})
+def image_difficulty(
+    out_of_fold_predictions: pl.DataFrame | Skipped, mask_scores: pl.DataFrame | Skipped
+) -> pl.DataFrame | Skipped:
+    """How hard each image is for each task, by models that did not see its subject; ranked."""
+    from iip_assets.audit.difficulty import difficulty_table
+    from iip_assets.models.examples import no_model
+
+    both = (out_of_fold_predictions, mask_scores)
+    if all(isinstance(one, Skipped) for one in both):
+        return no_model(*(one for one in both if isinstance(one, Skipped)))
+    return difficulty_table(*(None if isinstance(one, Skipped) else one for one in both))
+
+
+@describe(image_difficulty)
+def describe_image_difficulty(
+    image_difficulty: pl.DataFrame, *, max_megapixels: MaxMegapixels, context: AssetContext
+) -> dict[str, MetadataValue]:
+    """The hardest images of each task."""
+    from iip_assets.audit.figures import hardest_sheets
+    from iip_assets.images.store import ImageStore
+
+    first = image_difficulty.filter(image_difficulty["rank"] <= _HARDEST)
+    store = ImageStore.open(context.root)
+    store.fetch(first["image_id"].to_list())
+    return {
+        "rows": image_difficulty.height,
+        "hardest": Rows(first.drop("group_id").to_dicts()),
+        **hardest_sheets(first, read=store.read, max_megapixels=max_megapixels),
+    }
+
+
+@asset(room="audit", kinds={"onnx", "sklearn"})
+def augmentation_trials(
+    filter_examples: pl.DataFrame,
+    embedding_backbone: Files,
+    image_tags: pl.DataFrame,
+    *,
+    images: Annotated[int, Setting("augmentation_trials.images")],
+    evaluation: Evaluation,
+    max_megapixels: MaxMegapixels,
+    threads: Threads,
+    context: AssetContext,
+) -> pl.DataFrame | Skipped:
+    """What each augmentation gains on each slice, by heads that learned from augmented copies."""
+    from iip_assets.audit import augmentation_trials as trials
+    from iip_assets.embeddings.device import core_count
+    from iip_assets.embeddings.embedder import backbone_digest, open_embedder
+    from iip_assets.images.store import ImageStore
+    from iip_assets.labels.folds import reason_for_no_folds
+
+    groups = filter_examples["group_id"].to_list()
+    reason = reason_for_no_folds(groups, least=trials.LEAST, what="a label")
+    if reason is not None:
+        return Skipped(reason)
+    store = ImageStore.open(context.root)
+    copied = trials.copies_of(filter_examples, images)
+    store.fetch(copied["image_id"].unique().to_list())
+    augmented = context.fill(
+        "augmented_embeddings",
+        copied,
+        trials.embed_augmented,
+        given={"max_megapixels": max_megapixels},
+        key={"backbone": backbone_digest(embedding_backbone)},
+        tools={
+            "embedder": open_embedder(embedding_backbone.parts, device="cpu", batch_size=1),
+            "store": store,
+            "threads": core_count(threads),
+        },
+        chunk=_COPIES,
+    )
+    return trials.try_augmentations(
+        filter_examples,
+        augmented.frame,
+        image_tags,
+        least=evaluation.min_slice_images,
+        intervals=evaluation,
+        progress=context.progress,
+    )
+
+
+@describe(augmentation_trials)
+def describe_augmentation_trials(augmentation_trials: pl.DataFrame) -> dict[str, MetadataValue]:
+    """What surely gains, the most first."""
+    import polars as pl
+
+    sure = augmentation_trials.filter(pl.col("low") > 0).sort("gain", descending=True)
+    return {"rows": augmentation_trials.height, "gains": Rows(sure.head(_SHOWN).to_dicts())}
+
+
+@asset(room="audit", kinds={"sklearn", "polars"})
+def error_drivers(
+    image_difficulty: pl.DataFrame,
+    raw_dataset: dict[str, pl.DataFrame],
+    image_statistics: pl.DataFrame,
+    eye_geometry: pl.DataFrame | Skipped,
+    *,
+    evaluation: Evaluation,
+) -> pl.DataFrame:
+    """Which attributes go with the error: light, blur, gaze, skin tone, group, device."""
+    from iip_assets.audit.error_drivers import attributes_table, drivers_table
+
+    geometry = None if isinstance(eye_geometry, Skipped) else eye_geometry
+    attributes = attributes_table(raw_dataset["images"], image_statistics, geometry)
+    return drivers_table(image_difficulty, attributes, intervals=evaluation)
+
+
+@describe(error_drivers)
+def describe_error_drivers(error_drivers: pl.DataFrame) -> dict[str, MetadataValue]:
+    """The table, rounded."""
+    from iip_assets.evaluation.summary import rounded_rows
+
+    rows = rounded_rows(error_drivers, "importance", "low", "high")
+    return {"rows": error_drivers.height, "drivers": Rows(rows)}
+
+
+@asset(room="audit", kinds={"polars"})
+def error_analysis(
+    image_difficulty: pl.DataFrame,
+    image_tags: pl.DataFrame,
+    team_slices: pl.DataFrame,
+    slices_file: Sequence[TeamSlice],
+    label_errors: pl.DataFrame,
+    model_evaluation: dict[str, pl.DataFrame] | Skipped,
+    augmentation_trials: pl.DataFrame | Skipped,
+    *,
+    evaluation: Evaluation,
+) -> pl.DataFrame:
+    """How each tag and slice does, what it could gain, and what to do about it; first to do first.
+
+    The gap to the target, to people or to all other images, times the share of the data.
+    """
+    import polars as pl
+
+    from iip_assets.audit.error_analysis import error_analysis_table, people_of
+
+    return error_analysis_table(
+        image_difficulty,
+        pl.concat([image_tags, team_slices]),
+        flagged=label_errors.filter("flagged")["image_id"].to_list(),
+        human=people_of(None if isinstance(model_evaluation, Skipped) else model_evaluation),
+        trials=None if isinstance(augmentation_trials, Skipped) else augmentation_trials,
+        team=slices_file,
+        evaluation=evaluation,
+    )
+
+
+@describe(error_analysis)
+def describe_error_analysis(error_analysis: pl.DataFrame) -> dict[str, MetadataValue]:
+    """The first rows of each model."""
+    from iip_assets.audit.figures import potential_figure
+    from iip_assets.evaluation.summary import rounded_rows
+    from iip_assets.figures import figure_markdown
+
+    rounded = ("value", "low", "high", "reference", "gap", "share", "error_share", "potential")
+    return {
+        "rows": error_analysis.height,
+        "first": Rows(rounded_rows(error_analysis.head(_SHOWN), *rounded)),
+        "plot": figure_markdown(
+            potential_figure(error_analysis), "what each slice could gain over all images"
+        ),
+    }
 
 
 @asset(room="audit", kinds={"polars"})
@@ -177,6 +346,7 @@ def labeling_priorities(
     image_slices: pl.DataFrame,
     image_embeddings: pl.DataFrame,
     filter_verdicts: dict[str, pl.DataFrame] | Skipped,
+    image_difficulty: pl.DataFrame | Skipped,
     *,
     count: Annotated[int, Setting("labeling.images")],
     axes: Annotated[tuple[str, ...], Setting("training_set.axes")],
@@ -197,8 +367,8 @@ def labeling_priorities(
     verdicts, errors = None, None
     if not isinstance(filter_verdicts, Skipped):
         verdicts = filter_verdicts["verdicts"]
-        # The one line to change where predictions out of fold are an asset.
-        errors = next_labels.labelled_errors(verdicts, images)
+    if not isinstance(image_difficulty, Skipped):
+        errors = image_difficulty.filter(model="filter").select("image_id", "error")
     return next_labels.priorities(
         images,
         data_splits,
@@ -327,8 +497,7 @@ def explanations_are_faithful(model_explanations: dict[str, pl.DataFrame]) -> Ch
 
 @asset(room="audit", kinds={"polars"})
 def discovered_slices(
-    predictions: pl.DataFrame,
-    data_splits: pl.DataFrame,
+    image_difficulty: pl.DataFrame,
     image_tags: pl.DataFrame,
     image_embeddings: pl.DataFrame,
     *,
@@ -341,15 +510,11 @@ def discovered_slices(
     Slices are told from chance, ranked by what they surely cost, and named in words;
     `iip slices accept NAME` makes one a regression slice, on which later models are judged.
     """
-    from iip_assets.audit.discovered_slices import discover_slices, held_out_errors
+    from iip_assets.audit.discovered_slices import discover_slices
     from iip_assets.edge_cases.slice_members import Space
-    from iip_assets.models.examples import reason_for_none_judged
 
-    errors = held_out_errors(predictions, data_splits)
-    if errors.is_empty():
-        return Skipped(reason_for_none_judged(predictions, "validation", "test"))
     return discover_slices(
-        errors,
+        image_difficulty,
         image_tags,
         Space.from_embeddings(image_embeddings),
         options=options,

@@ -7,6 +7,7 @@ help a network that is trained with it; a slice that none helps wants images of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,17 @@ TRIALS = {
     "n_images": pl.Int64(),
     "n_subjects": pl.Int64(),
 }
-AUGMENTATIONS = tuple(one.name for one in (*WARPS, *LOOKS))
+LEAST = 40
+"""Of fewer labelled images nothing is told."""
+
 _FOLDS = 2
+
+
+def copies_of(examples: pl.DataFrame, most: int) -> pl.DataFrame:
+    """image_id and augmentation: a copy by each, of so many images at most, whole groups first."""
+    chosen = examples.sort("group_id", "image_id").head(most).select("image_id")
+    names = pl.DataFrame({"augmentation": [one.name for one in (*WARPS, *LOOKS)]})
+    return chosen.join(names, how="cross")
 
 
 def embed_augmented(
@@ -45,12 +55,18 @@ def embed_augmented(
     max_megapixels: float,
     embedder: Embedder,
     store: Reader,
+    threads: int,
 ) -> list[dict[str, Any]]:
     """`embedding` of each record's image under its `augmentation`; null where it is not decoded.
 
     What is drawn depends on the image and the augmentation alone.
     """
-    return [{"embedding": _embedded(one, max_megapixels, embedder, store)} for one in records]
+
+    def one(record: dict[str, Any]) -> dict[str, Any]:
+        return {"embedding": _embedded(record, max_megapixels, embedder, store)}
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(one, records))
 
 
 def _embedded(

@@ -65,7 +65,7 @@ def _segmenter(scores: pl.DataFrame) -> pl.DataFrame:
     )
     either = given + seen - both
     iou = np.divide(both, either, out=np.full(both.shape, np.nan), where=either > 0)
-    judged = (either[:, 1:] > 0).any(1)
+    judged = np.asarray((either[:, 1:] > 0).any(axis=1))
     mean = np.nanmean(np.where(judged[:, None], iou, 0), axis=1)
     table = scores.select(
         "image_id",

@@ -26,8 +26,6 @@ from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.edge_cases.slice_members import Space
 from iip_assets.edge_cases.team_slices import SliceRule
 from iip_assets.metrics.intervals import LEAST_SUBJECTS, share_estimate
-from iip_assets.metrics.names import FILTER_CLASSES
-from iip_assets.models.tasks import FILTER, SEGMENTER
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -151,34 +149,6 @@ def _sure_cost(row: Mapping[str, Any]) -> float:
     """
     low = row["error"] if row["low"] is None else row["low"]
     return float((low - row["rest_error"]) * row["share"])
-
-
-def held_out_errors(predictions: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
-    """model, image_id, group_id, error of the held-out images whose truth is known.
-
-    The filter's error is what its probability of the label lacks of 1, the segmenter's what the
-    mean IoU of the image's classes lacks. Where there is no iris the segmenter has nothing to do:
-    such images would make a slice of all others.
-
-    Args:
-        predictions: Of both models.
-        groups: image_id, group_id.
-    """
-    said = [
-        pl.when(pl.col("label") == name).then(pl.col(f"prob_{name}")) for name in FILTER_CLASSES
-    ]
-    right = {
-        FILTER.name: pl.coalesce(said),
-        SEGMENTER.name: pl.when(pl.col("label").ne_missing("none")).then(
-            pl.mean_horizontal(pl.selectors.starts_with("iou_"))
-        ),
-    }
-    parts = [
-        predictions.select("image_id", model=pl.lit(model), error=(1 - share).cast(pl.Float64))
-        for model, share in right.items()
-    ]
-    errors = pl.concat(parts).drop_nulls("error")
-    return errors.join(groups.select("image_id", "group_id"), on="image_id")
 
 
 def tag_members(image_ids: pl.Series, tags: pl.DataFrame) -> dict[tuple[str, str], Flags]:

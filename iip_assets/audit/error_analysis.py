@@ -15,7 +15,7 @@ import polars as pl
 from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.edge_cases.team_slices import TeamSlice
 from iip_assets.metrics.intervals import holm, judgeable, share_estimate
-from iip_assets.metrics.names import OVERALL
+from iip_assets.metrics.names import HUMAN, OVERALL
 from iip_assets.settings import EvaluationSettings
 
 ANALYSIS = {
@@ -103,7 +103,9 @@ def error_analysis_table(
             row["error_share"] = float(inside["error"].sum()) / total if total else None
             found.append(row | _held_against(row, rest, people, _said(team, str(axis), str(name))))
         asked = [row for row in found if row["p"] is not None and row["enough"]]
-        for row, p in zip(asked, holm([row["p"] for row in asked]), strict=True):
+        for row, p in zip(
+            asked, holm(np.array([row["p"] for row in asked], dtype=np.float64)), strict=True
+        ):
             row["p_holm"] = float(p)
         rows += [row | _what_to_do(row, gains.get((row["axis"], row["slice"]))) for row in found]
     table = pl.DataFrame([{key: row.get(key) for key in ANALYSIS} for row in rows], schema=ANALYSIS)
@@ -169,7 +171,7 @@ def _held_against(
     said: TeamSlice | None,
 ) -> dict[str, Any]:
     human = people.get((row["model"], row["axis"], row["slice"]))
-    reference, of = 1 - float(rest["error"].mean() or 0.0), "all others"
+    reference, of = 1 - float(rest["error"].to_numpy().mean()), "all others"
     if human is not None:
         reference, of = human, "people"
     if said is not None and said.target is not None:
@@ -210,3 +212,19 @@ def _what_to_do(row: Mapping[str, Any], gain: Mapping[str, Any] | None) -> dict[
         reason = f"{gain['augmentation']} in training gains {gain['gain']:.3f} on it"
         return {"action": AUGMENT, "reason": reason}
     return {"action": COLLECT, "reason": f"it is {row['share']:.0%} of the data"}
+
+
+def people_of(evaluation: Mapping[str, pl.DataFrame] | None) -> pl.DataFrame:
+    """model, axis, slice, value: what people reach, where several labelled the same test images.
+
+    Of the filter the accuracy, of the segmenter the mean IoU, which is how errors are counted here.
+    """
+    schema = {"model": pl.String, "axis": pl.String, "slice": pl.String, "value": pl.Float64}
+    if evaluation is None:
+        return pl.DataFrame(schema=schema)
+    metrics = evaluation["metrics"].filter("enough").drop_nulls("value")
+    parts = [
+        metrics.filter(model=f"{model}{HUMAN}", metric=metric).with_columns(model=pl.lit(model))
+        for model, metric in (("filter", "accuracy"), ("segmenter", "mean_iou"))
+    ]
+    return pl.concat(parts).select(schema.keys())

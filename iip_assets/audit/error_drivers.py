@@ -47,6 +47,27 @@ LEAST = 40
 _SEVERAL = 2
 
 
+def attributes_table(
+    images: pl.DataFrame, statistics: pl.DataFrame, geometry: pl.DataFrame | None
+) -> pl.DataFrame:
+    """image_id and all that is known of an image that may go with an error.
+
+    The gaze and the opening of the eye are as the landmarks have them, where they found an eye:
+    they do not hang on the mask that is judged.
+    """
+    measures = statistics.with_columns(
+        ita_degrees=skin_tone(pl.col("background_brightness"), pl.col("background_yellow_blue"))
+    )
+    if geometry is not None:
+        found = geometry.select("image_id", "openness", "gaze_x")
+        measures = measures.drop("gaze_x", "gaze_y", "iris_visibility").join(
+            found, on="image_id", how="left"
+        )
+    return images.select("image_id", "age_years", *COLUMNS).join(
+        measures, on="image_id", how="left"
+    )
+
+
 def skin_tone(brightness: pl.Expr, yellow_blue: pl.Expr) -> pl.Expr:
     """The individual typology angle in degrees, of the skin around the eye (Chardon et al. 1991).
 
@@ -171,9 +192,10 @@ def _worst(rows: pl.DataFrame, attribute: str) -> str:
     measure = next(one for one in MEASURES[attribute] if one in rows.columns)
     known = rows.drop_nulls(measure)
     low, high = (known[measure].quantile(one) for one in (0.2, 0.8))
-    ends = {
-        f"low {measure}": known.filter(pl.col(measure) <= low)["error"].mean(),
-        f"high {measure}": known.filter(pl.col(measure) >= high)["error"].mean(),
-        f"middle {measure}": known.filter(pl.col(measure).is_between(low, high))["error"].mean(),
+    parts = {
+        f"low {measure}": pl.col(measure) <= low,
+        f"high {measure}": pl.col(measure) >= high,
+        f"middle {measure}": pl.col(measure).is_between(low, high),
     }
-    return max(ends, key=lambda one: float(ends[one] or 0.0)).replace("_", " ")
+    ends = {name: known.filter(part)["error"].to_numpy().mean() for name, part in parts.items()}
+    return max(ends, key=ends.__getitem__).replace("_", " ")

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from iip_assets.audit.error_analysis import FEW, NONE
 from iip_assets.engine.values import Markdown, plain_markdown
 from iip_assets.errors import counted
 from iip_assets.evaluation.summary import rounded, rounded_rows
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 Image = NDArray[np.uint8]
 
 _ROW_IN = 0.32
+_MOST_BARS = 20
 # Told apart by colour and by shape.
 _LOOKS = {
     "helps": (PALETTE[0], "^"),
@@ -315,3 +317,38 @@ def slice_sheets(
         words += f"{row['rest_error']:.3f}; {counted(row['n_images'], 'image')}"
         parts.append(f"{words}\n\n![{len(ids)} typical images of {name}]({uri})")
     return Markdown("\n\n".join(parts))
+
+
+def hardest_sheets(
+    first: pl.DataFrame, *, read: Callable[[str], bytes], max_megapixels: float
+) -> dict[str, Markdown]:
+    """A sheet of each model's hardest images, the hardest first."""
+    sheets = {}
+    for (model,), rows in first.sort("rank").group_by("model", maintain_order=True):
+        tiles = read_thumbnails(read, rows["image_id"], max_megapixels=max_megapixels)
+        uri = jpeg_data_uri(sheet(tiles, columns=10), max_bytes=_MAX_BYTES)
+        sheets[f"{model}_plot"] = Markdown(f"![the hardest images for the {model}]({uri})")
+    return sheets
+
+
+def potential_figure(analysis: pl.DataFrame) -> Figure:
+    """What each model could gain over all images where it is behind on a slice, the most first."""
+    rows = analysis.filter(pl.col("potential") > 0, "enough").sort("potential", descending=True)
+    rows = rows.head(_MOST_BARS)
+    figure = new_figure(7.5, 1.4 + _ROW_IN * max(1, rows.height))
+    axes = figure.add_subplot()
+    places = np.arange(rows.height)[::-1]
+    acts = (~rows["action"].is_in([NONE, FEW])).to_numpy()
+    for shown, colour, label in ((acts, PALETTE[5], "to act on"), (~acts, "#B5B5B5", "not sure")):
+        values = rows["potential"].to_numpy()[shown]
+        axes.barh(places[shown], values, color=colour, label=label)
+    names = [
+        f"{model}: {axis} {shown_word(name, 40)} (n={n})"
+        for model, axis, name, n in rows.select("model", "axis", "slice", "n_images").rows()
+    ]
+    axes.set_yticks(places, names, fontsize=8)
+    axes.set_xlabel("gap × share of the data")
+    axes.set_ylim(-0.7, max(1, rows.height) - 0.3)
+    axes.grid(axis="x", alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    return figure

@@ -49,23 +49,6 @@ def reason_for_no_choice(images: pl.DataFrame, splits: pl.DataFrame) -> str | No
     return f"{who} without a label fell to {' and '.join(free['split'].unique().sort())}"
 
 
-def labelled_errors(verdicts: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
-    """`image_id` and `error`, 1 - the probability of the label, of the images with such a label.
-
-    Of training images the filter's own word flatters: where predictions out of fold are there,
-    they are to be given instead.
-
-    Args:
-        verdicts: `image_id` and `prob_<class>`.
-        images: `image_id` and `label`.
-    """
-    said = pl.coalesce(
-        pl.when(pl.col("label") == name).then(pl.col(f"prob_{name}")) for name in FILTER_CLASSES
-    )
-    known = images.join(verdicts, on="image_id").select("image_id", error=1 - said)
-    return known.drop_nulls()
-
-
 def priorities(
     images: pl.DataFrame,
     splits: pl.DataFrame,

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 slices_file = Source(
     name="slices_file",
     room="edge_cases",
-    description="The regression slices of `slices.toml`, on which later models are judged; "
-    "`iip slices` writes it.",
+    description="What the team says of slices in `slices.toml`: who belongs to them, how important "
+    "they are, and whether later models are judged on them; `iip slices` writes it.",
     observe=observe_slices,
     load=load_slices,
     version_at=slices_version,

@@ -80,16 +80,17 @@ def slice_members(
     """image_id, axis (`regression`), slice (its name) of the members of each slice, sorted.
 
     Args:
-        slices: Whose members.
+        slices: Of these the regression slices.
         tags: image_id, axis, slice.
         embeddings: image_id, embedding.
     """
     schema = {"image_id": pl.String, "axis": pl.String, "slice": pl.String}
-    near = any(one.rule.like for one in slices)
+    watched = [one for one in slices if one.regression]
+    near = any(one.rule.like for one in watched)
     space = Space.from_embeddings(embeddings) if near else Space((), np.zeros((0, 1), np.float32))
     rows = [
         (image_id, REGRESSION_AXIS, one.name)
-        for one in slices
+        for one in watched
         for image_id in members_of(one.rule, tags, space)
     ]
     return pl.DataFrame(rows, schema=schema, orient="row").sort("image_id", "slice")

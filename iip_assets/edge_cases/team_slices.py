@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -156,10 +156,9 @@ def read_slices(root: Path) -> tuple[TeamSlice, ...]:
 
 
 def slices_version(text_of: Callable[[str], str]) -> str:
-    """The data version of the file whose text `text_of` gives: of what decides who is a member.
+    """The data version of the file whose text `text_of` gives: of what it says.
 
-    Comments, importance, ease and targets change nothing about that. A missing file is an empty
-    one.
+    Comments and order change nothing about that. A missing file is an empty one.
     """
     try:
         text = text_of(FILE)
@@ -171,7 +170,7 @@ def slices_version(text_of: Callable[[str], str]) -> str:
         found = parse_slices(text)
     except SlicesFileError:
         return digest_bytes(text.encode())  # whoever loads it says what is wrong
-    return digest_json({one.name: one.rule.to_dict() for one in found if one.regression})
+    return digest_json({one.name: {**asdict(one), "rule": one.rule.to_dict()} for one in found})
 
 
 def observe_slices(root: Path) -> str:
@@ -180,7 +179,7 @@ def observe_slices(root: Path) -> str:
 
 
 def load_slices(root: Path, data_version: str) -> tuple[TeamSlice, ...]:
-    """The regression slices as they are now.
+    """The slices as they are now.
 
     Raises:
         SlicesFileError: The file says something that cannot be meant.
@@ -189,7 +188,7 @@ def load_slices(root: Path, data_version: str) -> tuple[TeamSlice, ...]:
     found = read_slices(root)
     if observe_slices(root) != data_version:
         raise LookupError(f"{FILE} changed meanwhile; run `iip refresh` again")
-    return tuple(one for one in found if one.regression)
+    return found
 
 
 def accept_slice(root: Path, name: str, rule: SliceRule) -> None:

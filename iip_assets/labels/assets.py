@@ -267,12 +267,13 @@ def label_consistency(
     from iip_assets.labels.consistency import ceilings, marked_where_seen
 
     eye = eye_classes(classes) or range(len(classes))
-    how = {"intervals": evaluation, "least": evaluation.min_slice_images}
     words = labeler_agreement["words"].select("image_id", "group_id").unique()
     repeats = labeler_agreement["mask_pairs"].join(words, on="image_id", maintain_order="left")
     return {
-        "marked": marked_where_seen(mask_scores, raw_dataset["images"], classes, eye, **how),
-        "ceiling": ceilings(mask_scores, repeats, classes, eye, **how),
+        "marked": marked_where_seen(
+            mask_scores, raw_dataset["images"], classes, eye, evaluation=evaluation
+        ),
+        "ceiling": ceilings(mask_scores, repeats, classes, eye, evaluation=evaluation),
     }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from iip_assets.metrics.intervals import Intervals, judgeable
+from iip_assets.metrics.intervals import judgeable
 from iip_assets.metrics.scored_predictions import (
     Floats,
     Indices,
@@ -21,6 +21,7 @@ from iip_assets.metrics.scored_predictions import (
     places_by_slice,
     score,
 )
+from iip_assets.settings import EvaluationSettings
 
 AXES = ("device", "batch", "labeler")
 _NUMBERS = {
@@ -51,8 +52,7 @@ def marked_where_seen(
     classes: Sequence[str],
     eye: Sequence[int],
     *,
-    intervals: Intervals,
-    least: int,
+    evaluation: EvaluationSettings,
 ) -> pl.DataFrame:
     """In what share of the images in which a class is seen it is marked, in `MARKED`.
 
@@ -61,8 +61,7 @@ def marked_where_seen(
         images: image_id and, where known, device, batch and labeler.
         classes: Of the masks.
         eye: The indices of the classes that are parts of an eye.
-        intervals: How they are made.
-        least: A slice of fewer images is too small to judge.
+        evaluation: How intervals are made, and the fewest images of a slice.
     """
     rows = []
     slices = images.select("image_id", *(pl.col(axis).fill_null("unknown") for axis in AXES))
@@ -75,7 +74,7 @@ def marked_where_seen(
         marked = (seen["given"].list.get(index) > 0).to_numpy().astype(np.float64)
         share = _share(seen, marked, np.ones(seen.height))
         for axis, name, places in places_by_slice(share.image_ids, long):
-            rows.append((classes[index], axis, name, *_estimate(share, places, intervals, least)))
+            rows.append((classes[index], axis, name, *_estimate(share, places, evaluation)))
     return pl.DataFrame(rows, schema=MARKED, orient="row")
 
 
@@ -85,8 +84,7 @@ def ceilings(
     classes: Sequence[str],
     eye: Sequence[int],
     *,
-    intervals: Intervals,
-    least: int,
+    evaluation: EvaluationSettings,
 ) -> pl.DataFrame:
     """The highest IoU of each class that the labels allow, in `CEILING`.
 
@@ -105,14 +103,14 @@ def ceilings(
         visible = scores["visible"].list.get(index).to_numpy()
         unmarked = np.where((given == 0) & (visible >= threshold), visible, 0.0)
         share = _share(scores, given, given + unmarked)
-        rows.append((classes[index], "marking", *_estimate(share, everything, intervals, least)))
+        rows.append((classes[index], "marking", *_estimate(share, everything, evaluation)))
         if repeats.height:
             counts = counts_of(repeats["confusion"], size, size)
             both = counts[:, index, index]
             either = counts[:, index].sum(1) + counts[:, :, index].sum(1) - both
             places = np.flatnonzero(either)
             share = _share(repeats, both, either)
-            rows.append((classes[index], "repeats", *_estimate(share, places, intervals, least)))
+            rows.append((classes[index], "repeats", *_estimate(share, places, evaluation)))
     return pl.DataFrame(rows, schema=CEILING, orient="row")
 
 
@@ -128,9 +126,9 @@ def _share(table: pl.DataFrame, part: Floats, whole: Floats) -> ScoredPrediction
 
 
 def _estimate(
-    share: ScoredPredictions, places: Indices, intervals: Intervals, least: int
+    share: ScoredPredictions, places: Indices, evaluation: EvaluationSettings
 ) -> tuple[float | None, float | None, float | None, int, int, bool]:
-    found = score(share, places, intervals)
+    found = score(share, places, evaluation)
     one = found.estimates["share"]
-    enough = judgeable(found.n_images, found.n_subjects, least)
+    enough = judgeable(found.n_images, found.n_subjects, evaluation.min_slice_images)
     return one.value, one.low, one.high, found.n_images, found.n_subjects, enough

@@ -136,8 +136,8 @@ class _Lenient:
 
 def _decoded(data: bytes) -> NDArray[np.uint8]:
     header = read_header(data)
-    size = {"height": header.height, "width": header.width}
-    return decode_mask(data, **size, n_classes=NOT_LABELLED).copy()
+    size = header.height, header.width
+    return decode_mask(data, height=size[0], width=size[1], n_classes=NOT_LABELLED).copy()
 
 
 def _capped(rows: pl.DataFrame, most: int) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from iip_assets.labels.consistency import ceilings, marked_where_seen
 from iip_assets.settings import EvaluationSettings
 
 CLASSES = ("background", "iris", "pupil")
-HOW = {"intervals": EvaluationSettings(resamples=60), "least": 5}
+HOW = {"evaluation": EvaluationSettings(resamples=60, min_slice_images=5)}
 NO_REPEATS = pl.DataFrame(
     schema={"image_id": pl.String, "group_id": pl.String, "confusion": pl.List(pl.Int64)}
 )

@@ -65,7 +65,12 @@ def label_errors(
     blocks: list[Block] = []
     steps: list[NextStep] = []
     if rows:
-        columns = ["what", "kind", "suggested", Column("flagged", "flagged", COUNT)]
+        columns: list[Column | str] = [
+            "what",
+            "kind",
+            "suggested",
+            Column("flagged", "flagged", COUNT),
+        ]
         columns.append(Column("looked at", "images", COUNT))
         blocks += [
             Paragraph(_TEXT),
