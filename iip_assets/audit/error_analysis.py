@@ -54,6 +54,8 @@ _MIDDLE = 3
 # From this share of a slice's error on images whose label is likely wrong, labels come first.
 _LABELS_FIRST = 0.3
 _ALPHA = 0.05
+# Of a variance: below it all subjects are alike.
+_NOTHING = 1e-12
 
 
 def error_analysis_table(
@@ -144,15 +146,19 @@ def _by_subject(images: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 def _chance(inside: pl.DataFrame, rest: pl.DataFrame) -> float | None:
     """The p-value of its error being no larger than others': Welch's test of subjects' means."""
-    from scipy.stats import ttest_ind
+    from scipy.stats import t
 
-    means = [
+    parts = [
         one.group_by("group_id").agg(pl.col("error").mean())["error"] for one in (inside, rest)
     ]
-    if min(one.len() for one in means) < 2 or all((one.std() or 0.0) == 0 for one in means):
+    (n, m), (one, other) = [len(part) for part in parts], [part.to_numpy() for part in parts]
+    if min(n, m) < 2:
         return None
-    one, other = (part.to_numpy() for part in means)
-    return float(ttest_ind(one, other, equal_var=False, alternative="greater").pvalue)
+    a, b = one.var(ddof=1) / n, other.var(ddof=1) / m
+    if a + b < _NOTHING:
+        return None
+    freedom = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1))
+    return float(t.sf((one.mean() - other.mean()) / np.sqrt(a + b), freedom))
 
 
 def _said(team: Sequence[TeamSlice], axis: str, name: str) -> TeamSlice | None:

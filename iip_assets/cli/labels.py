@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from iip_assets.cli.common import AsJson, Verbs, load_last, log, open_refresher, print_json
+from iip_assets.errors import no_such
 
 labels = Verbs(help="What several labelers say together, and what follows from it.")
 
@@ -25,7 +26,8 @@ def consensus(
     """Print how far labelers agree and which images to decide; write what they agree on."""
     from iip_assets.errors import counted
     from iip_assets.images.store import ImageStore
-    from iip_assets.labels.consensus_tables import write_consensus
+    from iip_assets.ingest.correction import write_corrections
+    from iip_assets.labels.consensus_tables import consensus_corrections
     from iip_assets.report.blocks import Table
     from iip_assets.report.sections.labelers import labelers
     from iip_assets.report.text import print_blocks
@@ -43,15 +45,79 @@ def consensus(
     if write is None:
         return
     root = refresher.project.workspace.root
-    done = write_consensus(
-        write,
-        found,
-        raw["images"],
-        store=ImageStore.open(root),
-        n_classes=len(read_settings(root).dataset.mask_classes),
-    )
-    if any(done):
-        written = f"{counted(done[0], 'label')} and {counted(done[1], 'mask')}"
+    classes = read_settings(root).dataset.mask_classes
+    store = ImageStore.open(root)
+    rows, masks = consensus_corrections(found, raw["images"], store=store, n_classes=len(classes))
+    if rows or masks:
+        write_corrections(root, write, rows, masks)
+        written = f"{counted(len(rows), 'label')} and {counted(len(masks), 'mask')}"
         log(f"{written} are in {write}: look at them, then `iip ingest {write}`")
     else:
         log("nothing is written: every clear label and mask is in use already, or none is clear")
+
+
+@labels.command("review")
+def review(
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    form: Annotated[
+        Literal["labelstudio", "batch"],
+        typer.Option("--format", help="Label Studio JSON, or a batch of what is suggested."),
+    ] = "labelstudio",
+    count: Annotated[int, typer.Option("--n", min=1, help="The likeliest so many.")] = 100,
+    suggested: Annotated[
+        str | None, typer.Option(help="Only these, such as 'mark pupil'; the report counts them.")
+    ] = None,
+) -> None:
+    """Write likely wrong labels and masks for a labeler, with what models suggest."""
+    import cv2
+
+    from iip_assets.cli.ingest import write_out
+    from iip_assets.errors import counted
+    from iip_assets.images.store import ImageStore
+    from iip_assets.ingest.correction import write_corrections
+    from iip_assets.ingest.export_rows import rows_to_export
+    from iip_assets.labels.review import MaskSuggestions, to_review
+    from iip_assets.settings_file import read_settings
+
+    refresher = open_refresher()
+    raw, errors = (load_last(refresher, name) for name in ("raw_dataset", "label_errors"))
+    chosen = errors.filter("flagged")
+    if suggested is not None:
+        known = chosen["suggested"].unique().sort().to_list()
+        chosen = chosen.filter(suggested=suggested)
+        if chosen.is_empty():
+            raise LookupError(no_such("suggestion", suggested, known))
+    if chosen.is_empty():
+        raise LookupError("no label and no mask is likely wrong: there is nothing to review")
+    root = refresher.project.workspace.root
+    settings, store = read_settings(root), ImageStore.open(root)
+    chosen, draw = chosen.head(count), None
+    if (chosen["what"] == "mask").any():
+        examples, files = (
+            load_last(refresher, name) for name in ("segmenter_examples", "fold_segmenters")
+        )
+        limit = settings.dataset.max_megapixels
+        drawing = MaskSuggestions.of(examples, files, settings.mask_errors.folds, store, limit)
+        draw = drawing.drawn
+    everything = rows_to_export(raw["images"], raw["label_rows"])
+    images = to_review(chosen, everything, draw)
+    if form == "labelstudio":
+        done = write_out(refresher.project, out, images, form)
+        typer.echo(
+            f"{counted(done.images, 'image')} are in {out}: answer them in Label Studio, export "
+            "JSON into a folder named so that it comes after all batches, then "
+            "`iip ingest FOLDER --format labelstudio`"
+        )
+        return
+    told = {one.image_id: one.suggestion for one in images if one.suggestion is not None}
+    rows = {key: {"label": one.label} for key, one in told.items() if one.label is not None}
+    masks = {
+        key: bytes(cv2.imencode(".png", one.mask())[1])
+        for key, one in told.items()
+        if one.mask is not None
+    }
+    write_corrections(root, out, rows, masks)
+    typer.echo(
+        f"{counted(len(rows), 'label')} and {counted(len(masks), 'mask')} are in {out}: strike the "
+        f"rows of labels.csv that are not right, then `iip ingest {out}`"
+    )

@@ -23,7 +23,8 @@ def leaks(
     from iip_assets.engine.event_cache import present_events
     from iip_assets.engine.values import Skipped
     from iip_assets.errors import counted
-    from iip_assets.ingest.subject_merge import merge_rows, write_merge
+    from iip_assets.ingest.correction import write_corrections
+    from iip_assets.ingest.subject_merge import merged_subjects
 
     project = open_refresher().project
     events = present_events(project)
@@ -40,8 +41,8 @@ def leaks(
             print_text("No photograph stands in two splits, as far as can be seen", wrap=False)
     if write is None or found.is_empty():
         return
-    rows = merge_rows(found.select("image_id", "other_id").iter_rows(), images)
-    write_merge(project.workspace.root, write, rows)
+    rows = merged_subjects(found.select("image_id", "other_id").iter_rows(), images)
+    write_corrections(project.workspace.root, write, rows)
     log(
         f"{write} gives {counted(len(rows), 'image')} another subject: look at the pairs, delete "
         f"rows that are wrong, and `iip ingest {write}`"

@@ -1,8 +1,10 @@
-"""A batch that corrects one label of the data, written and ingested like any other."""
+"""Batches that correct what the data say, written and ingested like any other."""
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +13,7 @@ from iip_assets.dataset.csv_file import csv_text
 from iip_assets.dataset.labels import parse_label
 from iip_assets.dataset.listing import KnownImages
 from iip_assets.dataset.raw import files_to_read, join_labels
-from iip_assets.dataset.schema import LABELS, LABELS_FILE, BadCell
+from iip_assets.dataset.schema import LABELS, LABELS_FILE, MASKS_FOLDER, BadCell
 from iip_assets.images.dvc_data import MissingData, read_manifest, read_pointer
 from iip_assets.ingest.batch_check import PresentData, read_present
 from iip_assets.ingest.ingest import ingest_folder
@@ -76,6 +78,49 @@ def correct_label(
         table = csv_text(list(row), [row])
         (folder / LABELS_FILE).write_text(table, encoding="utf-8")
         return ingest_folder(root, folder, dry_run=dry_run, log=log)
+
+
+def write_corrections(
+    root: Path,
+    folder: Path,
+    rows: Mapping[str, Mapping[str, str]],
+    masks: Mapping[str, bytes] | None = None,
+) -> None:
+    """Writes a batch that corrects images of the data, for a person to look at and to ingest.
+
+    Args:
+        root: The workspace.
+        folder: The batch's folder, which must be new; it appears when it is whole.
+        rows: By image id the columns of labels.csv that change.
+        masks: By image id the PNG of its mask, where that changes.
+
+    Raises:
+        ValueError: The folder is there, or its name sorts before that of a batch of the data, which
+            would count instead.
+    """
+    if folder.exists():
+        raise ValueError(f"{folder} is there already: name a new folder")
+    newest = max(read_present(root).batches, default="")
+    if folder.name <= newest:
+        raise ValueError(
+            f"{folder.name} sorts before the batch {newest}, which would count: name it so that it "
+            f"comes after, such as {newest}-corrected"
+        )
+    table = {image_id: {"image": image_id, **row} for image_id, row in rows.items()}
+    making = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
+    (making / MASKS_FOLDER).mkdir(parents=True)
+    try:
+        for image_id, png in (masks or {}).items():
+            name = f"{MASKS_FOLDER}/{image_id}.png"
+            (making / name).write_bytes(png)
+            table.setdefault(image_id, {"image": image_id})["mask"] = name
+        columns = list(dict.fromkeys(name for row in table.values() for name in row))
+        (making / LABELS_FILE).write_text(csv_text(columns, table.values()), encoding="utf-8")
+        if not masks:
+            (making / MASKS_FOLDER).rmdir()
+        making.rename(folder)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
 
 
 def _image_at(root: Path, word: str, present: PresentData) -> str | None:

@@ -33,6 +33,8 @@ from iip_assets.ingest.formats.masks import NOT_LABELLED_WORD, encode_brush, enc
 Masks = Mapping[str, NDArray[np.uint8]]
 """Mask id to pixels (H, W)."""
 
+_SUGGESTED = "suggested"
+
 Form = Literal["coco", "labelstudio", "native"]
 
 
@@ -192,9 +194,23 @@ class _LabelStudioWriter(_Writer):
                 "id": self.entries + 1,
                 "data": {"image": f"/data/local-files/?d={place}", **image.facts},
                 "annotations": annotations,
-                "predictions": _predictions(image),
+                "predictions": self._predictions(image, height=height, width=width),
             }
         )
+
+    def _predictions(self, image: ExportImage, *, height: int, width: int) -> list[dict[str, Any]]:
+        """What Label Studio shows as the answer until somebody gives one."""
+        told = image.suggestion
+        if told is None:
+            return []
+        result = [] if told.label is None else [_choice(told.label)]
+        if told.mask is not None:
+            drawn = Opinion(None, None, _SUGGESTED)
+            result += [
+                _stroke(self.classes[value], pixels, height=height, width=width)
+                for value, pixels in self.class_pixels(drawn, {_SUGGESTED: told.mask()})
+            ]
+        return [{"model_version": told.model, "score": told.score, "result": result}]
 
 
 class _NativeWriter(_Writer):
@@ -210,14 +226,6 @@ class _NativeWriter(_Writer):
             "promised_gain": image.facts.get("promised_gain"),
         }
         self._file.write(csv_text(("image", "label", "promised_gain"), [row]).partition("\n")[2])
-
-
-def _predictions(image: ExportImage) -> list[dict[str, Any]]:
-    """What Label Studio shows as the answer until somebody gives one."""
-    if image.suggestion is None:
-        return []
-    word, score = image.suggestion
-    return [{"model_version": "filter", "score": score, "result": [_choice(word)]}]
 
 
 def _choice(label: str) -> dict[str, Any]:

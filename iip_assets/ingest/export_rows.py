@@ -8,7 +8,7 @@ What a later batch corrected does not.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -19,7 +19,9 @@ from iip_assets.dataset.schema import ANNOTATIONS_FILE, BATCHES_FOLDER, FACTS
 from iip_assets.metrics.names import FILTER_CLASSES
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,23 @@ class Opinion:
 
 
 @dataclass(frozen=True)
+class Suggestion:
+    """What a model proposes for an image, for a labeler to accept or to change.
+
+    Attributes:
+        model: Which model.
+        score: How sure it is, from 0 to 1.
+        label: The word, if any.
+        mask: Draws the mask (H, W), if any.
+    """
+
+    model: str
+    score: float
+    label: str | None = None
+    mask: Callable[[], NDArray[np.uint8]] | None = None
+
+
+@dataclass(frozen=True)
 class ExportImage:
     """An image on its way out."""
 
@@ -42,8 +61,7 @@ class ExportImage:
     facts: Mapping[str, str | float]
     counts: Opinion | None  # the opinion that counts; None when nobody said anything
     others: tuple[Opinion, ...]  # the opinions beside it
-    # The label that a model proposes, and its probability.
-    suggestion: tuple[str, float] | None = None
+    suggestion: Suggestion | None = None  # what a model proposes
 
     @property
     def opinions(self) -> tuple[Opinion, ...]:
@@ -112,7 +130,7 @@ def rows_to_label(
         word = max(said, key=lambda name: said[name])
         one = by_id[row["image_id"]]
         facts = {**one.facts, "promised_gain": f"{row['promised_gain']:.6g}"}
-        suggestion = (word, said[word]) if said[word] else None
+        suggestion = Suggestion("filter", said[word], label=word) if said[word] else None
         found.append(replace(one, facts=facts, suggestion=suggestion))
     return found
 

@@ -7,13 +7,10 @@ agreement is measured again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import cv2
 import polars as pl
 
-from iip_assets.dataset.csv_file import csv_text
-from iip_assets.dataset.schema import LABELS_FILE, MASKS_FOLDER
 from iip_assets.images.store import Store, content_md5
 from iip_assets.labels.agreement import Masks, read_mask, usable_of_several
 from iip_assets.labels.consensus import (
@@ -96,52 +93,32 @@ def adjudication_queue(classes: pl.DataFrame, masks: pl.DataFrame) -> pl.DataFra
     return worst.sort("score", "image_id", descending=[True, False])
 
 
-def write_consensus(
-    out: Path,
-    consensus: Mapping[str, pl.DataFrame],
-    images: pl.DataFrame,
-    *,
-    store: Store,
-    n_classes: int,
-) -> tuple[int, int]:
-    """Writes clear labels and masks that differ from those in use, and says how many of each.
+def consensus_corrections(
+    consensus: Mapping[str, pl.DataFrame], images: pl.DataFrame, *, store: Store, n_classes: int
+) -> tuple[dict[str, dict[str, str]], dict[str, bytes]]:
+    """Clear labels by image id, and the PNGs of clear masks, that differ from those in use.
 
     Args:
-        out: The batch's folder, which is made where there is something to write.
         consensus: The tables of label_consensus.
         images: The table of images, with the label and the mask in use.
         store: Where masks are.
         n_classes: K, of the masks.
-
-    Raises:
-        FileExistsError: The folder exists.
     """
-    if out.exists():
-        raise FileExistsError(f"{out} exists; name a new folder, so that nothing is overwritten")
     in_use = images.select("image_id", "label", in_use="mask_id")
     labels = consensus["classes"].filter("clear").join(in_use, on="image_id")
     new = labels.filter(pl.col("label").ne_missing(pl.col("consensus")))
     rows = {
-        image_id: {"image": image_id, "label": label}
+        image_id: {"label": label}
         for image_id, label in new.select("image_id", "consensus").iter_rows()
     }
     weights = dict(consensus["labelers"].filter(what=MASK).select("labeler", "weight").iter_rows())
     voted = consensus["masks"].filter("clear").join(in_use, on="image_id")
     store.fetch(voted["mask_ids"].explode().drop_nulls().to_list())
-    masks = 0
+    masks: dict[str, bytes] = {}
     for row in voted.iter_rows(named=True):
         drawn = [read_mask(store, one, n_classes) for one in row["mask_ids"]]
         mask = vote_mask(drawn, [weights[one] for one in row["labelers"]], n_classes)
         data = cv2.imencode(".png", mask)[1].tobytes()
-        if content_md5(data) == row["in_use"]:
-            continue
-        name = f"{MASKS_FOLDER}/{row['image_id']}.png"
-        (out / MASKS_FOLDER).mkdir(parents=True, exist_ok=True)
-        (out / name).write_bytes(data)
-        rows.setdefault(row["image_id"], {"image": row["image_id"]})["mask"] = name
-        masks += 1
-    if rows:
-        out.mkdir(parents=True, exist_ok=True)
-        table = csv_text(["image", "label", "mask"], rows.values())
-        (out / LABELS_FILE).write_text(table, encoding="utf-8")
-    return new.height, masks
+        if content_md5(data) != row["in_use"]:
+            masks[row["image_id"]] = data
+    return rows, masks

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from iip_assets.labels.label_errors import ABLE, agreement
 from iip_assets.metrics.intervals import judgeable
 from iip_assets.metrics.scored_predictions import (
     Floats,
@@ -40,7 +41,12 @@ _VISIBLE_SHARE = 0.1
 
 
 def visible_from(scores: pl.DataFrame, index: int) -> float | None:
-    """From how much on, in pixels, a class counts as seen; None where it is never marked."""
+    """From how much on, in pixels, a class counts as seen.
+
+    None where it is never marked, or where the segmenters see too little of it to tell.
+    """
+    if scores.is_empty() or agreement(scores)[index] < ABLE:
+        return None
     marked = scores.filter(pl.col("given").list.get(index) > 0)
     visible = marked.select(pl.col("visible").list.get(index)).to_series()
     return None if visible.is_empty() else visible.quantile(_VISIBLE_SHARE, "linear")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from iip_assets.dataset.fingerprints import near_pairs
 from iip_assets.errors import counted
@@ -42,6 +43,9 @@ _WEIGHTS = {"swapped": 2.0, "shifted": 1.0, "resized": 1.5, "missing": 3.0, "emp
 _LITTLE = 20.0
 # Of the score. There 0.6% of the masks that are right lie above, and 98% of those that are not.
 FLAGGED_MASK = 30.0
+ABLE = 0.5
+"""Segmenters whose mean IoU with the masks is lower see too little to call a mask wrong."""
+
 # Of the distance to the nearest images, in standard deviations above the mean of its logarithm.
 _FAR = 4.0
 _NEIGHBOURS = 10
@@ -93,6 +97,7 @@ def mask_errors(scores: pl.DataFrame, classes: Sequence[str]) -> pl.DataFrame:
     is flagged from. `region` is left, top, width and height of what would change, in pixels.
     """
     rows = []
+    able = bool(agreement(scores)[1:].mean() >= ABLE) if scores.height else False
     for row in scores.iter_rows(named=True):
         noise = float(np.sqrt(row["gain_all"] + _LITTLE))
         weighed = {kind: _WEIGHTS[kind] * row[f"gain_{kind}"] / noise for kind in KINDS}
@@ -107,11 +112,23 @@ def mask_errors(scores: pl.DataFrame, classes: Sequence[str]) -> pl.DataFrame:
                 "given": "mask",
                 **_mask_words(kind, row[f"change_{kind}"], row["scale"], classes),
                 "confidence": score / (score + FLAGGED_MASK),
-                "flagged": score >= FLAGGED_MASK,
+                "flagged": able and score >= FLAGGED_MASK,
                 "region": row[f"region_{kind}"],
             }
         )
     return _ranked(rows)
+
+
+def agreement(scores: pl.DataFrame) -> NDArray[np.float64]:
+    """The IoU of each class, (K,), of what the segmenters see with the masks, over all images.
+
+    0 of a class that is nowhere.
+    """
+    given, seen, both = (
+        np.array(scores[name].to_list(), dtype=np.float64).sum(0)
+        for name in ("given", "seen", "both")
+    )
+    return np.asarray(both / np.maximum(given + seen - both, 1))
 
 
 def _mask_words(

@@ -8,7 +8,8 @@ import pytest
 from iip_assets.dataset.raw import join_labels
 from iip_assets.dataset.splits import deal_splits
 from iip_assets.images.store import ImageStore, content_md5
-from iip_assets.ingest.subject_merge import merge_rows, write_merge
+from iip_assets.ingest.correction import write_corrections
+from iip_assets.ingest.subject_merge import merged_subjects
 from iip_assets_tests.dataset.team_workspace import manifest_of, subjects, take
 
 OLD = "batches/2026-01/images"
@@ -20,7 +21,7 @@ def images(**subject_of: str | None) -> pl.DataFrame:
 
 
 def named(pairs, table) -> dict[str, str]:
-    return {row["image"]: row["subject_id"] for row in merge_rows(pairs, table)}
+    return {one: row["subject_id"] for one, row in merged_subjects(pairs, table).items()}
 
 
 def test_the_subject_of_more_images_takes_all_images_of_the_other() -> None:
@@ -67,7 +68,7 @@ def test_a_written_batch_is_taken_and_brings_both_to_one_side(team) -> None:
     raw = join_labels(manifest_of(team), ImageStore.open(team).read)
     first, second = (content_md5((team / "data" / path).read_bytes()) for path in before)
     folder = team / "inbox" / "2026-09-merge"
-    write_merge(team, folder, merge_rows([(first, second)], raw.images))
+    write_corrections(team, folder, merged_subjects([(first, second)], raw.images))
     result = take(team, folder)
     assert (result.verdict, result.images) == ("taken", 0)
     assert "corrected" in subjects(team)[0]
@@ -77,7 +78,7 @@ def test_a_written_batch_is_taken_and_brings_both_to_one_side(team) -> None:
 def test_a_batch_that_would_not_count_is_refused_with_a_name_that_would(team) -> None:
     for name in ("2020-01-old", "2026-01"):
         with pytest.raises(ValueError, match="2026-01-merge"):
-            write_merge(team, team / "inbox" / name, [])
+            write_corrections(team, team / "inbox" / name, {})
     (team / "inbox" / "2026-09").mkdir()
     with pytest.raises(ValueError, match="new folder"):
-        write_merge(team, team / "inbox" / "2026-09", [])
+        write_corrections(team, team / "inbox" / "2026-09", {})

@@ -1,6 +1,5 @@
 """What several labelers say together, who is worse than the others, and what stays open."""
 
-import csv
 
 import cv2
 import numpy as np
@@ -12,7 +11,7 @@ from iip_assets.images.store import ImageStore
 from iip_assets.labels import assets
 from iip_assets.labels.agreement import mask_patterns
 from iip_assets.labels.consensus import class_consensus, labeler_weights, vote_mask
-from iip_assets.labels.consensus_tables import write_consensus
+from iip_assets.labels.consensus_tables import consensus_corrections
 from iip_assets.labels.labeler_quality import krippendorff_alpha
 from iip_assets.labels.votes import Votes, label_votes
 from iip_assets.metrics.scores import segmenter_scores
@@ -309,32 +308,20 @@ def test_two_good_of_three_outweigh_one_who_draws_elsewhere():
     assert ious[2] < ious[:2].min()
 
 
-def test_what_is_clear_is_written_as_a_batch_and_only_where_it_is_new(five, tmp_path):
+def test_what_is_clear_corrects_and_only_where_it_is_new(five):
     store, truth, tables, _ = five
     ids = sorted(truth)
     known = pl.DataFrame(
         {"image_id": ids, "label": [truth[one][0] for one in ids[:-1]] + ["unclear"]}
     ).with_columns(mask_id=pl.lit(None, dtype=pl.String))
-    out = tmp_path / "agreed"
-    done = write_consensus(out, tables, known, store=store, n_classes=4)
-    with (out / "labels.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert set(rows[0]) == {"image", "label", "mask"}
-    assert [row["label"] for row in rows if row["label"]] == [truth[ids[-1]][0]]
-    assert done[0] == 1
-    assert done[1] == tables["masks"]["clear"].sum() == len(list((out / "masks").iterdir()))
-    in_use = [store.add((out / row["mask"]).read_bytes()) for row in rows if row["mask"]]
+    labels, masks = consensus_corrections(tables, known, store=store, n_classes=4)
+    assert labels == {ids[-1]: {"label": truth[ids[-1]][0]}}
+    assert len(masks) == tables["masks"]["clear"].sum()
+    in_use = {one: store.add(png) for one, png in masks.items()}
     again = known.filter(pl.col("image_id") != ids[-1]).with_columns(
-        mask_id=pl.col("image_id").replace_strict(
-            dict(zip((row["image"] for row in rows if row["mask"]), in_use, strict=True)),
-            default=None,
-        )
+        mask_id=pl.col("image_id").replace_strict(in_use, default=None)
     )
-    nothing = write_consensus(tmp_path / "again", tables, again, store=store, n_classes=4)
-    assert nothing == (0, 0)
-    assert not (tmp_path / "again").exists()
-    with pytest.raises(FileExistsError, match="name a new folder"):
-        write_consensus(out, tables, known, store=store, n_classes=4)
+    assert consensus_corrections(tables, again, store=store, n_classes=4) == ({}, {})
 
 
 def test_the_section_names_the_bad_labeler_and_shows_what_is_to_be_decided(five):

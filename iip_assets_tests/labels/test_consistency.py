@@ -21,6 +21,8 @@ def scores(count=40, unmarked=10):
             "image_id": f"i{k:02}",
             "group_id": f"g{k:02}",
             "given": [900, 100, 0 if k < unmarked else 50],
+            "seen": [900, 100, 50],
+            "both": [900, 100, 0 if k < unmarked else 50],
             "visible": [900.0, 100.0, 50.0 if k < unmarked else float(rng.uniform(45, 55))],
         }
         for k in range(count)

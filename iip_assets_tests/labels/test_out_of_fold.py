@@ -97,4 +97,4 @@ def test_a_class_that_one_fold_alone_has_is_no_error():
         label=pl.when(pl.col("group_id") == "g2").then(pl.lit("none")).otherwise(pl.lit("full"))
     )
     found = out_of_fold_filter(table, **HOW)
-    assert found.filter(label="none")["prob_none"].to_list() == [0.0] * 10
+    assert found.filter(label="none")["prob_none"].max() < 0.05

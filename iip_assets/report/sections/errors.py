@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -14,6 +15,7 @@ from iip_assets.metrics.names import OVERALL
 from iip_assets.models.tasks import TASKS
 from iip_assets.report.blocks import (
     COUNT,
+    FIGURE,
     NUMBER,
     PERCENT,
     SIGNED,
@@ -33,6 +35,9 @@ from iip_assets.report.blocks import (
 from iip_assets.report.metrics import records
 
 MOST_SLICES, MOST_IMAGES, MOST_STEPS = 4, 8, 2
+# Rows that are not folded away.
+MOST_ROWS = 12
+_TEAM = ("importance", "ease")
 TILE = {"width": 128, "height": 96}
 
 _TEXT = (
@@ -69,7 +74,9 @@ def errors(
             continue
         hardest = image_difficulty.filter(model=model)
         shown = _first(own)
-        blocks += [Heading(model.capitalize()), analysis_table(model, own, shown)]
+        blocks += [Heading(model.capitalize()), analysis_table(model, own[:MOST_ROWS], shown)]
+        if len(own) > MOST_ROWS:
+            blocks.append(replace(analysis_table(model, own, shown), folded=f"All {len(own)} rows"))
         blocks += _galleries(model, shown, hardest, image_tags, paths)
         part = [row for row in drivers if row["model"] == model]
         if part:
@@ -85,17 +92,16 @@ def analysis_table(model: str, rows: list[Record], shown: Sequence[Record] = ())
         f"Where the {model} errs; press a heading to sort",
         [
             Column("slice", _name, link=lambda row: anchors.get((row["axis"], row["slice"]), "")),
+            Column("what to do", _to_do),
             estimate_column("value, interval"),
-            Column("held against", _reference),
+            Column("held against", _reference, FIGURE),
             Column("gap", "gap", SIGNED),
-            Column("share of data", "share", PERCENT),
-            Column("share of error", "error_share", PERCENT),
+            Column("of data", "share", PERCENT),
+            Column("of error", "error_share", PERCENT),
             Column("potential", "potential", NUMBER),
-            Column("importance", "importance", COUNT),
-            Column("ease", "ease", COUNT),
+            *(Column(one, one, COUNT) for one in _TEAM if any(row[one] for row in rows)),
             "n_images",
             "n_subjects",
-            Column("what to do", lambda row: f"{row['action']}: {row['reason']}"),
         ],
         rows,
         tone=lambda row: "soft" if row["action"] in (NONE, FEW) else "",
@@ -110,7 +116,14 @@ def _first(rows: list[Record]) -> list[Record]:
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    return "all images" if row["axis"] == OVERALL else f"{row['axis']} {row['slice']}"
+    if row["axis"] == OVERALL:
+        return "all images"
+    # As in "cluster 3" and "no glint".
+    return row["slice"] if row["axis"] in row["slice"] else f"{row['axis']} {row['slice']}"
+
+
+def _to_do(row: Mapping[str, Any]) -> str:
+    return f"{row['action']}: {row['reason']}" if row["reason"] else ""
 
 
 def _anchor(row: Mapping[str, Any]) -> str:
@@ -120,7 +133,7 @@ def _anchor(row: Mapping[str, Any]) -> str:
 def _reference(row: Mapping[str, Any]) -> str:
     if row["reference"] is None:
         return ""
-    return f"{row['reference_of']} {number(row['reference'])}"
+    return f"{number(row['reference'])}\n{row['reference_of']}"
 
 
 def _galleries(
