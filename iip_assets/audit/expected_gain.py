@@ -23,6 +23,8 @@ _NEIGHBOURS = 5
 _POOL_NEIGHBOURS, _MOST = 10, 20_000
 # How far the errors near an image move the filter's own doubt.
 _ERRORS_COUNT = 0.3
+# In so many dimensions distances differ little: squared, what is frequent comes through.
+_FREQUENCY_POWER = 2
 # A class that is rarer than this in the pool counts as if it were not.
 _RAREST = 0.01
 _LEAST = 1e-6
@@ -38,7 +40,7 @@ class Worth:
         novelty: 0 where labels are as near as they are to one another, 1 at twice that distance.
         frequency: How densely images of the pool lie there; 1 is the median.
         error: The expected macro error there; its mean is that of the pool, in [0, 1].
-        gain: Error × frequency over their mean. By it images are chosen.
+        gain: Error × frequency² over the mean of that. By it images are chosen.
     """
 
     doubt: Floats
@@ -89,7 +91,7 @@ def worth_of(
     away, _ = _nearest(pool, pool[:: -(-count // _MOST)], _POOL_NEIGHBOURS + 1)
     density = 1 / (away[:, 1:].mean(1) + _LEAST) if count > 1 else np.ones(count)
     frequency = density / np.median(density)
-    gain = np.maximum(error, _LEAST) * frequency
+    gain = np.maximum(error, _LEAST) * frequency**_FREQUENCY_POWER
     doubt = 1 - probabilities.max(1)
     return Worth(doubt, local_error, novelty, frequency, error, gain / gain.mean())
 
