@@ -237,7 +237,7 @@ def main() -> None:
     """Prints tables and, if asked, writes JSON."""
     warnings.filterwarnings("ignore")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=10, help="of balanced pools")
+    parser.add_argument("--repeats", type=int, default=20, help="of balanced pools")
     parser.add_argument("--rare", type=int, default=20, help="repeats of pools with a rare mode")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=30, help="labelled a round")

@@ -520,7 +520,9 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             held_out=_count("of these, in validation or test, which are not chosen"),
             near_duplicates=_count("left out as near duplicates of a labelled or a chosen image"),
             labelled=_count("training images with a label or a mask"),
-            expected_error=_share("1 - mean recall that is expected of the filter on the pool"),
+            expected_error=_share(
+                "1 - mean recall expected on the pool; by chance without a filter"
+            ),
         ),
     },
     "model_explanations": {

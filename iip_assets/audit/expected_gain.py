@@ -21,8 +21,10 @@ _COMPONENTS = 96
 _NEIGHBOURS = 5
 # Of the pool, by which frequency is told; of a larger one every so many images stand for it.
 _POOL_NEIGHBOURS, _MOST = 10, 20_000
-# How far the errors near an image move the filter's own doubt, and how much frequent images count.
-_ERRORS_COUNT, _FREQUENCY_COUNTS = 0.3, 0.5
+# How far the errors near an image move the filter's own doubt.
+_ERRORS_COUNT = 0.3
+# In so many dimensions distances differ little: squared, what is frequent comes through.
+_FREQUENCY_POWER = 2
 # A class that is rarer than this in the pool counts as if it were not.
 _RAREST = 0.01
 _LEAST = 1e-6
@@ -38,7 +40,7 @@ class Worth:
         novelty: 0 where labels are as near as they are to one another, 1 at twice that distance.
         frequency: How densely images of the pool lie there; 1 is the median.
         error: The expected macro error there; its mean is that of the pool, in [0, 1].
-        gain: The above, with frequency; the mean is 1. By it images are chosen.
+        gain: Error × frequency² over the mean of that. By it images are chosen.
     """
 
     doubt: Floats
@@ -64,7 +66,7 @@ def worth_of(
     pool: Floats,
     labelled: Floats,
     *,
-    probabilities: Floats | None,
+    probabilities: Floats,
     errors: Floats | None,
 ) -> Worth:
     """What a label of each image of the pool would be worth.
@@ -72,7 +74,7 @@ def worth_of(
     Args:
         pool: (N, D) unit vectors of the images that nobody has labelled.
         labelled: (L, D) of the others.
-        probabilities: (N, K) what the filter says of the pool; None where there is no filter.
+        probabilities: (N, K) what the filter says of the pool.
         errors: (L,) how wrong models are out of fold on the labelled images, in [0, 1].
     """
     count = len(pool)
@@ -83,17 +85,14 @@ def worth_of(
     local_error = np.zeros(count)
     if errors is not None and len(labelled):
         local_error = errors[places].mean(1)
-    if probabilities is None:
-        doubt, error = np.ones(count), np.ones(count)
-    else:
-        doubt = 1 - probabilities.max(1)
-        error = macro_errors(probabilities, novelty)
-        if errors is not None and errors.any():
-            error = error * (1 + _ERRORS_COUNT * (local_error / errors.mean() - 1))
+    error = macro_errors(probabilities, novelty)
+    if errors is not None and errors.any():
+        error = error * (1 + _ERRORS_COUNT * (local_error / errors.mean() - 1))
     away, _ = _nearest(pool, pool[:: -(-count // _MOST)], _POOL_NEIGHBOURS + 1)
     density = 1 / (away[:, 1:].mean(1) + _LEAST) if count > 1 else np.ones(count)
     frequency = density / np.median(density)
-    gain = np.maximum(error, _LEAST) * frequency**_FREQUENCY_COUNTS
+    gain = np.maximum(error, _LEAST) * frequency**_FREQUENCY_POWER
+    doubt = 1 - probabilities.max(1)
     return Worth(doubt, local_error, novelty, frequency, error, gain / gain.mean())
 
 

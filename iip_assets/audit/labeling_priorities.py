@@ -93,10 +93,11 @@ def priorities(
     pool, labelled = ~taken & trains, taken & trains
     said = None if verdicts is None else rows.filter(pool).select(_PROBABILITIES).to_numpy()
     wrong = None if errors is None else rows.filter(labelled)["error"].fill_null(strategy="mean")
+    ignorant = np.full((int(pool.sum()), len(FILTER_CLASSES)), 1 / len(FILTER_CLASSES))
     worth = worth_of(
         vectors[pool],
         vectors[labelled],
-        probabilities=said,
+        probabilities=ignorant if said is None else said,
         errors=None if wrong is None or wrong.has_nulls() else wrong.to_numpy(),
     )
     cells = with_cells(rows.select("image_id"), slices, axes)
@@ -134,11 +135,11 @@ def priorities(
         "held_out": int((~taken & ~trains).sum()),
         "near_duplicates": int((pool & ~alone).sum()),
         "labelled": int(labelled.sum()),
-        "expected_error": None if said is None else float(worth.error.mean()),
+        "expected_error": float(worth.error.mean()),
     }
     return {
         "chosen": chosen.drop("cell").with_columns(pl.Series("reason", told, dtype=pl.String)),
-        "pool": pl.DataFrame([about], schema_overrides={"expected_error": pl.Float64()}),
+        "pool": pl.DataFrame([about]),
     }
 
 

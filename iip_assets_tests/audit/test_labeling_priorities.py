@@ -81,7 +81,7 @@ def test_a_rare_mode_and_one_far_from_labels_are_chosen_first(planted):
     kinds = [planted.kinds[one] for one in planted.chosen(24)["chosen"]["image_id"]]
     others = kinds.count(RARE) + kinds.count(FAR)
     assert others >= 16  # by chance 2 of 24
-    assert min(kinds.count(RARE), kinds.count(FAR)) >= 4
+    assert min(kinds.count(RARE), kinds.count(FAR)) >= 3  # by chance 1 each
 
 
 def test_every_image_has_its_reason_in_words(planted):

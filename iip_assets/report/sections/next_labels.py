@@ -83,13 +83,8 @@ def next_labels(
 def _about(pool: Mapping[str, Any], promised: float, share: float | None) -> str:
     words = (
         f"{count(pool['unlabelled'])} images have no label; {count(pool['held_out'])} of them are "
-        "held out and not chosen by gain."
-    )
-    if pool["expected_error"] is None:
-        return f"{words} There is no filter yet, so typical and varied images come first."
-    words += (
-        f" The filter's expected macro error on the pool is {number(pool['expected_error'])}; "
-        f"the images chosen promise {number(promised)} of it."
+        f"held out and not chosen by gain. The expected macro error on the pool is "
+        f"{number(pool['expected_error'])}; the images chosen promise {number(promised)} of it."
     )
     if share is not None:
         words += f" By what earlier batches kept, expect {signed(promised * share)} of F1."
