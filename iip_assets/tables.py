@@ -335,6 +335,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         "marked": _table(
             *("class", "axis", "slice", "value", "low", "high"),
             *("n_images", "n_subjects", "enough"),
+            marked_share=_share("of all images with an eye marked, those with the class marked"),
         ),
         "ceiling": _table(
             *("class", "value", "low", "high", "n_images", "n_subjects", "enough"),

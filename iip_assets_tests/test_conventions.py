@@ -132,7 +132,11 @@ def test_our_own_settings_file_differs_from_a_new_one_in_values_of_the_sample_al
         for line in difflib.ndiff(default_text().splitlines(), ours.splitlines())
         if line.startswith("- ") and not line.startswith("- #")
     ]
-    assert [line.split()[1] for line in differing] == ["width", "height", "epochs", "patience"]
+    of_segmenter = ["width", "height", "epochs", "patience"]
+    assert [line.split()[1] for line in differing] == [
+        *of_segmenter,
+        *("width", "height", "epochs", "images"),
+    ]
 
 
 def test_locked_versions_name_no_host() -> None:

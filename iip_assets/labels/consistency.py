@@ -14,6 +14,7 @@ import polars as pl
 
 from iip_assets.labels.label_errors import ABLE, agreement
 from iip_assets.metrics.intervals import judgeable
+from iip_assets.metrics.names import OVERALL
 from iip_assets.metrics.scored_predictions import (
     Floats,
     Indices,
@@ -33,7 +34,13 @@ _NUMBERS = {
     "n_subjects": pl.Int64(),
     "enough": pl.Boolean(),
 }
-MARKED = {"class": pl.String(), "axis": pl.String(), "slice": pl.String(), **_NUMBERS}
+MARKED = {
+    "class": pl.String(),
+    "axis": pl.String(),
+    "slice": pl.String(),
+    **_NUMBERS,
+    "marked_share": pl.Float64(),
+}
 CEILING = {"class": pl.String(), "source": pl.String(), **_NUMBERS}
 
 # A class is seen where it is as visible as in nine of ten images in which it is marked.
@@ -62,6 +69,9 @@ def marked_where_seen(
 ) -> pl.DataFrame:
     """In what share of the images in which a class is seen it is marked, in `MARKED`.
 
+    Beside it `marked_share`, of all images with a part of an eye marked: what segmenters learned
+    not to see, since it is seldom marked in such images, shows there alone.
+
     Args:
         scores: The table of mask_scores.
         images: image_id and, where known, device, batch and labeler.
@@ -72,6 +82,7 @@ def marked_where_seen(
     rows = []
     slices = images.select("image_id", *(pl.col(axis).fill_null("unknown") for axis in AXES))
     long = slices.unpivot(AXES, index="image_id", variable_name="axis", value_name="slice")
+    eyes = scores.filter(pl.sum_horizontal(pl.col("given").list.get(k) for k in eye) > 0)
     for index in eye:
         threshold = visible_from(scores, index)
         if threshold is None:
@@ -80,7 +91,11 @@ def marked_where_seen(
         marked = (seen["given"].list.get(index) > 0).to_numpy().astype(np.float64)
         share = _share(seen, marked, np.ones(seen.height))
         for axis, name, places in places_by_slice(share.image_ids, long):
-            rows.append((classes[index], axis, name, *_estimate(share, places, evaluation)))
+            found = _estimate(share, places, evaluation)
+            own = long.filter(axis=axis, slice=name).select("image_id")
+            here = eyes if axis == OVERALL else eyes.join(own, on="image_id", how="semi")
+            marked_here = float((here["given"].list.get(index) > 0).to_numpy().mean())
+            rows.append((classes[index], axis, name, *found, marked_here))
     return pl.DataFrame(rows, schema=MARKED, orient="row")
 
 

@@ -77,7 +77,7 @@ def test_a_written_batch_is_taken_and_brings_both_to_one_side(team) -> None:
 
 def test_a_batch_that_would_not_count_is_refused_with_a_name_that_would(team) -> None:
     for name in ("2020-01-old", "2026-01"):
-        with pytest.raises(ValueError, match="2026-01-merge"):
+        with pytest.raises(ValueError, match="2026-01-corrected"):
             write_corrections(team, team / "inbox" / name, {})
     (team / "inbox" / "2026-09").mkdir()
     with pytest.raises(ValueError, match="new folder"):

@@ -1,6 +1,5 @@
 """What several labelers say together, who is worse than the others, and what stays open."""
 
-
 import cv2
 import numpy as np
 import polars as pl

@@ -11,7 +11,10 @@ import polars as pl
 import pytest
 
 from iip_assets.audit.coverage_ledger import SCHEMA as LEDGER
+from iip_assets.audit.difficulty import DIFFICULTY
 from iip_assets.audit.discovered_slices import MEMBERS, SLICES
+from iip_assets.audit.error_analysis import ANALYSIS
+from iip_assets.audit.error_drivers import DRIVERS
 from iip_assets.audit.explained_images import EXPLAINED
 from iip_assets.audit.explained_measures import APART, RIGHT, WRONG
 from iip_assets.audit.explained_measures import SCHEMA as MEASURES
@@ -24,6 +27,7 @@ from iip_assets.evaluation.rare_classes import CLASSES
 from iip_assets.evaluation.threshold import filter_verdicts_tables
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.filter import scores_table
+from iip_assets.labels.label_errors import ERRORS
 from iip_assets.metrics.scores import Gate
 from iip_assets.registry.contenders import tables_of
 from iip_assets.registry.gate import GATE_SCHEMA
@@ -295,6 +299,76 @@ def discovered_tables():
     return {"slices": table, "members": pl.DataFrame(schema=MEMBERS)}
 
 
+def label_error_table(images):
+    """A wrong label, a mask that lacks a class, and a sound label."""
+    ids = images["image_id"][:3].to_list()
+    rows = [
+        ("label", "contradicted", "full", "none", 0.97, True, f"heads say {HOSTILE}", None),
+        (
+            "mask",
+            "missing",
+            "mask",
+            f"mark {HOSTILE}",
+            0.8,
+            True,
+            "pupil is seen",
+            [4.0, 4, 20, 10],
+        ),
+        ("label", "contradicted", "full", "none", 0.1, False, "heads say full", None),
+    ]
+    names = ("what", "kind", "given", "suggested", "confidence", "flagged", "reason", "region")
+    table = [
+        {**dict.fromkeys(ERRORS), "image_id": one, **dict(zip(names, row, strict=True))}
+        for one, row in zip(ids, rows, strict=True)
+    ]
+    return pl.DataFrame(table, schema=ERRORS).with_row_index("rank", offset=1)
+
+
+def consistency_tables():
+    """The pupil is seen more often than it is marked."""
+    ends = {"value": 0.7, "low": 0.6, "high": 0.8, "n_images": 90, "n_subjects": 40, "enough": True}
+    places = (("overall", "all"), ("device", HOSTILE))
+    marked = [
+        {"class": "pupil", "axis": axis, "slice": name, **ends, "marked_share": 0.6}
+        for axis, name in places
+    ]
+    ceiling = [{"class": "pupil", "source": "marking", **ends}]
+    return {"marked": pl.DataFrame(marked), "ceiling": pl.DataFrame(ceiling)}
+
+
+def difficulty_of(images):
+    """Every tenth image is hard for the filter."""
+    ids = images["image_id"].to_list()
+    rows = [
+        {**dict.fromkeys(DIFFICULTY), "model": "filter", "image_id": one, "group_id": one}
+        | {"error": 0.9 if place % 10 == 0 else 0.1, "rank": place + 1}
+        for place, one in enumerate(ids)
+    ]
+    return pl.DataFrame(rows, schema={**DIFFICULTY, "rank": pl.Int64()})
+
+
+def analysis_table():
+    """All images, a slice to act on, and one that is too small."""
+    ends = {"value": 0.8, "low": 0.7, "high": 0.9, "n_images": 120, "n_subjects": 40}
+    rows = [
+        {"axis": "overall", "slice": "all", "share": 1.0, "error_share": 1.0, "action": "none"},
+        {"axis": "openness", "slice": HOSTILE, "share": 0.6, "error_share": 0.8}
+        | {"reference": 0.95, "reference_of": "all others", "gap": 0.15, "potential": 0.09}
+        | {"p_holm": 0.001, "priority": 0.09, "action": "collect", "reason": HOSTILE},
+        {"axis": "openness", "slice": "narrow", "share": 0.1, "action": "too few to judge"},
+    ]
+    table = [
+        {**dict.fromkeys(ANALYSIS), "model": "filter", **ends, "enough": True, **row}
+        for row in rows
+    ]
+    return pl.DataFrame(table, schema=ANALYSIS)
+
+
+def driver_table():
+    rows = [("filter", "lighting", 0.3, 0.1, 0.5, 120, 40, f"low {HOSTILE}")]
+    return pl.DataFrame(rows, schema=DRIVERS, orient="row")
+
+
 def consensus_tables():
     """Three labelers of whom one is worse, and two images that stay open."""
     ends = {"value": 0.8, "low": 0.7, "high": 0.9, "n_images": 40, "n_subjects": 12, "enough": True}
@@ -408,6 +482,11 @@ def sample_inputs(**changes):
         ),
         "filter_verdicts": verdict_tables(images, splits),
         "predictions": prediction_table(images, splits),
+        "label_errors": label_error_table(images),
+        "label_consistency": consistency_tables(),
+        "image_difficulty": difficulty_of(images),
+        "error_analysis": analysis_table(),
+        "error_drivers": driver_table(),
         "label_consensus": consensus_tables(),
         "model_evaluation": {
             "metrics": metrics_table(),

@@ -12,6 +12,7 @@ from iip_assets.labels.error_figures import caption, counted_kinds, read_tile
 from iip_assets.metrics.names import OVERALL
 from iip_assets.report.blocks import (
     COUNT,
+    PERCENT,
     Block,
     Column,
     Heading,
@@ -90,18 +91,20 @@ def label_errors(
         data["label_consistency"] = {"marked": marked, "ceiling": ceiling}
         blocks += _consistency_blocks(marked, ceiling)
         steps += _unmarked_steps(marked)
-    return Section("labels", "Labels", blocks, data, steps=steps)
+    return Section("label_errors", "Likely wrong labels", blocks, data, steps=steps)
 
 
 def _tile(row: Record) -> Image:
     name = image_name(row["image_id"], row["path"])
-    ids = (row["image_id"], row["mask_id"]) if row["what"] == "mask" else (row["image_id"],)
+    ids = [row["image_id"]]
+    if row["what"] == "mask" and row["mask_id"] is not None:
+        ids.append(row["mask_id"])
 
     def draw(reader: ImageReader) -> Any:
         return read_tile(row, row["mask_id"], reader.read, max_megapixels=reader.max_megapixels)
 
     lead, _, rest = caption(row).partition(": ")
-    return Image(f"Image {name}: {lead}", draw, ids, lead, f": {rest}", name)
+    return Image(f"Image {name}: {lead}", draw, tuple(ids), lead, f": {rest}", name)
 
 
 def _without_region(row: Record) -> Record:
@@ -128,13 +131,14 @@ def _consistency_blocks(marked: list[Record], ceiling: list[Record]) -> list[Blo
     if not marked:
         return []
     usual: list[Column | str] = ["n_images", "n_subjects", "enough"]
+    of_all = Column("marked, of all with an eye", "marked_share", PERCENT)
     share = estimate_column("marked, interval", show=percent)
     return [
         Heading("Is what is seen also marked"),
         Paragraph(_MARKED),
         Table(
             "Share of the images in which a class is seen that have it marked",
-            ["class", "axis", "slice", share, *usual],
+            ["class", "axis", "slice", share, *usual, of_all],
             marked,
         ),
         Paragraph(_CEILING),
