@@ -208,12 +208,13 @@ def masks_found(
         part = ~bad | (np.array(kinds) == kind)
         result[f"masks {kind}, ours"] = average_precision(bad[part], own[part])
         result[f"masks {kind}, softmin"] = average_precision(bad[part], peer[part])
-    named = [found[rows["image_id"][k]]["kind"] == kinds[k] for k in np.flatnonzero(bad)]
+    ids = rows["image_id"].to_list()
+    named = [found[ids[k]]["kind"] == kinds[k] for k in np.flatnonzero(bad)]
     place = [
-        overlap(found[rows["image_id"][k]]["region"], given[k] != masks[k])
+        overlap(found[ids[k]]["region"], given[k] != masks[k])
         for k in np.flatnonzero(bad)
     ]
-    flagged = np.array([found[one]["flagged"] for one in rows["image_id"]])
+    flagged = np.array([found[one]["flagged"] for one in ids])
     return result | {
         "kind named": float(np.mean(named)),
         "region covers half of the damage": float(np.mean(np.array(place) >= 0.5)),

@@ -12,6 +12,7 @@ import typer
 
 from iip_assets.cli.common import Verbs
 from iip_assets.cli.compare import compare
+from iip_assets.cli.errors import errors
 from iip_assets.cli.graph import refresh, status
 from iip_assets.cli.ingest import export, ingest
 from iip_assets.cli.label import label
@@ -60,6 +61,7 @@ for _verb in (
     status,
     show,
     report,
+    errors,
     trace,
     compare,
     predict,

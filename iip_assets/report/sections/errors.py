@@ -45,7 +45,8 @@ _TEXT = (
     "not those held out alone. The value is one minus the mean error: of the filter the "
     "probability of the label, of the segmenter the IoU. The gap is to the target of "
     "`slices.toml`, else to people, else to all other images; the potential is gap times share, "
-    "what all images would gain. Importance and ease are the team's, in `slices.toml`."
+    "what all images would gain. Importance and ease are the team's, in `slices.toml`. Press a "
+    "heading to sort."
 )
 _DRIVERS = (
     "How much of the differences in error between images goes with each attribute: what a model of "
@@ -89,7 +90,7 @@ def analysis_table(model: str, rows: list[Record], shown: Sequence[Record] = ())
     """The table of a model, which leads to the images of the slices that are shown."""
     anchors = {(row["axis"], row["slice"]): _anchor(row) for row in shown}
     return Table(
-        f"Where the {model} errs; press a heading to sort",
+        f"Where the {model} errs, and what to do",
         [
             Column("slice", _name, link=lambda row: anchors.get((row["axis"], row["slice"]), "")),
             Column("what to do", _to_do),
