@@ -210,10 +210,7 @@ def masks_found(
         result[f"masks {kind}, softmin"] = average_precision(bad[part], peer[part])
     ids = rows["image_id"].to_list()
     named = [found[ids[k]]["kind"] == kinds[k] for k in np.flatnonzero(bad)]
-    place = [
-        overlap(found[ids[k]]["region"], given[k] != masks[k])
-        for k in np.flatnonzero(bad)
-    ]
+    place = [overlap(found[ids[k]]["region"], given[k] != masks[k]) for k in np.flatnonzero(bad)]
     flagged = np.array([found[one]["flagged"] for one in ids])
     return result | {
         "kind named": float(np.mean(named)),
@@ -249,9 +246,13 @@ def overlap(region: Sequence[float], wrong: np.ndarray) -> float:
 
 def peak_memory(count: int) -> float:
     """Megabytes that scoring so many masks takes at its peak, in a process of its own."""
-    code = f"from benchmarks.label_errors import scored_many; scored_many({count})"
+    code = f"from label_errors import scored_many; scored_many({count})"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=ROOT / "benchmarks",
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return float(done.stdout.split()[-1])
 

@@ -339,7 +339,6 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         ),
         "ceiling": _table(
             *("class", "value", "low", "high", "n_images", "n_subjects", "enough"),
-            source=_category("marking: seen but not marked; repeats: two masks of one image"),
         ),
     },
     "label_consensus": {

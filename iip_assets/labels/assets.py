@@ -253,7 +253,6 @@ def describe_label_errors(
 def label_consistency(
     mask_scores: pl.DataFrame,
     raw_dataset: dict[str, pl.DataFrame],
-    labeler_agreement: dict[str, pl.DataFrame],
     *,
     classes: MaskClasses,
     evaluation: Evaluation,
@@ -267,13 +266,11 @@ def label_consistency(
     from iip_assets.labels.consistency import ceilings, marked_where_seen
 
     eye = eye_classes(classes) or range(len(classes))
-    words = labeler_agreement["words"].select("image_id", "group_id").unique()
-    repeats = labeler_agreement["mask_pairs"].join(words, on="image_id", maintain_order="left")
     return {
         "marked": marked_where_seen(
             mask_scores, raw_dataset["images"], classes, eye, evaluation=evaluation
         ),
-        "ceiling": ceilings(mask_scores, repeats, classes, eye, evaluation=evaluation),
+        "ceiling": ceilings(mask_scores, classes, eye, evaluation=evaluation),
     }
 
 

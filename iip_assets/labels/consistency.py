@@ -19,7 +19,6 @@ from iip_assets.metrics.scored_predictions import (
     Floats,
     Indices,
     ScoredPredictions,
-    counts_of,
     places_by_slice,
     score,
 )
@@ -41,7 +40,7 @@ MARKED = {
     **_NUMBERS,
     "marked_share": pl.Float64(),
 }
-CEILING = {"class": pl.String(), "source": pl.String(), **_NUMBERS}
+CEILING = {"class": pl.String(), **_NUMBERS}
 
 # A class is seen where it is as visible as in nine of ten images in which it is marked.
 _VISIBLE_SHARE = 0.1
@@ -101,20 +100,17 @@ def marked_where_seen(
 
 def ceilings(
     scores: pl.DataFrame,
-    repeats: pl.DataFrame,
     classes: Sequence[str],
     eye: Sequence[int],
     *,
     evaluation: EvaluationSettings,
 ) -> pl.DataFrame:
-    """The highest IoU of each class that the labels allow, in `CEILING`.
+    """The highest IoU of each class that the marking allows, in `CEILING`.
 
-    By source: `marking`, of a model that marks the class wherever it is seen, pixel for pixel as it
-    is given where it is given; `repeats`, of one person's mask against another's of the same image
-    (`repeats`: image_id, group_id, confusion).
+    It is that of a model which marks the class wherever it is seen, and pixel for pixel as it is
+    given where it is given.
     """
     rows = []
-    size = len(classes)
     everything = np.arange(scores.height)
     for index in eye:
         threshold = visible_from(scores, index)
@@ -124,14 +120,7 @@ def ceilings(
         visible = scores["visible"].list.get(index).to_numpy()
         unmarked = np.where((given == 0) & (visible >= threshold), visible, 0.0)
         share = _share(scores, given, given + unmarked)
-        rows.append((classes[index], "marking", *_estimate(share, everything, evaluation)))
-        if repeats.height:
-            counts = counts_of(repeats["confusion"], size, size)
-            both = counts[:, index, index]
-            either = counts[:, index].sum(1) + counts[:, :, index].sum(1) - both
-            places = np.flatnonzero(either)
-            share = _share(repeats, both, either)
-            rows.append((classes[index], "repeats", *_estimate(share, places, evaluation)))
+        rows.append((classes[index], *_estimate(share, everything, evaluation)))
     return pl.DataFrame(rows, schema=CEILING, orient="row")
 
 

@@ -29,7 +29,7 @@ MODELS_AND_BELOW = {
     "kept_promises",
     "labeling_priorities",
     "model_explanations",
-    "discovered_slices",
+    "error_analysis",
     "robustness_benchmark",
     "pipeline_report",
 }
@@ -55,7 +55,9 @@ def fresh(team: Team) -> Team:
 def test_a_second_refresh_computes_nothing(team: Team) -> None:
     found = team.refresh()
     assert found["computed"] == []
-    assert len(found["reused"]) == len(team.status())
+    # All images of this workspace are labelled: there is nothing to label next.
+    assert found["skipped"].keys() == {"labeling_priorities"}
+    assert len(found["reused"]) == len(team.status()) - 1
     assert {state["state"] for state in team.status().values()} == {"fresh"}
 
 
@@ -83,7 +85,7 @@ def test_other_costs_choose_another_threshold_and_train_nothing(fresh: Team) -> 
     due = fresh.due()
     assert due["filter_verdicts"] == ["setting threshold.lost_iris_cost changed: 1.0 → 20.0"]
     below = {"filter_verdicts", "predictions", "model_evaluation", "model_explanations"}
-    below |= {"discovered_slices", "validation_card", "coverage_ledger", "pipeline_report"}
+    below |= {"error_analysis", "validation_card", "coverage_ledger", "pipeline_report"}
     assert due.keys() <= below | {"labeling_priorities"}
 
 

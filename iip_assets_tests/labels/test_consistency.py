@@ -8,9 +8,6 @@ from iip_assets.settings import EvaluationSettings
 
 CLASSES = ("background", "iris", "pupil")
 HOW = {"evaluation": EvaluationSettings(resamples=60, min_slice_images=5)}
-NO_REPEATS = pl.DataFrame(
-    schema={"image_id": pl.String, "group_id": pl.String, "confusion": pl.List(pl.Int64)}
-)
 
 
 def scores(count=40, unmarked=10):
@@ -53,23 +50,10 @@ def test_the_share_that_is_marked_is_told_by_device_with_interval_and_subjects()
 
 def test_the_ceiling_is_what_a_model_reaches_that_marks_the_class_wherever_it_is_seen():
     table, _ = scores()
-    found = {
-        row["class"]: row for row in ceilings(table, NO_REPEATS, CLASSES, (1, 2), **HOW).to_dicts()
-    }
+    found = {row["class"]: row for row in ceilings(table, CLASSES, (1, 2), **HOW).to_dicts()}
     assert found["iris"]["value"] == 1.0
     marked, unmarked = 30 * 50, table["visible"].list.get(2)[:10].sum()
     assert abs(found["pupil"]["value"] - marked / (marked + unmarked)) < 0.03
-
-
-def test_repeated_masks_tell_how_far_people_agree():
-    repeats = pl.DataFrame(
-        [
-            {"image_id": f"i{k}", "group_id": f"g{k}", "confusion": [80, 0, 0, 0, 15, 5, 0, 0, 0]}
-            for k in range(6)
-        ]
-    )
-    found = ceilings(scores()[0], repeats, CLASSES, (1, 2), **HOW).filter(source="repeats")
-    assert dict(found.select("class", "value").iter_rows()) == {"iris": 0.75, "pupil": 0.0}
 
 
 def test_a_class_that_is_nowhere_marked_has_no_row():

@@ -332,7 +332,7 @@ def consistency_tables():
         {"class": "pupil", "axis": axis, "slice": name, **ends, "marked_share": 0.6}
         for axis, name in places
     ]
-    ceiling = [{"class": "pupil", "source": "marking", **ends}]
+    ceiling = [{"class": "pupil", **ends}]
     return {"marked": pl.DataFrame(marked), "ceiling": pl.DataFrame(ceiling)}
 
 

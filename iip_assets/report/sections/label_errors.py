@@ -9,7 +9,8 @@ import polars as pl
 from iip_assets.errors import counted
 from iip_assets.images.contact_sheet import image_name
 from iip_assets.labels.error_figures import caption, counted_kinds, read_tile
-from iip_assets.metrics.names import OVERALL
+from iip_assets.metrics.names import HUMAN, OVERALL
+from iip_assets.models.tasks import SEGMENTER
 from iip_assets.report.blocks import (
     COUNT,
     PERCENT,
@@ -45,9 +46,14 @@ _MARKED = (
     "which."
 )
 _CEILING = (
-    "How far the labels contradict themselves limits every model. Marking: the IoU of a model that "
-    "marks the class wherever it is seen. Repeats: the IoU of one person's mask with another's."
+    "How far the labels contradict themselves limits every model. The ceiling is the IoU of a "
+    "model that marks the class wherever it is seen; people are one person's mask against another's, "
+    "where several drew the same test images."
 )
+
+# Beside the ceiling of a class stands its IoU of these.
+_BESIDE = {"segmenter": SEGMENTER.name, "people": f"{SEGMENTER.name}{HUMAN}"}
+_ENDS = ("value", "low", "high")
 
 Record = dict[str, Any]
 
@@ -114,16 +120,17 @@ def _without_region(row: Record) -> Record:
 def _consistency(
     found: dict[str, pl.DataFrame], evaluation: dict[str, pl.DataFrame] | None
 ) -> tuple[list[Record], list[Record]]:
-    """The rows of both tables; beside each ceiling the model's IoU on all test images."""
-    of_model: dict[str, Record] = {}
+    """The rows of both tables; beside each ceiling the IoU of the model and of people."""
+    others: dict[tuple[str, str], Record] = {}
     if evaluation is not None:
-        overall = evaluation["metrics"].filter(model="segmenter", axis=OVERALL)
-        of_model = {row["metric"]: row for row in records(overall)}
+        overall = evaluation["metrics"].filter(axis=OVERALL)
+        others = {(row["model"], row["metric"]): row for row in records(overall)}
     ceiling = []
     for row in records(found["ceiling"]):
-        own = of_model.get(f"iou_{row['class']}", {})
-        ends = {f"model_{end}": own.get(end) for end in ("value", "low", "high")}
-        ceiling.append({**row, **ends})
+        for name, model in _BESIDE.items():
+            own = others.get((model, f"iou_{row['class']}"), {})
+            row |= {f"{name}_{end}": own.get(end) for end in _ENDS}
+        ceiling.append(row)
     return records(found["marked"]), ceiling
 
 
@@ -146,10 +153,12 @@ def _consistency_blocks(marked: list[Record], ceiling: list[Record]) -> list[Blo
             "The IoU that the labels allow",
             [
                 "class",
-                "source",
                 estimate_column("ceiling, interval"),
                 "n_images",
-                estimate_column("the segmenter", "model_value", "model_low", "model_high"),
+                *(
+                    estimate_column(f"{name}, interval", *(f"{name}_{end}" for end in _ENDS))
+                    for name in _BESIDE
+                ),
             ],
             ceiling,
         ),
