@@ -9,7 +9,6 @@ others, which may be no eye at all.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -60,32 +59,29 @@ def class_errors(predictions: pl.DataFrame) -> pl.DataFrame:
     from cleanlab.filter import find_label_issues
 
     given = predictions["label"].to_list()
-    shares = predictions.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
-    present = [k for k, name in enumerate(FILTER_CLASSES) if name in given]
-    names = [FILTER_CLASSES[k] for k in present]
-    of_present = shares[:, present] / np.maximum(shares[:, present].sum(1, keepdims=True), 1e-12)
+    names = [name for name in FILTER_CLASSES if name in given]
+    shares = predictions.select(f"prob_{name}" for name in names).to_numpy()
+    shares = shares / np.maximum(shares.sum(1, keepdims=True), 1e-12)
     labels = np.array([names.index(one) for one in given])
-    flagged = find_label_issues(labels, of_present, n_jobs=1, min_examples_per_class=0)
-    own = of_present[np.arange(len(labels)), labels]
-    best = of_present.argmax(1)
-    rows = [
-        {
-            "image_id": image_id,
-            "group_id": group_id,
-            "what": CLASS,
-            "kind": "contradicted",
-            "given": given[k],
-            "suggested": names[best[k]],
-            "confidence": float(1 - own[k]),
-            "flagged": bool(flagged[k] and best[k] != labels[k]),
-            "reason": f"heads that did not see it say {names[best[k]]} "
-            f"({of_present[k, best[k]]:.0%}), {given[k]} {own[k]:.0%}",
-        }
-        for k, (image_id, group_id) in enumerate(
-            predictions.select("image_id", "group_id").iter_rows()
-        )
+    own, best = shares[np.arange(len(labels)), labels], shares.argmax(1)
+    flagged = find_label_issues(labels, shares, n_jobs=1, min_examples_per_class=0)
+    reasons = [
+        f"heads that did not see it say {names[k]} ({share:.0%}), {label} {kept:.0%}"
+        for k, share, label, kept in zip(best, shares.max(1), given, own, strict=True)
     ]
-    return _ranked(rows)
+    return _ranked(
+        predictions.select(
+            "image_id",
+            "group_id",
+            what=pl.lit(CLASS),
+            kind=pl.lit("contradicted"),
+            given="label",
+            suggested=pl.Series([names[k] for k in best]),
+            confidence=pl.Series(1 - own),
+            flagged=pl.Series(flagged & (best != labels)),
+            reason=pl.Series(reasons, dtype=pl.String),
+        )
+    )
 
 
 def mask_errors(scores: pl.DataFrame, classes: Sequence[str]) -> pl.DataFrame:
@@ -116,7 +112,7 @@ def mask_errors(scores: pl.DataFrame, classes: Sequence[str]) -> pl.DataFrame:
                 "region": row[f"region_{kind}"],
             }
         )
-    return _ranked(rows)
+    return _ranked(pl.DataFrame(rows, schema_overrides=ERRORS))
 
 
 def agreement(scores: pl.DataFrame) -> NDArray[np.float64]:
@@ -168,23 +164,21 @@ def contradictions(
 ) -> pl.DataFrame:
     """Near duplicates whose labels differ, each of the two in `ERRORS`; one of them is wrong."""
     rows = [
-        {
-            "image_id": one,
-            "group_id": groups.get(one),
-            "what": CLASS,
-            "kind": "near duplicate",
-            "given": labels[one],
-            "suggested": labels[other],
-            "confidence": 0.5,
-            "flagged": True,
-            "reason": f"a near duplicate is labelled {labels[other]}",
-            "other_id": other,
-        }
+        (one, groups.get(one), labels[one], labels[other], other)
         for pair in pairs
         for one, other in (pair, pair[::-1])
         if one in labels and other in labels and labels[one] != labels[other]
     ]
-    return _ranked(rows)
+    names = ("image_id", "group_id", "given", "suggested", "other_id")
+    return _ranked(
+        pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row").with_columns(
+            what=pl.lit(CLASS),
+            kind=pl.lit("near duplicate"),
+            confidence=pl.lit(0.5),
+            flagged=pl.lit(True),
+            reason=pl.format("a near duplicate is labelled {}", "suggested"),
+        )
+    )
 
 
 def outliers(embeddings: pl.DataFrame, groups: Mapping[str, str]) -> pl.DataFrame:
@@ -193,40 +187,41 @@ def outliers(embeddings: pl.DataFrame, groups: Mapping[str, str]) -> pl.DataFram
     By the mean cosine distance to the ten nearest, as cleanlab judges images out of distribution
     (Kuan and Mueller 2022, arXiv:2207.03061); its logarithm is near normal.
     """
-    from scipy.stats import norm
+    from scipy.stats import median_abs_deviation, norm
     from sklearn.neighbors import NearestNeighbors
 
-    count = embeddings.height
-    if count <= _NEIGHBOURS:
-        return _ranked([])
+    if embeddings.height <= _NEIGHBOURS:
+        return _ranked(pl.DataFrame())
     vectors = np.array(embeddings["embedding"].to_list(), dtype=np.float32)
     found = NearestNeighbors(n_neighbors=_NEIGHBOURS + 1, metric="cosine").fit(vectors)
     distances = found.kneighbors(vectors)[0][:, 1:].mean(1)
     logs = np.log(np.maximum(distances, 1e-9))
-    middle = np.median(logs)
-    spread = max(float(np.median(np.abs(logs - middle))) * 1.4826, 1e-9)
-    far = (logs - middle) / spread
-    ids = embeddings["image_id"].to_list()
-    rows = [
-        {
-            "image_id": ids[k],
-            "group_id": groups.get(ids[k]),
-            "what": OUTLIER,
-            "kind": "outlier",
-            "given": "eye",
-            "suggested": "look at it",
-            "confidence": float(norm.cdf(far[k] - _FAR)),
-            "flagged": True,
-            "reason": f"its nearest images are {distances[k] / np.exp(middle):.1f} times as far as "
-            "those of the middle image",
-        }
-        for k in np.flatnonzero(far > _FAR)
-    ]
-    return _ranked(rows)
+    far = (logs - np.median(logs)) / max(float(median_abs_deviation(logs, scale="normal")), 1e-9)
+    times = [f"{one:.1f}" for one in np.exp(logs - np.median(logs))]
+    ids = embeddings["image_id"]
+    return _ranked(
+        pl.DataFrame({"image_id": ids})
+        .select(
+            "image_id",
+            group_id=pl.col("image_id").replace_strict(groups, default=None),
+            what=pl.lit(OUTLIER),
+            kind=pl.lit("outlier"),
+            given=pl.lit("eye"),
+            suggested=pl.lit("look at it"),
+            confidence=pl.Series(norm.cdf(far - _FAR)),
+            flagged=pl.lit(True),
+            reason=pl.format(
+                "its nearest images are {} times as far as usual", pl.Series(times, dtype=pl.String)
+            ),
+        )
+        .filter(pl.Series(far > _FAR))
+    )
 
 
-def _ranked(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    table = pl.DataFrame([{**dict.fromkeys(ERRORS), **row} for row in rows], schema=ERRORS)
+def _ranked(found: pl.DataFrame) -> pl.DataFrame:
+    """The rows in `ERRORS`, the surest first."""
+    table = pl.concat([pl.DataFrame(schema=ERRORS), found], how="diagonal_relaxed")
+    table = table.select(pl.col(name).cast(kind) for name, kind in ERRORS.items())
     return table.sort("confidence", "image_id", descending=[True, False])
 
 

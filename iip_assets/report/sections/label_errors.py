@@ -47,7 +47,7 @@ _MARKED = (
 )
 _CEILING = (
     "How far the labels contradict themselves limits every model. The ceiling is the IoU of a "
-    "model that marks the class wherever it is seen; people are one person's mask against another's, "
+    "model that marks the class wherever it is seen; people are one mask against another's, "
     "where several drew the same test images."
 )
 
