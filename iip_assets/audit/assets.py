@@ -82,9 +82,10 @@ def augmentation_trials(
     from iip_assets.embeddings.embedder import backbone_digest, open_embedder
     from iip_assets.images.store import ImageStore
     from iip_assets.labels.folds import reason_for_no_folds
+    from iip_assets.models.examples import LEAST_LABELLED
 
     groups = filter_examples["group_id"].to_list()
-    reason = reason_for_no_folds(groups, least=trials.LEAST, what="a label")
+    reason = reason_for_no_folds(groups, least=LEAST_LABELLED, what="a label")
     if reason is not None:
         return Skipped(reason)
     store = ImageStore.open(context.root)

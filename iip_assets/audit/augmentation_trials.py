@@ -36,9 +36,6 @@ TRIALS = {
     "n_images": pl.Int64(),
     "n_subjects": pl.Int64(),
 }
-LEAST = 40
-"""Of fewer labelled images nothing is told."""
-
 _FOLDS = 2
 
 

@@ -27,7 +27,9 @@ def deal_folds(groups: Sequence[str], folds: int) -> NDArray[np.int64]:
 def reason_for_no_folds(groups: Sequence[str], *, least: int, what: str) -> str | None:
     """Why no image can be held out from the others, or None if it can."""
     if len(groups) < least:
-        return f"finding wrong labels needs {least} images with {what}; there are {len(groups)}"
+        return (
+            f"to hold images out from the others takes {least} with {what}; there are {len(groups)}"
+        )
     if len(set(groups)) < 2:
         return f"all images with {what} are one group: none can be held out from the others"
     return None

@@ -74,6 +74,7 @@ _ONE_TRIED = {
 }
 _NO_IMAGE = "there is no image in the data"
 _FILTER_NEEDS = "a filter needs 10 images to train on that are labelled full, partial or none; it"
+_ONE_GROUP = "all images with {} are one group: none can be held out from the others"
 _TWO_CLASSES = '[dataset]\nmask_classes = ["background", "iris"]\n'
 
 
@@ -132,6 +133,10 @@ SHAPES: Mapping[str, Shape] = {
         {
             **_ONE_BATCH,
             **_ONE_TRIED,
+            **dict.fromkeys(
+                ("out_of_fold_predictions", "augmentation_trials"), _ONE_GROUP.format("a label")
+            ),
+            "fold_segmenters": _ONE_GROUP.format("a valid mask"),
             "validation_card": "no image fell to validation",
             "robustness_benchmark": "no image fell to test",
             "model_explanations": "no image fell to validation or test",
@@ -171,7 +176,10 @@ SHAPES: Mapping[str, Shape] = {
         {
             **_ONE_BATCH,
             **_ONE_TRIED,
-            "segmentation_model": "no mask to train on has a pixel that is labelled",
+            **dict.fromkeys(
+                ("segmentation_model", "fold_segmenters"),
+                "no mask to train on has a pixel that is labelled",
+            ),
         },
         mask=lambda mask: 0 * mask + 255,
     ),

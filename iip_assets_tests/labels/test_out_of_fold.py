@@ -77,7 +77,10 @@ def test_the_same_labels_give_the_same_numbers_and_a_new_subject_moves_no_group_
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        (examples(count=6), "finding wrong labels needs 10 images with a label; there are 6"),
+        (
+            examples(count=6),
+            "to hold images out from the others takes 10 with a label; there are 6",
+        ),
         (
             examples(subjects=1),
             "all images with a label are one group: none can be held out from the others",
