@@ -140,7 +140,6 @@ SHAPES: Mapping[str, Shape] = {
             "validation_card": "no image fell to validation",
             "robustness_benchmark": "no image fell to test",
             "model_explanations": "no image fell to validation or test",
-            "discovered_slices": "no image fell to validation or test",
         },
     ),
     "one subject, held out": Shape(
