@@ -151,7 +151,8 @@ def estimate_difference(
     variance = sum(one for one, _ in parts)
     if not variance:
         return Estimate(found.value, found.value, found.value)
-    freedom = variance**2 / sum(one**2 / free for one, free in parts)
+    # In shares of the sum, whose squares do not vanish where it is tiny.
+    freedom = 1 / sum((one / variance) ** 2 / free for one, free in parts)
     half = _quantile(freedom, confidence) * math.sqrt(variance)
     return Estimate(found.value, found.value - half, found.value + half)
 

@@ -172,3 +172,9 @@ def test_what_is_wrong_between_subjects_alone_is_not_taken_for_certain():
     error = np.sqrt(29 / 30 * ((values[0] - values[1:31]) ** 2).sum())
     expected = wilson(0.8, 0.16 / error**2, stats.t.ppf(0.975, 29))
     assert (found.low, found.high) == pytest.approx(expected, abs=0.01)
+
+
+def test_a_difference_that_hardly_varies_has_an_interval_still():
+    values = np.array([1e-100, 0.9e-100, 1.1e-100, *[1e-100] * 3, *[1.2e-100] * 5])
+    found = estimate_difference(values, np.ones(5), confidence=0.95)
+    assert found.low <= found.value <= found.high
