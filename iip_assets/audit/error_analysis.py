@@ -88,8 +88,11 @@ def error_analysis_table(
     gains = {} if trials is None else _best_gains(trials)
     rows: list[dict[str, Any]] = []
     for (model,), own in difficulty.group_by("model", maintain_order=True):
-        everything = own.with_columns(wrong=pl.col("image_id").is_in(list(flagged)))
-        tagged = known.join(everything, on="image_id")
+        everything = own.sort("image_id").with_columns(
+            wrong=pl.col("image_id").is_in(list(flagged))
+        )
+        # In one order, as the last bits of sums hang on it.
+        tagged = known.join(everything, on="image_id").sort("axis", "slice", "image_id")
         total = float(everything["error"].sum())
         rows.append(
             _row((str(model), OVERALL, "all"), everything, everything.clear(), evaluation)
@@ -97,7 +100,7 @@ def error_analysis_table(
         )
         found = []
         for (axis, name), inside in tagged.group_by("axis", "slice", maintain_order=True):
-            rest = everything.join(inside, on="image_id", how="anti")
+            rest = everything.filter(~pl.col("image_id").is_in(inside["image_id"].to_list()))
             if rest.is_empty():
                 continue
             row = _row((str(model), str(axis), str(name)), inside, rest, evaluation)
@@ -140,18 +143,17 @@ def _row(
 
 def _by_subject(images: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """The sum of errors and the number of images of each subject, (G,) each."""
-    groups = images.group_by("group_id").agg(pl.col("error").sum(), n=pl.len()).sort("group_id")
-    return groups["error"].to_numpy(), groups["n"].to_numpy().astype(np.float64)
+    _, subject = np.unique(images["group_id"].to_numpy().astype(str), return_inverse=True)
+    sums = np.bincount(subject, images["error"].to_numpy())
+    return sums.astype(np.float64), np.bincount(subject).astype(np.float64)
 
 
 def _chance(inside: pl.DataFrame, rest: pl.DataFrame) -> float | None:
     """The p-value of its error being no larger than others': Welch's test of subjects' means."""
     from scipy.stats import t
 
-    parts = [
-        one.group_by("group_id").agg(pl.col("error").mean())["error"] for one in (inside, rest)
-    ]
-    (n, m), (one, other) = [len(part) for part in parts], [part.to_numpy() for part in parts]
+    one, other = (sums / sizes for sums, sizes in map(_by_subject, (inside, rest)))
+    n, m = len(one), len(other)
     if min(n, m) < 2:
         return None
     a, b = one.var(ddof=1) / n, other.var(ddof=1) / m
