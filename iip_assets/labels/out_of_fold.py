@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 _SHRINKAGE = 0.5
 # Of a probability, so that its logarithm is finite.
 _LEAST = 1e-6
+# Of a spread or a variance, below which a number never varies.
+_NOTHING = 1e-6
 
 
 def out_of_fold_filter(
@@ -102,19 +104,31 @@ def _drawn(
 
 
 def fit_head(embeddings: Floats, classes: NDArray[np.int64], asked: Floats) -> Floats:
-    """Probabilities (M, K) of the asked embeddings; 0 of a class that no image had."""
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    """Probabilities (M, K) of the asked embeddings; 0 of a class that no image had.
+
+    By linear discriminant analysis with a shrunken covariance, as scikit-learn has it, which takes
+    ten times as long to solve for 1,280 numbers.
+    """
+    from scipy.linalg import solve
+    from scipy.special import softmax
     from threadpoolctl import threadpool_limits
 
     found = np.zeros((len(asked), len(FILTER_CLASSES)))
-    present = np.unique(classes)
+    present, place = np.unique(classes, return_inverse=True)
     if len(present) < 2:
         found[:, present] = 1
         return found
     spread = embeddings.std(0)
-    spread[spread < 1e-6] = 1
-    head = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=_SHRINKAGE)
+    spread[spread < _NOTHING] = 1
+    scaled = embeddings / spread
+    sizes = np.bincount(place)
+    means = np.stack([scaled[place == k].mean(0) for k in range(len(present))])
     with threadpool_limits(1, "blas"):  # the same bits on any number of cores
-        head.fit(embeddings / spread, classes)
-        found[:, present] = head.predict_proba(asked / spread)
+        within = scaled - means[place]
+        covariance = (1 - _SHRINKAGE) * (within.T @ within) / len(place)
+        even = _SHRINKAGE / (1 - _SHRINKAGE) * np.trace(covariance) / len(covariance)
+        covariance[np.diag_indices_from(covariance)] += max(even, _NOTHING)
+        weights = solve(covariance, means.T, assume_a="pos")
+        offsets = np.log(sizes / len(place)) - 0.5 * (means * weights.T).sum(1)
+        found[:, present] = softmax(asked / spread @ weights + offsets, axis=1)
     return found

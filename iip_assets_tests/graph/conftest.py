@@ -40,6 +40,22 @@ decoder_channels = [8, 8, 8, 8]
 [filter]
 epochs = 5
 
+[label_errors]
+folds = 2
+seeds = 1
+
+[mask_errors]
+folds = 2
+width = 32
+height = 32
+epochs = 1
+
+[augmentation_trials]
+images = 10
+
+[slice_discovery]
+draws = 100
+
 [evaluation]
 resamples = 50
 min_slice_images = 5

@@ -101,3 +101,16 @@ def test_a_class_that_one_fold_alone_has_is_no_error():
     )
     found = out_of_fold_filter(table, **HOW)
     assert found.filter(label="none")["prob_none"].max() < 0.05
+
+
+def test_a_head_is_scikit_learns_discriminant_analysis():
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 3, 90)
+    vectors = rng.normal(0, 1, (90, 40)) + classes[:, None]
+    vectors[:, 3] = 2.0  # never varies
+    spread = np.where(vectors.std(0) > 1e-6, vectors.std(0), 1)
+    peer = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.5).fit(vectors / spread, classes)
+    found = out_of_fold.fit_head(vectors, classes, vectors[::-1])
+    assert np.abs(found - peer.predict_proba(vectors[::-1] / spread)).max() < 1e-6
