@@ -27,7 +27,7 @@ def consensus(
     from iip_assets.errors import counted
     from iip_assets.images.store import ImageStore
     from iip_assets.ingest.correction import write_corrections
-    from iip_assets.labels.consensus_tables import consensus_corrections
+    from iip_assets.labels.consensus import consensus_corrections
     from iip_assets.report.blocks import Table
     from iip_assets.report.sections.labelers import labelers
     from iip_assets.report.text import print_blocks
