@@ -222,9 +222,8 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             other_id=_id("the image of another split that shows the same"),
             other_split=_category("its split"),
             other_subject_id=_id("who is seen on it; null where unknown"),
-            similarity=_number("cosine of the two whitened embeddings"),
             match=_share("correlation of their structure where one lies on the other"),
-            reason=_text("how the one becomes the other"),
+            mirrored=_flag("whether one lies on the other's mirror image"),
         ),
     },
     "embedding_map": {

@@ -19,12 +19,11 @@ def leaks(
     as_json: AsJson = False,
 ) -> None:
     """Name the photographs that stand in two splits under two subjects or none; join them."""
-    from iip_assets.embeddings.leak_summary import leak_words
+    from iip_assets.embeddings.leaks import leak_words, merged_subjects
     from iip_assets.engine.event_cache import present_events
     from iip_assets.engine.values import Skipped
     from iip_assets.errors import counted
     from iip_assets.ingest.correction import write_corrections
-    from iip_assets.ingest.subject_merge import merged_subjects
 
     project = open_refresher().project
     events = present_events(project)

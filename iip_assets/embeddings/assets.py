@@ -168,7 +168,7 @@ def describe_split_leaks(
     split_leaks: pl.DataFrame, raw_dataset: dict[str, pl.DataFrame]
 ) -> dict[str, MetadataValue]:
     """How many pairs there are, and the first by their files."""
-    from iip_assets.embeddings.leak_summary import leak_words
+    from iip_assets.embeddings.leaks import leak_words
 
     words = leak_words(split_leaks.head(20), raw_dataset["images"])
     return {"rows": split_leaks.height, "pairs": Rows([{"pair": one} for one in words])}
@@ -179,7 +179,7 @@ def nothing_seen_twice(
     split_leaks: pl.DataFrame, raw_dataset: dict[str, pl.DataFrame]
 ) -> CheckResult:
     """No photograph stands in two splits; `iip leaks --write` makes a batch that joins them."""
-    from iip_assets.embeddings.leak_summary import leak_words
+    from iip_assets.embeddings.leaks import leak_words
 
     if raw_dataset["images"].height < 2:
         return CheckResult(passed=None, description="not looked at: there are no two images")

@@ -32,6 +32,8 @@ from iip_assets.settings import EvaluationSettings
 
 LABEL, MASK = "label", "mask"
 _METRICS = {LABEL: "alpha", MASK: "mean_iou"}
+# Intervals are made of values between 0 and 1, so alpha, from -1 on, is taken by half.
+_SPAN = {LABEL: 2, MASK: 1}
 # Who is surely this much worse than the others is named; less is the wobble of good labelers.
 _WORSE = 0.02
 # Of labelers who are never wrong, none outweighs all the others.
@@ -137,7 +139,7 @@ def labeler_tables(
             row["others"] = _shown(what, before[0])
             sizes = both.made.sizes
             if judgeable(len(his.image_ids), len(sizes), evaluation.min_slice_images):
-                chance = chance_above(after - before, sizes, bound=-_WORSE)
+                chance = chance_above(after - before, sizes, bound=-_WORSE / _SPAN[what])
         rows.append({"labeler": labeler, **row})
         chances.append(np.nan if chance is None else chance)
     table = pl.DataFrame(rows, schema=_LABELERS)
@@ -159,8 +161,7 @@ def _all(scored: ScoredPredictions) -> Indices:
 def _scored(what: str, pairs: pl.DataFrame, classes: Sequence[str]) -> ScoredPredictions:
     """How far pairs agree, as a metric of images.
 
-    Of masks each image counts once, of labels as many times as it has labels. Alpha is moved to
-    between 0 and 1, where intervals are made; `_shown` moves it back.
+    Of masks each image counts once, of labels as many times as it has labels.
     """
     size, number = len(classes), pairs.select(pl.len().over("image_id")).to_series().to_numpy()
     counts = counts_of(pairs["confusion"], size, size)
@@ -170,7 +171,8 @@ def _scored(what: str, pairs: pl.DataFrame, classes: Sequence[str]) -> ScoredPre
         return by_image(scored_counts(ids, groups, counts, classes), 1 / number)
 
     def alpha(places: Indices, weights: Floats) -> dict[str, Floats]:
-        return {"alpha": (1 + krippendorff_alpha(counts[places], weights)) / 2}
+        found = krippendorff_alpha(counts[places], weights)
+        return {"alpha": 1 - (1 - found) / _SPAN[LABEL]}
 
     # m labels make m (m - 1) / 2 pairs.
     labels = (1 + np.sqrt(1 + 8 * number)) / 2
@@ -187,4 +189,4 @@ def _row(what: str, found: Scored, evaluation: EvaluationSettings) -> dict[str, 
 def _shown(what: str, value: float | None) -> float | None:
     if value is None or np.isnan(value):
         return None
-    return 2 * float(value) - 1 if what == LABEL else float(value)
+    return 1 - _SPAN[what] * (1 - float(value))

@@ -404,7 +404,7 @@ def leak_table(images, splits):
     sides = splits["split"].to_list()
     ids = images["image_id"].to_list()
     rows = [
-        (ids[one], ids[other], sides[one], sides[other], None, HOSTILE, 0.9, 0.97, HOSTILE)
+        (ids[one], ids[other], sides[one], sides[other], None, HOSTILE, 0.97, True)
         for one, other in zip(range(6, N, 8), range(0, N, 8), strict=True)
     ]
     return pl.DataFrame(rows, schema=LEAKS, orient="row")

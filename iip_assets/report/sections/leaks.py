@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from iip_assets.embeddings.leaks import match_words
 from iip_assets.errors import counted
 from iip_assets.images.contact_sheet import image_name
 from iip_assets.report.blocks import Block, Image, ImageReader, Images, NextStep, Paragraph, Section
@@ -50,4 +51,4 @@ def _pair(row: dict[str, Any], path_of: dict[str, str]) -> Image:
     sides = f"{row['split']} (subject {who[0]}) and {row['other_split']} (subject {who[1]})"
     source = " and ".join(image_name(one, path_of.get(one)) for one in ids)
     alt = f"Two images that show one photograph, in {row['split']} and {row['other_split']}"
-    return Image(alt, draw, ids, lead=sides, caption=f": {row['reason']}", source=source)
+    return Image(alt, draw, ids, lead=sides, caption=f": {match_words(row)}", source=source)

@@ -54,4 +54,6 @@ def ledger(coverage_ledger: pl.DataFrame, difference: float) -> Section | None:
         )
         there = f"{first['n_subjects']} subjects of this {axes}, {first['test_subjects']} in test."
         steps = [NextStep(5, f"{first['cell']} lacks most", there + asked)]
-    return Section("ledger", "Coverage of intersections", blocks, {"coverage_ledger": lacking}, steps=steps)
+    return Section(
+        "ledger", "Coverage of intersections", blocks, {"coverage_ledger": lacking}, steps=steps
+    )
