@@ -6,7 +6,7 @@ An intersection that nobody of the data belongs to is the first that a model can
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -14,7 +14,6 @@ import polars as pl
 from scipy.special import ndtri
 
 from iip_assets.dataset.schema import UNKNOWN
-from iip_assets.metrics.names import OVERALL
 from iip_assets.metrics.scored_predictions import (
     Scored,
     ScoredPredictions,
@@ -65,25 +64,20 @@ def coverage_table(
     """
     wide = axes_by_image(splits.select("image_id", subject_id="group_id"), slices)
     wide = wide.join(splits.select("image_id", "split", "group_id"), on="image_id")
-    models = [] if predictions is None else _judged(predictions, splits, mask_classes)
+    models = [] if predictions is None else _models(predictions, splits, mask_classes)
     axes = tuple(axis for axis in _AXES if (wide[axis] != UNKNOWN).any())
     beside = [(*axes, "geography")] if (wide["geography"] != UNKNOWN).any() else []
     rows: list[dict[str, Any]] = []
     for parts in [axes, *beside] if axes else beside:
-        cells = _cells(wide, parts)
-        seen = {
-            (task.name, task.headline): {
-                (axis, cell): found for axis, cell, found in by_slice(scored, cells, evaluation)
-            }
-            for task, scored in models
-        }
+        known = wide.filter(pl.col(part) != UNKNOWN for part in parts)
+        cell = pl.concat_str(parts, separator=_SEPARATOR)
+        cells = known.with_columns(axis=pl.lit(TIMES.join(parts)), slice=cell)
+        scores = [(task, by_slice(scored, cells, evaluation)) for task, scored in models]
         for row in _counted(wide, cells, parts):
-            told = [
-                {**row, "model": model, "metric": metric}
-                | _lacking(metric, scores, (row["axis"], row["cell"]), difference, evaluation)
-                for (model, metric), scores in seen.items()
-            ]
-            rows += told or [row]
+            rows += [
+                row | _judged(task, found, row["cell"], difference, evaluation.confidence)
+                for task, found in scores
+            ] or [row]
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
@@ -98,11 +92,18 @@ def most_lacking(ledger: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _cells(wide: pl.DataFrame, parts: Sequence[str]) -> pl.DataFrame:
-    """The images of which all parts are known, with `axis`, and their cell as `slice`."""
-    known = wide.filter(pl.col(part) != UNKNOWN for part in parts)
-    cell = pl.concat_str(parts, separator=_SEPARATOR)
-    return known.with_columns(axis=pl.lit(TIMES.join(parts)), slice=cell)
+def _models(
+    predictions: pl.DataFrame, splits: pl.DataFrame, mask_classes: Sequence[str]
+) -> list[tuple[ModelTask, ScoredPredictions]]:
+    """What each model said of the test images whose truth is known."""
+    groups = splits.select("image_id", "group_id")
+    test = predictions.filter(split="test").join(groups, on="image_id")
+    named = FILTER.with_truth(test).filter(pl.col(FILTER.answer).is_not_null())
+    masked = test.filter(pl.col(SEGMENTER.answer).is_not_null())
+    of_filter = [(FILTER, scored_filter(named))] if named.height else []
+    return of_filter + (
+        [(SEGMENTER, scored_segmenter(masked, mask_classes))] if masked.height else []
+    )
 
 
 def _counted(
@@ -123,49 +124,31 @@ def _counted(
 
 
 def _judged(
-    predictions: pl.DataFrame, splits: pl.DataFrame, mask_classes: Sequence[str]
-) -> list[tuple[ModelTask, ScoredPredictions]]:
-    """What each model said of the test images whose truth is known."""
-    test = predictions.filter(split="test").join(
-        splits.select("image_id", "group_id"), on="image_id"
-    )
-    named = FILTER.with_truth(test).filter(pl.col(FILTER.answer).is_not_null())
-    masked = test.filter(pl.col(SEGMENTER.answer).is_not_null())
-    found = []
-    if named.height:
-        found.append((FILTER, scored_filter(named)))
-    if masked.height:
-        found.append((SEGMENTER, scored_segmenter(masked, mask_classes)))
-    return found
-
-
-def _lacking(
-    metric: str,
-    scores: Mapping[tuple[str, str], Scored],
-    cell: tuple[str, str],
+    task: ModelTask,
+    scores: Sequence[tuple[str, str, Scored]],
+    cell: str,
     difference: float,
-    evaluation: EvaluationSettings,
+    confidence: float,
 ) -> dict[str, Any]:
-    """The columns of a cell that depend on the model, from its scores by axis and slice."""
-    row: dict[str, Any] = {"test_subjects": 0}
-    if cell in scores:
-        one = scores[cell].estimates[metric]
-        width = None if one.low is None or one.high is None else one.high - one.low
-        row = {"test_subjects": scores[cell].n_subjects, **vars(one), "width": width}
-    overall = scores[OVERALL, "all"]
-    everyone = overall.estimates[metric]
-    if everyone.low is None or everyone.high is None:
+    """The columns of a cell that depend on the model; the first of its scores is that of all."""
+    metric, overall = task.headline, scores[0][2]
+    row: dict[str, Any] = {"model": task.name, "metric": metric, "test_subjects": 0}
+    for found in (one for _, name, one in scores[1:] if name == cell):
+        row |= {"test_subjects": found.n_subjects, **vars(found.estimates[metric])}
+        row["width"] = None if row["low"] is None else row["high"] - row["low"]
+    low, high = overall.estimates[metric].low, overall.estimates[metric].high
+    if low is None or high is None:
         return row
     # Subjects of a cell are taken to vary as all do: of few, their own deviation is not known.
-    error = (everyone.high - everyone.low) / (2 * float(ndtri((1 + evaluation.confidence) / 2)))
+    error = (high - low) / (2 * float(ndtri((1 + confidence) / 2)))
+    present = row["test_subjects"]
     needed = subjects_needed(
         error * math.sqrt(overall.n_subjects),
-        overall.n_subjects - row["test_subjects"],
+        overall.n_subjects - present,
         difference=difference,
-        confidence=evaluation.confidence,
+        confidence=confidence,
     )
-    more = max(0, needed - row["test_subjects"])
-    return {**row, "subjects_needed": needed, "more_subjects": more}
+    return {**row, "subjects_needed": needed, "more_subjects": max(0, needed - present)}
 
 
 def subjects_needed(deviation: float, others: int, *, difference: float, confidence: float) -> int:

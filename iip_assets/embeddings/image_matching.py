@@ -32,13 +32,7 @@ _NEAR_PX = 5.0
 
 @dataclass(frozen=True)
 class Eye:
-    """An image, ready to be laid over others.
-
-    Attributes:
-        structure: (H, W) luma over its local mean and spread, whatever the light.
-        corners: (M, 2).
-        descriptors: (M, 128) of the corners.
-    """
+    """An image's structure (H, W), whatever its light, its corners (M, 2), descriptors (M, 128)."""
 
     structure: Floats
     corners: Floats
@@ -57,24 +51,21 @@ def eye_reader(store: Reader, max_megapixels: float) -> EyeReader:
         except Undecodable:
             return None
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        scale = _SIDE / max(grey.shape)
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        size = [max(1, round(length * scale)) for length in grey.shape[::-1]]
-        grey = cv2.resize(grey, size, interpolation=how)
-        return _prepared(np.ascontiguousarray(grey[:, ::-1]) if mirrored else grey)
+        size = [max(1, round(length * _SIDE / max(grey.shape))) for length in grey.shape[::-1]]
+        shrinks = max(grey.shape) > _SIDE
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+        if mirrored:
+            grey = np.ascontiguousarray(grey[:, ::-1])
+        sift = cv2.SIFT.create(_FEATURES, contrastThreshold=0.01, edgeThreshold=20)
+        found, descriptors = sift.detectAndCompute(grey, None)
+        corners = np.array([one.pt for one in found], np.float32).reshape(-1, 2)
+        luma = grey.astype(np.float32)
+        detail = luma - cv2.GaussianBlur(luma, (0, 0), _NEAR_PX)
+        # 4 grey levels keep noise on even skin from counting as structure.
+        spread = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), _NEAR_PX)) + 4
+        return Eye(cv2.GaussianBlur(detail / spread, (0, 0), 1.0), corners, descriptors)
 
     return lru_cache(_KEPT_IMAGES)(read)
-
-
-def _prepared(grey: NDArray[np.uint8]) -> Eye:
-    sift = cv2.SIFT.create(_FEATURES, contrastThreshold=0.01, edgeThreshold=20)
-    found, descriptors = sift.detectAndCompute(grey, None)
-    corners = np.array([one.pt for one in found], np.float32).reshape(-1, 2)
-    luma = grey.astype(np.float32)
-    detail = luma - cv2.GaussianBlur(luma, (0, 0), _NEAR_PX)
-    # 4 grey levels keep noise on even skin from counting as structure.
-    spread = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), _NEAR_PX)) + 4
-    return Eye(cv2.GaussianBlur(detail / spread, (0, 0), 1.0), corners, descriptors)
 
 
 def match_pairs(
@@ -95,19 +86,13 @@ def overlaid(one: Eye | None, other: Eye | None) -> float:
     """The correlation of structure where the first lies on the other; 0 where no place is found."""
     if one is None or other is None or (place := _place(one, other)) is None:
         return 0.0
-    value = _correlation(one.structure, other.structure, place)
-    if value <= 0.4:
-        return value
-    try:
-        # ECC, Evangelidis and Psarakis 2008; it looks from the other to the first.
-        back = cv2.invertAffineTransform(place).astype(np.float32)
-        stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
-        ends = (other.structure, one.structure)
-        back = cv2.findTransformECC(*ends, back, cv2.MOTION_AFFINE, stop, None, 5)[1]
-    except cv2.error:  # it did not converge
-        return value
-    adjusted = cv2.invertAffineTransform(back)
-    return max(value, _correlation(one.structure, other.structure, adjusted))
+    size = (other.structure.shape[1], other.structure.shape[0])
+    there = cv2.warpAffine(np.ones_like(one.structure), place, size) > 0.99
+    if there.mean() < _LEAST_OVERLAP:
+        return 0.0
+    left, right = cv2.warpAffine(one.structure, place, size)[there], other.structure[there]
+    left, right = left - left.mean(), right - right.mean()
+    return float(left @ right / (np.linalg.norm(left) * np.linalg.norm(right) + 1e-6))
 
 
 def _place(one: Eye, other: Eye) -> Floats | None:
@@ -126,13 +111,3 @@ def _place(one: Eye, other: Eye) -> Floats | None:
         maxIters=500,
     )
     return None if place is None or inliers.sum() < _LEAST_CORNERS else place
-
-
-def _correlation(one: Floats, other: Floats, place: Floats) -> float:
-    size = (other.shape[1], other.shape[0])
-    there = cv2.warpAffine(np.ones_like(one), place, size) > 0.99
-    if there.mean() < _LEAST_OVERLAP:
-        return 0.0
-    left, right = cv2.warpAffine(one, place, size)[there], other[there]
-    left, right = left - left.mean(), right - right.mean()
-    return float(left @ right / (np.linalg.norm(left) * np.linalg.norm(right) + 1e-6))

@@ -9,13 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float32]
 
 NEAREST = 20
 """So many images of other splits are looked at for each held-out one."""
@@ -41,40 +37,33 @@ def candidate_pairs(embeddings: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFr
 
     Similarity is the cosine of whitened embeddings. A pair of validation and test stands once.
     """
+    from sklearn.decomposition import PCA
     from sklearn.neighbors import NearestNeighbors
+    from sklearn.preprocessing import normalize
 
     images = embeddings.join(splits.select("image_id", "split"), on="image_id").sort("image_id")
     ids, sides = images["image_id"].to_numpy(), images["split"].to_numpy()
     schema = {"image_id": pl.String, "other_id": pl.String, "similarity": pl.Float64}
     found = [pl.DataFrame(schema=schema)]
-    for side in sorted({*sides} - {"train"}) if len({*sides}) > 1 else []:
-        vectors = _whitened(np.array(images["embedding"].to_list(), np.float32))
-        own, others = np.flatnonzero(sides == side), np.flatnonzero(sides != side)
-        count = min(NEAREST, len(others))
-        search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(vectors[others])
-        distances, places = search.kneighbors(vectors[own])
-        ends = (
-            np.repeat(ids[own], count),
-            ids[others][places.ravel()],
-            1 - distances.ravel() ** 2 / 2,
-        )
-        found.append(pl.DataFrame(dict(zip(schema, ends, strict=True)), schema=schema))
+    if len({*sides}) > 1:
+        vectors = np.array(images["embedding"].to_list(), np.float32)
+        # Of as many components as images, each would be as far from each other.
+        kept = min(_DIMENSIONS, max(1, images.height // 4), vectors.shape[1])
+        with np.errstate(invalid="ignore"):  # images that are all alike
+            whitened = PCA(kept, whiten=True, svd_solver="covariance_eigh").fit_transform(vectors)
+        vectors = normalize(whitened)
+        for side in sorted({*sides} - {"train"}):
+            own, others = np.flatnonzero(sides == side), np.flatnonzero(sides != side)
+            count = min(NEAREST, len(others))
+            search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(vectors[others])
+            distances, places = search.kneighbors(vectors[own])
+            cosines = 1 - distances.ravel() ** 2 / 2
+            ends = (np.repeat(ids[own], count), ids[others][places.ravel()], cosines)
+            found.append(pl.DataFrame(dict(zip(schema, ends, strict=True)), schema=schema))
     both = pl.concat_list("image_id", "other_id").list.sort().list.join(" ")
     pairs = pl.concat(found).unique(both, keep="first", maintain_order=True)
     alike = pairs.sort("similarity", descending=True, maintain_order=True).head(MOST_PAIRS)
     return alike.sort("image_id", "other_id")
-
-
-def _whitened(vectors: Floats) -> Floats:
-    """(N, D) to (N, at most 128) unit vectors whose components vary alike."""
-    centred = vectors - vectors.mean(0)
-    variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
-    # Of as many components as images, each would be as far from each other.
-    kept = min(_DIMENSIONS, max(1, len(vectors) // 4))
-    top = axes[:, ::-1][:, :kept] / np.sqrt(np.maximum(variances[::-1][:kept], 1e-9))
-    projected = centred @ top
-    lengths = np.maximum(np.linalg.norm(projected, axis=1, keepdims=True), 1e-9)
-    return np.asarray(projected / lengths, dtype=np.float32)
 
 
 def leak_table(pairs: pl.DataFrame, splits: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
@@ -102,34 +91,24 @@ def leak_words(leaks: pl.DataFrame, images: pl.DataFrame) -> list[str]:
     """Each leak in words: both files with subject and split, and how well one lies on the other."""
     path_of = dict(images.select("image_id", "path").iter_rows())
 
-    def side(row: Mapping[str, Any], start: str, image: str) -> str:
-        subject = row[f"{start}subject_id"]
-        who = "of an unknown subject" if subject is None else f"of {subject}"
-        return f"{path_of.get(row[image], row[image])} ({who}, {row[f'{start}split']})"
+    def side(image_id: str, subject: str | None, split: str) -> str:
+        return f"{path_of.get(image_id, image_id)} ({subject or 'unknown subject'}, {split})"
 
     return [
-        f"{side(row, '', 'image_id')} and {side(row, 'other_', 'other_id')}: {match_words(row)}"
+        f"{side(row['image_id'], row['subject_id'], row['split'])} and "
+        f"{side(row['other_id'], row['other_subject_id'], row['other_split'])}: structure "
+        f"correlates by {row['match']:.2f}{', mirrored' * row['mirrored']}"
         for row in leaks.iter_rows(named=True)
     ]
-
-
-def match_words(row: Mapping[str, Any]) -> str:
-    """How well one image of a leak lies on the other."""
-    return f"structure correlates by {row['match']:.2f}" + ", mirrored" * row["mirrored"]
 
 
 def merged_subjects(
     pairs: Iterable[tuple[str, str]], images: pl.DataFrame
 ) -> dict[str, Mapping[str, str]]:
-    """By image id a `subject_id` for labels.csv, such that the images of each pair have one.
+    """By image id a `subject_id` for labels.csv, one for all images of the subjects of a pair.
 
-    All images of the subjects of a pair get it, as a person who stands on two sides stays a leak.
     Of several subjects the one with the most images gives the name; where none is known, the first
-    image's id does.
-
-    Args:
-        pairs: Image ids.
-        images: `image_id`, `subject_id`.
+    image's id does. Pairs are of image ids; `images` has `image_id` and `subject_id`.
     """
     from scipy.cluster.hierarchy import DisjointSet
 

@@ -33,15 +33,6 @@ CLEAR_LABEL, CLEAR_MASK = 0.9, 0.7
 # this, where good labelers tie, a bad one decides.
 _BORDER_PX = 1.0
 
-_CLASSES = {
-    **dict.fromkeys(("image_id", "consensus"), pl.String()),
-    "probability": pl.Float64(),
-    "majority": pl.String(),
-    "share": pl.Float64(),
-    "votes": pl.String(),
-    "clear": pl.Boolean(),
-}
-
 
 def consensus_tables(
     words: pl.DataFrame,
@@ -89,11 +80,8 @@ def class_consensus(words: pl.DataFrame) -> pl.DataFrame:
     counts for the commonest and is never the likeliest.
     """
     given = words.drop_nulls("label").filter(pl.len().over("image_id") > 1)
-    votes = (
-        given.group_by("image_id", "label")
-        .agg(n=pl.len().cast(pl.Int64))
-        .sort("image_id", "n", "label", descending=[False, True, False])
-    )
+    votes = given.group_by("image_id", "label").agg(n=pl.len())
+    votes = votes.sort("image_id", "n", "label", descending=[False, True, False])
     most = pl.col("label").filter(pl.col("n") == pl.col("n").max())
     common = votes.group_by("image_id", maintain_order=True).agg(
         majority=pl.when(most.len() == 1).then(most.first()),
@@ -101,11 +89,8 @@ def class_consensus(words: pl.DataFrame) -> pl.DataFrame:
         votes=pl.format("{} {}", "label", "n").str.join(", "),
     )
     sure = (pl.col("probability") >= CLEAR_LABEL) & (pl.col("consensus") == pl.col("majority"))
-    return (
-        common.join(_dawid_skene(given), on="image_id", how="left", maintain_order="left")
-        .with_columns(clear=sure.fill_null(value=False))
-        .select(pl.col(name).cast(dtype) for name, dtype in _CLASSES.items())
-    )
+    both = common.join(_dawid_skene(given), on="image_id", how="left", maintain_order="left")
+    return both.with_columns(clear=sure.fill_null(value=False))
 
 
 def _dawid_skene(given: pl.DataFrame) -> pl.DataFrame:
@@ -114,17 +99,18 @@ def _dawid_skene(given: pl.DataFrame) -> pl.DataFrame:
     In its form of one parameter a labeler: of the dozens of images that several people label, the
     whole matrix of his errors is learned badly (benchmarks/several_labelers.py).
     """
+    schema = {"image_id": pl.String(), "consensus": pl.String(), "probability": pl.Float64()}
     decided = given.filter(pl.col("label").is_in(FILTER_CLASSES))
     if decided.is_empty():
-        return pl.DataFrame(schema=dict(list(_CLASSES.items())[:3]))
+        return pl.DataFrame(schema=schema)
     import pandas as pd
     from crowdkit.aggregation import OneCoinDawidSkene
 
     columns = {"task": "image_id", "worker": "labeler", "label": "label"}
     frame = pd.DataFrame({name: decided[of].to_list() for name, of in columns.items()})
     found = OneCoinDawidSkene(n_iter=100).fit_predict_proba(frame).round(6)
-    likeliest = {"consensus": list(found.idxmax(axis=1)), "probability": list(found.max(axis=1))}
-    return pl.DataFrame({"image_id": list(found.index), **likeliest})
+    rows = zip(found.index, found.idxmax(axis=1), found.max(axis=1), strict=True)
+    return pl.DataFrame(list(rows), schema=schema, orient="row")
 
 
 def _masked(

@@ -25,7 +25,6 @@ from iip_assets.metrics.scored_predictions import (
     class_places,
     counts_of,
     replicates_of_both,
-    score,
     scored_counts,
 )
 from iip_assets.settings import EvaluationSettings
@@ -127,35 +126,31 @@ def labeler_tables(
     for labeler in sorted({*pairs["labeler"], *pairs["other"]}):
         is_own = (pl.col("labeler") == labeler) | (pl.col("other") == labeler)
         own, rest = pairs.filter(is_own), pairs.filter(~is_own)
-        scored = _scored(what, own, classes)
-        row = _row(what, score(scored, _all(scored), evaluation), evaluation)
+        (_, _, found), *_ = by_slice(_scored(what, own, classes), slices.clear(), evaluation)
+        row = _row(what, found, evaluation)
         own = own.join(rest, on="image_id", how="semi")
         rest = rest.join(own, on="image_id", how="semi")
         chance = None
         if own.height:
             theirs, his = (_scored(what, one, classes) for one in (rest, own))
-            both = replicates_of_both(theirs, his, _all(his), evaluation)
+            both = replicates_of_both(theirs, his, np.arange(len(his.groups)), evaluation)
             before, after = (one[_METRICS[what]] for one in (both.before, both.after))
             row["others"] = _shown(what, before[0])
             sizes = both.made.sizes
-            if judgeable(len(his.image_ids), len(sizes), evaluation.min_slice_images):
+            if judgeable(len(his.groups), len(sizes), evaluation.min_slice_images):
                 chance = chance_above(after - before, sizes, bound=-_WORSE / _SPAN[what])
         rows.append({"labeler": labeler, **row})
         chances.append(np.nan if chance is None else chance)
-    table = pl.DataFrame(rows, schema=_LABELERS)
     p_holm = pl.Series(holm(np.array(chances))).fill_nan(None)
-    flagged = (p_holm <= 1 - evaluation.confidence).fill_null(value=False)
-    odds = pl.col("value").fill_null(0.5).clip(0.5, _BEST)
-    odds = (odds / (1 - odds)).log()
+    value = pl.col("value").fill_null(0.5).clip(0.5, _BEST)
+    odds = (value / (1 - value)).log()
     weight = pl.when(odds.max() > 0).then(odds / odds.max()).otherwise(1.0)
-    table = table.with_columns(p_holm=p_holm, flagged=flagged)
-    return pl.DataFrame(agreement, schema=_AGREEMENT), (
-        table.with_columns(weight=weight) if what == MASK else table
+    labelers = pl.DataFrame(rows, schema=_LABELERS).with_columns(
+        p_holm=p_holm,
+        flagged=(p_holm <= 1 - evaluation.confidence).fill_null(value=False),
+        weight=weight if what == MASK else pl.lit(None, pl.Float64),
     )
-
-
-def _all(scored: ScoredPredictions) -> Indices:
-    return np.arange(len(scored.image_ids))
+    return pl.DataFrame(agreement, schema=_AGREEMENT), labelers
 
 
 def _scored(what: str, pairs: pl.DataFrame, classes: Sequence[str]) -> ScoredPredictions:

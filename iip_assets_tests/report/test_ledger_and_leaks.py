@@ -47,9 +47,9 @@ def test_a_long_list_of_leaks_is_cut_with_how_many_more() -> None:
     section = leaks(inputs.split_leaks, inputs.raw_dataset)
     (gallery,) = blocks_of(section, Images)
     assert len(gallery.images) == MOST_PAIRS
-    assert "3 more are not shown" in section.blocks[0].text
+    assert "15 pairs, of which the surest 12" in section.blocks[0].text
     assert "iip leaks" in section.steps[0].text
-    assert HOSTILE in gallery.images[0].lead
+    assert HOSTILE in gallery.images[0].caption
 
 
 def test_where_nothing_leaks_and_nothing_is_known_there_is_no_section() -> None:
