@@ -27,7 +27,7 @@ def test_the_cell_that_lacks_most_is_a_next_step_with_how_many_more_it_takes() -
     (step,) = ledger(ledger_table(), 0.05).steps
     assert step.title == "18-29 × female × asian lacks most"
     assert step.text.startswith("0 subjects of this age_band, gender, ethnicity")
-    assert "takes 150 more in test" in step.text
+    assert "To judge the filter on them takes 150 more in test" in step.text
 
 
 def test_without_a_model_the_cells_are_counted_all_the_same() -> None:

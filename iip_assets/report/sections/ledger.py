@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from iip_assets.audit.coverage_ledger import most_lacking
@@ -43,17 +45,13 @@ def ledger(coverage_ledger: pl.DataFrame, difference: float) -> Section | None:
         Column("more", "more_subjects", COUNT),
     ]
     blocks = [Paragraph(text), Table("What lacks most", columns, lacking[:MOST_ROWS])]
-    steps = []
-    if lacking:
-        first = lacking[0]
-        asked = (
-            f" The {first['model']}'s {spelled(first['metric'])} takes {first['more_subjects']} "
-            f"more in test to show a difference of {number(difference)}."
-            if first["more_subjects"]
-            else ""
-        )
-        there = f"{first['n_subjects']} subjects of this {axes}, {first['test_subjects']} in test."
-        steps = [NextStep(5, f"{first['cell']} lacks most", there + asked)]
-    return Section(
-        "ledger", "Coverage of intersections", blocks, {"coverage_ledger": lacking}, steps=steps
-    )
+    steps = [_step(lacking[0], axes)] if lacking else []
+    data = {"coverage_ledger": lacking}
+    return Section("ledger", "Coverage of intersections", blocks, data, steps=steps)
+
+
+def _step(row: dict[str, Any], axes: str) -> NextStep:
+    there = f"{row['n_subjects']} subjects of this {axes}, {row['test_subjects']} in test."
+    more = row["more_subjects"]
+    asked = f" To judge the {row['model']} on them takes {more} more in test." if more else ""
+    return NextStep(5, f"{row['cell']} lacks most", there + asked)
