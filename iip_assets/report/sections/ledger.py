@@ -11,6 +11,7 @@ from iip_assets.metrics.names import spelled
 from iip_assets.report.blocks import (
     COUNT,
     NUMBER,
+    Block,
     Column,
     NextStep,
     Paragraph,
@@ -44,7 +45,7 @@ def ledger(coverage_ledger: pl.DataFrame, difference: float) -> Section | None:
         Column("needed in test", "subjects_needed", COUNT),
         Column("more", "more_subjects", COUNT),
     ]
-    blocks = [Paragraph(text), Table("What lacks most", columns, lacking[:MOST_ROWS])]
+    blocks: list[Block] = [Paragraph(text), Table("What lacks most", columns, lacking[:MOST_ROWS])]
     steps = [_step(lacking[0], axes)] if lacking else []
     data = {"coverage_ledger": lacking}
     return Section("ledger", "Coverage of intersections", blocks, data, steps=steps)
