@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from iip_assets.embeddings.backbone import build_backbone
 from iip_assets.embeddings.embedder import Embedder, embed_chunk, open_embedder
 from iip_assets.embeddings.image_matching import eye_reader, match_pairs
-from iip_assets.embeddings.leaks import candidate_pairs, leak_table, least_match
+from iip_assets.embeddings.leaks import candidate_pairs, leak_table
 from iip_assets_tests.embeddings.planted_leaks import (
     KINDS,
     Image,
@@ -97,7 +97,6 @@ def one_seed(
         "proposed": len(planted.copies.keys() & looked),
         "not planted": len(named - planted.copies.keys()),
         "clean pairs": len(looked - planted.copies.keys()),
-        "least match": least_match(pairs),
         "seconds": seconds,
         "missed": ", ".join(
             f"{count - found[kind]} of {count} {kind}"
@@ -129,7 +128,6 @@ def other_shots(seed: int, images: int, copies: int, by: Embedder) -> dict[str, 
         "found": len(named & both.copies.keys()),
         "not planted": len(named - both.copies.keys()),
         "clean pairs": pairs.height,
-        "least match": least_match(pairs),
         "seconds": seconds,
     }
 

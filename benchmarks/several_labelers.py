@@ -28,8 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.labels.agreement import Masks
-from iip_assets.labels.consensus import vote_mask
-from iip_assets.labels.consensus_tables import consensus_tables
+from iip_assets.labels.consensus import consensus_tables, vote_mask
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scores import segmenter_scores
 from iip_assets.settings import EvaluationSettings

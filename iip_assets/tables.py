@@ -222,9 +222,8 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             other_id=_id("the image of another split that shows the same"),
             other_split=_category("its split"),
             other_subject_id=_id("who is seen on it; null where unknown"),
-            similarity=_number("cosine of the two whitened embeddings"),
             match=_share("correlation of their structure where one lies on the other"),
-            reason=_text("how the one becomes the other"),
+            mirrored=_flag("whether one lies on the other's mirror image"),
         ),
     },
     "embedding_map": {
@@ -344,10 +343,9 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
     "label_consensus": {
         "classes": _table(
             "image_id",
-            consensus=_category("the likeliest label, if two or more labelers gave it; else null"),
+            consensus=_category("the likeliest label; null where all said `unclear`"),
             probability=_share("of the consensus, as Dawid and Skene estimate it"),
             majority=_category("the commonest label; null where several are as common"),
-            n_labelers=_count("labelers who gave a label"),
             share=_share("of the labelers, those who gave the commonest label"),
             votes=_text("each label and how many gave it"),
             clear=_flag("whether the consensus can be taken for the label"),
@@ -356,7 +354,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             "image_id",
             labelers=_list("who drew its masks"),
             mask_ids=_list("their masks, in that order"),
-            share=_share("of the weight, what is behind the vote, over pixels that anybody marked"),
+            share=_share("mean IoU of its pairs of masks, by the weights of who drew them"),
             clear=_flag("whether the vote can be taken for the mask"),
         ),
         "labelers": _table(
@@ -364,11 +362,8 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             what=_WHAT,
             others=_number("the metric of the others with each other on the same images"),
             p_holm=_share("small where worse than the others, after Holm's correction; or null"),
-            alpha=_number("Krippendorff's alpha of his labels and those of the others; or null"),
-            reliability=_share("agreement with the consensus; of masks that of the others"),
             weight=_share("of a vote on masks, beside the largest; null for labels"),
             flagged=_flag("whether clearly worse than the others"),
-            reason=_text("why flagged; null where not"),
         ),
         "agreement": _table(
             *("metric", "axis", "slice", "value", "low", "high"),
@@ -555,16 +550,10 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             *("model", "metric", "n_images", "n_subjects", "value", "low", "high"),
             axis=_category("the demographic axes that are crossed"),
             cell=_category("a value on each of them"),
-            expected_images=_number("images in the cell if the axes were independent"),
-            test_images=_count("test images; with a model, those that can judge it"),
-            test_subjects=_count("groups of these"),
+            test_subjects=_count("groups of its test images; of a model, those that can judge it"),
             width=_number("high minus low; null where there is no interval"),
-            deviation_of=_category("whose deviation between subjects counts: the cell's or all's"),
-            subjects_needed=_count(
-                "test subjects that show a difference to all others, if these are as many"
-            ),
+            subjects_needed=_count("test subjects that show the difference to all others"),
             more_subjects=_count("of these, how many are not there yet"),
-            subjects_to_collect=_count("subjects of whom so many fall to test"),
         ),
     },
     "robustness_benchmark": {

@@ -557,7 +557,6 @@ def coverage_ledger(
     *,
     evaluation: Evaluation,
     difference: Annotated[float, Setting("coverage.difference")],
-    test_share: Annotated[float, Setting("splits.test")],
     classes: MaskClasses,
 ) -> pl.DataFrame:
     """How well each intersection of demographic axes can be judged, and how many subjects lack.
@@ -572,20 +571,18 @@ def coverage_ledger(
         None if isinstance(predictions, Skipped) else predictions,
         evaluation=evaluation,
         difference=difference,
-        test_share=test_share,
         mask_classes=classes,
     )
 
 
 @describe(coverage_ledger)
 def describe_coverage_ledger(coverage_ledger: pl.DataFrame) -> dict[str, MetadataValue]:
-    """How many cells are empty, and those that lack most."""
-    from iip_assets.audit.coverage_ledger import empty_cells, most_lacking
-    from iip_assets.evaluation.summary import rounded_rows
+    """The cells that lack most."""
+    from iip_assets.audit.coverage_ledger import most_lacking
 
-    lacking = most_lacking(coverage_ledger).head(20)
+    lacking = most_lacking(coverage_ledger)
     return {
         "rows": coverage_ledger.height,
-        "empty_cells": empty_cells(coverage_ledger),
-        "most_lacking": Rows(rounded_rows(lacking, "value", "low", "high", "width")),
+        "lacking": lacking.height,
+        "most_lacking": Rows(lacking.head(20).to_dicts()),
     }

@@ -23,11 +23,11 @@ def consensus(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print how far labelers agree and which images to decide; write what they agree on."""
+    """Print how far labelers agree; write what they agree on as a batch."""
     from iip_assets.errors import counted
     from iip_assets.images.store import ImageStore
     from iip_assets.ingest.correction import write_corrections
-    from iip_assets.labels.consensus_tables import consensus_corrections
+    from iip_assets.labels.consensus import consensus_corrections
     from iip_assets.report.blocks import Table
     from iip_assets.report.sections.labelers import labelers
     from iip_assets.report.text import print_blocks
@@ -45,15 +45,14 @@ def consensus(
     if write is None:
         return
     root = refresher.project.workspace.root
-    classes = read_settings(root).dataset.mask_classes
-    store = ImageStore.open(root)
-    rows, masks = consensus_corrections(found, raw["images"], store=store, n_classes=len(classes))
-    if rows or masks:
-        write_corrections(root, write, rows, masks)
-        written = f"{counted(len(rows), 'label')} and {counted(len(masks), 'mask')}"
-        log(f"{written} are in {write}: look at them, then `iip ingest {write}`")
-    else:
+    n_classes, store = len(read_settings(root).dataset.mask_classes), ImageStore.open(root)
+    rows, masks = consensus_corrections(found, raw["images"], store=store, n_classes=n_classes)
+    if not rows and not masks:
         log("nothing is written: every clear label and mask is in use already, or none is clear")
+        return
+    write_corrections(root, write, rows, masks)
+    written = f"{counted(len(rows), 'label')} and {counted(len(masks), 'mask')}"
+    log(f"{written} are in {write}: look at them, then `iip ingest {write}`")
 
 
 @labels.command("review")

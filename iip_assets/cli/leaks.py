@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from iip_assets.cli.common import AsJson, log, open_refresher, print_json
+from iip_assets.cli.common import AsJson, load_last, log, open_refresher, print_json
 from iip_assets.report.text import print_text
 
 
@@ -19,31 +19,26 @@ def leaks(
     as_json: AsJson = False,
 ) -> None:
     """Name the photographs that stand in two splits under two subjects or none; join them."""
-    from iip_assets.embeddings.leak_summary import leak_words
-    from iip_assets.engine.event_cache import present_events
+    from iip_assets.embeddings.leaks import leak_words, merged_subjects
     from iip_assets.engine.values import Skipped
     from iip_assets.errors import counted
     from iip_assets.ingest.correction import write_corrections
-    from iip_assets.ingest.subject_merge import merged_subjects
 
-    project = open_refresher().project
-    events = present_events(project)
-    found = project.load("split_leaks", events)
+    refresher = open_refresher()
+    found, raw = (load_last(refresher, name) for name in ("split_leaks", "raw_dataset"))
     if isinstance(found, Skipped):
         raise LookupError(f"split_leaks was skipped: {found.reason}")
-    images = project.load("raw_dataset", events)["images"]
     if as_json:
         print_json(found.to_dicts())
     else:
-        for words in leak_words(found, images):
+        nothing = ["No photograph stands in two splits, as far as can be seen"]
+        for words in leak_words(found, raw["images"]) or nothing:
             print_text(words, wrap=False)
-        if found.is_empty():
-            print_text("No photograph stands in two splits, as far as can be seen", wrap=False)
-    if write is None or found.is_empty():
-        return
-    rows = merged_subjects(found.select("image_id", "other_id").iter_rows(), images)
-    write_corrections(project.workspace.root, write, rows)
-    log(
-        f"{write} gives {counted(len(rows), 'image')} another subject: look at the pairs, delete "
-        f"rows that are wrong, and `iip ingest {write}`"
-    )
+    if write is not None and found.height:
+        pairs = found.select("image_id", "other_id").iter_rows()
+        rows = merged_subjects(pairs, raw["images"])
+        write_corrections(refresher.project.workspace.root, write, rows)
+        log(
+            f"{write} gives {counted(len(rows), 'image')} another subject: look at the pairs, "
+            f"delete rows that are wrong, and `iip ingest {write}`"
+        )

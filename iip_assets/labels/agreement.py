@@ -71,39 +71,6 @@ def count_pixels(
     return _in_threads(one, records, threads)
 
 
-def mask_patterns(
-    records: Sequence[dict[str, Any]], *, n_classes: int, store: Store, threads: int = 2
-) -> list[dict[str, Any]]:
-    """Which classes several masks of one image give its pixels, and to how many pixels each.
-
-    Whatever is voted on, pixels of the same classes get the same answer; an image has a few dozen
-    such patterns, however large it is.
-
-    Args:
-        records: `mask_ids`, joined by commas, of valid masks of one size.
-        n_classes: K, of the masks.
-        store: Where they are.
-        threads: Images at a time.
-
-    Returns:
-        Records of `pattern`, the class that each mask gives, mask by mask for each pattern, and
-        `pixels` of each pattern.
-    """
-    store.fetch([one for record in records for one in record["mask_ids"].split(",")])
-
-    def one(record: dict[str, Any]) -> dict[str, Any]:
-        ids = record["mask_ids"].split(",")
-        drawn = np.stack([read_mask(store, mask_id, n_classes).ravel() for mask_id in ids])
-        # Most pixels are undisputed, and need no sorting.
-        disputed = (drawn != drawn[0]).any(0)
-        patterns, pixels = np.unique(drawn[:, disputed], axis=1, return_counts=True)
-        agreed, areas = np.unique(drawn[0, ~disputed], return_counts=True)
-        both = np.concatenate([patterns.T, np.tile(agreed[:, None], len(ids))])
-        return {"pattern": both.ravel().tolist(), "pixels": [*pixels.tolist(), *areas.tolist()]}
-
-    return _in_threads(one, records, threads)
-
-
 def read_mask(store: Store, mask_id: str, n_classes: int) -> Mask:
     """A copy of the mask, to write on."""
     data = store.read(mask_id)

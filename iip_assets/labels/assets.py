@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from iip_assets.engine.asset import AssetContext, asset, describe
@@ -30,6 +30,8 @@ from iip_assets.settings import (
 if TYPE_CHECKING:
     import polars as pl
 
+    from iip_assets.labels.agreement import Masks
+
 # Images that a killed run may have to look at again.
 _CHUNK = 128
 # Rows of a table that people read.
@@ -52,29 +54,34 @@ def labeler_agreement(
     Beside them the segmenter, held against each labeler's mask. Empty where no test image was
     labelled by several people.
     """
-    from iip_assets.embeddings.device import core_count
-    from iip_assets.images.store import ImageStore
     from iip_assets.labels import agreement
 
     words = agreement.words_of_labelers(raw_dataset["label_rows"], data_splits)
-    masks = agreement.Masks(
-        ImageStore.open(context.root),
-        context,
-        len(classes),
-        max_megapixels,
-        core_count(threads),
-        _CHUNK,
-    )
+    masks = _masks(context, classes, max_megapixels, threads)
     drawn = agreement.drawn_masks(words, masks)
-    unusable: list[Any] = drawn.drop_nulls("reason").head(_SHOWN).to_dicts()
     return Noted(
         {
             "words": words,
             "mask_pairs": agreement.compared_masks(drawn, masks),
             "segmented": agreement.segmented_images(drawn, segmentation_model, masks),
         },
-        notes={"unusable_masks": unusable},
+        notes=_unusable(drawn),
     )
+
+
+def _masks(
+    context: AssetContext, classes: Sequence[str], max_megapixels: float, threads: int
+) -> Masks:
+    from iip_assets.embeddings.device import core_count
+    from iip_assets.images.store import ImageStore
+    from iip_assets.labels.agreement import Masks
+
+    store, cores = ImageStore.open(context.root), core_count(threads)
+    return Masks(store, context, len(classes), max_megapixels, cores, _CHUNK)
+
+
+def _unusable(drawn: pl.DataFrame) -> dict[str, Any]:
+    return {"unusable_masks": drawn.drop_nulls("reason").head(_SHOWN).to_dicts()}
 
 
 @describe(labeler_agreement)
@@ -304,53 +311,35 @@ def label_consensus(
     threads: Threads,
     context: AssetContext,
 ) -> Noted[dict[str, pl.DataFrame]]:
-    """What several labelers say together, how reliable each is, and which images need a decision.
+    """What several labelers say together, how far they agree, and which images need a decision.
 
     Of all images that two or more labelers labelled or drew; empty where there is none.
     """
     import polars as pl
 
-    from iip_assets.embeddings.device import core_count
-    from iip_assets.images.store import ImageStore
     from iip_assets.labels import agreement
-    from iip_assets.labels.consensus_tables import consensus_tables
+    from iip_assets.labels.consensus import consensus_tables
 
     words = agreement.words_of_labelers(raw_dataset["label_rows"], data_splits, split=None)
-    masks = agreement.Masks(
-        ImageStore.open(context.root),
-        context,
-        len(classes),
-        max_megapixels,
-        core_count(threads),
-        _CHUNK,
-    )
+    masks = _masks(context, classes, max_megapixels, threads)
     drawn = agreement.drawn_masks(words, masks)
-    unusable: list[Any] = drawn.drop_nulls("reason").head(_SHOWN).to_dicts()
     slices = image_slices.filter(pl.col("axis").is_in(axes))
     tables = consensus_tables(
         words, drawn, masks, slices=slices, classes=classes, evaluation=evaluation
     )
-    return Noted(tables, notes={"unusable_masks": unusable})
+    return Noted(tables, notes=_unusable(drawn))
 
 
 @describe(label_consensus)
 def describe_label_consensus(
     label_consensus: dict[str, pl.DataFrame], notes: Mapping[str, Any]
 ) -> dict[str, MetadataValue]:
-    """How far labelers agree, who is worse than the others, and which images to decide first."""
-    from iip_assets.figures import figure_markdown
-    from iip_assets.labels.figures import labelers_figure
-
-    labelers = label_consensus["labelers"]
-    flagged = labelers.filter("flagged").select("labeler", "what", "reason")
-    alt = "agreement of each labeler with the others, with intervals"
+    """How far each labeler agrees with the others, and which images to decide first."""
     return {
         "rows": label_consensus["classes"].height,
         "masks": label_consensus["masks"].height,
-        "labelers": labelers["labeler"].n_unique(),
-        "flagged": Rows(flagged.to_dicts()),
+        "labelers": Rows(label_consensus["labelers"].to_dicts()),
         "to_decide": label_consensus["queue"].height,
         "queue": Rows(label_consensus["queue"].head(_SHOWN).to_dicts()),
         "unusable_masks": Rows(notes["unusable_masks"]),
-        **({"plot": figure_markdown(labelers_figure(labelers), alt)} if labelers.height else {}),
     }

@@ -1,16 +1,13 @@
-"""What several labelers say together: a label from all their labels, a mask from all their masks.
+"""What several labelers say together, which images somebody should decide, and the rest as a batch.
 
-Labels: the probabilities of Dawid and Skene (1979), who estimate how often each labeler is right
-along with what is true; beside them stands the commonest label.
-
-Masks: a vote in which a labeler weighs the log odds of his mean IoU with what the others agree on,
-as independent judges should be weighed (Nitzan and Paroush 1982). Weights and agreement are found
-in turns, as in STAPLE (Warfield, Zou and Wells 2004), over all images at once.
+Labels: the likeliest by Dawid and Skene (1979), who estimate how often each labeler is right along
+with what is true, beside the commonest. Masks: a weighted vote of each pixel. The decision comes
+back as data: the batch's rows name no labeler, so they are nobody's word when agreement is measured
+again.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -19,143 +16,137 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.images.decode import NOT_LABELLED
-from iip_assets.labels.votes import Floats, Votes
+from iip_assets.images.store import Store, content_md5
+from iip_assets.labels.agreement import Masks, compared_masks, read_mask, usable_of_several
+from iip_assets.labels.labeler_quality import LABEL, MASK, label_pairs, labeler_tables
 from iip_assets.metrics.functional import iou, over_classes
 from iip_assets.metrics.names import FILTER_CLASSES
+from iip_assets.metrics.scored_predictions import counts_of
+from iip_assets.settings import EvaluationSettings
 
 Mask = NDArray[np.uint8]
 
-CLEAR_LABEL, CLEAR_MASK = 0.9, 0.85
-"""From this probability of a label, and this share of a mask's votes, on they count as clear."""
+CLEAR_LABEL, CLEAR_MASK = 0.9, 0.7
+"""From this probability of a label, and this agreement of an image's masks, on they are clear."""
 
-_ROUNDS = 10
-# Of labelers who are never wrong, none outweighs all the others.
-_BEST = 0.99
 # A border cannot be drawn more finely than to a pixel, so a vote beside one is not sure: without
 # this, where good labelers tie, a bad one decides.
 _BORDER_PX = 1.0
 
-_CLASSES = {
-    **dict.fromkeys(("image_id", "consensus"), pl.String()),
-    "probability": pl.Float64(),
-    "majority": pl.String(),
-    "n_labelers": pl.Int64(),
-    "share": pl.Float64(),
-    "votes": pl.String(),
-    "clear": pl.Boolean(),
-}
 
-
-def class_consensus(words: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, float]]:
-    """The label of each image that two or more labelers gave one, and how often each is right.
-
-    `unclear` is no decision: it counts for the majority and not for the consensus. A consensus is
-    of two labelers at least, so two who disagree have none.
+def consensus_tables(
+    words: pl.DataFrame,
+    drawn: pl.DataFrame,
+    masks: Masks,
+    *,
+    slices: pl.DataFrame,
+    classes: Sequence[str],
+    evaluation: EvaluationSettings,
+) -> dict[str, pl.DataFrame]:
+    """The tables `classes`, `masks`, `labelers`, `agreement` and `queue`.
 
     Args:
-        words: image_id, labeler, label.
-
-    Returns:
-        The table `classes`, by image_id; and by labeler the share of his labels that are right.
+        words: What labelers said, of `words_of_labelers`.
+        drawn: Their masks, of `drawn_masks`.
+        masks: How masks are read.
+        slices: image_id, axis, slice.
+        classes: Names of the masks' classes.
+        evaluation: How intervals are made and what is enough to judge by.
     """
-    given = words.drop_nulls("label").sort("image_id", "labeler")
-    given = given.filter(pl.len().over("image_id") > 1)
-    probabilities, right = _dawid_skene(given.filter(pl.col("label").is_in(FILTER_CLASSES)))
-    rows = []
-    for (image_id,), part in given.group_by("image_id", maintain_order=True):
-        votes = Counter(part["label"].sort()).most_common()
-        tied = len(votes) > 1 and votes[0][1] == votes[1][1]
-        majority = None if tied else votes[0][0]
-        likely = probabilities.get(str(image_id), {})
-        consensus = max(likely, key=lambda name: likely[name], default=None)
-        if consensus is not None and dict(votes)[consensus] < 2:
-            consensus = None
-        probability = None if consensus is None else likely[consensus]
-        clear = (probability or 0) >= CLEAR_LABEL and majority != "unclear"
-        told = ", ".join(f"{name} {count}" for name, count in votes)
-        share = votes[0][1] / part.height
-        rows.append((image_id, consensus, probability, majority, part.height, share, told, clear))
-    return pl.DataFrame(rows, schema=_CLASSES, orient="row"), right
+    groups = words.select("image_id", "group_id").unique()
+    drawn_pairs = compared_masks(drawn, masks)
+    agreement, labelers = {}, {}
+    for what, pairs, names in (
+        (LABEL, label_pairs(words), FILTER_CLASSES),
+        (MASK, drawn_pairs, classes),
+    ):
+        grouped = pairs.join(groups, on="image_id", maintain_order="left")
+        agreement[what], labelers[what] = labeler_tables(what, grouped, slices, names, evaluation)
+    labelled = class_consensus(words)
+    masked = _masked(drawn, drawn_pairs, labelers[MASK], len(classes))
+    return {
+        "classes": labelled,
+        "masks": masked,
+        "labelers": pl.concat(labelers.values()),
+        "agreement": pl.concat(agreement.values()),
+        "queue": _queue(labelled, masked),
+    }
 
 
-def _dawid_skene(given: pl.DataFrame) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
-    """By image the probability of each label that anybody gave; by labeler how often he is right.
+def class_consensus(words: pl.DataFrame) -> pl.DataFrame:
+    """The label of each image that two or more labelers gave one, by image_id.
+
+    It is clear where Dawid and Skene are sure of the commonest label. `unclear` is no decision: it
+    counts for the commonest and is never the likeliest.
+    """
+    given = words.drop_nulls("label").filter(pl.len().over("image_id") > 1)
+    votes = given.group_by("image_id", "label").agg(n=pl.len())
+    votes = votes.sort("image_id", "n", "label", descending=[False, True, False])
+    most = pl.col("label").filter(pl.col("n") == pl.col("n").max())
+    common = votes.group_by("image_id", maintain_order=True).agg(
+        majority=pl.when(most.len() == 1).then(most.first()),
+        share=pl.col("n").first() / pl.col("n").sum(),
+        votes=pl.format("{} {}", "label", "n").str.join(", "),
+    )
+    sure = (pl.col("probability") >= CLEAR_LABEL) & (pl.col("consensus") == pl.col("majority"))
+    both = common.join(_dawid_skene(given), on="image_id", how="left", maintain_order="left")
+    return both.with_columns(clear=sure.fill_null(value=False))
+
+
+def _dawid_skene(given: pl.DataFrame) -> pl.DataFrame:
+    """image_id, the likeliest label as `consensus`, and its `probability`.
 
     In its form of one parameter a labeler: of the dozens of images that several people label, the
     whole matrix of his errors is learned badly (benchmarks/several_labelers.py).
     """
-    if given.is_empty():
-        return {}, {}
+    schema = {"image_id": pl.String(), "consensus": pl.String(), "probability": pl.Float64()}
+    decided = given.filter(pl.col("label").is_in(FILTER_CLASSES))
+    if decided.is_empty():
+        return pl.DataFrame(schema=schema)
     import pandas as pd
     from crowdkit.aggregation import OneCoinDawidSkene
 
-    columns = {"image_id": "task", "labeler": "worker", "label": "label"}
-    model = OneCoinDawidSkene(n_iter=100)
-    frame = pd.DataFrame({to: given[of].to_list() for of, to in columns.items()})
-    found: Mapping[str, Mapping[str, float]] = model.fit_predict_proba(frame).round(6).T.to_dict()
-    # Labels that nobody gave the image are none of its own.
-    said = {image_id: set(part) for image_id, part in frame.groupby("task")["label"]}
-    likely = {
-        image_id: {name: float(one) for name, one in row.items() if name in said[image_id]}
-        for image_id, row in found.items()
-    }
-    return likely, {str(name): float(one) for name, one in model.skills_.items()}
+    columns = {"task": "image_id", "worker": "labeler", "label": "label"}
+    frame = pd.DataFrame({name: decided[of].to_list() for name, of in columns.items()})
+    found = OneCoinDawidSkene(n_iter=100).fit_predict_proba(frame).round(6)
+    rows = zip(found.index, found.idxmax(axis=1), found.max(axis=1), strict=True)
+    return pl.DataFrame(list(rows), schema=schema, orient="row")
 
 
-def labeler_weights(votes: Votes) -> tuple[Floats, Floats]:
-    """What each labeler's masks weigh, (L,), and his mean IoU with the others' consensus, (L,).
-
-    The largest weight is 1. Whoever agrees less than half weighs nothing; NaN is the IoU of one
-    whose masks cannot be held against anything.
-    """
-    n_labelers, size = len(votes.labelers), len(votes.classes)
-    # Of all images together: pixels of the same votes get the same answer.
-    given, place = np.unique(votes.given, axis=0, return_inverse=True)
-    pixels = np.bincount(place.ravel(), votes.pixels, len(given))
-    weights, found = np.ones(n_labelers), np.full(n_labelers, np.nan)
-    for _ in range(_ROUNDS):
-        everyone = _summed(given, weights, size)
-        for labeler in range(n_labelers):
-            own = np.where(np.arange(n_labelers) == labeler, weights, 0)
-            others = everyone - _summed(given, own, size)
-            ranked = np.sort(others, axis=1)
-            known = (given[:, labeler] >= 0) & (ranked[:, -1] - ranked[:, -2] > 1e-9)
-            cells = others[known].argmax(1) * size + given[known, labeler]
-            counts = np.zeros((1, size, size))
-            np.add.at(counts[0].ravel(), cells, pixels[known])
-            found[labeler] = over_classes(iou(counts))[0]
-        share = np.clip(np.nan_to_num(found, nan=0.5), 0.5, _BEST)
-        odds = np.log(share / (1 - share))
-        weights = odds / odds.max() if odds.any() else np.ones(n_labelers)
-    return weights, found
-
-
-def _summed(given: NDArray[np.int16], weights: Floats, size: int) -> Floats:
-    """The weight (P, K) behind each class of votes (P, L)."""
-    summed = np.zeros((len(given), size))
-    for votes, weight in zip(given.T, weights, strict=True):
-        rows = np.flatnonzero(votes >= 0)
-        summed[rows, votes[rows]] += weight
-    return summed
-
-
-def mask_consensus(votes: Votes, weights: Floats) -> pl.DataFrame:
-    """How far the masks of each image agree: image_id, share, clear.
-
-    `share` is that of the weight which is behind the vote, over the pixels that anybody marked as
-    more than background; 1 where nobody did.
-    """
+def _masked(
+    drawn: pl.DataFrame, pairs: pl.DataFrame, labelers: pl.DataFrame, size: int
+) -> pl.DataFrame:
+    """The masks of each image, and `share`: the mean IoU of its pairs, by their weights."""
+    weight = dict(labelers.select("labeler", "weight").iter_rows())
+    of_pair = pairs.select("labeler", "other").iter_rows()
     # Labelers who weigh nothing are heard where there is nobody else.
-    summed = _summed(votes.given, weights + 1e-9, len(votes.classes))
-    marked = votes.given.max(1, initial=-1) > 0
-    behind = votes.pixels * summed.max(1) / np.maximum(summed.sum(1), 1e-9)
-    image, n = votes.image[marked], len(votes.image_ids)
-    area = np.bincount(image, votes.pixels[marked], n)
-    share = np.divide(np.bincount(image, behind[marked], n), area, out=np.ones(n), where=area > 0)
-    return pl.DataFrame(
-        {"image_id": votes.image_ids, "share": share, "clear": share >= CLEAR_MASK},
-        schema_overrides={"image_id": pl.String},
+    weights = [weight[one] * weight[other] + 1e-9 for one, other in of_pair]
+    agreed = np.nan_to_num(over_classes(iou(counts_of(pairs["confusion"], size, size))))
+    both = pairs.select("image_id").with_columns(
+        agreed=pl.Series(agreed, dtype=pl.Float64), weight=pl.Series(weights, dtype=pl.Float64)
     )
+    share = (pl.col("agreed") * pl.col("weight")).sum() / pl.col("weight").sum()
+    by_image = both.group_by("image_id").agg(share=share)
+    usable = usable_of_several(drawn).sort("image_id", "labeler")
+    each = usable.group_by("image_id").agg(labelers="labeler", mask_ids="mask_id")
+    clear = pl.col("share") >= CLEAR_MASK
+    return each.join(by_image, on="image_id").with_columns(clear=clear).sort("image_id")
+
+
+def _queue(classes: pl.DataFrame, masks: pl.DataFrame) -> pl.DataFrame:
+    """The images without a clear label or mask, those first whose labelers are furthest apart."""
+    told = (
+        (classes, pl.format("labels: {}", "votes")),
+        (masks, pl.format("masks of {} lie apart", pl.col("labelers").list.join(", "))),
+    )
+    rows = pl.concat(
+        table.filter(~pl.col("clear")).select("image_id", score=1 - pl.col("share"), reason=reason)
+        for table, reason in told
+    )
+    worst = rows.group_by("image_id", maintain_order=True).agg(
+        pl.col("score").max(), pl.col("reason").str.join("; ")
+    )
+    return worst.sort("score", "image_id", descending=[True, False])
 
 
 def vote_mask(drawn: Sequence[Mask], weights: Sequence[float], n_classes: int) -> Mask:
@@ -177,3 +168,31 @@ def vote_mask(drawn: Sequence[Mask], weights: Sequence[float], n_classes: int) -
     told = np.sort(given, axis=0)  # 255, not labelled, stands last
     is_open = (labelled < 2) | ((labelled == 2) & (told[0] != told[1]))
     return np.where(is_open, NOT_LABELLED, voted).astype(np.uint8)
+
+
+def consensus_corrections(
+    consensus: Mapping[str, pl.DataFrame], images: pl.DataFrame, *, store: Store, n_classes: int
+) -> tuple[dict[str, dict[str, str]], dict[str, bytes]]:
+    """Clear labels by image id, and the PNGs of clear masks, that differ from those in use.
+
+    Args:
+        consensus: The tables of label_consensus.
+        images: The table of images, with the label and the mask in use.
+        store: Where masks are.
+        n_classes: K, of the masks.
+    """
+    in_use = images.select("image_id", "label", in_use="mask_id")
+    labels = consensus["classes"].filter("clear").join(in_use, on="image_id")
+    new = labels.filter(pl.col("label").ne_missing(pl.col("consensus")))
+    rows = {one: {"label": said} for one, said in new.select("image_id", "consensus").iter_rows()}
+    weights = dict(consensus["labelers"].filter(what=MASK).select("labeler", "weight").iter_rows())
+    voted = consensus["masks"].filter("clear").join(in_use, on="image_id")
+    store.fetch(voted["mask_ids"].explode().drop_nulls().to_list())
+    masks: dict[str, bytes] = {}
+    for row in voted.iter_rows(named=True):
+        drawn = [read_mask(store, one, n_classes) for one in row["mask_ids"]]
+        mask = vote_mask(drawn, [weights[one] for one in row["labelers"]], n_classes)
+        data = cv2.imencode(".png", mask)[1].tobytes()
+        if content_md5(data) != row["in_use"]:
+            masks[row["image_id"]] = data
+    return rows, masks

@@ -7,9 +7,9 @@ import pytest
 
 from iip_assets.dataset.raw import join_labels
 from iip_assets.dataset.splits import deal_splits
+from iip_assets.embeddings.leaks import merged_subjects
 from iip_assets.images.store import ImageStore, content_md5
 from iip_assets.ingest.correction import write_corrections
-from iip_assets.ingest.subject_merge import merged_subjects
 from iip_assets_tests.dataset.team_workspace import manifest_of, subjects, take
 
 OLD = "batches/2026-01/images"

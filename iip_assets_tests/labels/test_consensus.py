@@ -1,5 +1,7 @@
 """What several labelers say together, who is worse than the others, and what stays open."""
 
+from itertools import combinations
+
 import cv2
 import numpy as np
 import polars as pl
@@ -8,11 +10,9 @@ import pytest
 from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.images.store import ImageStore
 from iip_assets.labels import assets
-from iip_assets.labels.agreement import mask_patterns
-from iip_assets.labels.consensus import class_consensus, labeler_weights, vote_mask
-from iip_assets.labels.consensus_tables import consensus_corrections
-from iip_assets.labels.labeler_quality import krippendorff_alpha
-from iip_assets.labels.votes import Votes, label_votes
+from iip_assets.labels.consensus import class_consensus, consensus_corrections, vote_mask
+from iip_assets.labels.labeler_quality import krippendorff_alpha, label_pairs, labeler_tables
+from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scores import segmenter_scores
 from iip_assets.report.pipeline_report import image_ids
 from iip_assets.report.sections.labelers import labelers as labelers_section
@@ -27,7 +27,6 @@ from iip_assets_tests.labels.several import (
     five_labelers,
     label_rows,
     moved,
-    true_masks,
     words_table,
 )
 
@@ -40,6 +39,9 @@ PUBLISHED = (
 )
 
 
+NO_SLICES = pl.DataFrame(schema=dict.fromkeys(("image_id", "axis", "slice"), pl.String()))
+
+
 def consensus_of(monkeypatch, tmp_path, store, rows, *, slices=None, **evaluation):
     """The asset's tables and notes; each image is of a subject of its own, unless told."""
     monkeypatch.setattr(ImageStore, "open", lambda root: store)
@@ -48,11 +50,10 @@ def consensus_of(monkeypatch, tmp_path, store, rows, *, slices=None, **evaluatio
         {"image_id": ids, "group_id": ids, "split": ["train"] * len(ids)},
         schema=dict.fromkeys(("image_id", "group_id", "split"), pl.String()),
     )
-    no_slices = pl.DataFrame(schema=dict.fromkeys(("image_id", "axis", "slice"), pl.String()))
     made = assets.label_consensus.function(
         {"label_rows": rows},
         splits,
-        no_slices if slices is None else slices,
+        NO_SLICES if slices is None else slices,
         classes=CLASSES,
         axes=("gender",),
         evaluation=EvaluationSettings(resamples=50, **evaluation),
@@ -74,7 +75,7 @@ def five(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("five")
         tables, notes = consensus_of(patch, folder, store, rows, slices=slices)
-    return store, truth, tables, notes
+    return store, truth, tables, notes, rows
 
 
 def mean_iou(truth, masks):
@@ -84,45 +85,56 @@ def mean_iou(truth, masks):
     return float(segmenter_scores(counts, np.ones((1, 1)), CLASSES)["mean_iou"][0])
 
 
-def published():
-    told = [
-        (unit, observer, int(word) - 1)
-        for observer, line in enumerate(PUBLISHED)
-        for unit, word in enumerate(line.split())
-        if word != "."
-    ]
-    given = np.full((12, 4), -1, np.int16)
-    for unit, observer, word in told:
-        given[unit, observer] = word
-    ids = [str(unit) for unit in range(12)]
-    return told, Votes(ids, ids, "ABCD", "12345", np.arange(12), given, np.ones(12))
-
-
-def alpha_of(votes):
-    return krippendorff_alpha(votes.pairs(), np.ones((1, len(votes.image_ids))))[0]
+def alpha_of(units):
+    """Alpha of labels by unit: each pair of a unit counts 1 / (m - 1)."""
+    pairs, shares = [], []
+    for labels in units:
+        for one, other in combinations(labels, 2):
+            counts = np.zeros((5, 5))
+            counts[one, other] += 1
+            counts[other, one] += 1
+            pairs.append(counts)
+            shares.append(1 / (len(labels) - 1))
+    return krippendorff_alpha(np.array(pairs), np.array([shares]))[0]
 
 
 def test_alpha_is_that_of_the_published_example_and_of_crowd_kit():
     import pandas as pd
     from crowdkit.metrics.data import alpha_krippendorff
 
-    told, votes = published()
-    assert alpha_of(votes) == pytest.approx(0.743, abs=5e-4)
+    told = [
+        (unit, observer, int(word) - 1)
+        for observer, line in enumerate(PUBLISHED)
+        for unit, word in enumerate(line.split())
+        if word != "."
+    ]
+    found = alpha_of([[word for at, _, word in told if at == unit] for unit in range(12)])
+    assert found == pytest.approx(0.743, abs=5e-4)
     frame = pd.DataFrame(told, columns=["task", "worker", "label"])
-    assert alpha_of(votes) == pytest.approx(alpha_krippendorff(frame))
+    assert found == pytest.approx(alpha_krippendorff(frame))
 
 
 def test_alpha_is_0_by_chance_1_in_agreement_and_unknown_of_one_word():
-    rng = np.random.default_rng(0)
-    ids = [str(image) for image in range(2000)]
+    chance = np.random.default_rng(0).integers(0, 3, (2000, 2))
+    assert abs(alpha_of(chance)) < 0.05
+    assert alpha_of(np.repeat(chance[:, :1], 2, 1)) == 1
+    assert np.isnan(alpha_of(np.zeros((2000, 2), int)))
 
-    def votes(given):
-        return Votes(ids, ids, "AB", "123", np.arange(2000), given, np.ones(2000))
 
-    chance = rng.integers(0, 3, (2000, 2)).astype(np.int16)
-    assert abs(alpha_of(votes(chance))) < 0.05
-    assert alpha_of(votes(np.repeat(chance[:, :1], 2, 1))) == 1
-    assert np.isnan(alpha_of(votes(np.zeros((2000, 2), np.int16))))
+def test_the_tables_alpha_is_that_of_crowd_kit(five):
+    import pandas as pd
+    from crowdkit.metrics.data import alpha_krippendorff
+
+    columns = {"task": "image_id", "worker": "labeler", "label": "label"}
+    rows = five[4].filter(pl.col("image_id") != five[4]["image_id"][0])
+    some = pl.concat([rows, five[4].filter(image_id=five[4]["image_id"][0]).head(3)])
+    words = words_table(*some.select("image_id", "labeler", "label").rows())
+    grouped = label_pairs(words).with_columns(group_id="image_id")
+    agreement, _ = labeler_tables(
+        "label", grouped, NO_SLICES, FILTER_CLASSES, EvaluationSettings(resamples=50)
+    )
+    frame = pd.DataFrame({name: some[of].to_list() for name, of in columns.items()})
+    assert agreement["value"].to_list() == [pytest.approx(alpha_krippendorff(frame))]
 
 
 def test_the_bad_labeler_is_flagged_and_no_good_one(five):
@@ -131,17 +143,16 @@ def test_the_bad_labeler_is_flagged_and_no_good_one(five):
     flagged = labelers.filter("flagged")
     assert set(flagged["labeler"]) == {BAD}
     assert set(flagged["what"]) == {"label", "mask"}
-    assert "with the others, who have" in flagged["reason"][0]
     assert (labelers["n_subjects"] == 24).all()
     assert labelers.filter(pl.col("value").is_null() | pl.col("low").is_null()).is_empty()
-    labels = labelers.filter(what="label").sort("alpha")
+    labels = labelers.filter(what="label").sort("value")
     assert labels["labeler"][0] == BAD
     masks = dict(labelers.filter(what="mask").select("labeler", "weight").iter_rows())
     assert masks[BAD] < 0.5 * min(masks[name] for name in GOOD)
 
 
 def test_the_weighted_vote_is_nearer_to_the_truth_than_the_majority(five):
-    store, truth, tables, _ = five
+    store, truth, tables, *_ = five
     weights = dict(tables["labelers"].filter(what="mask").select("labeler", "weight").iter_rows())
     masks = tables["masks"]
     drawn = [
@@ -162,19 +173,17 @@ def test_the_weighted_vote_is_nearer_to_the_truth_than_the_majority(five):
 
 
 def test_the_consensus_of_labels_is_the_truth_where_it_is_clear(five):
-    _, truth, tables, _ = five
+    _, truth, tables, *_ = five
     clear = tables["classes"].filter("clear")
     assert clear.height >= 22
     assert all(truth[image_id][0] == said for image_id, said, *_ in clear.iter_rows())
-    reliability = tables["labelers"].filter(what="label").sort("reliability")
-    assert reliability["labeler"][0] == BAD
 
 
 def test_agreement_is_told_by_slice_with_intervals_over_subjects(five):
     agreement = five[2]["agreement"]
     keys = set(agreement.select("what", "metric", "axis", "slice").rows())
     parts = {("overall", "all"), ("gender", "female"), ("gender", "male")}
-    kinds = {("label", "alpha"), ("label", "agreement"), ("mask", "mean_iou")}
+    kinds = {("label", "alpha"), ("mask", "mean_iou")}
     assert keys == {(*kind, *part) for kind in kinds for part in parts}
     assert (agreement["low"] < agreement["value"]).all()
     assert (agreement["value"] < agreement["high"]).all()
@@ -194,7 +203,7 @@ def test_two_labelers_who_disagree_have_no_majority_no_consensus_and_no_bad_one(
     ]
     tables, _ = consensus_of(monkeypatch, tmp_path, store, label_rows(rows))
     first = tables["classes"].row(by_predicate=pl.col("image_id") == ids[0], named=True)
-    assert (first["consensus"], first["majority"], first["clear"]) == (None, None, False)
+    assert (first["majority"], first["clear"]) == (None, False)
     assert first["votes"] == "full 1, none 1"
     assert tables["classes"]["clear"].sum() == 11
     assert not tables["labelers"]["flagged"].any()
@@ -202,7 +211,7 @@ def test_two_labelers_who_disagree_have_no_majority_no_consensus_and_no_bad_one(
     assert not tables["masks"]["clear"].any()
     queue = tables["queue"]
     assert queue.height == 12
-    assert "masks of ann, ben: 54% behind the vote" in queue["reason"][0]
+    assert "masks of ann, ben lie apart" in queue["reason"][0]
     voted = vote_mask([eye_mask(20, 20, 8), eye_mask(40, 26, 8)], [1.0, 0.4], 4)
     apart = eye_mask(20, 20, 8) != eye_mask(40, 26, 8)
     assert (voted[apart] == NOT_LABELLED).all()
@@ -224,7 +233,7 @@ def test_without_several_labelers_all_tables_are_empty(rows, monkeypatch, tmp_pa
 
 
 def test_unclear_counts_for_the_majority_and_decides_nothing():
-    table, reliability = class_consensus(
+    table = class_consensus(
         words_table(
             ("a", "ann", "full"),
             ("a", "ben", "unclear"),
@@ -238,11 +247,10 @@ def test_unclear_counts_for_the_majority_and_decides_nothing():
         )
     )
     told = {row["image_id"]: row for row in table.iter_rows(named=True)}
-    assert [told[one]["consensus"] for one in "abcd"] == [None, None, "full", "full"]
+    assert [told[one]["consensus"] for one in "abcd"] == ["full", None, "full", "full"]
     assert [told[one]["majority"] for one in "abcd"] == [None, "unclear", "full", "unclear"]
     assert [told[one]["clear"] for one in "abcd"] == [False, False, True, False]
-    assert set(reliability) == {"ann", "ben"}
-    assert label_votes(words_table(("a", "ann", "full"), ("a", "ben", "unclear"))).image_ids == []
+    assert label_pairs(words_table(("a", "ann", "full"), ("a", "ben", "unclear"))).is_empty()
 
 
 def test_pixels_that_nobody_or_one_alone_labelled_are_not_labelled():
@@ -253,14 +261,6 @@ def test_pixels_that_nobody_or_one_alone_labelled_are_not_labelled():
     voted = vote_mask([first, second, third], [1, 1, 1], 4)
     assert (voted[:12] == NOT_LABELLED).all()
     assert (voted[12:] == eye_mask(32, 24, 9)[12:]).mean() > 0.99
-
-    store = MemoryStore()
-    ids = ",".join(map(store.add_png, (first, second, third)))
-    (found,) = mask_patterns([{"mask_ids": ids}], n_classes=4, store=store)
-    patterns = np.array(found["pattern"]).reshape(-1, 3)
-    assert sum(found["pixels"]) == first.size
-    unlabelled = {tuple(row): n for row, n in zip(patterns, found["pixels"], strict=True)}
-    assert unlabelled[255, 255, 255] == 6 * SIZE[1]
 
 
 def test_pixels_that_one_left_unlabelled_are_no_disagreement(monkeypatch, tmp_path):
@@ -291,24 +291,8 @@ def test_masks_of_another_size_are_left_out_with_the_reason(monkeypatch, tmp_pat
     assert "64×47 pixels, its image 64×48" in unusable["reason"]
 
 
-def test_two_good_of_three_outweigh_one_who_draws_elsewhere():
-    given = []
-    for mask in true_masks(6):
-        votes = np.stack([mask.ravel(), moved(mask, 1, 0).ravel(), moved(mask, 9, 5).ravel()], 1)
-        given.append(votes)
-    given = np.concatenate(given).astype(np.int16)
-    image = np.repeat(np.arange(6), SIZE[0] * SIZE[1])
-    ids = [str(one) for one in range(6)]
-    weights, ious = labeler_weights(
-        Votes(ids, ids, ["ann", "ben", "cid"], CLASSES, image, given, np.ones(len(given)))
-    )
-    assert weights.max() == 1
-    assert weights[2] < 0.3
-    assert ious[2] < ious[:2].min()
-
-
 def test_what_is_clear_corrects_and_only_where_it_is_new(five):
-    store, truth, tables, _ = five
+    store, truth, tables, *_ = five
     ids = sorted(truth)
     known = pl.DataFrame(
         {"image_id": ids, "label": [truth[one][0] for one in ids[:-1]] + ["unclear"]}
@@ -324,7 +308,7 @@ def test_what_is_clear_corrects_and_only_where_it_is_new(five):
 
 
 def test_the_section_names_the_bad_labeler_and_shows_what_is_to_be_decided(five):
-    _, truth, tables, notes = five
+    _, truth, tables, notes, _ = five
     images = pl.DataFrame({"image_id": sorted(truth)}).with_columns(
         path=pl.concat_str(pl.lit("images/"), "image_id"), batch=pl.lit("b")
     )
@@ -335,5 +319,4 @@ def test_the_section_names_the_bad_labeler_and_shows_what_is_to_be_decided(five)
     assert image_ids([section]) == sorted(worst)
     assert tables["queue"]["score"].is_sorted(descending=True)
     told = assets.describe_label_consensus(tables, notes)
-    assert told["plot"].text.startswith("![agreement of each labeler")
-    assert {row["labeler"] for row in told["flagged"].records} == {BAD}
+    assert {row["labeler"] for row in told["labelers"].records if row["flagged"]} == {BAD}

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import polars as pl
 
 from iip_assets.errors import counted
-from iip_assets.labels.figures import labelers_figure
-from iip_assets.metrics.names import OVERALL
+from iip_assets.metrics.names import OVERALL, spelled
 from iip_assets.report.blocks import (
     NUMBER,
     PERCENT,
@@ -19,93 +16,34 @@ from iip_assets.report.blocks import (
     Paragraph,
     Section,
     Table,
+    number,
     percent,
-    plot,
 )
 from iip_assets.report.metrics import records
 from iip_assets.report.sections.failures import MOST, gallery, with_facts
-from iip_assets.report.sections.models import OF_SEVERAL, reference_points
 
-_HOW = (
+_TEXT = (
     "A labeler is held against the others on the same images, and named where he agrees clearly "
-    "less with them than they do with each other. Reliability is how far he agrees with the "
-    "consensus. Alpha is Krippendorff's: 1 is full agreement, 0 what chance gives, and 0.8 is "
-    "commonly asked for."
+    "less with them than they do with each other. Alpha is Krippendorff's: 1 is full agreement, 0 "
+    "what chance gives, and 0.8 is commonly asked for."
 )
-
-Record = dict[str, Any]
 
 
 def labelers(
-    raw_dataset: dict[str, pl.DataFrame],
-    label_consensus: dict[str, pl.DataFrame],
-    model_evaluation: dict[str, pl.DataFrame] | None = None,
+    raw_dataset: dict[str, pl.DataFrame], label_consensus: dict[str, pl.DataFrame]
 ) -> Section | None:
-    """Agreement by labeler and slice, people beside the models, and the images to decide."""
-    queue, agreement = label_consensus["queue"], records(label_consensus["agreement"])
-    counts = {
-        f"{name}_{what}": table.height
-        for what, name in (("labels", "classes"), ("masks", "masks"))
-        for name, table in (
-            ("all", label_consensus[name]),
-            ("clear", label_consensus[name].filter("clear")),
-        )
-    }
-    if not any(counts.values()):
+    """Agreement by labeler and slice, and the images to decide."""
+    labels, masks, queue = (label_consensus[name] for name in ("classes", "masks", "queue"))
+    if labels.is_empty() and masks.is_empty():
         return None
-    people = {} if model_evaluation is None else _people(model_evaluation["metrics"])
-    data: Record = {
-        **{"labelers": records(label_consensus["labelers"]), "agreement": agreement, **counts},
-        **{"beside_models": people, "to_decide": queue.height},
-        "worst": records(with_facts(queue.head(MOST), raw_dataset["images"])),
-    }
-    text = (
-        f"Several people labelled {counted(counts['all_labels'], 'image')}, of which "
-        f"{counts['clear_labels']} have a clear label, and drew masks of {counts['all_masks']}, of "
-        f"which {counts['clear_masks']} have a clear mask. {_HOW}"
-    )
+    people, agreement = (records(label_consensus[name]) for name in ("labelers", "agreement"))
+    worst = records(with_facts(queue.head(MOST), raw_dataset["images"]))
     columns = ["metric", "value", "n_images", "n_subjects", "enough"]
     overall = [row for row in agreement if row["axis"] == OVERALL]
     by_slice = [row for row in agreement if row["axis"] != OVERALL]
-    folded = "Agreement by slice as a table"
-    alt = "Agreement of each labeler with the others, with intervals"
-    blocks: list[Block] = [
-        Paragraph(text),
-        plot(lambda: labelers_figure(label_consensus["labelers"]), alt),
-        _labeler_table(data["labelers"]),
-        Table("Agreement on all images", ["what", *columns], overall),
-        Table("Agreement by slice", ["what", "axis", "slice", *columns], by_slice, folded=folded),
-        *(
-            Table(
-                f"People beside the {model}, on the same images",
-                ["who", "value", "n_images", "n_subjects"],
-                rows,
-            )
-            for model, rows in people.items()
-        ),
-    ]
-    if worst := data["worst"]:
-        leads = (f"{percent(row['score'])} of votes apart" for row in worst)
-        shown = gallery(worst, leads, (f", {row['reason']}" for row in worst))
-        blocks += [Heading(f"To be decided, the worst first: {queue.height}"), shown]
-    return Section("labelers", "Labelers", blocks, {"labelers": data}, steps=_steps(data))
-
-
-def _people(metrics: pl.DataFrame) -> dict[str, list[Record]]:
-    """Human level beside each model, where there is one."""
-    points = reference_points(metrics, None)
-    found = {
-        model: [row for row in rows if row["on"] == OF_SEVERAL] for model, rows in points.items()
-    }
-    return {model: rows for model, rows in found.items() if rows}
-
-
-def _labeler_table(rows: list[Record]) -> Table:
-    columns: list[Column | str] = [
-        *("labeler", "what", "metric", "value"),
+    by_labeler: list[Column | str] = [
+        *("labeler", "metric", "value"),
         Column("the others", "others", NUMBER),
-        Column("alpha", "alpha", NUMBER),
-        Column("reliability", "reliability", NUMBER),
         Column("weight", "weight", PERCENT),
         *("n_images", "n_subjects"),
         Column(
@@ -114,21 +52,35 @@ def _labeler_table(rows: list[Record]) -> Table:
             tone=lambda row: "bad" if row["flagged"] else "",
         ),
     ]
-    return Table("Labelers, each held against the others", columns, rows)
-
-
-def _steps(data: Record) -> list[NextStep]:
+    counts = (
+        f"Several people labelled {counted(labels.height, 'image')}, of which "
+        f"{labels['clear'].sum()} have a clear label, and drew masks of {masks.height}, of which "
+        f"{masks['clear'].sum()} have a clear mask. "
+    )
+    blocks: list[Block] = [
+        Paragraph(counts + _TEXT),
+        Table("Labelers, each held against the others", by_labeler, people),
+        Table("Agreement on all images", columns, overall),
+        Table("Agreement by slice", ["axis", "slice", *columns], by_slice, folded="By slice"),
+    ]
     steps = [
         NextStep(
             2,
             f"Labeler {row['labeler']} is clearly worse at {row['what']}s than the others",
-            f"{row['reason']}; n = {counted(row['n_images'], 'image')} of "
+            f"{spelled(row['metric'])} {number(row['value'])} with the others, who have "
+            f"{number(row['others'])} with each other; n = {counted(row['n_images'], 'image')} of "
             f"{counted(row['n_subjects'], 'subject')}. Go through LABELING.md together before "
             "more is labelled.",
         )
-        for row in data["labelers"]
+        for row in people
         if row["flagged"]
     ]
-    text = "What is clear becomes a batch with `iip labels consensus --write inbox/consensus`."
-    title = f"Labelers leave {counted(data['to_decide'], 'image')} open: somebody should decide"
-    return [*steps, *([NextStep(5, title, text)] if data["to_decide"] else [])]
+    if worst:
+        leads = (f"{percent(row['score'])} apart" for row in worst)
+        shown = gallery(worst, leads, (f", {row['reason']}" for row in worst))
+        blocks += [Heading(f"To be decided, the worst first: {queue.height}"), shown]
+        title = f"Labelers leave {counted(queue.height, 'image')} open: somebody should decide"
+        text = "What is clear becomes a batch with `iip labels consensus --write inbox/consensus`."
+        steps.append(NextStep(5, title, text))
+    data = {"labelers": people, "agreement": agreement, "worst": worst, "to_decide": queue.height}
+    return Section("labelers", "Labelers", blocks, {"labelers": data}, steps=steps)
