@@ -210,10 +210,7 @@ def masks_found(
         result[f"masks {kind}, softmin"] = average_precision(bad[part], peer[part])
     ids = rows["image_id"].to_list()
     named = [found[ids[k]]["kind"] == kinds[k] for k in np.flatnonzero(bad)]
-    place = [
-        overlap(found[ids[k]]["region"], given[k] != masks[k])
-        for k in np.flatnonzero(bad)
-    ]
+    place = [overlap(found[ids[k]]["region"], given[k] != masks[k]) for k in np.flatnonzero(bad)]
     flagged = np.array([found[one]["flagged"] for one in ids])
     return result | {
         "kind named": float(np.mean(named)),

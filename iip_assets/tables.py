@@ -484,7 +484,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         ),
     },
     "discovered_slices": {
-        "slices": _table(
+        "": _table(
             *("model", "low", "high", "n_images", "n_subjects"),
             name=_text("what its images have in common, in words"),
             rule=_text("who belongs to it, as `slices.toml` has it, as JSON"),
@@ -494,7 +494,6 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             p=_share("the chance that any slice fails so clearly where nothing is the matter"),
             share=_share("of the images that are judged"),
         ),
-        "members": _table("model", "image_id", name=_text("the slice's name")),
     },
     "kept_promises": {
         "": _table(

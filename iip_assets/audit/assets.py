@@ -504,7 +504,7 @@ def discovered_slices(
     options: Annotated[SliceDiscoverySettings, Setting("slice_discovery")],
     least: Annotated[int, Setting("evaluation.min_slice_images")],
     confidence: Annotated[float, Setting("evaluation.confidence")],
-) -> dict[str, pl.DataFrame] | Skipped:
+) -> pl.DataFrame:
     """Where each model fails more than elsewhere: by tags, and among images that look alike.
 
     Slices are told from chance, ranked by what they surely cost, and named in words;
@@ -525,26 +525,22 @@ def discovered_slices(
 
 @describe(discovered_slices)
 def describe_discovered_slices(
-    discovered_slices: dict[str, pl.DataFrame],
-    *,
-    max_megapixels: MaxMegapixels,
-    context: AssetContext,
+    discovered_slices: pl.DataFrame, *, max_megapixels: MaxMegapixels, context: AssetContext
 ) -> dict[str, MetadataValue]:
     """Each slice with its error beside that of all other images, and the images themselves."""
-    from iip_assets.audit.figures import slice_rows, slice_sheets, slices_figure
-    from iip_assets.figures import figure_markdown
+    from iip_assets.audit.figures import slice_sheets
+    from iip_assets.evaluation.summary import rounded_rows
     from iip_assets.images.store import ImageStore
 
-    slices = discovered_slices["slices"]
     store = ImageStore.open(context.root)
-    store.fetch(slices["exemplars"].explode().drop_nulls().unique().to_list())
+    store.fetch(discovered_slices["exemplars"].explode().drop_nulls().unique().to_list())
+    shown = discovered_slices.drop("rule", "exemplars")
     return {
-        "rows": slices.height,
-        "slices": Rows(slice_rows(slices)),
-        "plot": figure_markdown(
-            slices_figure(slices), "error of each discovered slice, with intervals"
+        "rows": discovered_slices.height,
+        "slices": Rows(rounded_rows(shown, "error", "low", "high", "rest_error", "share")),
+        "contact_sheets": slice_sheets(
+            discovered_slices, read=store.read, max_megapixels=max_megapixels
         ),
-        "contact_sheets": slice_sheets(slices, read=store.read, max_megapixels=max_megapixels),
     }
 
 

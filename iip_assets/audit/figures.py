@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from iip_assets.audit.error_analysis import FEW, NONE
 from iip_assets.engine.values import Markdown, plain_markdown
 from iip_assets.errors import counted
-from iip_assets.evaluation.summary import rounded, rounded_rows
+from iip_assets.evaluation.summary import rounded
 from iip_assets.figures import PALETTE, figure_png, new_figure, shown_word
 from iip_assets.images.contact_sheet import (
     GAP_PX,
@@ -268,37 +268,6 @@ def explained_sheets(
         alt = f"the {model}'s {len(rows)} hardest images, and which parts counted"
         sheets[f"{model}_plot"] = Markdown(f"![{alt}]({uri})\n\n{LEGEND}")
     return sheets
-
-
-def slice_rows(slices: pl.DataFrame) -> list[dict[str, Any]]:
-    """A row for each discovered slice, rounded, without its images."""
-    return rounded_rows(
-        slices.drop("rule", "exemplars"), "error", "low", "high", "rest_error", "share"
-    )
-
-
-def slices_figure(slices: pl.DataFrame) -> Figure:
-    """The error of each discovered slice with its interval, and that of all other images."""
-    figure = new_figure(7.5, 1.4 + _ROW_IN * max(1, slices.height))
-    axes = figure.add_subplot()
-    places = np.arange(slices.height)[::-1]
-    low, high = (slices[end].fill_null(float("nan")).to_numpy() for end in ("low", "high"))
-    axes.hlines(places, low, high, colors=PALETTE[5], linewidth=1.8)
-    axes.scatter(slices["error"], places, color=PALETTE[5], s=34, zorder=3, label="the slice")
-    axes.scatter(
-        slices["rest_error"], places, color="#6E6E6E", marker="|", s=90, label="all other images"
-    )
-    names = [
-        f"{model}: {shown_word(name, 50)} (n={n})"
-        for model, name, n in slices.select("model", "name", "n_images").rows()
-    ]
-    axes.set_yticks(places, names, fontsize=8)
-    axes.set_xlabel("mean error")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(-0.7, max(1, slices.height) - 0.3)
-    axes.grid(axis="x", alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
-    return figure
 
 
 def slice_sheets(

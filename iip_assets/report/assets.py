@@ -39,7 +39,7 @@ def pipeline_report(
     label_consensus: dict[str, pl.DataFrame] | Skipped,
     model_evaluation: dict[str, pl.DataFrame] | Skipped,
     model_explanations: dict[str, pl.DataFrame] | Skipped,
-    discovered_slices: dict[str, pl.DataFrame] | Skipped,
+    discovered_slices: pl.DataFrame | Skipped,
     coverage_ledger: pl.DataFrame | Skipped,
     robustness_benchmark: pl.DataFrame | Skipped,
     model_versions: dict[str, pl.DataFrame] | Skipped,
