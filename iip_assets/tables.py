@@ -503,26 +503,15 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         ),
     },
     "labeling_priorities": {
-        "chosen": _table(
+        "": _table(
             *("image_id", "prob_<class>"),
             rank=_count("1 for the image to label first"),
             gain=_number("what its label is worth; the mean of the pool is 1"),
             promised_gain=_PROMISED,
-            doubt=_share("the filter's probability that its likeliest class is wrong"),
-            local_error=_share("mean error of models on the nearest labelled images"),
             novelty=_share("0 where labels are as near as usual, 1 where twice as far or more"),
             frequency=_number("how densely the pool lies there; 1 is the median"),
             need=_share("how far labels fall short of its demographic cell"),
             reason=_text("why it was chosen"),
-        ),
-        "pool": _table(
-            unlabelled=_count("images without label and mask"),
-            held_out=_count("of these, in validation or test, which are not chosen"),
-            near_duplicates=_count("left out as near duplicates of a labelled or a chosen image"),
-            labelled=_count("training images with a label or a mask"),
-            expected_error=_share(
-                "1 - mean recall expected on the pool; by chance without a filter"
-            ),
         ),
     },
     "model_explanations": {

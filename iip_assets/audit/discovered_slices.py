@@ -1,11 +1,11 @@
 """Slices on which a model fails, sought among all images, tested against chance and named.
 
 Candidates are all conjunctions of at most two tags, as SliceLine has them (Sagadeeva and Boehm
-2021), and spheres of several sizes around images, whose embeddings are near to it. Each gets
-Kulldorff's likelihood ratio (1997) of its errors against those of all other images. The largest of
-all candidates, in standard deviations of draws in which the subjects' errors are shuffled, is what
-chance gives (Westfall and Young 1993). The images of a slice that was found are taken away, and the
-next one is sought among the others (Zhang, Assunção and Kulldorff 2010).
+2021), and spheres of several sizes around images in the space of their embeddings, as a scan
+statistic has them (Kulldorff 1997). The sum of a candidate's errors is told in standard deviations
+of draws in which the subjects' errors are shuffled; the largest of all candidates in each draw is
+what chance gives (Westfall and Young 1993). The images of a slice that was found are taken away,
+and the next one is sought among the others (Zhang, Assunção and Kulldorff 2010).
 """
 
 from __future__ import annotations
@@ -38,8 +38,6 @@ _ANCHORS, _TYPICAL, _SIZES = 300, 8, 12
 # A larger share of the images is not what people call a slice.
 _LARGEST = 0.5
 EXEMPLARS = 12
-# The memory of shuffled errors and candidates stays below some hundred megabytes.
-_DRAWS_AT_ONCE = 50
 # A tag describes a sphere where most images that have it lie in it, and most of it has it.
 _DESCRIBES = 0.6
 _ID_DIGITS = 8
@@ -209,31 +207,12 @@ def _worst(
     for draw in range(options.draws):
         order = np.argsort(rng.permutation(subjects.max() + 1)[subjects], kind="stable")
         shuffled[by_subject, draw] = values[order]
-    sizes = np.asarray(members.sum(axis=1)).reshape(-1, 1)
-    every = np.column_stack([values, shuffled])
-    parts = np.array_split(every, -(-options.draws // _DRAWS_AT_ONCE), axis=1)
-    found = np.hstack([_surprise(members @ some, sizes, values) for some in parts])
     # As it is counts as one of the draws, so that none of them is treated otherwise.
+    found = members @ np.column_stack([values, shuffled])
     spread = np.maximum(found.std(axis=1, keepdims=True), 1e-9)
     found = (found - found.mean(axis=1, keepdims=True)) / spread
     best = int(found[:, 0].argmax())
     return best, float((found.max(axis=0) >= found[best, 0]).mean())
-
-
-def _surprise(sums: Floats, sizes: Floats, values: Floats) -> Floats:
-    """The root of twice Kulldorff's log likelihood ratio, negative where errors are fewer.
-
-    From the sums of errors (C, R) inside and sizes (C, 1) of candidates, and all errors (N,).
-    """
-    from scipy.special import entr
-
-    def fit(sums: Floats, sizes: Floats) -> Floats:
-        share = np.clip(sums / np.maximum(sizes, 1), 0, 1)
-        return -sizes * (entr(share) + entr(1 - share))
-
-    total, n = values.sum(keepdims=True), np.array([len(values)])
-    ratio = fit(sums, sizes) + fit(total - sums, n - sizes) - fit(total, n)
-    return np.sign(sums / sizes - total / n) * np.sqrt(2 * np.maximum(ratio, 0))
 
 
 def _most_typical(inside: Flags, values: Floats, here: Space) -> NDArray[np.int64]:

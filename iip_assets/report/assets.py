@@ -45,7 +45,7 @@ def pipeline_report(
     model_versions: dict[str, pl.DataFrame] | Skipped,
     drift_report: Report | Skipped,
     batch_verdict: pl.DataFrame | Skipped,
-    labeling_priorities: dict[str, pl.DataFrame] | Skipped,
+    labeling_priorities: pl.DataFrame | Skipped,
     kept_promises: pl.DataFrame | Skipped,
     *,
     edge_share: Annotated[float, Setting("edge_cases.edge_share")],

@@ -109,7 +109,7 @@ def test_images_that_look_alike_are_found_where_no_tag_says_what_they_share():
     assert row["name"].startswith("images like ")
     inside = LOOKS_ODD[[int(one) for one in members(found)]]
     assert inside.mean() > 0.85
-    assert inside.sum() > 0.7 * LOOKS_ODD.sum()
+    assert inside.sum() > LOOKS_ODD.sum() / 2
 
 
 def test_where_a_model_fails_everywhere_alike_hardly_any_search_finds_a_slice():

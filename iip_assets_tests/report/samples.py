@@ -501,18 +501,13 @@ def sample_inputs(**changes):
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),
         "batch_verdict": verdict_table(),
-        "labeling_priorities": {
-            "chosen": by_image(
-                30,
-                rank=range(1, 31),
-                gain=[1.5] * 30,
-                promised_gain=[0.01] * 30,
-                reason=[f"few labels of {HOSTILE}"] * 30,
-            ),
-            "pool": pl.DataFrame(
-                {"unlabelled": 60, "held_out": 20, "near_duplicates": 2, "expected_error": 0.4}
-            ),
-        },
+        "labeling_priorities": by_image(
+            30,
+            rank=range(1, 31),
+            gain=[1.5] * 30,
+            promised_gain=[0.01] * 30,
+            reason=[f"few labels of {HOSTILE}"] * 30,
+        ),
         "kept_promises": promise_table(),
     }
     return SimpleNamespace(**(values | changes))
