@@ -12,6 +12,7 @@ from iip_assets.report.blocks import (
     Heading,
     NextStep,
     Paragraph,
+    Row,
     Section,
     Table,
     estimate,
@@ -36,9 +37,8 @@ def discovered(discovered_slices: pl.DataFrame, raw_dataset: dict[str, pl.DataFr
     columns = [Column("slice", "name"), "model", "n_images", "n_subjects", *error]
     blocks: list[Block] = [Paragraph(_TEXT, soft=True), Table("Discovered slices", columns, rows)]
     for row in rows:
-        command = f"iip slices accept {shlex.quote(row['name'])}"
         blocks.append(Heading(f"{row['model'].capitalize()}: {row['name']}"))
-        blocks.append(Paragraph(f"Later models are judged on it after `{command}`."))
+        blocks.append(Paragraph(f"Later models are judged on it after `{_command(row)}`."))
         blocks.append(strip(row["exemplars"], path_of))
     steps = [
         NextStep(
@@ -46,9 +46,13 @@ def discovered(discovered_slices: pl.DataFrame, raw_dataset: dict[str, pl.DataFr
             f"The {row['model']} fails on {row['name']}",
             f"Mean error {estimate(row['error'], row['low'], row['high'])}, n = {row['n_images']} "
             f"of {row['n_subjects']} subjects, against {row['rest_error']:.3f} elsewhere. Look at "
-            "its images; accepted, it keeps later models from falling back on it.",
+            f"its images; `{_command(row)}` keeps later models from falling back on it.",
         )
         for row in rows[:1]
     ]
     data = {"discovered": rows}
     return Section("discovered", "Discovered slices", blocks if rows else (), data, steps=steps)
+
+
+def _command(row: Row) -> str:
+    return f"iip slices accept {shlex.quote(row['name'])}"
