@@ -234,6 +234,8 @@ def batch_trials(
     It is trained on the cached embeddings, from several seeds, and asked about the validation
     images. Batches that `iip label next` chose are tried beside what was labelled before them.
     """
+    from functools import partial
+
     from iip_assets.audit import batch_trials as trials
     from iip_assets.models.filter import schedule_of
     from iip_assets.training.trainer import machine_of
@@ -244,13 +246,16 @@ def batch_trials(
     reason = trials.reason_for_no_trials(images)
     if reason is not None:
         return Skipped(reason)
-    newest = trials.newest_batches(images, tried.batches)
-    schedule, progress = schedule_of(recipe, "head"), context.progress
-    # A head is done in seconds, in one process.
-    how = {"seeds": tried.seeds, "machine": machine_of(compute, TrainingSettings())}
-    tables = trials.try_batches(images, newest, schedule, **how, progress=progress)
-    promised = trials.try_promised(images, schedule, **how, progress=progress)
-    return {**tables, "promised": promised}
+    try_batches = partial(
+        trials.try_batches,
+        schedule=schedule_of(recipe, "head"),
+        seeds=tried.seeds,
+        # A head is done in seconds, in one process.
+        machine=machine_of(compute, TrainingSettings()),
+        progress=context.progress,
+    )
+    tables = try_batches(images, trials.newest_batches(images, tried.batches))
+    return {**tables, "promised": trials.try_promised(images, try_batches)}
 
 
 @describe(batch_trials)
@@ -367,22 +372,15 @@ def labeling_priorities(
 
 
 @describe(labeling_priorities)
-def describe_labeling_priorities(
-    labeling_priorities: pl.DataFrame, *, max_megapixels: MaxMegapixels, context: AssetContext
-) -> dict[str, MetadataValue]:
-    """The images that were chosen, and the reasons of the first."""
-    from iip_assets.audit.figures import chosen_sheet
+def describe_labeling_priorities(labeling_priorities: pl.DataFrame) -> dict[str, MetadataValue]:
+    """What their labels promise, and the first with the reasons; the report shows their images."""
     from iip_assets.evaluation.summary import rounded_rows
-    from iip_assets.images.store import ImageStore
 
-    store = ImageStore.open(context.root)
-    store.fetch(labeling_priorities["image_id"].to_list())
     first = labeling_priorities.select("rank", "image_id", "gain", "promised_gain", "reason")
     return {
         "rows": labeling_priorities.height,
         "promised_gain": round(float(labeling_priorities["promised_gain"].sum()), 4),
-        "first": Rows(rounded_rows(first.head(20), "gain", "promised_gain")),
-        "chosen": chosen_sheet(labeling_priorities, read=store.read, max_megapixels=max_megapixels),
+        "first": Rows(rounded_rows(first.head(_SHOWN), "gain", "promised_gain")),
     }
 
 
@@ -501,24 +499,13 @@ def discovered_slices(
 
 
 @describe(discovered_slices)
-def describe_discovered_slices(
-    discovered_slices: pl.DataFrame, *, max_megapixels: MaxMegapixels, context: AssetContext
-) -> dict[str, MetadataValue]:
-    """Each slice with its error beside that of all other images, and the images themselves."""
-    from iip_assets.audit.figures import slice_sheets
+def describe_discovered_slices(discovered_slices: pl.DataFrame) -> dict[str, MetadataValue]:
+    """Each slice with its error beside that of all other images; the report shows its images."""
     from iip_assets.evaluation.summary import rounded_rows
-    from iip_assets.images.store import ImageStore
 
-    store = ImageStore.open(context.root)
-    store.fetch(discovered_slices["exemplars"].explode().drop_nulls().unique().to_list())
     shown = discovered_slices.drop("rule", "exemplars")
-    return {
-        "rows": discovered_slices.height,
-        "slices": Rows(rounded_rows(shown, "error", "low", "high", "rest_error", "share")),
-        "contact_sheets": slice_sheets(
-            discovered_slices, read=store.read, max_megapixels=max_megapixels
-        ),
-    }
+    rows = rounded_rows(shown, "error", "low", "high", "rest_error", "share")
+    return {"rows": discovered_slices.height, "slices": Rows(rows)}
 
 
 @asset(room="audit", kinds={"polars"})

@@ -10,7 +10,7 @@ weights. A batch of corrections has none, and is not tried.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -52,26 +52,19 @@ def newest_batches(images: pl.DataFrame, count: int) -> list[str]:
 
 
 def try_promised(
-    images: pl.DataFrame,
-    schedule: Schedule,
-    *,
-    seeds: int,
-    machine: Machine,
-    progress: Progress,
+    images: pl.DataFrame, try_batches: Callable[[pl.DataFrame, list[str]], dict[str, pl.DataFrame]]
 ) -> pl.DataFrame:
     """As `probabilities` of `try_batches`, of each batch that has a `promised_gain`, as `tried`.
 
     All that came after it is left out. A batch with too little before it has no rows.
     """
-    found, came = [], pl.col("batch").fill_null("")
-    for batch in images.drop_nulls("promised_gain")["batch"].drop_nulls().unique().sort():
+    found, came = [pl.DataFrame(schema=_PROMISED)], pl.col("batch").fill_null("")
+    for batch in images.drop_nulls(["promised_gain", "batch"])["batch"].unique().sort():
         then = images.filter((came <= batch) | (pl.col("split") != "train"))
         if reason_for_no_trials(then) is None:
-            tried = try_batches(
-                then, [batch], schedule, seeds=seeds, machine=machine, progress=progress
-            )
-            found.append(tried["probabilities"].with_columns(tried=pl.lit(batch, pl.String)))
-    return pl.concat(found) if found else pl.DataFrame(schema=_PROMISED)
+            tried = try_batches(then, [batch])["probabilities"]
+            found.append(tried.with_columns(tried=pl.lit(batch, pl.String)))
+    return pl.concat(found)
 
 
 def try_batches(

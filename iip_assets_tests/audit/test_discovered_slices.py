@@ -15,7 +15,6 @@ from iip_assets.audit.discovered_slices import (
     name_of,
     tag_members,
 )
-from iip_assets.audit.figures import slice_sheets
 from iip_assets.edge_cases.slice_members import Space, members_of
 from iip_assets.edge_cases.team_slices import SliceRule
 from iip_assets.settings import SliceDiscoverySettings
@@ -197,10 +196,3 @@ def test_of_slices_of_one_name_and_other_rules_each_can_be_named():
 
 def test_tags_read_as_people_say_them():
     assert in_words([("sharpness", "blurred"), ("age_band", "60+")]) == "blurred and age band 60+"
-
-
-def test_slices_are_shown_with_their_images(dark_and_off):
-    slices = dark_and_off[1]
-    sheets = slice_sheets(slices, read=lambda _: b"no image", max_megapixels=1.0)
-    assert "**filter: off gaze and dark lighting**: error 0." in str(sheets)
-    assert "No slice" in str(slice_sheets(slices.clear(), read=None, max_megapixels=1.0))

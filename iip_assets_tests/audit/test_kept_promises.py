@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import polars as pl
 import pytest
 
-from iip_assets.audit.batch_trials import try_promised
+from iip_assets.audit.batch_trials import try_batches, try_promised
 from iip_assets.audit.kept_promises import (
     batches_of,
     keep_promises,
@@ -29,13 +30,14 @@ def promised(images, **by_batch):
 
 
 def kept(images, seeds=1):
-    trials = try_promised(
-        images,
-        SCHEDULE,
+    attempt = partial(
+        try_batches,
+        schedule=SCHEDULE,
         seeds=seeds,
         machine=Machine("cpu", threads=1),
         progress=lambda items, total, label: items,
     )
+    trials = try_promised(images, attempt)
     batches = images.filter(pl.col("split") == "train").select("image_id", "batch", PROMISED)
     return keep_promises({"promised": trials}, batches, images, SETTINGS)
 
