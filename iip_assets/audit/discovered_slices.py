@@ -1,7 +1,7 @@
 """Slices on which a model fails, sought among all images, tested against chance and named.
 
 Candidates are all conjunctions of at most two tags, as SliceLine has them (Sagadeeva and Boehm
-2021), and spheres of several sizes around images in the space of their embeddings, as a scan
+2021), and spheres of several sizes around clusters in the space of the embeddings, as a scan
 statistic has them (Kulldorff 1997). The sum of a candidate's errors is told in standard deviations
 of draws in which the subjects' errors are shuffled; the largest of all candidates in each draw is
 what chance gives (Westfall and Young 1993). The images of a slice that was found are taken away,
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.edge_cases.slice_members import Space
@@ -33,8 +34,9 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Tag = tuple[str, str]
 
-# Images around which spheres are drawn, the images in whose middle each stands, and its sizes.
-_ANCHORS, _TYPICAL, _SIZES = 300, 8, 12
+# Numbers of clusters around whose middle spheres are drawn, the images that stand for each middle,
+# and how many sizes a sphere has.
+_CLUSTERS, _TYPICAL, _SIZES = (8, 16, 32, 64, 128), 8, 10
 # A larger share of the images is not what people call a slice.
 _LARGEST = 0.5
 EXEMPLARS = 12
@@ -87,11 +89,11 @@ def discover_slices(
     for (model,), own in errors.sort("model", "image_id").group_by("model", maintain_order=True):
         values, subjects = own["error"].to_numpy(), (own["group_id"].rank("dense") - 1).to_numpy()
         tagged, here = tag_members(own["image_id"], tags), space.of(own["image_id"].to_list())
-        candidates = [*tag_rules(tagged), *sphere_rules(here, least=least)]
+        candidates = [*tag_rules(tagged), *sphere_rules(here, least=least, seed=options.seed)]
         candidates = [one for one in candidates if _is_judgeable(one[1], subjects, least)]
         for place, p in failing([inside for _, inside in candidates], values, subjects, options):
             rule, inside = candidates[place]
-            sums = np.bincount(subjects[inside], values[inside])
+            sums = np.bincount(subjects[inside], values[inside]).astype(np.float64)
             sizes = np.bincount(subjects[inside]).astype(np.float64)
             found = share_estimate(sums, sizes, confidence=confidence)
             first = _most_typical(inside, values, here)[:EXEMPLARS]
@@ -138,20 +140,26 @@ def tag_rules(tagged: Mapping[Tag, Flags]) -> Iterator[tuple[SliceRule, Flags]]:
             yield SliceRule({axis: (name,), other: (word,)}), one & two
 
 
-def sphere_rules(here: Space, *, least: int) -> Iterator[tuple[SliceRule, Flags]]:
-    """The images nearest to the middle of an image and its neighbours, in several numbers."""
+def sphere_rules(here: Space, *, least: int, seed: int) -> Iterator[tuple[SliceRule, Flags]]:
+    """The images nearest to the middle of each k-means cluster, in several numbers."""
+    from sklearn.cluster import KMeans
+
     known = np.flatnonzero(here.vectors.any(axis=1))
-    if len(known) <= 2 * least:
-        return
-    sizes = np.geomspace(least, len(known) / 4, _SIZES).astype(int)
-    for anchor in known[:: -(-len(known) // _ANCHORS)]:
-        near = np.argsort(-(here.vectors[known] @ here.vectors[anchor]), kind="stable")
-        like = tuple(here.ids[place] for place in known[near[:_TYPICAL]])
-        distances = here.distances(like)
-        ordered = np.sort(distances[known])
-        for n in sizes:
-            within = round(float(ordered[n - 1] + ordered[n]) / 2, 4)
-            yield SliceRule(like=like, within=within), distances <= within
+    vectors = here.vectors[known]
+    sizes = np.geomspace(least, max(len(known) / 4, least), _SIZES).astype(int)
+    for n_clusters in _CLUSTERS:
+        if len(known) < least * n_clusters:
+            return
+        with threadpool_limits(1):
+            found = KMeans(n_clusters, n_init=1, max_iter=50, random_state=seed).fit(vectors)
+        for centre in found.cluster_centers_:
+            near = np.argsort(-(vectors @ centre), kind="stable")[:_TYPICAL]
+            like = tuple(here.ids[place] for place in known[near])
+            distances = here.distances(like)
+            ordered = np.sort(distances[known])
+            for n in sizes:
+                within = round(float(ordered[n - 1] + ordered[n]) / 2, 4)
+                yield SliceRule(like=like, within=within), distances <= within
 
 
 def _is_judgeable(inside: Flags, subjects: NDArray[np.int64], least: int) -> bool:

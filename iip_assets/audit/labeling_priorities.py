@@ -42,12 +42,7 @@ _TAKEN = pl.col("label").is_not_null() | pl.col("has_mask")
 
 
 def reason_for_no_choice(images: pl.DataFrame, splits: pl.DataFrame) -> str | None:
-    """Why there is nothing to label next, or None where there is.
-
-    Args:
-        images: All images, with `image_id` and `label`.
-        splits: `image_id`, `split` and `has_mask` of those that can be decoded.
-    """
+    """Why there is nothing to label next, or None where there is; arguments as `priorities`."""
     free = splits.join(images, on="image_id").filter(~_TAKEN)
     if images.is_empty():
         return "there is no image in the data"
@@ -123,13 +118,8 @@ def coverage_needs(
     """(N,) in [0, 1], how far labels fall short of the image's demographic cell; 0 if not known.
 
     It is 1 - the labelled images of the cell over those that it should have by the targets or,
-    without any, if all cells had as many.
-
-    Args:
-        cells: From `with_cells`.
-        labelled: (N,) which images have a label.
-        axes: Of the cells.
-        target: Axis to value to share.
+    without any, if all cells had as many. `cells` are from `with_cells`, `labelled` says which of
+    these images (N,) have a label.
     """
     has = cells.filter(labelled)["cell"].drop_nulls()
     there = dict(has.value_counts().iter_rows())
@@ -141,12 +131,7 @@ def coverage_needs(
 
 
 def _reason(row: Mapping[str, Any], shares: Mapping[str, float]) -> str:
-    """Why an image was chosen, in words.
-
-    Args:
-        row: What is known of it; its probabilities are null without a filter.
-        shares: What share of the pool the filter takes for each class.
-    """
+    """Why an image was chosen, in words; `shares` of the pool the filter takes for each class."""
     words = {"no filter yet: typical and varied images first": True}
     if row[f"prob_{FILTER_CLASSES[0]}"] is not None:
         likely = sorted(shares, key=lambda name: -row[f"prob_{name}"])[:2]

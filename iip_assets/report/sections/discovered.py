@@ -34,7 +34,13 @@ def discovered(discovered_slices: pl.DataFrame, raw_dataset: dict[str, pl.DataFr
     rows = records(discovered_slices.with_columns(pl.col("exemplars").list.head(STRIP_IMAGES)))
     path_of = dict(raw_dataset["images"].select("image_id", "path").iter_rows())
     error = [estimate_column("error, interval", "error"), Column("elsewhere", "rest_error")]
-    columns = [Column("slice", "name"), "model", "n_images", "n_subjects", *error]
+    columns: list[Column | str] = [
+        Column("slice", "name"),
+        "model",
+        "n_images",
+        "n_subjects",
+        *error,
+    ]
     blocks: list[Block] = [Paragraph(_TEXT, soft=True), Table("Discovered slices", columns, rows)]
     for row in rows:
         blocks.append(Heading(f"{row['model'].capitalize()}: {row['name']}"))
