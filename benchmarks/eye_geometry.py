@@ -49,9 +49,10 @@ def compared(batch: Path, row: Mapping[str, str], landmarks: Landmarks) -> Recor
     if found["openness"] is None:
         return record | {"believed": False}
     rows, columns = np.nonzero(iris)
-    aside = np.hypot(found["iris_x_px"] - columns.mean(), found["iris_y_px"] - rows.mean())
-    x, y, w, h = cv2.boundingRect(iris)
     box = [found[f"iris_{edge}_px"] for edge in EDGES]
+    centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    aside = np.hypot(centre[0] - columns.mean(), centre[1] - rows.mean())
+    x, y, w, h = cv2.boundingRect(iris)
     eye = np.isin(mask, (1, 2, 3))
     return record | {
         "believed": True,

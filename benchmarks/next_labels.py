@@ -26,12 +26,11 @@ from scipy.stats import spearmanr
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
-from iip_assets.audit.expected_gain import choose, promised_gains, unit_vectors, worth_of
+from iip_assets.audit.labeling_priorities import choose, promised_gains, unit_vectors, worth_of
 
 Strategy = Callable[[Pool, Any, int, int], Any]
 """Pool, which images are labelled, how many to choose and a seed, to their places."""
 
-_FOLDS = 5
 _DRAWS = 2000
 _ENTRIES = 4  # to the committee
 
@@ -48,35 +47,17 @@ def probabilities(pool: Pool, places: Any, of: Floats) -> Floats:
     return found
 
 
-def out_of_fold_errors(pool: Pool, places: Places, seed: int) -> Floats:
-    """(L,) 1 - the probability of the label, by heads that did not see it."""
-    order = np.random.default_rng(seed).permutation(len(places))
-    errors = np.zeros(len(places))
-    for fold in range(_FOLDS):
-        held = order[fold::_FOLDS]
-        rest = np.setdiff1d(order, held)
-        if len(set(pool.classes[places[rest]])) < 2:
-            continue
-        said = probabilities(pool, places[rest], pool.embeddings[places[held]])
-        errors[held] = 1 - said[np.arange(len(held)), pool.classes[places[held]]]
-    return errors
-
-
-def expected(pool: Pool, labelled: Any, seed: int) -> tuple[Floats, Places, Any]:
+def expected(pool: Pool, labelled: Any) -> tuple[Floats, Places, Any]:
     """Unit vectors, places of the unlabelled images, and what their labels are worth."""
     vectors, free = unit_vectors(pool.embeddings), np.flatnonzero(~labelled)
     places = np.flatnonzero(labelled)
     said = probabilities(pool, places, pool.embeddings[free])
-    errors = out_of_fold_errors(pool, places, seed)
-    worth = worth_of(vectors[free], vectors[places], probabilities=said, errors=errors)
-    return vectors, free, worth
+    return vectors, free, worth_of(vectors[free], vectors[places], said)
 
 
 def ours(pool: Pool, labelled: Any, count: int, seed: int) -> Any:
-    vectors, free, worth = expected(pool, labelled, seed)
-    gain = np.ones(len(vectors))
-    gain[free] = worth.gain
-    return choose(vectors, gain, labelled, count)
+    vectors, free, worth = expected(pool, labelled)
+    return free[choose(vectors[free], vectors[labelled], worth.gain, count)]
 
 
 def by_chance(pool: Pool, labelled: Any, count: int, seed: int) -> Any:
@@ -159,16 +140,14 @@ def promises(pool: Pool, seed: int, count: int) -> tuple[list[float], list[float
     Three sizes of: our choice, random ones, those of the highest and of the lowest gain, and images
     that are all alike.
     """
-    vectors, free, worth = expected(pool, pool.start, seed)
+    vectors, free, worth = expected(pool, pool.start)
     rng = np.random.default_rng(seed)
     falling, quarter = np.argsort(-worth.gain), len(free) // 4
-    gain = np.ones(len(vectors))
-    gain[free] = worth.gain
     before, promised, realised = scores(pool, pool.start)["f1"], [], []
     for size in (count // 2, count, 2 * count):
         alike = np.linalg.norm(vectors[free] - vectors[rng.choice(free)], axis=1)
         for batch in (
-            np.searchsorted(free, choose(vectors, gain, pool.start, size)),
+            choose(vectors[free], vectors[pool.start], worth.gain, size),
             rng.choice(len(free), size, replace=False),
             rng.choice(falling[:quarter], size, replace=False),
             rng.choice(falling[-quarter:], size, replace=False),

@@ -16,6 +16,7 @@ into the images of a folder with labels.csv too.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import tempfile
 import time
@@ -32,11 +33,11 @@ from numpy.typing import NDArray
 from sliceline.slicefinder import Slicefinder
 from turns import CACHE, show
 
-from iip_assets.audit.discovered_slices import discover_slices
-from iip_assets.audit.slice_names import in_words
+from iip_assets.audit.discovered_slices import discover_slices, in_words
 from iip_assets.dataset.slices import age_band
 from iip_assets.edge_cases.clusters import cluster_images
-from iip_assets.edge_cases.slice_members import Space
+from iip_assets.edge_cases.slice_members import Space, members_of
+from iip_assets.edge_cases.team_slices import SliceRule
 from iip_assets.embeddings.backbone import build_backbone
 from iip_assets.embeddings.embedder import embed_chunk, open_embedder
 from iip_assets.images.store import content_md5
@@ -221,8 +222,8 @@ def errors_of(inside: Flags, *, seed: int) -> NDArray[np.float64]:
     return np.where(wrong, rng.uniform(0.4, 1, len(inside)), rng.uniform(0, 0.2, len(inside)))
 
 
-def ours(eyes: Eyes, space: Space, errors: NDArray[np.float64], seed: int) -> dict[str, Any]:
-    """What discovery finds: its tables."""
+def ours(eyes: Eyes, space: Space, errors: NDArray[np.float64], seed: int) -> pl.DataFrame:
+    """What discovery finds."""
     table = pl.DataFrame(
         {"image_id": eyes.ids, "group_id": eyes.subjects, "error": errors}
     ).with_columns(model=pl.lit("filter"))
@@ -283,11 +284,11 @@ def planted(eyes: Eyes, number: int) -> Iterator[dict[str, Any]]:
     for seed, planting in enumerate(islice(plantings_of(eyes), number)):
         errors = errors_of(planting.inside, seed=seed)
         started = time.perf_counter()
-        found = ours(eyes, space, errors, seed)
+        slices = ours(eyes, space, errors, seed)
         seconds = time.perf_counter() - started
-        slices = found["slices"]
-        top = slices["name"].head(1).to_list()
-        first = found["members"].filter(pl.col("name").is_in(top))["image_id"]
+        tags = tags_of(eyes, np.random.default_rng([seed, 1]))
+        rules = [SliceRule(**json.loads(rule)) for rule in slices["rule"].head(1)]
+        first = [one for rule in rules for one in members_of(rule, tags, space)]
         inside = planting.inside[[place_of[one] for one in first]]
         shown = [
             planting.inside[[place_of[one] for one in row["exemplars"]]]
@@ -331,7 +332,7 @@ def false_slices(eyes: Eyes, number: int) -> list[int]:
         rng = np.random.default_rng([seed, 2])
         hard = (rng.uniform(size=subjects.max() + 1) < 0.1) & (seed % 2 == 1)
         errors = errors_of(hard[subjects], seed=1000 + seed // 2)
-        found.append(ours(eyes, space, errors, seed)["slices"].height)
+        found.append(ours(eyes, space, errors, seed).height)
     return found
 
 

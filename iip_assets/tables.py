@@ -176,9 +176,6 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             "image_id",
             openness=_number("distance of the lids over the width of the eye; null: not found"),
             gaze_x=_number("the iris beside the middle of the eye, -1 is left and 1 is right"),
-            iris_x_px=_number("middle of the iris", unit="px"),
-            iris_y_px=_number("middle of the iris", unit="px"),
-            iris_radius_px=_number("radius of the iris", unit="px"),
             iris_left_px=_number("left edge of what is seen of the iris", unit="px"),
             iris_top_px=_number("upper edge of what is seen of the iris", unit="px"),
             iris_right_px=_number("right edge of what is seen of the iris", unit="px"),
@@ -478,7 +475,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         ),
     },
     "discovered_slices": {
-        "slices": _table(
+        "": _table(
             *("model", "low", "high", "n_images", "n_subjects"),
             name=_text("what its images have in common, in words"),
             rule=_text("who belongs to it, as `slices.toml` has it, as JSON"),
@@ -488,7 +485,6 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             p=_share("the chance that any slice fails so clearly where nothing is the matter"),
             share=_share("of the images that are judged"),
         ),
-        "members": _table("model", "image_id", name=_text("the slice's name")),
     },
     "kept_promises": {
         "": _table(
@@ -498,26 +494,15 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         ),
     },
     "labeling_priorities": {
-        "chosen": _table(
+        "": _table(
             *("image_id", "prob_<class>"),
             rank=_count("1 for the image to label first"),
             gain=_number("what its label is worth; the mean of the pool is 1"),
             promised_gain=_PROMISED,
-            doubt=_share("the filter's probability that its likeliest class is wrong"),
-            local_error=_share("mean error of models on the nearest labelled images"),
             novelty=_share("0 where labels are as near as usual, 1 where twice as far or more"),
             frequency=_number("how densely the pool lies there; 1 is the median"),
             need=_share("how far labels fall short of its demographic cell"),
             reason=_text("why it was chosen"),
-        ),
-        "pool": _table(
-            unlabelled=_count("images without label and mask"),
-            held_out=_count("of these, in validation or test, which are not chosen"),
-            near_duplicates=_count("left out as near duplicates of a labelled or a chosen image"),
-            labelled=_count("training images with a label or a mask"),
-            expected_error=_share(
-                "1 - mean recall expected on the pool; by chance without a filter"
-            ),
         ),
     },
     "model_explanations": {

@@ -235,25 +235,28 @@ def batch_trials(
     It is trained on the cached embeddings, from several seeds, and asked about the validation
     images. Batches that `iip label next` chose are tried beside what was labelled before them.
     """
-    from iip_assets.audit.batch_trials import newest_batches, reason_for_no_trials, try_all
+    from functools import partial
+
+    from iip_assets.audit import batch_trials as trials
     from iip_assets.models.filter import schedule_of
     from iip_assets.training.trainer import machine_of
 
     images = filter_examples.join(
         training_batches, on="image_id", how="left", maintain_order="left"
     )
-    reason = reason_for_no_trials(images)
+    reason = trials.reason_for_no_trials(images)
     if reason is not None:
         return Skipped(reason)
-    return try_all(
-        images,
-        newest_batches(images, tried.batches),
-        schedule_of(recipe, "head"),
+    try_batches = partial(
+        trials.try_batches,
+        schedule=schedule_of(recipe, "head"),
         seeds=tried.seeds,
         # A head is done in seconds, in one process.
         machine=machine_of(compute, TrainingSettings()),
         progress=context.progress,
     )
+    tables = try_batches(images, trials.newest_batches(images, tried.batches))
+    return {**tables, "promised": trials.try_promised(images, try_batches)}
 
 
 @describe(batch_trials)
@@ -328,85 +331,57 @@ def kept_promises(
 @describe(kept_promises)
 def describe_kept_promises(kept_promises: pl.DataFrame) -> dict[str, MetadataValue]:
     """A line a batch, the newest first."""
-    from iip_assets.audit.kept_promises import rank_correlation
     from iip_assets.evaluation.summary import rounded_rows
 
     rows = rounded_rows(kept_promises, "promised", "realised", "low", "high")
-    return {
-        "rows": kept_promises.height,
-        "batches": Rows(rows),
-        "rank_correlation": rank_correlation(kept_promises),
-    }
+    return {"rows": kept_promises.height, "batches": Rows(rows)}
 
 
 @asset(room="audit", kinds={"polars"})
 def labeling_priorities(
     raw_dataset: dict[str, pl.DataFrame],
     data_splits: pl.DataFrame,
-    image_fingerprints: pl.DataFrame,
     image_slices: pl.DataFrame,
     image_embeddings: pl.DataFrame,
     filter_verdicts: dict[str, pl.DataFrame] | Skipped,
-    image_difficulty: pl.DataFrame | Skipped,
     *,
     count: Annotated[int, Setting("labeling.images")],
     axes: Annotated[tuple[str, ...], Setting("training_set.axes")],
     target: Annotated[dict[str, dict[str, float]], Setting("coverage.target")],
-    near_duplicate_bits: Annotated[int, Setting("dataset.near_duplicate_bits")],
-) -> dict[str, pl.DataFrame] | Skipped:
+) -> pl.DataFrame | Skipped:
     """Which images to label next, by what their labels are expected to bring, with the reasons.
 
-    Where models fail or labels are few, of classes and demographic values that few labelled images
-    have, and far from one another.
+    Where the filter fails or labels are few, of classes and demographic values that few labelled
+    images have, and far from one another.
     """
-    from iip_assets.audit import labeling_priorities as next_labels
+    from iip_assets.audit.labeling_priorities import priorities, reason_for_no_choice
 
     images = raw_dataset["images"]
-    reason = next_labels.reason_for_no_choice(images, data_splits)
+    reason = reason_for_no_choice(images, data_splits)
     if reason is not None:
         return Skipped(reason)
-    verdicts, errors = None, None
-    if not isinstance(filter_verdicts, Skipped):
-        verdicts = filter_verdicts["verdicts"]
-    if not isinstance(image_difficulty, Skipped):
-        errors = image_difficulty.filter(model="filter").select("image_id", "error")
-    return next_labels.priorities(
+    return priorities(
         images,
         data_splits,
-        image_fingerprints,
         image_embeddings,
         image_slices,
-        verdicts=verdicts,
-        errors=errors,
+        verdicts=None if isinstance(filter_verdicts, Skipped) else filter_verdicts["verdicts"],
         count=count,
         axes=axes,
         target=target,
-        near_duplicate_bits=near_duplicate_bits,
     )
 
 
 @describe(labeling_priorities)
-def describe_labeling_priorities(
-    labeling_priorities: dict[str, pl.DataFrame],
-    *,
-    max_megapixels: MaxMegapixels,
-    context: AssetContext,
-) -> dict[str, MetadataValue]:
-    """How large the pool is, the images that were chosen, and the reasons of the first."""
-    from iip_assets.audit.figures import chosen_sheet
+def describe_labeling_priorities(labeling_priorities: pl.DataFrame) -> dict[str, MetadataValue]:
+    """What their labels promise, and the first with the reasons; the report shows their images."""
     from iip_assets.evaluation.summary import rounded_rows
-    from iip_assets.images.store import ImageStore
 
-    chosen = labeling_priorities["chosen"]
-    store = ImageStore.open(context.root)
-    store.fetch(chosen["image_id"].to_list())
-    first = chosen.head(20).select("rank", "image_id", "gain", "promised_gain", "reason")
+    first = labeling_priorities.select("rank", "image_id", "gain", "promised_gain", "reason")
     return {
-        "rows": chosen.height,
-        "pool": Rows(rounded_rows(labeling_priorities["pool"], "expected_error")),
-        "promised_gain": round(float(chosen["promised_gain"].sum()), 4),
-        "first": Rows(rounded_rows(first, "gain", "promised_gain")),
-        "chosen": chosen_sheet(chosen, read=store.read, max_megapixels=max_megapixels),
+        "rows": labeling_priorities.height,
+        "promised_gain": round(float(labeling_priorities["promised_gain"].sum()), 4),
+        "first": Rows(rounded_rows(first.head(_SHOWN), "gain", "promised_gain")),
     }
 
 
@@ -505,7 +480,7 @@ def discovered_slices(
     options: Annotated[SliceDiscoverySettings, Setting("slice_discovery")],
     least: Annotated[int, Setting("evaluation.min_slice_images")],
     confidence: Annotated[float, Setting("evaluation.confidence")],
-) -> dict[str, pl.DataFrame] | Skipped:
+) -> pl.DataFrame:
     """Where each model fails more than elsewhere: by tags, and among images that look alike.
 
     Slices are told from chance, ranked by what they surely cost, and named in words;
@@ -525,28 +500,13 @@ def discovered_slices(
 
 
 @describe(discovered_slices)
-def describe_discovered_slices(
-    discovered_slices: dict[str, pl.DataFrame],
-    *,
-    max_megapixels: MaxMegapixels,
-    context: AssetContext,
-) -> dict[str, MetadataValue]:
-    """Each slice with its error beside that of all other images, and the images themselves."""
-    from iip_assets.audit.figures import slice_rows, slice_sheets, slices_figure
-    from iip_assets.figures import figure_markdown
-    from iip_assets.images.store import ImageStore
+def describe_discovered_slices(discovered_slices: pl.DataFrame) -> dict[str, MetadataValue]:
+    """Each slice with its error beside that of all other images; the report shows its images."""
+    from iip_assets.evaluation.summary import rounded_rows
 
-    slices = discovered_slices["slices"]
-    store = ImageStore.open(context.root)
-    store.fetch(slices["exemplars"].explode().drop_nulls().unique().to_list())
-    return {
-        "rows": slices.height,
-        "slices": Rows(slice_rows(slices)),
-        "plot": figure_markdown(
-            slices_figure(slices), "error of each discovered slice, with intervals"
-        ),
-        "contact_sheets": slice_sheets(slices, read=store.read, max_megapixels=max_megapixels),
-    }
+    shown = discovered_slices.drop("rule", "exemplars")
+    rows = rounded_rows(shown, "error", "low", "high", "rest_error", "share")
+    return {"rows": discovered_slices.height, "slices": Rows(rows)}
 
 
 @asset(room="audit", kinds={"polars"})

@@ -10,9 +10,8 @@ weights. A batch of corrections has none, and is not tried.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import polars as pl
@@ -26,6 +25,11 @@ from iip_assets.training.progress import Progress
 from iip_assets.training.trainer import Machine, Schedule, TrainingRun
 
 _BATCHES = {"batch": pl.String(), "training_images": pl.Int64()}
+_PROMISED = {
+    **{"batch": pl.String(), "seed": pl.Int64(), "image_id": pl.String()},
+    **{f"prob_{name}": pl.Float64() for name in FILTER_CLASSES},
+    "tried": pl.String(),
+}
 
 
 def reason_for_no_trials(images: pl.DataFrame) -> str | None:
@@ -47,32 +51,20 @@ def newest_batches(images: pl.DataFrame, count: int) -> list[str]:
     return sorted(train["batch"].drop_nulls().unique())[-count:]
 
 
-def try_all(
-    images: pl.DataFrame,
-    batches: Sequence[str],
-    schedule: Schedule,
-    *,
-    seeds: int,
-    machine: Machine,
-    progress: Progress,
-) -> dict[str, pl.DataFrame]:
-    """The tables of `try_batches`, and `promised`: of each batch that has a `promised_gain`.
+def try_promised(
+    images: pl.DataFrame, try_batches: Callable[[pl.DataFrame, list[str]], dict[str, pl.DataFrame]]
+) -> pl.DataFrame:
+    """As `probabilities` of `try_batches`, of each batch that has a `promised_gain`, as `tried`.
 
-    That is as `probabilities`, with the batch also in the column `tried`; all that came after it is
-    left out. A batch with too little before it has no rows. Arguments are those of `try_batches`.
+    All that came after it is left out. A batch with too little before it has no rows.
     """
-    try_these = partial(
-        try_batches, schedule=schedule, seeds=seeds, machine=machine, progress=progress
-    )
-    tables = try_these(images, batches)
-    promised = [tables["probabilities"].clear().with_columns(tried=pl.lit("", pl.String))]
-    came = pl.col("batch").fill_null("")
-    for batch in images.drop_nulls("promised_gain")["batch"].drop_nulls().unique().sort():
+    found, came = [pl.DataFrame(schema=_PROMISED)], pl.col("batch").fill_null("")
+    for batch in images.drop_nulls(["promised_gain", "batch"])["batch"].unique().sort():
         then = images.filter((came <= batch) | (pl.col("split") != "train"))
         if reason_for_no_trials(then) is None:
-            made = try_these(then, [batch])["probabilities"]
-            promised.append(made.with_columns(tried=pl.lit(batch, pl.String)))
-    return {**tables, "promised": pl.concat(promised)}
+            tried = try_batches(then, [batch])["probabilities"]
+            found.append(tried.with_columns(tried=pl.lit(batch, pl.String)))
+    return pl.concat(found)
 
 
 def try_batches(

@@ -13,9 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.audit.error_analysis import FEW, NONE
-from iip_assets.engine.values import Markdown, plain_markdown
-from iip_assets.errors import counted
-from iip_assets.evaluation.summary import rounded, rounded_rows
+from iip_assets.engine.values import Markdown
+from iip_assets.evaluation.summary import rounded
 from iip_assets.figures import PALETTE, figure_png, new_figure, shown_word
 from iip_assets.images.contact_sheet import (
     GAP_PX,
@@ -51,8 +50,6 @@ _TRUE, _SAID, _HALO = (255, 255, 255), (213, 94, 0), (0, 0, 0)
 _COLUMNS = 2
 # Dagster keeps metadata in its event log, and each look at the asset reads it.
 _MAX_BYTES = 240_000
-# Images to label next that are shown.
-_SHEET = 96
 
 LEGEND = (
     "White line: what is true. Orange line: what the segmenter said. Colours are on each image's "
@@ -93,16 +90,6 @@ def batches_figure(verdicts: pl.DataFrame) -> Figure:
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=4, fontsize=8)
     return figure
-
-
-def chosen_sheet(
-    chosen: pl.DataFrame, *, read: Callable[[str], bytes], max_megapixels: float
-) -> Markdown:
-    """The first images to label next, row by row."""
-    ids = chosen["image_id"].head(_SHEET).to_list()
-    tiles = read_thumbnails(read, ids, max_megapixels=max_megapixels, width=80, height=60)
-    uri = jpeg_data_uri(sheet(tiles, columns=12), max_bytes=_MAX_BYTES)
-    return Markdown(f"![the first {len(ids)} images to label next]({uri})")
 
 
 def verdict_rows(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
@@ -268,55 +255,6 @@ def explained_sheets(
         alt = f"the {model}'s {len(rows)} hardest images, and which parts counted"
         sheets[f"{model}_plot"] = Markdown(f"![{alt}]({uri})\n\n{LEGEND}")
     return sheets
-
-
-def slice_rows(slices: pl.DataFrame) -> list[dict[str, Any]]:
-    """A row for each discovered slice, rounded, without its images."""
-    return rounded_rows(
-        slices.drop("rule", "exemplars"), "error", "low", "high", "rest_error", "share"
-    )
-
-
-def slices_figure(slices: pl.DataFrame) -> Figure:
-    """The error of each discovered slice with its interval, and that of all other images."""
-    figure = new_figure(7.5, 1.4 + _ROW_IN * max(1, slices.height))
-    axes = figure.add_subplot()
-    places = np.arange(slices.height)[::-1]
-    low, high = (slices[end].fill_null(float("nan")).to_numpy() for end in ("low", "high"))
-    axes.hlines(places, low, high, colors=PALETTE[5], linewidth=1.8)
-    axes.scatter(slices["error"], places, color=PALETTE[5], s=34, zorder=3, label="the slice")
-    axes.scatter(
-        slices["rest_error"], places, color="#6E6E6E", marker="|", s=90, label="all other images"
-    )
-    names = [
-        f"{model}: {shown_word(name, 50)} (n={n})"
-        for model, name, n in slices.select("model", "name", "n_images").rows()
-    ]
-    axes.set_yticks(places, names, fontsize=8)
-    axes.set_xlabel("mean error")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(-0.7, max(1, slices.height) - 0.3)
-    axes.grid(axis="x", alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
-    return figure
-
-
-def slice_sheets(
-    slices: pl.DataFrame, *, read: Callable[[str], bytes], max_megapixels: float
-) -> Markdown:
-    """A strip of typical images for each discovered slice, under its line in words."""
-    if slices.is_empty():
-        return Markdown("No slice fails more than chance would have it.")
-    parts = []
-    for row in slices.iter_rows(named=True):
-        ids = row["exemplars"]
-        tiles = read_thumbnails(read, ids, max_megapixels=max_megapixels, width=80, height=60)
-        uri = jpeg_data_uri(sheet(tiles, columns=12), max_bytes=_MAX_BYTES // slices.height)
-        name = plain_markdown(row["name"])
-        words = f"**{row['model']}: {name}**: error {row['error']:.3f}, elsewhere "
-        words += f"{row['rest_error']:.3f}; {counted(row['n_images'], 'image')}"
-        parts.append(f"{words}\n\n![{len(ids)} typical images of {name}]({uri})")
-    return Markdown("\n\n".join(parts))
 
 
 def hardest_sheets(

@@ -66,11 +66,18 @@ class Verbs(typer.Typer):
 
 
 def load_last(refresher: Refresher, name: str) -> Any:
-    """An asset's value as the last refresh left it; where it is not fresh, that is said."""
+    """An asset's value as the last refresh left it; where it is not fresh, that is said.
+
+    Raises:
+        LookupError: It has none, or was skipped.
+    """
     from iip_assets.engine.event_cache import present_events
     from iip_assets.engine.reasons import in_words
+    from iip_assets.engine.values import Skipped
 
     value = refresher.project.load(name, present_events(refresher.project))
+    if isinstance(value, Skipped):
+        raise LookupError(f"{name} was skipped: {value.reason}")
     state = refresher.states()[name]
     if state.state != "fresh":
         log(

@@ -35,7 +35,7 @@ def examine(root: Path, *, log: Callable[[str], None]) -> list[Finding]:
     """Looks at settings, git, data, inbox, libraries and Dagster's home, in this order."""
     data, inbox = _data(root, log), _inbox(root)
     git = [_git(root), *_merges(root)]
-    libraries = [_string_selections(), _landmark_file()]
+    libraries = [_string_selections()]
     return [_settings(root), *git, *data, *inbox, *libraries, _dagster_home(root)]
 
 
@@ -184,17 +184,6 @@ def _string_selections() -> Finding:
     return Finding(
         "libraries", False, f"antlr4-python3-runtime {version} breaks Dagster's selections", fix
     )
-
-
-def _landmark_file() -> Finding:
-    """Whether eyes can be found; all else works without."""
-    from iip_assets.statistics.landmark_file import COMMAND, read_landmark_file
-    from iip_assets.where import LANDMARK_FILE
-
-    if read_landmark_file() is not None:
-        return Finding("eye geometry", True, f"the landmark file is installed: {LANDMARK_FILE}")
-    found = "no landmark file: eye_geometry is skipped, and tags lack openness and glint"
-    return Finding("eye geometry", True, found, f"`{COMMAND}` gets it from the package index")
 
 
 def _dagster_home(root: Path) -> Finding:

@@ -11,6 +11,7 @@ from iip_assets.cli.common import (
     AsJson,
     GroupWithDefault,
     Verbs,
+    load_last,
     log,
     open_refresher,
     stdout_kept_clean,
@@ -51,43 +52,25 @@ def label_image(
 def label_next(
     out: Annotated[Path, typer.Option(help="The folder to make; it must be new or empty.")],
     form: Annotated[
-        Literal["labelstudio", "csv"],
-        typer.Option("--format", help="Label Studio JSON, or a batch whose labels.csv waits."),
+        Literal["labelstudio", "coco"],
+        typer.Option("--format", help="Label Studio JSON, or COCO JSON as CVAT has it."),
     ] = "labelstudio",
     count: Annotated[
-        int | None, typer.Option("--n", min=1, help="How many; all that were chosen, unless told.")
+        int | None, typer.Option("--n", min=1, help="At most; all that are ranked, unless told.")
     ] = None,
 ) -> None:
     """Write the images to label next; answered, `iip ingest` takes them with what was promised."""
-    from iip_assets.engine.event_cache import present_events
-    from iip_assets.engine.reasons import in_words
-    from iip_assets.engine.values import Skipped
     from iip_assets.errors import counted
     from iip_assets.ingest.export_rows import rows_to_label
 
     refresher = open_refresher()
-    project = refresher.project
-    events = present_events(project)
-    found = project.load("labeling_priorities", events)
-    if isinstance(found, Skipped):
-        raise LookupError(f"there is nothing to label next: {found.reason}")
-    state = refresher.states()["labeling_priorities"]
-    if state.state != "fresh":
-        reasons = "; ".join(in_words(state.reasons))
-        log(f"labeling_priorities is {state.state} ({reasons}): `iip refresh` chooses again")
-    chosen, raw = found["chosen"], project.load("raw_dataset", events)
-    if count is not None and count > chosen.height:
-        raise ValueError(
-            f"{counted(chosen.height, 'image')} were chosen, {count} are asked for: set images of "
-            "[labeling] in iip.toml and run `iip refresh labeling_priorities`, if there are more"
-        )
-    images = rows_to_label(chosen.head(count or chosen.height), raw["images"], raw["label_rows"])
-    done = write_out(project, out, images, "native" if form == "csv" else form)
-    promised = sum(float(one.facts["promised_gain"]) for one in images)
-    typer.echo(f"{counted(done.images, 'image')} are in {out}; promised: {promised:.4f}")
+    names = ("labeling_priorities", "raw_dataset")
+    chosen, raw = (load_last(refresher, name) for name in names)
+    first = chosen if count is None else chosen.head(count)
+    images = rows_to_label(first, raw["images"], raw["label_rows"])
+    done = write_out(refresher.project, out, images, form)
     typer.echo(
-        f"Fill the column label of {out / 'labels.csv'}, then `iip ingest {out}`"
-        if form == "csv"
-        else "Label them in Label Studio, export JSON into a folder named so that it comes after "
-        "all batches, then `iip ingest FOLDER --format labelstudio`"
+        f"{counted(done.images, 'image')} of {chosen.height} that are ranked are in {out}: label "
+        "them, export into a folder named so that it comes after all batches, then "
+        f"`iip ingest FOLDER --format {form}`"
     )

@@ -33,25 +33,17 @@ class Space:
 
     def of(self, ids: Sequence[str]) -> Space:
         """The same space with these images alone, in this order."""
-        place_of = {one: place for place, one in enumerate(self.ids)}
-        vectors = np.zeros((len(ids), self.vectors.shape[1]), dtype=np.float32)
-        for place, one in enumerate(ids):
-            if one in place_of:
-                vectors[place] = self.vectors[place_of[one]]
-        return Space(ids, vectors)
-
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """(N,) which images have a place."""
-        return np.asarray(self.vectors.any(axis=1))
+        vector_of = dict(zip(self.ids, self.vectors, strict=True))
+        nowhere = np.zeros(self.vectors.shape[1], np.float32)
+        vectors = [vector_of.get(one, nowhere) for one in ids]
+        return Space(ids, np.array(vectors, np.float32).reshape(len(ids), len(nowhere)))
 
     def distances(self, like: Sequence[str]) -> NDArray[np.float64]:
         """(N,) cosine distances to the middle of these images; infinite where that is unknown."""
         middle = self.of(like).vectors.astype(np.float64).sum(axis=0)
-        length = np.linalg.norm(middle)
-        if length == 0:
-            return np.full(len(self.ids), np.inf)
-        return np.where(self.known, 1 - self.vectors @ (middle / length), np.inf)
+        length = float(np.linalg.norm(middle)) or np.nan
+        known = self.vectors.any(axis=1) & np.isfinite(length)
+        return np.where(known, 1 - self.vectors @ (middle / length), np.inf)
 
 
 def members_of(rule: SliceRule, tags: pl.DataFrame, space: Space) -> list[str]:
@@ -62,16 +54,14 @@ def members_of(rule: SliceRule, tags: pl.DataFrame, space: Space) -> list[str]:
         tags: image_id, axis, slice.
         space: Where images lie.
     """
-    if rule.like:
+    if rule.within is not None:
         near = space.distances(rule.like) <= rule.within
-        return sorted(
-            image_id for image_id, is_near in zip(space.ids, near, strict=True) if is_near
-        )
-    ids = tags.select("image_id").unique()
-    for axis, names in rule.where.items():
-        has = tags.filter((pl.col("axis") == axis) & pl.col("slice").is_in(names))
-        ids = ids.join(has.select("image_id"), on="image_id", how="semi")
-    return ids["image_id"].sort().to_list()
+        return sorted(np.array(space.ids)[near].tolist())
+    has = [
+        tags.filter(pl.col("axis") == axis, pl.col("slice").is_in(names))["image_id"]
+        for axis, names in rule.where.items()
+    ]
+    return sorted(set.intersection(*map(set, has)))
 
 
 def slice_members(
@@ -84,13 +74,13 @@ def slice_members(
         tags: image_id, axis, slice.
         embeddings: image_id, embedding.
     """
-    schema = {"image_id": pl.String, "axis": pl.String, "slice": pl.String}
     watched = [one for one in slices if one.regression]
     near = any(one.rule.like for one in watched)
-    space = Space.from_embeddings(embeddings) if near else Space((), np.zeros((0, 1), np.float32))
+    space = Space.from_embeddings(embeddings if near else embeddings.clear())
     rows = [
         (image_id, REGRESSION_AXIS, one.name)
         for one in watched
         for image_id in members_of(one.rule, tags, space)
     ]
+    schema = dict.fromkeys(("image_id", "axis", "slice"), pl.String)
     return pl.DataFrame(rows, schema=schema, orient="row").sort("image_id", "slice")

@@ -7,7 +7,7 @@ judged: what is only measured, found by clustering or written in a column of the
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import polars as pl
 
@@ -46,21 +46,17 @@ def image_tags_table(
         geometry: Of `eye_geometry`, if there is one.
         clusters: Of `edge_case_clusters`, if there is one.
     """
-    measured = _measured_tags(statistics, geometry, levels)
-    tables = [*words, measured]
+    tables = [*words, _measured_tags(statistics, geometry, levels)]
     if clusters is not None:
-        numbered = pl.format("cluster {}", "cluster")
-        name = pl.when(pl.col("cluster") < 0).then(pl.lit("no cluster")).otherwise(numbered)
-        tables.append(clusters.select("image_id", cluster=name))
-    own = _own_columns(images)
+        name = pl.when(pl.col("cluster") >= 0).then(pl.format("cluster {}", "cluster"))
+        tables.append(clusters.select("image_id", cluster=name.otherwise(pl.lit("no cluster"))))
     known = {AGE_AXIS, "axis", "slice", *images.columns}
-    known |= {name for table in tables for name in table.columns}
-    own = own.rename({name: f"{name} as tagged" for name in own.columns[1:] if name in known})
-    tables.append(own)
+    known.update(*(table.columns for table in tables))
+    tables.append(_own_columns(images, known))
     axes = [name for table in tables for name in table.columns if name != "image_id"]
     table = slice_table(images, age_bands=age_bands, axes=[AGE_AXIS, *COLUMNS, *axes], extra=tables)
-    told = table.filter(pl.col("slice") != UNKNOWN).group_by("axis").agg(pl.col("slice").n_unique())
-    return table.filter(pl.col("axis").is_in(told.filter(pl.col("slice") > 1)["axis"].to_list()))
+    told = pl.col("slice").filter(pl.col("slice") != UNKNOWN).n_unique().over("axis")
+    return table.filter(told > 1)
 
 
 def tag_counts(tags: pl.DataFrame) -> pl.DataFrame:
@@ -75,25 +71,23 @@ def _measured_tags(
 ) -> pl.DataFrame:
     """image_id and a column of words for each axis that is measured."""
     found = statistics.select(
-        "image_id", "pupil_ratio", "gaze_x", sharp=pl.col("sharpness") / pl.median("sharpness")
+        *("image_id", "pupil_ratio"),
+        sharp=pl.col("sharpness") / pl.median("sharpness"),
+        aside=pl.col("gaze_x").abs() / _MASK_GAZE,
     )
-    by_mask = pl.col("gaze_x").abs() / _MASK_GAZE
-    lids = ((levels.closed_below, "closed"), (levels.narrow_below, "narrow"))
     pupils = ((levels.small_pupil_below, "small"), (levels.large_pupil_above, "medium"))
     words = {
         "sharpness": _word("sharp", ((levels.blurred_below, "blurred"),), "sharp"),
         "pupil": _word("pupil_ratio", pupils, "large"),
-        "openness": _word("openness", lids, "open"),
-        "glint": _word("glint", ((levels.glint_above, "no glint"),), "glint"),
         "gaze": _word("aside", ((levels.aside_above, "centre"),), "off centre"),
     }
-    if geometry is None:
-        found = found.with_columns(aside=by_mask)
-        del words["openness"], words["glint"]
-    else:
-        found = found.join(geometry, on="image_id", suffix="_found").with_columns(
-            aside=pl.coalesce(by_mask, pl.col("gaze_x_found").abs())
+    if geometry is not None:
+        found = found.join(geometry, on="image_id").with_columns(
+            aside=pl.coalesce("aside", pl.col("gaze_x").abs())
         )
+        lids = ((levels.closed_below, "closed"), (levels.narrow_below, "narrow"))
+        words["openness"] = _word("openness", lids, "open")
+        words["glint"] = _word("glint", ((levels.glint_above, "no glint"),), "glint")
     return found.select("image_id", **words)
 
 
@@ -105,14 +99,16 @@ def _word(measure: str, below: Sequence[tuple[float, str]], other: str) -> pl.Ex
     return word
 
 
-def _own_columns(images: pl.DataFrame) -> pl.DataFrame:
-    """image_id and the team's own columns of `labels.csv` that have few values."""
+def _own_columns(images: pl.DataFrame, known: Collection[str]) -> pl.DataFrame:
+    """image_id and the team's own columns of `labels.csv` that have few values.
+
+    One that is called as a known column is `... as tagged`.
+    """
     rows = [
-        {"image_id": image_id, **json.loads(tags or "{}")}
-        for image_id, tags in images["image_id", "tags"].iter_rows()
+        {f"{name} as tagged" if name in known else name: word for name, word in tags.items()}
+        for tags in (json.loads(one or "{}") for one in images["tags"])
     ]
-    table = pl.DataFrame(rows, infer_schema_length=None)
-    few = (name for name in table.columns if table[name].drop_nulls().n_unique() <= _MOST_VALUES)
-    return (
-        table.select("image_id", *(name for name in few if name != "image_id")) if rows else table
-    )
+    names = sorted({name for row in rows for name in row})
+    table = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String))
+    few = [one for one in table if one.drop_nulls().n_unique() <= _MOST_VALUES]
+    return images.select("image_id", *few)

@@ -18,27 +18,31 @@ The file lies in the workspace under git, and people may edit it.
 
 from __future__ import annotations
 
+import json
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
 
 from iip_assets.engine.atomic import write_text_whole
-from iip_assets.engine.hashing import digest_bytes, digest_json
-from iip_assets.errors import no_such
+from iip_assets.engine.hashing import digest_bytes
 
 FILE = "slices.toml"
 REGRESSION_AXIS = "regression"
-_NUMBERS = {"importance": (1, 5), "ease": (1, 5), "target": (0, 1), "within": (0, 2)}
-_FIELDS = ("where", "like", "within", "importance", "ease", "target", "regression")
+
+_REFUSES_OTHER_FIELDS = ConfigDict(extra="forbid")
+_OneToFive = Annotated[int, Field(ge=1, le=5)]
+_Words = Annotated[
+    tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
+]
 
 
-class SlicesFileError(ValueError):
-    """`slices.toml` says something that cannot be meant; the words name file, slice and fix."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_REFUSES_OTHER_FIELDS)
 class SliceRule:
     """What decides whether an image belongs to a slice: its tags, or which images it is like.
 
@@ -48,26 +52,22 @@ class SliceRule:
         within: How far an image may lie from the middle of these, in cosine distance (0 to 2).
     """
 
-    where: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    like: Sequence[str] = ()
-    within: float = 0.0
+    where: dict[str, _Words] = field(default_factory=dict)
+    like: tuple[str, ...] = ()
+    within: Annotated[float | None, Field(ge=0, le=2)] = None
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> SliceRule:
+        if bool(self.where) == bool(self.like) or bool(self.like) != (self.within is not None):
+            raise ValueError("give either where, or like and within")
+        return self
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in `slices.toml`."""
-        if self.like:
-            return {"like": list(self.like), "within": self.within}
-        values = {axis: list(names) for axis, names in self.where.items()}
-        return {"where": {axis: one[0] if len(one) == 1 else one for axis, one in values.items()}}
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> SliceRule:
-        """From what `to_dict` gives."""
-        where = {axis: tuple(_words(one)) for axis, one in fields.get("where", {}).items()}
-        like, within = fields.get("like", ()), fields.get("within", 0.0)
-        return cls(where, tuple(like), float(within))
+        return {"where": self.where} if self.where else {"like": self.like, "within": self.within}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_REFUSES_OTHER_FIELDS)
 class TeamSlice:
     """A slice of the file.
 
@@ -82,95 +82,59 @@ class TeamSlice:
 
     name: str
     rule: SliceRule
-    importance: int | None = None
-    ease: int | None = None
-    target: float | None = None
+    importance: _OneToFive | None = None
+    ease: _OneToFive | None = None
+    target: Annotated[float, Field(ge=0, le=1)] | None = None
     regression: bool = False
 
 
-def parse_slices(text: str, file: str = FILE) -> tuple[TeamSlice, ...]:
-    """The slices that the text of a `slices.toml` names, in its order.
-
-    Raises:
-        SlicesFileError: It is no TOML, or says something that cannot be meant.
-    """
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SlicesFileError(
-            f"{file} is not TOML ({error}): mend that line, or `git checkout {FILE}`"
-        ) from error
-    return tuple(_slice(name, fields, file) for name, fields in content.items())
-
-
-def _slice(name: str, fields: Any, file: str) -> TeamSlice:
-    def wrong(what: str, fix: str) -> SlicesFileError:
-        return SlicesFileError(f"{file}: slice {name!r}: {what}; {fix}")
-
-    if not isinstance(fields, dict):
-        raise wrong("it is no table", f'begin it with the line ["{name}"]')
-    for key, value in fields.items():
-        if key not in _FIELDS:
-            raise wrong("correct or delete a field", no_such("field", key, _FIELDS))
-        low, high = _NUMBERS.get(key, (0, 0))
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if key in _NUMBERS and not (number and low <= value <= high):
-            raise wrong(f"{key} is {value!r}", f"give a number from {low} to {high}")
-        if key in ("importance", "ease") and not isinstance(value, int):
-            raise wrong(f"{key} is {value!r}", "give a whole number from 1 to 5")
-    if not isinstance(fields.get("regression", False), bool):
-        raise wrong(f"regression is {fields['regression']!r}", "write true or false")
-    where, like = fields.get("where", {}), fields.get("like", [])
-    if not isinstance(where, dict) or not all(_words(one) for one in where.values()):
-        raise wrong("where must give each axis a word or a list", 'as in { lighting = "dark" }')
-    if not isinstance(like, list) or not all(isinstance(one, str) for one in like):
-        raise wrong("like must be a list of image ids", "`iip slices accept` writes one")
-    if bool(where) == bool(like):
-        raise wrong("it needs either where or like", "say which images are meant by one of them")
-    if bool(like) != ("within" in fields):
-        raise wrong("like and within belong together", "give both or neither")
-    numbers = {key: fields.get(key) for key in ("importance", "ease", "target")}
-    regression = fields.get("regression", False)
-    return TeamSlice(name, SliceRule.from_dict(fields), regression=regression, **numbers)
-
-
-def _words(value: Any) -> list[str]:
-    """The word or the words; none for what is neither."""
-    values = value if isinstance(value, list) else [value]
-    return values if all(isinstance(one, str) for one in values) else []
-
-
 def read_slices(root: Path) -> tuple[TeamSlice, ...]:
-    """The slices of the workspace at `root`; none without the file.
+    """The slices of the workspace at `root`, in the order of its file; none without the file.
 
     Raises:
-        SlicesFileError: The file says something that cannot be meant.
+        ValueError: The file says something that cannot be meant.
     """
     file = root / FILE
-    if not file.is_file():
-        return ()
     try:
-        return parse_slices(file.read_text("utf-8"), str(file))
-    except UnicodeDecodeError as error:
-        raise SlicesFileError(f"{file} is not UTF-8 text: `git checkout {FILE}`") from error
+        content = tomllib.loads(file.read_text("utf-8"))
+        return tuple(_slice(name, fields) for name, fields in content.items())
+    except FileNotFoundError:
+        return ()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is no TOML ({error}): correct it, or `git checkout`") from None
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+
+
+def _slice(name: str, fields: Any) -> TeamSlice:
+    if not isinstance(fields, dict):
+        raise ValueError(f'{name!r} is no slice: begin one with the line ["{name}"]')
+    rule = {key: fields[key] for key in ("where", "like", "within") if key in fields}
+    try:
+        rest = {key: value for key, value in fields.items() if key not in rule}
+        return TeamSlice(**{**rest, "name": name, "rule": SliceRule(**rule)})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        reason = f"{place} {first['msg'].removeprefix('Value error, ')}".strip()
+        raise ValueError(f"slice {name!r}: {reason}") from None
 
 
 def slices_version(text_of: Callable[[str], str]) -> str:
     """The data version of the file whose text `text_of` gives: of what it says.
 
-    Comments and order change nothing about that. A missing file is an empty one.
+    Comments and order change nothing about that. A missing file is an empty one; whoever loads a
+    damaged one says what is wrong.
     """
     try:
         text = text_of(FILE)
     except (OSError, LookupError):
         text = ""
     except UnicodeDecodeError:
-        return "not text"
-    try:
-        found = parse_slices(text)
-    except SlicesFileError:
-        return digest_bytes(text.encode())  # whoever loads it says what is wrong
-    return digest_json({one.name: {**asdict(one), "rule": one.rule.to_dict()} for one in found})
+        text = "no text"
+    with suppress(tomllib.TOMLDecodeError):
+        text = json.dumps(tomllib.loads(text), sort_keys=True, default=str)
+    return digest_bytes(text.encode())
 
 
 def observe_slices(root: Path) -> str:
@@ -182,7 +146,7 @@ def load_slices(root: Path, data_version: str) -> tuple[TeamSlice, ...]:
     """The slices as they are now.
 
     Raises:
-        SlicesFileError: The file says something that cannot be meant.
+        ValueError: The file says something that cannot be meant.
         LookupError: It is not what it was when it was looked at.
     """
     found = read_slices(root)
@@ -192,36 +156,20 @@ def load_slices(root: Path, data_version: str) -> tuple[TeamSlice, ...]:
 
 
 def accept_slice(root: Path, name: str, rule: SliceRule) -> None:
-    """Writes a slice into the file as a regression slice; comments and order stay as they are."""
-    import tomlkit
-
-    read_slices(root)  # what is wrong in it is to be mended first
-    file = root / FILE
-    document = tomlkit.parse(file.read_text("utf-8") if file.is_file() else "")
-    table = tomlkit.table()
-    for key, value in rule.to_dict().items():
-        if isinstance(value, dict):
-            inline = tomlkit.inline_table()
-            inline.update(value)
-            table[key] = inline
-        else:
-            table[key] = value
-    table["regression"] = True
-    document[name] = table
-    write_text_whole(file, tomlkit.dumps(document))
-
-
-def drop_slice(root: Path, name: str) -> None:
-    """Takes a slice out of the file.
+    """Writes a slice into the file as a regression slice; comments and order stay as they are.
 
     Raises:
-        LookupError: There is none of that name.
+        ValueError: The file has one of that name, or is damaged.
     """
     import tomlkit
 
-    names = [one.name for one in read_slices(root)]
-    if name not in names:
-        raise LookupError(no_such("accepted slice", name, names) if names else f"{FILE} is empty")
-    document = tomlkit.parse((root / FILE).read_text("utf-8"))
-    del document[name]
-    write_text_whole(root / FILE, tomlkit.dumps(document))
+    if name in [one.name for one in read_slices(root)]:
+        raise ValueError(f"{name!r} is in {root / FILE} already")
+    fields = rule.to_dict()
+    if rule.where:
+        fields["where"] = tomlkit.inline_table()
+        fields["where"].update(rule.where)
+    file = root / FILE
+    document = tomlkit.parse(file.read_text("utf-8") if file.is_file() else "")
+    document[name] = {**fields, "regression": True}
+    write_text_whole(file, tomlkit.dumps(document))

@@ -22,8 +22,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
-from iip_assets.dataset.csv_file import csv_text
-from iip_assets.dataset.schema import LABELS, LABELS_FILE
+from iip_assets.dataset.schema import LABELS
 from iip_assets.engine.context import track
 from iip_assets.images.decode import NOT_LABELLED, Undecodable, decode_image, decode_mask
 from iip_assets.images.store import ImageStore
@@ -35,7 +34,7 @@ Masks = Mapping[str, NDArray[np.uint8]]
 
 _SUGGESTED = "suggested"
 
-Form = Literal["coco", "labelstudio", "native"]
+Form = Literal["coco", "labelstudio"]
 
 
 class _Writer:
@@ -213,21 +212,6 @@ class _LabelStudioWriter(_Writer):
         return [{"model_version": told.model, "score": told.score, "result": result}]
 
 
-class _NativeWriter(_Writer):
-    """A batch whose rows wait for their label; what else is known of its images is in the data."""
-
-    file = LABELS_FILE
-    begin, end = "image,label,promised_gain\n", ""
-
-    def add(self, image: ExportImage, masks: Masks, *, height: int, width: int) -> None:
-        """Writes a row."""
-        row = {
-            "image": f"{self.images_folder}/{image.name}",
-            "promised_gain": image.facts.get("promised_gain"),
-        }
-        self._file.write(csv_text(("image", "label", "promised_gain"), [row]).partition("\n")[2])
-
-
 def _choice(label: str) -> dict[str, Any]:
     return {
         "from_name": "label",
@@ -331,7 +315,6 @@ def write_export(
 _WRITERS: Mapping[Form, type[_Writer]] = {
     "coco": _CocoWriter,
     "labelstudio": _LabelStudioWriter,
-    "native": _NativeWriter,
 }
 
 

@@ -119,18 +119,14 @@ def rows_to_label(
     rows = chosen.join(images.filter(images["label"].is_null()), on="image_id").sort("rank")
     if rows.is_empty():
         raise LookupError("all images that were chosen are labelled by now; run `iip refresh`")
-    exported = rows_to_export(
-        images.join(rows, on="image_id", how="semi"),
-        label_rows.join(rows, on="image_id", how="semi"),
-    )
-    by_id = {one.image_id: one for one in exported}
+    unlabelled = images.join(rows, on="image_id", how="semi")
+    by_id = {one.image_id: one for one in rows_to_export(unlabelled, label_rows)}
     found = []
     for row in rows.iter_rows(named=True):
-        said = {name: row[f"prob_{name}"] or 0.0 for name in FILTER_CLASSES}
-        word = max(said, key=lambda name: said[name])
+        score, word = max((row[f"prob_{name}"] or 0.0, name) for name in FILTER_CLASSES)
         one = by_id[row["image_id"]]
         facts = {**one.facts, "promised_gain": f"{row['promised_gain']:.6g}"}
-        suggestion = Suggestion("filter", said[word], label=word) if said[word] else None
+        suggestion = Suggestion("filter", score, label=word) if score else None
         found.append(replace(one, facts=facts, suggestion=suggestion))
     return found
 

@@ -89,13 +89,7 @@ def rules_of(release: ReleaseSettings, judgement: EvaluationSettings) -> Rules:
 def judged_slices(
     slices: pl.DataFrame, regression: pl.DataFrame, protected_axes: Sequence[str]
 ) -> pl.DataFrame:
-    """The slices that the gate looks at: of the protected axes, and the team's regression slices.
-
-    Args:
-        slices: `image_id`, `axis`, `slice`.
-        regression: Likewise, of the team's.
-        protected_axes: Of settings.
-    """
+    """The slices that the gate looks at: of the protected axes, and those of the team."""
     return pl.concat([slices.filter(pl.col("axis").is_in(protected_axes)), regression])
 
 

@@ -96,8 +96,9 @@ def eye_geometry(
     import os
 
     from iip_assets.images.store import ImageStore
-    from iip_assets.statistics.eye_geometry import geometry_table, measure_eyes
+    from iip_assets.statistics.eye_geometry import GEOMETRY, measure_eyes
     from iip_assets.statistics.landmark_file import MISSING, SHA256, open_landmarks
+    from iip_assets.statistics.measure import statistics_table
 
     if iris_landmark_file is None:
         return Skipped(MISSING)
@@ -114,23 +115,19 @@ def eye_geometry(
         },
         chunk=128,
     )
-    return geometry_table(filled.frame)
+    return statistics_table(filled.frame, GEOMETRY)
 
 
 @describe(eye_geometry)
 def describe_eye_geometry(eye_geometry: pl.DataFrame) -> dict[str, MetadataValue]:
     """How many eyes were found, and how widely each measure is spread."""
-    from iip_assets.figures import figure_markdown
     from iip_assets.statistics.eye_geometry import GEOMETRY
-    from iip_assets.statistics.figures import geometry_figure
     from iip_assets.statistics.measure import spread_rows
 
-    figure = geometry_figure(eye_geometry)
     return {
         "rows": eye_geometry.height,
         "eyes_found": eye_geometry["openness"].count(),
         "spread": Rows(spread_rows(eye_geometry, GEOMETRY)),
-        "plot": figure_markdown(figure, "Openness, gaze, glint and radius of the eyes found"),
     }
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.images.decode import Undecodable, decode_image
@@ -24,9 +23,6 @@ from iip_assets.images.store import Store
 GEOMETRY = (
     "openness",
     "gaze_x",
-    "iris_x_px",
-    "iris_y_px",
-    "iris_radius_px",
     "iris_left_px",
     "iris_top_px",
     "iris_right_px",
@@ -46,8 +42,7 @@ CROP_PX = 64
 # The side of a crop in widths of the eye at which repeated looks neither shrink nor grow.
 _SIDE = 3.2
 # The first crop's side over the image's longer side: an eye of half of it, of all, of a third.
-_STARTS = (1.5, 2.1, 1.0)
-_LOOKS = 3
+_STARTS, _LOOKS = (1.5, 2.1, 1.0), 3
 # In widths of the eye. With less disagreement no further start is tried; with more there is no eye.
 _SURE, _MOST = 0.1, 0.15
 # A larger image is made so small first: the network sees no more in its crop.
@@ -129,8 +124,7 @@ def measure_eye(image: Pixels, landmarks: Landmarks) -> Measured:
     - `openness`: distance of the lids amid the eye over the distance of its corners.
     - `gaze_x`: the iris from the middle of the eye, along the line of the corners, in half widths
       of the eye: -1 (left) to 1. Up and down is not told: beside masks it was found too badly.
-    - `iris_x_px` to `iris_bottom_px`: middle and radius of the iris, and the box of what the lids
-      leave of it.
+    - `iris_left_px` to `iris_bottom_px`: the box of what image and lids leave of the iris.
     - `glint`: share of the iris within half its radius that is far brighter than the rest there.
     - `disagreement`: of `Eye`. Where it is too large, or the iris lies outside of the image, all
       else is null.
@@ -150,39 +144,28 @@ def measure_eye(image: Pixels, landmarks: Landmarks) -> Measured:
     along = corners / eye_width
     opening = (lids[3:6] - lids[11:14]).mean(axis=0) @ (-along[1], along[0])
     aside = ([x, y] - (lids[0] + lids[8]) / 2) @ along / (eye_width / 2)
-    box = (
-        max(0.0, x - radius),
-        max(0.0, y - radius, float(lids[:, 1].min())),
-        min(float(width), x + radius),
-        min(float(height), y + radius, float(lids[:, 1].max())),
-    )
+    upper, lower = max(0.0, lids[:, 1].min()), min(height, lids[:, 1].max())
+    left, right = np.clip([x - radius, x + radius], 0, width)
+    top, bottom = max(upper, y - radius), min(lower, y + radius)
+    disc = radius / 2 >= np.hypot(*np.ogrid[0.0 - x : width - x, 0.0 - y : height - y]).T
+    disc[: round(upper)] = disc[max(0, round(lower)) :] = False
     return measured | {
         "openness": max(0.0, float(opening) / eye_width),
         "gaze_x": float(np.clip(aside, -1, 1)),
-        "iris_x_px": x,
-        "iris_y_px": y,
-        "iris_radius_px": radius,
-        "iris_left_px": box[0],
-        "iris_top_px": box[1],
-        "iris_right_px": box[2],
-        "iris_bottom_px": box[3],
-        "glint": _glint(image, x, y, radius / 2, box),
+        "iris_left_px": float(left),
+        "iris_top_px": float(top),
+        "iris_right_px": float(right),
+        "iris_bottom_px": float(bottom),
+        "glint": _glint(image[disc]),
     }
 
 
-def _glint(
-    image: Pixels, x: float, y: float, radius: float, box: tuple[float, float, float, float]
-) -> float | None:
-    """Share of what the box has of a disc that is far brighter than its median; null below 9 px."""
-    left, right = (round(min(max(edge, box[0]), box[2])) for edge in (x - radius, x + radius))
-    top, bottom = (round(min(max(edge, box[1]), box[3])) for edge in (y - radius, y + radius))
-    rows, columns = np.ogrid[top:bottom, left:right]
-    inside = (columns - x) ** 2 + (rows - y) ** 2 <= radius**2
-    if np.count_nonzero(inside) < 9:
+def _glint(inner: Pixels) -> float | None:
+    """Share of the inner iris (N, 3) that is far brighter than its median; null below 9 px."""
+    if len(inner) < 9:
         return None
-    luma = cv2.cvtColor(np.ascontiguousarray(image[top:bottom, left:right]), cv2.COLOR_RGB2GRAY)
-    seen = luma[inside]
-    return float((seen > np.median(seen) + _GLINT_STEPS).mean())
+    luma = cv2.cvtColor(inner[None], cv2.COLOR_RGB2GRAY)
+    return float((luma > np.median(luma) + _GLINT_STEPS).mean())
 
 
 def measure_eyes(
@@ -205,12 +188,3 @@ def measure_eyes(
 
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(measure, records))
-
-
-def geometry_table(filled: pl.DataFrame) -> pl.DataFrame:
-    """`image_id` and a Float64 column for each measure, sorted, nulls where nothing has it."""
-    columns = (
-        (pl.col(name) if name in filled.columns else pl.lit(None)).cast(pl.Float64).alias(name)
-        for name in GEOMETRY
-    )
-    return filled.select(pl.col("image_id").cast(pl.String), *columns).sort("image_id")

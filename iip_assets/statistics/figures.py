@@ -151,21 +151,6 @@ def _coverage_panel(panel: Axes, records: list[dict[str, Any]], tolerance: float
     panel.tick_params(axis="x", labelsize=7)
 
 
-def geometry_figure(geometry: pl.DataFrame) -> Figure:
-    """How openness, gaze, glint and radius are spread over the images whose eye was found."""
-    names = [
-        name for name in ("openness", "gaze_x", "glint", "iris_radius_px") if geometry[name].count()
-    ]
-    if not names:
-        return _empty_figure("no eye was found")
-    figure = new_figure(2.4 * len(names) + 0.4, 2.4)
-    for panel, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        panel.hist(geometry[name].drop_nulls(), bins=30, color=_BAR)
-        panel.set_title(name, size=9)
-        panel.tick_params(labelsize=7)
-    return figure
-
-
 def intersection_figure(
     table: pl.DataFrame, pairs: list[tuple[str, str]], *, min_images: int
 ) -> Figure:

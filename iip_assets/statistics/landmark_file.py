@@ -31,21 +31,21 @@ def read_landmark_file() -> bytes | None:
     return data if hashlib.sha256(data).hexdigest() == SHA256 else None
 
 
-def observe_landmark_file(root: Path) -> str:
+def observe_landmark_file(_: Path) -> str:
     """The file's hash, or "absent"; it is the same in every workspace of this environment."""
-    del root
     return ABSENT if read_landmark_file() is None else SHA256
 
 
-def load_landmark_file(root: Path, version: str) -> bytes | None:
+def load_landmark_file(_: Path, version: str) -> bytes | None:
     """The file's bytes of a data version, None of "absent".
 
     Raises:
         LookupError: It was there and is gone.
     """
-    del root
-    data = None if version == ABSENT else read_landmark_file()
-    if data is None and version != ABSENT:
+    if version == ABSENT:
+        return None
+    data = read_landmark_file()
+    if data is None:
         raise LookupError(MISSING)
     return data
 

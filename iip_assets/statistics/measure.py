@@ -148,7 +148,7 @@ def _mask(mask_id: str | None, rgb: U8, mask_classes: Sequence[str], store: Stor
         return None
 
 
-def statistics_table(filled: pl.DataFrame) -> pl.DataFrame:
+def statistics_table(filled: pl.DataFrame, measures: Sequence[str] = MEASURES) -> pl.DataFrame:
     """`image_id` and one Float64 column per measure, sorted by `image_id`.
 
     A measure that no image has (no masks, or no images at all) is a column of nulls, so that what
@@ -156,7 +156,7 @@ def statistics_table(filled: pl.DataFrame) -> pl.DataFrame:
     """
     columns = [
         (pl.col(name) if name in filled.columns else pl.lit(None)).cast(pl.Float64).alias(name)
-        for name in MEASURES
+        for name in measures
     ]
     return filled.select(pl.col("image_id").cast(pl.String), *columns).sort("image_id")
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -39,23 +38,12 @@ def test_words_that_name_no_verb_correct_a_label(
     assert (done.exit_code, asked) == (0, [("a.jpg", "full", "kim")]), done.output
 
 
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [
-        (Skipped("every image has a label"), "nothing to label next: every image has a label"),
-        ({"chosen": pl.DataFrame({"rank": [1, 2, 3]})}, "3 images were chosen, 4 are asked for"),
-    ],
-    ids=["skipped", "too few"],
-)
-def test_why_there_are_not_so_many_to_label_is_said(
-    value: Any, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_why_there_is_nothing_to_label_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    refresher = SimpleNamespace(
-        project=SimpleNamespace(load=lambda *_: value),
-        states=lambda: {"labeling_priorities": SimpleNamespace(state="fresh", reasons=())},
-    )
-    monkeypatch.setattr(verbs, "open_refresher", lambda: refresher)
+    project = SimpleNamespace(load=lambda *_: Skipped("every image has a label"))
+    monkeypatch.setattr(verbs, "open_refresher", lambda: SimpleNamespace(project=project))
     monkeypatch.setattr(event_cache, "present_events", lambda _: None)
-    done = CliRunner().invoke(app, ["label", "next", "--n", "4", "--out", str(tmp_path / "out")])
-    assert said in str(done.exception)
+    done = CliRunner().invoke(app, ["label", "next", "--out", str(tmp_path / "out")])
+    assert "labeling_priorities was skipped: every image has a label" in str(done.exception)
     assert not (tmp_path / "out").exists()

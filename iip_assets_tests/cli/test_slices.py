@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 
 from iip_assets.audit.discovered_slices import SLICES
 from iip_assets.cli import slices as verb
-from iip_assets.edge_cases.team_slices import FILE, read_slices
-from iip_assets.evaluation.evaluation import METRICS_SCHEMA
+from iip_assets.edge_cases.team_slices import FILE, SliceRule, read_slices
 
 DARK = {"where": {"gaze": "off", "lighting": "dark"}}
 
@@ -29,77 +28,42 @@ def slice_row(name, rule, model="filter"):
 FOUND = [
     slice_row("off gaze and dark lighting", DARK),
     slice_row("images like ab", {"like": ["ab"], "within": 0.2}),
-    slice_row("images like ab", {"like": ["ab"], "within": 0.3}, "segmenter"),
+    slice_row("images like ab (2)", {"like": ["ab"], "within": 0.3}, "segmenter"),
 ]
-METRIC = ("filter", "f1_macro", "regression", "off gaze and dark lighting", 0.61, 0.5, 0.7)
 
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
-    """A workspace in which slices were discovered, and one was evaluated."""
-    values = {
-        "discovered_slices": {"slices": pl.DataFrame(FOUND, schema=SLICES)},
-        "model_evaluation": {
-            "metrics": pl.DataFrame(
-                [(*METRIC, 12, 9, True, None)], schema=METRICS_SCHEMA, orient="row"
-            )
-        },
-    }
-
-    def load(name, _):
-        if name not in values:
-            raise LookupError(name)
-        return values[name]
-
-    project = SimpleNamespace(workspace=SimpleNamespace(root=tmp_path), load=load)
-    refresher = SimpleNamespace(project=project, events=lambda: None)
-    monkeypatch.setattr(verb, "open_refresher", lambda: refresher)
-    monkeypatch.setattr(verb, "find_workspace", lambda: tmp_path)
-    return SimpleNamespace(root=tmp_path, values=values)
+    """A workspace in which slices were discovered."""
+    project = SimpleNamespace(workspace=SimpleNamespace(root=tmp_path))
+    monkeypatch.setattr(verb, "open_refresher", lambda: SimpleNamespace(project=project))
+    monkeypatch.setattr(verb, "load_last", lambda *_: pl.DataFrame(FOUND, schema=SLICES))
+    return tmp_path
 
 
 def iip(*words):
     return CliRunner().invoke(verb.slices, words, catch_exceptions=False)
 
 
-def test_an_accepted_slice_stands_in_the_file_with_its_rule_until_it_is_dropped(workspace):
-    iip("accept", "off gaze and dark lighting")
-    (one,) = read_slices(workspace.root)
+def test_an_accepted_slice_stands_in_the_file_with_its_rule(workspace):
+    iip("accept", "images like ab (2)")
+    (one,) = read_slices(workspace)
     assert one.regression
-    assert one.rule.to_dict() == DARK
-    with pytest.raises(Exception, match=r"is in slices\.toml already"):
-        iip("accept", "off gaze and dark lighting")
-    iip("drop", "off gaze and dark lighting")
-    assert read_slices(workspace.root) == ()
+    assert one.rule == SliceRule(like=("ab",), within=0.3)
+    with pytest.raises(ValueError, match=r"is in .*slices\.toml already"):
+        iip("accept", "images like ab (2)")
 
 
 def test_a_name_that_is_none_is_answered_with_the_nearest(workspace):
-    with pytest.raises(Exception, match="did you mean off gaze and dark lighting"):
+    with pytest.raises(LookupError, match="did you mean off gaze and dark lighting"):
         iip("accept", "off gaze, dark lighting")
-    assert not (workspace.root / FILE).exists()
+    assert not (workspace / FILE).exists()
 
 
-def test_a_name_that_each_model_has_for_itself_asks_for_the_model(workspace):
-    with pytest.raises(Exception, match="add --model"):
-        iip("accept", "images like ab")
-    iip("accept", "images like ab", "--model", "segmenter")
-    assert read_slices(workspace.root)[0].rule.within == 0.3
-
-
-def test_the_list_has_what_is_discovered_and_how_models_do_on_what_is_accepted(workspace):
+def test_the_list_has_what_is_discovered_and_what_of_it_is_accepted(workspace):
     iip("accept", "off gaze and dark lighting")
     found = json.loads(iip("--json").stdout)
-    assert [one["name"] for one in found["discovered"]] == [one["name"] for one in FOUND]
-    (accepted,) = found["accepted"]
-    assert (accepted["model"], accepted["value"], accepted["n_images"]) == ("filter", 0.61, 12)
-    shown = iip().stdout
-    assert "0.410" in shown
-    assert "0.610" in shown
-
-
-def test_before_anything_is_computed_the_list_says_what_to_do(workspace):
-    workspace.values.clear()
-    shown = iip()
-    assert "iip refresh discovered_slices" in shown.output
-    with pytest.raises(Exception, match="no slice is discovered"):
-        iip("accept", "anything")
+    assert [one["name"] for one in found] == [one["name"] for one in FOUND]
+    assert [one["accepted"] for one in found] == [True, False, False]
+    assert found[0]["rule"] == DARK
+    assert "0.410" in iip().stdout

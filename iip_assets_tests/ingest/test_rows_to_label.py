@@ -1,6 +1,5 @@
 """What goes out to be labelled comes back with its label and with what was promised of it."""
 
-import csv
 import json
 from pathlib import Path
 
@@ -83,21 +82,16 @@ def test_a_suggestion_alone_labels_nothing(tmp_path: Path) -> None:
     assert raw.images.filter(pl.col("image_id") == FIRST)["label"][0] is None
 
 
-def test_a_filled_labels_csv_is_a_batch(tmp_path: Path) -> None:
-    written(tmp_path / "out", "native", chosen(FIRST, SECOND))
-    with (tmp_path / "out" / "labels.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["label"] for row in rows] == ["", ""]
-    filled = labels_csv([{**row, "label": "full"} for row in rows])
-    batch = {
-        f"batches/2026-02/{path.relative_to(tmp_path / 'out').as_posix()}": path.read_bytes()
-        for path in (tmp_path / "out").rglob("*.png")
-    }
-    raw, _ = join({**FILES, **batch, "batches/2026-02/labels.csv": filled})
-    assert raw.problems.is_empty()
-    assert raw.images["label"].to_list() == ["full"] * 3
-    tags = dict(raw.images.select("image_id", "tags").iter_rows())
-    assert json.loads(tags[FIRST])["promised_gain"] == "0.25"
+def test_coco_brings_the_promise_back(tmp_path: Path) -> None:
+    written(tmp_path / "out", "coco", chosen(FIRST))
+    file = tmp_path / "out" / "annotations" / "instances_default.json"
+    told = json.loads(file.read_text())
+    told["images"][0]["attributes"]["label"] = "full"
+    file.write_text(json.dumps(told))
+    raw, _ = join({**FILES, **read_back(tmp_path / "out", "coco")})
+    row = raw.images.row(by_predicate=pl.col("image_id") == FIRST, named=True)
+    assert row["label"] == "full"
+    assert float(json.loads(row["tags"])["promised_gain"]) == 0.25
 
 
 def test_without_a_filter_nothing_is_suggested() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from iip_assets.audit.coverage_ledger import SCHEMA as LEDGER
 from iip_assets.audit.difficulty import DIFFICULTY
-from iip_assets.audit.discovered_slices import MEMBERS, SLICES
+from iip_assets.audit.discovered_slices import SLICES
 from iip_assets.audit.error_analysis import ANALYSIS
 from iip_assets.audit.error_drivers import DRIVERS
 from iip_assets.audit.explained_images import EXPLAINED
@@ -284,7 +284,7 @@ def explanation_tables():
     }
 
 
-def discovered_tables():
+def discovered_table():
     """Two slices of the filter; images of the first are dark, the second's name is hostile."""
     ids = [f"{place:032x}" for place in range(40)]
     dark = {"where": {"lighting": "dark"}}
@@ -295,8 +295,7 @@ def discovered_tables():
         {"name": HOSTILE, "rule": json.dumps(dark), "exemplars": ids[20:23], "error": 0.45}
         | {"n_images": 12, "n_subjects": 6, "share": 0.1},
     ]
-    table = pl.DataFrame([{"model": "filter", **numbers, **row} for row in rows], schema=SLICES)
-    return {"slices": table, "members": pl.DataFrame(schema=MEMBERS)}
+    return pl.DataFrame([{"model": "filter", **numbers, **row} for row in rows], schema=SLICES)
 
 
 def label_error_table(images):
@@ -492,24 +491,19 @@ def sample_inputs(**changes):
             ),
         },
         "model_explanations": explanation_tables(),
-        "discovered_slices": discovered_tables(),
+        "discovered_slices": discovered_table(),
         "coverage_ledger": ledger_table(),
         "robustness_benchmark": benchmark_table(),
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),
         "batch_verdict": verdict_table(),
-        "labeling_priorities": {
-            "chosen": by_image(
-                30,
-                rank=range(1, 31),
-                gain=[1.5] * 30,
-                promised_gain=[0.01] * 30,
-                reason=[f"few labels of {HOSTILE}"] * 30,
-            ),
-            "pool": pl.DataFrame(
-                {"unlabelled": 60, "held_out": 20, "near_duplicates": 2, "expected_error": 0.4}
-            ),
-        },
+        "labeling_priorities": by_image(
+            30,
+            rank=range(1, 31),
+            gain=[1.5] * 30,
+            promised_gain=[0.01] * 30,
+            reason=[f"few labels of {HOSTILE}"] * 30,
+        ),
         "kept_promises": promise_table(),
     }
     return SimpleNamespace(**(values | changes))

@@ -9,18 +9,18 @@ from iip_assets_tests.report.samples import HOSTILE, content_of, page_of, sample
 
 def test_the_images_and_their_reasons_stand_in_the_numbers_and_the_first_on_the_page():
     found = content_of(sample_inputs())["next_labels"]
-    assert len(found["chosen"]) == 30
-    assert found["chosen"][0]["reason"] == f"few labels of {HOSTILE}"
-    assert found["promised"] == 0.3
+    assert len(found) == 30
+    assert found[0]["reason"] == f"few labels of {HOSTILE}"
     page = page_of(sample_inputs()).html
     assert "iip label next --n 30" in page
     assert page.count("Image to label, number") >= MOST
 
 
-def test_what_earlier_batches_kept_scales_what_the_next_one_promises():
+def test_the_next_step_says_what_the_labels_promise_and_what_writes_them():
     (step,) = next_labels(**_given()).steps
     assert step.title == "Label 30 images next"
-    assert "promise 0.300 of it. By what earlier batches kept, expect +0.075 of F1." in step.text
+    assert "promise to settle 0.300" in step.text
+    assert "iip label next --n 30" in step.text
 
 
 def test_promises_alone_are_shown_where_all_is_labelled():

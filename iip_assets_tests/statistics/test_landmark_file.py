@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from iip_assets.cli.doctor import _landmark_file
 from iip_assets.engine.noop_cache import _dependencies
 from iip_assets.statistics import landmark_file, landmark_install
 from iip_assets.statistics.landmark_file import (
@@ -51,7 +50,7 @@ IN_WHEEL = "$target/mediapipe/modules/iris_landmark"
 def test_the_file_is_taken_out_of_the_wheel_and_no_index_is_named(place, tmp_path, monkeypatch):
     write = f"mkdir -p {IN_WHEEL}; printf '{CONTENT.decode()}' > {IN_WHEEL}/iris_landmark.tflite"
     installer(monkeypatch, tmp_path / "bin", write)
-    assert install_landmark_file() is None
+    install_landmark_file()
     assert place.read_bytes() == CONTENT
     assert [one.name for one in place.parent.iterdir()] == [place.name]
     words = (tmp_path / "bin" / "words").read_text()
@@ -77,24 +76,29 @@ def test_what_cannot_be_had_is_said_and_leaves_nothing(
     place, tmp_path, monkeypatch, script, reason
 ):
     installer(monkeypatch, tmp_path / "bin", script)
-    assert reason in (install_landmark_file() or "")
+    with pytest.raises(OSError, match=reason):
+        install_landmark_file()
     assert not place.parent.exists()
 
 
-def test_a_missing_or_another_file_is_absent_and_doctor_says_what_gets_it(place, tmp_path):
+def test_a_missing_or_another_file_is_absent(place, tmp_path):
     for content in (None, b"half a netw"):
         if content is not None:
             place.parent.mkdir()
             place.write_bytes(content)
         assert observe_landmark_file(tmp_path) == "absent"
         assert load_landmark_file(tmp_path, "absent") is None
-        finding = _landmark_file()
-        assert finding.healthy
-        assert COMMAND in finding.fix
     with pytest.raises(LookupError, match="not installed"):
         load_landmark_file(tmp_path, DIGEST)
-    place.write_bytes(CONTENT)
-    assert _landmark_file().fix == ""
+
+
+def test_uv_is_found_where_make_install_puts_it(place, tmp_path, monkeypatch):
+    write = f"mkdir -p {IN_WHEEL}; printf '{CONTENT.decode()}' > {IN_WHEEL}/iris_landmark.tflite"
+    installer(monkeypatch, tmp_path / "bin", write)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setattr(landmark_install, "_UV_FOLDER", tmp_path / "bin")
+    install_landmark_file()
+    assert place.read_bytes() == CONTENT
 
 
 def test_the_short_way_to_nothing_to_do_sees_the_file_come(tmp_path):
@@ -110,7 +114,8 @@ def test_a_place_that_cannot_be_written_is_said(place, tmp_path, monkeypatch):
     write = f"mkdir -p {IN_WHEEL}; printf '{CONTENT.decode()}' > {IN_WHEEL}/iris_landmark.tflite"
     installer(monkeypatch, tmp_path / "bin", write)
     place.parent.write_text("no folder")
-    assert "cannot be written" in (install_landmark_file() or "")
+    with pytest.raises(OSError, match="share"):
+        install_landmark_file()
 
 
 def test_the_command_that_is_named_is_there():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
 
 import polars as pl
 
@@ -13,6 +12,7 @@ from iip_assets.report.blocks import (
     Heading,
     NextStep,
     Paragraph,
+    Row,
     Section,
     Table,
     estimate,
@@ -29,40 +29,36 @@ _TEXT = (
 )
 
 
-def discovered(
-    discovered_slices: dict[str, pl.DataFrame], raw_dataset: dict[str, pl.DataFrame]
-) -> Section:
+def discovered(discovered_slices: pl.DataFrame, raw_dataset: dict[str, pl.DataFrame]) -> Section:
     """Each slice in words with its error, its typical images, and the command that accepts it."""
-    rows = records(discovered_slices["slices"])
+    rows = records(discovered_slices.with_columns(pl.col("exemplars").list.head(STRIP_IMAGES)))
     path_of = dict(raw_dataset["images"].select("image_id", "path").iter_rows())
+    error = [estimate_column("error, interval", "error"), Column("elsewhere", "rest_error")]
     columns: list[Column | str] = [
         Column("slice", "name"),
         "model",
         "n_images",
         "n_subjects",
-        estimate_column("error, interval", "error"),
-        Column("elsewhere", "rest_error"),
+        *error,
     ]
     blocks: list[Block] = [Paragraph(_TEXT, soft=True), Table("Discovered slices", columns, rows)]
     for row in rows:
         blocks.append(Heading(f"{row['model'].capitalize()}: {row['name']}"))
-        blocks.append(Paragraph(f"Later models are judged on it after `{accept_command(row)}`."))
-        blocks.append(strip(row["exemplars"][:STRIP_IMAGES], path_of))
-    steps = [_step(row) for row in rows[:1]]
-    data = {"discovered": [{**row, "exemplars": row["exemplars"][:STRIP_IMAGES]} for row in rows]}
+        blocks.append(Paragraph(f"Later models are judged on it after `{_command(row)}`."))
+        blocks.append(strip(row["exemplars"], path_of))
+    steps = [
+        NextStep(
+            2,
+            f"The {row['model']} fails on {row['name']}",
+            f"Mean error {estimate(row['error'], row['low'], row['high'])}, n = {row['n_images']} "
+            f"of {row['n_subjects']} subjects, against {row['rest_error']:.3f} elsewhere. Look at "
+            f"its images; `{_command(row)}` keeps later models from falling back on it.",
+        )
+        for row in rows[:1]
+    ]
+    data = {"discovered": rows}
     return Section("discovered", "Discovered slices", blocks if rows else (), data, steps=steps)
 
 
-def accept_command(row: dict[str, Any]) -> str:
-    """The command that makes a discovered slice a regression slice."""
+def _command(row: Row) -> str:
     return f"iip slices accept {shlex.quote(row['name'])}"
-
-
-def _step(row: dict[str, Any]) -> NextStep:
-    return NextStep(
-        2,
-        f"The {row['model']} fails on {row['name']}",
-        f"Mean error {estimate(row['error'], row['low'], row['high'])}, n = {row['n_images']} of "
-        f"{row['n_subjects']} subjects, against {row['rest_error']:.3f} elsewhere. Look at its "
-        f"images; `{accept_command(row)}` keeps later models from falling back on it.",
-    )
