@@ -35,9 +35,9 @@ def list_slices(context: typer.Context, as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
-    error = [estimate_column("error", "error"), Column("elsewhere", "rest_error", NUMBER)]
-    columns = [Column("slice", "name"), "model", "n_images", *error, "accepted"]
-    print_blocks(Table("Discovered slices: mean error", columns, rows))
+    columns: list[Column | str] = [Column("slice", "name"), "model", "n_images"]
+    columns += [estimate_column("error", "error"), Column("elsewhere", "rest_error", NUMBER)]
+    print_blocks(Table("Discovered slices: mean error", [*columns, "accepted"], rows))
 
 
 @slices.command("accept")

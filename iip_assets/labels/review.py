@@ -67,8 +67,9 @@ class MaskSuggestions:
         segmenter = self.segmenters[self.folds[image_id]]
         record = {"image_id": image_id, "mask_id": self.masks[image_id]}
         classes = segmenter.classes
-        limits = {"classes": len(classes), "max_megapixels": self.max_megapixels}
-        image, given = read_pair(self.store, record, **limits)
+        image, given = read_pair(
+            self.store, record, classes=len(classes), max_megapixels=self.max_megapixels
+        )
         (seen,) = segmenter.segment([image])
         return mended(error, given, seen, classes)
 
