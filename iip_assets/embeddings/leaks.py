@@ -74,6 +74,8 @@ def leak_table(pairs: pl.DataFrame, splits: pl.DataFrame, images: pl.DataFrame) 
         splits: `image_id`, `split`.
         images: `image_id`, `subject_id`.
     """
+    if pairs.is_empty():  # then nothing was matched
+        return pl.DataFrame(schema=LEAKS)
     about = splits.select("image_id", "split").join(
         images.select("image_id", "subject_id"), on="image_id", how="left"
     )

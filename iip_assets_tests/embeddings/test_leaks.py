@@ -125,3 +125,9 @@ def test_the_nearest_of_other_splits_are_proposed_and_none_of_the_own() -> None:
     assert len(keys) == len(set(keys))
     held_out = [one for one in ids if side[one] != "train"]
     assert all(sum(one in key for key in keys) >= NEAREST for one in held_out)
+
+
+def test_without_a_pair_there_is_no_leak():
+    nothing = pl.DataFrame(schema=dict.fromkeys(("image_id", "other_id"), pl.String))
+    splits = pl.DataFrame({"image_id": ["a"], "split": ["train"], "subject_id": ["s"]})
+    assert leak_table(nothing, splits, splits).is_empty()
