@@ -43,6 +43,17 @@ HOSTILE = [
     "%s {0}",
     "",
 ]
+
+
+def _analysis():
+    rows = [
+        {"model": "filter", "axis": "gender", "slice": word, "potential": 0.1, "enough": True}
+        | {"n_images": 9, "action": ("none", "collect")[place % 2]}
+        for place, word in enumerate(HOSTILE)
+    ]
+    return pl.DataFrame(rows)
+
+
 AXES = {"gender": HOSTILE, "overall": ["overall"]}
 
 
@@ -212,6 +223,7 @@ FIGURES: dict[Callable, Callable] = {
     ),
     edge_cases.plain_map_figure: lambda draw: draw(MAP),
     evaluation.confusion_figure: lambda draw: draw(_confusion(), _metrics()),
+    audit.potential_figure: lambda draw: draw(_analysis()),
     evaluation.slices_figure: lambda draw: draw(_metrics()),
     evaluation.threshold_figure: lambda draw: draw(_curve(), CHOSEN),
     models.augmentation_figure: lambda draw: draw(GREY, GREY[:, :, 0], seed=0),

@@ -7,6 +7,7 @@ import shlex
 import polars as pl
 
 from iip_assets.report.blocks import (
+    NUMBER,
     Block,
     Column,
     Heading,
@@ -33,7 +34,7 @@ def discovered(discovered_slices: pl.DataFrame, raw_dataset: dict[str, pl.DataFr
     """Each slice in words with its error, its typical images, and the command that accepts it."""
     rows = records(discovered_slices.with_columns(pl.col("exemplars").list.head(STRIP_IMAGES)))
     path_of = dict(raw_dataset["images"].select("image_id", "path").iter_rows())
-    error = [estimate_column("error, interval", "error"), Column("elsewhere", "rest_error")]
+    error = [estimate_column("error, interval", "error"), Column("elsewhere", "rest_error", NUMBER)]
     columns: list[Column | str] = [
         Column("slice", "name"),
         "model",
