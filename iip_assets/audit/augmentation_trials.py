@@ -128,10 +128,12 @@ def try_augmentations(
         for held_out in range(_FOLDS):
             train, asked = fold != held_out, fold == held_out
             extra = train[source]
-            shares = fit_head(
-                np.concatenate([vectors[train], added[extra]]),
-                np.concatenate([classes[train], classes[source[extra]]]),
-                vectors[asked],
+            shares = np.exp(
+                fit_head(
+                    np.concatenate([vectors[train], added[extra]]),
+                    np.concatenate([classes[train], classes[source[extra]]]),
+                    vectors[asked],
+                )
             )
             found[asked] = shares[np.arange(len(shares)), classes[asked]]
         own[name] = found

@@ -22,12 +22,13 @@ from iip_assets.training.progress import Progress
 Floats = NDArray[np.float64]
 
 # Of the covariance of 1,280 numbers from a few hundred images: halfway to a multiple of the unit
-# matrix finds more flipped labels than the estimate of Ledoit and Wolf.
+# matrix finds more flipped labels than the estimate of Ledoit and Wolf. Numbers keep their scale:
+# to divide them by their spread makes noise of those that hardly vary.
 _SHRINKAGE = 0.5
-# Of a probability, so that its logarithm is finite.
-_LEAST = 1e-6
-# Of a spread or a variance, below which a number never varies.
-_NOTHING = 1e-6
+# The logarithm of the probability of a class that no image had.
+_NEVER = -1000.0
+# Of a variance, where no number varies.
+_NOTHING = 1e-9
 
 
 def out_of_fold_filter(
@@ -50,6 +51,8 @@ def out_of_fold_filter(
         the labels), disagreement
         (the mean total variation of a draw's probabilities from their mean, in [0, 1]).
     """
+    from scipy.special import softmax
+
     groups = examples["group_id"].to_list()
     reason = reason_for_no_folds(groups, least=LEAST_LABELLED, what="a label")
     if reason is None and examples["label"].n_unique() < 2:
@@ -67,22 +70,21 @@ def out_of_fold_filter(
         asked = fold == held_out
         draws[draw, asked] = fit_head(embeddings[train], classes[train], embeddings[asked])
     mean = _calibrated(draws.mean(0), classes)
+    shares = softmax(draws, axis=2)
     return examples.select("image_id", "group_id", "split", "label").with_columns(
         pl.Series("fold", fold),
         *(pl.Series(f"prob_{name}", mean[:, k]) for k, name in enumerate(FILTER_CLASSES)),
-        pl.Series("disagreement", np.abs(draws - draws.mean(0)).sum(2).mean(0) / 2),
+        pl.Series("disagreement", np.abs(shares - shares.mean(0)).sum(2).mean(0) / 2),
     )
 
 
-def _calibrated(shares: Floats, classes: NDArray[np.int64]) -> Floats:
-    """The probabilities (N, K) at the temperature that makes labels likeliest (Guo et al. 2017).
+def _calibrated(logs: Floats, classes: NDArray[np.int64]) -> Floats:
+    """Probabilities from log-probabilities (N, K), at the temperature that makes labels likeliest.
 
-    A discriminant in 1,280 dimensions is surer than it is right.
+    Guo et al. 2017. A discriminant in 1,280 dimensions is surer than it is right.
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import log_softmax, softmax
-
-    logs = np.log(np.maximum(shares, _LEAST))
 
     def loss(log_temperature: float) -> float:
         chosen = log_softmax(logs / np.exp(log_temperature), axis=1)
@@ -104,31 +106,28 @@ def _drawn(
 
 
 def fit_head(embeddings: Floats, classes: NDArray[np.int64], asked: Floats) -> Floats:
-    """Probabilities (M, K) of the asked embeddings; 0 of a class that no image had.
+    """Log-probabilities (M, K) of the asked embeddings; -1,000 of a class that no image had.
 
     By linear discriminant analysis with a shrunken covariance, as scikit-learn has it, which takes
     ten times as long to solve for 1,280 numbers.
     """
     from scipy.linalg import solve
-    from scipy.special import softmax
+    from scipy.special import log_softmax
     from threadpoolctl import threadpool_limits
 
-    found = np.zeros((len(asked), len(FILTER_CLASSES)))
+    found = np.full((len(asked), len(FILTER_CLASSES)), _NEVER)
     present, place = np.unique(classes, return_inverse=True)
     if len(present) < 2:
-        found[:, present] = 1
+        found[:, present] = 0
         return found
-    spread = embeddings.std(0)
-    spread[spread < _NOTHING] = 1
-    scaled = embeddings / spread
     sizes = np.bincount(place)
-    means = np.stack([scaled[place == k].mean(0) for k in range(len(present))])
+    means = np.stack([embeddings[place == k].mean(0) for k in range(len(present))])
     with threadpool_limits(1, "blas"):  # the same bits on any number of cores
-        within = scaled - means[place]
+        within = embeddings - means[place]
         covariance = (1 - _SHRINKAGE) * (within.T @ within) / len(place)
         even = _SHRINKAGE / (1 - _SHRINKAGE) * np.trace(covariance) / len(covariance)
         covariance[np.diag_indices_from(covariance)] += max(even, _NOTHING)
         weights = solve(covariance, means.T, assume_a="pos")
         offsets = np.log(sizes / len(place)) - 0.5 * (means * weights.T).sum(1)
-        found[:, present] = softmax(asked / spread @ weights + offsets, axis=1)
+        found[:, present] = log_softmax(asked @ weights + offsets, axis=1)
     return found
