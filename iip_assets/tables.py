@@ -411,9 +411,9 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
     },
     "augmentation_trials": {
         "": _table(
-            *("axis", "slice", "low", "high", "n_images", "n_subjects"),
+            "image_id",
             augmentation=_category("the change of training images that was added"),
-            gain=_number("what the label's probability gains by it on average"),
+            gain=_number("what the label's probability gains by it"),
         ),
     },
     "error_drivers": {

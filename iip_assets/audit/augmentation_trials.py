@@ -1,4 +1,4 @@
-"""Which augmentation helps which slice: heads trained with and without augmented embeddings.
+"""Which augmentation helps which images: heads trained with and without augmented embeddings.
 
 A head on embeddings takes a second, so each augmentation can be tried alone. What helps a head may
 help a network that is trained with it; a slice that none helps wants images of its own.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -22,20 +22,12 @@ from iip_assets.labels.folds import deal_folds
 from iip_assets.labels.out_of_fold import fit_head
 from iip_assets.metrics.intervals import Intervals, estimate_difference, replicates
 from iip_assets.metrics.names import FILTER_CLASSES
-from iip_assets.metrics.scored_predictions import places_by_slice
 from iip_assets.models.augment import LOOKS, WARPS, warped
-from iip_assets.training.progress import Progress
 
-TRIALS = {
-    "augmentation": pl.String(),
-    "axis": pl.String(),
-    "slice": pl.String(),
-    "gain": pl.Float64(),
-    "low": pl.Float64(),
-    "high": pl.Float64(),
-    "n_images": pl.Int64(),
-    "n_subjects": pl.Int64(),
-}
+if TYPE_CHECKING:
+    from iip_assets.training.progress import Progress
+
+TRIALS = {"image_id": pl.String(), "augmentation": pl.String(), "gain": pl.Float64()}
 _FOLDS = 2
 
 
@@ -89,15 +81,9 @@ def _augmented(image: NDArray[np.uint8], name: str, rng: np.random.Generator) ->
 
 
 def try_augmentations(
-    examples: pl.DataFrame,
-    augmented: pl.DataFrame,
-    slices: pl.DataFrame,
-    *,
-    least: int,
-    intervals: Intervals,
-    progress: Progress,
+    examples: pl.DataFrame, augmented: pl.DataFrame, *, progress: Progress
 ) -> pl.DataFrame:
-    """What each augmentation gains on each slice, in `TRIALS`: the label's probability, on average.
+    """What the label of each image gains in probability by each augmentation, in `TRIALS`.
 
     Heads are trained on half of the subjects, with their augmented copies and without them, and
     asked about the other half; then the halves change places.
@@ -105,13 +91,9 @@ def try_augmentations(
     Args:
         examples: image_id, group_id, label, embedding.
         augmented: image_id, augmentation, embedding: copies of some of the images.
-        slices: image_id, axis, slice.
-        least: A slice of fewer images is left out.
-        intervals: How they are made.
-        progress: Shows how far it is, in heads.
+        progress: Shows how far it is, in augmentations.
     """
-    groups = examples["group_id"].to_list()
-    fold = deal_folds(groups, _FOLDS)
+    fold = deal_folds(examples["group_id"].to_list(), _FOLDS)
     vectors = np.array(examples["embedding"].to_list(), dtype=np.float64)
     classes = np.array([FILTER_CLASSES.index(one) for one in examples["label"]])
     place_of = {one: place for place, one in enumerate(examples["image_id"])}
@@ -121,32 +103,46 @@ def try_augmentations(
     for name in progress(named, total=len(named), label="trying augmentations"):
         part = copies.filter(augmentation=name)
         source = np.array([place_of[one] for one in part["image_id"]], dtype=np.int64)
-        added = np.array(part["embedding"].to_list(), dtype=np.float64).reshape(
-            -1, vectors.shape[1]
-        )
-        found = np.zeros(len(classes))
+        added = np.array(part["embedding"].to_list(), dtype=np.float64)
+        added = added.reshape(-1, vectors.shape[1])
+        own[name] = np.zeros(len(classes))
         for held_out in range(_FOLDS):
             train, asked = fold != held_out, fold == held_out
             extra = train[source]
-            shares = np.exp(
-                fit_head(
-                    np.concatenate([vectors[train], added[extra]]),
-                    np.concatenate([classes[train], classes[source[extra]]]),
-                    vectors[asked],
-                )
+            logs = fit_head(
+                np.concatenate([vectors[train], added[extra]]),
+                np.concatenate([classes[train], classes[source[extra]]]),
+                vectors[asked],
             )
-            found[asked] = shares[np.arange(len(shares)), classes[asked]]
-        own[name] = found
-    rows = []
-    for axis, word, places in places_by_slice(examples["image_id"].to_list(), slices):
-        if len(places) < least:
-            continue
-        here = [groups[place] for place in places]
-        made = replicates(here, intervals)
+            own[name][asked] = np.exp(logs[np.arange(len(logs)), classes[asked]])
+    gains = [
+        examples.select("image_id", augmentation=pl.lit(name), gain=pl.Series(own[name] - own[""]))
+        for name in named[1:]
+    ]
+    return pl.concat([pl.DataFrame(schema=TRIALS), *gains])
+
+
+def best_gain(
+    trials: pl.DataFrame, images: pl.DataFrame, intervals: Intervals
+) -> tuple[str, float] | None:
+    """The augmentation that surely gains on these images, the most where several do, or None.
+
+    Sure is what is above 0 at a confidence corrected for their number (Bonferroni).
+
+    Args:
+        trials: In `TRIALS`.
+        images: image_id, group_id.
+        intervals: How they are made.
+    """
+    here = trials.join(images.select("image_id", "group_id"), on="image_id").sort("image_id")
+    confidence = 1 - (1 - intervals.confidence) / max(1, here["augmentation"].n_unique())
+    found: list[tuple[float, str]] = []
+    for (name,), part in here.group_by("augmentation", maintain_order=True):
+        made = replicates(part["group_id"].to_list(), intervals)
         weights = made.weights / np.maximum(made.weights.sum(1, keepdims=True), 1)
-        for name in named[1:]:
-            values = weights @ (own[name] - own[""])[places]
-            one = estimate_difference(values, made.sizes, confidence=intervals.confidence)
-            ends = (one.value, one.low, one.high, len(here), len(set(here)))
-            rows.append((name, axis, word, *ends))
-    return pl.DataFrame(rows, schema=TRIALS, orient="row")
+        one = estimate_difference(
+            weights @ part["gain"].to_numpy(), made.sizes, confidence=confidence
+        )
+        if one.value is not None and one.low is not None and one.low > 0:
+            found.append((one.value, str(name)))
+    return max(found)[::-1] if found else None

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from iip_assets.audit.augmentation_trials import best_gain
 from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.edge_cases.team_slices import TeamSlice
 from iip_assets.metrics.intervals import holm, judgeable, share_estimate
 from iip_assets.metrics.names import HUMAN, OVERALL
+from iip_assets.models.tasks import FILTER
 from iip_assets.settings import EvaluationSettings
 
 ANALYSIS = {
@@ -85,7 +87,6 @@ def error_analysis_table(
     """
     known = slices.filter(pl.col("slice") != UNKNOWN)
     people = {(model, axis, name): one for model, axis, name, one in human.iter_rows()}
-    gains = {} if trials is None else _best_gains(trials)
     rows: list[dict[str, Any]] = []
     for (model,), own in difficulty.group_by("model", maintain_order=True):
         everything = own.sort("image_id").with_columns(
@@ -98,7 +99,7 @@ def error_analysis_table(
             _row((str(model), OVERALL, "all"), everything, everything.clear(), evaluation)
             | {"share": 1.0, "error_share": 1.0 if total else None, "action": NONE}
         )
-        found = []
+        found, members = [], []
         for (axis, name), inside in tagged.group_by("axis", "slice", maintain_order=True):
             rest = everything.filter(~pl.col("image_id").is_in(inside["image_id"].to_list()))
             if rest.is_empty():
@@ -106,13 +107,18 @@ def error_analysis_table(
             row = _row((str(model), str(axis), str(name)), inside, rest, evaluation)
             row["share"] = inside.height / everything.height
             row["error_share"] = float(inside["error"].sum()) / total if total else None
+            members.append(inside)
             found.append(row | _held_against(row, rest, people, _said(team, str(axis), str(name))))
         asked = [row for row in found if row["p"] is not None and row["enough"]]
         for row, p in zip(
             asked, holm(np.array([row["p"] for row in asked], dtype=np.float64)), strict=True
         ):
             row["p_holm"] = float(p)
-        rows += [row | _what_to_do(row, gains.get((row["axis"], row["slice"]))) for row in found]
+        own_trials = trials if model == FILTER.name else None
+        rows += [
+            row | _what_to_do(row, inside, own_trials, evaluation)
+            for row, inside in zip(found, members, strict=True)
+        ]
     table = pl.DataFrame([{key: row.get(key) for key in ANALYSIS} for row in rows], schema=ANALYSIS)
     return table.sort(
         *("model", pl.col("axis") != OVERALL, "priority", "axis", "slice"),
@@ -199,13 +205,12 @@ def _held_against(
     }
 
 
-def _best_gains(trials: pl.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
-    """By slice the augmentation whose gain is surely above 0, the largest where several are."""
-    sure = trials.filter(pl.col("low") > 0).sort("gain", descending=True)
-    return {(row["axis"], row["slice"]): row for row in reversed(sure.to_dicts())}
-
-
-def _what_to_do(row: Mapping[str, Any], gain: Mapping[str, Any] | None) -> dict[str, str]:
+def _what_to_do(
+    row: Mapping[str, Any],
+    inside: pl.DataFrame,
+    trials: pl.DataFrame | None,
+    evaluation: EvaluationSettings,
+) -> dict[str, str]:
     if not row["enough"]:
         reason = f"{row['n_images']} images of {row['n_subjects']} subjects"
         return {"action": FEW, "reason": reason}
@@ -216,8 +221,8 @@ def _what_to_do(row: Mapping[str, Any], gain: Mapping[str, Any] | None) -> dict[
     if row["flagged_share"] >= _LABELS_FIRST:
         share = f"{row['flagged_share']:.0%} of its error is on images that are likely labelled"
         return {"action": FIX, "reason": f"{share} wrong: `iip labels review`"}
-    if gain is not None and row["model"] == "filter":
-        reason = f"{gain['augmentation']} in training gains {gain['gain']:.3f} on it"
+    if trials is not None and (gain := best_gain(trials, inside, evaluation)):
+        reason = f"{gain[0]} in training gains {gain[1]:.3f} on it"
         return {"action": AUGMENT, "reason": reason}
     return {"action": COLLECT, "reason": f"it is {row['share']:.0%} of the data"}
 

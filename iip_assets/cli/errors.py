@@ -16,14 +16,11 @@ def errors(
     as_json: AsJson = False,
 ) -> None:
     """Print how each tag and slice does, what it could gain over all images, and what to do."""
-    from iip_assets.engine.values import Skipped
     from iip_assets.report.metrics import records
     from iip_assets.report.sections.errors import analysis_table
     from iip_assets.report.text import print_blocks
 
     found = load_last(open_refresher(), "error_analysis")
-    if isinstance(found, Skipped):
-        raise LookupError(f"error_analysis was skipped: {found.reason}")
     chosen = [row for row in records(found) if model in (None, row["model"])]
     if as_json:
         print_json(chosen)

@@ -8,6 +8,7 @@ each fold of the subjects, in seconds.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,9 @@ from iip_assets.engine.values import Skipped
 from iip_assets.labels.folds import deal_folds, reason_for_no_folds
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.models.examples import LEAST_LABELLED
-from iip_assets.training.progress import Progress
+
+if TYPE_CHECKING:
+    from iip_assets.training.progress import Progress
 
 Floats = NDArray[np.float64]
 

@@ -62,13 +62,13 @@ def test_where_labels_are_likely_wrong_they_are_fixed_first():
 
 
 def test_an_augmentation_that_surely_gains_is_named():
-    trials = pl.DataFrame(
-        [
-            ("dim light", "lighting", "dark", 0.05, 0.01, 0.09, 30, 15),
-            ("noise", "lighting", "dark", 0.08, -0.01, 0.17, 30, 15),
-        ],
-        schema=TRIALS,
-        orient="row",
+    sure, luck = np.full(120, 0.05), np.random.default_rng(0).normal(0.02, 0.4, 120)
+    trials = pl.concat(
+        pl.DataFrame(
+            {"image_id": [f"i{k:03}" for k in range(120)], "augmentation": name, "gain": gains},
+            schema=TRIALS,
+        )
+        for name, gains in (("dim light", sure), ("noise", luck))
     )
     dark = row(table(trials=trials), "lighting", "dark")
     assert (dark["action"], dark["reason"]) == (
