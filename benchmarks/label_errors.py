@@ -52,6 +52,8 @@ CLASSES = ("background", "sclera", "iris", "pupil")
 SCLERA, IRIS, PUPIL = 1, 2, 3
 KINDS = ("swapped", "shifted", "resized", "empty", "missing")
 BAD = 0.05
+# On the images of seeds 0 and 1 the weights of `label_errors` were chosen.
+FIRST_SEED = 2
 READ = {"max_megapixels": 50.0, "threads": 2}
 
 
@@ -111,9 +113,11 @@ def rendered(count: int, seed: int, store: Memory) -> tuple[pl.DataFrame, list[n
 
 
 def average_precision(bad: np.ndarray, scores: np.ndarray) -> float:
+    """Average precision where 5% are bad, whatever share of these is."""
     from sklearn.metrics import average_precision_score
 
-    return float(average_precision_score(bad, scores))
+    weights = np.where(bad, BAD / bad.sum(), (1 - BAD) / (~bad).sum())
+    return float(average_precision_score(bad, scores, sample_weight=weights))
 
 
 def labels_found(table: pl.DataFrame, store: Memory, seed: int) -> dict[str, float]:
@@ -322,7 +326,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     results: dict[str, list[float]] = {}
-    for seed in range(options.seeds):
+    for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
         store = Memory()
         table, masks = rendered(options.images, seed, store)
         found = labels_found(table, store, seed) | masks_found(table, masks, store, seed)

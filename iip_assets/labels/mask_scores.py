@@ -123,16 +123,48 @@ def compared(
     where neither has one.
     """
     frame, eye = segmenter.frame, eye_classes(segmenter.classes)
-    first = segmenter.logits_fitted(frame.fit_image(image)[None])[0]
     height, width = mask.shape
+    first = _shares(frame.fit_image(image), segmenter)
     seen = frame.classes_of(first, height=height, width=width)
     boxes = [box_around(np.isin(one, eye), frame) for one in (mask, seen)]
     box = _around([one for one in boxes if one] or [Box(0, 0, width, height)], frame)
-    close = cut_image(image, box, frame)
-    logits = segmenter.logits_fitted(np.stack([close, close[:, ::-1]]))
+    close = _shares(cut_image(image, box, frame), segmenter)
+    # What only one of the looks sees may not be there. The smaller the eye, the less the first saw.
+    part = frame.place(height, width).cut(first)
+    weight = min(1.0, (box.width / width) * (part.shape[2] / frame.width))
+    shares = (close + weight * _of_box(part, box, width / part.shape[2], frame)) / (1 + weight)
+    return box, cut_mask(mask, box, frame), np.asarray(shares, np.float32)
+
+
+def _shares(fitted: NDArray[np.uint8], segmenter: Segmenter) -> Floats:
+    """Probabilities (K, h, w) of an image in the frame: the mean with those of its mirror image."""
+    logits = segmenter.logits_fitted(np.stack([fitted, fitted[:, ::-1]]))
     shares = np.exp(logits - logits.max(1, keepdims=True))
     shares /= shares.sum(1, keepdims=True)
-    return box, cut_mask(mask, box, frame), (shares[0] + shares[1][:, :, ::-1]) / 2
+    return np.asarray((shares[0] + shares[1][:, :, ::-1]) / 2)
+
+
+def _of_box(part: Floats, box: Box, scale: float, frame: Frame) -> Floats:
+    """The planes of an image, (K, h, w), as the frame laid over the box has them.
+
+    One of their pixels is `scale` pixels of the image; beyond the image its border goes on.
+    """
+    zoom = box.width / frame.width / scale
+    left, top = (
+        (first + 0.5 * box.width / frame.width) / scale - 0.5 for first in (box.left, box.top)
+    )
+    matrix = np.array([[zoom, 0, left], [0, zoom, top]])
+    planes = [
+        cv2.warpAffine(
+            plane,
+            matrix,
+            (frame.width, frame.height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        for plane in part
+    ]
+    return np.stack(planes)
 
 
 def _around(boxes: Sequence[Box], frame: Frame) -> Box:
