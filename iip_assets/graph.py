@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from iip_assets.audit import assets as audit
+from iip_assets.audit import batch_assets
 from iip_assets.dataset import assets as dataset
 from iip_assets.drift import assets as drift
 from iip_assets.edge_cases import assets as edge_cases
@@ -41,6 +42,7 @@ _ROOMS = (
     labels,
     evaluation,
     audit,
+    batch_assets,
     robustness,
     drift,
     registry,
