@@ -92,6 +92,12 @@ def _table(*shared: str, **own: Column) -> Table:
     return {**{name: _SHARED[name] for name in shared}, **own}
 
 
+def _sole(*shared: str, **own: Column) -> Mapping[str, Table]:
+    """The table of an asset that has no other."""
+    return {"": _table(*shared, **own)}
+
+
+_ESTIMATE = ("value", "low", "high", "n_images", "n_subjects")
 _PROMISED = _number("expected macro error of the pool that its label settles; null if not chosen")
 _LEFT_OUT = _category("the batch that was left out; null where none was")
 _PATH = _text("the file, relative to the data folder")
@@ -125,128 +131,106 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             value=_SHARED["cell"],
         ),
     },
-    "image_fingerprints": {
-        "": _table(
-            *("image_id", "mask_id", "problem"),
-            width=_count("of the image; null where it cannot be decoded", unit="px"),
-            height=_count("of the image; null where it cannot be decoded", unit="px"),
-            phash=_id("perceptual hash; near duplicates have nearly the same"),
-            mask_problem=_text("why the mask cannot be used; null where it can"),
+    "image_fingerprints": _sole(
+        *("image_id", "mask_id", "problem"),
+        width=_count("of the image; null where it cannot be decoded", unit="px"),
+        height=_count("of the image; null where it cannot be decoded", unit="px"),
+        phash=_id("perceptual hash; near duplicates have nearly the same"),
+        mask_problem=_text("why the mask cannot be used; null where it can"),
+    ),
+    "quarantine": _sole(
+        *("image_id", "batch", "row", "column", "reason", "fix"),
+        what=_category("image, mask or label"),
+        path=_PATH,
+        value=_SHARED["cell"],
+    ),
+    "data_splits": _sole("image_id", "group_id", "split", "has_mask"),
+    "image_statistics": _sole(
+        "image_id",
+        brightness=_number("mean luma, 0 to 255"),
+        contrast=_number("standard deviation of luma"),
+        colour_cast=_number("distance of the mean colour from grey in CIELAB"),
+        cast_red_green=_number("mean a* of CIELAB, red above 0"),
+        cast_yellow_blue=_number("mean b* of CIELAB, yellow above 0"),
+        saturation=_share("mean HSV saturation"),
+        clipped_shadows=_share("pixels that are as good as black"),
+        clipped_highlights=_share("pixels that are as good as white"),
+        unevenness=_share("how much the light falls off over the image"),
+        sharpness=_number("variance of the Laplacian of luma at normal size"),
+        noise=_number("standard deviation of the noise, in steps of luma"),
+        background_edges=_share("where luma varies, of the region around the eye"),
+        background_brightness=_number("mean luma of the region around the eye"),
+        background_red_green=_number("mean a* of the region around the eye"),
+        background_yellow_blue=_number("mean b* of the region around the eye"),
+        iris_visibility=_share("visible area of iris and pupil over that of the full disc"),
+        iris_sclera_contrast=_share("contrast of sclera to iris beside the rim, 0 if darker"),
+        iris_pupil_contrast=_share("contrast of iris to pupil beside the pupil, 0 if darker"),
+        pupil_ratio=_number("diameter of the pupil over that of the iris"),
+        gaze_x=_number("the iris in the eye opening, -1 is left and 1 is right"),
+        gaze_y=_number("the iris in the eye opening, -1 is up and 1 is down"),
+        iris_radius_px=_number("radius of the iris", unit="px"),
+        iris_margin=_number("distance of the iris from the image's edge", unit="iris radii"),
+    ),
+    "eye_geometry": _sole(
+        "image_id",
+        openness=_number("distance of the lids over the width of the eye; null: not found"),
+        gaze_x=_number("the iris beside the middle of the eye, -1 is left and 1 is right"),
+        iris_left_px=_number("left edge of what is seen of the iris", unit="px"),
+        iris_top_px=_number("upper edge of what is seen of the iris", unit="px"),
+        iris_right_px=_number("right edge of what is seen of the iris", unit="px"),
+        iris_bottom_px=_number("lower edge of what is seen of the iris", unit="px"),
+        glint=_share("of the inner half of the iris, far brighter than the rest there"),
+        disagreement=_number(
+            "how far apart the iris is found in the image and in its mirror image; above 0.15 "
+            "nothing is believed",
+            unit="widths of the eye",
         ),
-    },
-    "quarantine": {
-        "": _table(
-            *("image_id", "batch", "row", "column", "reason", "fix"),
-            what=_category("image, mask or label"),
-            path=_PATH,
-            value=_SHARED["cell"],
-        ),
-    },
-    "data_splits": {"": _table("image_id", "group_id", "split", "has_mask")},
-    "image_statistics": {
-        "": _table(
-            "image_id",
-            brightness=_number("mean luma, 0 to 255"),
-            contrast=_number("standard deviation of luma"),
-            colour_cast=_number("distance of the mean colour from grey in CIELAB"),
-            cast_red_green=_number("mean a* of CIELAB, red above 0"),
-            cast_yellow_blue=_number("mean b* of CIELAB, yellow above 0"),
-            saturation=_share("mean HSV saturation"),
-            clipped_shadows=_share("pixels that are as good as black"),
-            clipped_highlights=_share("pixels that are as good as white"),
-            unevenness=_share("how much the light falls off over the image"),
-            sharpness=_number("variance of the Laplacian of luma at normal size"),
-            noise=_number("standard deviation of the noise, in steps of luma"),
-            background_edges=_share("where luma varies, of the region around the eye"),
-            background_brightness=_number("mean luma of the region around the eye"),
-            background_red_green=_number("mean a* of the region around the eye"),
-            background_yellow_blue=_number("mean b* of the region around the eye"),
-            iris_visibility=_share("visible area of iris and pupil over that of the full disc"),
-            iris_sclera_contrast=_share("contrast of sclera to iris beside the rim, 0 if darker"),
-            iris_pupil_contrast=_share("contrast of iris to pupil beside the pupil, 0 if darker"),
-            pupil_ratio=_number("diameter of the pupil over that of the iris"),
-            gaze_x=_number("the iris in the eye opening, -1 is left and 1 is right"),
-            gaze_y=_number("the iris in the eye opening, -1 is up and 1 is down"),
-            iris_radius_px=_number("radius of the iris", unit="px"),
-            iris_margin=_number("distance of the iris from the image's edge", unit="iris radii"),
-        ),
-    },
-    "eye_geometry": {
-        "": _table(
-            "image_id",
-            openness=_number("distance of the lids over the width of the eye; null: not found"),
-            gaze_x=_number("the iris beside the middle of the eye, -1 is left and 1 is right"),
-            iris_left_px=_number("left edge of what is seen of the iris", unit="px"),
-            iris_top_px=_number("upper edge of what is seen of the iris", unit="px"),
-            iris_right_px=_number("right edge of what is seen of the iris", unit="px"),
-            iris_bottom_px=_number("lower edge of what is seen of the iris", unit="px"),
-            glint=_share("of the inner half of the iris, far brighter than the rest there"),
-            disagreement=_number(
-                "how far apart the iris is found in the image and in its mirror image; above 0.15 "
-                "nothing is believed",
-                unit="widths of the eye",
-            ),
-        ),
-    },
-    "lighting_stats": {
-        "": _table("image_id", lighting=_category("dark, normal, bright or uneven")),
-    },
-    "background_stats": {
-        "": _table("image_id", background=_category("plain, textured or cluttered")),
-    },
-    "image_slices": {"": _table("image_id", "axis", "slice")},
-    "demographic_stats": {
-        "": _table(
-            *("axis", "n_subjects"),
-            value=_category("the value on the axis, or of each axis of an intersection"),
-            n=_count("images"),
-            share=_share("of all images"),
-            known_share=_share("of the images whose value is known"),
-            low=_share("lower end of the interval of known_share"),
-            high=_share("upper end of the interval of known_share"),
-            target=_share("the wanted share; null where none is set"),
-            gap=_number("known_share minus target"),
-            needed=_count("images of the value to add to reach the target; null where none do"),
-            enough=_SHARED["enough"],
-            note=_text("what else is to be known of the row"),
-        ),
-    },
-    "image_embeddings": {"": _table("image_id", "embedding")},
-    "team_slices": {"": _table("image_id", "axis", "slice")},
-    "split_leaks": {
-        "": _table(
-            *("image_id", "split", "subject_id"),
-            other_id=_id("the image of another split that shows the same"),
-            other_split=_category("its split"),
-            other_subject_id=_id("who is seen on it; null where unknown"),
-            match=_share("correlation of their structure where one lies on the other"),
-            mirrored=_flag("whether one lies on the other's mirror image"),
-        ),
-    },
-    "embedding_map": {
-        "": _table("image_id", x=_number("place on the map"), y=_number("place on the map")),
-    },
-    "edge_case_clusters": {
-        "": _table(
-            "image_id",
-            cluster=_id("the group of similar images; -1 is no group"),
-            outlier_score=_share("how far it lies from any group (GLOSH)"),
-            exemplar=_flag("whether it is typical of its group"),
-        ),
-    },
-    "image_tags": {"": _table("image_id", "axis", "slice")},
-    "rebalanced_training_set": {
-        "": _table(
-            *("image_id", "label", "has_mask", "weight"),
-            cell=_category("its slices on all axes that are balanced; null where not known"),
-            remembered=_share("what is left of it by its age; 1 where nothing is forgotten"),
-        ),
-    },
-    "filter_examples": {
-        "": _table("image_id", "split", "group_id", "label", "embedding", "weight"),
-    },
-    "segmenter_examples": {"": _table("image_id", "mask_id", "split", "group_id", "weight")},
-    "held_out_images": {"": _table("image_id", "split", "label", "mask_id")},
+    ),
+    "lighting_stats": _sole("image_id", lighting=_category("dark, normal, bright or uneven")),
+    "background_stats": _sole("image_id", background=_category("plain, textured or cluttered")),
+    "image_slices": _sole("image_id", "axis", "slice"),
+    "demographic_stats": _sole(
+        *("axis", "n_subjects"),
+        value=_category("the value on the axis, or of each axis of an intersection"),
+        n=_count("images"),
+        share=_share("of all images"),
+        known_share=_share("of the images whose value is known"),
+        low=_share("lower end of the interval of known_share"),
+        high=_share("upper end of the interval of known_share"),
+        target=_share("the wanted share; null where none is set"),
+        gap=_number("known_share minus target"),
+        needed=_count("images of the value to add to reach the target; null where none do"),
+        enough=_SHARED["enough"],
+        note=_text("what else is to be known of the row"),
+    ),
+    "image_embeddings": _sole("image_id", "embedding"),
+    "team_slices": _sole("image_id", "axis", "slice"),
+    "split_leaks": _sole(
+        *("image_id", "split", "subject_id"),
+        other_id=_id("the image of another split that shows the same"),
+        other_split=_category("its split"),
+        other_subject_id=_id("who is seen on it; null where unknown"),
+        match=_share("correlation of their structure where one lies on the other"),
+        mirrored=_flag("whether one lies on the other's mirror image"),
+    ),
+    "embedding_map": _sole(
+        "image_id", x=_number("place on the map"), y=_number("place on the map")
+    ),
+    "edge_case_clusters": _sole(
+        "image_id",
+        cluster=_id("the group of similar images; -1 is no group"),
+        outlier_score=_share("how far it lies from any group (GLOSH)"),
+        exemplar=_flag("whether it is typical of its group"),
+    ),
+    "image_tags": _sole("image_id", "axis", "slice"),
+    "rebalanced_training_set": _sole(
+        *("image_id", "label", "has_mask", "weight"),
+        cell=_category("its slices on all axes that are balanced; null where not known"),
+        remembered=_share("what is left of it by its age; 1 where nothing is forgotten"),
+    ),
+    "filter_examples": _sole("image_id", "split", "group_id", "label", "embedding", "weight"),
+    "segmenter_examples": _sole("image_id", "mask_id", "split", "group_id", "weight"),
+    "held_out_images": _sole("image_id", "split", "label", "mask_id"),
     "filter_verdicts": {
         "verdicts": _table("image_id", "prob_<class>", "predicted", "usable_score", "passes"),
         "curve": _table(
@@ -266,17 +250,13 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             subjects=_count("groups of the validation images"),
         ),
     },
-    "predictions": {
-        "": _table(
-            *("image_id", "split", "label", "prob_<class>", "predicted", "usable_score", "passes"),
-            *("confusion", "boundary"),
-            **{"iou_<class>": _share("IoU of the class; null where it neither is nor is said")},
-            confusion_baseline=_list("as confusion, of the commonest class by place", unit="px"),
-        ),
-    },
-    "validation_card": {
-        "": _table("model", "metric", "value", "low", "high", "n_images", "n_subjects"),
-    },
+    "predictions": _sole(
+        *("image_id", "split", "label", "prob_<class>", "predicted", "usable_score", "passes"),
+        *("confusion", "boundary"),
+        **{"iou_<class>": _share("IoU of the class; null where it neither is nor is said")},
+        confusion_baseline=_list("as confusion, of the commonest class by place", unit="px"),
+    ),
+    "validation_card": _sole("model", "metric", *_ESTIMATE),
     "labeler_agreement": {
         "words": _table("image_id", "group_id", "labeler", "label", "mask_id"),
         "mask_pairs": _table(
@@ -285,57 +265,48 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         ),
         "segmented": _table("image_id", "labeler", "confusion", "boundary"),
     },
-    "out_of_fold_predictions": {
-        "": _table(
-            *("image_id", "group_id", "split", "label", "prob_<class>"),
-            fold=_id("the part of the subjects that was held out with it"),
-            disagreement=_share("how far heads from other training subjects lie from their mean"),
-        ),
-    },
-    "mask_scores": {
-        "": _table(
-            *("image_id", "group_id"),
-            given=_list("of each class, pixels of the mask around the eye", unit="px"),
-            seen=_list("of each class, pixels where it is the likeliest", unit="px"),
-            both=_list("of each class, pixels where it is both", unit="px"),
-            visible=_list("of each class, the sum of its probabilities", unit="px"),
-            gain_all=_number("what taking the likeliest class everywhere would gain", unit="nats"),
-            scale=_number("pixels of the image to one that is compared"),
-            **{
-                f"{name}_{kind}": column
-                for kind in ("swapped", "shifted", "resized", "missing", "empty")
-                for name, column in {
-                    "gain": _number(f"log-likelihood that not being {kind} gains", unit="nats"),
-                    "change": _list(f"the change that undoes {kind}: classes or pixels"),
-                    "region": _list("left, top, width and height of what changes", unit="px"),
-                }.items()
-            },
-        ),
-    },
-    "label_errors": {
-        "": _table(
-            *("image_id", "group_id", "reason"),
-            rank=_count("1 is to be looked at first"),
-            what=_category("label, mask or image"),
-            kind=_category("the kind of error"),
-            given=_text("what stands there"),
-            suggested=_text("what it should likely be"),
-            confidence=_share("how sure it is that this is an error"),
-            flagged=_flag("whether it is worth a look"),
-            mask_class=_category("the class of the mask that is meant; null for all of it"),
-            region=_list("left, top, width and height of where to look", unit="px"),
-            other_id=_id("the near duplicate that contradicts; null where none does"),
-        ),
-    },
+    "out_of_fold_predictions": _sole(
+        *("image_id", "group_id", "split", "label", "prob_<class>"),
+        fold=_id("the part of the subjects that was held out with it"),
+        disagreement=_share("how far heads from other training subjects lie from their mean"),
+    ),
+    "mask_scores": _sole(
+        *("image_id", "group_id"),
+        given=_list("of each class, pixels of the mask around the eye", unit="px"),
+        seen=_list("of each class, pixels where it is the likeliest", unit="px"),
+        both=_list("of each class, pixels where it is both", unit="px"),
+        visible=_list("of each class, the sum of its probabilities", unit="px"),
+        gain_all=_number("what taking the likeliest class everywhere would gain", unit="nats"),
+        scale=_number("pixels of the image to one that is compared"),
+        **{
+            f"{name}_{kind}": column
+            for kind in ("swapped", "shifted", "resized", "missing", "empty")
+            for name, column in {
+                "gain": _number(f"log-likelihood that not being {kind} gains", unit="nats"),
+                "change": _list(f"the change that undoes {kind}: classes or pixels"),
+                "region": _list("left, top, width and height of what changes", unit="px"),
+            }.items()
+        },
+    ),
+    "label_errors": _sole(
+        *("image_id", "group_id", "reason"),
+        rank=_count("1 is to be looked at first"),
+        what=_category("label, mask or image"),
+        kind=_category("the kind of error"),
+        given=_text("what stands there"),
+        suggested=_text("what it should likely be"),
+        confidence=_share("how sure it is that this is an error"),
+        flagged=_flag("whether it is worth a look"),
+        mask_class=_category("the class of the mask that is meant; null for all of it"),
+        region=_list("left, top, width and height of where to look", unit="px"),
+        other_id=_id("the near duplicate that contradicts; null where none does"),
+    ),
     "label_consistency": {
         "marked": _table(
-            *("class", "axis", "slice", "value", "low", "high"),
-            *("n_images", "n_subjects", "enough"),
+            *("class", "axis", "slice", *_ESTIMATE, "enough"),
             marked_share=_share("of all images with an eye marked, those with the class marked"),
         ),
-        "ceiling": _table(
-            *("class", "value", "low", "high", "n_images", "n_subjects", "enough"),
-        ),
+        "ceiling": _table("class", *_ESTIMATE, "enough"),
     },
     "label_consensus": {
         "classes": _table(
@@ -355,7 +326,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             clear=_flag("whether the vote can be taken for the mask"),
         ),
         "labelers": _table(
-            *("labeler", "metric", "value", "low", "high", "n_images", "n_subjects", "enough"),
+            *("labeler", "metric", *_ESTIMATE, "enough"),
             what=_WHAT,
             others=_number("the metric of the others with each other on the same images"),
             p_holm=_share("small where worse than the others, after Holm's correction; or null"),
@@ -363,8 +334,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             flagged=_flag("whether clearly worse than the others"),
         ),
         "agreement": _table(
-            *("metric", "axis", "slice", "value", "low", "high"),
-            *("n_images", "n_subjects", "enough"),
+            *("metric", "axis", "slice", *_ESTIMATE, "enough"),
             what=_WHAT,
         ),
         "queue": _table(
@@ -375,8 +345,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
     },
     "model_evaluation": {
         "metrics": _table(
-            *("model", "metric", "axis", "slice", "value", "low", "high"),
-            *("n_images", "n_subjects", "enough"),
+            *("model", "metric", "axis", "slice", *_ESTIMATE, "enough"),
             p_holm=_share(
                 "small where the slice is worse than all images: p after Holm's correction; null "
                 "where not asked"
@@ -399,57 +368,46 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             test_subjects=_count("groups of these"),
         ),
     },
-    "image_difficulty": {
-        "": _table(
-            *("model", "image_id", "group_id"),
-            error=_share("what the label's probability, or the mean IoU, lacks of 1"),
-            loss=_number("log loss of the label; of a mask per labelled pixel", unit="nats"),
-            margin=_number("how far the label is ahead of the next class; null of masks"),
-            disagreement=_share("between heads from other training subjects; null of masks"),
-            rank=_count("1 is the hardest of its model"),
-        ),
-    },
-    "augmentation_trials": {
-        "": _table(
-            "image_id",
-            augmentation=_category("the change of training images that was added"),
-            gain=_number("what the label's probability gains by it"),
-        ),
-    },
-    "error_drivers": {
-        "": _table(
-            *("model", "low", "high", "n_images", "n_subjects"),
-            attribute=_category("what is known of an image"),
-            importance=_number("share of the differences in error that goes with it"),
-            worst=_text("where on it the error is highest"),
-        ),
-    },
-    "error_analysis": {
-        "": _table(
-            *("model", "axis", "slice", "value", "low", "high"),
-            *("n_images", "n_subjects", "enough"),
-            reference=_number("what the value is held against"),
-            reference_of=_category("target, people or all others"),
-            gap=_number("reference minus value"),
-            p_holm=_share("p of its error being no larger than others', corrected (Holm)"),
-            share=_share("of the images"),
-            error_share=_share("of the sum of all errors"),
-            potential=_number("gap × share: what the value of all images could gain"),
-            flagged_share=_share("of its error, what lies on likely wrong labels"),
-            importance=_count("1 to 5, as the team set it; null where it did not"),
-            ease=_count("1 to 5, likewise"),
-            priority=_number("potential, weighed by importance and ease"),
-            action=_category("collect, augment, fix labels, none or too few to judge"),
-            reason=_text("why that"),
-        ),
-    },
-    "training_batches": {
-        "": _table(
-            "image_id",
-            batch=_category("with which it came, or which labelled it where `iip label next` did"),
-            promised_gain=_PROMISED,
-        )
-    },
+    "image_difficulty": _sole(
+        *("model", "image_id", "group_id"),
+        error=_share("what the label's probability, or the mean IoU, lacks of 1"),
+        loss=_number("log loss of the label; of a mask per labelled pixel", unit="nats"),
+        margin=_number("how far the label is ahead of the next class; null of masks"),
+        disagreement=_share("between heads from other training subjects; null of masks"),
+        rank=_count("1 is the hardest of its model"),
+    ),
+    "augmentation_trials": _sole(
+        "image_id",
+        augmentation=_category("the change of training images that was added"),
+        gain=_number("what the label's probability gains by it"),
+    ),
+    "error_drivers": _sole(
+        *("model", "low", "high", "n_images", "n_subjects"),
+        attribute=_category("what is known of an image"),
+        importance=_number("share of the differences in error that goes with it"),
+        worst=_text("where on it the error is highest"),
+    ),
+    "error_analysis": _sole(
+        *("model", "axis", "slice", *_ESTIMATE, "enough"),
+        reference=_number("what the value is held against"),
+        reference_of=_category("target, people or all others"),
+        gap=_number("reference minus value"),
+        p_holm=_share("p of its error being no larger than others', corrected (Holm)"),
+        share=_share("of the images"),
+        error_share=_share("of the sum of all errors"),
+        potential=_number("gap × share: what the value of all images could gain"),
+        flagged_share=_share("of its error, what lies on likely wrong labels"),
+        importance=_count("1 to 5, as the team set it; null where it did not"),
+        ease=_count("1 to 5, likewise"),
+        priority=_number("potential, weighed by importance and ease"),
+        action=_category("collect, augment, fix labels, none or too few to judge"),
+        reason=_text("why that"),
+    ),
+    "training_batches": _sole(
+        "image_id",
+        batch=_category("with which it came, or which labelled it where `iip label next` did"),
+        promised_gain=_PROMISED,
+    ),
     "batch_trials": {
         "batches": _table("batch", "training_images"),
         "probabilities": _table(
@@ -464,47 +422,39 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             tried=_category("the batch that is tried, beside what was labelled before it"),
         ),
     },
-    "batch_verdict": {
-        "": _table(
-            *("batch", "axis", "slice", "low", "high", "n_images", "n_subjects"),
-            "training_images",
-            verdict=_category("helps, hurts, no clear effect or too small to judge"),
-            with_batch=_share("F1 of the filter trained with the batch"),
-            without_batch=_share("F1 of the filter trained without it"),
-            difference=_number("with minus without: above 0 the batch helps"),
-        ),
-    },
-    "discovered_slices": {
-        "": _table(
-            *("model", "low", "high", "n_images", "n_subjects"),
-            name=_text("what its images have in common, in words"),
-            rule=_text("who belongs to it, as `slices.toml` has it, as JSON"),
-            exemplars=_list("ids of its images, the largest errors first"),
-            error=_share("mean error: what the label's probability or the IoU lacks of 1"),
-            rest_error=_share("mean error of all other images"),
-            p=_share("the chance that any slice fails so clearly where nothing is the matter"),
-            share=_share("of the images that are judged"),
-        ),
-    },
-    "kept_promises": {
-        "": _table(
-            *("batch", "training_images", "low", "high", "n_images", "n_subjects"),
-            promised=_number("sum of promised_gain over its training images"),
-            realised=_number("change of the filter's F1 by it; null where it cannot be told"),
-        ),
-    },
-    "labeling_priorities": {
-        "": _table(
-            *("image_id", "prob_<class>"),
-            rank=_count("1 for the image to label first"),
-            gain=_number("what its label is worth; the mean of the pool is 1"),
-            promised_gain=_PROMISED,
-            novelty=_share("0 where labels are as near as usual, 1 where twice as far or more"),
-            frequency=_number("how densely the pool lies there; 1 is the median"),
-            need=_share("how far labels fall short of its demographic cell"),
-            reason=_text("why it was chosen"),
-        ),
-    },
+    "batch_verdict": _sole(
+        *("batch", "axis", "slice", "low", "high", "n_images", "n_subjects"),
+        "training_images",
+        verdict=_category("helps, hurts, no clear effect or too small to judge"),
+        with_batch=_share("F1 of the filter trained with the batch"),
+        without_batch=_share("F1 of the filter trained without it"),
+        difference=_number("with minus without: above 0 the batch helps"),
+    ),
+    "discovered_slices": _sole(
+        *("model", "low", "high", "n_images", "n_subjects"),
+        name=_text("what its images have in common, in words"),
+        rule=_text("who belongs to it, as `slices.toml` has it, as JSON"),
+        exemplars=_list("ids of its images, the largest errors first"),
+        error=_share("mean error: what the label's probability or the IoU lacks of 1"),
+        rest_error=_share("mean error of all other images"),
+        p=_share("the chance that any slice fails so clearly where nothing is the matter"),
+        share=_share("of the images that are judged"),
+    ),
+    "kept_promises": _sole(
+        *("batch", "training_images", "low", "high", "n_images", "n_subjects"),
+        promised=_number("sum of promised_gain over its training images"),
+        realised=_number("change of the filter's F1 by it; null where it cannot be told"),
+    ),
+    "labeling_priorities": _sole(
+        *("image_id", "prob_<class>"),
+        rank=_count("1 for the image to label first"),
+        gain=_number("what its label is worth; the mean of the pool is 1"),
+        promised_gain=_PROMISED,
+        novelty=_share("0 where labels are as near as usual, 1 where twice as far or more"),
+        frequency=_number("how densely the pool lies there; 1 is the median"),
+        need=_share("how far labels fall short of its demographic cell"),
+        reason=_text("why it was chosen"),
+    ),
     "model_explanations": {
         "explained": _table(
             *("model", "image_id", "mask_id", "group_id", "label"),
@@ -526,33 +476,28 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             true_outline=_text("polygons of the class or eye as labelled, as JSON"),
         ),
         "measures": _table(
-            *("model", "metric", "value", "low", "high", "n_images", "n_subjects", "enough"),
+            *("model", "metric", *_ESTIMATE, "enough"),
             predictions=_category("right, wrong, or the difference of both"),
         ),
     },
-    "coverage_ledger": {
-        "": _table(
-            *("model", "metric", "n_images", "n_subjects", "value", "low", "high"),
-            axis=_category("the demographic axes that are crossed"),
-            cell=_category("a value on each of them"),
-            test_subjects=_count("groups of its test images; of a model, those that can judge it"),
-            width=_number("high minus low; null where there is no interval"),
-            subjects_needed=_count("test subjects that show the difference to all others"),
-            more_subjects=_count("of these, how many are not there yet"),
-        ),
-    },
-    "robustness_benchmark": {
-        "": _table(
-            *("model", "axis", "slice", "metric", "value", "low", "high"),
-            *("n_images", "n_subjects"),
-            corruption=_category("what was done to the images"),
-            severity=_count("how much, from 1 to 5; 0 is the clean image"),
-            relative_drop=_number("lost share of the clean value"),
-        ),
-    },
+    "coverage_ledger": _sole(
+        *("model", "metric", "n_images", "n_subjects", "value", "low", "high"),
+        axis=_category("the demographic axes that are crossed"),
+        cell=_category("a value on each of them"),
+        test_subjects=_count("groups of its test images; of a model, those that can judge it"),
+        width=_number("high minus low; null where there is no interval"),
+        subjects_needed=_count("test subjects that show the difference to all others"),
+        more_subjects=_count("of these, how many are not there yet"),
+    ),
+    "robustness_benchmark": _sole(
+        *("model", "axis", "slice", "metric", *_ESTIMATE),
+        corruption=_category("what was done to the images"),
+        severity=_count("how much, from 1 to 5; 0 is the clean image"),
+        relative_drop=_number("lost share of the clean value"),
+    ),
     "model_versions": {
         "history": _table(
-            *("model", "metric", "value", "low", "high", "n_images", "n_subjects"),
+            *("model", "metric", *_ESTIMATE),
             version=_id("number in the registry, or `present`"),
             aliases=_category("champion, challenger, both or none"),
             registered_at=_time("in UTC as ISO 8601; empty for one not registered"),
