@@ -14,15 +14,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.embeddings.embedder import Embedder
-from iip_assets.images.decode import Undecodable, decode_image
-from iip_assets.images.letterbox import letterbox_image
+from iip_assets.embeddings.embedder import Embedder, fitted_image
 from iip_assets.images.store import Reader
 from iip_assets.labels.folds import deal_folds
 from iip_assets.labels.out_of_fold import fit_head
+from iip_assets.metrics.functional import weighted_mean
 from iip_assets.metrics.intervals import Intervals, estimate_difference, replicates
 from iip_assets.metrics.names import FILTER_CLASSES
-from iip_assets.models.augment import LOOKS, WARPS, warped
+from iip_assets.models.augment import LOOKS, WARPS, Look, warped
 
 if TYPE_CHECKING:
     from iip_assets.training.progress import Progress
@@ -52,32 +51,23 @@ def embed_augmented(
     """
 
     def one(record: dict[str, Any]) -> dict[str, Any]:
-        return {"embedding": _embedded(record, max_megapixels, embedder, store)}
+        image = fitted_image(record["image_id"], max_megapixels, embedder, store)
+        if image is None:
+            return {"embedding": None}
+        rng = np.random.default_rng(int(record["image_id"][:8], 16))
+        changed = _augmented(image, record["augmentation"], rng)
+        return {"embedding": embedder.embed(changed[None])[0].tolist()}
 
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(one, records))
 
 
-def _embedded(
-    record: dict[str, Any], max_megapixels: float, embedder: Embedder, store: Reader
-) -> list[float] | None:
-    try:
-        image = decode_image(store.read(record["image_id"]), max_megapixels=max_megapixels)
-    except Undecodable:
-        return None
-    fitted = letterbox_image(image, embedder.input_width, embedder.input_height)
-    rng = np.random.default_rng(int(record["image_id"][:8], 16))
-    changed = _augmented(fitted, record["augmentation"], rng)
-    return [float(one) for one in embedder.embed(changed[None])[0]]
-
-
 def _augmented(image: NDArray[np.uint8], name: str, rng: np.random.Generator) -> NDArray[np.uint8]:
-    for look in LOOKS:
-        if look.name == name:
-            return look.change(image, rng)
-    (warp,) = (one for one in WARPS if one.name == name)
+    (change,) = (one for one in (*LOOKS, *WARPS) if one.name == name)
+    if isinstance(change, Look):
+        return change.change(image, rng)
     height, width = image.shape[:2]
-    return warped(image, np.zeros((height, width), np.uint8), warp.matrix(width, height, rng))[0]
+    return warped(image, np.zeros((height, width), np.uint8), change.matrix(width, height, rng))[0]
 
 
 def try_augmentations(
@@ -103,8 +93,7 @@ def try_augmentations(
     for name in progress(named, total=len(named), label="trying augmentations"):
         part = copies.filter(augmentation=name)
         source = np.array([place_of[one] for one in part["image_id"]], dtype=np.int64)
-        added = np.array(part["embedding"].to_list(), dtype=np.float64)
-        added = added.reshape(-1, vectors.shape[1])
+        added = np.array(part["embedding"].to_list(), np.float64).reshape(-1, vectors.shape[1])
         own[name] = np.zeros(len(classes))
         for held_out in range(_FOLDS):
             train, asked = fold != held_out, fold == held_out
@@ -139,10 +128,8 @@ def best_gain(
     found: list[tuple[float, str]] = []
     for (name,), part in here.group_by("augmentation", maintain_order=True):
         made = replicates(part["group_id"].to_list(), intervals)
-        weights = made.weights / np.maximum(made.weights.sum(1, keepdims=True), 1)
-        one = estimate_difference(
-            weights @ part["gain"].to_numpy(), made.sizes, confidence=confidence
-        )
+        means = weighted_mean(part["gain"].to_numpy(), made.weights)
+        one = estimate_difference(means, made.sizes, confidence=confidence)
         if one.value is not None and one.low is not None and one.low > 0:
             found.append((one.value, str(name)))
     return max(found)[::-1] if found else None

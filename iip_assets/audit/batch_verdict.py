@@ -30,18 +30,9 @@ Floats = NDArray[np.float64]
 Verdict = Literal["helps", "hurts", "no clear effect", "too small to judge"]
 
 _SCHEMA = {
-    "batch": pl.String(),
-    "axis": pl.String(),
-    "slice": pl.String(),
-    "verdict": pl.String(),
-    "with_batch": pl.Float64(),
-    "without_batch": pl.Float64(),
-    "difference": pl.Float64(),
-    "low": pl.Float64(),
-    "high": pl.Float64(),
-    "n_images": pl.Int64(),
-    "n_subjects": pl.Int64(),
-    "training_images": pl.Int64(),
+    **dict.fromkeys(("batch", "axis", "slice", "verdict"), pl.String()),
+    **dict.fromkeys(("with_batch", "without_batch", "difference", "low", "high"), pl.Float64()),
+    **dict.fromkeys(("n_images", "n_subjects", "training_images"), pl.Int64()),
 }
 
 

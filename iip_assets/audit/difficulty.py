@@ -9,13 +9,8 @@ from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.models.tasks import FILTER, SEGMENTER
 
 DIFFICULTY = {
-    "model": pl.String(),
-    "image_id": pl.String(),
-    "group_id": pl.String(),
-    "error": pl.Float64(),
-    "loss": pl.Float64(),
-    "margin": pl.Float64(),
-    "disagreement": pl.Float64(),
+    **dict.fromkeys(("model", "image_id", "group_id"), pl.String()),
+    **dict.fromkeys(("error", "loss", "margin", "disagreement"), pl.Float64()),
 }
 # Of a probability, so that its logarithm is finite.
 _LEAST = 1e-4

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.edge_cases.slice_members import Space
 from iip_assets.edge_cases.team_slices import SliceRule
-from iip_assets.metrics.intervals import LEAST_SUBJECTS, share_estimate
+from iip_assets.metrics.intervals import LEAST_SUBJECTS, mean_estimate
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -51,18 +51,10 @@ _SAID = {
 }
 
 SLICES = {
-    "model": pl.String(),
-    "name": pl.String(),
-    "rule": pl.String(),
+    **dict.fromkeys(("model", "name", "rule"), pl.String()),
     "exemplars": pl.List(pl.String()),
-    "n_images": pl.Int64(),
-    "n_subjects": pl.Int64(),
-    "error": pl.Float64(),
-    "low": pl.Float64(),
-    "high": pl.Float64(),
-    "rest_error": pl.Float64(),
-    "p": pl.Float64(),
-    "share": pl.Float64(),
+    **dict.fromkeys(("n_images", "n_subjects"), pl.Int64()),
+    **dict.fromkeys(("error", "low", "high", "rest_error", "p", "share"), pl.Float64()),
 }
 
 
@@ -93,23 +85,22 @@ def discover_slices(
         candidates = [one for one in candidates if _is_judgeable(one[1], subjects, least)]
         for place, p in failing([inside for _, inside in candidates], values, subjects, options):
             rule, inside = candidates[place]
-            sums = np.bincount(subjects[inside], values[inside]).astype(np.float64)
-            sizes = np.bincount(subjects[inside]).astype(np.float64)
-            found = share_estimate(sums, sizes, confidence=confidence)
+            found = mean_estimate(values[inside], subjects[inside], confidence=confidence)
             first = _most_typical(inside, values, here)[:EXEMPLARS]
-            row = {
-                "model": model,
-                "name": name_of(rule, inside, tagged),
-                "rule": json.dumps(rule.to_dict(), sort_keys=True),
-                "exemplars": [here.ids[one] for one in first],
-                "n_images": int(inside.sum()),
-                "n_subjects": int((sizes > 0).sum()),
-                **{"error": found.value, "low": found.low, "high": found.high},
-                "rest_error": float(values[~inside].mean()),
-                "p": p,
-                "share": float(inside.mean()),
-            }
-            rows.append(row)
+            rows.append(
+                {
+                    "model": model,
+                    "name": name_of(rule, inside, tagged),
+                    "rule": json.dumps(rule.to_dict(), sort_keys=True),
+                    "exemplars": [here.ids[one] for one in first],
+                    "n_images": int(inside.sum()),
+                    "n_subjects": len(np.unique(subjects[inside])),
+                    **{"error": found.value, "low": found.low, "high": found.high},
+                    "rest_error": float(values[~inside].mean()),
+                    "p": p,
+                    "share": float(inside.mean()),
+                }
+            )
     # The excess of errors as a share of all images. By its value alone, large slices would come
     # first whose excess may be chance.
     cost = (pl.coalesce("low", "error") - pl.col("rest_error")) * pl.col("share")

@@ -15,42 +15,25 @@ import polars as pl
 from iip_assets.audit.augmentation_trials import best_gain
 from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.edge_cases.team_slices import TeamSlice
-from iip_assets.metrics.intervals import holm, judgeable, share_estimate
+from iip_assets.metrics.intervals import holm, judgeable, mean_estimate
 from iip_assets.metrics.names import HUMAN, OVERALL
+from iip_assets.metrics.scored_predictions import JUDGED
 from iip_assets.models.tasks import FILTER
 from iip_assets.settings import EvaluationSettings
 
 ANALYSIS = {
-    "model": pl.String(),
-    "axis": pl.String(),
-    "slice": pl.String(),
-    "value": pl.Float64(),
-    "low": pl.Float64(),
-    "high": pl.Float64(),
-    "n_images": pl.Int64(),
-    "n_subjects": pl.Int64(),
-    "enough": pl.Boolean(),
+    **dict.fromkeys(("model", "axis", "slice"), pl.String()),
+    **JUDGED,
     "reference": pl.Float64(),
     "reference_of": pl.String(),
-    "gap": pl.Float64(),
-    "p_holm": pl.Float64(),
-    "share": pl.Float64(),
-    "error_share": pl.Float64(),
-    "potential": pl.Float64(),
+    **dict.fromkeys(("gap", "p_holm", "share", "error_share", "potential"), pl.Float64()),
     "flagged_share": pl.Float64(),
-    "importance": pl.Int64(),
-    "ease": pl.Int64(),
+    **dict.fromkeys(("importance", "ease"), pl.Int64()),
     "priority": pl.Float64(),
-    "action": pl.String(),
-    "reason": pl.String(),
+    **dict.fromkeys(("action", "reason"), pl.String()),
 }
-COLLECT, AUGMENT, FIX, NONE, FEW = (
-    "collect",
-    "augment",
-    "fix labels",
-    "none",
-    "too few to judge",
-)
+COLLECT, AUGMENT, FIX, NONE = "collect", "augment", "fix labels", "none"
+FEW = "too few to judge"
 # Of importance and ease, where the team said nothing.
 _MIDDLE = 3
 # From this share of a slice's error on images whose label is likely wrong, labels come first.
@@ -92,35 +75,28 @@ def error_analysis_table(
         everything = own.sort("image_id").with_columns(
             wrong=pl.col("image_id").is_in(list(flagged))
         )
+        overall = _row((model, OVERALL, "all"), everything, everything, evaluation)
         # In one order, as the last bits of sums hang on it.
         tagged = known.join(everything, on="image_id").sort("axis", "slice", "image_id")
-        total = float(everything["error"].sum())
-        rows.append(
-            _row((str(model), OVERALL, "all"), everything, everything.clear(), evaluation)
-            | {"share": 1.0, "error_share": 1.0 if total else None, "action": NONE}
-        )
-        found, members = [], []
-        for (axis, name), inside in tagged.group_by("axis", "slice", maintain_order=True):
-            rest = everything.filter(~pl.col("image_id").is_in(inside["image_id"].to_list()))
-            if rest.is_empty():
-                continue
-            row = _row((str(model), str(axis), str(name)), inside, rest, evaluation)
-            row["share"] = inside.height / everything.height
-            row["error_share"] = float(inside["error"].sum()) / total if total else None
-            members.append(inside)
-            found.append(row | _held_against(row, rest, people, _said(team, str(axis), str(name))))
-        asked = [row for row in found if row["p"] is not None and row["enough"]]
-        for row, p in zip(
-            asked, holm(np.array([row["p"] for row in asked], dtype=np.float64)), strict=True
-        ):
-            row["p_holm"] = float(p)
-        own_trials = trials if model == FILTER.name else None
-        rows += [
-            row | _what_to_do(row, inside, own_trials, evaluation)
-            for row, inside in zip(found, members, strict=True)
+        members = {
+            (str(axis), str(name)): inside
+            for (axis, name), inside in tagged.group_by("axis", "slice", maintain_order=True)
+            if inside.height < everything.height
+        }
+        found = [
+            _row((model, *slice_), inside, everything, evaluation)
+            for slice_, inside in members.items()
         ]
-    table = pl.DataFrame([{key: row.get(key) for key in ANALYSIS} for row in rows], schema=ANALYSIS)
-    return table.sort(
+        asked = [row["p"] if row["enough"] else None for row in found]
+        p_values = holm(np.array(asked, dtype=np.float64))
+        own_trials = trials if model == FILTER.name else None
+        rows.append(overall | {"action": NONE})
+        for row, inside, p in zip(found, members.values(), p_values, strict=True):
+            row["p_holm"] = None if np.isnan(p) else float(p)
+            row.update(_held_against(row, people, _said(team, row["axis"], row["slice"])))
+            row["action"], row["reason"] = _what_to_do(row, inside, own_trials, evaluation)
+            rows.append(row)
+    return pl.DataFrame(rows, schema=ANALYSIS).sort(
         *("model", pl.col("axis") != OVERALL, "priority", "axis", "slice"),
         descending=[False, False, True, False, False],
         nulls_last=True,
@@ -128,45 +104,45 @@ def error_analysis_table(
 
 
 def _row(
-    named: tuple[str, str, str],
+    named: tuple[object, str, str],
     inside: pl.DataFrame,
-    rest: pl.DataFrame,
+    everything: pl.DataFrame,
     evaluation: EvaluationSettings,
 ) -> dict[str, Any]:
-    sums, sizes = _by_subject(inside)
-    found = share_estimate(sizes - sums, sizes, confidence=evaluation.confidence)
-    error = float(inside["error"].sum())
+    """What the images inside tell by themselves, and beside the others (`p`, `others`)."""
+    errors, subjects = inside["error"].to_numpy(), inside["group_id"].to_numpy()
+    n_subjects = len(set(subjects))
+    rest = everything.filter(~pl.col("image_id").is_in(inside["image_id"].to_list()))
+    error, total = float(inside["error"].sum()), float(everything["error"].sum())
     return {
         **dict(zip(("model", "axis", "slice"), named, strict=True)),
-        **{"value": found.value, "low": found.low, "high": found.high},
+        **vars(mean_estimate(1 - errors, subjects, confidence=evaluation.confidence)),
         "n_images": inside.height,
-        "n_subjects": len(sizes),
-        "enough": judgeable(inside.height, len(sizes), evaluation.min_slice_images),
+        "n_subjects": n_subjects,
+        "enough": judgeable(inside.height, n_subjects, evaluation.min_slice_images),
+        "share": inside.height / everything.height,
+        "error_share": error / total if total else None,
         "flagged_share": float(inside.filter("wrong")["error"].sum()) / error if error else 0.0,
-        "p": _chance(inside, rest) if rest.height else None,
+        "p": _chance(inside, rest),
+        "others": None if rest.is_empty() else 1 - float(rest["error"].to_numpy().mean()),
     }
-
-
-def _by_subject(images: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """The sum of errors and the number of images of each subject, (G,) each."""
-    _, subject = np.unique(images["group_id"].to_numpy().astype(str), return_inverse=True)
-    sums = np.bincount(subject, images["error"].to_numpy())
-    return sums.astype(np.float64), np.bincount(subject).astype(np.float64)
 
 
 def _chance(inside: pl.DataFrame, rest: pl.DataFrame) -> float | None:
     """The p-value of its error being no larger than others': Welch's test of subjects' means."""
-    from scipy.stats import t
+    from scipy.stats import ttest_ind_from_stats
 
-    one, other = (sums / sizes for sums, sizes in map(_by_subject, (inside, rest)))
-    n, m = len(one), len(other)
-    if min(n, m) < 2:
+    means = [
+        part.group_by("group_id", maintain_order=True).agg(pl.mean("error"))["error"].to_numpy()
+        for part in (inside, rest)
+    ]
+    if min(map(len, means)) < 2:
         return None
-    a, b = one.var(ddof=1) / n, other.var(ddof=1) / m
-    if a + b < _NOTHING:
+    if sum(one.var(ddof=1) / len(one) for one in means) < _NOTHING:
         return None
-    freedom = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1))
-    return float(t.sf((one.mean() - other.mean()) / np.sqrt(a + b), freedom))
+    one, other = ((part.mean(), part.std(ddof=1), len(part)) for part in means)
+    found = ttest_ind_from_stats(*one, *other, equal_var=False, alternative="greater")
+    return float(found.pvalue)
 
 
 def _said(team: Sequence[TeamSlice], axis: str, name: str) -> TeamSlice | None:
@@ -180,18 +156,17 @@ def _said(team: Sequence[TeamSlice], axis: str, name: str) -> TeamSlice | None:
 
 def _held_against(
     row: Mapping[str, Any],
-    rest: pl.DataFrame,
     people: Mapping[tuple[str, str, str], float],
     said: TeamSlice | None,
 ) -> dict[str, Any]:
-    human = people.get((row["model"], row["axis"], row["slice"]))
-    reference, of = 1 - float(rest["error"].to_numpy().mean()), "all others"
-    if human is not None:
-        reference, of = human, "people"
-    if said is not None and said.target is not None:
-        reference, of = said.target, "target"
-    gap = None if row["value"] is None else reference - row["value"]
-    potential = None if gap is None else max(gap, 0.0) * row["share"]
+    references = {
+        "target": getattr(said, "target", None),
+        "people": people.get((row["model"], row["axis"], row["slice"])),
+        "all others": row["others"],
+    }
+    of, reference = next((of, one) for of, one in references.items() if one is not None)
+    gap = reference - row["value"]
+    potential = max(gap, 0.0) * row["share"]
     importance, ease = (getattr(said, name, None) for name in ("importance", "ease"))
     weight = (importance or _MIDDLE) * (ease or _MIDDLE) / _MIDDLE**2
     return {
@@ -201,7 +176,7 @@ def _held_against(
         "potential": potential,
         "importance": importance,
         "ease": ease,
-        "priority": potential * weight if potential is not None and row["enough"] else None,
+        "priority": potential * weight if row["enough"] else None,
     }
 
 
@@ -210,21 +185,20 @@ def _what_to_do(
     inside: pl.DataFrame,
     trials: pl.DataFrame | None,
     evaluation: EvaluationSettings,
-) -> dict[str, str]:
+) -> tuple[str, str]:
+    """What to do, and why that."""
     if not row["enough"]:
-        reason = f"{row['n_images']} images of {row['n_subjects']} subjects"
-        return {"action": FEW, "reason": reason}
-    behind = row["p_holm"] if row.get("p_holm") is not None else 1.0
+        return FEW, f"{row['n_images']} images of {row['n_subjects']} subjects"
+    behind = row["p_holm"] is not None and row["p_holm"] <= _ALPHA
     short = row["reference_of"] != "all others" and row["high"] is not None
-    if behind > _ALPHA and not (short and row["high"] < row["reference"]):
-        return {"action": NONE, "reason": f"no clear gap to {row['reference_of']}"}
+    if not behind and not (short and row["high"] < row["reference"]):
+        return NONE, f"no clear gap to {row['reference_of']}"
     if row["flagged_share"] >= _LABELS_FIRST:
         share = f"{row['flagged_share']:.0%} of its error is on images that are likely labelled"
-        return {"action": FIX, "reason": f"{share} wrong: `iip labels review`"}
+        return FIX, f"{share} wrong: `iip labels review`"
     if trials is not None and (gain := best_gain(trials, inside, evaluation)):
-        reason = f"{gain[0]} in training gains {gain[1]:.3f} on it"
-        return {"action": AUGMENT, "reason": reason}
-    return {"action": COLLECT, "reason": f"it is {row['share']:.0%} of the data"}
+        return AUGMENT, f"{gain[0]} in training gains {gain[1]:.3f} on it"
+    return COLLECT, f"it is {row['share']:.0%} of the data"
 
 
 def people_of(evaluation: Mapping[str, pl.DataFrame] | None) -> pl.DataFrame:
@@ -232,12 +206,12 @@ def people_of(evaluation: Mapping[str, pl.DataFrame] | None) -> pl.DataFrame:
 
     Of the filter the accuracy, of the segmenter the mean IoU, which is how errors are counted here.
     """
-    schema = {"model": pl.String, "axis": pl.String, "slice": pl.String, "value": pl.Float64}
+    columns = ("model", "axis", "slice", "value")
     if evaluation is None:
-        return pl.DataFrame(schema=schema)
+        return pl.DataFrame(schema={name: ANALYSIS[name] for name in columns})
     metrics = evaluation["metrics"].filter("enough").drop_nulls("value")
     parts = [
         metrics.filter(model=f"{model}{HUMAN}", metric=metric).with_columns(model=pl.lit(model))
         for model, metric in (("filter", "accuracy"), ("segmenter", "mean_iou"))
     ]
-    return pl.concat(parts).select(schema.keys())
+    return pl.concat(parts).select(columns)

@@ -15,16 +15,13 @@ from numpy.typing import NDArray
 
 from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.labels.folds import deal_folds
+from iip_assets.metrics.functional import weighted_mean
 from iip_assets.metrics.intervals import Intervals, estimate_difference, replicates
 
 DRIVERS = {
-    "model": pl.String(),
-    "attribute": pl.String(),
-    "importance": pl.Float64(),
-    "low": pl.Float64(),
-    "high": pl.Float64(),
-    "n_images": pl.Int64(),
-    "n_subjects": pl.Int64(),
+    **dict.fromkeys(("model", "attribute"), pl.String()),
+    **dict.fromkeys(("importance", "low", "high"), pl.Float64()),
+    **dict.fromkeys(("n_images", "n_subjects"), pl.Int64()),
     "worst": pl.String(),
 }
 MEASURES: Mapping[str, Sequence[str]] = {
@@ -40,11 +37,13 @@ MEASURES: Mapping[str, Sequence[str]] = {
 """By attribute the measures of it that are permuted together."""
 
 COLUMNS = ("gender", "ethnicity", "geography", "device", "batch")
+_ATTRIBUTE_OF = {
+    **{name: attribute for attribute, names in MEASURES.items() for name in names},
+    **{name: name for name in COLUMNS},
+}
 _FOLDS, _REPEATS = 5, 5
 LEAST = 40
 """Of fewer images nothing is told."""
-
-_SEVERAL = 2
 
 
 def attributes_table(
@@ -108,42 +107,35 @@ def drivers_table(
 
 
 def _drivers(model: str, rows: pl.DataFrame, intervals: Intervals) -> pl.DataFrame:
-    groups = rows["group_id"].to_list()
-    error = rows["error"].to_numpy()
-    columns = _columns(rows)
-    names = [name for _, name in columns]
-    values = np.column_stack([one for one, _ in columns]) if columns else np.zeros((len(error), 0))
-    spread = float(((error - error.mean()) ** 2).mean())
-    if not columns or spread < 1e-9:
+    groups, error = rows["group_id"].to_list(), rows["error"].to_numpy()
+    features = _features(rows)
+    names = [_ATTRIBUTE_OF[one] for one in features.columns]
+    spread = float(error.var())
+    if not names or spread < 1e-9:
         return pl.DataFrame(schema=DRIVERS)
-    lost = _losses(values, error, names, deal_folds(groups, _FOLDS))
+    values = features.fill_null(np.nan).to_numpy()
     made = replicates(groups, intervals)
-    weights = made.weights / np.maximum(made.weights.sum(1, keepdims=True), 1)
     table = []
-    for attribute, rise in lost.items():
-        found = estimate_difference(
-            weights @ (rise / spread), made.sizes, confidence=intervals.confidence
-        )
+    for attribute, rise in _losses(values, error, names, deal_folds(groups, _FOLDS)).items():
+        means = weighted_mean(rise / spread, made.weights)
+        found = estimate_difference(means, made.sizes, confidence=intervals.confidence)
         ends = (found.value, found.low, found.high)
-        table.append(
-            (model, attribute, *ends, rows.height, len(set(groups)), _worst(rows, attribute))
-        )
+        counts = (rows.height, len(set(groups)))
+        table.append((model, attribute, *ends, *counts, _worst(rows, attribute)))
     return pl.DataFrame(table, schema=DRIVERS, orient="row")
 
 
-def _columns(rows: pl.DataFrame) -> list[tuple[NDArray[np.float64], str]]:
-    """Numbers of each measure and each column that varies, with its attribute; NaN is not known."""
-    found = []
-    for attribute, measures in MEASURES.items():
-        for name in measures:
-            if name in rows.columns and rows[name].drop_nulls().n_unique() >= _SEVERAL:
-                found.append((rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy(), attribute))
-    for name in COLUMNS:
-        if name in rows.columns and rows[name].n_unique() >= _SEVERAL:
-            # In the order of their mean error elsewhere nothing may be looked up: by name.
-            codes = rows[name].fill_null(UNKNOWN).rank("dense")
-            found.append((codes.cast(pl.Float64).to_numpy(), name))
-    return found
+def _features(rows: pl.DataFrame) -> pl.DataFrame:
+    """The measures and columns that vary, as numbers; null of a measure is not known."""
+    numbers = rows.select(
+        pl.col(name).cast(pl.Float64)
+        if attribute not in COLUMNS
+        # In the order of their mean error elsewhere nothing may be looked up: by name.
+        else pl.col(name).fill_null(UNKNOWN).rank("dense").cast(pl.Float64)
+        for name, attribute in _ATTRIBUTE_OF.items()
+        if name in rows.columns
+    )
+    return numbers.select(one for one in numbers if one.drop_nulls().n_unique() > 1)
 
 
 def _losses(
@@ -186,9 +178,9 @@ def _losses(
 def _worst(rows: pl.DataFrame, attribute: str) -> str:
     """The word of a column with the highest error, or the end of the first measure that has it."""
     if attribute in COLUMNS:
-        mean = rows.group_by(attribute).agg(pl.col("error").mean(), n=pl.len())
-        common = mean.filter(pl.col("n") >= 10).drop_nulls(attribute)
-        return "" if common.is_empty() else str(common.sort("error")[attribute][-1])
+        words = rows.drop_nulls(attribute).group_by(attribute)
+        mean = words.agg(pl.mean("error"), n=pl.len()).filter(pl.col("n") >= 10).sort("error")
+        return "" if mean.is_empty() else str(mean[attribute][-1])
     measure = next(one for one in MEASURES[attribute] if one in rows.columns)
     known = rows.drop_nulls(measure)
     low, high = (known[measure].quantile(one) for one in (0.2, 0.8))

@@ -14,6 +14,7 @@ from iip_assets.metrics.intervals import (
     judgeable,
     replicates,
 )
+from iip_assets.metrics.scored_predictions import JUDGED
 from iip_assets.settings import EvaluationSettings
 
 Floats = NDArray[np.float64]
@@ -29,15 +30,8 @@ SHARES = METRICS[:2]
 """Those between 0 and 1; the others are differences."""
 
 SCHEMA = {
-    "model": pl.String(),
-    "predictions": pl.String(),
-    "metric": pl.String(),
-    "value": pl.Float64(),
-    "low": pl.Float64(),
-    "high": pl.Float64(),
-    "n_images": pl.Int64(),
-    "n_subjects": pl.Int64(),
-    "enough": pl.Boolean(),
+    **dict.fromkeys(("model", "predictions", "metric"), pl.String()),
+    **JUDGED,
 }
 
 

@@ -16,14 +16,9 @@ from iip_assets.audit.batch_verdict import judge_batches
 from iip_assets.settings import EvaluationSettings
 
 _KEPT = {
-    "batch": pl.String(),
-    "training_images": pl.Int64(),
-    "promised": pl.Float64(),
-    "realised": pl.Float64(),
-    "low": pl.Float64(),
-    "high": pl.Float64(),
-    "n_images": pl.Int64(),
-    "n_subjects": pl.Int64(),
+    **{"batch": pl.String(), "training_images": pl.Int64()},
+    **dict.fromkeys(("promised", "realised", "low", "high"), pl.Float64()),
+    **dict.fromkeys(("n_images", "n_subjects"), pl.Int64()),
 }
 
 

@@ -140,7 +140,9 @@ def embed_chunk(
     """
 
     def embed_part(part: Sequence[dict[str, Any]]) -> list[NDArray[np.float32] | None]:
-        images = [_image(record["image_id"], max_megapixels, embedder, store) for record in part]
+        images = [
+            fitted_image(record["image_id"], max_megapixels, embedder, store) for record in part
+        ]
         there = [image for image in images if image is not None]
         vectors = iter(embedder.embed(np.stack(there)) if there else ())
         return [None if image is None else next(vectors) for image in images]
@@ -151,9 +153,10 @@ def embed_chunk(
         return [{"embedding": one} for part in pool.map(embed_part, parts) for one in part]
 
 
-def _image(
+def fitted_image(
     image_id: str, max_megapixels: float, embedder: Embedder, store: Reader
 ) -> NDArray[np.uint8] | None:
+    """The image in the embedder's size, (H, W, 3); None where it cannot be decoded."""
     try:
         image = decode_image(store.read(image_id), max_megapixels=max_megapixels)
     except Undecodable:

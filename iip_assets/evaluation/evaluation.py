@@ -18,6 +18,7 @@ from iip_assets.metrics.functional import confusion
 from iip_assets.metrics.intervals import holm, judgeable
 from iip_assets.metrics.names import BASELINE, FILTER_CLASSES, OVERALL
 from iip_assets.metrics.scored_predictions import (
+    JUDGED,
     Passing,
     ScoredPredictions,
     chance_as_good,
@@ -34,16 +35,8 @@ from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS, ModelTask
 from iip_assets.settings import EvaluationSettings
 
 METRICS_SCHEMA = {
-    "model": pl.String(),
-    "metric": pl.String(),
-    "axis": pl.String(),
-    "slice": pl.String(),
-    "value": pl.Float64(),
-    "low": pl.Float64(),
-    "high": pl.Float64(),
-    "n_images": pl.Int64(),
-    "n_subjects": pl.Int64(),
-    "enough": pl.Boolean(),
+    **dict.fromkeys(("model", "metric", "axis", "slice"), pl.String()),
+    **JUDGED,
     "p_holm": pl.Float64(),
 }
 _CONFUSION = {

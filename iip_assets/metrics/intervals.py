@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -205,6 +205,13 @@ def share_estimate(hits: Floats, sizes: Floats, *, confidence: float) -> Estimat
     )
     values = np.concatenate([[hits.sum() / total], without, hits / sizes])
     return estimate(values, sizes, confidence=confidence)
+
+
+def mean_estimate(values: Floats, subjects: NDArray[Any], *, confidence: float) -> Estimate:
+    """The estimate of a mean of values between 0 and 1, from value and subject of each image."""
+    _, subject_of = np.unique(subjects, return_inverse=True)
+    sums = np.bincount(subject_of, values).astype(np.float64)
+    return share_estimate(sums, np.bincount(subject_of) * 1.0, confidence=confidence)
 
 
 def shares_by_subject(

@@ -33,6 +33,13 @@ from iip_assets.metrics.scores import (
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
+JUDGED = {
+    **dict.fromkeys(("value", "low", "high"), pl.Float64()),
+    **dict.fromkeys(("n_images", "n_subjects"), pl.Int64()),
+    "enough": pl.Boolean(),
+}
+"""The columns of a metric in tables that say how large it is, and whether that can be judged."""
+
 
 @dataclass(frozen=True)
 class ScoredPredictions:
