@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -17,21 +17,18 @@ from iip_assets.edge_cases.summary import (
     summarize_clusters,
 )
 from iip_assets.errors import counted
-from iip_assets.images.contact_sheet import image_name
 from iip_assets.report.blocks import (
     Block,
     Heading,
-    Image,
-    Images,
     Paragraph,
     Section,
     percent,
     plot,
 )
+from iip_assets.report.gallery import paths, strip
 
 MOST_STRIPS = 12
 STRIP_IMAGES = 10
-TILE = {"width": 96, "height": 72}
 
 
 def clusters(
@@ -74,8 +71,7 @@ def clusters(
             ],
             "outliers": strongest_outliers(edge_case_clusters, n=STRIP_IMAGES),
         }
-        path_of = dict(images.select("image_id", "path").iter_rows())
-        blocks += _strips(data["clusters"], path_of)
+        blocks += _strips(data["clusters"], paths(raw_dataset))
     return Section("map", "Map and edge cases", blocks, data)
 
 
@@ -99,21 +95,6 @@ def _strips(found: Mapping[str, Any], path_of: Mapping[str, str]) -> list[Block]
         blocks.append(Heading("Farthest from everything else"))
         blocks.append(strip(outliers, path_of))
     return blocks
-
-
-def strip(ids: Sequence[str], path_of: Mapping[str, str]) -> Images:
-    """Small images in a row, over their names."""
-
-    def tile(image_id: str) -> Image:
-        name = image_name(image_id, path_of.get(image_id))
-        return Image(
-            f"Image {name}",
-            lambda reader: reader.thumbnail(image_id, **TILE),
-            (image_id,),
-            source=name,
-        )
-
-    return Images(list(map(tile, ids)), "gallery small")
 
 
 def _caption(row: Mapping[str, Any]) -> str:

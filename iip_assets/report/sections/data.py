@@ -30,6 +30,7 @@ from iip_assets.report.blocks import (
     percent,
     plot,
 )
+from iip_assets.report.gallery import paths
 from iip_assets.report.metrics import records, rounded
 from iip_assets.statistics.demographics import coverage_shortfalls
 from iip_assets.statistics.figures import coverage_figure
@@ -240,8 +241,7 @@ def augmentation(segmenter_examples: pl.DataFrame, raw_dataset: dict[str, pl.Dat
         "which move with the image."
     )
     alt = "A training image and each way of changing it"
-    path_of = dict(raw_dataset["images"].select("image_id", "path").iter_rows())
-    name = image_name(shown["image_id"], path_of.get(shown["image_id"]))
+    name = image_name(shown["image_id"], paths(raw_dataset).get(shown["image_id"]))
     image = Image(alt, draw, tuple(shown.values()), source=name)
     blocks: list[Block] = [Paragraph(text), Images([image])]
     return Section("training", "Training", blocks, {"augmented": shown})

@@ -19,8 +19,9 @@ from iip_assets.report.blocks import (
     estimate,
     estimate_column,
 )
+from iip_assets.report.gallery import paths, strip
 from iip_assets.report.metrics import records
-from iip_assets.report.sections.clusters import STRIP_IMAGES, strip
+from iip_assets.report.sections.clusters import STRIP_IMAGES
 
 _TEXT = (
     "Sought among all conjunctions of two tags and many groups of images that look alike; what "
@@ -33,20 +34,16 @@ _TEXT = (
 def discovered(discovered_slices: pl.DataFrame, raw_dataset: dict[str, pl.DataFrame]) -> Section:
     """Each slice in words with its error, its typical images, and the command that accepts it."""
     rows = records(discovered_slices.with_columns(pl.col("exemplars").list.head(STRIP_IMAGES)))
-    path_of = dict(raw_dataset["images"].select("image_id", "path").iter_rows())
-    error = [estimate_column("error, interval", "error"), Column("elsewhere", "rest_error", NUMBER)]
-    columns: list[Column | str] = [
-        Column("slice", "name"),
-        "model",
-        "n_images",
-        "n_subjects",
-        *error,
-    ]
+    columns: list[Column | str] = [Column("slice", "name"), "model", "n_images", "n_subjects"]
+    columns += [estimate_column("error, interval", "error")]
+    columns += [Column("elsewhere", "rest_error", NUMBER)]
     blocks: list[Block] = [Paragraph(_TEXT, soft=True), Table("Discovered slices", columns, rows)]
     for row in rows:
-        blocks.append(Heading(f"{row['model'].capitalize()}: {row['name']}"))
-        blocks.append(Paragraph(f"Later models are judged on it after `{_command(row)}`."))
-        blocks.append(strip(row["exemplars"], path_of))
+        blocks += [
+            Heading(f"{row['model'].capitalize()}: {row['name']}"),
+            Paragraph(f"Later models are judged on it after `{_command(row)}`."),
+            strip(row["exemplars"], paths(raw_dataset)),
+        ]
     steps = [
         NextStep(
             2,

@@ -22,7 +22,6 @@ from iip_assets.report.blocks import (
     Block,
     Column,
     Heading,
-    Image,
     Images,
     NextStep,
     Paragraph,
@@ -32,13 +31,13 @@ from iip_assets.report.blocks import (
     number,
     percent,
 )
+from iip_assets.report.gallery import paths, thumbnail
 from iip_assets.report.metrics import records
 
 MOST_SLICES, MOST_IMAGES, MOST_STEPS = 4, 8, 2
 # Rows that are not folded away.
 MOST_ROWS = 12
 _TEAM = ("importance", "ease")
-TILE = {"width": 128, "height": 96}
 
 _TEXT = (
     "Each image was judged by models that did not see its subject, so that all images count and "
@@ -67,7 +66,6 @@ def errors(
     """The table of error analysis of each model, the images behind it, what goes with errors."""
     rows = records(error_analysis)
     drivers = [] if error_drivers is None else records(error_drivers)
-    paths = dict(raw_dataset["images"].select("image_id", "path").iter_rows())
     blocks: list[Block] = [Paragraph(_TEXT)] if rows else []
     for model in TASKS:
         own = [row for row in rows if row["model"] == model]
@@ -78,7 +76,7 @@ def errors(
         blocks += [Heading(model.capitalize()), analysis_table(model, own[:MOST_ROWS], shown)]
         if len(own) > MOST_ROWS:
             blocks.append(replace(analysis_table(model, own, shown), folded=f"All {len(own)} rows"))
-        blocks += _galleries(model, shown, hardest, image_tags, paths)
+        blocks += _galleries(model, shown, hardest, image_tags, paths(raw_dataset))
         part = [row for row in drivers if row["model"] == model]
         if part:
             blocks += [Paragraph(_DRIVERS), _drivers_table(model, part)]
@@ -142,28 +140,22 @@ def _galleries(
     shown: list[Record],
     hardest: pl.DataFrame,
     tags: pl.DataFrame,
-    paths: Mapping[str, str],
+    path_of: Mapping[str, str],
 ) -> list[Block]:
     blocks: list[Block] = []
     for row in shown:
         members = tags.filter(axis=row["axis"], slice=row["slice"]).select("image_id")
         inside = hardest if row["axis"] == OVERALL else hardest.join(members, on="image_id")
         first = inside.sort("error", "image_id", descending=[True, False]).head(MOST_IMAGES)
-        tiles = [
-            _tile(image_id, error, paths.get(image_id, ""))
-            for image_id, error in first.select("image_id", "error").iter_rows()
-        ]
+        tiles = []
+        for image_id, error in first.select("image_id", "error").iter_rows():
+            one, lead = (image_id, path_of.get(image_id)), f"error {number(error)}"
+            alt = f"Image {image_name(*one)}, {lead}"
+            tiles.append(thumbnail(one, size=(128, 96), lead=lead, alt=alt))
         if tiles:
             title = f"Hardest for the {model}: {_name(row)}"
             blocks += [Heading(title, _anchor(row)), Images(tiles, "gallery small")]
     return blocks
-
-
-def _tile(image_id: str, error: float, path: str) -> Image:
-    name = image_name(image_id, path)
-    lead = f"error {number(error)}"
-    draw = lambda reader: reader.thumbnail(image_id, **TILE)  # noqa: E731
-    return Image(f"Image {name}, {lead}", draw, (image_id,), lead, source=name)
 
 
 def _drivers_table(model: str, rows: list[Record]) -> Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
@@ -32,10 +31,10 @@ from iip_assets.report.blocks import (
     plot,
     short_number,
 )
+from iip_assets.report.gallery import gallery, with_facts
 from iip_assets.report.metrics import records
 
 MOST = 12
-THUMBNAIL = {"width": 200, "height": 150}
 # What is drawn of an explanation.
 _DRAWN = ("rows", "columns", "attribution", "said_outline", "true_outline")
 
@@ -177,12 +176,13 @@ def _explained(model: str, rows: list[Record]) -> list[Block]:
 
     def tile(row: Record) -> Image:
         """An image beside what counted in it."""
+        name = image_name(row["image_id"], row["path"])
         return Image(
-            f"Image {image_name(row['image_id'], row['path'])}, and beside it which parts counted",
+            f"Image {name}, and beside it which parts counted",
             lambda reader: explained_tile(reader.image(row["image_id"]), row),
             (row["image_id"],),
             caption=row["caption"],
-            source=image_name(row["image_id"], row["path"]),
+            source=name,
         )
 
     alt = f"Blue, grey and yellow: {SCORES[model]} rises or falls"
@@ -214,26 +214,3 @@ def _looks_elsewhere(rows: list[Record]) -> list[NextStep]:
             )
         )
     return found
-
-
-def with_facts(rows: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
-    """The rows with `path` and `batch` of each image."""
-    facts = images.select("image_id", "path", "batch")
-    return rows.join(facts, on="image_id", how="left", maintain_order="left")
-
-
-def gallery(rows: Iterable[Record], leads: Iterable[str], captions: Iterable[str]) -> Images:
-    """Thumbnails of the rows' images over their captions."""
-
-    def thumbnail(row: Record, lead: str, caption: str) -> Image:
-        image_id, source = row["image_id"], image_name(row["image_id"], row["path"])
-        return Image(
-            f"Image {source}",
-            lambda reader: reader.thumbnail(image_id, **THUMBNAIL),
-            (image_id,),
-            lead,
-            caption,
-            source,
-        )
-
-    return Images(list(map(thumbnail, rows, leads, captions)), "gallery")

@@ -19,8 +19,9 @@ from iip_assets.report.blocks import (
     number,
     percent,
 )
+from iip_assets.report.gallery import gallery, with_facts
 from iip_assets.report.metrics import records
-from iip_assets.report.sections.failures import MOST, gallery, with_facts
+from iip_assets.report.sections.failures import MOST
 
 _TEXT = (
     "A labeler is held against the others on the same images, and named where he agrees clearly "

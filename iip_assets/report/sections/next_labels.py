@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
 from iip_assets.errors import counted
-from iip_assets.images.contact_sheet import image_name
 from iip_assets.report.blocks import (
     COUNT,
     NUMBER,
     Block,
     Column,
     Heading,
-    Image,
     Images,
     NextStep,
     Paragraph,
@@ -25,6 +22,7 @@ from iip_assets.report.blocks import (
     number,
     signed,
 )
+from iip_assets.report.gallery import paths, thumbnail
 from iip_assets.report.metrics import records
 
 MOST = 24
@@ -47,14 +45,24 @@ def next_labels(
     if labeling_priorities is not None:
         columns = ("rank", "image_id", "gain", "promised_gain", "reason")
         data["next_labels"] = rows = records(labeling_priorities.select(columns))
-        paths = dict(raw_dataset["images"].select("image_id", "path").iter_rows())
+        path_of = paths(raw_dataset)
         promised = number(sum(row["promised_gain"] for row in rows))
         command = f"iip label next --n {len(rows)} --format labelstudio --out FOLDER"
         words = (
             f"Their labels promise to settle {promised} of the filter's expected macro error on "
             f"the images without a label: `{command}`."
         )
-        blocks += [Paragraph(words), Images([_image(row, paths) for row in rows[:MOST]], "gallery")]
+        tiles = [
+            thumbnail(
+                (row["image_id"], path_of.get(row["image_id"])),
+                size=(160, 120),
+                lead=f"{row['rank']}.",
+                caption=f" {row['reason']}",
+                alt=f"Image to label, number {row['rank']}",
+            )
+            for row in rows[:MOST]
+        ]
+        blocks += [Paragraph(words), Images(tiles, "gallery")]
         steps.append(NextStep(5, f"Label {counted(len(rows), 'image')} next", words))
     if kept_promises is not None and not kept_promises.is_empty():
         data["kept_promises"] = kept = records(kept_promises)
@@ -71,15 +79,3 @@ def next_labels(
             Table("Batches of `iip label next`, the newest first", shown, kept),
         ]
     return Section("labels", "What to label next", blocks, data, steps=steps) if blocks else None
-
-
-def _image(row: Mapping[str, Any], paths: Mapping[str, str]) -> Image:
-    image_id = row["image_id"]
-    return Image(
-        f"Image to label, number {row['rank']}",
-        lambda reader: reader.thumbnail(image_id, width=160, height=120),
-        (image_id,),
-        lead=f"{row['rank']}.",
-        caption=f" {row['reason']}",
-        source=image_name(image_id, paths.get(image_id)),
-    )
