@@ -211,7 +211,7 @@ def mean_estimate(values: Floats, subjects: NDArray[Any], *, confidence: float) 
     """The estimate of a mean of values between 0 and 1, from value and subject of each image."""
     _, subject_of = np.unique(subjects, return_inverse=True)
     sums = np.bincount(subject_of, values).astype(np.float64)
-    return share_estimate(sums, np.bincount(subject_of) * 1.0, confidence=confidence)
+    return share_estimate(sums, np.bincount(subject_of).astype(np.float64), confidence=confidence)
 
 
 def shares_by_subject(

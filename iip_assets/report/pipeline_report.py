@@ -43,7 +43,6 @@ from iip_assets.report.sections import (
     next_labels,
     robustness,
     slices,
-    tags,
 )
 
 SECTIONS: tuple[Callable[..., Section | None], ...] = (
@@ -54,7 +53,7 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     leaks.leaks,
     data.light,
     clusters.clusters,
-    tags.tags,
+    data.tags,
     data.balance,
     data.augmentation,
     label_errors.label_errors,

@@ -8,6 +8,7 @@ import polars as pl
 
 from iip_assets.dataset.figures import NO_LABEL, batch_table
 from iip_assets.dataset.schema import LABELS
+from iip_assets.edge_cases.tags import tag_counts
 from iip_assets.errors import counted
 from iip_assets.images.contact_sheet import image_name
 from iip_assets.report.blocks import (
@@ -177,6 +178,17 @@ def _shares(column: pl.Series) -> list[Record]:
     known = column.cast(pl.String).fill_null("unknown").alias("value")
     counts = known.value_counts(name="n").with_columns(share=pl.col("n") / known.len())
     return records(counts.sort("n", "value", descending=[True, False]))
+
+
+def tags(image_tags: pl.DataFrame) -> Section:
+    """The tags by which errors are looked for, and how many images have each."""
+    rows = records(tag_counts(image_tags))
+    text = (
+        "From the columns of the labels, measures of the images and groups of similar ones. "
+        "Openness and glint come from landmarks of the eye, gaze from the mask where there is one."
+    )
+    table = Table("Images by tag", ["axis", "slice", "n", "share"], rows, folded="Tags as a table")
+    return Section("tags", "Tags", [Paragraph(text), table] if rows else [], {"tags": rows})
 
 
 def balance(rebalanced_training_set: pl.DataFrame) -> Section | None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
@@ -25,6 +23,7 @@ from iip_assets.report.blocks import (
     Images,
     NextStep,
     Paragraph,
+    Row,
     Section,
     Table,
     estimate_column,
@@ -53,8 +52,6 @@ _DRIVERS = (
     "goes with the error; it need not cause it."
 )
 
-Record = dict[str, Any]
-
 
 def errors(
     raw_dataset: dict[str, pl.DataFrame],
@@ -71,27 +68,35 @@ def errors(
         own = [row for row in rows if row["model"] == model]
         if not own:
             continue
-        hardest = image_difficulty.filter(model=model)
-        shown = _first(own)
+        # Where nothing is to be done, the hardest of all images.
+        shown = _to_act_on(own)[:MOST_SLICES] or [row for row in own if row["axis"] == OVERALL]
         blocks += [Heading(model.capitalize()), analysis_table(model, own[:MOST_ROWS], shown)]
         if len(own) > MOST_ROWS:
-            blocks.append(replace(analysis_table(model, own, shown), folded=f"All {len(own)} rows"))
+            blocks.append(analysis_table(model, own, shown, folded=f"All {len(own)} rows"))
+        hardest = image_difficulty.filter(model=model)
         blocks += _galleries(model, shown, hardest, image_tags, paths(raw_dataset))
-        part = [row for row in drivers if row["model"] == model]
-        if part:
-            blocks += [Paragraph(_DRIVERS), _drivers_table(model, part)]
+        if part := [row for row in drivers if row["model"] == model]:
+            share = estimate_column(
+                "share of the differences, interval", "importance", show=percent
+            )
+            worst = Column("highest error at", "worst")
+            title = f"What goes with the {model}'s error"
+            table = Table(title, ["attribute", share, worst, "n_images", "n_subjects"], part)
+            blocks += [Paragraph(_DRIVERS), table]
     data = {"error_analysis": rows, "error_drivers": drivers}
     return Section("errors", "Error analysis", blocks, data, steps=_steps(rows))
 
 
-def analysis_table(model: str, rows: list[Record], shown: Sequence[Record] = ()) -> Table:
+def analysis_table(
+    model: str, rows: Sequence[Row], shown: Sequence[Row] = (), folded: str = ""
+) -> Table:
     """The table of a model, which leads to the images of the slices that are shown."""
     anchors = {(row["axis"], row["slice"]): _anchor(row) for row in shown}
     return Table(
         f"Where the {model} errs, and what to do",
         [
             Column("slice", _name, link=lambda row: anchors.get((row["axis"], row["slice"]), "")),
-            Column("what to do", _to_do),
+            Column("what to do", lambda row: row["reason"] and f"{row['action']}: {row['reason']}"),
             estimate_column("value, interval"),
             Column("held against", _reference, FIGURE),
             Column("gap", "gap", SIGNED),
@@ -103,41 +108,35 @@ def analysis_table(model: str, rows: list[Record], shown: Sequence[Record] = ())
             "n_subjects",
         ],
         rows,
-        tone=lambda row: "soft" if row["action"] in (NONE, FEW) else "",
+        folded,
+        tone=lambda row: "" if _to_act_on([row]) else "soft",
         sortable=True,
     )
 
 
-def _first(rows: list[Record]) -> list[Record]:
-    """The slices whose images are shown: where there is something to do, else all images."""
-    to_do = [row for row in rows if row["action"] not in (NONE, FEW)]
-    return to_do[:MOST_SLICES] or [row for row in rows if row["axis"] == OVERALL]
+def _to_act_on(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row["action"] not in (NONE, FEW)]
 
 
-def _name(row: Mapping[str, Any]) -> str:
+def _name(row: Row) -> str:
     if row["axis"] == OVERALL:
         return "all images"
     # As in "cluster 3" and "no glint".
     return row["slice"] if row["axis"] in row["slice"] else f"{row['axis']} {row['slice']}"
 
 
-def _to_do(row: Mapping[str, Any]) -> str:
-    return f"{row['action']}: {row['reason']}" if row["reason"] else ""
-
-
-def _anchor(row: Mapping[str, Any]) -> str:
+def _anchor(row: Row) -> str:
     return re.sub(r"\W+", "-", f"errors {row['model']} {row['axis']} {row['slice']}")
 
 
-def _reference(row: Mapping[str, Any]) -> str:
-    if row["reference"] is None:
-        return ""
-    return f"{number(row['reference'])}\n{row['reference_of']}"
+def _reference(row: Row) -> str:
+    known = row["reference"] is not None
+    return f"{number(row['reference'])}\n{row['reference_of']}" if known else ""
 
 
 def _galleries(
     model: str,
-    shown: list[Record],
+    shown: Sequence[Row],
     hardest: pl.DataFrame,
     tags: pl.DataFrame,
     path_of: Mapping[str, str],
@@ -158,23 +157,8 @@ def _galleries(
     return blocks
 
 
-def _drivers_table(model: str, rows: list[Record]) -> Table:
-    return Table(
-        f"What goes with the {model}'s error",
-        [
-            "attribute",
-            estimate_column("share of the differences, interval", "importance", show=percent),
-            Column("highest error at", "worst"),
-            "n_images",
-            "n_subjects",
-        ],
-        rows,
-    )
-
-
-def _steps(rows: list[Record]) -> list[NextStep]:
-    to_do = [row for row in rows if row["action"] not in (NONE, FEW)]
-    to_do.sort(key=lambda row: -(row["priority"] or 0.0))
+def _steps(rows: Sequence[Row]) -> list[NextStep]:
+    to_do = sorted(_to_act_on(rows), key=lambda row: -(row["priority"] or 0.0))
     return [
         NextStep(
             2,
