@@ -31,6 +31,10 @@ _ROWS_SHOWN = 20
 
 _MOST_NAMED = 10
 
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")
+]
+
 
 def ingest(
     folder: Annotated[Path, typer.Argument(help="The batch's folder; its name is the batch's.")],
@@ -38,9 +42,7 @@ def ingest(
         Literal["native", "coco", "labelstudio"],
         typer.Option("--format", help="How the folder is written."),
     ] = "native",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     allow_jump: Annotated[
         bool, typer.Option("--allow-jump", help="Take a batch that multiplies the data.")
     ] = False,
@@ -56,17 +58,21 @@ def ingest(
             root, folder, form=form, allow_jump=allow_jump, dry_run=dry_run, log=log
         )
     print_ingested(root, result, as_json=as_json)
+
+
+def print_ingested(root: Path, result: Ingested, *, as_json: bool) -> None:
+    """Prints the verdict, the errors, and what to do next; ends the command in 1 if rejected."""
+    if as_json:
+        print_json(asdict(result))
+    else:
+        _print_ingested(root, result)
     if result.verdict == "rejected":
         raise typer.Exit(1)
 
 
-def print_ingested(root: Path, result: Ingested, *, as_json: bool) -> None:
-    """Prints the verdict, the errors, and what to do next."""
+def _print_ingested(root: Path, result: Ingested) -> None:
     from iip_assets.ingest.batch_files import ERRORS_FILE
 
-    if as_json:
-        print_json(asdict(result))
-        return
     print_text((_headline(result), "bold"), wrap=False)
     if result.known:
         first = result.known[0]

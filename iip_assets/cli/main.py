@@ -12,16 +12,13 @@ import typer
 
 from iip_assets.cli.common import Verbs
 from iip_assets.cli.compare import compare
-from iip_assets.cli.errors import errors
 from iip_assets.cli.graph import refresh, status
 from iip_assets.cli.ingest import export, ingest
-from iip_assets.cli.label import label
-from iip_assets.cli.labels import labels
-from iip_assets.cli.leaks import leaks
+from iip_assets.cli.label import label, labels, leaks
 from iip_assets.cli.models import models
 from iip_assets.cli.predict import predict
 from iip_assets.cli.show import report, show
-from iip_assets.cli.slices import slices
+from iip_assets.cli.slices import errors, slices
 from iip_assets.cli.sweep import sweep
 from iip_assets.cli.trace import trace
 from iip_assets.cli.workspaces import alarms, doctor, gc, init, synthesize, ui

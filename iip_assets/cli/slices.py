@@ -1,4 +1,4 @@
-"""`iip slices`: where the models were found to fail, and what the team decided to watch."""
+"""`iip errors`, `iip slices`: where the models fail, and what the team decided to watch."""
 
 from __future__ import annotations
 
@@ -9,12 +9,36 @@ import typer
 
 from iip_assets.cli.common import AsJson, Verbs, load_last, log, open_refresher, print_json
 from iip_assets.errors import no_such
+from iip_assets.models.tasks import TASKS, TaskName
 
 slices = Verbs(
     no_args_is_help=False,
     invoke_without_command=True,
     help="Slices on which a model fails: list them, accept one as a regression slice.",
 )
+
+
+def errors(
+    model: Annotated[TaskName | None, typer.Option(help="Of this model alone.")] = None,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="So many slices of a model.")] = 12,
+    as_json: AsJson = False,
+) -> None:
+    """Print how each tag and slice does, what it could gain over all images, and what to do."""
+    from iip_assets.report.metrics import records
+    from iip_assets.report.sections.errors import analysis_table
+    from iip_assets.report.text import print_blocks
+
+    found = load_last(open_refresher(), "error_analysis")
+    chosen = [row for row in records(found) if model in (None, row["model"])]
+    if as_json:
+        print_json(chosen)
+        return
+    for name in TASKS:
+        own = [row for row in chosen if row["model"] == name]
+        if own:
+            print_blocks(analysis_table(name, own[:rows]))
+        if len(own) > rows:
+            log(f"{len(own) - rows} more rows of the {name}: --rows {len(own)}")
 
 
 @slices.callback()
