@@ -36,6 +36,8 @@ SCHEMA = {
     **dict.fromkeys(("value", "low", "high", "width"), pl.Float64()),
     **dict.fromkeys(("subjects_needed", "more_subjects"), pl.Int64()),
 }
+Row = dict[str, Any]
+
 _SEPARATOR = f" {TIMES} "
 _AXES = ("age_band", "gender", "ethnicity")
 
@@ -67,13 +69,13 @@ def coverage_table(
     models = [] if predictions is None else _models(predictions, splits, mask_classes)
     axes = tuple(axis for axis in _AXES if (wide[axis] != UNKNOWN).any())
     beside = [(*axes, "geography")] if (wide["geography"] != UNKNOWN).any() else []
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for parts in [axes, *beside] if axes else beside:
         known = wide.filter(pl.col(part) != UNKNOWN for part in parts)
         cell = pl.concat_str(parts, separator=_SEPARATOR)
         cells = known.with_columns(axis=pl.lit(TIMES.join(parts)), slice=cell)
         scores = [(task, by_slice(scored, cells, evaluation)) for task, scored in models]
-        for row in _counted(wide, cells, parts):
+        for row in _rows(wide, cells, parts):
             rows += [
                 row | _judged(task, found, row["cell"], difference, evaluation.confidence)
                 for task, found in scores
@@ -98,25 +100,21 @@ def _models(
     """What each model said of the test images whose truth is known."""
     groups = splits.select("image_id", "group_id")
     test = predictions.filter(split="test").join(groups, on="image_id")
-    named = FILTER.with_truth(test).filter(pl.col(FILTER.answer).is_not_null())
-    masked = test.filter(pl.col(SEGMENTER.answer).is_not_null())
+    named = FILTER.with_truth(test).drop_nulls(FILTER.answer)
+    masked = test.drop_nulls(SEGMENTER.answer)
     of_filter = [(FILTER, scored_filter(named))] if named.height else []
     return of_filter + (
         [(SEGMENTER, scored_segmenter(masked, mask_classes))] if masked.height else []
     )
 
 
-def _counted(
-    wide: pl.DataFrame, cells: pl.DataFrame, parts: Sequence[str]
-) -> Iterator[dict[str, Any]]:
+def _rows(wide: pl.DataFrame, cells: pl.DataFrame, parts: Sequence[str]) -> Iterator[Row]:
     """A row, without a model, of each cell that holds an image or crosses common values."""
     in_test = pl.col("group_id").filter(pl.col("split") == "test").n_unique()
     counts = cells.group_by("slice").agg(pl.len(), pl.col("group_id").n_unique(), test=in_test)
     count_of = {cell: numbers for cell, *numbers in counts.iter_rows()}
-    common = []
-    for part in parts:
-        values = wide.filter(pl.col(part) != UNKNOWN)[part].value_counts()
-        common.append(values.sort("count", part).tail(COMMONEST)[part])
+    counted = (wide.filter(pl.col(part) != UNKNOWN)[part].value_counts() for part in parts)
+    common = (one.sort("count", one.columns[0]).tail(COMMONEST).to_series() for one in counted)
     crossed = map(_SEPARATOR.join, product(*common))
     for cell in sorted({*crossed, *count_of}, key=natural_key):
         numbers = zip(_COUNTS, count_of.get(cell, (0, 0, 0)), strict=True)
@@ -129,19 +127,19 @@ def _judged(
     cell: str,
     difference: float,
     confidence: float,
-) -> dict[str, Any]:
+) -> Row:
     """The columns of a cell that depend on the model; the first of its scores is that of all."""
     metric, overall = task.headline, scores[0][2]
-    row: dict[str, Any] = {"model": task.name, "metric": metric, "test_subjects": 0}
+    everyone = overall.estimates[metric]
+    row: Row = {"model": task.name, "metric": metric, "test_subjects": 0}
     for found in (one for _, name, one in scores[1:] if name == cell):
         row |= {"test_subjects": found.n_subjects, **vars(found.estimates[metric])}
         row["width"] = None if row["low"] is None else row["high"] - row["low"]
-    low, high = overall.estimates[metric].low, overall.estimates[metric].high
+    low, high, present = everyone.low, everyone.high, row["test_subjects"]
     if low is None or high is None:
         return row
     # Subjects of a cell are taken to vary as all do: of few, their own deviation is not known.
     error = (high - low) / (2 * float(ndtri((1 + confidence) / 2)))
-    present = row["test_subjects"]
     needed = subjects_needed(
         error * math.sqrt(overall.n_subjects),
         overall.n_subjects - present,
