@@ -33,25 +33,23 @@ def difficulty_table(predictions: pl.DataFrame | None, scores: pl.DataFrame | No
         parts.append(_filter(predictions))
     if scores is not None and scores.height:
         parts.append(_segmenter(scores))
-    table = pl.concat(parts).sort("model", "error", "image_id", descending=[False, True, False])
+    table = pl.concat(parts, how="diagonal").sort(
+        "model", "error", "image_id", descending=[False, True, False]
+    )
     return table.with_columns(rank=pl.int_range(1, pl.len() + 1).over("model").cast(pl.Int64))
 
 
 def _filter(predictions: pl.DataFrame) -> pl.DataFrame:
-    shares = predictions.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
-    places = [FILTER_CLASSES.index(one) for one in predictions["label"]]
-    own = shares[np.arange(len(places)), places]
-    others = shares.copy()
-    others[np.arange(len(places)), places] = 0
+    is_own = {f"prob_{name}": pl.col("label") == name for name in FILTER_CLASSES}
+    own = pl.max_horizontal(pl.when(holds).then(name) for name, holds in is_own.items())
+    other = pl.max_horizontal(pl.when(~holds).then(name) for name, holds in is_own.items())
     return predictions.select(
-        "image_id",
-        "group_id",
-        "disagreement",
+        *("image_id", "group_id", "disagreement"),
         model=pl.lit(FILTER.name),
-        error=pl.Series(np.clip(1 - own, 0, 1)),
-        loss=pl.Series(-np.log(np.maximum(own, _LEAST))),
-        margin=pl.Series(own - others.max(1)),
-    ).select(DIFFICULTY.keys())
+        error=(1 - own).clip(0, 1),
+        loss=-own.clip(lower_bound=_LEAST).log(),
+        margin=own - other,
+    )
 
 
 def _segmenter(scores: pl.DataFrame) -> pl.DataFrame:
@@ -63,12 +61,9 @@ def _segmenter(scores: pl.DataFrame) -> pl.DataFrame:
     judged = np.asarray((either[:, 1:] > 0).any(axis=1))
     mean = np.nanmean(np.where(judged[:, None], iou, 0), axis=1)
     table = scores.select(
-        "image_id",
-        "group_id",
+        *("image_id", "group_id"),
         model=pl.lit(SEGMENTER.name),
         error=pl.Series(1 - mean),
         loss=pl.Series(scores["gain_all"].to_numpy() / np.maximum(given.sum(1), 1)),
-        margin=pl.lit(None, pl.Float64),
-        disagreement=pl.lit(None, pl.Float64),
     )
-    return table.filter(pl.Series(judged)).select(DIFFICULTY.keys())
+    return table.filter(pl.Series(judged))

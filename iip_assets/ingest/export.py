@@ -312,10 +312,7 @@ def write_export(
     return Exported(counts["images"], counts["masks"], tuple(left_out))
 
 
-_WRITERS: Mapping[Form, type[_Writer]] = {
-    "coco": _CocoWriter,
-    "labelstudio": _LabelStudioWriter,
-}
+_WRITERS: Mapping[Form, type[_Writer]] = {"coco": _CocoWriter, "labelstudio": _LabelStudioWriter}
 
 
 def _masks(

@@ -88,19 +88,15 @@ def page(
         id="main",
         tabindex=-1,
     )
+    blocks = (block for section in shown for block in section.blocks)
+    sorts = any(isinstance(block, Table) and block.sortable for block in blocks)
     body = tag(
         "body",
         tag("a", "Skip to the report", class_="skip", href="#main"),
         tag("div", contents if shown else "", main, class_="layout" if shown else "alone"),
-        Markup(f"<script>{SCRIPT}</script>") if _sorts(shown) else "",  # noqa: S704 - our own text
+        Markup(f"<script>{SCRIPT}</script>") if sorts else "",  # noqa: S704 - our own text
     )
     return f"<!doctype html>\n{tag('html', tag('head', *head), body, lang='en')}"
-
-
-def _sorts(sections: Sequence[Section]) -> bool:
-    """Whether any table can be sorted."""
-    blocks = (block for section in sections for block in section.blocks)
-    return any(isinstance(block, Table) and block.sortable for block in blocks)
 
 
 def tag(name: str, /, *inside: str, **attributes: object) -> Markup:

@@ -21,14 +21,9 @@ from iip_assets.images.decode import Undecodable, decode_image
 from iip_assets.images.store import Store
 
 GEOMETRY = (
-    "openness",
-    "gaze_x",
-    "iris_left_px",
-    "iris_top_px",
-    "iris_right_px",
-    "iris_bottom_px",
-    "glint",
-    "disagreement",
+    *("openness", "gaze_x"),
+    *("iris_left_px", "iris_top_px", "iris_right_px", "iris_bottom_px"),
+    *("glint", "disagreement"),
 )
 
 Pixels = NDArray[np.uint8]

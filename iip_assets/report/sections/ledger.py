@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import polars as pl
 
 from iip_assets.audit.coverage_ledger import most_lacking
@@ -46,13 +44,11 @@ def ledger(coverage_ledger: pl.DataFrame, difference: float) -> Section | None:
         Column("more", "more_subjects", COUNT),
     ]
     blocks: list[Block] = [Paragraph(text), Table("What lacks most", columns, lacking[:MOST_ROWS])]
-    steps = [_step(lacking[0], axes)] if lacking else []
+    steps = []
+    for row in lacking[:1]:
+        there = f"{row['n_subjects']} subjects of this {axes}, {row['test_subjects']} in test."
+        more = row["more_subjects"]
+        asked = f" To judge the {row['model']} on them takes {more} more in test." if more else ""
+        steps.append(NextStep(5, f"{row['cell']} lacks most", there + asked))
     data = {"coverage_ledger": lacking}
     return Section("ledger", "Coverage of intersections", blocks, data, steps=steps)
-
-
-def _step(row: dict[str, Any], axes: str) -> NextStep:
-    there = f"{row['n_subjects']} subjects of this {axes}, {row['test_subjects']} in test."
-    more = row["more_subjects"]
-    asked = f" To judge the {row['model']} on them takes {more} more in test." if more else ""
-    return NextStep(5, f"{row['cell']} lacks most", there + asked)
