@@ -27,13 +27,8 @@ RIGHT_IOU = 0.5
 """From this IoU on a class counts as found, as boxes do (Everingham et al. 2010, PASCAL VOC)."""
 
 CHOSEN = {
-    "image_id": pl.String(),
-    "mask_id": pl.String(),
-    "group_id": pl.String(),
-    "label": pl.String(),
-    "said": pl.String(),
-    "confidence": pl.Float64(),
-    "iou": pl.Float64(),
+    **dict.fromkeys(("image_id", "mask_id", "group_id", "label", "said"), pl.String()),
+    **dict.fromkeys(("confidence", "iou"), pl.Float64()),
     "right": pl.Boolean(),
     "rank": pl.Int64(),
     "sampled": pl.Boolean(),
@@ -44,16 +39,11 @@ CHOSEN = {
 EXPLAINED = {
     "model": pl.String(),
     **CHOSEN,
-    "score": pl.Float64(),
-    "share_on_eye": pl.Float64(),
-    "chance_share": pl.Float64(),
-    "deletion_area": pl.Float64(),
-    "chance_area": pl.Float64(),
-    "rows": pl.Int64(),
-    "columns": pl.Int64(),
+    **dict.fromkeys(("score", "share_on_eye", "chance_share"), pl.Float64()),
+    **dict.fromkeys(("deletion_area", "chance_area"), pl.Float64()),
+    **dict.fromkeys(("rows", "columns"), pl.Int64()),
     "attribution": pl.List(pl.Float32),
-    "said_outline": pl.String(),
-    "true_outline": pl.String(),
+    **dict.fromkeys(("said_outline", "true_outline"), pl.String()),
 }
 """The table of explained images: who was asked, what was chosen, what was found."""
 

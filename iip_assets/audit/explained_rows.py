@@ -39,14 +39,8 @@ ScoreImages = Callable[[Image], NDArray[np.float64]]
 # Of an image that has nothing to explain.
 _NOTHING: Record = dict.fromkeys(
     (
-        "rows",
-        "columns",
-        "attribution",
-        "score",
-        "deletion_area",
-        "chance_area",
-        "share_on_eye",
-        "chance_share",
+        *("rows", "columns", "attribution", "score"),
+        *("deletion_area", "chance_area", "share_on_eye", "chance_share"),
     )
 )
 

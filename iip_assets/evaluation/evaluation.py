@@ -40,9 +40,7 @@ METRICS_SCHEMA = {
     "p_holm": pl.Float64(),
 }
 _CONFUSION = {
-    "model": pl.String(),
-    "actual": pl.String(),
-    "predicted": pl.String(),
+    **dict.fromkeys(("model", "actual", "predicted"), pl.String()),
     "n": pl.Int64(),
 }
 

@@ -22,16 +22,9 @@ DEMOGRAPHIC_AXES = ("age_band", "gender", "ethnicity", "geography", "device")
 INTERSECTIONS = (*combinations(DEMOGRAPHIC_AXES, 2), ("age_band", "gender", "ethnicity"))
 TIMES = "×"
 SCHEMA = {
-    "axis": pl.String,
-    "value": pl.String,
-    "n": pl.Int64,
-    "n_subjects": pl.Int64,
-    "share": pl.Float64,
-    "known_share": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "target": pl.Float64,
-    "gap": pl.Float64,
+    **dict.fromkeys(("axis", "value"), pl.String),
+    **dict.fromkeys(("n", "n_subjects"), pl.Int64),
+    **dict.fromkeys(("share", "known_share", "low", "high", "target", "gap"), pl.Float64),
     "needed": pl.Int64,
     "enough": pl.Boolean,
     "note": pl.String,
