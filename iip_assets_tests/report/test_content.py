@@ -12,11 +12,10 @@ from iip_assets.audit.explained_images import held_out
 from iip_assets.engine.values import Skipped
 from iip_assets.report.metrics import headline, rounded
 from iip_assets.report.sections.clusters import map_digest
-from iip_assets.report.sections.data import balance_content
+from iip_assets.report.sections.data import balance_content, tags
 from iip_assets.report.sections.failures import surest_errors, worst_segmentations
 from iip_assets.report.sections.models import confusion_tables
 from iip_assets.report.sections.robustness import robustness_groups, robustness_table
-from iip_assets.report.sections.tags import tags
 from iip_assets_tests.report.samples import (
     HOSTILE,
     MAY_BE_SKIPPED,

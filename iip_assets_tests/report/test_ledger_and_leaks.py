@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from iip_assets.report.blocks import ABSENT, Images, Table
-from iip_assets.report.sections.leaks import MOST_PAIRS, leaks
-from iip_assets.report.sections.ledger import ledger
+from iip_assets.report.sections.data import MOST_PAIRS, leaks
+from iip_assets.report.sections.slices import ledger
 from iip_assets_tests.report.samples import HOSTILE, content_of, ledger_table, sample_inputs
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from iip_assets.engine.values import Skipped
-from iip_assets.report.sections.next_labels import MOST, next_labels
+from iip_assets.report.sections.batches import MOST, next_labels
 from iip_assets_tests.report.samples import HOSTILE, content_of, page_of, sample_inputs
 
 

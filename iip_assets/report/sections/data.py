@@ -9,6 +9,7 @@ import polars as pl
 from iip_assets.dataset.figures import NO_LABEL, batch_table
 from iip_assets.dataset.schema import LABELS
 from iip_assets.edge_cases.tags import tag_counts
+from iip_assets.embeddings.leaks import leak_words
 from iip_assets.errors import counted
 from iip_assets.images.contact_sheet import image_name
 from iip_assets.report.blocks import (
@@ -31,7 +32,7 @@ from iip_assets.report.blocks import (
     percent,
     plot,
 )
-from iip_assets.report.gallery import paths
+from iip_assets.report.gallery import paths, thumbnail
 from iip_assets.report.metrics import records, rounded
 from iip_assets.statistics.demographics import coverage_shortfalls
 from iip_assets.statistics.figures import coverage_figure
@@ -43,6 +44,12 @@ if TYPE_CHECKING:
 MOST_QUARANTINE_ROWS = 30
 QUARANTINE_COLUMNS = ("what", "path", "batch", "row", "column", "value", "reason", "fix")
 MOST_STEPS = 2
+MOST_PAIRS = 12
+_LEAKS = (
+    "Each pair shows one photograph, or two of one moment, in two splits: what a model is tested "
+    "on there, it has seen. The perceptual hash does not join them. Embeddings proposed them, and "
+    "one lies on the other; a picture that was taken another time is not found."
+)
 
 Record = dict[str, Any]
 
@@ -157,6 +164,38 @@ def coverage(demographic_stats: pl.DataFrame, tolerance: float) -> Section:
         if row["share"] is not None
     ]
     return Section("coverage", "Coverage", blocks, data, steps=steps)
+
+
+def leaks(split_leaks: pl.DataFrame, raw_dataset: dict[str, pl.DataFrame]) -> Section | None:
+    """The surest pairs, side by side; nothing where there is none."""
+    if split_leaks.is_empty():
+        return None
+    shown = split_leaks.head(MOST_PAIRS)
+    pairs = shown.select("image_id", "other_id").rows()
+    words = leak_words(shown, raw_dataset["images"])
+    path_of = paths(raw_dataset)
+    images = [
+        thumbnail(
+            *((one, path_of.get(one)) for one in pair),
+            size=(120, 90),
+            caption=caption,
+            alt="Two images that show one photograph",
+        )
+        for pair, caption in zip(pairs, words, strict=True)
+    ]
+    pairs_in_words = counted(split_leaks.height, "pair")
+    step = NextStep(
+        1,
+        f"{pairs_in_words} of images across splits show one photograph",
+        "`iip leaks --write inbox/NAME` makes a batch that gives both one subject; `iip ingest` "
+        "takes it, and both stand on one side.",
+    )
+    blocks = (
+        Paragraph(f"{pairs_in_words}, of which the surest {shown.height} are shown. {_LEAKS}"),
+        Images(images, "gallery wide"),
+    )
+    data = {"leaks": records(split_leaks)}
+    return Section("leaks", "Leaks between splits", blocks, data, steps=[step])
 
 
 def light(

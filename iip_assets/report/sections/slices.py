@@ -1,31 +1,49 @@
-"""Each model's main metric by slice."""
+"""Slices: how each model does on them, which were found, and which are too small to judge."""
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import polars as pl
 
+from iip_assets.audit.coverage_ledger import most_lacking
 from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.evaluation.summary import headline, slice_rows
 from iip_assets.metrics.names import spelled
 from iip_assets.models.tasks import TASKS
 from iip_assets.report.blocks import (
+    COUNT,
+    NUMBER,
     Block,
+    Column,
     Heading,
     NextStep,
     Paragraph,
+    Row,
     Section,
     Table,
+    estimate,
+    estimate_column,
     interval,
+    number,
     plot,
 )
 from iip_assets.report.figures import forest_figure
+from iip_assets.report.gallery import paths, strip
 from iip_assets.report.metrics import records, rounded
+from iip_assets.report.sections.clusters import STRIP_IMAGES
+from iip_assets.statistics.demographics import TIMES
 
-MOST_STEPS = 2
+MOST_STEPS, MOST_CELLS = 2, 25
 # The chance of naming any slice that is not weaker.
 ALPHA = 0.05
+_DISCOVERED = (
+    "Sought among all conjunctions of two tags and many groups of images that look alike; what "
+    "chance would give the worst of so many is left out. The error is what the filter's "
+    "probability of the label, or the segmenter's mean IoU, lacks of 1. A slice was chosen because "
+    "its error is high, so expect a lower one on new images."
+)
 
 Record = dict[str, Any]
 
@@ -91,3 +109,68 @@ def _small_slices(rows: list[Record]) -> list[NextStep]:
     more = f" and {len(small) - 5} more" if len(small) > 5 else ""
     text = f"Too few held-out images or subjects in {named}{more}."
     return [NextStep(9, "Slices too small to judge", text)]
+
+
+def discovered(discovered_slices: pl.DataFrame, raw_dataset: dict[str, pl.DataFrame]) -> Section:
+    """Each slice in words with its error, its typical images, and the command that accepts it."""
+    rows = records(discovered_slices.with_columns(pl.col("exemplars").list.head(STRIP_IMAGES)))
+    columns: list[Column | str] = [Column("slice", "name"), "model", "n_images", "n_subjects"]
+    columns += [estimate_column("error, interval", "error")]
+    columns += [Column("elsewhere", "rest_error", NUMBER)]
+    blocks: list[Block] = [
+        Paragraph(_DISCOVERED, soft=True),
+        Table("Discovered slices", columns, rows),
+    ]
+    for row in rows:
+        blocks += [
+            Heading(f"{row['model'].capitalize()}: {row['name']}"),
+            Paragraph(f"Later models are judged on it after `{_command(row)}`."),
+            strip(row["exemplars"], paths(raw_dataset)),
+        ]
+    steps = [
+        NextStep(
+            2,
+            f"The {row['model']} fails on {row['name']}",
+            f"Mean error {estimate(row['error'], row['low'], row['high'])}, n = {row['n_images']} "
+            f"of {row['n_subjects']} subjects, against {row['rest_error']:.3f} elsewhere. Look at "
+            f"its images; `{_command(row)}` keeps later models from falling back on it.",
+        )
+        for row in rows[:1]
+    ]
+    data = {"discovered": rows}
+    return Section("discovered", "Discovered slices", blocks if rows else (), data, steps=steps)
+
+
+def _command(row: Row) -> str:
+    return f"iip slices accept {shlex.quote(row['name'])}"
+
+
+def ledger(coverage_ledger: pl.DataFrame, difference: float) -> Section | None:
+    """The cells that lack most, first of all those that nobody belongs to."""
+    if coverage_ledger.is_empty():
+        return None
+    lacking = records(most_lacking(coverage_ledger))
+    axes = coverage_ledger["axis"][0].replace(TIMES, ", ")
+    text = (
+        f"{len(lacking)} cells of {axes} lack test subjects: those that would show a difference of "
+        f"{number(difference)} to all others in 8 of 10 cases, if subjects vary as all do. All "
+        "cells stand in the table coverage_ledger."
+    )
+    columns: list[Column | str] = [
+        *("cell", "n_images", "n_subjects"),
+        Column("test subjects", "test_subjects", COUNT),
+        Column("metric", lambda row: spelled(row["metric"] or "")),
+        "value",
+        Column("width of the interval", "width", NUMBER),
+        Column("needed in test", "subjects_needed", COUNT),
+        Column("more", "more_subjects", COUNT),
+    ]
+    blocks: list[Block] = [Paragraph(text), Table("What lacks most", columns, lacking[:MOST_CELLS])]
+    steps = []
+    for row in lacking[:1]:
+        there = f"{row['n_subjects']} subjects of this {axes}, {row['test_subjects']} in test."
+        more = row["more_subjects"]
+        asked = f" To judge the {row['model']} on them takes {more} more in test." if more else ""
+        steps.append(NextStep(5, f"{row['cell']} lacks most", there + asked))
+    data = {"coverage_ledger": lacking}
+    return Section("ledger", "Coverage of intersections", blocks, data, steps=steps)
