@@ -14,12 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.metrics.intervals import (
-    Estimate,
-    estimate_difference,
-    judgeable,
-    replicates,
-)
+from iip_assets.metrics.intervals import Estimate, estimate_difference, judgeable, replicates
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import class_places, places_by_slice, resting_on
 from iip_assets.metrics.scores import filter_scores

@@ -8,12 +8,7 @@ from numpy.typing import NDArray
 
 from iip_assets.engine.values import CheckResult
 from iip_assets.metrics.functional import weighted_mean
-from iip_assets.metrics.intervals import (
-    estimate,
-    estimate_difference,
-    judgeable,
-    replicates,
-)
+from iip_assets.metrics.intervals import estimate, estimate_difference, judgeable, replicates
 from iip_assets.metrics.scored_predictions import JUDGED
 from iip_assets.settings import EvaluationSettings
 

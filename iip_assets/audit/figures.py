@@ -16,13 +16,7 @@ from iip_assets.audit.error_analysis import FEW, NONE
 from iip_assets.engine.values import Markdown
 from iip_assets.evaluation.summary import rounded
 from iip_assets.figures import PALETTE, figure_png, new_figure, shown_word
-from iip_assets.images.contact_sheet import (
-    GAP_PX,
-    ID_DIGITS,
-    jpeg_data_uri,
-    read_thumbnails,
-    sheet,
-)
+from iip_assets.images.contact_sheet import GAP_PX, ID_DIGITS, jpeg_data_uri, read_thumbnails, sheet
 from iip_assets.images.decode import decode_image
 from iip_assets.models.tasks import FILTER, SEGMENTER
 

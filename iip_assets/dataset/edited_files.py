@@ -12,12 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from iip_assets.dataset.schema import (
-    ANNOTATIONS_FILE,
-    BATCHES_FOLDER,
-    LABELING_FILE,
-    LABELS_FILE,
-)
+from iip_assets.dataset.schema import ANNOTATIONS_FILE, BATCHES_FOLDER, LABELING_FILE, LABELS_FILE
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.images.dvc_data import POINTER_FILE
 

@@ -5,14 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
-from iip_assets.engine.values import (
-    CheckResult,
-    Files,
-    MetadataValue,
-    Rows,
-    Setting,
-    Skipped,
-)
+from iip_assets.engine.values import CheckResult, Files, MetadataValue, Rows, Setting, Skipped
 from iip_assets.settings import (
     Evaluation,
     EvaluationSettings,

@@ -18,12 +18,7 @@ from iip_assets.images.store import file_md5
 from iip_assets.ingest.batch_check import CheckedBatch, ImageRules, PresentData, check_batch
 from iip_assets.ingest.batch_files import BatchListing, list_batch
 from iip_assets.ingest.unread import in_words
-from iip_assets.ingest.value_questions import (
-    Rows,
-    questions,
-    respelled_subjects,
-    values_in_use,
-)
+from iip_assets.ingest.value_questions import Rows, questions, respelled_subjects, values_in_use
 from iip_assets.settings import Settings
 
 Verdict = Literal["taken", "present", "rejected", "sound"]

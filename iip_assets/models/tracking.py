@@ -16,11 +16,7 @@ from iip_assets.engine.context import AssetContext
 from iip_assets.images.store import Reader
 from iip_assets.inference.filter import probabilities_of, scores_table
 from iip_assets.inference.segmenter import Segmenter, read_pair, segment_chunk
-from iip_assets.metrics.scored_predictions import (
-    ScoredPredictions,
-    scored_filter,
-    scored_segmenter,
-)
+from iip_assets.metrics.scored_predictions import ScoredPredictions, scored_filter, scored_segmenter
 from iip_assets.models.filter import LoadImage
 from iip_assets.settings import TrackingSettings
 from iip_assets.training.tracking import log_segmentations, log_validation, tracked

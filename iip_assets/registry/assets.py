@@ -16,18 +16,8 @@ from iip_assets.engine.values import (
     Setting,
     Skipped,
 )
-from iip_assets.registry.registry import (
-    load_registry,
-    observe_registry,
-    registered_actions,
-)
-from iip_assets.settings import (
-    Evaluation,
-    MaskClasses,
-    MaxMegapixels,
-    ReleaseSettings,
-    Threads,
-)
+from iip_assets.registry.registry import load_registry, observe_registry, registered_actions
+from iip_assets.settings import Evaluation, MaskClasses, MaxMegapixels, ReleaseSettings, Threads
 
 if TYPE_CHECKING:
     import polars as pl

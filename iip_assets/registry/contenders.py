@@ -11,11 +11,7 @@ import numpy as np
 import polars as pl
 
 from iip_assets.engine.values import Files, Skipped
-from iip_assets.metrics.scored_predictions import (
-    ScoredPredictions,
-    score,
-    score_difference,
-)
+from iip_assets.metrics.scored_predictions import ScoredPredictions, score, score_difference
 from iip_assets.metrics.scores import Gate
 from iip_assets.models.tasks import TASKS
 from iip_assets.registry.gate import GATE_SCHEMA, Rules, judge_candidate

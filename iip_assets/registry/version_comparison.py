@@ -12,11 +12,7 @@ import polars as pl
 from iip_assets.engine.values import Files, Json, Skipped
 from iip_assets.inference.filter import FilterFromPixels, network_scores, score_chunk
 from iip_assets.inference.segmenter import Segmenter, segment_chunk
-from iip_assets.metrics.scored_predictions import (
-    ScoredPredictions,
-    scored_filter,
-    scored_segmenter,
-)
+from iip_assets.metrics.scored_predictions import ScoredPredictions, scored_filter, scored_segmenter
 from iip_assets.models.tasks import FILTER, TASKS, ModelTask
 from iip_assets.registry.contenders import (
     Contender,

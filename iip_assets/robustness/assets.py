@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from iip_assets.engine.asset import AssetContext, asset, describe
 from iip_assets.engine.values import Files, MetadataValue, Noted, Rows, Setting, Skipped
-from iip_assets.settings import (
-    Evaluation,
-    MaskClasses,
-    MaxMegapixels,
-    RobustnessSettings,
-    Threads,
-)
+from iip_assets.settings import Evaluation, MaskClasses, MaxMegapixels, RobustnessSettings, Threads
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,11 +42,7 @@ def robustness_benchmark(
     from iip_assets.inference.filter import FilterFromPixels
     from iip_assets.inference.segmenter import Segmenter
     from iip_assets.models.examples import no_model, reason_for_none_judged
-    from iip_assets.robustness.benchmark import (
-        benchmark_images,
-        benchmark_table,
-        corrupted_chunk,
-    )
+    from iip_assets.robustness.benchmark import benchmark_images, benchmark_table, corrupted_chunk
     from iip_assets.robustness.corruptions import check_names
 
     check_names(options.corruptions)

@@ -11,12 +11,7 @@ from typing import Any
 import polars as pl
 
 from iip_assets.dataset.schema import UNKNOWN
-from iip_assets.metrics.intervals import (
-    LEAST_SUBJECTS,
-    Estimate,
-    judgeable,
-    shares_by_subject,
-)
+from iip_assets.metrics.intervals import LEAST_SUBJECTS, Estimate, judgeable, shares_by_subject
 
 DEMOGRAPHIC_AXES = ("age_band", "gender", "ethnicity", "geography", "device")
 INTERSECTIONS = (*combinations(DEMOGRAPHIC_AXES, 2), ("age_band", "gender", "ethnicity"))

@@ -17,14 +17,7 @@ from iip_assets.edge_cases.summary import (
     summarize_clusters,
 )
 from iip_assets.errors import counted
-from iip_assets.report.blocks import (
-    Block,
-    Heading,
-    Paragraph,
-    Section,
-    percent,
-    plot,
-)
+from iip_assets.report.blocks import Block, Heading, Paragraph, Section, percent, plot
 from iip_assets.report.gallery import paths, strip
 
 MOST_STRIPS = 12
