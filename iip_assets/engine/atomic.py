@@ -7,7 +7,8 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
@@ -35,16 +36,30 @@ def write_folder_whole(folder: Path, files: Mapping[str, bytes]) -> None:
     """Writes files by name into a folder that is there whole or not at all; a present one stays."""
     if folder.exists():
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
     try:
-        for name, data in files.items():
-            write_bytes_whole(temporary / name, data)
-        temporary.rename(folder)
+        with new_folder(folder) as making:
+            for name, data in files.items():
+                write_bytes_whole(making / name, data)
     except OSError:
-        shutil.rmtree(temporary, ignore_errors=True)
         if not folder.exists():  # another was first
             raise
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes this one in the end; nothing is left where anything fails.
+
+    Nor is it where what was filled is taken away again.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    making = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
+    try:
+        making.mkdir()
+        yield making
+        if making.exists():
+            making.rename(folder)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
 
 
 def write_text_whole(path: Path, text: str) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +12,7 @@ from iip_assets.dataset.labels import parse_label
 from iip_assets.dataset.listing import KnownImages
 from iip_assets.dataset.raw import files_to_read, join_labels
 from iip_assets.dataset.schema import LABELS, LABELS_FILE, MASKS_FOLDER, BadCell
+from iip_assets.engine.atomic import new_folder
 from iip_assets.images.dvc_data import MissingData, read_manifest, read_pointer
 from iip_assets.ingest.batch_check import PresentData, read_present
 from iip_assets.ingest.ingest import ingest_folder
@@ -107,20 +106,14 @@ def write_corrections(
             f"comes after, such as {newest}-corrected"
         )
     table = {image_id: {"image": image_id, **row} for image_id, row in rows.items()}
-    making = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
-    (making / MASKS_FOLDER).mkdir(parents=True)
-    try:
+    with new_folder(folder) as making:
         for image_id, png in (masks or {}).items():
             name = f"{MASKS_FOLDER}/{image_id}.png"
+            (making / MASKS_FOLDER).mkdir(exist_ok=True)
             (making / name).write_bytes(png)
             table.setdefault(image_id, {"image": image_id})["mask"] = name
         columns = list(dict.fromkeys(name for row in table.values() for name in row))
         (making / LABELS_FILE).write_text(csv_text(columns, table.values()), encoding="utf-8")
-        if not masks:
-            (making / MASKS_FOLDER).rmdir()
-        making.rename(folder)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
 
 
 def _image_at(root: Path, word: str, present: PresentData) -> str | None:

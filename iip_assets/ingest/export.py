@@ -9,8 +9,6 @@ What is written here is read back by `coco` and `labelstudio`, which tell what e
 from __future__ import annotations
 
 import json
-import shutil
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iip_assets.dataset.schema import LABELS
+from iip_assets.engine.atomic import new_folder
 from iip_assets.engine.context import track
 from iip_assets.images.decode import NOT_LABELLED, Undecodable, decode_image, decode_mask
 from iip_assets.images.store import ImageStore
@@ -281,31 +280,24 @@ def write_export(
         raise ValueError(f"{out} is not empty: name a new folder, so that nothing is overwritten")
     masks_of = [one.mask_id for image in images for one in image.opinions if one.mask_id]
     store.fetch([*(image.image_id for image in images), *masks_of])
-    out.parent.mkdir(parents=True, exist_ok=True)
-    making = out.parent / f".{out.name}.{uuid.uuid4().hex}"
     left_out: list[str] = []
     counts = {"images": 0, "masks": 0}
-    try:
-        making.mkdir()
-        with closing(_WRITERS[form](making, mask_classes)) as writer:
-            for image in track(images, total=len(images), label="Exporting", log=log):
-                data = store.read(image.image_id)
-                try:
-                    height, width = decode_image(data, max_megapixels=max_megapixels).shape[:2]
-                except Undecodable as error:
-                    left_out.append(f"{image.name}: {error}")
-                    continue
-                masks, reason = _masks(image, store, (height, width), len(mask_classes))
-                left_out += reason
-                writer.add(image, masks, height=height, width=width)
-                target = making / writer.images_folder / image.name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(data)
-                counts["images"] += 1
-                counts["masks"] += len(masks)
-        making.rename(out)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
+    with new_folder(out) as making, closing(_WRITERS[form](making, mask_classes)) as writer:
+        for image in track(images, total=len(images), label="Exporting", log=log):
+            data = store.read(image.image_id)
+            try:
+                height, width = decode_image(data, max_megapixels=max_megapixels).shape[:2]
+            except Undecodable as error:
+                left_out.append(f"{image.name}: {error}")
+                continue
+            masks, reason = _masks(image, store, (height, width), len(mask_classes))
+            left_out += reason
+            writer.add(image, masks, height=height, width=width)
+            target = making / writer.images_folder / image.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+            counts["images"] += 1
+            counts["masks"] += len(masks)
     others = sum(len(image.others) for image in images)
     if form == "coco" and others:
         left_out.append(f"{others} label rows of further labelers, for which COCO has no place")

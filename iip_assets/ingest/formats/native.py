@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -25,6 +24,7 @@ from iip_assets.dataset.labels import COLUMNS, parse_label
 from iip_assets.dataset.layout import IMAGES_FOLDER
 from iip_assets.dataset.problems import Problem
 from iip_assets.dataset.schema import LABELING_FILE, LABELS_FILE, MASKS_FOLDER, parse_text
+from iip_assets.engine.atomic import new_folder
 from iip_assets.engine.context import track
 from iip_assets.images.decode import Undecodable, decode_image
 from iip_assets.images.header import read_header
@@ -227,10 +227,7 @@ def _write(
     """
     if os.path.lexists(out):
         raise FileExistsError(f"{out} is there already; name a folder that is not")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    making = out.parent / f".{out.name}.{uuid.uuid4().hex}"
-    try:
-        making.mkdir()
+    with new_folder(out) as making:
         names = _Names()
         tables: dict[str, list[dict[str, str]]] = {LABELS_FILE: []}
         for row in track(rows, total=len(rows), label="Reading", log=log):
@@ -248,10 +245,8 @@ def _write(
             known = [name for name in COLUMNS if name == "image" or name in present]
             text = csv_text([*known, *sorted(present - set(COLUMNS))], written)
             (making / table).write_text(text, encoding="utf-8", newline="")
-        if not findings:
-            making.rename(out)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
+        if findings:
+            shutil.rmtree(making)
 
 
 def _as_text(value: Any, column: str) -> str:
