@@ -333,10 +333,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             weight=_share("of a vote on masks, beside the largest; null for labels"),
             flagged=_flag("whether clearly worse than the others"),
         ),
-        "agreement": _table(
-            *("metric", "axis", "slice", *_ESTIMATE, "enough"),
-            what=_WHAT,
-        ),
+        "agreement": _table(*("metric", "axis", "slice", *_ESTIMATE, "enough"), what=_WHAT),
         "queue": _table(
             "image_id",
             score=_share("how far the labelers are apart"),
@@ -411,9 +408,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
     "batch_trials": {
         "batches": _table("batch", "training_images"),
         "probabilities": _table(
-            *("image_id", "prob_<class>"),
-            batch=_LEFT_OUT,
-            seed=_id("of the training"),
+            *("image_id", "prob_<class>"), batch=_LEFT_OUT, seed=_id("of the training")
         ),
         "promised": _table(
             *("image_id", "prob_<class>"),

@@ -114,10 +114,7 @@ def batch_verdict(
     from iip_assets.audit.batch_verdict import judge_batches
 
     return judge_batches(
-        batch_trials,
-        filter_examples,
-        image_slices.filter(pl.col("axis").is_in(axes)),
-        evaluation,
+        batch_trials, filter_examples, image_slices.filter(pl.col("axis").is_in(axes)), evaluation
     )
 
 

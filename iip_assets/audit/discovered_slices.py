@@ -194,10 +194,7 @@ def failing(
 
 
 def _worst(
-    members: csr_array,
-    values: Floats,
-    subjects: NDArray[np.int64],
-    options: SliceDiscoverySettings,
+    members: csr_array, values: Floats, subjects: NDArray[np.int64], options: SliceDiscoverySettings
 ) -> tuple[int, float]:
     """The row of members (C, N) with the most surprising errors, and its p-value among all rows."""
     rng = np.random.default_rng(options.seed)

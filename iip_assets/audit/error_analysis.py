@@ -155,9 +155,7 @@ def _said(team: Sequence[TeamSlice], axis: str, name: str) -> TeamSlice | None:
 
 
 def _held_against(
-    row: Mapping[str, Any],
-    people: Mapping[tuple[str, str, str], float],
-    said: TeamSlice | None,
+    row: Mapping[str, Any], people: Mapping[tuple[str, str, str], float], said: TeamSlice | None
 ) -> dict[str, Any]:
     references = {
         "target": getattr(said, "target", None),

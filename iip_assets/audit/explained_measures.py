@@ -24,10 +24,7 @@ has more, and of how much smaller the area under its deletion curve is than that
 SHARES = METRICS[:2]
 """Those between 0 and 1; the others are differences."""
 
-SCHEMA = {
-    **dict.fromkeys(("model", "predictions", "metric"), pl.String()),
-    **JUDGED,
-}
+SCHEMA = {**dict.fromkeys(("model", "predictions", "metric"), pl.String()), **JUDGED}
 
 
 def measures(explained: pl.DataFrame, evaluation: EvaluationSettings) -> pl.DataFrame:

@@ -146,11 +146,7 @@ def eye_of(truth: Image, classes: Sequence[str]) -> NDArray[np.bool_]:
 
 
 def _explained(
-    score: ScoreImages,
-    fitted: Image,
-    grid: Cells,
-    eye: NDArray[np.bool_],
-    rng: np.random.Generator,
+    score: ScoreImages, fitted: Image, grid: Cells, eye: NDArray[np.bool_], rng: np.random.Generator
 ) -> Record:
     """The attribution of a fitted image (H, W, 3) whose eye is known or empty, and how good it is.
 

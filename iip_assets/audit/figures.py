@@ -166,11 +166,7 @@ def overlay(image: Image, values: NDArray[np.float32]) -> Image:
 
 
 def draw_outline(
-    image: NDArray[np.uint8],
-    outline: str | None,
-    colour: Sequence[int],
-    *,
-    thickness: int,
+    image: NDArray[np.uint8], outline: str | None, colour: Sequence[int], *, thickness: int
 ) -> None:
     """Draws an outline of `explained_rows.outline_of` into the image (H, W, 3)."""
     if outline is None:

@@ -19,7 +19,7 @@ As = Annotated[Alias, typer.Option("--as", help="Which of the two deployed versi
 Why = Annotated[str, typer.Option("--why", help="Kept in the history.")]
 
 models = Verbs(
-    help="Versions of both models: register, compare, test, promote behind a gate, roll back.",
+    help="Versions of both models: register, compare, test, promote behind a gate, roll back."
 )
 
 

@@ -21,14 +21,12 @@ if TYPE_CHECKING:
 Name = Annotated[str, typer.Argument(help="A sweep's name: that of its file, without .toml.")]
 
 sweep = Verbs(
-    help="Search over a model's settings with Optuna: grid, random, TPE, CMA-ES, NSGA-II.",
+    help="Search over a model's settings with Optuna: grid, random, TPE, CMA-ES, NSGA-II."
 )
 
 
 @sweep.command("example")
-def example_sweep(
-    model: Annotated[TaskName, typer.Argument()] = "segmenter",
-) -> None:
+def example_sweep(model: Annotated[TaskName, typer.Argument()] = "segmenter") -> None:
     """Print a file to begin with, such as: iip sweep example segmenter > sweeps/first.toml."""
     from iip_assets.sweeps.plan import EXAMPLES
 

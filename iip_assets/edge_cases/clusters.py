@@ -40,12 +40,7 @@ CLUSTER_SCHEMA = {
 
 
 def cluster_images(
-    embeddings: pl.DataFrame,
-    *,
-    neighbors: int,
-    min_cluster_size: int,
-    exemplars: int,
-    seed: int,
+    embeddings: pl.DataFrame, *, neighbors: int, min_cluster_size: int, exemplars: int, seed: int
 ) -> pl.DataFrame:
     """Finds groups of similar images, typical members of each, and outliers.
 

@@ -158,11 +158,7 @@ def decide(
 
 
 def _questions(
-    batch: str,
-    rows: Rows,
-    present: PresentData,
-    settings: Settings,
-    log: Callable[[str], None],
+    batch: str, rows: Rows, present: PresentData, settings: Settings, log: Callable[[str], None]
 ) -> list[Problem]:
     """What may not be meant; of people in two spellings, whom nothing tears apart, the log says."""
     try:
@@ -225,10 +221,7 @@ def _jump_fault(
 
 
 def _log_doubts(
-    batch: str,
-    present: PresentData,
-    checked: CheckedBatch,
-    log: Callable[[str], None],
+    batch: str, present: PresentData, checked: CheckedBatch, log: Callable[[str], None]
 ) -> None:
     newest = max(present.batches, default="")
     if newest > batch:

@@ -182,10 +182,7 @@ class LabelStudioReader(ExportReader):
             native_row(cells=cells, regions=counts.regions, size=counts.size),
             *(
                 native_row(
-                    cells=one.own_cells,
-                    regions=one.regions,
-                    size=one.size,
-                    table=ANNOTATIONS_FILE,
+                    cells=one.own_cells, regions=one.regions, size=one.size, table=ANNOTATIONS_FILE
                 )
                 for one in (newest_of_each(answers) if len(answers) > 1 else ())
                 if one.labeler and (one.label or one.regions)

@@ -362,11 +362,7 @@ def _read(image: str, images: ImageFiles, max_megapixels: float) -> bytes:
 
 
 def _written(
-    row: NativeRow,
-    mask: NDArray[np.uint8] | None,
-    images: ImageFiles,
-    making: Path,
-    names: _Names,
+    row: NativeRow, mask: NDArray[np.uint8] | None, images: ImageFiles, making: Path, names: _Names
 ) -> dict[str, str]:
     image, first = names.image(row.image)
     if first:
