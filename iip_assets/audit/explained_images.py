@@ -98,27 +98,25 @@ def lowest_iou(predictions: pl.DataFrame, *, most: int) -> pl.DataFrame:
 
 
 def filter_images(
-    predictions: pl.DataFrame, about: pl.DataFrame, *, hardest: int, sample: int, seed: int
+    predictions: pl.DataFrame, about: pl.DataFrame, options: ExplanationSettings
 ) -> pl.DataFrame:
     """The filter's surest errors, and a sample of its right and of its wrong words.
 
     Args:
         predictions: The asset's table.
         about: `image_id`, `mask_id`, `group_id` of all held-out images.
-        hardest: At most so many errors.
-        sample: At most so many right and so many wrong ones; those with a mask come first.
-        seed: Of the sample.
+        options: How many errors, and how many right and wrong ones, of which those with a mask
+            come first.
     """
     rows = answered_by_filter(predictions)
     if rows.is_empty():
         return pl.DataFrame(schema=CHOSEN)
     rows = rows.with_columns(said="predicted", iou=pl.lit(None, pl.Float64))
-    worst = surest_errors(predictions, most=hardest)["image_id"].to_list()
-    return _chosen(rows, worst, about, sample=sample, seed=seed)
+    return _chosen(rows, surest_errors(predictions, most=options.images), about, options)
 
 
 def segmenter_images(
-    predictions: pl.DataFrame, about: pl.DataFrame, *, hardest: int, sample: int, seed: int
+    predictions: pl.DataFrame, about: pl.DataFrame, options: ExplanationSettings
 ) -> pl.DataFrame:
     """The segmenter's lowest IoU, and a sample of what is right, from `RIGHT_IOU` on, and wrong.
 
@@ -134,26 +132,23 @@ def segmenter_images(
         iou=pl.col(column),
         right=pl.col(column) >= RIGHT_IOU,
     )
-    worst = lowest_iou(predictions, most=hardest)["image_id"].to_list()
-    return _chosen(rows, worst, about, sample=sample, seed=seed)
+    return _chosen(rows, lowest_iou(predictions, most=options.images), about, options)
 
 
 def _chosen(
-    rows: pl.DataFrame, worst: list[str], about: pl.DataFrame, *, sample: int, seed: int
+    rows: pl.DataFrame, worst: pl.DataFrame, about: pl.DataFrame, options: ExplanationSettings
 ) -> pl.DataFrame:
-    ranks = pl.DataFrame(
-        {"image_id": worst, "rank": range(1, len(worst) + 1)},
-        schema={"image_id": pl.String, "rank": pl.Int64},
-    )
+    ranks = worst.select("image_id", rank=pl.int_range(1, pl.len() + 1))
     rows = rows.join(about, on="image_id").join(ranks, on="image_id", how="left")
     # A salted hash, so that a new batch moves few of them; one image of each subject, then more,
     # as many subjects say more than many images.
-    order = [hashlib.sha256(f"{seed}:{one}".encode()).hexdigest() for one in rows["image_id"]]
+    salted = [f"{options.seed}:{one}".encode() for one in rows["image_id"]]
+    order = [hashlib.sha256(one).hexdigest() for one in salted]
     return (
         rows.with_columns(order=pl.Series(order, dtype=pl.String))
         .with_columns(nth=pl.col("order").rank("ordinal").over("right", "group_id"))
         .sort(pl.col("mask_id").is_null(), "nth", "order")
-        .with_columns(sampled=pl.int_range(pl.len()).over("right") < sample)
+        .with_columns(sampled=pl.int_range(pl.len()).over("right") < options.sample)
         .filter(pl.col("sampled") | pl.col("rank").is_not_null())
         .select(pl.col(name).cast(dtype) for name, dtype in CHOSEN.items())
         .sort("image_id")
@@ -192,18 +187,12 @@ def explained_table(
     from iip_assets.audit.explained_rows import explain_filter_chunk, explain_segmenter_chunk
 
     choose = filter_images if task is FILTER else segmenter_images
-    chosen = choose(
-        predictions, about, hardest=options.images, sample=options.sample, seed=options.seed
-    )
+    chosen = choose(predictions, about, options)
     if chosen.is_empty():
         return pl.DataFrame(schema=EXPLAINED)
     rows = chosen.select("image_id", "mask_id", "said")
     store.fetch([*rows["image_id"], *rows["mask_id"].drop_nulls()])
-    given: dict[str, Any] = {
-        "cells": options.cells,
-        "seed": options.seed,
-        "max_megapixels": max_megapixels,
-    }
+    given: dict[str, Any] = {"cells": options.cells, "seed": options.seed}
     compute: Callable[..., list[dict[str, Any]]] = explain_segmenter_chunk
     if task is FILTER:
         compute, given = explain_filter_chunk, given | {"classes": list(classes)}
@@ -214,7 +203,7 @@ def explained_table(
         f"{task.name}_explanations",
         rows,
         compute,
-        given=given,
+        given={**given, "max_megapixels": max_megapixels},
         key={"model": model.digest},
         tools={"store": store, **tools},
         chunk=chunk,

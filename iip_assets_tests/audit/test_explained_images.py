@@ -6,17 +6,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from iip_assets.audit.explained_images import (
-    CHOSEN,
-    filter_images,
-    segmenter_images,
-)
+from iip_assets.audit.explained_images import CHOSEN, filter_images, segmenter_images
 from iip_assets.audit.explained_measures import APART, RIGHT, WRONG, faithful_check, measures
 from iip_assets.audit.figures import explained_caption
-from iip_assets.settings import EvaluationSettings
+from iip_assets.settings import EvaluationSettings, ExplanationSettings
 
 SETTINGS = EvaluationSettings(resamples=200)
 N = 60
+
+
+def options(hardest, sample, seed=0):
+    return ExplanationSettings(images=hardest, sample=sample, seed=seed)
 
 
 def predicted(split="test"):
@@ -50,7 +50,7 @@ def predicted(split="test"):
 
 
 def test_the_surest_errors_come_first_and_samples_hold_as_many_right_ones_as_wrong_ones():
-    chosen = filter_images(*predicted(), hardest=3, sample=8, seed=0)
+    chosen = filter_images(*predicted(), options(3, 8))
     assert dict(chosen.schema) == CHOSEN
     ranked = chosen.filter(pl.col("rank").is_not_null()).sort("rank")
     assert ranked["image_id"].to_list() == ["057", "054", "051"]
@@ -64,18 +64,17 @@ def test_the_surest_errors_come_first_and_samples_hold_as_many_right_ones_as_wro
 
 def test_what_is_sampled_does_not_hang_on_how_many_are_the_hardest():
     few, many = (
-        filter_images(*predicted(), hardest=hardest, sample=8, seed=0).filter("sampled")
-        for hardest in (1, 20)
+        filter_images(*predicted(), options(hardest, 8)).filter("sampled") for hardest in (1, 20)
     )
     assert few["image_id"].to_list() == many["image_id"].to_list()
-    other = filter_images(*predicted(), hardest=1, sample=8, seed=1).filter("sampled")
+    other = filter_images(*predicted(), options(1, 8, seed=1)).filter("sampled")
     assert other["image_id"].to_list() != few["image_id"].to_list()
 
 
 def test_a_new_image_moves_at_most_one_out_of_a_sample():
     table, about = predicted()
     before, after = (
-        filter_images(table.head(rows), about, hardest=1, sample=8, seed=0).filter("sampled")
+        filter_images(table.head(rows), about, options(1, 8)).filter("sampled")
         for rows in (N - 1, N)
     )
     assert len(set(before["image_id"]) - set(after["image_id"])) <= 1
@@ -83,13 +82,13 @@ def test_a_new_image_moves_at_most_one_out_of_a_sample():
 
 def test_a_sample_has_one_image_of_each_subject_before_it_has_two():
     for sample in (8, 12):
-        chosen = filter_images(*predicted(), hardest=1, sample=sample, seed=0)
+        chosen = filter_images(*predicted(), options(1, sample))
         right = chosen.filter(pl.col("sampled") & pl.col("right"))
         assert right["group_id"].n_unique() == right.height == sample
 
 
 def test_a_found_iris_is_right_and_a_lost_one_wrong():
-    chosen = segmenter_images(*predicted(), hardest=2, sample=50, seed=0)
+    chosen = segmenter_images(*predicted(), options(2, 50))
     assert chosen.height == 40
     assert set(chosen["said"]) == {"iris"}
     assert chosen.filter(~pl.col("right"))["iou"].to_list() == [0.1] * 8
@@ -100,17 +99,17 @@ def test_a_found_iris_is_right_and_a_lost_one_wrong():
 def test_of_a_model_that_said_nothing_nothing_is_chosen():
     table, about = predicted()
     no_words = table.with_columns(predicted=pl.lit(None, pl.String))
-    assert filter_images(no_words, about, hardest=3, sample=8, seed=0).is_empty()
+    assert filter_images(no_words, about, options(3, 8)).is_empty()
     no_masks = table.with_columns(iou_background=None, iou_iris=None)
-    nothing = segmenter_images(no_masks, about, hardest=3, sample=8, seed=0)
+    nothing = segmenter_images(no_masks, about, options(3, 8))
     assert nothing.is_empty()
     assert dict(nothing.schema) == CHOSEN
 
 
 def test_training_images_are_not_explained():
     table, about = predicted("train")
-    assert filter_images(table, about, hardest=3, sample=8, seed=0).is_empty()
-    assert segmenter_images(table, about, hardest=3, sample=8, seed=0).is_empty()
+    assert filter_images(table, about, options(3, 8)).is_empty()
+    assert segmenter_images(table, about, options(3, 8)).is_empty()
 
 
 def explained(gain=0.2, subjects=20):
