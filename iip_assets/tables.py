@@ -99,7 +99,10 @@ def _sole(*shared: str, **own: Column) -> Mapping[str, Table]:
 
 _ESTIMATE = ("value", "low", "high", "n_images", "n_subjects")
 _PROMISED = _number("expected macro error of the pool that its label settles; null if not chosen")
-_LEFT_OUT = _category("the batch that was left out; null where none was")
+_TRIED = {
+    "batch": _category("the batch that was left out; null where none was"),
+    "seed": _id("of the training"),
+}
 _PATH = _text("the file, relative to the data folder")
 _WHAT = _category("label or mask")
 
@@ -407,13 +410,10 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
     ),
     "batch_trials": {
         "batches": _table("batch", "training_images"),
-        "probabilities": _table(
-            *("image_id", "prob_<class>"), batch=_LEFT_OUT, seed=_id("of the training")
-        ),
+        "probabilities": _table("image_id", "prob_<class>", **_TRIED),
         "promised": _table(
             *("image_id", "prob_<class>"),
-            batch=_LEFT_OUT,
-            seed=_id("of the training"),
+            **_TRIED,
             tried=_category("the batch that is tried, beside what was labelled before it"),
         ),
     },

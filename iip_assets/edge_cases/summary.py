@@ -41,28 +41,17 @@ def exemplars_by_cluster(
     clusters: pl.DataFrame, *, limit: int = MAX_STRIPS
 ) -> dict[int, list[str]]:
     """Image ids of each group's exemplars, the smallest group (the likeliest edge case) first."""
-    sizes = (
-        clusters.filter(pl.col("cluster") >= 0)
-        .group_by("cluster")
-        .len()
-        .sort(["len", "cluster"], descending=[False, True])
-        .head(limit)
-    )
-    typical = clusters.filter("exemplar").sort("image_id")
-    return {
-        cluster: typical.filter(pl.col("cluster") == cluster)["image_id"].to_list()
-        for cluster in sizes["cluster"]
-    }
+    groups = clusters.filter(pl.col("cluster") >= 0).sort("image_id").group_by("cluster")
+    found = groups.agg(pl.col("image_id").filter("exemplar"), size=pl.len())
+    smallest = found.sort("size", "cluster", descending=[False, True]).head(limit)
+    return dict(smallest.select("cluster", "image_id").iter_rows())
 
 
 def strongest_outliers(clusters: pl.DataFrame, *, n: int) -> list[str]:
     """Image ids of the `n` highest outlier scores, the highest first."""
     known = clusters.drop_nulls("outlier_score")
-    return (
-        known.sort(["outlier_score", "image_id"], descending=[True, False])
-        .head(n)["image_id"]
-        .to_list()
-    )
+    ranked = known.sort("outlier_score", "image_id", descending=[True, False])
+    return ranked["image_id"].head(n).to_list()
 
 
 def summarize_clusters(
