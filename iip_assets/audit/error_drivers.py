@@ -7,7 +7,8 @@ they do not hide behind each other (Breiman 2001; Strobl et al. 2008).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -42,6 +43,7 @@ _ATTRIBUTE_OF = {
     **{name: name for name in COLUMNS},
 }
 _FOLDS, _REPEATS = 5, 5
+_TREES = {"max_iter": 60, "max_leaf_nodes": 8, "min_samples_leaf": 10, "early_stopping": False}
 LEAST = 40
 """Of fewer images nothing is told."""
 
@@ -96,33 +98,30 @@ def drivers_table(
         attributes: image_id, and the columns of `MEASURES` and `COLUMNS` that are known.
         intervals: How they are made.
     """
-    parts = [pl.DataFrame(schema=DRIVERS)]
+    found: list[tuple[Any, ...]] = []
     for (model,), own in difficulty.group_by("model", maintain_order=True):
         rows = own.join(attributes, on="image_id").sort("image_id")
         if rows.height >= LEAST and rows["group_id"].n_unique() >= _FOLDS:
-            parts.append(_drivers(str(model), rows, intervals))
-    return pl.concat(parts).sort(
+            found += _drivers(str(model), rows, intervals)
+    return pl.DataFrame(found, schema=DRIVERS, orient="row").sort(
         "model", "importance", "attribute", descending=[False, True, False], nulls_last=True
     )
 
 
-def _drivers(model: str, rows: pl.DataFrame, intervals: Intervals) -> pl.DataFrame:
+def _drivers(model: str, rows: pl.DataFrame, intervals: Intervals) -> Iterator[tuple[Any, ...]]:
     groups, error = rows["group_id"].to_list(), rows["error"].to_numpy()
     features = _features(rows)
     names = [_ATTRIBUTE_OF[one] for one in features.columns]
     spread = float(error.var())
     if not names or spread < 1e-9:
-        return pl.DataFrame(schema=DRIVERS)
+        return
     values = features.fill_null(np.nan).to_numpy()
     made = replicates(groups, intervals)
-    table = []
     for attribute, rise in _losses(values, error, names, deal_folds(groups, _FOLDS)).items():
         means = weighted_mean(rise / spread, made.weights)
         found = estimate_difference(means, made.sizes, confidence=intervals.confidence)
-        ends = (found.value, found.low, found.high)
         counts = (rows.height, len(set(groups)))
-        table.append((model, attribute, *ends, *counts, _worst(rows, attribute)))
-    return pl.DataFrame(table, schema=DRIVERS, orient="row")
+        yield model, attribute, *vars(found).values(), *counts, _worst(rows, attribute)
 
 
 def _features(rows: pl.DataFrame) -> pl.DataFrame:
@@ -153,13 +152,7 @@ def _losses(
     for held_out in np.unique(fold):
         train, asked = fold != held_out, np.flatnonzero(fold == held_out)
         trees = HistGradientBoostingRegressor(
-            max_iter=60,
-            max_leaf_nodes=8,
-            min_samples_leaf=10,
-            learning_rate=0.1,
-            categorical_features=categorical,
-            random_state=0,
-            early_stopping=False,
+            **_TREES, categorical_features=categorical, random_state=0
         )
         with threadpool_limits(1):
             trees.fit(values[train], error[train])

@@ -221,8 +221,7 @@ def _colour_bar(figure: Figure, axes: Sequence[Any], score: str) -> None:
 
 def hardest_of(explained: pl.DataFrame, model: str) -> pl.DataFrame:
     """The rows of the model's hardest images, the hardest first."""
-    chosen = (pl.col("model") == model) & pl.col("rank").is_not_null()
-    return explained.filter(chosen).sort("rank")
+    return explained.filter(model=model).drop_nulls("rank").sort("rank")
 
 
 def explained_sheets(
