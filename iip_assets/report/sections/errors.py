@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -109,12 +109,12 @@ def analysis_table(
         ],
         rows,
         folded,
-        tone=lambda row: "" if _to_act_on([row]) else "soft",
+        tone=lambda row: "soft" if row["action"] in (NONE, FEW) else "",
         sortable=True,
     )
 
 
-def _to_act_on(rows: Iterable[Row]) -> list[Row]:
+def _to_act_on(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row["action"] not in (NONE, FEW)]
 
 
