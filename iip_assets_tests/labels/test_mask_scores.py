@@ -1,9 +1,11 @@
 """Each kind of error of a mask is told from the others, and its place is named."""
 
+import cv2
 import numpy as np
 import pytest
 
-from iip_assets.labels.mask_scores import KINDS, mask_numbers
+from iip_assets.inference.frame import Frame
+from iip_assets.labels.mask_scores import KINDS, compared, mask_numbers
 from iip_assets_tests.labels.drawn import EYE, damaged, eye_mask, shares_of
 
 TRUE = eye_mask()
@@ -59,3 +61,45 @@ def test_pixels_that_are_not_labelled_are_no_error():
 def test_a_closed_eye_without_a_mask_is_no_empty_mask():
     closed = np.zeros_like(TRUE)
     assert max(gains(closed, shares_of(closed))[0].values()) < 1
+
+
+class Painted:
+    """A segmenter that tells classes by their grey, 60 apart; its first look may be blind."""
+
+    classes = ("background", "sclera", "iris", "pupil")
+    frame = Frame(128, 96)
+
+    def __init__(self, *, blind=False):
+        self.looks = -1 if blind else 0
+
+    def logits_fitted(self, fitted):
+        self.looks += 1
+        seen = np.zeros_like(fitted[..., 0]) if self.looks == 0 else fitted[..., 0]
+        nearest = np.round(seen / 60).clip(0, 3)
+        return 6 * np.stack([nearest == k for k in range(4)], 1).astype(np.float32)
+
+
+def photograph(width, height, *, at):
+    mask = np.zeros((height, width), np.uint8)
+    for index, radii in ((1, (60, 36)), (2, (30, 30)), (3, (12, 12))):
+        cv2.ellipse(mask, at, radii, 0, 0, 360, index, cv2.FILLED)
+    return np.repeat(mask[..., None] * 60, 3, 2), mask
+
+
+@pytest.mark.parametrize("at", [(90, 70), (250, 190), (310, 10)], ids=["inside", "low", "cut off"])
+def test_both_looks_see_the_eye_where_the_mask_has_it(at):
+    image, mask = photograph(320, 260, at=at)
+    _, given, shares = compared(image, mask, Painted())
+    known = given != 255
+    for index in (1, 2, 3):
+        one, other = (given == index) & known, (shares.argmax(0) == index) & known
+        assert (one & other).sum() >= 0.95 * (one | other).sum()
+    # Where both are as sure they are so together: nothing lies aside.
+    assert (np.where(known, shares.max(0), 1) > 0.9).mean() > 0.9
+
+
+def test_an_eye_that_only_the_close_look_sees_may_not_be_there():
+    image, mask = photograph(320, 240, at=(160, 120))
+    both, close = (compared(image, mask, Painted(blind=blind))[2] for blind in (False, True))
+    assert both[1:].sum(0).max() > 0.95
+    assert close[1:].sum(0).max() < 0.8
