@@ -9,6 +9,7 @@ import polars as pl
 from iip_assets.errors import counted
 from iip_assets.images.contact_sheet import image_name
 from iip_assets.labels.error_figures import caption, counted_kinds, read_tile
+from iip_assets.labels.label_errors import CLASS, MASK, OUTLIER
 from iip_assets.metrics.names import HUMAN, OVERALL
 from iip_assets.models.tasks import SEGMENTER
 from iip_assets.report.blocks import (
@@ -30,7 +31,9 @@ from iip_assets.report.blocks import (
 )
 from iip_assets.report.metrics import records
 
-MOST = 24
+MOST = 12
+"""Of labels, of masks and of other images, however much surer one of them is."""
+
 # A class that fewer of the images in which it is seen have marked is asked about.
 _LOW = 0.9
 
@@ -55,6 +58,8 @@ _CEILING = (
 _BESIDE = {"segmenter": SEGMENTER.name, "people": f"{SEGMENTER.name}{HUMAN}"}
 _ENDS = ("value", "low", "high")
 
+_HEADINGS = {CLASS: "Labels", MASK: "Masks", OUTLIER: "Images unlike all others"}
+
 Record = dict[str, Any]
 
 
@@ -68,22 +73,20 @@ def label_errors(
     flagged = label_errors.filter("flagged")
     kinds = counted_kinds(label_errors)
     images = raw_dataset["images"].select("image_id", "path", "mask_id")
-    rows = records(flagged.head(MOST).join(images, on="image_id", maintain_order="left"))
+    first = flagged.filter(pl.int_range(pl.len()).over("what") < MOST)
+    rows = records(first.join(images, on="image_id", maintain_order="left"))
     blocks: list[Block] = []
     steps: list[NextStep] = []
     if rows:
         columns: list[Column | str] = [
-            "what",
-            "kind",
-            "suggested",
+            *("what", "kind", "suggested"),
             Column("flagged", "flagged", COUNT),
+            Column("looked at", "images", COUNT),
         ]
-        columns.append(Column("looked at", "images", COUNT))
-        blocks += [
-            Paragraph(_TEXT),
-            Table("Likely errors by kind", columns, kinds),
-            Images(list(map(_tile, rows)), "gallery"),
-        ]
+        blocks += [Paragraph(_TEXT), Table("Likely errors by kind", columns, kinds)]
+        for what, heading in _HEADINGS.items():
+            if tiles := [_tile(row) for row in rows if row["what"] == what]:
+                blocks += [Heading(heading), Images(tiles, "gallery")]
         text = (
             f"The most frequent: {kinds[0]['suggested']} ({kinds[0]['flagged']}). "
             "`iip labels review` writes them for a labeling tool."
@@ -103,7 +106,7 @@ def label_errors(
 def _tile(row: Record) -> Image:
     name = image_name(row["image_id"], row["path"])
     ids = [row["image_id"]]
-    if row["what"] == "mask" and row["mask_id"] is not None:
+    if row["what"] == MASK and row["mask_id"] is not None:
         ids.append(row["mask_id"])
 
     def draw(reader: ImageReader) -> Any:
