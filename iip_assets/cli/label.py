@@ -177,8 +177,8 @@ def review(
     }
     write_corrections(root, out, rows, masks)
     typer.echo(
-        f"{_written(rows, masks)} {out}: strike the rows of labels.csv that are not right, then "
-        f"`iip ingest {out}`"
+        f"{_written(rows, masks)} {out}: strike the rows of labels.csv that are not right, delete "
+        f"their masks, then `iip ingest {out}`"
     )
 
 
