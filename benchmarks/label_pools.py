@@ -78,8 +78,8 @@ def _jpeg(index: int) -> tuple[bytes, str, str, str, str]:
     dataset = Dataset(images=RENDERED, seed=5, batches=4, effects=PlantedEffects(rare_modes=0.1))
     made = make_image(dataset, index, width=80, height=60)
     truth = made.truth_row
-    named = (truth[name] for name in ("label", "subject_id", "ethnicity", "rare_mode"))
-    return (made.jpeg, *named)  # type: ignore[return-value]
+    person = truth["subject_id"], truth["ethnicity"]
+    return made.jpeg, truth["label"], *person, truth["rare_mode"]
 
 
 def embedded_files(files: Iterable[bytes]) -> Floats:

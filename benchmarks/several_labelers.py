@@ -138,11 +138,12 @@ def run(kind: Kind, seen: int, seed: int, images: int) -> Trial:
     table = pl.DataFrame(words, schema=names, orient="row")
     drawn = table.select("image_id", "labeler", "mask_id", reason=pl.lit(None, dtype=pl.String))
     with tempfile.TemporaryDirectory() as folder:
+        images: Any = store
         work: Any = PlainWork(Path(folder))
         found = consensus_tables(
             table,
             drawn,
-            Masks(store, work, len(CLASSES), 1.0, 1, 64),  # type: ignore[arg-type]
+            Masks(images, work, len(CLASSES), 1.0, 1, 64),
             slices=pl.DataFrame(schema=["image_id", "axis", "slice"]),
             classes=CLASSES,
             evaluation=EvaluationSettings(),
