@@ -152,7 +152,12 @@ def speeds(images: int, width: int, height: int) -> dict[str, float]:
 
         def check() -> None:
             found = check_batch(
-                folder, "b", listing.files, present=present, rules=rules, threads=THREADS, log=print
+                *(folder, "b", listing.files),
+                present=present,
+                place="b",
+                rules=rules,
+                threads=THREADS,
+                log=print,
             )
             if found.problems or len(found.images) != images:
                 raise SystemExit(f"the check is wrong: {found.problems[:3]}")
