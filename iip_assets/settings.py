@@ -126,15 +126,20 @@ class SplitSettings(Section):
     """How subjects are dealt to training, validation and test."""
 
     salt: str = _field("iip", "another salt deals all subjects again")
-    train: Share = _field(0.7, "shares of subjects; the three sum to 1")
+    train: Share = _field(0.7, "shares of subjects; the four sum to 1")
+    calibration: Annotated[Share, AsBefore(0.0)] = _field(
+        0.0, "of subjects by which promises are kept (guarantee), such as 0.2"
+    )
     validation: Share = 0.15
     test: Share = 0.15
 
     @model_validator(mode="after")
     def _shares_sum_to_one(self) -> SplitSettings:
-        total = self.train + self.validation + self.test
+        total = self.train + self.calibration + self.validation + self.test
         if abs(total - 1) > 1e-6:
-            raise ValueError(f"train + validation + test must be 1, they are {total:g}")
+            raise ValueError(
+                f"train + calibration + validation + test must be 1, they are {total:g}"
+            )
         return self
 
 
@@ -269,6 +274,57 @@ class TrainingSetSettings(Section):
         180.0, 'of "newer": an image so many days older than the newest counts half', gt=0
     )
     window_days: float = _field(365.0, 'of "window": an image older than this trains nothing', gt=0)
+
+
+class GroupPair(Section):
+    """A subset whose images a model is to score as it scores others."""
+
+    axis: str
+    group: str
+    other: str = ""
+
+
+SubsetFloors = dict[str, dict[str, Share]]
+"""By axis and value the least share, such as {"ethnicity": {"black": 0.9}}; all images are
+{"overall": {"all": 0.9}}."""
+
+
+class RemedySettings(Section):
+    """What training does so that a model fails no group more than others."""
+
+    filter: Literal["none", "mindiff", "rate_constraint"] = _field(
+        "none", '"mindiff": groups are scored alike; "rate_constraint": recall reaches a floor'
+    )
+    segmenter: Literal["none", "mindiff", "rate_constraint"] = "none"
+    pairs: tuple[GroupPair, ...] = _field(
+        (),
+        'of "mindiff", such as { axis = "ethnicity", group = "black" }: a group and all others, or '
+        'one "other"',
+    )
+    weight: float = _field(1.0, "what the difference of a pair counts beside the loss", ge=0)
+    kernel: Literal["gaussian", "laplace"] = "gaussian"
+    reason: Annotated[str, OPERATION] = _field("", "why this remedy, for the model card")
+    recall: SubsetFloors = _field(
+        {},
+        'Of "rate_constraint": the least share of usable images that pass, or of an eye\'s pixels '
+        "that are found, by axis\nand value. Such as:\n  ethnicity = { black = 0.9 }",
+    )
+
+
+class GuaranteeSettings(Section):
+    """What a model promises on named subsets, on subjects that it has never seen."""
+
+    delta: float = _field(0.05, "the chance that a promise does not hold", gt=0, lt=1)
+    pixel_class: str = _field("iris", "the class of the mask that pixel_recall is about")
+    recall: SubsetFloors = _field(
+        {},
+        "The least share of usable images that the filter lets pass, by axis and value, on "
+        "subjects never seen; it takes\nsplits.calibration. Such as:\n"
+        "  ethnicity = { black = 0.9 }\n  overall = { all = 0.95 }",
+    )
+    pixel_recall: SubsetFloors = _field(
+        {}, "Likewise of the pixels of that class which the segmenter finds."
+    )
 
 
 class TrainingSettings(Section):
@@ -563,6 +619,8 @@ class Settings(Section):
     tags: TagSettings = TagSettings()
     training_set: TrainingSetSettings = TrainingSetSettings()
     training: TrainingSettings = TrainingSettings()
+    remedy: RemedySettings = RemedySettings()
+    guarantee: GuaranteeSettings = GuaranteeSettings()
     filter: FilterSettings = FilterSettings()
     threshold: ThresholdSettings = ThresholdSettings()
     segmenter: SegmenterSettings = SegmenterSettings()
@@ -587,6 +645,8 @@ MaskClasses = Annotated[tuple[str, ...], Setting("dataset.mask_classes")]
 MaxMegapixels = Annotated[float, Setting("dataset.max_megapixels")]
 AgeBands = Annotated[tuple[int, ...], Setting("slices.age_bands")]
 SliceAxes = Annotated[tuple[str, ...], Setting("slices.axes")]
+Remedies = Annotated[RemedySettings, Setting("remedy")]
+Guarantee = Annotated[GuaranteeSettings, Setting("guarantee")]
 ProtectedAxes = Annotated[tuple[str, ...], Setting("release.protected_axes")]
 GroupAxis = Annotated[str, Setting("robustness.group_axis")]
 CoverageTolerance = Annotated[float, Setting("coverage.tolerance")]

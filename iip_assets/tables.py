@@ -192,6 +192,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
     "lighting_stats": _sole("image_id", lighting=_category("dark, normal, bright or uneven")),
     "background_stats": _sole("image_id", background=_category("plain, textured or cluttered")),
     "image_slices": _sole("image_id", "axis", "slice"),
+    "protected_subsets": _sole("image_id", "axis", "slice"),
     "demographic_stats": _sole(
         *("axis", "n_subjects"),
         value=_category("the value on the axis, or of each axis of an intersection"),

@@ -178,13 +178,14 @@ def data_splits(
     image unless it joins two groups.
     """
     from iip_assets.dataset.fingerprints import spanning_pairs
+    from iip_assets.dataset.schema import SPLITS
     from iip_assets.dataset.splits import deal_splits
 
     dealt = deal_splits(
         raw_dataset["images"],
         raw_dataset["label_rows"],
         image_fingerprints,
-        shares={"train": splits.train, "validation": splits.validation, "test": splits.test},
+        shares={name: getattr(splits, name) for name in SPLITS},
         salt=splits.salt,
         near_duplicate_bits=near_duplicate_bits,
     )

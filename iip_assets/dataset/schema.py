@@ -31,7 +31,7 @@ FACTS = (
 """What is known of an image besides its label. What a newer row says replaces what an older one
 said; what it leaves empty does not."""
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "calibration", "validation", "test")
 
 UNKNOWN = "unknown"
 """The slice of what is not known. In labels.csv the word means the same as an empty cell."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from iip_assets.engine.asset import asset, describe
 from iip_assets.engine.values import MetadataValue, Rows, Setting, Skipped
-from iip_assets.settings import AgeBands, TrainingSetSettings
+from iip_assets.settings import AgeBands, Guarantee, Remedies, TrainingSetSettings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,3 +65,30 @@ def describe_rebalanced_training_set(
             cells_figure(summary), "Share of each cell before and after weighting"
         ),
     }
+
+
+@asset(room="training_set", kinds={"polars"})
+def protected_subsets(
+    image_slices: pl.DataFrame,
+    team_slices: pl.DataFrame,
+    *,
+    remedy: Remedies,
+    guarantee: Guarantee,
+) -> pl.DataFrame:
+    """Who belongs to the subsets that a promise or a remedy names, on the whole of their axes.
+
+    While this table stands, no other slice trains a model again or moves a threshold.
+    """
+    import polars as pl
+
+    from iip_assets.training_set.subsets import named_axes, subsets_table
+
+    slices = pl.concat([image_slices, team_slices])
+    return subsets_table(slices, named_axes(remedy, guarantee))
+
+
+@describe(protected_subsets)
+def describe_protected_subsets(protected_subsets: pl.DataFrame) -> dict[str, MetadataValue]:
+    """How many images each subset has."""
+    sizes = protected_subsets.group_by("axis", "slice").len("images").sort("axis", "slice")
+    return {"rows": protected_subsets.height, "subsets": Rows(sizes.to_dicts())}

@@ -1,0 +1,79 @@
+"""The subsets of images that a promise or a remedy names, and who belongs to them.
+
+A table of its own stands between the slices and whatever trains: a corrected age trains nothing
+again unless a setting names an age band.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from iip_assets.dataset.schema import UNKNOWN
+from iip_assets.errors import no_such
+from iip_assets.metrics.names import OVERALL
+from iip_assets.settings import GroupPair, GuaranteeSettings, RemedySettings
+
+Floors = Mapping[str, Mapping[str, float]]
+Subset = tuple[str, str]
+SUBSETS = {name: pl.String() for name in ("image_id", "axis", "slice")}
+
+
+def named_axes(remedy: RemedySettings, guarantee: GuaranteeSettings) -> set[str]:
+    """The axes that these settings name."""
+    floors = (remedy.recall, guarantee.recall, guarantee.pixel_recall)
+    return {axis for one in floors for axis in one} | {pair.axis for pair in remedy.pairs}
+
+
+def subsets_table(slices: pl.DataFrame, axes: set[str]) -> pl.DataFrame:
+    """The rows of `slices` (image_id, axis, slice) on these axes; `overall` has every image.
+
+    Raises:
+        ValueError: No image has a slice on an axis.
+    """
+    known = {*slices["axis"].unique(), OVERALL}
+    for axis in sorted(axes - known):
+        raise ValueError(f"[guarantee] or [remedy]: {no_such('axis', axis, sorted(known))}")
+    found = [slices.filter(pl.col("axis").is_in(axes)).select(SUBSETS)]
+    if OVERALL in axes:
+        every = slices.select("image_id", axis=pl.lit(OVERALL), slice=pl.lit("all")).unique()
+        found.append(every)
+    return pl.concat(found).sort("image_id", "axis", "slice")
+
+
+def floors_by_subset(floors: Floors) -> dict[Subset, float]:
+    """The least share of each subset, by axis and value, in the order of the settings."""
+    return {(axis, name): least for axis, one in floors.items() for name, least in one.items()}
+
+
+def memberships(
+    image_ids: Sequence[str], subsets: pl.DataFrame, named: Sequence[Subset]
+) -> NDArray[np.bool_]:
+    """(N, S) whether each image belongs to each of the named subsets."""
+    members: dict[Subset, set[str]] = {}
+    for image_id, axis, name in subsets.select(*SUBSETS).iter_rows():
+        members.setdefault((axis, name), set()).add(image_id)
+    columns = [[one in members.get(subset, ()) for one in image_ids] for subset in named]
+    return np.array(columns, dtype=bool).reshape(len(named), len(image_ids)).T
+
+
+def pair_sides(
+    image_ids: Sequence[str], subsets: pl.DataFrame, pairs: Sequence[GroupPair]
+) -> NDArray[np.int8]:
+    """(N, P) 1 for an image of a pair's group, -1 for one of the other side, 0 for neither.
+
+    The other side is another group, or all whose value on the axis is known.
+    """
+    slice_of = {(one, axis): name for one, axis, name in subsets.select(*SUBSETS).iter_rows()}
+
+    def side(image_id: str, pair: GroupPair) -> int:
+        name = slice_of.get((image_id, pair.axis), UNKNOWN)
+        if name == pair.group:
+            return 1
+        return -int(name == pair.other if pair.other else name != UNKNOWN)
+
+    rows = [[side(one, pair) for pair in pairs] for one in image_ids]
+    return np.array(rows, dtype=np.int8).reshape(len(image_ids), len(pairs))
