@@ -136,6 +136,7 @@ def test_with_nothing_to_say_it_says_so():
         error_analysis=Skipped("x"),
         split_leaks=Skipped("x"),
         coverage_ledger=Skipped("x"),
+        fairness_audit=Skipped("x"),
         label_consensus=Skipped("x"),
         model_evaluation=Skipped("x"),
         model_explanations=Skipped("x"),
