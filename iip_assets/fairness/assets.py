@@ -46,21 +46,20 @@ def fairness_audit(
 @describe(fairness_audit)
 def describe_fairness_audit(fairness_audit: dict[str, pl.DataFrame]) -> dict[str, MetadataValue]:
     """The gaps of each axis, and the groups that a model fails more than others."""
+    from iip_assets.evaluation.figures import slices_figure
     from iip_assets.evaluation.summary import rounded_rows
-    from iip_assets.fairness.group_metrics import failed_groups, primary_rows
+    from iip_assets.fairness.group_metrics import PRIMARY, failed_groups, primary_rows, single_axes
+    from iip_assets.figures import figure_markdown
 
     groups, gaps = fairness_audit["groups"], primary_rows(fairness_audit["gaps"])
     values = ("value", "low", "high", "others", "difference", "p_holm")
+    columns = ("model", "metric", "axis", "slice", *values, "n_images", "n_subjects")
     return {
         "rows": groups.height,
         "gaps": Rows(rounded_rows(gaps, "gap", "low", "high", "ratio")),
-        "failed": Rows(
-            rounded_rows(
-                failed_groups(groups).select(
-                    "model", "metric", "axis", "slice", *values, "n_images", "n_subjects"
-                ),
-                *values,
-            )
+        "failed": Rows(rounded_rows(failed_groups(groups).select(columns), *values)),
+        "groups_plot": figure_markdown(
+            slices_figure(single_axes(groups), PRIMARY), "each model by group, with intervals"
         ),
     }
 

@@ -342,6 +342,11 @@ def primary_rows(table: pl.DataFrame) -> pl.DataFrame:
     return table.join(primary, on=["model", "metric"], how="semi", maintain_order="left")
 
 
+def single_axes(table: pl.DataFrame) -> pl.DataFrame:
+    """The rows of single axes, without intersections."""
+    return table.filter(~pl.col("axis").str.contains(TIMES, literal=True))
+
+
 def failed_groups(groups: pl.DataFrame) -> pl.DataFrame:
     """The rows of groups that a model is shown to do worse on, the surest first."""
     return groups.filter(pl.col("verdict") == WORSE).sort("p_holm", "model", "axis", "slice")

@@ -9,6 +9,7 @@ from iip_assets.fairness.group_metrics import (
     TOO_FEW,
     failed_groups,
     primary_rows,
+    single_axes,
 )
 from iip_assets.metrics.names import OVERALL, spelled
 from iip_assets.report.blocks import (
@@ -73,14 +74,14 @@ def _model_blocks(model: str, groups: pl.DataFrame, gaps: pl.DataFrame) -> list[
     metric = PRIMARY[model]
     main = groups.filter(pl.col("metric") == metric)
     overall = main.filter(pl.col("axis") == OVERALL).to_dicts()[0]
-    crossed = pl.col("axis").str.contains(TIMES, literal=True)
-    single = records(main.filter(~crossed & (pl.col("axis") != OVERALL)))
-    cells = main.filter(crossed & (pl.col("verdict") != TOO_FEW)).sort("p", nulls_last=True)
-    few = main.filter(crossed & (pl.col("verdict") == TOO_FEW)).height
+    single = records(single_axes(main).filter(pl.col("axis") != OVERALL))
+    crossed = main.filter(pl.col("axis").str.contains(TIMES, literal=True))
+    few = crossed.filter(pl.col("verdict") == TOO_FEW).height
+    cells = crossed.filter(pl.col("verdict") != TOO_FEW).sort("p", nulls_last=True)
     return [
         Paragraph(_ABOUT[model]),
         plot(lambda: forest_figure(single, overall), f"{spelled(metric)} of each group"),
-        Table("Gaps", _GAP_COLUMNS, records(gaps.filter(~crossed & (pl.col("n_judged") > 1)))),
+        Table("Gaps", _GAP_COLUMNS, records(single_axes(gaps).filter(pl.col("n_judged") > 1))),
         Paragraph(_GAPS, soft=True),
         Table("Groups", _GROUP_COLUMNS, single, folded=f"The {model} by group as a table"),
         Paragraph(
