@@ -103,6 +103,28 @@ _TRIED = {
     "batch": _category("the batch that was left out; null where none was"),
     "seed": _id("of the training"),
 }
+_MEASURED = {
+    "accuracy": _share("right decisions, of all judged images"),
+    "worst_recall": _share("usable images that pass, in the group that fares worst"),
+    "gap": _share("that recall below the recall of the group that fares best"),
+}
+_REMEDY = {
+    "remedy": _category("what training or deciding does for groups; `none` is nothing"),
+    "strength": _number("how much of it, as `fairness.remedies` says"),
+    "worst_group": _category("the group that fares worst; of several seeds most often"),
+    **_MEASURED,
+}
+_OF_SEEDS = {
+    "low": "lower end of its interval, null where there is none",
+    "high": "upper end, likewise",
+    "least": "the least of the seeds",
+    "largest": "the largest of the seeds",
+}
+_OF_CHANGE = {
+    "change": "minus that without a remedy",
+    "change_low": "lower end of the change's interval, null where there is none",
+    "change_high": "upper end, likewise",
+}
 _PATH = _text("the file, relative to the data folder")
 _WHAT = _category("label or mask")
 
@@ -507,6 +529,23 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         subjects_needed=_count("test subjects that show the difference to all others"),
         more_subjects=_count("of these, how many are not there yet"),
     ),
+    "fairness_tradeoff": {
+        "trials": _table("model", **_REMEDY, seed=_id("of the training")),
+        "tradeoff": _table(
+            *("model", "n_images", "n_subjects"),
+            **_REMEDY,
+            helped=_category("the group that it is for; null where it is for all"),
+            pareto=_flag("whether no other has more accuracy and as much recall, or so"),
+            seeds=_count("trainings over which values are means"),
+            **{
+                f"{name}_{end}": _number(f"{name}: {words}")
+                for name in _MEASURED
+                for end, words in (
+                    _OF_SEEDS | (_OF_CHANGE if name != "worst_recall" else {})
+                ).items()
+            },
+        ),
+    },
     "robustness_benchmark": _sole(
         *("model", "axis", "slice", "metric", *_ESTIMATE),
         corruption=_category("what was done to the images"),

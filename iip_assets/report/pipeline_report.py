@@ -40,6 +40,7 @@ from iip_assets.report.sections import (
     models,
     robustness,
     slices,
+    tradeoff,
 )
 
 SECTIONS: tuple[Callable[..., Section | None], ...] = (
@@ -63,6 +64,7 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     errors.errors,
     failures.failures,
     failures.explanations,
+    tradeoff.tradeoff,
     models.versions,
     robustness.robustness,
     robustness.drift,
