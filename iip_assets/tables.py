@@ -104,26 +104,24 @@ _TRIED = {
     "seed": _id("of the training"),
 }
 _MEASURED = {
-    "accuracy": _share("right decisions, of all judged images"),
-    "worst_recall": _share("usable images that pass, in the group that fares worst"),
-    "gap": _share("that recall below the recall of the group that fares best"),
+    "accuracy": "right decisions, of all judged images",
+    "worst_recall": "usable images that pass, in the group that fares worst",
+    "gap": "that recall below the recall of the group that fares best",
 }
 _REMEDY = {
     "remedy": _category("what training or deciding does for groups; `none` is nothing"),
     "strength": _number("how much of it, as `fairness.remedies` says"),
     "worst_group": _category("the group that fares worst; of several seeds most often"),
-    **_MEASURED,
+    **{name: _share(meaning) for name, meaning in _MEASURED.items()},
 }
-_OF_SEEDS = {
-    "low": "lower end of its interval, null where there is none",
-    "high": "upper end, likewise",
-    "least": "the least of the seeds",
-    "largest": "the largest of the seeds",
-}
-_OF_CHANGE = {
-    "change": "minus that without a remedy",
-    "change_low": "lower end of the change's interval, null where there is none",
-    "change_high": "upper end, likewise",
+_OVER_SEEDS = {
+    **{"least": "the least of the seeds", "largest": "the largest of the seeds"},
+    **{"low": "lower end of the interval; null without", "high": "upper end; null without"},
+    **{
+        "change": "minus that without a remedy",
+        "change_low": "lower end of that",
+        "change_high": "upper end",
+    },
 }
 _PATH = _text("the file, relative to the data folder")
 _WHAT = _category("label or mask")
@@ -534,15 +532,12 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         "tradeoff": _table(
             *("model", "n_images", "n_subjects"),
             **_REMEDY,
-            helped=_category("the group that it is for; null where it is for all"),
-            pareto=_flag("whether no other has more accuracy and as much recall, or so"),
-            seeds=_count("trainings over which values are means"),
+            seeds=_count("trainings that values are means of"),
+            pareto=_flag("whether none has more accuracy and recall"),
             **{
                 f"{name}_{end}": _number(f"{name}: {words}")
                 for name in _MEASURED
-                for end, words in (
-                    _OF_SEEDS | (_OF_CHANGE if name != "worst_recall" else {})
-                ).items()
+                for end, words in _OVER_SEEDS.items()
             },
         ),
     },

@@ -13,7 +13,7 @@ from iip_assets.errors import no_such
 fairness = Verbs(
     no_args_is_help=False,
     invoke_without_command=True,
-    help="What remedies bring the group that fares worst, and cost all: list them, choose one.",
+    help="What remedies bring to the group that fares worst, and their price: list, choose one.",
 )
 
 
@@ -35,24 +35,22 @@ def list_remedies(context: typer.Context, as_json: AsJson = False) -> None:
 
 @fairness.command("choose")
 def choose(
-    remedy: Annotated[str, typer.Argument(help="As `iip fairness` lists it, or none.")],
+    remedy: Annotated[str, typer.Argument(help="As `iip fairness` lists it.")],
     why: Annotated[str, typer.Option(help="The reason, which the model card prints.")],
     strength: Annotated[float | None, typer.Option(help="As listed, where there are some.")] = None,
 ) -> None:
     """Write a remedy for the filter, and the reason, into iip.toml."""
-    import polars as pl
-
     from iip_assets.settings_file import write_settings
 
     refresher = open_refresher()
     tried = load_last(refresher, "fairness_tradeoff")["tradeoff"].to_dicts()
     workspace = refresher.project.workspace
     axis = workspace.read_settings(workspace.root).fairness.axis
-    slices = load_last(refresher, "image_slices").filter(pl.col("slice") != "unknown", axis=axis)
-    values = settings_of(remedy, strength, tried, axis, slices["slice"].unique().sort().to_list())
+    slices = load_last(refresher, "image_slices").filter(axis=axis)["slice"]
+    values = settings_of(remedy, strength, tried, axis, slices.unique().sort().to_list())
     for change in write_settings(workspace.root, {**values, "remedy.reason": why}):
         log(str(change))
-    log("Now `iip refresh`, and `iip models register filter`")
+    log("Now `iip refresh`, then `iip models register filter`")
 
 
 def settings_of(
@@ -60,31 +58,35 @@ def settings_of(
     strength: float | None,
     tried: Sequence[Mapping[str, Any]],
     axis: str,
-    groups: Sequence[str],
+    slices: Sequence[str],
 ) -> dict[str, Any]:
     """What a remedy that was tried is in iip.toml, by path.
 
     Raises:
         LookupError: It was not tried, or several strengths of it were.
-        ValueError: It is none that a filter is trained with.
+        ValueError: No filter is made of it.
     """
+    from iip_assets.dataset.schema import UNKNOWN
     from iip_assets.fairness.tradeoff import NOT_DEPLOYED
+    from iip_assets.fairness.trials import pair_groups
 
-    rows = {row["strength"]: row for row in tried if row["remedy"] == remedy}
-    if not rows:
+    if remedy not in {row["remedy"] for row in tried}:
         raise LookupError(
             no_such("remedy that was tried", remedy, {row["remedy"] for row in tried})
         )
     if remedy in NOT_DEPLOYED:
-        raise ValueError(f"{remedy} cannot be deployed: {NOT_DEPLOYED[remedy]}")
-    if strength is None and len(rows) == 1:
-        (strength,) = rows
-    if strength not in rows:
-        known = ", ".join(f"{one:g}" for one in rows)
-        raise LookupError(f"{remedy} was tried with --strength {known}")
+        raise ValueError(f"{remedy} is not deployed: {NOT_DEPLOYED[remedy]}")
+    strengths = [row["strength"] for row in tried if row["remedy"] == remedy]
+    if strength is None and len(strengths) == 1:
+        (strength,) = strengths
+    if strength not in strengths:
+        words = " or ".join(f"{one:g}" for one in strengths)
+        raise LookupError(f"{remedy} was tried with --strength {words}")
+    groups = [name for name in slices if name != UNKNOWN]
+    values: dict[str, Any] = {}
     if remedy == "mindiff":
-        pair = {"axis": axis, "group": rows[strength]["helped"]}
-        values = {"remedy.pairs": [pair], "remedy.weight": strength}
+        pairs = [{"axis": axis, "group": name} for name in pair_groups(groups)]
+        values = {"remedy.pairs": pairs, "remedy.weight": strength}
     elif remedy == "rate_constraint":
         values = {"remedy.recall": {axis: dict.fromkeys(groups, strength)}}
     return {"remedy.filter": remedy, **values}

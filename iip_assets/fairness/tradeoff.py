@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from iip_assets.fairness.trials import large_groups
 from iip_assets.metrics.functional import weighted_mean
 from iip_assets.metrics.intervals import (
-    Estimate,
     Intervals,
     Replicates,
     estimate,
@@ -32,18 +31,21 @@ NOT_DEPLOYED = {
     "reductions": "it is a mixture of logistic regressions, drawn from at each decision",
 }
 """Remedies that stand in the table to compare, and why no filter is made of them."""
+
 MEASURES = ("accuracy", "worst_recall", "gap")
-_CHANGES = ("accuracy", "gap")
+"""Of a trial: right decisions, the least recall of a group, how far groups' recalls lie apart."""
+
+ENDS = ("", "_low", "_high", "_least", "_largest", "_change", "_change_low", "_change_high")
+"""Of a measure: the mean over seeds with its interval, the seeds' range, and the change."""
+
 _OWN = {"model": pl.String(), "remedy": pl.String(), "strength": pl.Float64()}
 _TRIALS = {
     **{**_OWN, "seed": pl.Int64(), "worst_group": pl.String()},
     **dict.fromkeys(MEASURES, pl.Float64()),
 }
-_ENDS = [one + end for one in MEASURES for end in ("", "_low", "_high", "_least", "_largest")]
-_ENDS += [f"{one}_change{end}" for one in _CHANGES for end in ("", "_low", "_high")]
 _TRADEOFF = {
-    **{**_OWN, "worst_group": pl.String(), "helped": pl.String(), "pareto": pl.Boolean()},
-    **dict.fromkeys(_ENDS, pl.Float64()),
+    **{**_OWN, "worst_group": pl.String(), "pareto": pl.Boolean()},
+    **dict.fromkeys((one + end for one in MEASURES for end in ENDS), pl.Float64()),
     **dict.fromkeys(("seeds", "n_images", "n_subjects"), pl.Int64()),
 }
 
@@ -72,13 +74,12 @@ def tradeoff_tables(
             trials.append({**start, "seed": seed, "worst_group": name, **measured})
         none = seeds if none is None else none
         row = {**start, "worst_group": max(sorted(set(worst)), key=worst.count), **size}
-        row["helped"] = part["weak"][0] or None
         rows.append(row | {"seeds": len(seeds)} | _estimates(seeds, none, made, evaluation))
-    front = pareto(*(np.array([row[one] for row in rows]) for one in MEASURES[:2]))
-    rows = [{**row, "pareto": bool(one)} for row, one in zip(rows, front, strict=True)]
+    table = pl.DataFrame(rows, schema=_TRADEOFF)
+    front = pareto(table["accuracy"].to_numpy(), table["worst_recall"].to_numpy())
     return {
         "trials": pl.DataFrame(trials, schema=_TRIALS),
-        "tradeoff": pl.DataFrame(rows, schema=_TRADEOFF),
+        "tradeoff": table.with_columns(pareto=pl.Series(front)),
     }
 
 
@@ -87,44 +88,39 @@ def _measures(
 ) -> tuple[Floats, str]:
     """`MEASURES` (3, R) of one trial, and the group that fares worst among all images."""
     usable, group = judged["usable"].to_numpy(), judged["group"].to_numpy()
-    recalls = {}
+    recalls = []
     for name in groups:
         own = usable & (group == name)
-        recalls[name] = weighted_mean(passes[own], made.weights[:, own])
-    order = sorted(groups, key=lambda name: recalls[name][0])
-    worst, best = recalls[order[0]], recalls[order[-1]]
+        recalls.append((weighted_mean(passes[own], made.weights[:, own]), name))
+    recalls.sort(key=lambda pair: pair[0][0])
+    (worst, name), (best, _) = recalls[0], recalls[-1]
     accuracy = weighted_mean(np.where(usable, passes, 1 - passes), made.weights)
-    return np.stack([accuracy, worst, best - worst]), order[0]
+    return np.stack([accuracy, worst, best - worst]), name
 
 
 def _estimates(
     seeds: Floats, none: Floats, made: Replicates, intervals: Intervals
 ) -> dict[str, float | None]:
-    """Means over seeds (S, 3, R) with intervals, and what differs from those without a remedy."""
-    row: dict[str, float | None] = {}
-
-    def put(name: str, found: Estimate) -> None:
-        row.update({name: found.value, f"{name}_low": found.low, f"{name}_high": found.high})
-
+    """The columns of `MEASURES` from seeds (S, 3, R), and from those without a remedy."""
+    row: list[float | None] = []
     for place, name in enumerate(MEASURES):
         values, before = seeds[:, place], none[:, place]
         make = estimate_difference if name == "gap" else estimate
-        put(name, make(values.mean(0), made.sizes, confidence=intervals.confidence))
-        row |= {f"{name}_least": values[:, 0].min(), f"{name}_largest": values[:, 0].max()}
-        if name in _CHANGES:
-            change = estimate_difference(
-                values.mean(0) - before.mean(0),
-                made.sizes,
-                confidence=intervals.confidence,
-                # Equal seeds do not pair: under a remedy they draw otherwise.
-                besides=[
-                    (float(one[:, 0].var(ddof=1)) / len(one), len(one) - 1)
-                    for one in (values, before)
-                    if len(one) > 1 and seeds is not none
-                ],
-            )
-            put(f"{name}_change", change)
-    return row
+        found = make(values.mean(0), made.sizes, confidence=intervals.confidence)
+        change = estimate_difference(
+            values.mean(0) - before.mean(0),
+            made.sizes,
+            confidence=intervals.confidence,
+            # Equal seeds do not pair: under a remedy they draw otherwise.
+            besides=[
+                (float(one[:, 0].var(ddof=1)) / len(one), len(one) - 1)
+                for one in (values, before)
+                if len(one) > 1 and seeds is not none
+            ],
+        )
+        row += [found.value, found.low, found.high, values[:, 0].min(), values[:, 0].max()]
+        row += [change.value, change.low, change.high]
+    return dict(zip((one + end for one in MEASURES for end in ENDS), row, strict=True))
 
 
 def pareto(first: Floats, second: Floats) -> NDArray[np.bool_]:

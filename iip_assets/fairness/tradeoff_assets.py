@@ -37,8 +37,6 @@ def fairness_tradeoff(
     The filter's head is trained with each remedy from several seeds and judged on the validation
     images. A trial that was made is not made again.
     """
-    import polars as pl
-
     from iip_assets.engine.hashing import digest_table
     from iip_assets.evaluation.threshold import gate_of
     from iip_assets.fairness import trials
@@ -46,33 +44,24 @@ def fairness_tradeoff(
     from iip_assets.models.filter import schedule_of
     from iip_assets.training.trainer import machine_of
 
-    slices = image_slices.filter(pl.col("slice") != "unknown", axis=tried.axis)
-    least = evaluation.min_slice_images
+    slices, least = image_slices.filter(axis=tried.axis), evaluation.min_slice_images
     images = trials.trial_images(filter_examples, slices, costs.usable, least_images=least)
     if isinstance(images, str):
         return Skipped(images)
-
-    def answers(rows: pl.DataFrame, weak: str) -> pl.DataFrame:
-        weak_of = pl.when(remedy="mindiff").then(pl.lit(weak)).otherwise(pl.lit(""))
-        return context.fill(
-            "fairness_trials",
-            rows.with_columns(weak=weak_of),
-            trials.run_trials,
-            given={"schedule": asdict(schedule_of(recipe, "head")), "gate": asdict(gate_of(costs))},
-            key={"images": digest_table(images)},
-            tools={"images": images, "machine": machine_of(compute, TrainingSettings())},
-            chunk=1,
-        ).frame
-
-    plan = trials.planned(tried.remedies, seeds=tried.seeds)
-    untreated = answers(plan.filter(remedy=trials.NONE), "")
-    weak = trials.weakest_group(untreated, images)
-    treated = answers(plan.filter(pl.col("remedy") != trials.NONE), weak)
-    return tradeoff_tables(
-        pl.concat([untreated, treated], how="diagonal"),
-        images.filter(part=trials.JUDGED),
-        evaluation,
+    answers = context.fill(
+        "fairness_trials",
+        trials.planned(tried.remedies, seeds=tried.seeds),
+        trials.run_trials,
+        given={
+            "schedule": asdict(schedule_of(recipe, "head")) | {"seed": None},
+            "gate": asdict(gate_of(costs)),
+        },
+        key={"images": digest_table(images)},
+        # A head is done in seconds, in one process.
+        tools={"images": images, "machine": machine_of(compute, TrainingSettings())},
+        chunk=1,
     )
+    return tradeoff_tables(answers.frame, images.filter(part="judged"), evaluation)
 
 
 @describe(fairness_tradeoff)
@@ -81,17 +70,15 @@ def describe_fairness_tradeoff(
 ) -> dict[str, MetadataValue]:
     """The chart, and its points as a table."""
     from iip_assets.evaluation.summary import rounded_rows
-    from iip_assets.fairness.figures import tradeoff_figure
+    from iip_assets.fairness.figures import ALT, tradeoff_figure
     from iip_assets.fairness.tradeoff import MEASURES
     from iip_assets.figures import figure_markdown
 
-    tradeoff = fairness_tradeoff["tradeoff"]
-    shown = tradeoff.select("remedy", "strength", "worst_group", "pareto", *MEASURES)
+    points = fairness_tradeoff["tradeoff"]
+    shown = points.select("remedy", "strength", "worst_group", "pareto", *MEASURES)
     return {
-        "rows": tradeoff.height,
+        "rows": points.height,
         "trials": fairness_tradeoff["trials"].height,
         "tradeoff": Rows(rounded_rows(shown, *MEASURES)),
-        "plot": figure_markdown(
-            tradeoff_figure(fairness_tradeoff), "worst group's recall against accuracy by remedy"
-        ),
+        "plot": figure_markdown(tradeoff_figure(fairness_tradeoff), ALT),
     }
