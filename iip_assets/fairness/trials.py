@@ -69,6 +69,8 @@ def trial_images(
     parts = dict(zip(PARTS, (train.filter(~tuned), train.filter(tuned), judged), strict=True))
     if (reason := reason_for_no_filter(parts["learning"])) is not None:
         return f"of three quarters of the training subjects {reason}"
+    if judged.is_empty():
+        return "no labelled image fell to validation"
     groups = slices.filter(pl.col("slice") != UNKNOWN).select("image_id", group="slice")
     images = (
         pl.concat(one.with_columns(part=pl.lit(name)) for name, one in parts.items())
@@ -82,8 +84,9 @@ def trial_images(
     if len(enough) > 1:
         return images
     return (
-        f"remedies are compared where two groups have usable images to train on, and {least_images}"
-        f" of {LEAST_SUBJECTS} subjects in validation; {len(enough) or 'none'} has"
+        f"remedies are compared between groups that have {least_images} usable validation images "
+        f"of {LEAST_SUBJECTS} subjects, and others to train on; it takes two, there is "
+        f"{len(enough) or 'none'}"
     )
 
 
@@ -157,7 +160,7 @@ def _by_head(
         fair = RateConstraint((strength,) * len(groups), usable)
     if fair is not None:
         own = [(pl.col("group") == name).cast(pl.Int8).alias(name) for name in groups]
-        sides = [2 * one - 1 for one in own] if remedy == "mindiff" else own
+        sides = [one * 2 - 1 for one in own] if remedy == "mindiff" else own
         learned, tuned = (
             replace(one, sides=part.select(sides).fill_null(0).to_numpy())
             for one, part in ((learned, parts[0]), (tuned, parts[1]))
