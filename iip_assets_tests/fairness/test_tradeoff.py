@@ -210,4 +210,4 @@ def test_the_dictionary_has_the_columns_of_both_tables(tables):
 
 def test_the_chart_is_drawn_and_described(tables):
     assert figure_png(tradeoff_figure(tables)).startswith(b"\x89PNG")
-    assert len(describe_fairness_tradeoff(tables)["tradeoff"].rows) == 7
+    assert len(describe_fairness_tradeoff(tables)["tradeoff"].records) == 7

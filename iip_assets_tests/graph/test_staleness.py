@@ -27,6 +27,7 @@ MODELS_AND_BELOW = {
     "batch_verdict",
     "coverage_ledger",
     "fairness_audit",
+    "fairness_tradeoff",
     "kept_promises",
     "labeling_priorities",
     "model_explanations",
@@ -56,9 +57,9 @@ def fresh(team: Team) -> Team:
 def test_a_second_refresh_computes_nothing(team: Team) -> None:
     found = team.refresh()
     assert found["computed"] == []
-    # All images of this workspace are labelled: there is nothing to label next.
-    assert found["skipped"].keys() == {"labeling_priorities"}
-    assert len(found["reused"]) == len(team.status()) - 1
+    # All images of this workspace are labelled: there is nothing to label next. Groups are small.
+    assert found["skipped"].keys() == {"labeling_priorities", "fairness_tradeoff"}
+    assert len(found["reused"]) == len(team.status()) - 2
     assert {state["state"] for state in team.status().values()} == {"fresh"}
 
 
@@ -87,7 +88,7 @@ def test_other_costs_choose_another_threshold_and_train_nothing(fresh: Team) -> 
     assert due["filter_verdicts"] == ["setting threshold.lost_iris_cost changed: 1.0 → 20.0"]
     below = {"filter_verdicts", "predictions", "model_evaluation", "model_explanations"}
     below |= {"error_analysis", "validation_card", "coverage_ledger", "pipeline_report"}
-    below |= {"fairness_audit"}
+    below |= {"fairness_audit", "fairness_tradeoff"}
     assert due.keys() <= below | {"labeling_priorities"}
 
 
