@@ -28,7 +28,7 @@ def tradeoff_figure(tables: Mapping[str, pl.DataFrame]) -> Figure:
     points, seeds = tables["tradeoff"], tables["trials"].filter(remedy=NONE)
     figure = new_figure(7.0, 4.8)
     axes = figure.add_subplot()
-    front = points.filter("pareto").sort("accuracy", "worst_recall")
+    front = points.filter("pareto").sort("accuracy")
     x, y = front["accuracy"], front["worst_recall"]
     axes.step(x, y, where="pre", color="#B5B5B5", label="Pareto front")
     x, y = seeds["accuracy"], seeds["worst_recall"]
@@ -37,11 +37,12 @@ def tradeoff_figure(tables: Mapping[str, pl.DataFrame]) -> Figure:
     for remedy, colour, marker in zip(names, _COLOURS, _MARKERS, strict=False):
         part = points.filter(remedy=remedy).sort("strength")
         x, y = part["accuracy"], part["worst_recall"]
-        axes.plot(x, y, color=colour, marker=marker, label=spelled(remedy))
-        least, largest = part["accuracy_least"], part["accuracy_largest"]
-        axes.hlines(y, least, largest, colors=colour, linewidth=0.7)
-        least, largest = part["worst_recall_least"], part["worst_recall_largest"]
-        axes.vlines(x, least, largest, colors=colour, linewidth=0.7)
+        across, up = (
+            [(part[name] - part[name + end]).abs() for end in ("_least", "_largest")]
+            for name in ("accuracy", "worst_recall")
+        )
+        bars = axes.errorbar(x, y, up, across, color=colour, elinewidth=0.7, label=spelled(remedy))
+        bars.lines[0].set_marker(marker)
         for at, over, strength in zip(x, y, part["strength"], strict=True):
             if remedy != NONE:
                 axes.annotate(f" {strength:g}", (at, over), va="bottom", fontsize=7)

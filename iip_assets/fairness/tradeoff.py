@@ -7,7 +7,6 @@ without any remedy is what choosing among seeds brings, which is free.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import polars as pl
@@ -38,16 +37,7 @@ MEASURES = ("accuracy", "worst_recall", "gap")
 ENDS = ("", "_low", "_high", "_least", "_largest", "_change", "_change_low", "_change_high")
 """Of a measure: the mean over seeds with its interval, the seeds' range, and the change."""
 
-_OWN = {"model": pl.String(), "remedy": pl.String(), "strength": pl.Float64()}
-_TRIALS = {
-    **{**_OWN, "seed": pl.Int64(), "worst_group": pl.String()},
-    **dict.fromkeys(MEASURES, pl.Float64()),
-}
-_TRADEOFF = {
-    **{**_OWN, "worst_group": pl.String(), "pareto": pl.Boolean()},
-    **dict.fromkeys((one + end for one in MEASURES for end in ENDS), pl.Float64()),
-    **dict.fromkeys(("seeds", "n_images", "n_subjects"), pl.Int64()),
-}
+COLUMNS = [one + end for one in MEASURES for end in ENDS]
 
 
 def tradeoff_tables(
@@ -61,26 +51,29 @@ def tradeoff_tables(
         evaluation: How intervals are made, and how many images make a group that is judged.
     """
     made = replicates(judged["group_id"].to_list(), evaluation)
-    measure = partial(_measures, judged, large_groups(judged, evaluation.min_slice_images), made)
-    size = {"n_images": judged.height, "n_subjects": judged["group_id"].n_unique()}
-    trials, rows = [], []
-    none: Floats | None = None
-    for own, part in answers.group_by("model", "remedy", "strength", maintain_order=True):
-        start = dict(zip(_OWN, (*own[:2], float(str(own[2]))), strict=True))
-        found = [measure(np.array(one, dtype=np.float64)) for one in part["passes"]]
-        seeds, worst = np.stack([values for values, _ in found]), [name for _, name in found]
-        for seed, name, values in zip(part["seed"], worst, seeds[:, :, 0].tolist(), strict=True):
-            measured = dict(zip(MEASURES, values, strict=True))
-            trials.append({**start, "seed": seed, "worst_group": name, **measured})
-        none = seeds if none is None else none
-        row = {**start, "worst_group": max(sorted(set(worst)), key=worst.count), **size}
-        rows.append(row | {"seeds": len(seeds)} | _estimates(seeds, none, made, evaluation))
-    table = pl.DataFrame(rows, schema=_TRADEOFF)
-    front = pareto(table["accuracy"].to_numpy(), table["worst_recall"].to_numpy())
-    return {
-        "trials": pl.DataFrame(trials, schema=_TRIALS),
-        "tradeoff": table.with_columns(pareto=pl.Series(front)),
-    }
+    groups = large_groups(judged, evaluation.min_slice_images)
+    found = [_measures(judged, groups, made, np.array(one)) for one in answers["passes"]]
+    values = np.stack([one for one, _ in found])
+    trials = answers.select(
+        *("model", "remedy", pl.col("strength").cast(pl.Float64), "seed"),
+        pl.Series("worst_group", [name for _, name in found]),
+        *(pl.Series(name, values[:, place, 0]) for place, name in enumerate(MEASURES)),
+    )
+    points = trials.with_row_index().group_by("model", "remedy", "strength", maintain_order=True)
+    tradeoff = points.agg(
+        pl.col("worst_group").mode(maintain_order=True).first(),
+        pl.len().cast(pl.Int64).alias("seeds"),
+        "index",
+    )
+    none, *_ = places = tradeoff["index"].to_list()
+    rows = [_estimates(values[one], values[none], made, evaluation) for one in places]
+    tradeoff = tradeoff.drop("index").with_columns(
+        pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS, pl.Float64()), orient="row"),
+        n_images=pl.lit(judged.height, pl.Int64),
+        n_subjects=pl.lit(len(set(judged["group_id"])), pl.Int64),
+    )
+    front = pareto(tradeoff["accuracy"].to_numpy(), tradeoff["worst_recall"].to_numpy())
+    return {"trials": trials, "tradeoff": tradeoff.with_columns(pareto=pl.Series(front))}
 
 
 def _measures(
@@ -100,8 +93,8 @@ def _measures(
 
 def _estimates(
     seeds: Floats, none: Floats, made: Replicates, intervals: Intervals
-) -> dict[str, float | None]:
-    """The columns of `MEASURES` from seeds (S, 3, R), and from those without a remedy."""
+) -> list[float | None]:
+    """`COLUMNS` from `MEASURES` of seeds (S, 3, R), and of those without a remedy."""
     row: list[float | None] = []
     for place, name in enumerate(MEASURES):
         values, before = seeds[:, place], none[:, place]
@@ -115,12 +108,12 @@ def _estimates(
             besides=[
                 (float(one[:, 0].var(ddof=1)) / len(one), len(one) - 1)
                 for one in (values, before)
-                if len(one) > 1 and seeds is not none
+                if len(one) > 1 and not np.array_equal(seeds, none)
             ],
         )
         row += [found.value, found.low, found.high, values[:, 0].min(), values[:, 0].max()]
         row += [change.value, change.low, change.high]
-    return dict(zip((one + end for one in MEASURES for end in ENDS), row, strict=True))
+    return row
 
 
 def pareto(first: Floats, second: Floats) -> NDArray[np.bool_]:

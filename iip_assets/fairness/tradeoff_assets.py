@@ -42,7 +42,7 @@ def fairness_tradeoff(
     from iip_assets.fairness import trials
     from iip_assets.fairness.tradeoff import tradeoff_tables
     from iip_assets.models.filter import schedule_of
-    from iip_assets.training.trainer import machine_of
+    from iip_assets.training.trainer import TrainingRun, machine_of
 
     slices, least = image_slices.filter(axis=tried.axis), evaluation.min_slice_images
     images = trials.trial_images(filter_examples, slices, costs.usable, least_images=least)
@@ -58,7 +58,7 @@ def fairness_tradeoff(
         },
         key={"images": digest_table(images)},
         # A head is done in seconds, in one process.
-        tools={"images": images, "machine": machine_of(compute, TrainingSettings())},
+        tools={"images": images, "run": TrainingRun(machine_of(compute, TrainingSettings()))},
         chunk=1,
     )
     return tradeoff_tables(answers.frame, images.filter(part="judged"), evaluation)

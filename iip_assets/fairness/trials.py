@@ -29,7 +29,7 @@ from iip_assets.models.mindiff import MinDiff
 from iip_assets.models.rate_constraint import RateConstraint
 from iip_assets.models.tasks import FILTER
 from iip_assets.settings import RemedyName
-from iip_assets.training.trainer import Machine, Schedule, TrainingRun
+from iip_assets.training.trainer import Schedule, TrainingRun
 from iip_assets.training_set.balance import balance_weights
 
 Floats = NDArray[np.float64]
@@ -51,14 +51,9 @@ def trial_images(
 ) -> pl.DataFrame | str:
     """The images of all trials, or why there can be none.
 
-    Args:
-        examples: The table of filter_examples.
-        slices: image_id and slice of one axis.
-        usable: The classes that the segmenter can do something with.
-        least_images: Of fewer usable images a group is not judged.
-
-    Returns:
-        image_id, part, group_id, label, embedding, usable, and `group`, null where it is not known.
+    From the table of filter_examples, the slices of one axis, and the usable classes: image_id,
+    part, group_id, label, embedding, usable, and `group`, null where it is not known. Of fewer than
+    `least_images` usable images a group is not judged.
     """
     train, judged = (examples.filter(split=one) for one in ("train", "validation"))
     subjects = train["group_id"].to_list()
@@ -66,14 +61,14 @@ def trial_images(
     if reason is not None:
         return reason
     tuned = pl.Series(deal_folds(subjects, _QUARTERS) == 0)
-    parts = dict(zip(PARTS, (train.filter(~tuned), train.filter(tuned), judged), strict=True))
-    if (reason := reason_for_no_filter(parts["learning"])) is not None:
+    if (reason := reason_for_no_filter(train.filter(~tuned))) is not None:
         return f"of three quarters of the training subjects {reason}"
     if judged.is_empty():
         return "no labelled image fell to validation"
     groups = slices.filter(pl.col("slice") != UNKNOWN).select("image_id", group="slice")
+    parts = zip(PARTS, (train.filter(~tuned), train.filter(tuned), judged), strict=True)
     images = (
-        pl.concat(one.with_columns(part=pl.lit(name)) for name, one in parts.items())
+        pl.concat(one.with_columns(part=pl.lit(name)) for name, one in parts)
         .join(groups, on="image_id", how="left", maintain_order="left")
         .with_columns(usable=pl.col("label").is_in(list(usable)))
         .select("image_id", "part", "group_id", "label", "embedding", "usable", "group")
@@ -120,16 +115,12 @@ def run_trials(
     schedule: Mapping[str, Any],
     gate: Mapping[str, Any],
     images: pl.DataFrame,
-    machine: Machine,
+    run: TrainingRun,
 ) -> list[dict[str, Any]]:
     """`passes` of each trial: of each judged image whether it passes, or the chance of it.
 
-    Args:
-        records: remedy, strength and seed.
-        schedule: Of the head's training; the seed is the trial's.
-        gate: The fields of a `Gate`.
-        images: Of `trial_images`.
-        machine: Where to train.
+    Records have remedy, strength and seed, which takes the place of that of the schedule; `gate`
+    has the fields of a `Gate`, and the images are those of `trial_images`.
     """
     parts = [images.filter(part=name) for name in PARTS]
     found = []
@@ -138,13 +129,13 @@ def run_trials(
             passes = _by_reduction(parts, float(one["strength"]))
         else:
             recipe = Schedule(**{**schedule, "seed": one["seed"]})
-            passes = _by_head(parts, one, Gate(**gate), recipe, machine)
+            passes = _by_head(parts, one, Gate(**gate), recipe, run)
         found.append({"passes": passes.tolist()})
     return found
 
 
 def _by_head(
-    parts: Parts, record: Mapping[str, Any], gate: Gate, schedule: Schedule, machine: Machine
+    parts: Parts, record: Mapping[str, Any], gate: Gate, schedule: Schedule, run: TrainingRun
 ) -> Floats:
     """What a head on embeddings lets pass of the judged images."""
     remedy, strength = record["remedy"], float(record["strength"])
@@ -165,7 +156,6 @@ def _by_head(
             replace(one, sides=part.select(sides).fill_null(0).to_numpy())
             for one, part in ((learned, parts[0]), (tuned, parts[1]))
         )
-    run = TrainingRun(machine)
     head, _ = train_head(learned, tuned, schedule, classes=len(FILTER_CLASSES), run=run, fair=fair)
     scores = [
         softmax(head_logits(head, one.embeddings).astype(np.float64), axis=1)[:, usable].sum(1)

@@ -29,7 +29,7 @@ from iip_assets.settings import (
     ThresholdSettings,
 )
 from iip_assets.tables import TABLES
-from iip_assets.training.trainer import Machine
+from iip_assets.training.trainer import Machine, TrainingRun
 
 RECIPE = FilterSettings(epochs=15, learning_rate=0.01)
 EVALUATION = EvaluationSettings(resamples=100)
@@ -135,7 +135,7 @@ def test_the_numbers_are_fairlearns_over_the_groups_that_are_large_enough(tables
         schedule=schedule | {"batch_size": 64},
         gate={"usable": ["full"], "lost_iris": 1.0, "failed_segmentation": 1.0},
         images=images,
-        machine=Machine("cpu", threads=1),
+        run=TrainingRun(Machine("cpu", threads=1)),
     )
     usable, passes = judged["usable"].to_numpy(), np.array(answer["passes"]) > 0.5
     frame = MetricFrame(

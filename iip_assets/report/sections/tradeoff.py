@@ -64,8 +64,8 @@ def tradeoff_table(rows: Sequence[Row]) -> Table:
 def _steps(rows: Sequence[Row]) -> list[NextStep]:
     """The remedy with the least gap of those that surely lower it and cost no accuracy."""
     found = [
-        (row["gap"], place)
-        for place, row in enumerate(rows)
+        row
+        for row in rows
         if row["remedy"] not in NOT_DEPLOYED
         and (row["gap_change_high"] or 0) < 0
         and (row["accuracy_change_high"] or 0) >= 0
@@ -73,7 +73,7 @@ def _steps(rows: Sequence[Row]) -> list[NextStep]:
     ]
     if not found:
         return []
-    row = rows[min(found)[1]]
+    row = min(found, key=lambda row: row["gap"])
     text = (
         f"With {spelled(row['remedy'])} {row['strength']:g} the gap between groups is "
         f"{number(row['gap'])} ({signed(row['gap_change'])}) at an accuracy of "
