@@ -274,6 +274,15 @@ class TrainingSetSettings(Section):
         180.0, 'of "newer": an image so many days older than the newest counts half', gt=0
     )
     window_days: float = _field(365.0, 'of "window": an image older than this trains nothing', gt=0)
+    shrinkage: Annotated[float, AsBefore(0.0)] = _field(
+        0.0,
+        "a cell of so many images is weighted as half of them and half of what its axes alone give",
+        ge=0,
+    )
+    by: Annotated[Literal["weights", "resampling"], AsBefore("weights")] = _field(
+        "weights",
+        'each image counts its weight, or ("resampling") comes so often in an epoch and counts 1',
+    )
 
 
 class GroupPair(Section):
@@ -676,6 +685,7 @@ AgeBands = Annotated[tuple[int, ...], Setting("slices.age_bands")]
 SliceAxes = Annotated[tuple[str, ...], Setting("slices.axes")]
 Remedies = Annotated[RemedySettings, Setting("remedy")]
 Guarantee = Annotated[GuaranteeSettings, Setting("guarantee")]
+BalancedBy = Annotated[Literal["weights", "resampling"], Setting("training_set.by")]
 ProtectedAxes = Annotated[tuple[str, ...], Setting("release.protected_axes")]
 GroupAxis = Annotated[str, Setting("robustness.group_axis")]
 CoverageTolerance = Annotated[float, Setting("coverage.tolerance")]

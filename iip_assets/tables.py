@@ -68,6 +68,8 @@ _SHARED = {
     "enough": _flag("whether there is enough to judge by"),
     "training_images": _count("labelled training images of the batch"),
     "weight": _number("what the image counts in training"),
+    "sides": _list("where it stands in a remedy: 1, -1 or 0 by pair or subset; absent without one"),
+    "remedy": _text("the remedy, as JSON, of every row alike; absent without one"),
     "embedding": _list("what the image looks like to the backbone"),
     "prob_<class>": _share("the filter's probability of the class; null where it said nothing"),
     "predicted": _category("the filter's likeliest class; null where it said nothing"),
@@ -252,8 +254,12 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         cell=_category("its slices on all axes that are balanced; null where not known"),
         remembered=_share("what is left of it by its age; 1 where nothing is forgotten"),
     ),
-    "filter_examples": _sole("image_id", "split", "group_id", "label", "embedding", "weight"),
-    "segmenter_examples": _sole("image_id", "mask_id", "split", "group_id", "weight"),
+    "filter_examples": _sole(
+        *("image_id", "split", "group_id", "label", "embedding", "weight", "sides", "remedy")
+    ),
+    "segmenter_examples": _sole(
+        *("image_id", "mask_id", "split", "group_id", "weight", "sides", "remedy")
+    ),
     "held_out_images": _sole("image_id", "split", "label", "mask_id"),
     "filter_verdicts": {
         "verdicts": _table("image_id", "prob_<class>", "predicted", "usable_score", "passes"),

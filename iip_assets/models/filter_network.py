@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from iip_assets.embeddings.onnx_export import OPSET, export_onnx
 from iip_assets.inference.frame import Frame
-from iip_assets.models.fair_task import FairTask, GroupLoss, Scored, log_odds
+from iip_assets.models.fair_task import FairTask, GroupLoss, Scored, log_doubts, log_odds
 from iip_assets.models.training_images import LabelledImages
 from iip_assets.training.processes import shared_norm, total
 from iip_assets.training.trainer import Schedule, Trained, TrainingRun, seeded, train
@@ -93,23 +93,31 @@ def train_head(
     classes: int,
     run: TrainingRun,
     fair: GroupLoss | None = None,
+    resampled: bool = False,
 ) -> tuple[FilterHead, Trained]:
     """The head with the lowest loss on the validation images; the last one if there are none.
 
-    With a remedy both kinds of examples have sides, and the best head is the remedy's.
+    With a remedy both kinds of examples have sides, and the best head is the remedy's. Resampled,
+    images are drawn by what they weigh, and count the same.
     """
+    weights, sides = class_balanced(training, classes), usable_sides(training, fair)
     with seeded(schedule.seed, threads=run.machine.threads):
         head = FilterHead(training.embeddings.shape[1], classes)
         head.mean.copy_(torch.from_numpy(training.embeddings.mean(0)))
         # A number that never varies says nothing; dividing by its spread would only make noise.
         spread = training.embeddings.std(0)
         head.spread.copy_(torch.from_numpy(np.where(spread > 1e-6, spread, 1.0)))
+    log_doubts(fair, sides, head, run.log)
     alone = run.machine.training.model_copy(update={"processes": 1})
     trained = train(
         head,
         task=partial(ClassifierTask, fair=fair),
-        examples=_Embedded(training, classes, fair),
-        validation=_Embedded(validation, classes, fair),
+        examples=_Embedded(training, np.ones_like(weights) if resampled else weights, sides),
+        validation=_Embedded(
+            validation, class_balanced(validation, classes), usable_sides(validation, fair)
+        ),
+        sides=sides,
+        drawn=weights if resampled else None,
         schedule=schedule,
         # A head is done in seconds, sooner than other processes would have begun.
         run=replace(run, machine=replace(run.machine, training=alone)),
@@ -161,39 +169,36 @@ class ClassifierTask(FairTask):
         with shared_norm():
             logits = self.network(inputs).float()
         loss = weighted_loss(logits, classes, weights)
-        if self._fair is None:
+        if self.fair is None:
             return loss, None
         usable = torch.zeros(logits.shape[1], dtype=torch.bool, device=logits.device)
-        usable[list(self._fair.usable)] = True
+        usable[list(self.fair.usable)] = True
         odds = log_odds(logits, usable.expand_as(logits))[:, None]
         return loss, Scored.of(odds, torch.ones_like(odds, dtype=torch.bool), sides[0])
 
 
-def usable_sides(
-    sides: NDArray[np.int8] | None, classes: NDArray[np.int64], fair: GroupLoss
-) -> NDArray[np.int8]:
-    """(N, G) sides of the usable images; the others stand on none.
+def usable_sides(examples: Examples, fair: GroupLoss | None) -> NDArray[np.int8] | None:
+    """(N, G) sides of the usable images, where there is a remedy; the others stand on none.
 
     Raises:
         ValueError: The sides are not known.
     """
-    if sides is None:
+    if fair is None:
+        return None
+    if examples.sides is None:
         raise ValueError("a remedy needs the sides of the examples; they have none")
-    return sides * np.isin(classes, fair.usable)[:, None].astype(np.int8)
+    return examples.sides * np.isin(examples.classes, fair.usable)[:, None].astype(np.int8)
 
 
 class _Embedded(Dataset[Any]):
     """Embeddings, classes, weights and, for a remedy, sides, taken a batch at a time."""
 
-    def __init__(self, examples: Examples, classes: int, fair: GroupLoss | None) -> None:
-        self._parts: tuple[Tensor, ...] = (
-            torch.from_numpy(examples.embeddings),
-            torch.from_numpy(examples.classes),
-            torch.from_numpy(class_balanced(examples, classes).astype(np.float32)),
-        )
-        if fair is not None:
-            sides = usable_sides(examples.sides, examples.classes, fair)
-            self._parts += (torch.from_numpy(sides),)
+    def __init__(
+        self, examples: Examples, weights: NDArray[np.float64], sides: NDArray[np.int8] | None
+    ) -> None:
+        parts = [examples.embeddings, examples.classes, weights.astype(np.float32)]
+        parts += [] if sides is None else [sides]
+        self._parts = tuple(torch.from_numpy(part) for part in parts)
 
     def __len__(self) -> int:
         return len(self._parts[0])
