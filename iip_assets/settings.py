@@ -582,15 +582,15 @@ class FairnessSettings(Section):
     seeds: int = _count(5, "heads that are trained for each remedy and strength")
     remedies: dict[RemedyName, tuple[Annotated[float, Field(ge=0)], ...]] = _field(
         {
-            "weights": (0.5, 1.0),
-            "resampling": (1.0,),
+            "weights": (2.0, 5.0),
+            "resampling": (2.0, 5.0),
             "mindiff": (0.1, 0.3, 1.0),
             "rate_constraint": (0.8, 0.9, 0.95),
             "threshold_optimizer": (0.1, 0.02),
             "reductions": (0.1, 0.02),
         },
-        "The strengths of each remedy: what of the balance counts (weights, resampling), the "
-        "weight of MinDiff, the floor\nof recall, the largest difference of recalls.",
+        "The strengths of each remedy: the cap of weights that balance the groups, the weight of "
+        "MinDiff, the floor\nof recall, the largest difference of recalls.",
     )
 
 

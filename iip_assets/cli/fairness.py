@@ -83,10 +83,13 @@ def settings_of(
         words = " or ".join(f"{one:g}" for one in strengths)
         raise LookupError(f"{remedy} was tried with --strength {words}")
     groups = [name for name in slices if name != UNKNOWN]
-    values: dict[str, Any] = {}
+    if remedy in ("weights", "resampling"):
+        balance = {"axes": [axis], "toward": "uniform", "max_weight": strength, "by": remedy}
+        values = {f"training_set.{name}": value for name, value in balance.items()}
+        return {"remedy.filter": "none", **values}
     if remedy == "mindiff":
         pairs = [{"axis": axis, "group": name} for name in pair_groups(groups)]
-        values = {"remedy.pairs": pairs, "remedy.weight": strength}
-    elif remedy == "rate_constraint":
-        values = {"remedy.recall": {axis: dict.fromkeys(groups, strength)}}
-    return {"remedy.filter": remedy, **values}
+        return {"remedy.filter": remedy, "remedy.pairs": pairs, "remedy.weight": strength}
+    floors = {axis: dict.fromkeys(groups, strength)}
+    own = {"remedy.recall": floors} if remedy == "rate_constraint" else {}
+    return {"remedy.filter": remedy, **own}

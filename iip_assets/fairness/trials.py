@@ -38,8 +38,6 @@ Parts = Sequence[pl.DataFrame]
 NONE = "none"
 PARTS = ("learning", "tuning", "judged")
 _QUARTERS = 4
-# What an image counts at most for its cell; the mean is 1.
-_MOST_WEIGHT = 5.0
 # Of the logistic regression: how free its coefficients are, of which the tuning images choose.
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 _ITERATIONS = 500
@@ -144,7 +142,8 @@ def _by_head(
     usable = tuple(FILTER_CLASSES.index(name) for name in gate.usable)
     fair: GroupLoss | None = None
     if remedy in ("weights", "resampling"):
-        learned = _balanced(parts[0], learned, remedy, strength, schedule.seed)
+        weights = balance_weights(parts[0]["group"].to_list(), max_weight=strength)
+        learned = replace(learned, weights=weights)
     elif remedy == "mindiff":
         fair, groups = MinDiff(strength, "gaussian", usable), pair_groups(groups)
     elif remedy == "rate_constraint":
@@ -156,7 +155,14 @@ def _by_head(
             replace(one, sides=part.select(sides).fill_null(0).to_numpy())
             for one, part in ((learned, parts[0]), (tuned, parts[1]))
         )
-    head, _ = train_head(learned, tuned, schedule, classes=len(FILTER_CLASSES), run=run, fair=fair)
+    resampled = remedy == "resampling"
+    head, _ = train_head(
+        *(learned, tuned, schedule),
+        classes=len(FILTER_CLASSES),
+        run=run,
+        fair=fair,
+        resampled=resampled,
+    )
     scores = [
         softmax(head_logits(head, one.embeddings).astype(np.float64), axis=1)[:, usable].sum(1)
         for one in (tuned, judged)
@@ -173,19 +179,6 @@ def _by_head(
 
 def _examples(part: pl.DataFrame) -> Examples:
     return examples_of(part.with_columns(weight=pl.lit(1.0)), len(part["embedding"][0]))
-
-
-def _balanced(
-    part: pl.DataFrame, examples: Examples, remedy: str, strength: float, seed: int
-) -> Examples:
-    """Cells of group and usable come nearer to counting alike; at strength 1 within the cap."""
-    cells = part.select(pl.concat_str("group", pl.col("usable").cast(pl.String))).to_series()
-    weights = balance_weights(cells.to_list(), max_weight=_MOST_WEIGHT) ** strength
-    if remedy == "weights":
-        return replace(examples, weights=weights)
-    n = len(weights)
-    drawn = np.random.default_rng(seed).choice(n, n, p=weights / weights.sum())
-    return Examples(examples.embeddings[drawn], examples.classes[drawn], examples.weights[drawn])
 
 
 def _cheapest(usable: NDArray[np.bool_], scores: Floats, gate: Gate) -> float:

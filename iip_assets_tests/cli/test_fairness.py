@@ -57,6 +57,14 @@ def test_a_rate_constraint_is_written_with_a_floor_for_each_group(workspace):
     assert read_settings(workspace).remedy.filter == "none"
 
 
+def test_weights_are_written_as_the_balance_of_the_training_set(workspace):
+    iip("choose", "weights", "--why", "they are enough")
+    chosen = read_settings(workspace)
+    assert chosen.remedy.filter == "none"
+    balance = chosen.training_set
+    assert (balance.axes, balance.max_weight, balance.by) == (("ethnicity",), 5.0, "weights")
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

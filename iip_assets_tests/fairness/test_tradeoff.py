@@ -34,8 +34,8 @@ from iip_assets.training.trainer import Machine, TrainingRun
 RECIPE = FilterSettings(epochs=15, learning_rate=0.01)
 EVALUATION = EvaluationSettings(resamples=100)
 REMEDIES = {
-    "weights": (1.0,),
-    "resampling": (1.0,),
+    "weights": (5.0,),
+    "resampling": (5.0,),
     "mindiff": (0.3,),
     "rate_constraint": (0.7,),
     "threshold_optimizer": (0.02,),
@@ -156,13 +156,13 @@ def test_the_numbers_are_fairlearns_over_the_groups_that_are_large_enough(tables
 def test_a_chart_that_grows_by_one_remedy_makes_its_trials_alone(keys, state, tables):
     del tables
     assert tried(keys, state, REMEDIES)[1] == (0, 13)
-    assert tried(keys, state, {**REMEDIES, "weights": (0.5, 1.0)})[1] == (2, 13)
-    assert tried(keys, state, {"weights": (1.0,)}, seeds=3)[1] == (2, 4)
+    assert tried(keys, state, {**REMEDIES, "weights": (2.0, 5.0)})[1] == (2, 13)
+    assert tried(keys, state, {"weights": (5.0,)}, seeds=3)[1] == (2, 4)
 
 
 def test_a_corrected_group_makes_all_trials_again_and_one_of_a_test_image_none(keys, state):
     test = EXAMPLES.with_columns(split=pl.lit("test"), image_id="t" + pl.col("image_id"))
-    few = {"weights": (1.0,)}
+    few = {"weights": (5.0,)}
     assert tried(keys, state, few, examples=pl.concat([EXAMPLES, test]))[1] == (0, 4)
     other = pl.when(image_id="0001-0").then(pl.lit("rare")).otherwise("slice")
     assert tried(keys, state, few, slices=SLICES.with_columns(slice=other))[1] == (4, 0)

@@ -468,7 +468,7 @@ def fairness_tables():
 
 def tradeoff_tables():
     """MinDiff halves the filter's gap between groups at no loss; the others do not."""
-    remedies = [("none", 0.0), ("weights", 1.0), ("mindiff", 0.3), ("mindiff", 1.0)]
+    remedies = [("none", 0.0), ("weights", 5.0), ("mindiff", 0.3), ("mindiff", 1.0)]
     remedies += [("rate_constraint", 0.9), ("threshold_optimizer", 0.02), ("reductions", 0.02)]
     rows, trials = [], []
     for remedy, strength in remedies:
