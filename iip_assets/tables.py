@@ -539,6 +539,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             *("model", "n_images", "n_subjects"),
             **_REMEDY,
             seeds=_count("trainings that values are means of"),
+            groups=_list("the groups that are compared"),
             pareto=_flag("whether none has more accuracy and recall"),
             **{
                 f"{name}_{end}": _number(f"{name}: {words}")

@@ -46,19 +46,14 @@ def choose(
     tried = load_last(refresher, "fairness_tradeoff")["tradeoff"].to_dicts()
     workspace = refresher.project.workspace
     axis = workspace.read_settings(workspace.root).fairness.axis
-    slices = load_last(refresher, "image_slices").filter(axis=axis)["slice"]
-    values = settings_of(remedy, strength, tried, axis, slices.unique().sort().to_list())
+    values = settings_of(remedy, strength, tried, axis)
     for change in write_settings(workspace.root, {**values, "remedy.reason": why}):
         log(str(change))
     log("Now `iip refresh`, then `iip models register filter`")
 
 
 def settings_of(
-    remedy: str,
-    strength: float | None,
-    tried: Sequence[Mapping[str, Any]],
-    axis: str,
-    slices: Sequence[str],
+    remedy: str, strength: float | None, tried: Sequence[Mapping[str, Any]], axis: str
 ) -> dict[str, Any]:
     """What a remedy that was tried is in iip.toml, by path.
 
@@ -66,30 +61,29 @@ def settings_of(
         LookupError: It was not tried, or several strengths of it were.
         ValueError: No filter is made of it.
     """
-    from iip_assets.dataset.schema import UNKNOWN
     from iip_assets.fairness.tradeoff import NOT_DEPLOYED
     from iip_assets.fairness.trials import pair_groups
 
-    if remedy not in {row["remedy"] for row in tried}:
-        raise LookupError(
-            no_such("remedy that was tried", remedy, {row["remedy"] for row in tried})
-        )
+    rows = {row["strength"]: row for row in tried if row["remedy"] == remedy}
+    if not rows:
+        names = {row["remedy"] for row in tried}
+        raise LookupError(no_such("remedy that was tried", remedy, names))
     if remedy in NOT_DEPLOYED:
         raise ValueError(f"{remedy} is not deployed: {NOT_DEPLOYED[remedy]}")
-    strengths = [row["strength"] for row in tried if row["remedy"] == remedy]
-    if strength is None and len(strengths) == 1:
-        (strength,) = strengths
-    if strength not in strengths:
-        words = " or ".join(f"{one:g}" for one in strengths)
+    if strength is None and len(rows) == 1:
+        (strength,) = rows
+    if strength not in rows:
+        words = " or ".join(f"{one:g}" for one in rows)
         raise LookupError(f"{remedy} was tried with --strength {words}")
-    groups = [name for name in slices if name != UNKNOWN]
+    groups = rows[strength]["groups"]
     if remedy in ("weights", "resampling"):
         balance = {"axes": [axis], "toward": "uniform", "max_weight": strength, "by": remedy}
         values = {f"training_set.{name}": value for name, value in balance.items()}
         return {"remedy.filter": "none", **values}
+    own: dict[str, Any] = {}
     if remedy == "mindiff":
         pairs = [{"axis": axis, "group": name} for name in pair_groups(groups)]
-        return {"remedy.filter": remedy, "remedy.pairs": pairs, "remedy.weight": strength}
-    floors = {axis: dict.fromkeys(groups, strength)}
-    own = {"remedy.recall": floors} if remedy == "rate_constraint" else {}
+        own = {"remedy.pairs": pairs, "remedy.weight": strength}
+    elif remedy == "rate_constraint":
+        own = {"remedy.recall": {axis: dict.fromkeys(groups, strength)}}
     return {"remedy.filter": remedy, **own}

@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iip_assets.fairness.trials import large_groups
 from iip_assets.metrics.functional import weighted_mean
 from iip_assets.metrics.intervals import (
     Intervals,
@@ -21,7 +20,6 @@ from iip_assets.metrics.intervals import (
     estimate_difference,
     replicates,
 )
-from iip_assets.settings import EvaluationSettings
 
 Floats = NDArray[np.float64]
 
@@ -41,17 +39,17 @@ COLUMNS = [one + end for one in MEASURES for end in ENDS]
 
 
 def tradeoff_tables(
-    answers: pl.DataFrame, judged: pl.DataFrame, evaluation: EvaluationSettings
+    answers: pl.DataFrame, judged: pl.DataFrame, intervals: Intervals
 ) -> dict[str, pl.DataFrame]:
     """The tables `trials`, a row a trial, and `tradeoff`, a row for each remedy and strength.
 
     Args:
         answers: Trials with what `passes`, those without a remedy first.
         judged: The images that they are about.
-        evaluation: How intervals are made, and how many images make a group that is judged.
+        intervals: How they are made.
     """
-    made = replicates(judged["group_id"].to_list(), evaluation)
-    groups = large_groups(judged, evaluation.min_slice_images)
+    made = replicates(judged["group_id"].to_list(), intervals)
+    groups = judged.filter("compared")["group"].unique().sort().to_list()
     found = [_measures(judged, groups, made, np.array(one)) for one in answers["passes"]]
     values = np.stack([one for one, _ in found])
     trials = answers.select(
@@ -66,9 +64,10 @@ def tradeoff_tables(
         "index",
     )
     none, *_ = places = tradeoff["index"].to_list()
-    rows = [_estimates(values[one], values[none], made, evaluation) for one in places]
+    rows = [_estimates(values[one], values[none], made, intervals) for one in places]
     tradeoff = tradeoff.drop("index").with_columns(
         pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS, pl.Float64()), orient="row"),
+        groups=pl.lit(groups, pl.List(pl.String)),
         n_images=pl.lit(judged.height, pl.Int64),
         n_subjects=pl.lit(len(set(judged["group_id"])), pl.Int64),
     )

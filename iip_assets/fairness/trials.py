@@ -50,8 +50,8 @@ def trial_images(
     """The images of all trials, or why there can be none.
 
     From the table of filter_examples, the slices of one axis, and the usable classes: image_id,
-    part, group_id, label, embedding, usable, and `group`, null where it is not known. Of fewer than
-    `least_images` usable images a group is not judged.
+    part, group_id, label, embedding, usable, `group`, null where it is not known, and whether that
+    is `compared`, as it has enough usable images and subjects.
     """
     train, judged = (examples.filter(split=one) for one in ("train", "validation"))
     subjects = train["group_id"].to_list()
@@ -71,24 +71,23 @@ def trial_images(
         .with_columns(usable=pl.col("label").is_in(list(usable)))
         .select("image_id", "part", "group_id", "label", "embedding", "usable", "group")
     )
-    enough = set(large_groups(images.filter(part="judged"), least_images))
-    for name in PARTS[:2]:
-        enough &= {*images.filter("usable", part=name)["group"]}
+    if images.group_by("part").agg(pl.col("usable").n_unique()).filter(usable=2).height < len(
+        PARTS
+    ):
+        return "usable images and others are needed to learn from, to tune on and to judge by"
+    enough = {*images["group"].drop_nulls()}
+    for (part, name), own in images.filter("usable").group_by("part", "group"):
+        if part == "judged" and not judgeable(own.height, own["group_id"].n_unique(), least_images):
+            enough.discard(str(name))
+    for part in PARTS:
+        enough &= {*images.filter("usable", part=part)["group"]}
     if len(enough) > 1:
-        return images
+        return images.with_columns(compared=pl.col("group").is_in(enough).fill_null(False))
     return (
         f"remedies are compared between groups that have {least_images} usable validation images "
         f"of {LEAST_SUBJECTS} subjects, and others to train on; it takes two, there is "
         f"{len(enough) or 'none'}"
     )
-
-
-def large_groups(images: pl.DataFrame, least_images: int) -> list[str]:
-    """The groups of which there are enough usable images and subjects to judge by."""
-    known = images.filter("usable").drop_nulls("group")
-    counts = known.group_by("group").agg(pl.len(), pl.col("group_id").n_unique().alias("subjects"))
-    rows = counts.sort("group").iter_rows()
-    return [name for name, n, subjects in rows if judgeable(n, subjects, least_images)]
 
 
 def planned(remedies: Mapping[RemedyName, Sequence[float]], *, seeds: int) -> pl.DataFrame:
@@ -138,7 +137,7 @@ def _by_head(
     """What a head on embeddings lets pass of the judged images."""
     remedy, strength = record["remedy"], float(record["strength"])
     learned, tuned, judged = (_examples(one) for one in parts)
-    groups = parts[0].filter("usable")["group"].drop_nulls().unique().sort().to_list()
+    groups = parts[0].filter("compared")["group"].unique().sort().to_list()
     usable = tuple(FILTER_CLASSES.index(name) for name in gate.usable)
     fair: GroupLoss | None = None
     if remedy in ("weights", "resampling"):
@@ -206,6 +205,8 @@ def _decide_by_group(
         (one["group"].is_in(both).fill_null(False).to_numpy(), one["group"].to_numpy())
         for one in parts[1:]
     )
+    if not seen.any():
+        return
     # The regression keeps the order of the scores, which is all that the thresholds go by.
     optimizer = ThresholdOptimizer(
         estimator=LogisticRegression(),

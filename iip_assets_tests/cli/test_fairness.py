@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from types import SimpleNamespace
 
-import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -14,8 +13,6 @@ from iip_assets.settings import GroupPair, Settings
 from iip_assets.settings_file import default_text, read_settings
 from iip_assets_tests.report.samples import tradeoff_tables
 
-SLICES = pl.DataFrame({"axis": ["ethnicity"] * 3, "slice": ["white", "unknown", "black"]})
-
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
@@ -23,9 +20,8 @@ def workspace(tmp_path, monkeypatch):
     (tmp_path / "iip.toml").write_text(default_text())
     workspace = SimpleNamespace(root=tmp_path, read_settings=read_settings)
     refresher = SimpleNamespace(project=SimpleNamespace(workspace=workspace))
-    values = {"fairness_tradeoff": tradeoff_tables(), "image_slices": SLICES}
     monkeypatch.setattr(verb, "open_refresher", lambda: refresher)
-    monkeypatch.setattr(verb, "load_last", lambda _, name: values[name])
+    monkeypatch.setattr(verb, "load_last", lambda *_: tradeoff_tables())
     return tmp_path
 
 

@@ -18,7 +18,7 @@ from iip_assets.engine.values import Skipped
 from iip_assets.fairness.figures import tradeoff_figure
 from iip_assets.fairness.tradeoff import ENDS, MEASURES, pareto
 from iip_assets.fairness.tradeoff_assets import describe_fairness_tradeoff, fairness_tradeoff
-from iip_assets.fairness.trials import large_groups, pair_groups, planned, run_trials, trial_images
+from iip_assets.fairness.trials import pair_groups, planned, run_trials, trial_images
 from iip_assets.figures import figure_png
 from iip_assets.graph import FRAMEWORK
 from iip_assets.settings import (
@@ -144,7 +144,7 @@ def test_the_numbers_are_fairlearns_over_the_groups_that_are_large_enough(tables
         y_pred=passes,
         sensitive_features=judged["group"].to_numpy(),
     )
-    assert large_groups(judged, 10) == sorted(frame.by_group.index)
+    assert judged["compared"].all()
     row = tables["trials"].row(
         by_predicate=(pl.col("remedy") == "none") & (pl.col("seed") == 1), named=True
     )
@@ -177,8 +177,12 @@ def test_a_corrected_group_makes_all_trials_again_and_one_of_a_test_image_none(k
         (lambda e, s: (e.filter(split="train"), s), "no labelled image fell to validation"),
         (lambda e, s: (e.with_columns(group_id=pl.lit("s")), s), "are one group"),
         (lambda e, s: (e.with_columns(label=pl.lit("full")), s), "needs two labels"),
+        (
+            lambda e, s: (e.with_columns(label=pl.col("label").replace("full", "partial")), s),
+            "usable images and others are needed",
+        ),
     ],
-    ids=["one group", "unknown", "no axis", "no validation", "one subject", "one label"],
+    ids=["one group", "unknown", "no axis", "no validation", "one subject", "one label", "useless"],
 )
 def test_without_groups_to_compare_it_is_skipped_for_the_reason(keys, state, change, reason):
     examples, slices = change(EXAMPLES, SLICES)
@@ -186,6 +190,23 @@ def test_without_groups_to_compare_it_is_skipped_for_the_reason(keys, state, cha
     assert isinstance(found, Skipped)
     assert reason in found.reason
     assert made == (0, 0)
+
+
+def test_a_small_group_and_whose_group_is_not_known_are_judged_among_all_alone(keys, state):
+    subject = pl.col("image_id").str.slice(0, 4).cast(pl.Int64)
+    slices = SLICES.with_columns(
+        slice=pl.when(subject < 12)
+        .then(pl.lit("small"))
+        .when(subject < 24)
+        .then(pl.lit("unknown"))
+        .otherwise("slice")
+    )
+    images = trial_images(EXAMPLES, slices, ["full"], least_images=10)
+    assert set(images.filter("compared")["group"]) == {"common", "other", "rare"}
+    found, _ = tried(keys, state, REMEDIES, slices=slices, seeds=1)
+    assert found["tradeoff"]["groups"].to_list() == [["common", "other", "rare"]] * 7
+    assert set(found["trials"]["worst_group"]) <= {"common", "other", "rare"}
+    assert set(found["tradeoff"]["n_images"]) == {images.filter(part="judged").height}
 
 
 @given(some.lists(some.tuples(some.integers(0, 5), some.integers(0, 5)), min_size=1, max_size=12))

@@ -490,6 +490,7 @@ def tradeoff_tables():
         row |= {"accuracy_change": 0.0, "gap_change_high": -0.05 if helped else 0.05}
         assert row.keys() == {name + end for name in tradeoff.MEASURES for end in tradeoff.ENDS}
         size = {"seeds": 5, "n_images": 90, "n_subjects": 30}
+        size["groups"] = ["black", "white"]
         rows.append({**own, "pareto": helped, **row, **size})
         trials += [{**own, "seed": seed, **means} for seed in range(2)]
     return {"trials": pl.DataFrame(trials), "tradeoff": pl.DataFrame(rows)}
