@@ -71,23 +71,21 @@ def trial_images(
         .with_columns(usable=pl.col("label").is_in(list(usable)))
         .select("image_id", "part", "group_id", "label", "embedding", "usable", "group")
     )
-    if images.group_by("part").agg(pl.col("usable").n_unique()).filter(usable=2).height < len(
-        PARTS
-    ):
-        return "usable images and others are needed to learn from, to tune on and to judge by"
     enough = {*images["group"].drop_nulls()}
     for (part, name), own in images.filter("usable").group_by("part", "group"):
         if part == "judged" and not judgeable(own.height, own["group_id"].n_unique(), least_images):
             enough.discard(str(name))
     for part in PARTS:
         enough &= {*images.filter("usable", part=part)["group"]}
-    if len(enough) > 1:
-        return images.with_columns(compared=pl.col("group").is_in(enough).fill_null(False))
-    return (
-        f"remedies are compared between groups that have {least_images} usable validation images "
-        f"of {LEAST_SUBJECTS} subjects, and others to train on; it takes two, there is "
-        f"{len(enough) or 'none'}"
-    )
+    if len(enough) < 2:
+        return (
+            f"remedies are compared between groups that have {least_images} usable validation "
+            f"images of {LEAST_SUBJECTS} subjects, and others to train on; it takes two, there is "
+            f"{len(enough) or 'none'}"
+        )
+    if images.group_by("part").agg(pl.col("usable").n_unique())["usable"].to_list() != [2, 2, 2]:
+        return "usable images and others are needed to learn from, to tune on and to judge by"
+    return images.with_columns(compared=pl.col("group").is_in(enough).fill_null(False))
 
 
 def planned(remedies: Mapping[RemedyName, Sequence[float]], *, seeds: int) -> pl.DataFrame:

@@ -178,11 +178,19 @@ def test_a_corrected_group_makes_all_trials_again_and_one_of_a_test_image_none(k
         (lambda e, s: (e.with_columns(group_id=pl.lit("s")), s), "are one group"),
         (lambda e, s: (e.with_columns(label=pl.lit("full")), s), "needs two labels"),
         (
-            lambda e, s: (e.with_columns(label=pl.col("label").replace("full", "partial")), s),
+            lambda e, s: (e.filter((pl.col("split") == "train") | (pl.col("label") == "full")), s),
             "usable images and others are needed",
         ),
     ],
-    ids=["one group", "unknown", "no axis", "no validation", "one subject", "one label", "useless"],
+    ids=[
+        "one group",
+        "unknown",
+        "no axis",
+        "no validation",
+        "one subject",
+        "one label",
+        "all usable",
+    ],
 )
 def test_without_groups_to_compare_it_is_skipped_for_the_reason(keys, state, change, reason):
     examples, slices = change(EXAMPLES, SLICES)

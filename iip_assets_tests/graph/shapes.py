@@ -208,7 +208,15 @@ SHAPES: Mapping[str, Shape] = {
     "two batches": Shape(
         lambda rows: {_FIRST: rows[:18], _SECOND: rows[18:]}, {**_ALL_LABELLED, **_SMALL_GROUPS}
     ),
-    "no common columns": Shape(_nothing_in_common, {**_ONE_TRIED, **_ALL_LABELLED}),
+    "no common columns": Shape(
+        _nothing_in_common,
+        {
+            **_NO_SECOND,
+            **_ALL_LABELLED,
+            "fairness_tradeoff": "of three quarters of the training subjects "
+            f"{_FILTER_NEEDS} has 8",
+        },
+    ),
     "two mask classes": Shape(
         _all(), {**_ONE_BATCH, **_ONE_TRIED}, settings=_TWO_CLASSES, mask=_only_iris
     ),
