@@ -72,7 +72,7 @@ class Scored:
     """How surely each image is told right.
 
     Attributes:
-        scores: (B,) log odds, the mean of its pixels.
+        scores: (B,) the probability of what is right, the mean of its pixels.
         errors: (B,) the logistic loss in bits, a smooth bound of the share that is wrong.
         right: (B,) the share that is right.
         sides: (B, G) the groups, 0 for an image of which nothing counts.
@@ -92,7 +92,7 @@ class Scored:
             return torch.where(counted, values, 0.0).sum(1) / counts.clamp(min=1)
 
         errors = functional.softplus(-odds) / math.log(2)
-        found = mean(odds), mean(errors), mean((odds > 0).to(odds.dtype))
+        found = mean(odds.sigmoid()), mean(errors), mean((odds > 0).to(odds.dtype))
         return Scored(*found, sides * (counts > 0)[:, None])
 
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from torch import Tensor
+from torch import Tensor, ones_like
 
 Kernel = Literal["gaussian", "laplace"]
 
-# A batch whose scores are all alike has no spread to divide by.
-_LEAST_BANDWIDTH = 1e-3
+# Of probabilities. TensorFlow's 0.1 also holds apart scores that hardly differ, as its guide warns:
+# a small network then learns to be sure of nothing. With a bandwidth that follows the spread of the
+# logits, which no network can escape, the same happens at a third of the weight.
+_BANDWIDTH = 0.5
 
 
-def mmd2(first: Tensor, second: Tensor, kernel: Kernel, bandwidth: float | Tensor = 0.1) -> Tensor:
+def mmd2(first: Tensor, second: Tensor, kernel: Kernel, bandwidth: float = 0.1) -> Tensor:
     """The squared maximum mean discrepancy of two samples, (N, D) and (M, D), a scalar.
 
     The biased estimate with the kernels of TensorFlow's MinDiff, exp(-|x - y|² / bandwidth²) and
@@ -31,7 +32,7 @@ def mmd2(first: Tensor, second: Tensor, kernel: Kernel, bandwidth: float | Tenso
             return (-squares / bandwidth**2).exp().mean()
         # The root has no gradient at 0, where a point meets itself; there it is taken as 0.
         apart = squares > 0
-        distances = squares.where(apart, torch.ones_like(squares)).sqrt() * apart
+        distances = squares.where(apart, ones_like(squares)).sqrt() * apart
         return (-distances / bandwidth).exp().mean()
 
     return mean_kernel(first, first) + mean_kernel(second, second) - 2 * mean_kernel(first, second)
@@ -47,8 +48,8 @@ class MinDiff:
 
     Attributes:
         weight: Of the discrepancies' sum beside the loss.
-        kernel: How near two scores are. Its bandwidth is the spread of the scores in the batch, as
-            TensorFlow's guide advises: a network cannot escape by making all of them smaller.
+        kernel: How near two scores are, which are probabilities: log odds through the sigmoid, so
+            that images of which the network is sure are alike however sure it is.
         usable: The classes of usable images; a segmenter has none, and its eyes count.
     """
 
@@ -57,7 +58,7 @@ class MinDiff:
     usable: tuple[int, ...] = ()
 
     def penalty(self, scores: Tensor, sides: Tensor) -> Tensor:
-        """Weight times the sum over pairs of MMD², of scores (B,) and sides (B, P).
+        """Weight times the sum over pairs of MMD², of probabilities (B,) and sides (B, P).
 
         A side is 1, -1 or, for neither, 0; a pair without images of both counts nothing.
         """
@@ -65,7 +66,5 @@ class MinDiff:
         for pair in sides.T:
             first, second = scores[pair > 0, None], scores[pair < 0, None]
             if len(first) and len(second):
-                spread = torch.cat([first, second]).detach().std(correction=0)
-                width = spread.clamp(min=_LEAST_BANDWIDTH)
-                found = found + mmd2(first, second, self.kernel, width)
+                found = found + mmd2(first, second, self.kernel, _BANDWIDTH)
         return self.weight * found

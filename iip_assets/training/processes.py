@@ -227,7 +227,7 @@ class EpochOrder(BatchSampler):
             drawn: (N,) how often each place comes in proportion to others, rather than once.
 
         Raises:
-            ValueError: The batches cannot be shared evenly among the processes, or sides cannot.
+            ValueError: The batches cannot be shared evenly among the processes.
         """
         rank = torch.distributed.get_rank() if _in_group() else 0
         processes = torch.distributed.get_world_size() if _in_group() else 1
@@ -236,11 +236,6 @@ class EpochOrder(BatchSampler):
             raise ValueError(
                 f"{processes} processes cannot share batches of {size} evenly; choose "
                 "a batch_size that is a multiple of training.processes"
-            )
-        if sides is not None and processes > 1:
-            raise ValueError(
-                f"a remedy compares the images of a batch, which {processes} processes would share "
-                "out; set training.processes = 1"
             )
         self._sides = sides
         places: Any = range(count)  # all that the sampler asks of a data set is its length

@@ -147,7 +147,15 @@ def train_network(network: torch.nn.Module, *, run: TrainingRun, **given: Any) -
         network: What is trained; it infers afterwards.
         run: Where. Several processes tell of their epochs on standard error alone.
         given: What else `train` takes. With several processes it must survive pickling.
+
+    Raises:
+        ValueError: Several processes are to share out batches whose images a remedy compares.
     """
+    if run.machine.training.processes > 1 and given.get("sides") is not None:
+        raise ValueError(
+            "a remedy compares the images of a batch, which several processes share out; set "
+            "training.processes = 1"
+        )
     if run.machine.training.processes == 1:
         trained = train(network, run=run, **given)
     else:
