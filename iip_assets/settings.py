@@ -584,7 +584,7 @@ class FairnessSettings(Section):
         {
             "weights": (2.0, 5.0),
             "resampling": (2.0, 5.0),
-            "mindiff": (0.1, 0.3, 1.0),
+            "mindiff": (0.3, 1.0, 3.0),
             "rate_constraint": (0.8, 0.9, 0.95),
             "threshold_optimizer": (0.1, 0.02),
             "reductions": (0.1, 0.02),
