@@ -175,7 +175,7 @@ def table(rows: Sequence[dict[str, Any]]) -> list[str]:
 def main() -> None:
     """Prints tables and, if asked, writes JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--draws", type=int, default=200, help="of calibration subjects")
     parser.add_argument("--population", type=int, default=100_000, help="subjects")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)

@@ -20,6 +20,7 @@ from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.project import Project
 from iip_assets.engine.workspace import Workspace
 from iip_assets.evaluation import assets as evaluation
+from iip_assets.fairness import guarantee_assets
 from iip_assets.labels import assets as labels
 from iip_assets.models import assets as models
 from iip_assets.registry import assets as registry
@@ -43,6 +44,7 @@ _ROOMS = (
     evaluation,
     audit,
     batch_assets,
+    guarantee_assets,
     robustness,
     drift,
     registry,
@@ -62,7 +64,8 @@ OWNERS = {
         DATA_TEAM,
     ),
     **dict.fromkeys(
-        ("embeddings", "models", "evaluation", "audit", "robustness", "registry"), MODEL_TEAM
+        ("embeddings", "models", "evaluation", "audit", "fairness", "robustness", "registry"),
+        MODEL_TEAM,
     ),
 }
 """Whom to ask about a room's assets: who labels and ingests, or who trains and rolls out."""

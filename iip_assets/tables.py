@@ -53,7 +53,7 @@ _SHARED = {
     "batch": _category("the folder with which it came"),
     "labeler": _category("who labelled it; null where unknown"),
     "label": _category("full, partial, none or unclear; null where nobody labelled"),
-    "split": _category("train, validation or test"),
+    "split": _category("train, calibration, validation or test"),
     "has_mask": _flag("whether it has a valid mask"),
     "model": _category("filter or segmenter, or who is judged beside it"),
     "metric": _category("the metric's name"),
@@ -247,6 +247,10 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         "threshold": _table(
             *("low", "high"),
             threshold=_share("from this score on an image passes"),
+            cheapest=_share(
+                "the threshold of least cost; above `threshold` where a promise lowers it"
+            ),
+            promised=_share("the highest that keeps the promises; null: none made, or refused"),
             break_even=_share("the threshold at which both errors cost the same"),
             cost=_number("of an image on average at the threshold"),
             usable=_count("usable validation images"),
@@ -484,6 +488,22 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         width=_number("high minus low; null where there is no interval"),
         subjects_needed=_count("test subjects that show the difference to all others"),
         more_subjects=_count("of these, how many are not there yet"),
+    ),
+    "fairness_guarantee": _sole(
+        *("model", "axis", "slice", "n_images", "n_subjects"),
+        floor=_share("the least recall that is promised, in the mean over subjects"),
+        delta=_share("the chance that a promise is granted though it does not hold"),
+        granted=_flag("whether the calibration subjects show it"),
+        threshold=_share("at which the model is used; null: the likeliest class"),
+        highest=_share("the highest threshold at which all promises of the model hold"),
+        recall=_share("of the calibration subjects at the threshold; null without any"),
+        p_value=_number("of a recall below the floor, at `highest` or at the loosest threshold"),
+        more_subjects=_count("with so many more it is granted; null where no number will do"),
+        reason=_text("why it is refused; empty where it is granted"),
+        test_recall=_share("of the test subjects at the threshold; null without any"),
+        test_low=_share("lower end of its interval; null where there is none"),
+        test_high=_share("upper end of its interval; null where there is none"),
+        test_subjects=_count("test subjects of the subset with an image that counts"),
     ),
     "robustness_benchmark": _sole(
         *("model", "axis", "slice", "metric", *_ESTIMATE),

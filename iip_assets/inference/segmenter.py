@@ -18,7 +18,7 @@ from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.engine.values import Files
 from iip_assets.images.decode import decode_image, decode_mask
 from iip_assets.images.store import Reader, Store
-from iip_assets.inference.frame import Frame, box_around, cut_image, put_back
+from iip_assets.inference.frame import Frame, box_around, cut_image, put_back, put_back_share
 from iip_assets.metrics.functional import boundary_counts, mask_confusion
 
 if TYPE_CHECKING:
@@ -50,8 +50,20 @@ class Segmenter:
         two_pass: Whether it looks at the eye once more, closely.
     """
 
-    def __init__(self, files: Mapping[str, bytes], *, threads: int) -> None:
-        """Opens the files of a segmentation model: `segmenter.onnx`, `prior.png`, `card.json`."""
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        *,
+        threads: int,
+        promised: tuple[str, float] | None = None,
+    ) -> None:
+        """Opens the files of a segmentation model: `segmenter.onnx`, `prior.png`, `card.json`.
+
+        Args:
+            files: By name.
+            threads: On the processor.
+            promised: A class, and from what probability on a pixel is of it whatever is likelier.
+        """
         card = json.loads(files["card.json"])
         self.classes: tuple[str, ...] = tuple(card["classes"])
         self.frame = Frame.of_card(card)
@@ -59,34 +71,69 @@ class Segmenter:
         self._eye = eye_classes(self.classes)
         self._prior = np.asarray(Image.open(io.BytesIO(files["prior.png"])), dtype=np.uint8)
         self._session = open_session(files["segmenter.onnx"], threads=threads)
+        self._promised = promised
 
     def segment(self, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
         """Class indices (H, W) for each (H, W, 3) image, at its own size."""
-        if not images:
-            return []
-        found = [
-            self.frame.classes_of(one, height=image.shape[0], width=image.shape[1])
-            for one, image in zip(self._logits(images), images, strict=True)
+        if self._promised is None:
+            return self._looked(images)[0]
+        name, least = self._promised
+        place = self.classes.index(name)
+        found, shares = self._looked(images, place)
+        for one, share in zip(found, shares, strict=True):
+            one[share >= np.float64(least)] = place
+        return found
+
+    def scored(self, images: Sequence[NDArray[np.uint8]], name: str) -> list[NDArray[np.float32]]:
+        """How surely each pixel is of a class, (H, W) for each image; 1 where it is named so.
+
+        A pixel of a lower threshold than any other class leaves is added to the class: what is of
+        it already stays.
+        """
+        place = self.classes.index(name)
+        found, shares = self._looked(images, place)
+        return [
+            np.where(one == place, np.float32(1), share)
+            for one, share in zip(found, shares, strict=True)
         ]
-        return self._closely(images, found) if self.two_pass else found
+
+    def _looked(
+        self, images: Sequence[NDArray[np.uint8]], place: int | None = None
+    ) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.float32]]]:
+        """Class indices of each image, and the probabilities of one class if asked for."""
+        found: list[NDArray[np.uint8]] = []
+        shares: list[NDArray[np.float32]] = []
+        if images:
+            for one, image in zip(self._logits(images), images, strict=True):
+                height, width = image.shape[:2]
+                found.append(self.frame.classes_of(one, height=height, width=width))
+                if place is not None:
+                    shares.append(self.frame.share_of(one, place, height=height, width=width))
+        if self.two_pass:
+            self._closely(images, found, shares, place)
+        return found, shares
 
     def _logits(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(B, K, h, w) of whole images."""
         return self.logits_fitted(np.stack([self.frame.fit_image(image) for image in images]))
 
     def _closely(
-        self, images: Sequence[NDArray[np.uint8]], found: list[NDArray[np.uint8]]
-    ) -> list[NDArray[np.uint8]]:
-        """What was found, with each eye looked at once more."""
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        found: list[NDArray[np.uint8]],
+        shares: list[NDArray[np.float32]],
+        place: int | None,
+    ) -> None:
+        """Looks at each eye once more, and puts what it sees into what was found."""
         boxes = [box_around(np.isin(one, self._eye), self.frame) for one in found]
-        seen = [(place, box) for place, box in enumerate(boxes) if box is not None]
+        seen = [(at, box) for at, box in enumerate(boxes) if box is not None]
         if not seen:
-            return found
-        close = np.stack([cut_image(images[place], box, self.frame) for place, box in seen])
-        logits = self.logits_fitted(close)
-        for (place, box), one in zip(seen, logits, strict=True):
-            found[place] = put_back(found[place], one, box)
-        return found
+            return
+        close = np.stack([cut_image(images[at], box, self.frame) for at, box in seen])
+        for (at, box), one in zip(seen, self.logits_fitted(close), strict=True):
+            found[at] = put_back(found[at], one, box)
+            if place is not None:
+                shares[at] = put_back_share(shares[at], one, box, place)
 
     def logits_fitted(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (B, K, H, W) for images (B, H, W, 3) that are in the frame already."""

@@ -118,7 +118,8 @@ def guarantee(
     subsets = []
     for one, alpha, floor, p_value in zip(losses, alphas, floors, p_values[:, place], strict=True):
         recall = float(1 - one[:, place].mean()) if len(one) else None
-        reason, more = "", 0
+        reason = ""
+        more: int | None = 0
         if not granted and p_value <= delta:
             reason = "it would be granted alone, but another promise of the model is refused"
         elif not granted:
@@ -152,16 +153,16 @@ def _more_subjects(
 ) -> int | None:
     """How many more subjects beside these losses (G,) would show a mean loss below alpha.
 
-    They are drawn from these and from 1 / alpha imagined ones of whom half a one is lost: of three
+    They are drawn from these and from 2 / alpha imagined ones of whom one is lost: of three
     subjects without a loss nobody should conclude that there never is one.
     """
     if not alpha:
         return None  # no sample shows that nothing is ever lost
-    weight = len(losses) + 1 / alpha
-    if (losses.sum() + 0.5) / weight >= alpha:
+    weight = len(losses) + 2 / alpha
+    if (losses.sum() + 1) / weight >= alpha:
         return None
     values = np.concatenate([losses, [0.0, 1.0]])
-    chances = np.array([1.0] * len(losses) + [1 / alpha - 0.5, 0.5]) / weight
+    chances = np.array([1.0] * len(losses) + [2 / alpha - 1, 1.0]) / weight
 
     def enough(more: int) -> bool:
         rng = np.random.default_rng(seed)

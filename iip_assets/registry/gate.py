@@ -8,15 +8,16 @@ worse is at most alpha.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
 from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.errors import counted
+from iip_assets.fairness.promises import why_broken
 from iip_assets.metrics.intervals import (
     LEAST_SUBJECTS,
     chance_above,
@@ -29,7 +30,9 @@ from iip_assets.metrics.scored_predictions import (
     places_by_slice,
     replicates_of_both,
 )
-from iip_assets.settings import EvaluationSettings, ReleaseSettings
+from iip_assets.models.tasks import FILTER
+from iip_assets.settings import EvaluationSettings, GuaranteeSettings, ReleaseSettings
+from iip_assets.training_set.subsets import floors_by_subset
 
 Word = Literal["worse", "not worse", "too small to judge"]
 
@@ -175,6 +178,35 @@ def refusal(gate: pl.DataFrame, model: str, candidate: str, champion: str) -> st
     return f"{model} {candidate} is worse than the champion, version {champion}, on " + "; ".join(
         named
     )
+
+
+def unkept_promises(
+    model: str, version: str, facts: Mapping[str, Any], guarantee: GuaranteeSettings
+) -> str | None:
+    """Why the promises that iip.toml makes refuse a version, or None if it holds them.
+
+    Args:
+        model: `filter` or `segmenter`.
+        version: Its number.
+        facts: What is recorded with it; `promises` are rows of fairness_guarantee.
+        guarantee: What is promised.
+    """
+    is_filter = model == FILTER.name
+    asked = floors_by_subset(guarantee.recall if is_filter else guarantee.pixel_recall)
+    of_class = is_filter or facts.get("pixel_class") == guarantee.pixel_class
+    rows = [row for row in facts.get("promises", ()) if of_class]
+    lacking = []
+    for (axis, name), floor in asked.items():
+        of_subset = [row for row in rows if (row["axis"], row["slice"]) == (axis, name)]
+        if not any(
+            row["granted"] and row["floor"] >= floor and row["delta"] <= guarantee.delta
+            for row in of_subset
+        ):
+            why = [why_broken(row) for row in of_subset if not row["granted"]]
+            lacking.append(f"{axis} {name} at least {floor:g} ({'; '.join(why) or 'not promised'})")
+    if not lacking:
+        return None
+    return f"{model} {version} does not keep what [guarantee] promises: {'; '.join(lacking)}"
 
 
 def _decided(rows: pl.DataFrame, alpha: float) -> pl.DataFrame:

@@ -72,6 +72,9 @@ _ONE_BATCH = {**_NO_OLDER_BATCH, **_ALL_LABELLED}
 _ONE_TRIED = {
     "batch_trials": "no second batch to compare with: all labelled training images are of one batch"
 }
+NOTHING_PROMISED = {
+    "fairness_guarantee": "iip.toml promises nothing: [guarantee] names no subset",
+}
 _NO_IMAGE = "there is no image in the data"
 _FILTER_NEEDS = "a filter needs 10 images to train on that are labelled full, partial or none; it"
 _ONE_GROUP = "all images with {} are one group: none can be held out from the others"

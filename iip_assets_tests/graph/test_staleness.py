@@ -23,6 +23,7 @@ MODELS_AND_BELOW = {
     "validation_card",
     "model_evaluation",
     "model_versions",
+    "fairness_guarantee",
     "batch_trials",
     "batch_verdict",
     "coverage_ledger",
@@ -56,8 +57,8 @@ def test_a_second_refresh_computes_nothing(team: Team) -> None:
     found = team.refresh()
     assert found["computed"] == []
     # All images of this workspace are labelled: there is nothing to label next.
-    assert found["skipped"].keys() == {"labeling_priorities"}
-    assert len(found["reused"]) == len(team.status()) - 1
+    assert found["skipped"].keys() == {"labeling_priorities", "fairness_guarantee"}
+    assert len(found["reused"]) == len(team.status()) - 2
     assert {state["state"] for state in team.status().values()} == {"fresh"}
 
 

@@ -1,0 +1,1 @@
+"""Who is served worse, what helps, and what can be promised."""
