@@ -47,7 +47,7 @@ def filter_verdicts(
     Where [guarantee] promises recall, of the thresholds that keep it.
     """
     from iip_assets.embeddings.device import core_count
-    from iip_assets.evaluation.promises import promised_threshold
+    from iip_assets.evaluation.promises import filter_losses, promised_recall
     from iip_assets.evaluation.threshold import filter_verdicts_tables, gate_of
     from iip_assets.inference.filter import score_images
 
@@ -60,15 +60,16 @@ def filter_verdicts(
         threads=core_count(threads),
         chunk=_CHUNK,
     )
-    gate = gate_of(costs)
+    gate, promised = gate_of(costs), None
+    if recall:
+        judged = filter_losses(scores, filter_examples, gate.usable)
+        promised = promised_recall(judged, protected_subsets, recall, delta).threshold
     return filter_verdicts_tables(
         scores,
         filter_examples,
         gate,
         EvaluationSettings(resamples=resamples, confidence=confidence, seed=interval_seed),
-        promised=promised_threshold(
-            scores, filter_examples, protected_subsets, recall, delta=delta, usable=gate.usable
-        ),
+        promised=promised,
     )
 
 

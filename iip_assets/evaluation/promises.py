@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
@@ -16,61 +17,32 @@ from iip_assets.metrics.guarantee import (
 from iip_assets.metrics.scored_predictions import usable_score
 from iip_assets.training_set.subsets import Floors, floors_by_subset, memberships
 
-CALIBRATION = "calibration"
+Judged = tuple[pl.DataFrame, Floats]
+"""`image_id`, `group_id`, `split` of the images that count, and (N, T) what `THRESHOLDS` lose."""
 
 
-def usable_images(
-    scores: pl.DataFrame, examples: pl.DataFrame, usable: Sequence[str]
-) -> pl.DataFrame:
-    """`image_id`, `group_id`, `split`, `usable_score` of the images that ought to pass, sorted."""
-    known = examples.filter(pl.col("label").is_in(list(usable)))
+def filter_losses(scores: pl.DataFrame, examples: pl.DataFrame, usable: Sequence[str]) -> Judged:
+    """The images that ought to pass, 1 where they do not; `scores` has `prob_<class>`."""
     scored = scores.select("image_id", usable_score=usable_score(usable))
-    return (
-        known.select("image_id", "group_id", "split").join(scored, on="image_id").sort("image_id")
-    )
+    images = examples.filter(pl.col("label").is_in(list(usable))).join(scored, on="image_id")
+    return images, rejected(images["usable_score"].to_numpy())
+
+
+def of_subsets(
+    judged: Judged, subsets: pl.DataFrame, floors: Floors, split: str
+) -> list[tuple[Floats, Any]]:
+    """The losses of a split's images and the subject of each, for each subset of the floors."""
+    images, losses = judged
+    member = memberships(images["image_id"].to_list(), subsets, list(floors_by_subset(floors)))
+    member &= (images["split"] == split).to_numpy()[:, None]
+    groups = images["group_id"].to_numpy()
+    return [(losses[of], groups[of]) for of in member.T]
 
 
 def promised_recall(
-    images: pl.DataFrame, losses: Floats, subsets: pl.DataFrame, floors: Floors, *, delta: float
+    judged: Judged, subsets: pl.DataFrame, floors: Floors, delta: float
 ) -> GuaranteeResult:
-    """Whether recall reaches its floor on each named subset, by the calibration images.
-
-    Args:
-        images: `image_id`, `group_id`, `split`.
-        losses: (N, T) of each at `THRESHOLDS`.
-        subsets: The table of protected_subsets.
-        floors: By axis and value.
-        delta: The chance that a promise is granted though it does not hold.
-    """
-    named = floors_by_subset(floors)
-    held_out = (images["split"] == CALIBRATION).to_numpy()
-    member = memberships(images["image_id"].to_list(), subsets, list(named)) & held_out[:, None]
-    groups = images["group_id"].to_numpy()
-    of_subjects = [subject_losses(losses[of], groups[of]) for of in member.T]
-    return guarantee(of_subjects, list(named.values()), delta=delta)
-
-
-def promised_threshold(
-    scores: pl.DataFrame,
-    examples: pl.DataFrame,
-    subsets: pl.DataFrame,
-    floors: Floors,
-    *,
-    delta: float,
-    usable: Sequence[str],
-) -> float | None:
-    """The highest threshold of the filter that keeps its promises; None: none made, or refused.
-
-    Args:
-        scores: `image_id` and `prob_<class>`.
-        examples: The table of filter_examples.
-        subsets: As `promised_recall` takes them.
-        floors: Likewise.
-        delta: Likewise.
-        usable: The classes that ought to pass.
-    """
-    if not floors_by_subset(floors):
-        return None
-    images = usable_images(scores, examples, usable)
-    losses = rejected(images["usable_score"].to_numpy())
-    return promised_recall(images, losses, subsets, floors, delta=delta).threshold
+    """Whether the calibration images of each subset show recall of its floor, by `guarantee`."""
+    found = of_subsets(judged, subsets, floors, "calibration")
+    losses = [subject_losses(*one) for one in found]
+    return guarantee(losses, list(floors_by_subset(floors).values()), delta=delta)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
 from iip_assets.engine.values import CheckResult, Files, MetadataValue, Rows, Setting, Skipped
-from iip_assets.settings import Guarantee, MaskClasses, MaxMegapixels, Threads
+from iip_assets.settings import Guarantee, MaxMegapixels, SubsetFloors, Threads
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,13 +21,12 @@ def fairness_guarantee(
     filter_verdicts: dict[str, pl.DataFrame] | Skipped,
     segmenter_examples: pl.DataFrame | Skipped,
     segmentation_model: Files | Skipped,
-    protected_subsets: pl.DataFrame | Skipped,
+    protected_subsets: pl.DataFrame,
     *,
     guarantee: Guarantee,
     calibration: Annotated[float, Setting("splits.calibration")],
     usable: Annotated[tuple[str, ...], Setting("threshold.usable")],
     confidence: Annotated[float, Setting("evaluation.confidence")],
-    classes: MaskClasses,
     max_megapixels: MaxMegapixels,
     threads: Threads,
     context: AssetContext,
@@ -40,66 +39,38 @@ def fairness_guarantee(
     import polars as pl
 
     from iip_assets.embeddings.device import core_count
-    from iip_assets.errors import no_such
-    from iip_assets.evaluation.promises import CALIBRATION, usable_images
-    from iip_assets.fairness.promises import SCHEMA, filter_in_use, pixels_in_use, promise_rows
+    from iip_assets.evaluation.promises import Judged, filter_losses
+    from iip_assets.fairness.promises import promises_table
     from iip_assets.images.store import ImageStore
     from iip_assets.inference.pixel_recall import pixel_losses
-    from iip_assets.metrics.guarantee import rejected
     from iip_assets.models.examples import no_model
 
     if not guarantee.recall and not guarantee.pixel_recall:
         return Skipped("iip.toml promises nothing: [guarantee] names no subset")
     if not calibration:
-        return Skipped(
-            "splits.calibration is 0: what [guarantee] promises is shown on calibration subjects"
+        return Skipped("splits.calibration is 0: no subject shows what [guarantee] promises")
+    found: list[tuple[str, Judged, SubsetFloors]] = []
+    if guarantee.recall and not isinstance(filter_verdicts, Skipped):
+        assert isinstance(filter_examples, pl.DataFrame)  # of which the filter was made
+        judged = filter_losses(filter_verdicts["verdicts"], filter_examples, usable)
+        found.append(("filter", judged, guarantee.recall))
+    if guarantee.pixel_recall and not isinstance(segmentation_model, Skipped):
+        assert isinstance(segmenter_examples, pl.DataFrame)
+        judged = pixel_losses(
+            segmentation_model,
+            segmenter_examples.filter(pl.col("split").is_in(["calibration", "test"])),
+            ImageStore.open(context.root),
+            guarantee.pixel_class,
+            fill=context.fill,
+            max_megapixels=max_megapixels,
+            threads=core_count(threads),
+            chunk=_CHUNK,
         )
-    if isinstance(protected_subsets, Skipped):
-        return protected_subsets
-    how: dict[str, Any] = {"delta": guarantee.delta, "confidence": confidence}
-    rows: list[dict[str, Any]] = []
-    lacking: list[Skipped] = []
-    if guarantee.recall:
-        if isinstance(filter_verdicts, Skipped) or isinstance(filter_examples, Skipped):
-            lacking += [one for one in (filter_verdicts,) if isinstance(one, Skipped)]
-        else:
-            images = usable_images(filter_verdicts["verdicts"], filter_examples, usable)
-            rows += promise_rows(
-                "filter",
-                images,
-                rejected(images["usable_score"].to_numpy()),
-                protected_subsets,
-                guarantee.recall,
-                in_use=filter_in_use(images, filter_verdicts["threshold"]["threshold"][0]),
-                **how,
-            )
-    if guarantee.pixel_recall:
-        if guarantee.pixel_class not in classes:
-            unknown = no_such("mask class", guarantee.pixel_class, classes)
-            raise ValueError(f"guarantee.pixel_class: {unknown}")
-        if isinstance(segmentation_model, Skipped) or isinstance(segmenter_examples, Skipped):
-            lacking += [one for one in (segmentation_model,) if isinstance(one, Skipped)]
-        else:
-            masked, losses = pixel_losses(
-                segmentation_model,
-                segmenter_examples.filter(pl.col("split").is_in([CALIBRATION, "test"])),
-                ImageStore.open(context.root),
-                guarantee.pixel_class,
-                fill=context.fill,
-                max_megapixels=max_megapixels,
-                threads=core_count(threads),
-                chunk=_CHUNK,
-            )
-            rows += promise_rows(
-                "segmenter",
-                masked,
-                losses,
-                protected_subsets,
-                guarantee.pixel_recall,
-                in_use=pixels_in_use(losses),
-                **how,
-            )
-    return pl.DataFrame(rows, schema=SCHEMA) if rows else no_model(*lacking)
+        found.append(("segmenter", judged, guarantee.pixel_recall))
+    if not found:
+        models = (filter_verdicts, segmentation_model)
+        return no_model(*(one for one in models if isinstance(one, Skipped)))
+    return promises_table(found, protected_subsets, guarantee.delta, confidence)
 
 
 @describe(fairness_guarantee)
@@ -108,20 +79,15 @@ def describe_fairness_guarantee(fairness_guarantee: pl.DataFrame) -> dict[str, M
     from iip_assets.evaluation.summary import rounded_rows
 
     rounded = ("threshold", "recall", "p_value", "test_recall", "test_low", "test_high")
-    return {
-        "rows": fairness_guarantee.height,
-        "granted": int(fairness_guarantee["granted"].sum()),
-        "promises": Rows(rounded_rows(fairness_guarantee, *rounded)),
-    }
+    promises = Rows(rounded_rows(fairness_guarantee, *rounded))
+    return {"rows": fairness_guarantee.height, "promises": promises}
 
 
 @asset_check(fairness_guarantee)
 def promises_hold(fairness_guarantee: pl.DataFrame) -> CheckResult:
     """Every promise is granted, and the test subjects contradict none."""
-    from iip_assets.fairness.promises import broken_in_words
+    from iip_assets.fairness.promises import promise_in_words, why_broken
 
-    broken = broken_in_words(fairness_guarantee)
-    return CheckResult(
-        passed=not broken,
-        description="; ".join(broken) or f"all {fairness_guarantee.height} promises hold",
-    )
+    rows = fairness_guarantee.to_dicts()
+    broken = [f"{promise_in_words(row)}: {why}" for row in rows if (why := why_broken(row))]
+    return CheckResult(not broken, description="; ".join(broken) or f"all {len(rows)} hold")

@@ -104,14 +104,11 @@ class Frame:
             winner[higher] = index
         return winner
 
-    def share_of(
-        self, logits: NDArray[np.float32], place: int, *, height: int, width: int
+    def enlarged(
+        self, logits: NDArray[np.float32], *, height: int, width: int
     ) -> NDArray[np.float32]:
-        """One class's probability at the image's own size, (height, width), from (K, H, W) logits.
-
-        As `classes_of` enlarges them.
-        """
-        return _share(self.place(height, width).cut(logits), place, (width, height))
+        """Logits (K, height, width) at the image's own size, all at once, from (K, H, W)."""
+        return np.stack(_enlarged(self.place(height, width).cut(logits), (width, height)))
 
 
 @dataclass(frozen=True)
@@ -166,40 +163,28 @@ def cut_mask(mask: Mask, box: Box, frame: Frame) -> Mask:
 
 def put_back(classes: Mask, logits: NDArray[np.float32], box: Box) -> Mask:
     """Class indices (H, W) with those of a close look, (K, h, w) logits, in their place."""
-    size = (box.width, box.height)
-    planes = [
-        cv2.resize(np.ascontiguousarray(plane), size, interpolation=cv2.INTER_LINEAR)
-        for plane in logits
-    ]
+    planes = _enlarged(logits, (box.width, box.height))
     there, here = _overlap(box, *classes.shape)
     found = classes.copy()
     found[there] = np.stack([plane[here] for plane in planes]).argmax(0)
     return found
 
 
-def put_back_share(
-    shares: NDArray[np.float32], logits: NDArray[np.float32], box: Box, place: int
+def put_back_logits(
+    planes: NDArray[np.float32], logits: NDArray[np.float32], box: Box
 ) -> NDArray[np.float32]:
-    """Probabilities (H, W) of one class with those of a close look in their place."""
-    there, here = _overlap(box, *shares.shape)
-    found = shares.copy()
-    found[there] = _share(logits, place, (box.width, box.height))[here]
+    """Logits (K, H, W) with those of a close look in their place."""
+    there, here = _overlap(box, *planes.shape[1:])
+    found = planes.copy()
+    found[:, *there] = [plane[here] for plane in _enlarged(logits, (box.width, box.height))]
     return found
 
 
-def _share(logits: NDArray[np.float32], place: int, size: tuple[int, int]) -> NDArray[np.float32]:
-    """The probability of one class, of logits (K, h, w) enlarged one class at a time."""
-
-    def enlarged(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-        large = cv2.resize(np.ascontiguousarray(plane), size, interpolation=cv2.INTER_LINEAR)
-        return np.asarray(large, np.float32)
-
-    own = enlarged(logits[place])
-    total = np.ones_like(own)
-    for index, plane in enumerate(logits):
-        if index != place:
-            total += np.exp(np.minimum(enlarged(plane) - own, 80))
-    return np.asarray(1 / total, np.float32)
+def _enlarged(logits: NDArray[np.float32], size: tuple[int, int]) -> list[NDArray[np.float32]]:
+    return [
+        np.asarray(cv2.resize(np.ascontiguousarray(plane), size, interpolation=cv2.INTER_LINEAR))
+        for plane in logits
+    ]
 
 
 def _box(eye: NDArray[np.bool_], frame: Frame, *, margin: float, shift: tuple[float, float]) -> Box:

@@ -18,7 +18,7 @@ from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.engine.values import Files
 from iip_assets.images.decode import decode_image, decode_mask
 from iip_assets.images.store import Reader, Store
-from iip_assets.inference.frame import Frame, box_around, cut_image, put_back, put_back_share
+from iip_assets.inference.frame import Frame, box_around, cut_image, put_back, put_back_logits
 from iip_assets.metrics.functional import boundary_counts, mask_confusion
 
 if TYPE_CHECKING:
@@ -59,10 +59,7 @@ class Segmenter:
     ) -> None:
         """Opens the files of a segmentation model: `segmenter.onnx`, `prior.png`, `card.json`.
 
-        Args:
-            files: By name.
-            threads: On the processor.
-            promised: A class, and from what probability on a pixel is of it whatever is likelier.
+        With `promised`, a pixel is of that class from that probability on, whatever is likelier.
         """
         card = json.loads(files["card.json"])
         self.classes: tuple[str, ...] = tuple(card["classes"])
@@ -75,65 +72,51 @@ class Segmenter:
 
     def segment(self, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
         """Class indices (H, W) for each (H, W, 3) image, at its own size."""
-        if self._promised is None:
-            return self._looked(images)[0]
-        name, least = self._promised
-        place = self.classes.index(name)
-        found, shares = self._looked(images, place)
-        for one, share in zip(found, shares, strict=True):
-            one[share >= np.float64(least)] = place
-        return found
-
-    def scored(self, images: Sequence[NDArray[np.uint8]], name: str) -> list[NDArray[np.float32]]:
-        """How surely each pixel is of a class, (H, W) for each image; 1 where it is named so.
-
-        A pixel of a lower threshold than any other class leaves is added to the class: what is of
-        it already stays.
-        """
-        place = self.classes.index(name)
-        found, shares = self._looked(images, place)
-        return [
-            np.where(one == place, np.float32(1), share)
-            for one, share in zip(found, shares, strict=True)
+        if not images:
+            return []
+        if self._promised is not None:
+            name, least = self._promised
+            pairs = (self.scored(image, name) for image in images)
+            place = np.uint8(self.classes.index(name))
+            return [np.where(score >= np.float64(least), place, one) for one, score in pairs]
+        found = [
+            self.frame.classes_of(one, height=image.shape[0], width=image.shape[1])
+            for one, image in zip(self._logits(images), images, strict=True)
         ]
+        return self._closely(images, found) if self.two_pass else found
 
-    def _looked(
-        self, images: Sequence[NDArray[np.uint8]], place: int | None = None
-    ) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.float32]]]:
-        """Class indices of each image, and the probabilities of one class if asked for."""
-        found: list[NDArray[np.uint8]] = []
-        shares: list[NDArray[np.float32]] = []
-        if images:
-            for one, image in zip(self._logits(images), images, strict=True):
-                height, width = image.shape[:2]
-                found.append(self.frame.classes_of(one, height=height, width=width))
-                if place is not None:
-                    shares.append(self.frame.share_of(one, place, height=height, width=width))
-        if self.two_pass:
-            self._closely(images, found, shares, place)
-        return found, shares
+    def scored(
+        self, image: NDArray[np.uint8], name: str
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Class indices (H, W), and how surely each pixel is of a class: 1 where it is named so."""
+        height, width = image.shape[:2]
+        planes = self.frame.enlarged(self._logits([image])[0], height=height, width=width)
+        eye = np.isin(planes.argmax(0), self._eye)
+        if self.two_pass and (box := box_around(eye, self.frame)) is not None:
+            close = self.logits_fitted(cut_image(image, box, self.frame)[None])[0]
+            planes = put_back_logits(planes, close, box)
+        found = planes.argmax(0).astype(np.uint8)
+        planes = np.exp(planes - planes.max(0))
+        place = self.classes.index(name)
+        return found, np.where(found == place, np.float32(1), planes[place] / planes.sum(0))
 
     def _logits(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(B, K, h, w) of whole images."""
         return self.logits_fitted(np.stack([self.frame.fit_image(image) for image in images]))
 
     def _closely(
-        self,
-        images: Sequence[NDArray[np.uint8]],
-        found: list[NDArray[np.uint8]],
-        shares: list[NDArray[np.float32]],
-        place: int | None,
-    ) -> None:
-        """Looks at each eye once more, and puts what it sees into what was found."""
+        self, images: Sequence[NDArray[np.uint8]], found: list[NDArray[np.uint8]]
+    ) -> list[NDArray[np.uint8]]:
+        """What was found, with each eye looked at once more."""
         boxes = [box_around(np.isin(one, self._eye), self.frame) for one in found]
-        seen = [(at, box) for at, box in enumerate(boxes) if box is not None]
+        seen = [(place, box) for place, box in enumerate(boxes) if box is not None]
         if not seen:
-            return
-        close = np.stack([cut_image(images[at], box, self.frame) for at, box in seen])
-        for (at, box), one in zip(seen, self.logits_fitted(close), strict=True):
-            found[at] = put_back(found[at], one, box)
-            if place is not None:
-                shares[at] = put_back_share(shares[at], one, box, place)
+            return found
+        close = np.stack([cut_image(images[place], box, self.frame) for place, box in seen])
+        logits = self.logits_fitted(close)
+        for (place, box), one in zip(seen, logits, strict=True):
+            found[place] = put_back(found[place], one, box)
+        return found
 
     def logits_fitted(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (B, K, H, W) for images (B, H, W, 3) that are in the frame already."""

@@ -21,15 +21,13 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 THRESHOLDS: Floats = np.concatenate([np.geomspace(1e-4, 0.005, 18)[:-1], np.arange(1, 200) / 200])
-"""Where a promise may be kept. That everything passes is no promise, so 0 is not among them. Fixed
-beforehand, not from the scores, and fine, as it costs nothing."""
+"""Fixed beforehand, and fine, as it costs nothing. At 0 all passes, which is no promise."""
 
-POWER = 0.8
-"""How often so many more subjects as are named would be enough, at the least."""
-
-# Of simulated trials: more than POWER, as recall is not known but guessed from few subjects.
-_SIMULATED_POWER = 0.9
+# Of simulated trials: more than the 0.8 that is told, as recall is guessed from few subjects.
+_POWER = 0.9
 _TRIALS = 200
+# Of what one has: whoever bets all is ruined by the first subject that loses all.
+_STAKE = 0.99
 _MOST_SUBJECTS = 10_000
 
 
@@ -39,12 +37,10 @@ class SubsetResult:
 
     Attributes:
         n_subjects: How many there are.
-        recall: Their mean recall at the threshold; where refused, at the loosest one. None without
-            subjects.
+        recall: Their mean recall at the threshold, or at the loosest; None without subjects.
         p_value: Of the recall being below the floor there.
         reason: Why it is refused; empty where granted.
-        more_subjects: With how many more it would be granted, `POWER` of the time; 0 where it needs
-            none, None where no number will do.
+        more_subjects: With how many more it would be granted in eight of ten cases; None: never.
     """
 
     n_subjects: int
@@ -56,12 +52,7 @@ class SubsetResult:
 
 @dataclass(frozen=True)
 class GuaranteeResult:
-    """Whether recall reaches the floors of all subsets at once.
-
-    Attributes:
-        threshold: The highest at which it does; None if the promise is refused.
-        subsets: In the order in which they came.
-    """
+    """The highest threshold at which recall reaches all floors, or None: refused."""
 
     threshold: float | None
     subsets: tuple[SubsetResult, ...]
@@ -101,34 +92,32 @@ def guarantee(
     Args:
         losses: Of each subset (G, T), as `subject_losses` gives them; they grow with the threshold.
         floors: The least recall of each.
-        delta: The chance that the promise is granted though it does not hold.
+        delta: The chance that a promise is granted though it does not hold.
         thresholds: (T,) rising, fixed before the losses were seen.
-        seed: Of the simulated subjects by which `more_subjects` is found.
+        seed: Of the simulated subjects behind `more_subjects`.
     """
     from mapie.risk_control import control_fwer
 
+    if not losses:
+        return GuaranteeResult(None, ())
     alphas = [1 - floor for floor in floors]
-    p_values = np.stack(
-        [betting_p_values(one, a, delta) for one, a in zip(losses, alphas, strict=True)]
-    )
+    pairs = zip(losses, alphas, strict=True)
+    p_values = np.stack([betting_p_values(one, alpha, delta) for one, alpha in pairs])
     valid = control_fwer(p_values.max(axis=0), delta, fwer_method="fixed_sequence")
-    granted = len(valid) > 0
-    place = int(valid[-1]) if granted else 0
-    failing = int((p_values[:, 0] > delta).sum())
+    threshold = float(thresholds[valid[-1]]) if len(valid) else None
+    place = 0 if threshold is None else int(valid[-1])
+    power = 1 - (1 - _POWER) / max(int((p_values[:, 0] > delta).sum()), 1)
     subsets = []
-    for one, alpha, floor, p_value in zip(losses, alphas, floors, p_values[:, place], strict=True):
+    for one, floor, p_value in zip(losses, floors, p_values[:, place], strict=True):
         recall = float(1 - one[:, place].mean()) if len(one) else None
-        reason = ""
-        more: int | None = 0
-        if not granted and p_value <= delta:
-            reason = "it would be granted alone, but another promise of the model is refused"
-        elif not granted:
-            more = _more_subjects(
-                one[:, 0], alpha, delta, power=1 - (1 - _SIMULATED_POWER) / failing, seed=seed
-            )
+        reason, more = "", None if threshold is None and p_value > delta else 0
+        if more is None:
+            more = _more_subjects(one[:, 0], 1 - floor, delta, power=power, seed=seed)
             reason = _refusal(len(one), recall, floor, more)
+        elif threshold is None:
+            reason = "it would be granted alone, but another promise of the model is refused"
         subsets.append(SubsetResult(len(one), recall, float(p_value), reason, more))
-    return GuaranteeResult(float(thresholds[place]) if granted else None, tuple(subsets))
+    return GuaranteeResult(threshold, tuple(subsets))
 
 
 def betting_p_values(losses: Floats, alpha: float, delta: float) -> Floats:
@@ -143,7 +132,7 @@ def betting_p_values(losses: Floats, alpha: float, delta: float) -> Floats:
     means = (0.5 + losses.cumsum(axis=0)) / (count + 1)
     variances = (0.25 + ((losses - means) ** 2).cumsum(axis=0)) / (count + 1)
     before = np.concatenate([np.full((1, losses.shape[1]), 0.25), variances])[:-1]
-    stakes = np.minimum(1, np.sqrt(2 * np.log(1 / delta) / (max(len(losses), 1) * before)))
+    stakes = np.minimum(_STAKE, np.sqrt(2 * np.log(1 / delta) / (max(len(losses), 1) * before)))
     won = np.log1p(stakes * (alpha - losses)).cumsum(axis=0)
     return np.asarray(np.exp(-won.max(axis=0, initial=0)))
 
@@ -188,6 +177,5 @@ def _refusal(n_subjects: int, recall: float | None, floor: float, more: int | No
     seen = f"recall {recall:.3f} of {n_subjects} subjects at the loosest threshold"
     if more is not None:
         return f"{seen} does not yet show {floor:g}"
-    if recall < floor:
-        return f"{seen} is below {floor:g}: more subjects will not mend it, a better model may"
-    return f"{seen} is too near {floor:g}: no number of subjects up to {_MOST_SUBJECTS:,} shows it"
+    near = "below" if recall < floor else "too near"
+    return f"{seen} is {near} {floor:g}: more subjects will not mend it, a better model may"

@@ -183,30 +183,22 @@ def refusal(gate: pl.DataFrame, model: str, candidate: str, champion: str) -> st
 def unkept_promises(
     model: str, version: str, facts: Mapping[str, Any], guarantee: GuaranteeSettings
 ) -> str | None:
-    """Why the promises that iip.toml makes refuse a version, or None if it holds them.
-
-    Args:
-        model: `filter` or `segmenter`.
-        version: Its number.
-        facts: What is recorded with it; `promises` are rows of fairness_guarantee.
-        guarantee: What is promised.
-    """
+    """Why what iip.toml promises refuses a version, by its facts; None if it holds all of it."""
     is_filter = model == FILTER.name
-    asked = floors_by_subset(guarantee.recall if is_filter else guarantee.pixel_recall)
-    of_class = is_filter or facts.get("pixel_class") == guarantee.pixel_class
-    rows = [row for row in facts.get("promises", ()) if of_class]
+    floors = guarantee.recall if is_filter else guarantee.pixel_recall
+    same = is_filter or facts.get("pixel_class") == guarantee.pixel_class
+    rows = facts.get("promises", ()) if same else ()
     lacking = []
-    for (axis, name), floor in asked.items():
-        of_subset = [row for row in rows if (row["axis"], row["slice"]) == (axis, name)]
-        if not any(
-            row["granted"] and row["floor"] >= floor and row["delta"] <= guarantee.delta
-            for row in of_subset
-        ):
-            why = [why_broken(row) for row in of_subset if not row["granted"]]
-            lacking.append(f"{axis} {name} at least {floor:g} ({'; '.join(why) or 'not promised'})")
-    if not lacking:
-        return None
-    return f"{model} {version} does not keep what [guarantee] promises: {'; '.join(lacking)}"
+    for (axis, name), floor in floors_by_subset(floors).items():
+        own = [row for row in rows if (row["axis"], row["slice"]) == (axis, name)]
+        strict = [one for one in own if one["floor"] >= floor and one["delta"] <= guarantee.delta]
+        if not any(row["granted"] for row in strict):
+            why = "; ".join(map(why_broken, strict)) or "it was not asked for"
+            lacking.append(f"recall of {axis} {name} at least {floor:g} ({why})")
+    words = "; ".join(lacking)
+    return (
+        f"{model} {version} does not keep what [guarantee] promises: {words}" if lacking else None
+    )
 
 
 def _decided(rows: pl.DataFrame, alpha: float) -> pl.DataFrame:

@@ -9,10 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from iip_assets.errors import counted
-from iip_assets.fairness.promises import why_broken
 from iip_assets.report.blocks import (
-    COUNT,
-    NUMBER,
     Block,
     Column,
     Item,
@@ -23,9 +20,9 @@ from iip_assets.report.blocks import (
     estimate,
     estimate_column,
     interval_words,
-    number,
 )
 from iip_assets.report.html import page
+from iip_assets.report.sections.guarantee import promises
 from iip_assets.report.text import markdown
 
 USES = {
@@ -68,7 +65,7 @@ def model_card(
     sections = [
         _made_of(facts, digest),
         _how_good(facts, metrics, metric, confidence),
-        *_promises(facts, confidence),
+        *([promises(rows)] if (rows := facts.get("promises")) else []),
         *_for_whom(slices, metric),
     ]
     return {
@@ -112,32 +109,6 @@ def _how_good(facts: Record, metrics: Sequence[Record], metric: str, confidence:
             f"{estimate(found['value'], found['low'], found['high'])}."
         )
     return Section("good", "How good it is", [Paragraph(text), table, Paragraph(validated)])
-
-
-def _promises(facts: Record, confidence: float) -> list[Section]:
-    rows = facts.get("promises", ())
-    if not rows:
-        return []
-    words = f"recall of test subjects, {interval_words(confidence)}"
-    columns: list[Column | str] = [
-        Column("slice", lambda row: f"{row['axis']} {row['slice']}"),
-        Column("recall at least", "floor", NUMBER),
-        Column("", lambda row: "granted" if row["granted"] else "refused"),
-        Column("calibration subjects", "n_subjects", COUNT),
-        Column("their recall", "recall", NUMBER),
-        estimate_column(words, "test_recall", "test_low", "test_high"),
-        Column("", why_broken),
-    ]
-    share = "usable images that pass"
-    if facts.get("pixel_class"):
-        share = f"pixels of the {facts['pixel_class']} that are found"
-    threshold = number(rows[0]["threshold"])
-    text = (
-        f"The share of {share}, in the mean over subjects, at the threshold {threshold}. All that "
-        f"is granted holds at once with confidence {1 - rows[0]['delta']:g}, for subjects like "
-        "those of the calibration split."
-    )
-    return [Section("promises", "Promises", [Paragraph(text), Table("Promises", columns, rows)])]
 
 
 def _for_whom(slices: Sequence[Record], metric: str) -> list[Section]:

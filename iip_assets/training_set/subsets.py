@@ -37,7 +37,7 @@ def subsets_table(slices: pl.DataFrame, axes: set[str]) -> pl.DataFrame:
     known = {*slices["axis"].unique(), OVERALL}
     for axis in sorted(axes - known):
         raise ValueError(f"[guarantee] or [remedy]: {no_such('axis', axis, sorted(known))}")
-    found = [slices.filter(pl.col("axis").is_in(axes)).select(SUBSETS)]
+    found = [slices.filter(pl.col("axis").is_in(axes)).select(*SUBSETS)]
     if OVERALL in axes:
         every = slices.select("image_id", axis=pl.lit(OVERALL), slice=pl.lit("all")).unique()
         found.append(every)

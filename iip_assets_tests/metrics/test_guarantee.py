@@ -66,7 +66,7 @@ def test_bets_win_as_much_as_those_that_are_placed_one_by_one():
     mean, variance = 0.5, 0.25
     seen, squares = 0.5, 0.25
     for place, loss in enumerate(losses, start=1):
-        stake = min(1, np.sqrt(2 * np.log(1 / DELTA) / (len(losses) * variance)))
+        stake = min(0.99, np.sqrt(2 * np.log(1 / DELTA) / (len(losses) * variance)))
         won *= 1 + stake * (0.2 - loss)
         best = max(best, won)
         seen += loss
