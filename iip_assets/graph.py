@@ -20,6 +20,7 @@ from iip_assets.engine.graph import Graph, Source
 from iip_assets.engine.project import Project
 from iip_assets.engine.workspace import Workspace
 from iip_assets.evaluation import assets as evaluation
+from iip_assets.fairness import assets as fairness
 from iip_assets.fairness import guarantee_assets
 from iip_assets.labels import assets as labels
 from iip_assets.models import assets as models
@@ -44,6 +45,7 @@ _ROOMS = (
     evaluation,
     audit,
     batch_assets,
+    fairness,
     guarantee_assets,
     robustness,
     drift,

@@ -570,7 +570,10 @@ class ReleaseSettings(Section):
     resamples: int = _field(
         2000, "in so many parts at most subjects are left out in turn, for its tests", ge=100
     )
-    protected_axes: tuple[str, ...] = ("age_band", "gender", "ethnicity", "geography", "device")
+    protected_axes: tuple[str, ...] = _field(
+        ("age_band", "gender", "ethnicity", "geography", "device", "skin_tone"),
+        "skin_tone is measured in the images",
+    )
     seed: int = 0
 
 

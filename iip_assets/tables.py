@@ -455,6 +455,28 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         need=_share("how far labels fall short of its demographic cell"),
         reason=_text("why it was chosen"),
     ),
+    "fairness_audit": {
+        "groups": _table(
+            *("model", "metric", "axis", "slice", *_ESTIMATE, "enough"),
+            others=_number("the metric of all others of known value on the axis"),
+            difference=_number("value minus that of the others"),
+            difference_low=_number("lower end of its interval; null where too few"),
+            difference_high=_number("upper end of its interval; null where too few"),
+            ratio=_number("value over that of the others"),
+            p=_share("p of the group being no worse than the others; null where not asked"),
+            p_holm=_share("the same, corrected for all groups that are asked about (Holm)"),
+            verdict=_category("worse, no difference shown or too few to judge"),
+        ),
+        "gaps": _table(
+            *("model", "metric", "axis", "low", "high"),
+            highest=_category("of the groups that can be judged, that with the highest value"),
+            lowest=_category("that with the lowest"),
+            gap=_number("the highest minus the lowest value; null with fewer than two groups"),
+            ratio=_number("the lowest over the highest value"),
+            n_judged=_count("groups that can be judged"),
+            n_too_few=_count("groups that are too few to judge, or of which it is undefined"),
+        ),
+    },
     "model_explanations": {
         "explained": _table(
             *("model", "image_id", "mask_id", "group_id", "label"),

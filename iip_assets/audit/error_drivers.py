@@ -18,6 +18,7 @@ from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.labels.folds import deal_folds
 from iip_assets.metrics.functional import weighted_mean
 from iip_assets.metrics.intervals import Intervals, estimate_difference, replicates
+from iip_assets.statistics.skin_tone import typology_angle
 
 DRIVERS = {
     **dict.fromkeys(("model", "attribute"), pl.String()),
@@ -57,7 +58,9 @@ def attributes_table(
     they do not hang on the mask that is judged.
     """
     measures = statistics.with_columns(
-        ita_degrees=skin_tone(pl.col("background_brightness"), pl.col("background_yellow_blue"))
+        ita_degrees=typology_angle(
+            pl.col("background_brightness"), pl.col("background_yellow_blue")
+        )
     )
     if geometry is not None:
         found = geometry.select("image_id", "openness", "gaze_x")
@@ -67,21 +70,6 @@ def attributes_table(
     return images.select("image_id", "age_years", *COLUMNS).join(
         measures, on="image_id", how="left"
     )
-
-
-def skin_tone(brightness: pl.Expr, yellow_blue: pl.Expr) -> pl.Expr:
-    """The individual typology angle in degrees, of the skin around the eye (Chardon et al. 1991).
-
-    From mean luma, 0 to 255, taken for a grey's, and mean b* of CIELAB: light skin is above 41
-    degrees, dark skin below -30.
-    """
-    share = brightness / 255
-    linear = (
-        pl.when(share <= 0.04045).then(share / 12.92).otherwise(((share + 0.055) / 1.055) ** 2.4)
-    )
-    cube = linear ** (1 / 3)
-    lightness = pl.when(linear > 216 / 24389).then(116 * cube - 16).otherwise(linear * 24389 / 27)
-    return pl.arctan2(lightness - 50, yellow_blue).degrees()
 
 
 def drivers_table(

@@ -11,7 +11,7 @@ import polars as pl
 from iip_assets.evaluation.summary import baseline_value, headline
 from iip_assets.figures import PALETTE, new_figure, shown_word
 from iip_assets.metrics.names import spelled
-from iip_assets.models.tasks import TASKS
+from iip_assets.models.tasks import HEADLINES, TASKS
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -59,12 +59,12 @@ def confusion_figure(confusion: pl.DataFrame, metrics: pl.DataFrame) -> Figure:
     return figure
 
 
-def slices_figure(metrics: pl.DataFrame) -> Figure:
-    """Each model's headline metric by slice with its interval; grey where images are too few."""
+def slices_figure(metrics: pl.DataFrame, metric_of: Mapping[str, str] = HEADLINES) -> Figure:
+    """One metric of each model by slice with its interval; grey where images are too few."""
     models = [model for model in TASKS if (metrics["model"] == model).any()]
     parts = {
         model: metrics.filter(
-            (pl.col("model") == model) & (pl.col("metric") == TASKS[model].headline)
+            (pl.col("model") == model) & (pl.col("metric") == metric_of[model])
         ).drop_nulls("value")
         for model in models
     }
@@ -74,8 +74,8 @@ def slices_figure(metrics: pl.DataFrame) -> Figure:
         figure.text(0.5, 0.5, "no model was judged", ha="center")
     for column, (model, part) in enumerate(parts.items()):
         axes = figure.add_subplot(1, len(models), column + 1)
-        _forest(axes, part, TASKS[model].headline)
-        bar = baseline_value(metrics, model, TASKS[model].headline)
+        _forest(axes, part, metric_of[model])
+        bar = baseline_value(metrics, model, metric_of[model])
         if bar is not None:
             axes.axvline(bar, color=PALETTE[5], linestyle="--", linewidth=1, label="baseline")
         axes.set_title(f"{model} on test images", fontsize=9)

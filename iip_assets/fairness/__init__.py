@@ -1,1 +1,1 @@
-"""Who is served worse, what helps, and what can be promised."""
+"""Whom the models fail: by group, what helps and at what price, and what can be promised."""

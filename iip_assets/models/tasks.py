@@ -80,3 +80,4 @@ SEGMENTER = ModelTask(
     unit="pixels",
 )
 TASKS: Mapping[str, ModelTask] = {task.name: task for task in (FILTER, SEGMENTER)}
+HEADLINES: Mapping[str, str] = {name: task.headline for name, task in TASKS.items()}

@@ -193,7 +193,7 @@ def unkept_promises(
         own = [row for row in rows if (row["axis"], row["slice"]) == (axis, name)]
         strict = [one for one in own if one["floor"] >= floor and one["delta"] <= guarantee.delta]
         if not any(row["granted"] for row in strict):
-            why = "; ".join(map(why_broken, strict)) or "it was not asked for"
+            why = "; ".join(map(why_broken, strict)) or "not shown when it was registered"
             lacking.append(f"recall of {axis} {name} at least {floor:g} ({why})")
     words = "; ".join(lacking)
     return (

@@ -41,6 +41,7 @@ def pipeline_report(
     model_explanations: dict[str, pl.DataFrame] | Skipped,
     discovered_slices: pl.DataFrame | Skipped,
     coverage_ledger: pl.DataFrame | Skipped,
+    fairness_audit: dict[str, pl.DataFrame] | Skipped,
     fairness_guarantee: pl.DataFrame | Skipped,
     robustness_benchmark: pl.DataFrame | Skipped,
     model_versions: dict[str, pl.DataFrame] | Skipped,

@@ -207,6 +207,7 @@ def image_slices(
     raw_dataset: dict[str, pl.DataFrame],
     lighting_stats: pl.DataFrame,
     background_stats: pl.DataFrame,
+    image_statistics: pl.DataFrame,
     *,
     age_bands: AgeBands,
     axes: SliceAxes,
@@ -219,12 +220,14 @@ def image_slices(
     threshold of the lighting could train the models again.
     """
     from iip_assets.dataset.slices import slice_table
+    from iip_assets.statistics.skin_tone import skin_tones
 
+    images = raw_dataset["images"]
     return slice_table(
-        raw_dataset["images"],
+        images,
         age_bands=age_bands,
         axes=[*axes, *protected_axes, group_axis],
-        extra=[lighting_stats, background_stats],
+        extra=[lighting_stats, background_stats, skin_tones(images, image_statistics)],
     )
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from iip_assets.audit.error_drivers import attributes_table, drivers_table, skin_tone
+from iip_assets.audit.error_drivers import attributes_table, drivers_table
 from iip_assets.settings import EvaluationSettings
+from iip_assets.statistics.skin_tone import typology_angle
 from iip_assets_tests.audit.judged import difficulty
 
 EVALUATION = EvaluationSettings(resamples=60)
@@ -66,7 +67,7 @@ def test_what_is_not_known_of_an_image_is_no_error():
 
 def test_the_typology_angle_is_that_of_the_formula():
     table = pl.DataFrame({"luma": [255.0, 119.0, 20.0], "b": [10.0, 10.0, 10.0]})
-    found = table.select(skin_tone(pl.col("luma"), pl.col("b"))).to_series().to_list()
+    found = table.select(typology_angle(pl.col("luma"), pl.col("b"))).to_series().to_list()
     # L* is 100, 50 and 6.3: arctan((L* - 50) / b*).
     assert found == pytest.approx([78.69, 0.0, -77.1], abs=0.5)
 

@@ -25,6 +25,7 @@ from iip_assets.engine.values import Report
 from iip_assets.evaluation.evaluation import METRICS_SCHEMA
 from iip_assets.evaluation.rare_classes import CLASSES
 from iip_assets.evaluation.threshold import filter_verdicts_tables
+from iip_assets.fairness.group_metrics import GAPS, GROUPS
 from iip_assets.fairness.promises import SCHEMA as PROMISES
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.filter import scores_table
@@ -445,6 +446,42 @@ def ledger_table():
     return pl.DataFrame(rows, schema=LEDGER, orient="row")
 
 
+def fairness_tables():
+    """The filter rejects usable images of one group more often than of all others."""
+    both = {"model": "filter", "metric": "false_rejection_rate"}
+    size = {"n_images": 40, "n_subjects": 14, "enough": True}
+    ends = {"others": 0.05, "difference": 0.25, "difference_low": 0.1, "difference_high": 0.4}
+    worse = {"value": 0.3, "low": 0.2, "high": 0.42, "ratio": 6.0, "p": 0.001, "p_holm": 0.004}
+    groups = [
+        {
+            **both,
+            "axis": "overall",
+            "slice": "all",
+            "value": 0.1,
+            "low": 0.06,
+            "high": 0.15,
+            **size,
+        },
+        {
+            **both,
+            "axis": "ethnicity",
+            "slice": HOSTILE,
+            **worse,
+            **size,
+            **ends,
+            "verdict": "worse",
+        },
+        {
+            **both,
+            **{"axis": "ethnicity×gender", "slice": "black × female", "value": 0.5},
+            **{"n_images": 4, "n_subjects": 2, "enough": False, "verdict": "too few to judge"},
+        },
+    ]
+    gap = {**both, "axis": "ethnicity", "highest": HOSTILE, "lowest": "white", "gap": 0.25}
+    gaps = [{**gap, "low": 0.1, "high": 0.4, "ratio": 0.17, "n_judged": 2, "n_too_few": 1}]
+    return {"groups": pl.DataFrame(groups, schema=GROUPS), "gaps": pl.DataFrame(gaps, schema=GAPS)}
+
+
 def sample_inputs(**changes):
     """Everything that the report reads; `changes` replace values by asset."""
     rng = np.random.default_rng(2)
@@ -510,6 +547,7 @@ def sample_inputs(**changes):
         "model_explanations": explanation_tables(),
         "discovered_slices": discovered_table(),
         "coverage_ledger": ledger_table(),
+        "fairness_audit": fairness_tables(),
         "fairness_guarantee": guarantee_table(),
         "robustness_benchmark": benchmark_table(),
         "model_versions": version_tables(),

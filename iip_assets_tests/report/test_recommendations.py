@@ -116,6 +116,14 @@ def test_without_an_image_the_first_step_is_to_take_a_batch():
     assert "`iip ingest inbox/<batch>`" in step.text
 
 
+def test_a_group_that_the_filter_fails_is_a_next_step():
+    assert any("does worse on ethnicity" in title for title in titles())
+    groups = sample_inputs().fairness_audit["groups"]
+    alike = {"groups": groups.with_columns(verdict=pl.lit("no difference shown"))}
+    found = titles(fairness_audit={**sample_inputs().fairness_audit, **alike})
+    assert not any("does worse on" in title for title in found)
+
+
 def test_with_nothing_to_say_it_says_so():
     inputs = sample_inputs()
     images = inputs.raw_dataset["images"].with_columns(label=pl.lit("full"))
@@ -128,6 +136,7 @@ def test_with_nothing_to_say_it_says_so():
         error_analysis=Skipped("x"),
         split_leaks=Skipped("x"),
         coverage_ledger=Skipped("x"),
+        fairness_audit=Skipped("x"),
         label_consensus=Skipped("x"),
         model_evaluation=Skipped("x"),
         model_explanations=Skipped("x"),
