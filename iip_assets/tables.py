@@ -273,6 +273,10 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         "threshold": _table(
             *("low", "high"),
             threshold=_share("from this score on an image passes"),
+            cheapest=_share(
+                "the threshold of least cost; above `threshold` where a promise lowers it"
+            ),
+            promised=_share("the highest that keeps the promises; null: none made, or refused"),
             break_even=_share("the threshold at which both errors cost the same"),
             cost=_number("of an image on average at the threshold"),
             usable=_count("usable validation images"),
@@ -548,6 +552,21 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             },
         ),
     },
+    "fairness_guarantee": _sole(
+        *("model", "axis", "slice", "n_images", "n_subjects"),
+        floor=_share("the least recall that is promised, in the mean over subjects"),
+        delta=_share("the chance that a promise is granted though it does not hold"),
+        granted=_flag("whether the calibration subjects show it"),
+        threshold=_share("the highest at which all promises of the model hold; null: refused"),
+        recall=_share("of calibration subjects, there or at the loosest threshold; null: nobody"),
+        p_value=_number("of a recall below the floor at the same threshold"),
+        more_subjects=_count("with so many more it is granted; null where no number will do"),
+        reason=_text("why it is refused; empty where it is granted"),
+        test_recall=_share("of the test subjects at the same threshold; null without any"),
+        test_low=_share("lower end of its interval; null where there is none"),
+        test_high=_share("upper end of its interval; null where there is none"),
+        test_subjects=_count("test subjects of the subset with an image that counts"),
+    ),
     "robustness_benchmark": _sole(
         *("model", "axis", "slice", "metric", *_ESTIMATE),
         corruption=_category("what was done to the images"),

@@ -17,8 +17,8 @@ from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.values import Skipped
 from iip_assets.images.store import ImageStore
 from iip_assets.models.tasks import FILTER, TASKS
-from iip_assets.registry.gate import judged_slices, refusal, rules_of
-from iip_assets.registry.registering import Present, register_present
+from iip_assets.registry.gate import judged_slices, refusal, rules_of, unkept_promises
+from iip_assets.registry.registering import Present, promised_serving, register_present
 from iip_assets.registry.registry import Registry, RegistryError
 from iip_assets.registry.registry_state import Move, RegistryState, Version
 from iip_assets.registry.version_comparison import Images, compare_model
@@ -53,7 +53,7 @@ def register(refresher: Refresher, model: str) -> Version:
     """
     task = TASKS[model]
     names = [task.asset, task.examples, "validation_card", "model_evaluation"]
-    names += ["filter_verdicts"] if model == FILTER.name else []
+    names += ["fairness_guarantee", *(["filter_verdicts"] if model == FILTER.name else [])]
     _refresh(refresher, names)
     project, events = refresher.project, refresher.events()
     root = project.workspace.root
@@ -65,6 +65,8 @@ def register(refresher: Refresher, model: str) -> Version:
     if model == FILTER.name:
         chosen = project.load("filter_verdicts", events)["threshold"].row(0, named=True)
         serving = {"threshold": chosen["threshold"], "usable": list(settings.threshold.usable)}
+    promises = project.load("fairness_guarantee", events)
+    serving |= promised_serving(model, promises, settings.guarantee.pixel_class)
     record = project.record(task.asset, events)
     assert record is not None  # it was refreshed just now
     present = Present(
@@ -118,8 +120,8 @@ def promote(
     """Moves an alias to a version; a champion must pass the gate, or be let past it by name.
 
     Raises:
-        GateRefusesError: It is worse than the champion on a protected slice, or could not be held
-            against it.
+        GateRefusesError: It is worse than the champion on a protected slice, could not be held
+            against it, or does not keep what iip.toml promises.
         RegistryError: There is no such version, or it has the alias already.
         DamagedVersionError: A file of the version is gone, or is not what was registered.
     """
@@ -131,10 +133,16 @@ def promote(
         _refresh(refresher, ["model_versions"])
         tables = refresher.project.load("model_versions", refresher.events())
         refused = refusal(tables["gate"], model, str(number), str(champion.number))
-        if refused is not None and not override:
-            raise GateRefusesError(
-                f"{refused}. Not promoted. If it must be, say why: --override REASON"
-            )
+    if alias == "champion":
+        workspace = refresher.project.workspace
+        promised = workspace.read_settings(workspace.root).guarantee
+        facts = registry.version(model, number).facts
+        unkept = unkept_promises(model, str(number), facts, promised)
+        refused = "; ".join(one for one in (refused, unkept) if one) or None
+    if refused is not None and not override:
+        raise GateRefusesError(
+            f"{refused}. Not promoted. If it must be, say why: --override REASON"
+        )
     override = override if refused else None
     return registry.move(model, alias, number, reason=reason, override=override)
 

@@ -77,6 +77,9 @@ _SMALL_GROUPS = {
     "images of 5 subjects, and others to train on; it takes two, there is none"
 }
 _ONE_TRIED = {**_NO_SECOND, **_SMALL_GROUPS}
+NOTHING_PROMISED = {
+    "fairness_guarantee": "iip.toml promises nothing: [guarantee] names no subset",
+}
 _NO_IMAGE = "there is no image in the data"
 _FILTER_NEEDS = "a filter needs 10 images to train on that are labelled full, partial or none; it"
 _ONE_GROUP = "all images with {} are one group: none can be held out from the others"

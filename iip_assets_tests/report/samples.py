@@ -27,6 +27,7 @@ from iip_assets.evaluation.rare_classes import CLASSES
 from iip_assets.evaluation.threshold import filter_verdicts_tables
 from iip_assets.fairness import tradeoff
 from iip_assets.fairness.group_metrics import GAPS, GROUPS
+from iip_assets.fairness.promises import SCHEMA as PROMISES
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.filter import scores_table
 from iip_assets.labels.label_errors import ERRORS
@@ -206,6 +207,22 @@ def promise_table():
     names = ("batch", "training_images", "promised", "realised", "low", "high")
     table = pl.DataFrame(rows, schema=list(names), orient="row")
     return table.with_columns(n_images=pl.lit(50), n_subjects=pl.lit(20))
+
+
+def guarantee_table():
+    """A promise that is granted, and one that is refused for want of subjects."""
+    common = {"model": "filter", "axis": "ethnicity", "delta": 0.05, "threshold": 0.4}
+    kept = {"slice": "asian", "floor": 0.9, "granted": True, "reason": "", "more_subjects": 0}
+    few = {
+        "slice": HOSTILE,
+        "floor": 0.95,
+        "granted": False,
+        "reason": "recall 1.000 of 9 subjects at the loosest threshold does not yet show 0.95",
+        "more_subjects": 80,
+    }
+    seen = {"recall": 0.97, "test_recall": 0.95, "test_low": 0.9, "test_high": 0.98}
+    rows = [common | seen | one for one in (kept, few)]
+    return pl.DataFrame(rows, schema=PROMISES).with_columns(pl.col("^.*subjects$").fill_null(9))
 
 
 def demographic_table():
@@ -563,6 +580,7 @@ def sample_inputs(**changes):
         "coverage_ledger": ledger_table(),
         "fairness_audit": fairness_tables(),
         "fairness_tradeoff": tradeoff_tables(),
+        "fairness_guarantee": guarantee_table(),
         "robustness_benchmark": benchmark_table(),
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),
