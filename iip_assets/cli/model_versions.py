@@ -77,13 +77,13 @@ def register(refresher: Refresher, model: str) -> Version:
         serving=serving,
         record=record,
         data_revision=_data_revision(project, record),
-        remedy=_remedy(settings.remedy, model),
+        remedy=remedy_in_words(settings.remedy, model),
     )
     confidence = settings.evaluation.confidence
     return register_present(root, model, present, confidence=confidence, card=model_card)
 
 
-def _remedy(settings: RemedySettings, model: str) -> str:
+def remedy_in_words(settings: RemedySettings, model: str) -> str:
     """What the model's training did for groups, and why: the reason of one is not the other's."""
     name: str = getattr(settings, model)
     told = settings.reason and (name != "none" or model == FILTER.name)
