@@ -572,7 +572,6 @@ class DriftSettings(Section):
 RemedyName = Literal[
     "weights", "resampling", "mindiff", "rate_constraint", "threshold_optimizer", "reductions"
 ]
-"""What can be tried; what a model is trained with stands in `RemedySettings`."""
 
 
 class FairnessSettings(Section):
