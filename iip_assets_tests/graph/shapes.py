@@ -147,7 +147,7 @@ SHAPES: Mapping[str, Shape] = {
             ),
             "fold_segmenters": _ONE_GROUP.format("a valid mask"),
             "validation_card": "no image fell to validation",
-            "robustness_benchmark": "no image fell to test",
+            **dict.fromkeys(("robustness_benchmark", "fairness_audit"), "no image fell to test"),
             "model_explanations": "no image fell to validation or test",
         },
     ),
