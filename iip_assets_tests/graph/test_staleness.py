@@ -89,7 +89,7 @@ def test_an_unrelated_threshold_computes_no_embeddings(fresh: Team) -> None:
     assert due["lighting_stats"] == ["setting statistics.dark_below changed: 70.0 → 90.0"]
     assert not {"image_statistics", "background_stats", "image_embeddings"} & due.keys()
     # A remedy may name a lighting; here none does, and who may be named comes out as it was.
-    assert due["protected_subsets"] == ["upstream image_slices is stale"]
+    assert "upstream image_slices is stale" in due["protected_subsets"]
     found = fresh.refresh("iris_filter_model", "segmentation_model")
     assert not {"iris_filter_model", "segmentation_model"} & {*found["computed"]}
 
