@@ -569,6 +569,31 @@ class DriftSettings(Section):
     max_share: Share = _field(0.5, "warn when a larger share of the features moved", gt=0, le=1)
 
 
+RemedyName = Literal[
+    "weights", "resampling", "mindiff", "rate_constraint", "threshold_optimizer", "reductions"
+]
+"""What can be tried; what a model is trained with stands in `RemedySettings`."""
+
+
+class FairnessSettings(Section):
+    """Which remedies are tried, and between whose groups."""
+
+    axis: str = _field("ethnicity", "remedies are tried between the groups of this axis")
+    seeds: int = _count(5, "heads that are trained for each remedy and strength")
+    remedies: dict[RemedyName, tuple[Annotated[float, Field(ge=0)], ...]] = _field(
+        {
+            "weights": (2.0, 5.0),
+            "resampling": (2.0, 5.0),
+            "mindiff": (0.3, 1.0, 3.0),
+            "rate_constraint": (0.8, 0.9, 0.95),
+            "threshold_optimizer": (0.1, 0.02),
+            "reductions": (0.1, 0.02),
+        },
+        "The strengths of each remedy: the cap of weights that balance the groups, the weight of "
+        "MinDiff, the floor\nof recall, the largest difference of recalls.",
+    )
+
+
 class ReleaseSettings(Section):
     """What a model must show before it takes the champion's place."""
 
@@ -647,6 +672,7 @@ class Settings(Section):
     explanation: ExplanationSettings = ExplanationSettings()
     slice_discovery: SliceDiscoverySettings = SliceDiscoverySettings()
     robustness: RobustnessSettings = RobustnessSettings()
+    fairness: FairnessSettings = FairnessSettings()
     drift: DriftSettings = DriftSettings()
     release: ReleaseSettings = ReleaseSettings()
     compute: ComputeSettings = ComputeSettings()

@@ -105,6 +105,26 @@ _TRIED = {
     "batch": _category("the batch that was left out; null where none was"),
     "seed": _id("of the training"),
 }
+_MEASURED = {
+    "accuracy": "right decisions, of all judged images",
+    "worst_recall": "usable images that pass, in the group that fares worst",
+    "gap": "that recall below the recall of the group that fares best",
+}
+_REMEDY = {
+    "remedy": _category("what training or deciding does for groups; `none` is nothing"),
+    "strength": _number("how much of it, as `fairness.remedies` says"),
+    "worst_group": _category("the group that fares worst; of several seeds most often"),
+    **{name: _share(meaning) for name, meaning in _MEASURED.items()},
+}
+_OVER_SEEDS = {
+    **{"least": "the least of the seeds", "largest": "the largest of the seeds"},
+    **{"low": "lower end of the interval; null without", "high": "upper end; null without"},
+    **{
+        "change": "minus that without a remedy",
+        "change_low": "lower end of that",
+        "change_high": "upper end",
+    },
+}
 _PATH = _text("the file, relative to the data folder")
 _WHAT = _category("label or mask")
 
@@ -253,6 +273,10 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         "threshold": _table(
             *("low", "high"),
             threshold=_share("from this score on an image passes"),
+            cheapest=_share(
+                "the threshold of least cost; above `threshold` where a promise lowers it"
+            ),
+            promised=_share("the highest that keeps the promises; null: none made, or refused"),
             break_even=_share("the threshold at which both errors cost the same"),
             cost=_number("of an image on average at the threshold"),
             usable=_count("usable validation images"),
@@ -512,6 +536,36 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         width=_number("high minus low; null where there is no interval"),
         subjects_needed=_count("test subjects that show the difference to all others"),
         more_subjects=_count("of these, how many are not there yet"),
+    ),
+    "fairness_tradeoff": {
+        "trials": _table("model", **_REMEDY, seed=_id("of the training")),
+        "tradeoff": _table(
+            *("model", "n_images", "n_subjects"),
+            **_REMEDY,
+            seeds=_count("trainings that values are means of"),
+            groups=_list("the groups that are compared"),
+            pareto=_flag("whether none has more accuracy and recall"),
+            **{
+                f"{name}_{end}": _number(f"{name}: {words}")
+                for name in _MEASURED
+                for end, words in _OVER_SEEDS.items()
+            },
+        ),
+    },
+    "fairness_guarantee": _sole(
+        *("model", "axis", "slice", "n_images", "n_subjects"),
+        floor=_share("the least recall that is promised, in the mean over subjects"),
+        delta=_share("the chance that a promise is granted though it does not hold"),
+        granted=_flag("whether the calibration subjects show it"),
+        threshold=_share("the highest at which all promises of the model hold; null: refused"),
+        recall=_share("of calibration subjects, there or at the loosest threshold; null: nobody"),
+        p_value=_number("of a recall below the floor at the same threshold"),
+        more_subjects=_count("with so many more it is granted; null where no number will do"),
+        reason=_text("why it is refused; empty where it is granted"),
+        test_recall=_share("of the test subjects at the same threshold; null without any"),
+        test_low=_share("lower end of its interval; null where there is none"),
+        test_high=_share("upper end of its interval; null where there is none"),
+        test_subjects=_count("test subjects of the subset with an image that counts"),
     ),
     "robustness_benchmark": _sole(
         *("model", "axis", "slice", "metric", *_ESTIMATE),

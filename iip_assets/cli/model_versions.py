@@ -17,8 +17,8 @@ from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.values import Skipped
 from iip_assets.images.store import ImageStore
 from iip_assets.models.tasks import FILTER, TASKS
-from iip_assets.registry.gate import judged_slices, refusal, rules_of
-from iip_assets.registry.registering import Present, register_present
+from iip_assets.registry.gate import judged_slices, refusal, rules_of, unkept_promises
+from iip_assets.registry.registering import Present, promised_serving, register_present
 from iip_assets.registry.registry import Registry, RegistryError
 from iip_assets.registry.registry_state import Move, RegistryState, Version
 from iip_assets.registry.version_comparison import Images, compare_model
@@ -35,6 +35,7 @@ from iip_assets.report.blocks import (
 )
 from iip_assets.report.model_card import model_card
 from iip_assets.report.text import print_blocks
+from iip_assets.settings import RemedySettings
 from iip_assets.settings_file import Change, write_settings
 
 DATA = "dvc_data"
@@ -52,7 +53,7 @@ def register(refresher: Refresher, model: str) -> Version:
     """
     task = TASKS[model]
     names = [task.asset, task.examples, "validation_card", "model_evaluation"]
-    names += ["filter_verdicts"] if model == FILTER.name else []
+    names += ["fairness_guarantee", *(["filter_verdicts"] if model == FILTER.name else [])]
     _refresh(refresher, names)
     project, events = refresher.project, refresher.events()
     root = project.workspace.root
@@ -64,6 +65,8 @@ def register(refresher: Refresher, model: str) -> Version:
     if model == FILTER.name:
         chosen = project.load("filter_verdicts", events)["threshold"].row(0, named=True)
         serving = {"threshold": chosen["threshold"], "usable": list(settings.threshold.usable)}
+    promises = project.load("fairness_guarantee", events)
+    serving |= promised_serving(model, promises, settings.guarantee.pixel_class)
     record = project.record(task.asset, events)
     assert record is not None  # it was refreshed just now
     present = Present(
@@ -74,9 +77,17 @@ def register(refresher: Refresher, model: str) -> Version:
         serving=serving,
         record=record,
         data_revision=_data_revision(project, record),
+        remedy=remedy_in_words(settings.remedy, model),
     )
     confidence = settings.evaluation.confidence
     return register_present(root, model, present, confidence=confidence, card=model_card)
+
+
+def remedy_in_words(settings: RemedySettings, model: str) -> str:
+    """What the model's training did for groups, and why: the reason of one is not the other's."""
+    name: str = getattr(settings, model)
+    told = settings.reason and (name != "none" or model == FILTER.name)
+    return f"{name}: {settings.reason}" if told else name
 
 
 def _data_revision(project: Project, record: ActionRecord) -> str:
@@ -109,8 +120,8 @@ def promote(
     """Moves an alias to a version; a champion must pass the gate, or be let past it by name.
 
     Raises:
-        GateRefusesError: It is worse than the champion on a protected slice, or could not be held
-            against it.
+        GateRefusesError: It is worse than the champion on a protected slice, could not be held
+            against it, or does not keep what iip.toml promises.
         RegistryError: There is no such version, or it has the alias already.
         DamagedVersionError: A file of the version is gone, or is not what was registered.
     """
@@ -122,10 +133,16 @@ def promote(
         _refresh(refresher, ["model_versions"])
         tables = refresher.project.load("model_versions", refresher.events())
         refused = refusal(tables["gate"], model, str(number), str(champion.number))
-        if refused is not None and not override:
-            raise GateRefusesError(
-                f"{refused}. Not promoted. If it must be, say why: --override REASON"
-            )
+    if alias == "champion":
+        workspace = refresher.project.workspace
+        promised = workspace.read_settings(workspace.root).guarantee
+        facts = registry.version(model, number).facts
+        unkept = unkept_promises(model, str(number), facts, promised)
+        refused = "; ".join(one for one in (refused, unkept) if one) or None
+    if refused is not None and not override:
+        raise GateRefusesError(
+            f"{refused}. Not promoted. If it must be, say why: --override REASON"
+        )
     override = override if refused else None
     return registry.move(model, alias, number, reason=reason, override=override)
 

@@ -92,6 +92,7 @@ def open_models(which: Which | None) -> tuple[Deployed | None, Deployed | None]:
 def _open_model(model: str, which: Which | None) -> Deployed | None:
     from iip_assets.engine.values import Files
     from iip_assets.registry.batch_predict import Deployed
+    from iip_assets.registry.registering import promised_serving
     from iip_assets.registry.registry import read_registry
     from iip_assets.settings_file import read_settings
 
@@ -109,6 +110,8 @@ def _open_model(model: str, which: Which | None) -> Deployed | None:
     if model == FILTER.name and isinstance(verdicts := _value("filter_verdicts"), dict):
         serving["threshold"] = verdicts["threshold"]["threshold"][0]
         serving["usable"] = list(read_settings(root).threshold.usable)
+    elif (promises := _value("fairness_guarantee")) is not None:
+        serving |= promised_serving(model, promises, read_settings(root).guarantee.pixel_class)
     return Deployed(f"{model} (present)", value.digest, value.parts, serving)
 
 

@@ -181,6 +181,7 @@ def _add_models(tree: Tree, models: Sequence[Record]) -> None:
         uses = {
             "trained on it": one["trained_on"],
             "validated on it": one["validated_on"],
+            "calibrated on it": one["calibrated_on"],
             "tested on it": one["tested_on"],
             "predicted it": one["predicted"],
         }

@@ -108,8 +108,10 @@ def split_table(splits: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
         *[(label == word).sum().cast(pl.Int64).alias(word) for word in (*LABELS, NO_LABEL)],
         pl.col("has_mask").sum().cast(pl.Int64).alias("masks"),
     )
+    some = set(counted["split"])
+    shown = [name for name in SPLITS if name != "calibration" or name in some]
     return (
-        pl.DataFrame({"split": list(SPLITS)})
+        pl.DataFrame({"split": shown})
         .join(counted, on="split", how="left", maintain_order="left")
         .with_columns(pl.col(pl.Int64).fill_null(0))
         .with_columns(

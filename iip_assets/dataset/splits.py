@@ -173,11 +173,11 @@ def choose_split(anchor: str, salt: str, shares: Mapping[str, float]) -> str:
     place = int.from_bytes(digest[:8], "big") / 2**64
     reached = 0.0
     for name in SPLITS:
-        reached += shares[name]
+        reached += shares.get(name, 0)
         if place < reached:
             return name
     # Rounding may leave the shares' sum a hair below 1.
-    return max((name for name in SPLITS if shares[name] > 0), key=SPLITS.index)
+    return max((name for name in SPLITS if shares.get(name)), key=SPLITS.index)
 
 
 def group_id(anchor: str) -> str:

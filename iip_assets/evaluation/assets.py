@@ -13,6 +13,7 @@ from iip_assets.settings import (
     MaxMegapixels,
     RareClassSettings,
     SliceAxes,
+    SubsetFloors,
     Threads,
     ThresholdSettings,
 )
@@ -29,8 +30,11 @@ def filter_verdicts(
     image_embeddings: pl.DataFrame,
     iris_filter_model: Files,
     filter_examples: pl.DataFrame,
+    protected_subsets: pl.DataFrame,
     *,
     costs: Annotated[ThresholdSettings, Setting("threshold")],
+    recall: Annotated[SubsetFloors, Setting("guarantee.recall")],
+    delta: Annotated[float, Setting("guarantee.delta")],
     resamples: Annotated[int, Setting("evaluation.resamples")],
     confidence: Annotated[float, Setting("evaluation.confidence")],
     interval_seed: Annotated[int, Setting("evaluation.seed")],
@@ -38,8 +42,12 @@ def filter_verdicts(
     threads: Threads,
     context: AssetContext,
 ) -> dict[str, pl.DataFrame]:
-    """What the filter says of every image, and which pass at the threshold of least cost."""
+    """What the filter says of every image, and which pass at the threshold of least cost.
+
+    Where [guarantee] promises recall, of the thresholds that keep it.
+    """
     from iip_assets.embeddings.device import core_count
+    from iip_assets.evaluation.promises import filter_losses, promised_recall
     from iip_assets.evaluation.threshold import filter_verdicts_tables, gate_of
     from iip_assets.inference.filter import score_images
 
@@ -52,11 +60,16 @@ def filter_verdicts(
         threads=core_count(threads),
         chunk=_CHUNK,
     )
+    gate, promised = gate_of(costs), None
+    if recall:
+        judged = filter_losses(scores, filter_examples, gate.usable)
+        promised = promised_recall(judged, protected_subsets, recall, delta).threshold
     return filter_verdicts_tables(
         scores,
         filter_examples,
-        gate_of(costs),
+        gate,
         EvaluationSettings(resamples=resamples, confidence=confidence, seed=interval_seed),
+        promised=promised,
     )
 
 

@@ -24,6 +24,8 @@ LEAST_OF_EACH = 5
 
 _SUMMARY = {
     "threshold": pl.Float64(),
+    "cheapest": pl.Float64(),
+    "promised": pl.Float64(),
     "break_even": pl.Float64(),
     "cost": pl.Float64(),
     "low": pl.Float64(),
@@ -44,6 +46,8 @@ def filter_verdicts_tables(
     examples: pl.DataFrame,
     gate: Gate,
     intervals: Intervals,
+    *,
+    promised: float | None = None,
 ) -> dict[str, pl.DataFrame]:
     """The tables `verdicts`, `curve` and `threshold`.
 
@@ -55,18 +59,26 @@ def filter_verdicts_tables(
         examples: From `examples.labelled_images`.
         gate: What the filter should let pass, and what errors cost.
         intervals: How they are made.
+        promised: The highest threshold that keeps a promise; None: none is made, or it is refused.
     """
     scored = scores.with_columns(usable_score=usable_score(gate.usable)).sort("image_id")
     known = examples.filter(pl.col("split") == "validation")
     held_out = scored.join(known.select("image_id", "label", "group_id"), on="image_id")
     is_usable = held_out["label"].is_in(list(gate.usable)).to_numpy().astype(bool)
     groups = held_out["group_id"].to_list()
-    curve = cost_curve(is_usable, held_out["usable_score"].to_numpy(), groups, gate, intervals)
+    curve = cost_curve(
+        is_usable, held_out["usable_score"].to_numpy(), groups, gate, intervals, besides=promised
+    )
     counts = {"usable": int(is_usable.sum()), "unusable": int((~is_usable).sum())}
-    threshold = choose_threshold(curve, gate, **counts)
+    cheapest = threshold = choose_threshold(curve, gate, **counts)
+    if promised is not None and promised < cheapest:
+        allowed = curve.filter(pl.col("threshold") <= promised)
+        threshold = min(choose_threshold(allowed, gate, **counts), promised)
     nearest = curve.sort((pl.col("threshold") - threshold).abs()).row(0, named=True)
     summary = {
         "threshold": threshold,
+        "cheapest": cheapest,
+        "promised": promised,
         "break_even": gate.break_even,
         **{end: nearest[end] for end in ("cost", "low", "high")},
         **counts,
@@ -94,6 +106,8 @@ def cost_curve(
     groups: Sequence[str],
     gate: Gate,
     intervals: Intervals,
+    *,
+    besides: float | None = None,
 ) -> pl.DataFrame:
     """For thresholds from 0 to 1: `threshold`, `lost`, `failed`, `cost`, and its `low` and `high`.
 
@@ -106,10 +120,11 @@ def cost_curve(
         groups: (N,) the subject of each.
         gate: What errors cost.
         intervals: How that of the cost is made.
+        besides: One more threshold.
     """
     made = replicates(groups, intervals)
     rows = []
-    for threshold in np.linspace(0, 1, _STEPS):
+    for threshold in np.union1d(np.linspace(0, 1, _STEPS), [] if besides is None else [besides]):
         lost = usable & (scores < threshold)
         failed = ~usable & (scores >= threshold)
         paid = lost * gate.lost_iris + failed * gate.failed_segmentation

@@ -104,6 +104,12 @@ class Frame:
             winner[higher] = index
         return winner
 
+    def enlarged(
+        self, logits: NDArray[np.float32], *, height: int, width: int
+    ) -> NDArray[np.float32]:
+        """Logits (K, height, width) at the image's own size, all at once, from (K, H, W)."""
+        return np.stack(_enlarged(self.place(height, width).cut(logits), (width, height)))
+
 
 @dataclass(frozen=True)
 class Box:
@@ -157,15 +163,28 @@ def cut_mask(mask: Mask, box: Box, frame: Frame) -> Mask:
 
 def put_back(classes: Mask, logits: NDArray[np.float32], box: Box) -> Mask:
     """Class indices (H, W) with those of a close look, (K, h, w) logits, in their place."""
-    size = (box.width, box.height)
-    planes = [
-        cv2.resize(np.ascontiguousarray(plane), size, interpolation=cv2.INTER_LINEAR)
-        for plane in logits
-    ]
+    planes = _enlarged(logits, (box.width, box.height))
     there, here = _overlap(box, *classes.shape)
     found = classes.copy()
     found[there] = np.stack([plane[here] for plane in planes]).argmax(0)
     return found
+
+
+def put_back_logits(
+    planes: NDArray[np.float32], logits: NDArray[np.float32], box: Box
+) -> NDArray[np.float32]:
+    """Logits (K, H, W) with those of a close look in their place."""
+    there, here = _overlap(box, *planes.shape[1:])
+    found = planes.copy()
+    found[:, *there] = [plane[here] for plane in _enlarged(logits, (box.width, box.height))]
+    return found
+
+
+def _enlarged(logits: NDArray[np.float32], size: tuple[int, int]) -> list[NDArray[np.float32]]:
+    return [
+        np.asarray(cv2.resize(np.ascontiguousarray(plane), size, interpolation=cv2.INTER_LINEAR))
+        for plane in logits
+    ]
 
 
 def _box(eye: NDArray[np.bool_], frame: Frame, *, margin: float, shift: tuple[float, float]) -> Box:

@@ -18,7 +18,7 @@ from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.engine.values import Files
 from iip_assets.images.decode import decode_image, decode_mask
 from iip_assets.images.store import Reader, Store
-from iip_assets.inference.frame import Frame, box_around, cut_image, put_back
+from iip_assets.inference.frame import Frame, box_around, cut_image, put_back, put_back_logits
 from iip_assets.metrics.functional import boundary_counts, mask_confusion
 
 if TYPE_CHECKING:
@@ -50,8 +50,17 @@ class Segmenter:
         two_pass: Whether it looks at the eye once more, closely.
     """
 
-    def __init__(self, files: Mapping[str, bytes], *, threads: int) -> None:
-        """Opens the files of a segmentation model: `segmenter.onnx`, `prior.png`, `card.json`."""
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        *,
+        threads: int,
+        promised: tuple[str, float] | None = None,
+    ) -> None:
+        """Opens the files of a segmentation model: `segmenter.onnx`, `prior.png`, `card.json`.
+
+        With `promised`, a pixel is of that class from that probability on, whatever is likelier.
+        """
         card = json.loads(files["card.json"])
         self.classes: tuple[str, ...] = tuple(card["classes"])
         self.frame = Frame.of_card(card)
@@ -59,16 +68,37 @@ class Segmenter:
         self._eye = eye_classes(self.classes)
         self._prior = np.asarray(Image.open(io.BytesIO(files["prior.png"])), dtype=np.uint8)
         self._session = open_session(files["segmenter.onnx"], threads=threads)
+        self._promised = promised
 
     def segment(self, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
         """Class indices (H, W) for each (H, W, 3) image, at its own size."""
         if not images:
             return []
+        if self._promised is not None:
+            name, least = self._promised
+            pairs = (self.scored(image, name) for image in images)
+            place = np.uint8(self.classes.index(name))
+            return [np.where(score >= np.float64(least), place, one) for one, score in pairs]
         found = [
             self.frame.classes_of(one, height=image.shape[0], width=image.shape[1])
             for one, image in zip(self._logits(images), images, strict=True)
         ]
         return self._closely(images, found) if self.two_pass else found
+
+    def scored(
+        self, image: NDArray[np.uint8], name: str
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Class indices (H, W), and how surely each pixel is of a class: 1 where it is named so."""
+        height, width = image.shape[:2]
+        planes = self.frame.enlarged(self._logits([image])[0], height=height, width=width)
+        eye = np.isin(planes.argmax(0), self._eye)
+        if self.two_pass and (box := box_around(eye, self.frame)) is not None:
+            close = self.logits_fitted(cut_image(image, box, self.frame)[None])[0]
+            planes = put_back_logits(planes, close, box)
+        found = planes.argmax(0).astype(np.uint8)
+        planes = np.exp(planes - planes.max(0))
+        place = self.classes.index(name)
+        return found, np.where(found == place, np.float32(1), planes[place] / planes.sum(0))
 
     def _logits(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(B, K, h, w) of whole images."""

@@ -48,7 +48,7 @@ def masked_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
 def held_out_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
     """`image_id`, `split`, `label` and (if valid) `mask_id` of validation and test images."""
     return (
-        splits.filter(pl.col("split") != "train")
+        splits.filter(pl.col("split").is_in(["validation", "test"]))
         .select("image_id", "split", "has_mask")
         .join(images.select("image_id", "label", "mask_id"), on="image_id")
         .with_columns(mask_id=pl.when("has_mask").then("mask_id"))

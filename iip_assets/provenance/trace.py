@@ -198,7 +198,7 @@ class ImageTrace:
                     }
 
     def _saw(self, task: ModelTask, model: ActionRecord) -> dict[str, Any] | None:
-        """How a model saw the image: in training, in validation, in a test, or None."""
+        """How a model saw the image: in training, validation, calibration, a test, or None."""
         # What the model read is all that it could learn from, with split and weight.
         example = self._row(self._input(model, task.examples))
         split = None if example is None else str(example["split"])
@@ -212,11 +212,12 @@ class ImageTrace:
             row["split"] == "test" and list(self.archive.records.readers("model_evaluation", made))
             for made, row in predictions
         )
-        if split not in ("train", "validation") and not predictions:
+        if split in (None, "test") and not predictions:
             return None
         return {
             "trained_on": split == "train",
             "validated_on": split == "validation",
+            "calibrated_on": split == "calibration",
             "tested_on": tested,
             "predicted": bool(predictions),
             "weight": example["weight"] if example and split == "train" else None,

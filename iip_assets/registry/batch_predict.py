@@ -52,6 +52,7 @@ SCHEMA = {
     "usable": pl.String(),
     "threshold": pl.Float64(),
     "segmenter_model": pl.String(),
+    "pixel_threshold": pl.Float64(),
     "error": pl.String(),
 }
 
@@ -98,6 +99,12 @@ class Deployed:
         """A registered version."""
         return cls(version.name, version.digest, version.files(), version.facts)
 
+    @property
+    def promised(self) -> tuple[str, float] | None:
+        """Of a segmenter: a class, and from what probability on a pixel is of it."""
+        threshold = self.serving.get("pixel_threshold")
+        return None if threshold is None else (self.serving["pixel_class"], threshold)
+
 
 class Predictor:
     """Both models, opened; either may be missing."""
@@ -122,14 +129,18 @@ class Predictor:
         self._threshold, self._usable = (
             threshold_of(the_filter.serving) if the_filter else (0.0, ())
         )
-        self._segmenter = Segmenter(segmenter.files, threads=threads) if segmenter else None
+        promised = segmenter.promised if segmenter else None
+        self._segmenter = (
+            Segmenter(segmenter.files, threads=threads, promised=promised) if segmenter else None
+        )
         self._max_megapixels = max_megapixels
         # What makes a row another one; as the table has it, where numbers are rounded.
-        self.by: dict[str, str | float] = {
+        self.by: dict[str, str | float | None] = {
             "filter_model": _named(the_filter),
             "usable": " or ".join(self._usable) or "all",
             "threshold": round(self._threshold, _DIGITS),
             "segmenter_model": _named(segmenter),
+            "pixel_threshold": round(promised[1], _DIGITS) if promised else None,
         }
         self.classes: tuple[str, ...] = self._segmenter.classes if self._segmenter else ()
 

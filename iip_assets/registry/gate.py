@@ -8,15 +8,16 @@ worse is at most alpha.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
 from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.errors import counted
+from iip_assets.fairness.promises import why_broken
 from iip_assets.metrics.intervals import (
     LEAST_SUBJECTS,
     chance_above,
@@ -29,7 +30,9 @@ from iip_assets.metrics.scored_predictions import (
     places_by_slice,
     replicates_of_both,
 )
-from iip_assets.settings import EvaluationSettings, ReleaseSettings
+from iip_assets.models.tasks import FILTER
+from iip_assets.settings import EvaluationSettings, GuaranteeSettings, ReleaseSettings
+from iip_assets.training_set.subsets import floors_by_subset
 
 Word = Literal["worse", "not worse", "too small to judge"]
 
@@ -174,6 +177,27 @@ def refusal(gate: pl.DataFrame, model: str, candidate: str, champion: str) -> st
     ]
     return f"{model} {candidate} is worse than the champion, version {champion}, on " + "; ".join(
         named
+    )
+
+
+def unkept_promises(
+    model: str, version: str, facts: Mapping[str, Any], guarantee: GuaranteeSettings
+) -> str | None:
+    """Why what iip.toml promises refuses a version, by its facts; None if it holds all of it."""
+    is_filter = model == FILTER.name
+    floors = guarantee.recall if is_filter else guarantee.pixel_recall
+    same = is_filter or facts.get("pixel_class") == guarantee.pixel_class
+    rows = facts.get("promises", ()) if same else ()
+    lacking = []
+    for (axis, name), floor in floors_by_subset(floors).items():
+        own = [row for row in rows if (row["axis"], row["slice"]) == (axis, name)]
+        strict = [one for one in own if one["floor"] >= floor and one["delta"] <= guarantee.delta]
+        if not any(row["granted"] for row in strict):
+            why = "; ".join(map(why_broken, strict)) or "not shown when it was registered"
+            lacking.append(f"recall of {axis} {name} at least {floor:g} ({why})")
+    words = "; ".join(lacking)
+    return (
+        f"{model} {version} does not keep what [guarantee] promises: {words}" if lacking else None
     )
 
 

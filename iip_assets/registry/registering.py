@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from iip_assets.embeddings.onnx_session import open_session, run
 from iip_assets.engine.actions import ActionRecord
-from iip_assets.engine.values import Files
+from iip_assets.engine.values import Files, Skipped
 from iip_assets.engine.workspace import flat_settings
 from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS
 from iip_assets.registry.contenders import LEARNED_FROM
@@ -133,6 +133,7 @@ class Present:
         serving: What else serves it, such as the filter's threshold.
         record: Of the action that made it.
         data_revision: The md5 of the data that it was made of.
+        remedy: What training did for groups, and why.
     """
 
     files: Files
@@ -142,6 +143,7 @@ class Present:
     serving: Mapping[str, Any]
     record: ActionRecord
     data_revision: str
+    remedy: str = "none"
 
 
 def register_present(
@@ -172,6 +174,7 @@ def register_present(
     facts = {
         **{name: getattr(record, name) for name in _FROM_RECORD},
         "data_revision": present.data_revision,
+        "remedy": present.remedy,
         "settings": flat_settings(record.settings),
         "learned_from": len(learned),
         "onnx": f"largest difference {largest_difference(model, files.parts):.1e} of the range",
@@ -201,6 +204,21 @@ def register_present(
     )
 
 
+def promised_serving(
+    model: str, promises: pl.DataFrame | Skipped, pixel_class: str
+) -> dict[str, Any]:
+    """What of fairness_guarantee a version is served by: its promises, and the segmenter's pixels.
+
+    From `pixel_threshold` on a pixel is of `pixel_class`; without a threshold of the likeliest.
+    """
+    rows = [] if isinstance(promises, Skipped) else promises.filter(model=model).to_dicts()
+    found: dict[str, Any] = {"promises": rows} if rows else {}
+    if model == SEGMENTER.name:
+        threshold = rows[0]["threshold"] if rows else None
+        found |= {"pixel_threshold": threshold, "pixel_class": pixel_class if rows else None}
+    return found
+
+
 def _validated(card: pl.DataFrame | None, model: str) -> pl.DataFrame:
     """The model's rows of a validation card."""
     return pl.DataFrame() if card is None else card.filter(pl.col("model") == model)
@@ -217,6 +235,7 @@ def compared(before: Version, after: Version) -> Sequence[dict[str, Any]]:
     was, now = ({**one.facts, **one.facts.get("settings", {})} for one in (before, after))
     left_out = {
         "settings",
+        "promises",
         "headline",
         "validation",
         "data_version",

@@ -22,6 +22,7 @@ from iip_assets.report.blocks import (
     interval_words,
 )
 from iip_assets.report.html import page
+from iip_assets.report.sections.guarantee import promises
 from iip_assets.report.text import markdown
 
 USES = {
@@ -64,6 +65,7 @@ def model_card(
     sections = [
         _made_of(facts, digest),
         _how_good(facts, metrics, metric, confidence),
+        *([promises(rows)] if (rows := facts.get("promises")) else []),
         *_for_whom(slices, metric),
     ]
     return {
@@ -82,6 +84,7 @@ def _made_of(facts: Record, digest: str) -> Section:
         "trained and chosen on": counted(facts["learned_from"], "image"),
         "digest": digest,
         "ONNX against torch": facts["onnx"],
+        "remedy for groups": facts.get("remedy", "none"),
     }
     columns = [Column("made of", "name"), Column("", "part")]
     rows = [{"name": name, "part": part} for name, part in parts.items()]

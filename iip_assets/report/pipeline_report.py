@@ -35,11 +35,13 @@ from iip_assets.report.sections import (
     errors,
     failures,
     fairness,
+    guarantee,
     label_errors,
     labelers,
     models,
     robustness,
     slices,
+    tradeoff,
 )
 
 SECTIONS: tuple[Callable[..., Section | None], ...] = (
@@ -63,6 +65,8 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     errors.errors,
     failures.failures,
     failures.explanations,
+    tradeoff.tradeoff,
+    guarantee.guarantee,
     models.versions,
     robustness.robustness,
     robustness.drift,
@@ -180,11 +184,9 @@ def _summary(content: Mapping[str, Any]) -> str:
         f"{counted(counts['images'], 'image')} of {counted(counts['subjects'], 'known subject')} "
         f"in {counted(counts['batches'], 'batch')}; with a mask: {count(counts['with_mask'])}."
     )
-    if splits := {name: count(n) for name, n in counts["splits"].items()}:
-        text += (
-            f" Training {splits['train']}, validation {splits['validation']}, "
-            f"test {splits['test']}."
-        )
+    if splits := counts["splits"]:
+        words = ", ".join(f"{name} {count(n)}" for name, n in splits.items())
+        text += f" {words.replace('train', 'Training', 1)}."
     if content["headlines"]:
         text += " Models are judged on images of people whom they never saw" + (
             "."

@@ -85,3 +85,6 @@ def test_every_split_is_shown_even_when_empty():
         ("test", 2, 1.0, 1, 1),
     ]
     assert figure_png(splits_figure(table)).startswith(b"\x89PNG")
+    with_calibration = splits.with_columns(split=pl.Series(["test", "calibration"]))
+    named = split_table(with_calibration, images(["b1", "b1"]))["split"].to_list()
+    assert named == ["train", "calibration", "validation", "test"]

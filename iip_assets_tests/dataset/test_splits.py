@@ -222,6 +222,16 @@ def test_a_share_of_nothing_gets_nothing():
     assert {choose_split(str(n), "", shares) for n in range(500)} == {"train"}
 
 
+def test_calibration_is_taken_from_training_alone_where_it_gets_of_its_share():
+    shares = {"train": 0.5, "calibration": 0.2, "validation": 0.15, "test": 0.15}
+    before = {"train": 0.7, "validation": 0.15, "test": 0.15}
+    moved = set()
+    for number in range(500):
+        was, now = (choose_split(str(number), "", one) for one in (before, shares))
+        moved |= {(was, now)} - {(was, was)}
+    assert moved == {("train", "calibration")}
+
+
 def test_another_salt_deals_anew():
     dealt = [choose_split(str(n), salt, SHARES) for salt in ("a", "b") for n in range(200)]
     assert dealt[:200] != dealt[200:]

@@ -31,6 +31,7 @@ from iip_assets.settings import (
     TrainingSettings,
 )
 from iip_assets.sweeps.trials import quality_of
+from iip_assets.training_set.subsets import SUBSETS
 from iip_assets_tests.embeddings.stand_ins import PlainWork
 from iip_assets_tests.models.masked import CLASSES, RECIPE, UNREMEDIED, masked_eyes
 
@@ -132,7 +133,10 @@ def verdicts_of(eyes, context, filter_model):
         embedded,
         filter_model,
         examples,
+        pl.DataFrame(schema=SUBSETS),
         costs=ThresholdSettings(),
+        recall={},
+        delta=0.05,
         **INTERVALS,
         max_megapixels=1.0,
         threads=1,

@@ -28,6 +28,8 @@ def test_only_held_out_images_are_predicted_and_invalid_masks_count_as_none():
     images = held_out_rows(IMAGES, SPLITS)
     assert images["image_id"].to_list() == ["a", "b", "c"]
     assert images["mask_id"].to_list() == ["ma", None, None]
+    calibrating = SPLITS.with_columns(split=pl.col("split").replace("validation", "calibration"))
+    assert held_out_rows(IMAGES, calibrating)["image_id"].to_list() == ["a", "c"]
 
 
 def test_without_either_model_its_columns_are_there_and_empty():

@@ -23,10 +23,12 @@ MODELS_AND_BELOW = {
     "validation_card",
     "model_evaluation",
     "model_versions",
+    "fairness_guarantee",
     "batch_trials",
     "batch_verdict",
     "coverage_ledger",
     "fairness_audit",
+    "fairness_tradeoff",
     "kept_promises",
     "labeling_priorities",
     "model_explanations",
@@ -56,9 +58,11 @@ def fresh(team: Team) -> Team:
 def test_a_second_refresh_computes_nothing(team: Team) -> None:
     found = team.refresh()
     assert found["computed"] == []
-    # All images of this workspace are labelled: there is nothing to label next.
-    assert found["skipped"].keys() == {"labeling_priorities"}
-    assert len(found["reused"]) == len(team.status()) - 1
+    # All images of this workspace are labelled, so that nothing is to label next; its groups are
+    # small, and it promises nothing.
+    nothing = {"labeling_priorities", "fairness_tradeoff", "fairness_guarantee"}
+    assert found["skipped"].keys() == nothing
+    assert len(found["reused"]) == len(team.status()) - len(nothing)
     assert {state["state"] for state in team.status().values()} == {"fresh"}
 
 
@@ -100,7 +104,7 @@ def test_other_costs_choose_another_threshold_and_train_nothing(fresh: Team) -> 
     assert due["filter_verdicts"] == ["setting threshold.lost_iris_cost changed: 1.0 → 20.0"]
     below = {"filter_verdicts", "predictions", "model_evaluation", "model_explanations"}
     below |= {"error_analysis", "validation_card", "coverage_ledger", "pipeline_report"}
-    below |= {"fairness_audit"}
+    below |= {"fairness_audit", "fairness_tradeoff"}
     assert due.keys() <= below | {"labeling_priorities"}
 
 

@@ -36,7 +36,8 @@ def test_every_column_of_every_table_is_in_the_dictionary_and_no_other(team: Tea
     for asset in project.graph.assets:
         record = project.record(asset, events)
         assert record is not None
-        if asset == "labeling_priorities":  # every image of the workspace is labelled
+        # Every image of the workspace is labelled, its groups are small, it promises nothing.
+        if asset in ("labeling_priorities", "fairness_tradeoff", "fairness_guarantee"):
             continue
         assert record.skipped is None, asset
         known = meanings.get(asset, {})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from iip_assets.dataset.figures import NO_LABEL, batch_table
-from iip_assets.dataset.schema import LABELS
+from iip_assets.dataset.schema import LABELS, SPLITS
 from iip_assets.edge_cases.tags import tag_counts
 from iip_assets.embeddings.leaks import leak_words
 from iip_assets.errors import counted
@@ -87,14 +87,15 @@ def dataset(
 
 def _counts(images: pl.DataFrame, splits: pl.DataFrame | None) -> Record:
     by_label = {label: images.filter(label=label).height for label in LABELS}
-    names = () if splits is None else ("train", "validation", "test")
+    counts = {} if splits is None else dict(splits["split"].value_counts().iter_rows())
+    names = [one for one in SPLITS if one != "calibration" or one in counts]
     return {
         "images": images.height,
         "subjects": images["subject_id"].drop_nulls().n_unique(),
         "batches": images["batch"].drop_nulls().n_unique(),
         "with_mask": images["mask_id"].count(),
         "labels": {**by_label, NO_LABEL: images["label"].null_count()},
-        "splits": {name: splits.filter(split=name).height for name in names if splits is not None},
+        "splits": {} if splits is None else {name: counts.get(name, 0) for name in names},
     }
 
 
