@@ -571,7 +571,6 @@ class DriftSettings(Section):
 
 ModelRemedy = Literal["weights", "resampling", "mindiff", "rate_constraint"]
 RemedyName = Literal[ModelRemedy, "threshold_optimizer", "reductions"]
-"""What can be tried; what a model is trained with stands in `RemedySettings`."""
 
 
 class FairnessSettings(Section):
