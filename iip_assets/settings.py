@@ -569,9 +569,8 @@ class DriftSettings(Section):
     max_share: Share = _field(0.5, "warn when a larger share of the features moved", gt=0, le=1)
 
 
-RemedyName = Literal[
-    "weights", "resampling", "mindiff", "rate_constraint", "threshold_optimizer", "reductions"
-]
+ModelRemedy = Literal["weights", "resampling", "mindiff", "rate_constraint"]
+RemedyName = Literal[ModelRemedy, "threshold_optimizer", "reductions"]
 
 
 class FairnessSettings(Section):
@@ -590,6 +589,11 @@ class FairnessSettings(Section):
         },
         "The strengths of each remedy: the cap of weights that balance the groups, the weight of "
         "MinDiff, the floor\nof recall, the largest difference of recalls.",
+    )
+    segmenter_remedies: dict[ModelRemedy, tuple[Annotated[float, Field(ge=0)], ...]] = _field(
+        {},
+        "Likewise of small segmenters, of the frame and length of mask_errors, which take minutes "
+        "each. Such as:\n  mindiff = [1.0]",
     )
 
 

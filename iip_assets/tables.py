@@ -106,9 +106,9 @@ _TRIED = {
     "seed": _id("of the training"),
 }
 _MEASURED = {
-    "accuracy": "right decisions, of all judged images",
-    "worst_recall": "usable images that pass, in the group that fares worst",
-    "gap": "that recall below the recall of the group that fares best",
+    "overall": "right decisions of all judged images, or their mean IoU",
+    "worst": "usable images that pass, or the mean IoU, in the group that fares worst",
+    "gap": "that below the same of the group that fares best",
 }
 _REMEDY = {
     "remedy": _category("what training or deciding does for groups; `none` is nothing"),
@@ -128,6 +128,21 @@ _OVER_SEEDS = {
 _PATH = _text("the file, relative to the data folder")
 _WHAT = _category("label or mask")
 
+_TRADEOFF = {
+    "trials": _table("model", **_REMEDY, seed=_id("of the training")),
+    "tradeoff": _table(
+        *("model", "n_images", "n_subjects"),
+        **_REMEDY,
+        seeds=_count("trainings that values are means of"),
+        groups=_list("the groups that are compared"),
+        pareto=_flag("whether none is better in overall and worst"),
+        **{
+            f"{name}_{end}": _number(f"{name}: {words}")
+            for name in _MEASURED
+            for end, words in _OVER_SEEDS.items()
+        },
+    ),
+}
 TABLES: Mapping[str, Mapping[str, Table]] = {
     "raw_dataset": {
         "images": _table(
@@ -537,21 +552,8 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         subjects_needed=_count("test subjects that show the difference to all others"),
         more_subjects=_count("of these, how many are not there yet"),
     ),
-    "fairness_tradeoff": {
-        "trials": _table("model", **_REMEDY, seed=_id("of the training")),
-        "tradeoff": _table(
-            *("model", "n_images", "n_subjects"),
-            **_REMEDY,
-            seeds=_count("trainings that values are means of"),
-            groups=_list("the groups that are compared"),
-            pareto=_flag("whether none has more accuracy and recall"),
-            **{
-                f"{name}_{end}": _number(f"{name}: {words}")
-                for name in _MEASURED
-                for end, words in _OVER_SEEDS.items()
-            },
-        ),
-    },
+    "fairness_tradeoff": _TRADEOFF,
+    "segmenter_tradeoff": _TRADEOFF,
     "fairness_guarantee": _sole(
         *("model", "axis", "slice", "n_images", "n_subjects"),
         floor=_share("the least recall that is promised, in the mean over subjects"),

@@ -9,6 +9,10 @@ import typer
 
 from iip_assets.cli.common import AsJson, Verbs, load_last, log, open_refresher, print_json
 from iip_assets.errors import no_such
+from iip_assets.models.tasks import FILTER, SEGMENTER, TaskName
+
+Model = Annotated[TaskName, typer.Option(help="Whose remedies.")]
+_TABLES = {FILTER.name: "fairness_tradeoff", SEGMENTER.name: "segmenter_tradeoff"}
 
 fairness = Verbs(
     no_args_is_help=False,
@@ -18,7 +22,7 @@ fairness = Verbs(
 
 
 @fairness.callback()
-def list_remedies(context: typer.Context, as_json: AsJson = False) -> None:
+def list_remedies(context: typer.Context, model: Model = "filter", as_json: AsJson = False) -> None:
     """Show what each remedy brings and costs; those that no other beats are in bold."""
     if context.invoked_subcommand is not None:
         return
@@ -26,7 +30,7 @@ def list_remedies(context: typer.Context, as_json: AsJson = False) -> None:
     from iip_assets.report.sections.tradeoff import tradeoff_table
     from iip_assets.report.text import print_blocks
 
-    rows = records(load_last(open_refresher(), "fairness_tradeoff")["tradeoff"])
+    rows = records(load_last(open_refresher(), _TABLES[model])["tradeoff"])
     if as_json:
         print_json(rows)
     else:
@@ -38,22 +42,28 @@ def choose(
     remedy: Annotated[str, typer.Argument(help="As `iip fairness` lists it.")],
     why: Annotated[str, typer.Option(help="The reason, which the model card prints.")],
     strength: Annotated[float | None, typer.Option(help="As listed, where there are some.")] = None,
+    model: Model = "filter",
 ) -> None:
-    """Write a remedy for the filter, and the reason, into iip.toml."""
+    """Write a remedy, and the reason, into iip.toml."""
     from iip_assets.settings_file import write_settings
 
     refresher = open_refresher()
-    tried = load_last(refresher, "fairness_tradeoff")["tradeoff"].to_dicts()
+    tried = load_last(refresher, _TABLES[model])["tradeoff"].to_dicts()
     workspace = refresher.project.workspace
     axis = workspace.read_settings(workspace.root).fairness.axis
-    values = settings_of(remedy, strength, tried, axis)
+    values = settings_of(remedy, strength, tried, axis, model=model)
     for change in write_settings(workspace.root, {**values, "remedy.reason": why}):
         log(str(change))
-    log("Now `iip refresh`, then `iip models register filter`")
+    log(f"Now `iip refresh`, then `iip models register {model}`")
 
 
 def settings_of(
-    remedy: str, strength: float | None, tried: Sequence[Mapping[str, Any]], axis: str
+    remedy: str,
+    strength: float | None,
+    tried: Sequence[Mapping[str, Any]],
+    axis: str,
+    *,
+    model: str = FILTER.name,
 ) -> dict[str, Any]:
     """What a remedy that was tried is in iip.toml, by path.
 
@@ -79,11 +89,11 @@ def settings_of(
     if remedy in ("weights", "resampling"):
         balance = {"axes": [axis], "toward": "uniform", "max_weight": strength, "by": remedy}
         values = {f"training_set.{name}": value for name, value in balance.items()}
-        return {"remedy.filter": "none", **values}
+        return {f"remedy.{model}": "none", **values}
     own: dict[str, Any] = {}
     if remedy == "mindiff":
         pairs = [{"axis": axis, "group": name} for name in pair_groups(groups)]
         own = {"remedy.pairs": pairs, "remedy.weight": strength}
     elif remedy == "rate_constraint":
         own = {"remedy.recall": {axis: dict.fromkeys(groups, strength)}}
-    return {"remedy.filter": remedy, **own}
+    return {f"remedy.{model}": remedy, **own}

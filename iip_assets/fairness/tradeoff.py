@@ -6,7 +6,7 @@ without any remedy is what choosing among seeds brings, which is free.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -20,6 +20,8 @@ from iip_assets.metrics.intervals import (
     estimate_difference,
     replicates,
 )
+from iip_assets.metrics.scores import segmenter_scores
+from iip_assets.models.tasks import FILTER, SEGMENTER
 
 Floats = NDArray[np.float64]
 
@@ -29,8 +31,17 @@ NOT_DEPLOYED = {
 }
 """Remedies that stand in the table to compare, and why no filter is made of them."""
 
-MEASURES = ("accuracy", "worst_recall", "gap")
-"""Of a trial: right decisions, the least recall of a group, how far groups' recalls lie apart."""
+MEASURES = ("overall", "worst", "gap")
+"""Of a trial: all images' metric, the least of a group, how far the groups' lie apart."""
+
+METRICS = {
+    FILTER.name: ("accuracy of the decision on all images", "recall of usable images"),
+    SEGMENTER.name: ("mean IoU of all images", "mean IoU"),
+}
+"""By model the metric of all images, and that of a group."""
+
+Metric = Callable[[Sequence[float], NDArray[np.bool_] | None, Floats], Floats]
+"""(R,) of a trial's answer, of all images or of those of a group, under weights (R, N)."""
 
 ENDS = ("", "_low", "_high", "_least", "_largest", "_change", "_change_low", "_change_high")
 """Of a measure: the mean over seeds with its interval, the seeds' range, and the change."""
@@ -39,18 +50,20 @@ COLUMNS = [one + end for one in MEASURES for end in ENDS]
 
 
 def tradeoff_tables(
-    answers: pl.DataFrame, judged: pl.DataFrame, intervals: Intervals
+    answers: pl.DataFrame, judged: pl.DataFrame, metric: Metric, intervals: Intervals
 ) -> dict[str, pl.DataFrame]:
     """The tables `trials`, a row a trial, and `tradeoff`, a row for each remedy and strength.
 
     Args:
-        answers: Trials with what `passes`, those without a remedy first.
+        answers: Trials with their `answer`, those without a remedy first.
         judged: The images that they are about.
+        metric: What an answer is worth.
         intervals: How they are made.
     """
     made = replicates(judged["group_id"].to_list(), intervals)
     groups = judged.filter("compared")["group"].unique().sort().to_list()
-    found = [_measures(judged, groups, made, np.array(one)) for one in answers["passes"]]
+    members = {name: (judged["group"] == name).fill_null(False).to_numpy() for name in groups}
+    found = [_measures(one, members, metric, made) for one in answers["answer"]]
     values = np.stack([one for one, _ in found])
     trials = answers.select(
         *("model", "remedy", pl.col("strength").cast(pl.Float64), "seed"),
@@ -71,23 +84,45 @@ def tradeoff_tables(
         n_images=pl.lit(judged.height, pl.Int64),
         n_subjects=pl.lit(len(set(judged["group_id"])), pl.Int64),
     )
-    front = pareto(tradeoff["accuracy"].to_numpy(), tradeoff["worst_recall"].to_numpy())
+    front = pareto(tradeoff["overall"].to_numpy(), tradeoff["worst"].to_numpy())
     return {"trials": trials, "tradeoff": tradeoff.with_columns(pareto=pl.Series(front))}
 
 
+def passing_metric(usable: NDArray[np.bool_]) -> Metric:
+    """Right decisions of all images, and the share of a group's usable ones that pass."""
+
+    def metric(answer: Sequence[float], group: NDArray[np.bool_] | None, weights: Floats) -> Floats:
+        passes = np.array(answer)
+        if group is None:
+            return weighted_mean(np.where(usable, passes, 1 - passes), weights)
+        own = group & usable
+        return weighted_mean(passes[own], weights[:, own])
+
+    return metric
+
+
+def pixel_metric(classes: Sequence[str]) -> Metric:
+    """The mean IoU, from counts of pixels of each image, (N K K) in a row."""
+
+    def metric(answer: Sequence[float], group: NDArray[np.bool_] | None, weights: Floats) -> Floats:
+        counts = np.array(answer).reshape(weights.shape[1], len(classes), len(classes))
+        own = np.ones(len(counts), bool) if group is None else group
+        return segmenter_scores(counts[own], weights[:, own], classes)["mean_iou"]
+
+    return metric
+
+
 def _measures(
-    judged: pl.DataFrame, groups: Sequence[str], made: Replicates, passes: Floats
+    answer: Sequence[float],
+    members: Mapping[str, NDArray[np.bool_]],
+    metric: Metric,
+    made: Replicates,
 ) -> tuple[Floats, str]:
     """`MEASURES` (3, R) of one trial, and the group that fares worst among all images."""
-    usable, group = judged["usable"].to_numpy(), judged["group"].to_numpy()
-    recalls = []
-    for name in groups:
-        own = usable & (group == name)
-        recalls.append((weighted_mean(passes[own], made.weights[:, own]), name))
-    recalls.sort(key=lambda pair: pair[0][0])
-    (worst, name), (best, _) = recalls[0], recalls[-1]
-    accuracy = weighted_mean(np.where(usable, passes, 1 - passes), made.weights)
-    return np.stack([accuracy, worst, best - worst]), name
+    of_groups = [(metric(answer, own, made.weights), name) for name, own in members.items()]
+    of_groups.sort(key=lambda pair: pair[0][0])
+    (worst, name), (best, _) = of_groups[0], of_groups[-1]
+    return np.stack([metric(answer, None, made.weights), worst, best - worst]), name
 
 
 def _estimates(

@@ -21,14 +21,12 @@ from iip_assets.labels.folds import deal_folds, reason_for_no_folds
 from iip_assets.metrics.intervals import LEAST_SUBJECTS, judgeable
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scores import Gate
-from iip_assets.models.examples import LEAST_LABELLED, reason_for_no_filter
+from iip_assets.models.examples import LEAST_LABELLED, LEAST_MASKED, reason_for_no_filter
 from iip_assets.models.fair_task import GroupLoss
 from iip_assets.models.filter import examples_of
 from iip_assets.models.filter_network import Examples, head_logits, train_head
 from iip_assets.models.mindiff import MinDiff
 from iip_assets.models.rate_constraint import RateConstraint
-from iip_assets.models.tasks import FILTER
-from iip_assets.settings import RemedyName
 from iip_assets.training.trainer import Schedule, TrainingRun
 from iip_assets.training_set.balance import balance_weights
 
@@ -47,29 +45,32 @@ _THRESHOLDS = np.linspace(0, 1, 101)
 def trial_images(
     examples: pl.DataFrame, slices: pl.DataFrame, usable: Sequence[str], *, least_images: int
 ) -> pl.DataFrame | str:
-    """The images of all trials, or why there can be none.
+    """The images of all trials of a filter, or, of no usable classes, of a segmenter; or why none.
 
-    From the table of filter_examples, the slices of one axis, and the usable classes: image_id,
-    part, group_id, label, embedding, usable, `group`, null where it is not known, and whether that
-    is `compared`, as it has enough usable images and subjects.
+    From the examples of the model, the slices of one axis, and the usable classes: what examples
+    say, part, usable, `group`, null where it is not known, and whether that is `compared`, as it
+    has enough usable images and subjects. Of a segmenter every image counts as usable.
     """
     train, judged = (examples.filter(split=one) for one in ("train", "validation"))
     subjects = train["group_id"].to_list()
-    reason = reason_for_no_folds(subjects, least=LEAST_LABELLED, what="a label")
+    least, what = (LEAST_LABELLED, "a label") if usable else (LEAST_MASKED, "a valid mask")
+    reason = reason_for_no_folds(subjects, least=least, what=what)
     if reason is not None:
         return reason
     tuned = pl.Series(deal_folds(subjects, _QUARTERS) == 0)
-    if (reason := reason_for_no_filter(train.filter(~tuned))) is not None:
+    learned = train.filter(~tuned)
+    if usable and (reason := reason_for_no_filter(learned)) is not None:
         return f"of three quarters of the training subjects {reason}"
     if judged.is_empty():
-        return "no labelled image fell to validation"
+        return f"no image with {what} fell to validation"
     groups = slices.filter(pl.col("slice") != UNKNOWN).select("image_id", group="slice")
-    parts = zip(PARTS, (train.filter(~tuned), train.filter(tuned), judged), strict=True)
+    parts = zip(PARTS, (learned, train.filter(tuned), judged), strict=True)
+    counts = pl.col("label").is_in(list(usable)) if usable else pl.lit(True)
     images = (
         pl.concat(one.with_columns(part=pl.lit(name)) for name, one in parts)
         .join(groups, on="image_id", how="left", maintain_order="left")
-        .with_columns(usable=pl.col("label").is_in(list(usable)))
-        .select("image_id", "part", "group_id", "label", "embedding", "usable", "group")
+        .with_columns(usable=counts)
+        .drop("split", "weight", "sides", "remedy", strict=False)
     )
     enough = {*images["group"].drop_nulls()}
     for (part, name), own in images.filter("usable").group_by("part", "group"):
@@ -83,15 +84,16 @@ def trial_images(
             f"images of {LEAST_SUBJECTS} subjects, and others to train on; it takes two, there is "
             f"{len(enough) or 'none'}"
         )
-    if images.group_by("part").agg(pl.col("usable").n_unique())["usable"].to_list() != [2, 2, 2]:
+    kinds = images.group_by("part").agg(pl.col("usable").n_unique())["usable"].to_list()
+    if usable and kinds != [2, 2, 2]:
         return "usable images and others are needed to learn from, to tune on and to judge by"
     return images.with_columns(compared=pl.col("group").is_in(enough).fill_null(False))
 
 
-def planned(remedies: Mapping[RemedyName, Sequence[float]], *, seeds: int) -> pl.DataFrame:
+def planned(model: str, remedies: Mapping[Any, Sequence[float]], *, seeds: int) -> pl.DataFrame:
     """A row a trial, those without a remedy first; for a reduction nothing is drawn by a seed."""
     rows = [
-        (FILTER.name, remedy, f"{strength:g}", seed)
+        (model, remedy, f"{strength:g}", seed)
         for remedy, strengths in [(NONE, (0.0,)), *remedies.items()]
         for strength in strengths
         for seed in range(1 if remedy == "reductions" else seeds)
@@ -104,6 +106,13 @@ def pair_groups(groups: Sequence[str]) -> list[str]:
     return sorted(groups)[: 1 if len(groups) == 2 else None]
 
 
+def sides_of_groups(images: pl.DataFrame, groups: Sequence[str], remedy: str) -> NDArray[np.int8]:
+    """(N, G) where images stand: 1 in the group, 0 where that is not known or, of MinDiff, -1."""
+    own = [(pl.col("group") == name).cast(pl.Int8).alias(name) for name in groups]
+    sides = [one * 2 - 1 for one in own] if remedy == "mindiff" else own
+    return images.select(sides).fill_null(0).to_numpy()
+
+
 def run_trials(
     records: Sequence[Mapping[str, Any]],
     *,
@@ -112,7 +121,7 @@ def run_trials(
     images: pl.DataFrame,
     run: TrainingRun,
 ) -> list[dict[str, Any]]:
-    """`passes` of each trial: of each judged image whether it passes, or the chance of it.
+    """`answer` of each trial: of each judged image whether it passes, or the chance of it.
 
     Records have remedy, strength and seed, which takes the place of that of the schedule; `gate`
     has the fields of a `Gate`, and the images are those of `trial_images`.
@@ -125,7 +134,7 @@ def run_trials(
         else:
             recipe = Schedule(**{**schedule, "seed": one["seed"]})
             passes = _by_head(parts, one, Gate(**gate), recipe, run)
-        found.append({"passes": passes.tolist()})
+        found.append({"answer": passes.tolist()})
     return found
 
 
@@ -146,10 +155,8 @@ def _by_head(
     elif remedy == "rate_constraint":
         fair = RateConstraint((strength,) * len(groups), usable)
     if fair is not None:
-        own = [(pl.col("group") == name).cast(pl.Int8).alias(name) for name in groups]
-        sides = [one * 2 - 1 for one in own] if remedy == "mindiff" else own
         learned, tuned = (
-            replace(one, sides=part.select(sides).fill_null(0).to_numpy())
+            replace(one, sides=sides_of_groups(part, groups, remedy))
             for one, part in ((learned, parts[0]), (tuned, parts[1]))
         )
     resampled = remedy == "resampling"

@@ -52,7 +52,8 @@ def sides_of(rows: pl.DataFrame) -> NDArray[np.int8] | None:
     """(N, G) where each of the examples stands in the remedy; None without one."""
     if "sides" not in rows.columns:
         return None
-    return np.array(rows["sides"].to_list(), np.int8).reshape(rows.height, -1)
+    width = len(rows["sides"][0]) if rows.height else 0
+    return np.array(rows["sides"].to_list(), np.int8).reshape(rows.height, width)
 
 
 def log_odds(logits: Tensor, right: Tensor) -> Tensor:

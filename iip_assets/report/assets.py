@@ -43,6 +43,7 @@ def pipeline_report(
     coverage_ledger: pl.DataFrame | Skipped,
     fairness_audit: dict[str, pl.DataFrame] | Skipped,
     fairness_tradeoff: dict[str, pl.DataFrame] | Skipped,
+    segmenter_tradeoff: dict[str, pl.DataFrame] | Skipped,
     fairness_guarantee: pl.DataFrame | Skipped,
     robustness_benchmark: pl.DataFrame | Skipped,
     model_versions: dict[str, pl.DataFrame] | Skipped,

@@ -51,6 +51,9 @@ def test_a_rate_constraint_is_written_with_a_floor_for_each_group(workspace):
     assert remedy.recall == {"ethnicity": {"black": 0.9, "white": 0.9}}
     iip("choose", "none", "--why", "it cost too much")
     assert read_settings(workspace).remedy.filter == "none"
+    iip("choose", "mindiff", "--model", "segmenter", "--strength", "1", "--why", "for its eyes")
+    remedy = read_settings(workspace).remedy
+    assert (remedy.filter, remedy.segmenter, remedy.weight) == ("none", "mindiff", 1.0)
 
 
 def test_weights_are_written_as_the_balance_of_the_training_set(workspace):

@@ -80,6 +80,9 @@ _ONE_TRIED = {**_NO_SECOND, **_SMALL_GROUPS}
 NOTHING_PROMISED = {
     "fairness_guarantee": "iip.toml promises nothing: [guarantee] names no subset",
 }
+NO_SEGMENTERS = {
+    "segmenter_tradeoff": "fairness.segmenter_remedies names no remedy to train segmenters with",
+}
 _NO_IMAGE = "there is no image in the data"
 _FILTER_NEEDS = "a filter needs 10 images to train on that are labelled full, partial or none; it"
 _ONE_GROUP = "all images with {} are one group: none can be held out from the others"

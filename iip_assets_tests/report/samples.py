@@ -483,13 +483,13 @@ def fairness_tables():
     return {"groups": pl.DataFrame(groups, schema=GROUPS), "gaps": pl.DataFrame(gaps, schema=GAPS)}
 
 
-def tradeoff_tables():
-    """MinDiff halves the filter's gap between groups at no loss; the others do not."""
+def tradeoff_tables(model="filter"):
+    """MinDiff halves a model's gap between groups at no loss; the others do not."""
     remedies = [("none", 0.0), ("weights", 5.0), ("mindiff", 0.3), ("mindiff", 1.0)]
     remedies += [("rate_constraint", 0.9), ("threshold_optimizer", 0.02), ("reductions", 0.02)]
     rows, trials = [], []
     for remedy, strength in remedies:
-        own = {"model": "filter", "remedy": remedy, "strength": strength, "worst_group": HOSTILE}
+        own = {"model": model, "remedy": remedy, "strength": strength, "worst_group": HOSTILE}
         helped = (remedy, strength) == ("mindiff", 0.3)
         means = dict(
             zip(tradeoff.MEASURES, (0.9, 0.8, 0.1) if helped else (0.9, 0.7, 0.2), strict=True)
@@ -504,7 +504,7 @@ def tradeoff_tables():
         row |= {
             f"{name}_{end}": apart for name in tradeoff.MEASURES for end, apart in changes.items()
         }
-        row |= {"accuracy_change": 0.0, "gap_change_high": -0.05 if helped else 0.05}
+        row |= {"overall_change": 0.0, "gap_change_high": -0.05 if helped else 0.05}
         assert row.keys() == {name + end for name in tradeoff.MEASURES for end in tradeoff.ENDS}
         size = {"seeds": 5, "n_images": 90, "n_subjects": 30}
         size["groups"] = ["black", "white"]
@@ -580,6 +580,7 @@ def sample_inputs(**changes):
         "coverage_ledger": ledger_table(),
         "fairness_audit": fairness_tables(),
         "fairness_tradeoff": tradeoff_tables(),
+        "segmenter_tradeoff": tradeoff_tables("segmenter"),
         "fairness_guarantee": guarantee_table(),
         "robustness_benchmark": benchmark_table(),
         "model_versions": version_tables(),
