@@ -291,7 +291,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             cheapest=_share(
                 "the threshold of least cost; above `threshold` where a promise lowers it"
             ),
-            promised=_share("the highest that keeps the promises; null: none made, or refused"),
+            at_most=_share("the highest that keeps promises and rate constraints; null: any does"),
             break_even=_share("the threshold at which both errors cost the same"),
             cost=_number("of an image on average at the threshold"),
             usable=_count("usable validation images"),

@@ -35,6 +35,7 @@ def filter_verdicts(
     costs: Annotated[ThresholdSettings, Setting("threshold")],
     recall: Annotated[SubsetFloors, Setting("guarantee.recall")],
     delta: Annotated[float, Setting("guarantee.delta")],
+    remedy: Annotated[str, Setting("remedy.filter")],
     resamples: Annotated[int, Setting("evaluation.resamples")],
     confidence: Annotated[float, Setting("evaluation.confidence")],
     interval_seed: Annotated[int, Setting("evaluation.seed")],
@@ -44,12 +45,13 @@ def filter_verdicts(
 ) -> dict[str, pl.DataFrame]:
     """What the filter says of every image, and which pass at the threshold of least cost.
 
-    Where [guarantee] promises recall, of the thresholds that keep it.
+    Where [guarantee] promises recall or a rate constraint asks for it, of those that keep it.
     """
     from iip_assets.embeddings.device import core_count
     from iip_assets.evaluation.promises import filter_losses, promised_recall
     from iip_assets.evaluation.threshold import filter_verdicts_tables, gate_of
     from iip_assets.inference.filter import score_images
+    from iip_assets.training_set.subsets import EVEN_CHANCE
 
     scores = score_images(
         iris_filter_model,
@@ -60,16 +62,19 @@ def filter_verdicts(
         threads=core_count(threads),
         chunk=_CHUNK,
     )
-    gate, promised = gate_of(costs), None
+    gate = gate_of(costs)
+    # A rate constraint is about recall at an even chance; above it, less would be found.
+    at_most = EVEN_CHANCE if remedy == "rate_constraint" else None
     if recall:
         judged = filter_losses(scores, filter_examples, gate.usable)
         promised = promised_recall(judged, protected_subsets, recall, delta).threshold
+        at_most = min((one for one in (at_most, promised) if one is not None), default=None)
     return filter_verdicts_tables(
         scores,
         filter_examples,
         gate,
         EvaluationSettings(resamples=resamples, confidence=confidence, seed=interval_seed),
-        promised=promised,
+        at_most=at_most,
     )
 
 

@@ -25,7 +25,7 @@ LEAST_OF_EACH = 5
 _SUMMARY = {
     "threshold": pl.Float64(),
     "cheapest": pl.Float64(),
-    "promised": pl.Float64(),
+    "at_most": pl.Float64(),
     "break_even": pl.Float64(),
     "cost": pl.Float64(),
     "low": pl.Float64(),
@@ -47,7 +47,7 @@ def filter_verdicts_tables(
     gate: Gate,
     intervals: Intervals,
     *,
-    promised: float | None = None,
+    at_most: float | None = None,
 ) -> dict[str, pl.DataFrame]:
     """The tables `verdicts`, `curve` and `threshold`.
 
@@ -59,7 +59,7 @@ def filter_verdicts_tables(
         examples: From `examples.labelled_images`.
         gate: What the filter should let pass, and what errors cost.
         intervals: How they are made.
-        promised: The highest threshold that keeps a promise; None: none is made, or it is refused.
+        at_most: The highest threshold that keeps promises and rate constraints; None: any does.
     """
     scored = scores.with_columns(usable_score=usable_score(gate.usable)).sort("image_id")
     known = examples.filter(pl.col("split") == "validation")
@@ -67,18 +67,18 @@ def filter_verdicts_tables(
     is_usable = held_out["label"].is_in(list(gate.usable)).to_numpy().astype(bool)
     groups = held_out["group_id"].to_list()
     curve = cost_curve(
-        is_usable, held_out["usable_score"].to_numpy(), groups, gate, intervals, besides=promised
+        is_usable, held_out["usable_score"].to_numpy(), groups, gate, intervals, besides=at_most
     )
     counts = {"usable": int(is_usable.sum()), "unusable": int((~is_usable).sum())}
     cheapest = threshold = choose_threshold(curve, gate, **counts)
-    if promised is not None and promised < cheapest:
-        allowed = curve.filter(pl.col("threshold") <= promised)
-        threshold = min(choose_threshold(allowed, gate, **counts), promised)
+    if at_most is not None and at_most < cheapest:
+        allowed = curve.filter(pl.col("threshold") <= at_most)
+        threshold = min(choose_threshold(allowed, gate, **counts), at_most)
     nearest = curve.sort((pl.col("threshold") - threshold).abs()).row(0, named=True)
     summary = {
         "threshold": threshold,
         "cheapest": cheapest,
-        "promised": promised,
+        "at_most": at_most,
         "break_even": gate.break_even,
         **{end: nearest[end] for end in ("cost", "low", "high")},
         **counts,

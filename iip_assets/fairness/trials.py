@@ -29,6 +29,7 @@ from iip_assets.models.mindiff import MinDiff
 from iip_assets.models.rate_constraint import RateConstraint
 from iip_assets.training.trainer import Schedule, TrainingRun
 from iip_assets.training_set.balance import balance_weights
+from iip_assets.training_set.subsets import EVEN_CHANCE
 
 Floats = NDArray[np.float64]
 Parts = Sequence[pl.DataFrame]
@@ -171,10 +172,9 @@ def _by_head(
         softmax(head_logits(head, one.embeddings).astype(np.float64), axis=1)[:, usable].sum(1)
         for one in (tuned, judged)
     ]
-    # The constraint is about recall at an even chance.
-    threshold = 0.5
-    if remedy != "rate_constraint":
-        threshold = _cheapest(parts[1]["usable"].to_numpy(), scores[0], gate)
+    threshold = _cheapest(parts[1]["usable"].to_numpy(), scores[0], gate)
+    if remedy == "rate_constraint":
+        threshold = min(threshold, EVEN_CHANCE)
     passes: Floats = (scores[1] >= threshold).astype(np.float64)
     if remedy == "threshold_optimizer":
         _decide_by_group(passes, parts, scores, strength, schedule.seed)

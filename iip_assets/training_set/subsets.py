@@ -22,6 +22,9 @@ from iip_assets.settings import GroupPair, GuaranteeSettings, RemedySettings
 
 Floors = Mapping[str, Mapping[str, float]]
 Subset = tuple[str, str]
+EVEN_CHANCE = 0.5
+"""From what probability on an image counts as found, where recall constrains training."""
+
 SUBSETS = {name: pl.String() for name in ("image_id", "axis", "slice")}
 
 

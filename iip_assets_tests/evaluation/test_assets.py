@@ -115,7 +115,7 @@ def train_segmenter(eyes, context, splits=None):
     )
 
 
-def verdicts_of(eyes, context, filter_model):
+def verdicts_of(eyes, context, filter_model, remedy="none"):
     """What the filter says, as the graph would have it: skipped with the filter."""
     _, images, splits = eyes
     if isinstance(filter_model, Skipped):
@@ -137,6 +137,7 @@ def verdicts_of(eyes, context, filter_model):
         costs=ThresholdSettings(),
         recall={},
         delta=0.05,
+        remedy=remedy,
         **INTERVALS,
         max_megapixels=1.0,
         threads=1,
@@ -411,6 +412,16 @@ def test_the_validation_card_has_the_numbers_that_models_were_measured_by(
         test_alone = examples.filter(split="test")
         with pytest.raises(LookupError, match=f"no validation images to judge the {model} on"):
             quality_of(model, files, test_alone, root=context.root, settings=settings)
+
+
+def test_after_a_rate_constraint_no_image_that_is_likely_usable_is_rejected(
+    eyes, context, filter_model
+):
+    tables = verdicts_of(eyes, context, filter_model, remedy="rate_constraint")
+    assert tables["threshold"]["at_most"].to_list() == [0.5]
+    likely = tables["verdicts"].filter(pl.col("usable_score") >= 0.5)
+    assert likely.height
+    assert likely["passes"].all()
 
 
 def test_without_validation_images_there_is_no_card(eyes, tiny_backbone, context):

@@ -73,7 +73,7 @@ def threshold_of(
 ) -> tuple[dict[str, pl.DataFrame], float]:
     scores, examples, subsets = eyes(**how)
     promised = promised_threshold(scores, examples, subsets, floors)
-    tables = filter_verdicts_tables(scores, examples, GATE, INTERVALS, promised=promised)
+    tables = filter_verdicts_tables(scores, examples, GATE, INTERVALS, at_most=promised)
     return tables, tables["threshold"]["threshold"][0]
 
 
@@ -82,14 +82,14 @@ def test_a_promise_lowers_the_threshold_below_the_cheapest_and_says_so() -> None
     tables, threshold = threshold_of(PROMISED, subjects=600, low=0.25)
     row = tables["threshold"].row(0, named=True)
     assert threshold == pytest.approx(0.3, abs=0.005)
-    assert threshold <= row["promised"] < cheapest == row["cheapest"]
+    assert threshold <= row["at_most"] < cheapest == row["cheapest"]
     assert tables["verdicts"].filter(pl.col("usable_score") >= threshold)["passes"].all()
 
 
 def test_a_promise_that_the_cheapest_threshold_keeps_moves_nothing() -> None:
     without, _ = threshold_of({}, low=0)
     kept, _ = threshold_of(PROMISED, low=0)
-    assert kept["threshold"]["promised"][0] >= kept["threshold"]["threshold"][0]
+    assert kept["threshold"]["at_most"][0] >= kept["threshold"]["threshold"][0]
     assert kept["verdicts"].equals(without["verdicts"])
 
 
@@ -113,7 +113,7 @@ def table_of(
     promised = promised_threshold(scores, examples, of_scores, guarantee.recall)
     found = fairness_guarantee.function(
         examples,
-        filter_verdicts_tables(scores, examples, GATE, INTERVALS, promised=promised),
+        filter_verdicts_tables(scores, examples, GATE, INTERVALS, at_most=promised),
         Skipped("no masks") if masked is None else masked,
         segmenter or Skipped("there are no masks"),
         of_scores if subsets is None else subsets,
