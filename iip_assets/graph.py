@@ -21,7 +21,7 @@ from iip_assets.engine.project import Project
 from iip_assets.engine.workspace import Workspace
 from iip_assets.evaluation import assets as evaluation
 from iip_assets.fairness import assets as fairness
-from iip_assets.fairness import guarantee_assets
+from iip_assets.fairness import guarantee_assets, tradeoff_assets
 from iip_assets.labels import assets as labels
 from iip_assets.models import assets as models
 from iip_assets.registry import assets as registry
@@ -46,6 +46,7 @@ _ROOMS = (
     audit,
     batch_assets,
     fairness,
+    tradeoff_assets,
     guarantee_assets,
     robustness,
     drift,

@@ -274,6 +274,15 @@ class TrainingSetSettings(Section):
         180.0, 'of "newer": an image so many days older than the newest counts half', gt=0
     )
     window_days: float = _field(365.0, 'of "window": an image older than this trains nothing', gt=0)
+    shrinkage: Annotated[float, AsBefore(0.0)] = _field(
+        0.0,
+        "a cell of so many images is weighted as half of them and half of what its axes alone give",
+        ge=0,
+    )
+    by: Annotated[Literal["weights", "resampling"], AsBefore("weights")] = _field(
+        "weights",
+        'each image counts its weight, or ("resampling") comes so often in an epoch and counts 1',
+    )
 
 
 class GroupPair(Section):
@@ -560,6 +569,34 @@ class DriftSettings(Section):
     max_share: Share = _field(0.5, "warn when a larger share of the features moved", gt=0, le=1)
 
 
+ModelRemedy = Literal["weights", "resampling", "mindiff", "rate_constraint"]
+RemedyName = Literal[ModelRemedy, "threshold_optimizer", "reductions"]
+
+
+class FairnessSettings(Section):
+    """Which remedies are tried, and between whose groups."""
+
+    axis: str = _field("ethnicity", "remedies are tried between the groups of this axis")
+    seeds: int = _count(5, "heads that are trained for each remedy and strength")
+    remedies: dict[RemedyName, tuple[Annotated[float, Field(ge=0)], ...]] = _field(
+        {
+            "weights": (2.0, 5.0),
+            "resampling": (2.0, 5.0),
+            "mindiff": (0.3, 1.0, 3.0),
+            "rate_constraint": (0.8, 0.9, 0.95),
+            "threshold_optimizer": (0.1, 0.02),
+            "reductions": (0.1, 0.02),
+        },
+        "The strengths of each remedy: the cap of weights that balance the groups, the weight of "
+        "MinDiff, the floor\nof recall, the largest difference of recalls.",
+    )
+    segmenter_remedies: dict[ModelRemedy, tuple[Annotated[float, Field(ge=0)], ...]] = _field(
+        {},
+        "Likewise of small segmenters, of the frame and length of mask_errors, which take minutes "
+        "each. Such as:\n  mindiff = [1.0]",
+    )
+
+
 class ReleaseSettings(Section):
     """What a model must show before it takes the champion's place."""
 
@@ -638,6 +675,7 @@ class Settings(Section):
     explanation: ExplanationSettings = ExplanationSettings()
     slice_discovery: SliceDiscoverySettings = SliceDiscoverySettings()
     robustness: RobustnessSettings = RobustnessSettings()
+    fairness: FairnessSettings = FairnessSettings()
     drift: DriftSettings = DriftSettings()
     release: ReleaseSettings = ReleaseSettings()
     compute: ComputeSettings = ComputeSettings()
@@ -650,6 +688,7 @@ AgeBands = Annotated[tuple[int, ...], Setting("slices.age_bands")]
 SliceAxes = Annotated[tuple[str, ...], Setting("slices.axes")]
 Remedies = Annotated[RemedySettings, Setting("remedy")]
 Guarantee = Annotated[GuaranteeSettings, Setting("guarantee")]
+BalancedBy = Annotated[Literal["weights", "resampling"], Setting("training_set.by")]
 ProtectedAxes = Annotated[tuple[str, ...], Setting("release.protected_axes")]
 GroupAxis = Annotated[str, Setting("robustness.group_axis")]
 CoverageTolerance = Annotated[float, Setting("coverage.tolerance")]

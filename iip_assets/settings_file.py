@@ -195,6 +195,8 @@ def _lines(name: str, section: Section) -> Iterator[str]:
 def _toml(value: Any) -> str:
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(one) for one in value) + "]"
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -227,7 +229,8 @@ def write_settings(root: Path, values: Mapping[str, Any]) -> list[Change]:
         table: Any = document[section]
         before = table.get(key)
         if before != value:
-            table[key] = value
+            # Tables in a list stand within its brackets: as sections they would end this one.
+            table[key] = tomlkit.value(_toml(value)) if isinstance(value, list) else value
             changed.append(Change(path, before, value))
     if changed:
         write_text_whole(file, tomlkit.dumps(document))

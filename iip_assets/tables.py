@@ -68,6 +68,8 @@ _SHARED = {
     "enough": _flag("whether there is enough to judge by"),
     "training_images": _count("labelled training images of the batch"),
     "weight": _number("what the image counts in training"),
+    "sides": _list("where it stands in a remedy: 1, -1 or 0 by pair or subset; absent without one"),
+    "remedy": _text("the remedy, as JSON, of every row alike; absent without one"),
     "embedding": _list("what the image looks like to the backbone"),
     "prob_<class>": _share("the filter's probability of the class; null where it said nothing"),
     "predicted": _category("the filter's likeliest class; null where it said nothing"),
@@ -103,9 +105,44 @@ _TRIED = {
     "batch": _category("the batch that was left out; null where none was"),
     "seed": _id("of the training"),
 }
+_MEASURED = {
+    "overall": "right decisions of all judged images, or their mean IoU",
+    "worst": "usable images that pass, or the mean IoU, in the group that fares worst",
+    "gap": "that below the same of the group that fares best",
+}
+_REMEDY = {
+    "remedy": _category("what training or deciding does for groups; `none` is nothing"),
+    "strength": _number("how much of it, as `fairness.remedies` says"),
+    "worst_group": _category("the group that fares worst; of several seeds most often"),
+    **{name: _share(meaning) for name, meaning in _MEASURED.items()},
+}
+_OVER_SEEDS = {
+    **{"least": "the least of the seeds", "largest": "the largest of the seeds"},
+    **{"low": "lower end of the interval; null without", "high": "upper end; null without"},
+    **{
+        "change": "minus that without a remedy",
+        "change_low": "lower end of that",
+        "change_high": "upper end",
+    },
+}
 _PATH = _text("the file, relative to the data folder")
 _WHAT = _category("label or mask")
 
+_TRADEOFF = {
+    "trials": _table("model", **_REMEDY, seed=_id("of the training")),
+    "tradeoff": _table(
+        *("model", "n_images", "n_subjects"),
+        **_REMEDY,
+        seeds=_count("trainings that values are means of"),
+        groups=_list("the groups that are compared"),
+        pareto=_flag("whether none is better in overall and worst"),
+        **{
+            f"{name}_{end}": _number(f"{name}: {words}")
+            for name in _MEASURED
+            for end, words in _OVER_SEEDS.items()
+        },
+    ),
+}
 TABLES: Mapping[str, Mapping[str, Table]] = {
     "raw_dataset": {
         "images": _table(
@@ -232,8 +269,12 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         cell=_category("its slices on all axes that are balanced; null where not known"),
         remembered=_share("what is left of it by its age; 1 where nothing is forgotten"),
     ),
-    "filter_examples": _sole("image_id", "split", "group_id", "label", "embedding", "weight"),
-    "segmenter_examples": _sole("image_id", "mask_id", "split", "group_id", "weight"),
+    "filter_examples": _sole(
+        *("image_id", "split", "group_id", "label", "embedding", "weight", "sides", "remedy")
+    ),
+    "segmenter_examples": _sole(
+        *("image_id", "mask_id", "split", "group_id", "weight", "sides", "remedy")
+    ),
     "held_out_images": _sole("image_id", "split", "label", "mask_id"),
     "filter_verdicts": {
         "verdicts": _table("image_id", "prob_<class>", "predicted", "usable_score", "passes"),
@@ -511,6 +552,8 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         subjects_needed=_count("test subjects that show the difference to all others"),
         more_subjects=_count("of these, how many are not there yet"),
     ),
+    "fairness_tradeoff": _TRADEOFF,
+    "segmenter_tradeoff": _TRADEOFF,
     "fairness_guarantee": _sole(
         *("model", "axis", "slice", "n_images", "n_subjects"),
         floor=_share("the least recall that is promised, in the mean over subjects"),

@@ -14,6 +14,7 @@ from iip_assets.dataset import figures as dataset
 from iip_assets.drift import figures as drift
 from iip_assets.edge_cases import summary as edge_cases
 from iip_assets.evaluation import figures as evaluation
+from iip_assets.fairness import figures as fairness
 from iip_assets.figures import figure_png, new_figure, shown_word
 from iip_assets.models import figures as models
 from iip_assets.registry import figures as registry
@@ -25,6 +26,7 @@ from iip_assets.sweeps import page as sweeps
 from iip_assets.sweeps.plan import Plan
 from iip_assets.sweeps.study import Done
 from iip_assets.training_set import figures as training_set
+from iip_assets_tests.report.samples import tradeoff_tables
 
 HOSTILE = [
     "$x_{$",
@@ -226,6 +228,7 @@ FIGURES: dict[Callable, Callable] = {
     audit.potential_figure: lambda draw: draw(_analysis()),
     evaluation.slices_figure: lambda draw: draw(_metrics()),
     evaluation.threshold_figure: lambda draw: draw(_curve(), CHOSEN),
+    fairness.tradeoff_figure: lambda draw: draw(tradeoff_tables()),
     models.augmentation_figure: lambda draw: draw(GREY, GREY[:, :, 0], seed=0),
     models.history_figure: lambda draw: draw({"history": EPOCHS, "best_epoch": 0}),
     registry.history_figure: lambda draw: draw(_history()),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from iip_assets import settings_file
+from iip_assets.engine.workspace import keyed_settings
 from iip_assets.settings import Settings
 from iip_assets.settings_file import (
     SettingsError,
@@ -163,3 +165,14 @@ def test_a_driver_that_is_not_installed_has_no_gpu(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(settings_file.Path, "exists", lambda self: True)
     monkeypatch.setattr(settings_file.ctypes, "CDLL", lambda name: open("/no/such/file"))  # noqa: PTH123, SIM115
     assert settings_file._has_gpu() is False
+
+
+def test_sections_in_a_list_are_written_within_it_read_again_and_keyed(tmp_path):
+    (tmp_path / "iip.toml").write_text(default_text())
+    pairs = [{"axis": "ethnicity", "group": 'a "b"'}, {"axis": "gender", "group": "c"}]
+    write_settings(tmp_path, {"remedy.pairs": pairs, "remedy.recall": {"gender": {"c": 0.9}}})
+    settings = read_settings(tmp_path)
+    assert [one.group for one in settings.remedy.pairs] == ['a "b"', "c"]
+    assert settings.remedy.weight == 1.0
+    keyed = json.loads(json.dumps(keyed_settings(settings, ["remedy"])))
+    assert [one["axis"] for one in keyed["remedy"]["pairs"]] == ["ethnicity", "gender"]

@@ -12,6 +12,7 @@ import typer
 
 from iip_assets.cli.common import Verbs
 from iip_assets.cli.compare import compare
+from iip_assets.cli.fairness import fairness
 from iip_assets.cli.graph import refresh, status
 from iip_assets.cli.ingest import export, ingest
 from iip_assets.cli.label import label, labels, leaks
@@ -70,6 +71,7 @@ for _verb in (
     ui,
 ):
     app.command()(_verb)
+app.add_typer(fairness, name="fairness")
 app.add_typer(label, name="label")
 app.add_typer(labels, name="labels")
 app.add_typer(models, name="models")

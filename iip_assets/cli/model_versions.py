@@ -35,6 +35,7 @@ from iip_assets.report.blocks import (
 )
 from iip_assets.report.model_card import model_card
 from iip_assets.report.text import print_blocks
+from iip_assets.settings import RemedySettings
 from iip_assets.settings_file import Change, write_settings
 
 DATA = "dvc_data"
@@ -76,9 +77,17 @@ def register(refresher: Refresher, model: str) -> Version:
         serving=serving,
         record=record,
         data_revision=_data_revision(project, record),
+        remedy=remedy_in_words(settings.remedy, model),
     )
     confidence = settings.evaluation.confidence
     return register_present(root, model, present, confidence=confidence, card=model_card)
+
+
+def remedy_in_words(settings: RemedySettings, model: str) -> str:
+    """What the model's training did for groups, and why: the reason of one is not the other's."""
+    name: str = getattr(settings, model)
+    told = settings.reason and (name != "none" or model == FILTER.name)
+    return f"{name}: {settings.reason}" if told else name
 
 
 def _data_revision(project: Project, record: ActionRecord) -> str:

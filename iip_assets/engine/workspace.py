@@ -132,10 +132,10 @@ def setting_value(settings: Any, path: str) -> Any:
 
 
 def setting_json(value: Any) -> Any:
-    """A setting as JSON: a section of pydantic's, or a plain value."""
+    """A setting as JSON: a section of pydantic's, several of them, or a plain value."""
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
-    return list(value) if isinstance(value, tuple) else value
+    return [setting_json(one) for one in value] if isinstance(value, tuple) else value
 
 
 def keyed_settings(settings: Any, paths: Iterable[str]) -> dict[str, Any]:

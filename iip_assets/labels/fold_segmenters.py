@@ -58,8 +58,8 @@ def train_fold_segmenters(
     parts: dict[str, bytes] = {}
     version_of: list[str] = []
     for held_out in np.unique(fold).tolist():
-        learned = rows.filter(pl.Series(fold != held_out)).with_columns(
-            split=pl.lit("train"), weight=pl.lit(1.0)
+        learned = rows.filter(pl.Series(fold != held_out)).select(
+            "image_id", "mask_id", "group_id", split=pl.lit("train"), weight=pl.lit(1.0)
         )
         built = build_segmenter(
             _capped(learned, settings.train_images),

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
 from iip_assets.engine.values import CheckResult, Files, MetadataValue, Noted, Setting, Skipped
 from iip_assets.settings import (
+    BalancedBy,
     Compute,
     FilterSettings,
     MaskClasses,
     MaxMegapixels,
+    Remedies,
     SegmenterSettings,
     Tracking,
     TrainingSettings,
@@ -30,6 +32,10 @@ def filter_examples(
     data_splits: pl.DataFrame,
     image_embeddings: pl.DataFrame,
     rebalanced_training_set: pl.DataFrame | Skipped,
+    protected_subsets: pl.DataFrame | Skipped,
+    *,
+    remedy: Remedies,
+    usable: Annotated[tuple[str, ...], Setting("threshold.usable")],
 ) -> pl.DataFrame | Skipped:
     """What the filter learns from: embedding, label, split and weight of the labelled images.
 
@@ -39,6 +45,7 @@ def filter_examples(
 
     from iip_assets.models.examples import labelled_images, reason_for_no_filter, with_weights
     from iip_assets.training_set.rebalanced import reason_for_no_training
+    from iip_assets.training_set.subsets import with_sides
 
     images = raw_dataset["images"]
     rows = with_weights(
@@ -47,7 +54,9 @@ def filter_examples(
     reason = reason_for_no_training(
         images, data_splits, has=pl.col("label").is_not_null(), what="a label"
     ) or reason_for_no_filter(rows)
-    return Skipped(reason) if reason else rows
+    if reason:
+        return Skipped(reason)
+    return with_sides(rows, protected_subsets, remedy, "filter", usable=usable)
 
 
 @describe(filter_examples)
@@ -63,8 +72,10 @@ def segmenter_examples(
     raw_dataset: dict[str, pl.DataFrame],
     data_splits: pl.DataFrame,
     rebalanced_training_set: pl.DataFrame | Skipped,
+    protected_subsets: pl.DataFrame | Skipped,
     *,
     classes: MaskClasses,
+    remedy: Remedies,
 ) -> pl.DataFrame | Skipped:
     """What the segmenter learns from: mask, split and weight of the images with a valid mask.
 
@@ -74,13 +85,16 @@ def segmenter_examples(
 
     from iip_assets.models.examples import masked_rows, reason_for_no_segmenter, with_weights
     from iip_assets.training_set.rebalanced import reason_for_no_training
+    from iip_assets.training_set.subsets import with_sides
 
     images = raw_dataset["images"]
     rows = with_weights(masked_rows(images, data_splits), rebalanced_training_set)
     reason = reason_for_no_training(
         images, data_splits, has=pl.col("has_mask"), what="a valid mask"
     ) or reason_for_no_segmenter(rows, classes)
-    return Skipped(reason) if reason else rows
+    if reason:
+        return Skipped(reason)
+    return with_sides(rows, protected_subsets, remedy, "segmenter")
 
 
 @describe(segmenter_examples)
@@ -98,6 +112,7 @@ def iris_filter_model(
     *,
     recipe: Annotated[FilterSettings, Setting("filter")],
     training: Annotated[TrainingSettings, Setting("training")],
+    balanced_by: BalancedBy,
     max_megapixels: MaxMegapixels,
     compute: Compute,
     tracking: Tracking,
@@ -124,6 +139,7 @@ def iris_filter_model(
             recipe,
             load=load,
             run=run,
+            resampled=balanced_by == "resampling",
             teacher=teacher_files(context, "iris_filter_model", recipe.teacher),
         )
         log_filter(run, built.value.parts, filter_examples, load=load)
@@ -165,6 +181,7 @@ def segmentation_model(
     max_megapixels: MaxMegapixels,
     recipe: Annotated[SegmenterSettings, Setting("segmenter")],
     training: Annotated[TrainingSettings, Setting("training")],
+    balanced_by: BalancedBy,
     compute: Compute,
     tracking: Tracking,
     context: AssetContext,
@@ -190,6 +207,7 @@ def segmentation_model(
             classes=classes,
             max_megapixels=max_megapixels,
             run=run,
+            resampled=balanced_by == "resampling",
             teacher=teacher_files(context, "segmentation_model", recipe.teacher),
         )
         if isinstance(built, Noted):

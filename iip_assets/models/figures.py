@@ -40,11 +40,15 @@ def model_summary(model: Files, notes: Mapping[str, Any], *, plot: str) -> dict[
     }
 
 
+# Beside the epoch, a number that has another scale in epochs which miss a floor.
+_NOT_DRAWN = ("epoch", "validation_goal")
+
+
 def history_figure(notes: Mapping[str, Any]) -> Figure:
     """The numbers of a training by epoch, and which epoch was kept: `history`, `best_epoch`."""
     history = notes["history"]
     figure = new_figure(7.2, 3.0)
-    names = [name for name in (history[0] if history else {}) if name != "epoch"]
+    names = [name for name in (history[0] if history else {}) if name not in _NOT_DRAWN]
     losses = [name for name in names if name.endswith("loss")]
     groups = [group for group in (losses, [name for name in names if name not in losses]) if group]
     if not groups:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -19,9 +20,11 @@ from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.inference.frame import Frame
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.models.distillation import softened_truth
+from iip_assets.models.fair_task import log_doubts, remedy_of, sides_of
 from iip_assets.models.filter_network import (
     ClassifierTask,
     Examples,
+    FilterHead,
     build_classifier,
     class_balanced,
     filter_onnx,
@@ -30,6 +33,7 @@ from iip_assets.models.filter_network import (
     network_logits,
     network_onnx,
     train_head,
+    usable_sides,
     weighted_loss,
 )
 from iip_assets.models.training_images import LabelledImages
@@ -66,6 +70,7 @@ def build_filter(
     *,
     load: LoadImage,
     run: TrainingRun,
+    resampled: bool = False,
     teacher: Mapping[str, bytes] | None = None,
 ) -> Noted[Files]:
     """The filter's files, and how its training went.
@@ -80,6 +85,7 @@ def build_filter(
         settings: How to train.
         load: Reads an image (H, W, 3) by its id; asked only where a whole network is trained.
         run: Where to train, watched by whom.
+        resampled: Whether training images are drawn by what they weigh, and then count the same.
         teacher: The files of a filter that a whole network learns from beside the labels.
 
     Raises:
@@ -97,7 +103,17 @@ def build_filter(
     counts = _counts(images)
     log_absent(counts, FILTER_CLASSES, log=run.log)
     if settings.train == "head":
-        built = _head((training, validation), backbone, schedule, run=run)
+        fair = remedy_of(images, FILTER_CLASSES)
+        head = train_head(
+            training,
+            validation,
+            schedule,
+            classes=len(FILTER_CLASSES),
+            run=run,
+            fair=fair,
+            resampled=resampled,
+        )
+        built = _head(head, (training, validation), backbone)
     else:
         facts |= {"input_width": settings.width, "input_height": settings.height}
         if settings.network not in ("", facts["backbone"]):
@@ -110,6 +126,7 @@ def build_filter(
             settings,
             load=load,
             run=run,
+            resampled=resampled,
             teacher=teacher,
         )
     card = {**facts, "classes": list(FILTER_CLASSES), "temperature": built.temperature}
@@ -141,17 +158,14 @@ class _Built:
 
 
 def _head(
+    trained_head: tuple[FilterHead, Trained],
     examples: tuple[Examples, Examples],
     backbone: Mapping[str, bytes],
-    schedule: Schedule,
-    *,
-    run: TrainingRun,
 ) -> _Built:
     """A head on embeddings."""
     from scipy.special import softmax
 
-    training, validation = examples
-    head, trained = train_head(training, validation, schedule, classes=len(FILTER_CLASSES), run=run)
+    (training, validation), (head, trained) = examples, trained_head
     logits = head_logits(head, validation.embeddings)
     temperature = fit_temperature(logits, validation.classes)
     state = {name: tensor.contiguous() for name, tensor in head.state_dict().items()}
@@ -175,6 +189,7 @@ def _network(
     *,
     load: LoadImage,
     run: TrainingRun,
+    resampled: bool,
     teacher: Mapping[str, bytes] | None,
 ) -> _Built:
     """A whole network."""
@@ -182,6 +197,7 @@ def _network(
     classes, threads = len(FILTER_CLASSES), run.machine.threads
     schedule = schedule_of(settings, "network")
     card = json.loads(backbone["card.json"])
+    fair, drawn = remedy_of(images, FILTER_CLASSES), class_balanced(training, classes)
     frame = Frame.of_card({**card, "input_width": settings.width, "input_height": settings.height})
 
     def part(split: str, examples: Examples) -> LabelledImages:
@@ -201,11 +217,14 @@ def _network(
         return LabelledImages(
             lambda place: load(ids[place]),
             truth,
-            class_balanced(examples, classes),
+            np.ones_like(drawn)
+            if resampled and split == "train"
+            else class_balanced(examples, classes),
             frame=frame,
             seed=schedule.seed,
             threads=threads,
             augmented=split == "train",
+            sides=usable_sides(examples, fair),
         )
 
     learned, held_out = part("train", training), part("validation", validation)
@@ -221,11 +240,14 @@ def _network(
         what="filter",
         labels=torch.from_numpy(training.classes),
     )
+    log_doubts(fair, usable_sides(training, fair), network, run.log)
     trained = train_network(
         network,
-        task=ClassifierTask,
+        task=partial(ClassifierTask, fair=fair),
         examples=learned,
         validation=held_out,
+        sides=usable_sides(training, fair),
+        drawn=drawn if resampled else None,
         schedule=schedule,
         run=run,
         label="training the filter",
@@ -247,6 +269,7 @@ def examples_of(images: pl.DataFrame, dimensions: int) -> Examples:
         embeddings=np.array(vectors, dtype=np.float32).reshape(len(vectors), dimensions),
         classes=np.array([FILTER_CLASSES.index(one) for one in images["label"]], dtype=np.int64),
         weights=images["weight"].to_numpy().astype(np.float64),
+        sides=sides_of(images),
     )
 
 

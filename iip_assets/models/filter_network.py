@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,10 @@ from typing_extensions import override
 
 from iip_assets.embeddings.onnx_export import OPSET, export_onnx
 from iip_assets.inference.frame import Frame
+from iip_assets.models.fair_task import FairTask, GroupLoss, Scored, log_doubts, log_odds
 from iip_assets.models.training_images import LabelledImages
 from iip_assets.training.processes import shared_norm, total
-from iip_assets.training.trainer import Schedule, Task, Trained, TrainingRun, seeded, train
+from iip_assets.training.trainer import Schedule, Trained, TrainingRun, seeded, train
 
 _HIDDEN = 64
 _DROPOUT = 0.3
@@ -61,11 +63,13 @@ class Examples:
         embeddings: (N, D).
         classes: (N,) class indices.
         weights: (N,) what each image counts.
+        sides: (N, G) where each image stands in a remedy: 1, -1 or 0 in a pair, 1 or 0 in a subset.
     """
 
     embeddings: NDArray[np.float32]
     classes: NDArray[np.int64]
     weights: NDArray[np.float64]
+    sides: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -88,20 +92,32 @@ def train_head(
     *,
     classes: int,
     run: TrainingRun,
+    fair: GroupLoss | None = None,
+    resampled: bool = False,
 ) -> tuple[FilterHead, Trained]:
-    """The head with the lowest loss on the validation images; the last one if there are none."""
+    """The head with the lowest loss on the validation images; the last one if there are none.
+
+    With a remedy both kinds of examples have sides, and the best head is the remedy's. Resampled,
+    images are drawn by what they weigh, and count the same.
+    """
+    weights, sides = class_balanced(training, classes), usable_sides(training, fair)
     with seeded(schedule.seed, threads=run.machine.threads):
         head = FilterHead(training.embeddings.shape[1], classes)
         head.mean.copy_(torch.from_numpy(training.embeddings.mean(0)))
         # A number that never varies says nothing; dividing by its spread would only make noise.
         spread = training.embeddings.std(0)
         head.spread.copy_(torch.from_numpy(np.where(spread > 1e-6, spread, 1.0)))
+    log_doubts(fair, sides, head, run.log)
     alone = run.machine.training.model_copy(update={"processes": 1})
     trained = train(
         head,
-        task=ClassifierTask,
-        examples=_Embedded(training, classes),
-        validation=_Embedded(validation, classes),
+        task=partial(ClassifierTask, fair=fair),
+        examples=_Embedded(training, np.ones_like(weights) if resampled else weights, sides),
+        validation=_Embedded(
+            validation, class_balanced(validation, classes), usable_sides(validation, fair)
+        ),
+        sides=sides,
+        drawn=weights if resampled else None,
         schedule=schedule,
         # A head is done in seconds, sooner than other processes would have begun.
         run=replace(run, machine=replace(run.machine, training=alone)),
@@ -128,35 +144,61 @@ def head_logits(head: FilterHead, embeddings: NDArray[np.float32]) -> NDArray[np
         return np.asarray(head(torch.from_numpy(embeddings)).numpy())
 
 
-class ClassifierTask(Task):
+class ClassifierTask(FairTask):
     """A step of a network from inputs to (B, K) logits, under the images' weights."""
 
     @override
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
-        loss = self._loss(batch)
+    def training_step(self, batch: tuple[Tensor, ...], _: int) -> Tensor:
+        loss, scored = self._loss(batch)
         self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[1]))
-        return loss
+        return loss if scored is None else self.with_remedy(loss, scored)
 
     @override
-    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> None:
-        self.log("validation_loss", self._loss(batch), batch_size=len(batch[1]))
+    def validation_step(self, batch: tuple[Tensor, ...], _: int) -> None:
+        loss, scored = self._loss(batch)
+        self.log("validation_loss", loss, batch_size=len(batch[1]))
+        if scored is not None:
+            self.keep_validation(scored, loss)
 
-    def _loss(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        inputs, classes, weights = batch
+    @override
+    def on_validation_epoch_end(self) -> None:
+        self.log_goal()
+
+    def _loss(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, Scored | None]:
+        inputs, classes, weights, *sides = batch
         with shared_norm():
-            logits = self.network(inputs)
-        return weighted_loss(logits.float(), classes, weights)
+            logits = self.network(inputs).float()
+        loss = weighted_loss(logits, classes, weights)
+        if self.fair is None:
+            return loss, None
+        usable = torch.zeros(logits.shape[1], dtype=torch.bool, device=logits.device)
+        usable[list(self.fair.usable)] = True
+        odds = log_odds(logits, usable.expand_as(logits))[:, None]
+        return loss, Scored.of(odds, torch.ones_like(odds, dtype=torch.bool), sides[0])
+
+
+def usable_sides(examples: Examples, fair: GroupLoss | None) -> NDArray[np.int8] | None:
+    """(N, G) sides of the usable images, where there is a remedy; the others stand on none.
+
+    Raises:
+        ValueError: The sides are not known.
+    """
+    if fair is None:
+        return None
+    if examples.sides is None:
+        raise ValueError("a remedy needs the sides of the examples; they have none")
+    return examples.sides * np.isin(examples.classes, fair.usable)[:, None].astype(np.int8)
 
 
 class _Embedded(Dataset[Any]):
-    """Embeddings, classes and weights, taken a batch at a time."""
+    """Embeddings, classes, weights and, for a remedy, sides, taken a batch at a time."""
 
-    def __init__(self, examples: Examples, classes: int) -> None:
-        self._parts = (
-            torch.from_numpy(examples.embeddings),
-            torch.from_numpy(examples.classes),
-            torch.from_numpy(class_balanced(examples, classes).astype(np.float32)),
-        )
+    def __init__(
+        self, examples: Examples, weights: NDArray[np.float64], sides: NDArray[np.int8] | None
+    ) -> None:
+        parts = [examples.embeddings, examples.classes, weights.astype(np.float32)]
+        parts += [] if sides is None else [sides]
+        self._parts = tuple(torch.from_numpy(part) for part in parts)
 
     def __len__(self) -> int:
         return len(self._parts[0])

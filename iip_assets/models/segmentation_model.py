@@ -20,6 +20,7 @@ from iip_assets.images.store import Reader
 from iip_assets.inference.frame import Frame
 from iip_assets.inference.segmenter import eye_classes, prior_png, read_pair
 from iip_assets.models.distillation import Distillation, UnfitTeacherError
+from iip_assets.models.fair_task import log_doubts, remedy_of, sides_of
 from iip_assets.models.segmenter import (
     SegmenterTask,
     build_network,
@@ -54,6 +55,7 @@ def build_segmenter(
     classes: Sequence[str],
     max_megapixels: float,
     run: TrainingRun,
+    resampled: bool = False,
     teacher: Mapping[str, bytes] | None = None,
 ) -> Noted[Files] | Skipped:
     """The segmenter's files, and how its training went; why there is none without labelled pixels.
@@ -69,6 +71,7 @@ def build_segmenter(
         classes: The K names.
         max_megapixels: The largest image that is decoded.
         run: Where to train, watched by whom.
+        resampled: Whether training images are drawn by what they weigh, and then count the same.
         teacher: The files of a segmenter that this one learns from beside the masks.
 
     Raises:
@@ -80,14 +83,16 @@ def build_segmenter(
 
     def examples_of(split: str, frame: Frame = frame) -> MaskedImages:
         part = rows.filter(pl.col("split") == split)
+        alike = resampled and split == "train"
         return MaskedImages(
             Pairs(store, part.to_dicts(), len(classes), max_megapixels),
             frame=frame,
-            weights=part["weight"].to_list(),
+            weights=[1.0] * part.height if alike else part["weight"].to_list(),
             seed=schedule.seed,
             threads=run.machine.threads,
             augmented=split == "train",
             eye=eye if split != "test" else (),
+            sides=sides_of(part),
         )
 
     examples, held_out, test = (examples_of(split) for split in ("train", "validation", "test"))
@@ -119,11 +124,16 @@ def build_segmenter(
     distillation = None
     if teacher is not None:
         distillation = distillation_of(teacher, frame, classes, share=settings.teacher_share)
+    learned = rows.filter(pl.col("split") == "train")
+    fair = remedy_of(rows, classes, eye=eye_classes(classes) or tuple(range(len(classes))))
+    log_doubts(fair, sides_of(learned), network, run.log)
     trained = train_network(
         network,
-        task=partial(SegmenterTask, distillation=distillation),
+        task=partial(SegmenterTask, distillation=distillation, fair=fair),
         examples=examples_of("train", distillation.frame) if distillation else examples,
         validation=held_out if any(counts["validation"].values()) else None,
+        sides=sides_of(learned),
+        drawn=learned["weight"].to_numpy() if resampled else None,
         schedule=schedule,
         run=run,
         label="training the segmenter",

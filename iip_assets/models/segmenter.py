@@ -15,8 +15,9 @@ from typing_extensions import override
 from iip_assets.embeddings.backbone import PACKAGED_MODEL, packaged_weights
 from iip_assets.images.decode import NOT_LABELLED
 from iip_assets.models.distillation import Distillation
+from iip_assets.models.fair_task import FairTask, GroupLoss, Scored, log_odds
 from iip_assets.training.processes import shared_norm, total
-from iip_assets.training.trainer import Schedule, Task, seeded
+from iip_assets.training.trainer import Schedule, seeded
 
 
 def build_network(
@@ -60,11 +61,12 @@ def has_packaged_weights(encoder: str) -> bool:
     return encoder == PACKAGED_MODEL
 
 
-class SegmenterTask(Task):
+class SegmenterTask(FairTask):
     """A step of the segmenter, and what its validation measures.
 
     It learns on one cycle of the learning rate (Smith and Topin 2018). With a distillation its
-    examples are in the teacher's frame.
+    examples are in the teacher's frame. A remedy is about the share of an eye's pixels that are
+    told right, image by image.
     """
 
     monitor = "validation_mean_iou"
@@ -77,14 +79,15 @@ class SegmenterTask(Task):
         *,
         steps: int,
         distillation: Distillation | None = None,
+        fair: GroupLoss | None = None,
     ) -> None:
-        super().__init__(network, schedule, steps=steps)
+        super().__init__(network, schedule, steps=steps, fair=fair)
         self._distillation = distillation
         self._counts: Tensor | None = None
 
     @override
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
-        images, masks, weights = batch
+    def training_step(self, batch: tuple[Tensor, ...], _: int) -> Tensor:
+        images, masks, weights, *sides = batch
         images = images.contiguous(memory_format=torch.channels_last)
         distillation = self._distillation
         teacher = distillation.probabilities(images) if distillation else None
@@ -96,14 +99,16 @@ class SegmenterTask(Task):
         if distillation and teacher is not None:
             loss = distillation.loss(logits, teacher, weights, loss)
         self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(masks))
-        return loss
+        return self.with_remedy(loss, self._scored(logits, masks, sides[0])) if sides else loss
 
     @override
-    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> None:
-        images, masks, weights = batch
+    def validation_step(self, batch: tuple[Tensor, ...], _: int) -> None:
+        images, masks, weights, *sides = batch
         logits = self.network(images.contiguous(memory_format=torch.channels_last)).float()
         loss = segmentation_loss(logits, masks, weights, ignored=NOT_LABELLED)
         self.log("validation_loss", loss, batch_size=len(masks))
+        if sides:
+            self.keep_validation(self._scored(logits, masks, sides[0]), loss)
         classes = logits.shape[1]
         known = masks != NOT_LABELLED
         cells = masks[known] * classes + logits.argmax(1)[known]
@@ -117,8 +122,17 @@ class SegmenterTask(Task):
         right = self._counts.diagonal().double()
         there, predicted = self._counts.sum(1), self._counts.sum(0)
         by_class = right / (there + predicted - right).clamp(min=1)
-        self.log("validation_mean_iou", by_class[there > 0].mean())
+        mean_iou = by_class[there > 0].mean()
+        self.log("validation_mean_iou", mean_iou)
+        self.log_goal(mean_iou)
         self._counts = None
+
+    def _scored(self, logits: Tensor, masks: Tensor, sides: Tensor) -> Scored:
+        """How surely the pixels of each eye are told right."""
+        assert self.fair is not None
+        counted = torch.isin(masks, masks.new_tensor(self.fair.usable))
+        right = functional.one_hot(masks.where(counted, 0), logits.shape[1]).movedim(-1, 1) > 0
+        return Scored.of(log_odds(logits, right).flatten(1), counted.flatten(1), sides)
 
     @override
     def configure_optimizers(self) -> Any:

@@ -16,7 +16,8 @@ from iip_assets.inference.frame import Frame, box_around, cut_image, cut_mask, d
 from iip_assets.models.augment import augment
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-Example = tuple[Tensor, Tensor, Tensor]
+Example = tuple[Tensor, ...]
+Sides = NDArray[np.int8] | None
 
 # Beyond this, images are decoded again in every epoch.
 _MEMORY_BYTES = 1024 * 1024 * 1024
@@ -31,9 +32,12 @@ class _TrainingImages(Dataset[Example]):
     Not on the order of access, on the process, nor on what was drawn before.
     """
 
-    def __init__(self, frame: Frame, weights: Tensor, seed: int, augmented: bool) -> None:
+    def __init__(
+        self, frame: Frame, weights: Tensor, seed: int, augmented: bool, sides: Sides
+    ) -> None:
         self._frame = frame
         self._weights = weights
+        self._sides = None if sides is None else torch.from_numpy(sides)
         self._seed = seed
         self._augmented = augmented
 
@@ -42,6 +46,11 @@ class _TrainingImages(Dataset[Example]):
 
     def _rng(self, item: tuple[int, int]) -> np.random.Generator | None:
         return np.random.default_rng([self._seed, *item]) if self._augmented else None
+
+    def _counts(self, place: int) -> Example:
+        """What the image counts and, for a remedy, where it stands."""
+        weight = self._weights[place]
+        return (weight,) if self._sides is None else (weight, self._sides[place])
 
     def _pixels(self, image: NDArray[np.uint8]) -> Tensor:
         return torch.from_numpy(self._frame.standardise(image[None])[0])
@@ -60,6 +69,7 @@ class MaskedImages(_TrainingImages):
         threads: int,
         augmented: bool = True,
         eye: Sequence[int] = (),
+        sides: Sides = None,
     ) -> None:
         """Examples from `load`, which gives image (H, W, 3) and mask (H, W) by place.
 
@@ -72,8 +82,10 @@ class MaskedImages(_TrainingImages):
             augmented: Whether to change them; without it they are the same in every epoch.
             eye: The classes that tell where an eye is. With it, most of the changed ones are close
                 looks and all of the others; without it, all are whole.
+            sides: (N, G) where each stands in a remedy, which makes them a fourth part.
         """
-        super().__init__(frame, torch.tensor(list(weights), dtype=torch.float32), seed, augmented)
+        counts = torch.tensor(list(weights), dtype=torch.float32)
+        super().__init__(frame, counts, seed, augmented, sides)
         self._load = load
         self._eye = tuple(eye)
         self._kept: list[Pair] | None = None
@@ -90,7 +102,8 @@ class MaskedImages(_TrainingImages):
         image, mask = (self._close(place, rng) if close else None) or self.fitted(place)
         if rng is not None:
             image, mask = augment(image, mask, rng)
-        return self._pixels(image), torch.from_numpy(mask.astype(np.int64)), self._weights[place]
+        classes = torch.from_numpy(mask.astype(np.int64))
+        return self._pixels(image), classes, *self._counts(place)
 
     def fitted(self, place: int) -> Pair:
         """Image and mask in the frame, not augmented."""
@@ -137,12 +150,14 @@ class LabelledImages(_TrainingImages):
         seed: int,
         threads: int,
         augmented: bool,
+        sides: Sides = None,
     ) -> None:
         """Examples from `load`, which gives an image (H, W, 3) by place, as of `MaskedImages`.
 
         The truth is class indices (N,), or shares of classes (N, K).
         """
-        super().__init__(frame, torch.from_numpy(weights.astype(np.float32)), seed, augmented)
+        counts = torch.from_numpy(weights.astype(np.float32))
+        super().__init__(frame, counts, seed, augmented, sides)
         self._truth = torch.from_numpy(truth)
 
         def fitted(place: int) -> NDArray[np.uint8]:
@@ -156,4 +171,4 @@ class LabelledImages(_TrainingImages):
         image = self._kept[place]
         if rng is not None:
             image, _ = augment(image, np.zeros(image.shape[:2], np.uint8), rng)
-        return self._pixels(image), self._truth[place], self._weights[place]
+        return self._pixels(image), self._truth[place], *self._counts(place)

@@ -133,6 +133,7 @@ class Present:
         serving: What else serves it, such as the filter's threshold.
         record: Of the action that made it.
         data_revision: The md5 of the data that it was made of.
+        remedy: What training did for groups, and why.
     """
 
     files: Files
@@ -142,6 +143,7 @@ class Present:
     serving: Mapping[str, Any]
     record: ActionRecord
     data_revision: str
+    remedy: str = "none"
 
 
 def register_present(
@@ -172,6 +174,7 @@ def register_present(
     facts = {
         **{name: getattr(record, name) for name in _FROM_RECORD},
         "data_revision": present.data_revision,
+        "remedy": present.remedy,
         "settings": flat_settings(record.settings),
         "learned_from": len(learned),
         "onnx": f"largest difference {largest_difference(model, files.parts):.1e} of the range",

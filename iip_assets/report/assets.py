@@ -42,6 +42,8 @@ def pipeline_report(
     discovered_slices: pl.DataFrame | Skipped,
     coverage_ledger: pl.DataFrame | Skipped,
     fairness_audit: dict[str, pl.DataFrame] | Skipped,
+    fairness_tradeoff: dict[str, pl.DataFrame] | Skipped,
+    segmenter_tradeoff: dict[str, pl.DataFrame] | Skipped,
     fairness_guarantee: pl.DataFrame | Skipped,
     robustness_benchmark: pl.DataFrame | Skipped,
     model_versions: dict[str, pl.DataFrame] | Skipped,

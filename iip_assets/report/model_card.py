@@ -84,6 +84,7 @@ def _made_of(facts: Record, digest: str) -> Section:
         "trained and chosen on": counted(facts["learned_from"], "image"),
         "digest": digest,
         "ONNX against torch": facts["onnx"],
+        "remedy for groups": facts.get("remedy", "none"),
     }
     columns = [Column("made of", "name"), Column("", "part")]
     rows = [{"name": name, "part": part} for name, part in parts.items()]

@@ -41,6 +41,7 @@ from iip_assets.report.sections import (
     models,
     robustness,
     slices,
+    tradeoff,
 )
 
 SECTIONS: tuple[Callable[..., Section | None], ...] = (
@@ -64,6 +65,7 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     errors.errors,
     failures.failures,
     failures.explanations,
+    tradeoff.tradeoff,
     guarantee.guarantee,
     models.versions,
     robustness.robustness,

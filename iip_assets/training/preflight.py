@@ -70,7 +70,7 @@ def start_of(
     if checks == "never" or (checks == "long" and steps < _LONG_STEPS):
         return None
     batch = [examples[0, place] for place in range(min(_IMAGES, len(examples)))]
-    inputs, targets, weights = (torch.stack(parts) for parts in zip(*batch, strict=True))
+    inputs, targets, weights, *_ = (torch.stack(parts) for parts in zip(*batch, strict=True))
     if labels is not None:
         targets = labels[: len(batch)]
     with seeded(schedule.seed, threads=machine.threads):

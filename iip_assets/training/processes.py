@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -205,8 +206,25 @@ class EpochOrder(BatchSampler):
     as a full one, and one image alone has no statistics to normalise by.
     """
 
-    def __init__(self, count: int, *, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        count: int,
+        *,
+        batch_size: int,
+        seed: int,
+        sides: NDArray[np.int8] | None = None,
+        drawn: NDArray[np.float64] | None = None,
+    ) -> None:
         """An order of `count` places, `batch_size` a batch over all processes together.
+
+        Args:
+            count: How many places.
+            batch_size: Of each of them.
+            seed: Of all epochs.
+            sides: (N, G) 1, -1 or 0. Every batch has places of each side of each column: they are
+                dealt evenly, and a batch that has none of a side, which has fewer places than
+                there are batches, takes one more, drawn of that side.
+            drawn: (N,) how often each place comes in proportion to others, rather than once.
 
         Raises:
             ValueError: The batches cannot be shared evenly among the processes.
@@ -219,21 +237,66 @@ class EpochOrder(BatchSampler):
                 f"{processes} processes cannot share batches of {size} evenly; choose "
                 "a batch_size that is a multiple of training.processes"
             )
+        self._sides = sides
         places: Any = range(count)  # all that the sampler asks of a data set is its length
         sampler = _Places(places, processes, rank, seed=seed, drop_last=True)
+        sampler.sides, sampler.drawn = sides, drawn
         super().__init__(sampler, size // processes, drop_last=True)
+
+    @override
+    def __iter__(self) -> Iterator[list[Any]]:
+        if self._sides is None:
+            yield from super().__iter__()
+            return
+        sampler: Any = self.sampler
+        rng = np.random.default_rng([sampler.seed, sampler.epoch, 1])
+        held = [one == side for one in self._sides.T for side in (1, -1)]
+        batches: Iterator[Any] = super().__iter__()
+        for batch in batches:
+            places = [place for _, place in batch]
+            lacking = [side for side in held if side.any() and not side[places].any()]
+            more = [int(rng.choice(np.flatnonzero(side))) for side in lacking]
+            yield [*batch, *((sampler.epoch, place) for place in more)]
 
 
 class _Places(DistributedSampler[Any]):
     """(epoch, place) of this process's share of each batch; Lightning sets the epoch."""
 
     dataset: Any
+    sides: NDArray[np.int8] | None
+    drawn: NDArray[np.float64] | None
 
     @override
     def __iter__(self) -> Iterator[Any]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.dataset))
+        rng, count = np.random.default_rng([self.seed, self.epoch]), len(self.dataset)
+        places = np.arange(count) if self.drawn is None else _resampled(self.drawn, rng)
+        order = rng.permutation(places)
+        if self.sides is not None:
+            order = _dealt(order, self.sides, rng)
         for place in order[self.rank : self.total_size : self.num_replicas]:
             yield self.epoch, int(place)
+
+
+def _resampled(weights: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """N places of N, each as often as its weight says, up or down to a whole number.
+
+    Systematic sampling: an even comb over the sum of the weights, from a random start.
+    """
+    ends = np.floor(np.cumsum(weights) / weights.sum() * len(weights) + rng.random())
+    ends[-1] = len(weights)
+    return np.repeat(np.arange(len(weights)), np.diff(ends.astype(np.int64), prepend=0))
+
+
+def _dealt(
+    order: NDArray[np.int64], sides: NDArray[np.int8], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """The places in an order in which those of each kind of sides come at even distances."""
+    kinds = np.unique(sides[order], axis=0, return_inverse=True)[1].reshape(-1)
+    when = np.empty(len(order))
+    for kind in range(kinds.max() + 1):
+        of_kind = np.flatnonzero(kinds == kind)
+        when[of_kind] = (np.arange(len(of_kind)) + rng.random()) / len(of_kind)
+    return order[np.argsort(when, kind="stable")]
 
 
 def in_order(count: int, size: int) -> list[list[tuple[int, int]]]:

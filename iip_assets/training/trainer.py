@@ -14,8 +14,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytorch_lightning as lightning
 import torch
+from numpy.typing import NDArray
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy, Strategy
@@ -145,7 +147,15 @@ def train_network(network: torch.nn.Module, *, run: TrainingRun, **given: Any) -
         network: What is trained; it infers afterwards.
         run: Where. Several processes tell of their epochs on standard error alone.
         given: What else `train` takes. With several processes it must survive pickling.
+
+    Raises:
+        ValueError: Several processes are to share out batches whose images a remedy compares.
     """
+    if run.machine.training.processes > 1 and given.get("sides") is not None:
+        raise ValueError(
+            "a remedy compares the images of a batch, which several processes share out; set "
+            "training.processes = 1"
+        )
     if run.machine.training.processes == 1:
         trained = train(network, run=run, **given)
     else:
@@ -180,6 +190,8 @@ def train(
     label: str,
     validation_batch: int = _VALIDATION_BATCH,
     collate: Callable[[Any], Any] | None = None,
+    sides: NDArray[np.int8] | None = None,
+    drawn: NDArray[np.float64] | None = None,
 ) -> Trained:
     """Trains the network in place; the epoch that the task calls the best is kept.
 
@@ -193,10 +205,18 @@ def train(
         label: What is being trained, in words.
         validation_batch: Images of the validation at a time.
         collate: Makes a batch of what a data set gives; stacks it by default.
+        sides: (N, G) of which every batch of examples is to hold each side (`EpochOrder`).
+        drawn: (N,) by which examples are drawn, where each is not to come once an epoch.
     """
     machine, scratch = run.machine, run.scratch
     with seeded(schedule.seed, threads=machine.threads), _quiet():
-        order = EpochOrder(len(examples), batch_size=schedule.batch_size, seed=schedule.seed)
+        order = EpochOrder(
+            len(examples),
+            batch_size=schedule.batch_size,
+            seed=schedule.seed,
+            sides=sides,
+            drawn=drawn,
+        )
         steps = schedule.epochs * len(order)
         batches = DataLoader(examples, batch_sampler=order, collate_fn=collate)
         held_out = None

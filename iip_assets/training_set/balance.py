@@ -12,7 +12,11 @@ F64 = NDArray[np.float64]
 
 
 def balance_weights(
-    cells: Sequence[str | None], *, max_weight: float, mix: Mapping[str, float] | None = None
+    cells: Sequence[str | None],
+    *,
+    max_weight: float,
+    mix: Mapping[str, float] | None = None,
+    sizes: Mapping[str, float] | None = None,
 ) -> F64:
     """(N,) weights that bring the cells to a mix: positive, of mean 1, none above the cap.
 
@@ -24,6 +28,8 @@ def balance_weights(
         cells: Each image's cell, or None.
         max_weight: The cap, at least 1: the largest weight after scaling.
         mix: Wanted share by cell, above 0; uniform over the cells that are there by default.
+        sizes: How many images each cell is taken to have (`shrunk_sizes`); those that it has by
+            default.
 
     Raises:
         ValueError: The cap is below 1, or the mix lacks a cell or has none above 0.
@@ -44,9 +50,28 @@ def balance_weights(
         )
     n_known = sum(counts.values())
     total = sum(wanted[cell] for cell in counts)
-    raw = {cell: wanted[cell] / total * n_known / n for cell, n in counts.items()}
+    raw = {cell: wanted[cell] / total * n_known / n for cell, n in (sizes or counts).items()}
     weights = np.array([1.0 if cell is None else raw[cell] for cell in cells], dtype=np.float64)
     return capped_to_mean_one(weights, max_weight)
+
+
+def shrunk_sizes(
+    counts: Mapping[str, int], expected: Mapping[str, float], images: float
+) -> dict[str, float]:
+    """The size of each cell drawn towards what is expected of it, more the fewer images it has.
+
+    A cell of n images keeps the share n / (n + images) of what is its own, as in small area
+    estimation (Fay and Herriot 1979): what a handful of images make of a weight is mostly luck.
+
+    Args:
+        counts: Images by cell.
+        expected: The share of each cell, summing to 1.
+        images: How many of them the expected share is worth; 0 leaves sizes as they are.
+    """
+    total = sum(counts.values())
+    return {
+        cell: (n * n + images * expected[cell] * total) / (n + images) for cell, n in counts.items()
+    }
 
 
 def capped_to_mean_one(raw: F64, max_weight: float) -> F64:

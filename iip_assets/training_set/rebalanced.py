@@ -7,6 +7,7 @@ Drift Adaptation, 2014, section 3.2).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from iip_assets.dataset.schema import TRAINING_LABELS, UNKNOWN
 from iip_assets.errors import counted
 from iip_assets.settings import TrainingSetSettings
-from iip_assets.training_set.balance import balance_weights
+from iip_assets.training_set.balance import balance_weights, shrunk_sizes
 
 
 def reason_for_no_training(
@@ -209,7 +210,12 @@ def rebalanced_table(
     kept = counts > 0
     weight = np.zeros(rows.height)
     cells = rows.filter(kept)["cell"].to_list()
-    by_cell = balance_weights(cells, max_weight=settings.max_weight, mix=mix)
+    sizes = None
+    if settings.shrinkage:
+        counted = Counter(cell for cell in cells if cell is not None)
+        alone = target_mix(rows.filter(kept), settings.axes, {})
+        sizes = shrunk_sizes(counted, alone, settings.shrinkage)
+    by_cell = balance_weights(cells, max_weight=settings.max_weight, mix=mix, sizes=sizes)
     aged = by_cell * counts[kept]
     weight[kept] = aged / aged.mean() if len(aged) else aged
     return rows.select(

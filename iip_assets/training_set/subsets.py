@@ -6,13 +6,16 @@ again unless a setting names an age band.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.dataset.schema import UNKNOWN
+from iip_assets.engine.values import Skipped
 from iip_assets.errors import no_such
 from iip_assets.metrics.names import OVERALL
 from iip_assets.settings import GroupPair, GuaranteeSettings, RemedySettings
@@ -77,3 +80,63 @@ def pair_sides(
 
     rows = [[side(one, pair) for pair in pairs] for one in image_ids]
     return np.array(rows, dtype=np.int8).reshape(len(image_ids), len(pairs))
+
+
+def with_sides(
+    rows: pl.DataFrame,
+    subsets: pl.DataFrame | Skipped,
+    settings: RemedySettings,
+    model: Literal["filter", "segmenter"],
+    *,
+    usable: Sequence[str] = (),
+) -> pl.DataFrame:
+    """The rows with `sides`, where each stands, and `remedy`, as JSON, if the model has one.
+
+    What is asked of the model travels with what it learns from: so a remedy of the other model,
+    which changes nothing here, does not train this one again.
+
+    Args:
+        rows: Examples, with `split`.
+        subsets: The table of protected_subsets.
+        settings: The remedies.
+        model: Whose.
+        usable: The labels of the images that the remedy is about; all images without any.
+
+    Raises:
+        ValueError: The settings name nobody, or nobody of whom there are images to learn from.
+    """
+    method: str = getattr(settings, model)
+    if method == "none":
+        return rows
+    ids = rows["image_id"].to_list()
+    table = pl.DataFrame(schema=SUBSETS) if isinstance(subsets, Skipped) else subsets
+    floors = floors_by_subset(settings.recall)
+    asked: dict[str, Any] = {"method": method, "usable": list(usable)}
+    needed: dict[str, tuple[int, ...]] = {"train": (1, -1)}
+    if method == "mindiff":
+        setting = "pairs"
+        asked |= {"weight": settings.weight, "kernel": settings.kernel}
+        sides = pair_sides(ids, table, settings.pairs)
+        names = [f"{one.axis} {one.group} and {one.other or 'others'}" for one in settings.pairs]
+    else:
+        setting = "recall"
+        asked |= {"floors": list(floors.values())}
+        sides = memberships(ids, table, list(floors)).astype(np.int8)
+        names = [f"{axis} {name}" for axis, name in floors]
+        # A floor is met, or missed, on the validation images.
+        needed = {"train": (1,), "validation": (1,)}
+    where = f"remedy.{model} = {method!r}, remedy.{setting}"
+    mend = f"name others there, or set remedy.{model} = 'none'"
+    if not names:
+        raise ValueError(f"{where}: it names nobody; {mend}")
+    if usable:
+        sides *= rows["label"].is_in(usable).to_numpy()[:, None].astype(np.int8)
+    for split, wanted in needed.items():
+        there = sides[(rows["split"] == split).to_numpy()]
+        for place, name in enumerate(names):
+            if not all((there[:, place] == side).any() for side in wanted):
+                raise ValueError(f"{where}: {name} lack images of {split} that count; {mend}")
+    return rows.with_columns(
+        sides=pl.Series(sides.tolist(), dtype=pl.List(pl.Int8)),
+        remedy=pl.lit(json.dumps(asked, sort_keys=True)),
+    )

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from iip_assets.cli.model_versions import print_versions, promote, teach
+from iip_assets.cli.model_versions import print_versions, promote, remedy_in_words, teach
 from iip_assets.registry.registry import Registry, RegistryError, read_registry
 from iip_assets.registry.registry_state import DamagedVersionError
+from iip_assets.settings import RemedySettings
 
 
 @pytest.fixture
@@ -93,3 +94,18 @@ def test_a_terminal_of_80_columns_shows_versions_whole(
         "headline",
     ):
         assert f" {words} " in shown, words
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "words"),
+    [
+        ("filter", {"filter": "mindiff"}, "mindiff: half the gap"),
+        ("filter", {}, "none: half the gap"),
+        ("segmenter", {"filter": "mindiff"}, "none"),
+    ],
+    ids=["a remedy", "the data's weights", "the other model"],
+)
+def test_the_card_names_the_models_own_remedy_and_why(
+    model: str, settings: dict[str, Any], words: str
+) -> None:
+    assert remedy_in_words(RemedySettings(**settings, reason="half the gap"), model) == words

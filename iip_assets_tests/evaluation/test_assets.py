@@ -33,10 +33,11 @@ from iip_assets.settings import (
 from iip_assets.sweeps.trials import quality_of
 from iip_assets.training_set.subsets import SUBSETS
 from iip_assets_tests.embeddings.stand_ins import PlainWork
-from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
+from iip_assets_tests.models.masked import CLASSES, RECIPE, UNREMEDIED, masked_eyes
 
 INTERVALS = {"resamples": 50, "confidence": 0.95, "interval_seed": 0}
 TRAINED = {
+    "balanced_by": "weights",
     "training": TrainingSettings(),
     "max_megapixels": 1.0,
     "compute": ComputeSettings(device="cpu", threads=1),
@@ -74,6 +75,8 @@ def train_filter(eyes, backbone, context, images=None):
         splits,
         embeddings_of(all_images),
         Skipped("nothing to balance by"),
+        usable=("full",),
+        **UNREMEDIED,
     )
     if isinstance(examples, Skipped):
         return examples  # as the engine does
@@ -94,6 +97,7 @@ def train_segmenter(eyes, context, splits=None):
         all_splits if splits is None else splits,
         images.select("image_id", weight=pl.lit(1.0)),
         classes=CLASSES,
+        **UNREMEDIED,
     )
     if isinstance(examples, Skipped):
         return examples
@@ -118,7 +122,12 @@ def verdicts_of(eyes, context, filter_model):
         return filter_model
     embedded = embeddings_of(images)
     examples = assets.filter_examples.function(
-        {"images": images}, splits, embedded, Skipped("nothing to balance by")
+        {"images": images},
+        splits,
+        embedded,
+        Skipped("nothing to balance by"),
+        usable=("full",),
+        **UNREMEDIED,
     )
     return evaluation_assets.filter_verdicts.function(
         embedded,

@@ -69,11 +69,19 @@ _NO_OLDER_BATCH = {
     f"are none beside {_FIRST}"
 }
 _ONE_BATCH = {**_NO_OLDER_BATCH, **_ALL_LABELLED}
-_ONE_TRIED = {
+_NO_SECOND = {
     "batch_trials": "no second batch to compare with: all labelled training images are of one batch"
 }
+_SMALL_GROUPS = {
+    "fairness_tradeoff": "remedies are compared between groups that have 5 usable validation "
+    "images of 5 subjects, and others to train on; it takes two, there is none"
+}
+_ONE_TRIED = {**_NO_SECOND, **_SMALL_GROUPS}
 NOTHING_PROMISED = {
     "fairness_guarantee": "iip.toml promises nothing: [guarantee] names no subset",
+}
+NO_SEGMENTERS = {
+    "segmenter_tradeoff": "fairness.segmenter_remedies names no remedy to train segmenters with",
 }
 _NO_IMAGE = "there is no image in the data"
 _FILTER_NEEDS = "a filter needs 10 images to train on that are labelled full, partial or none; it"
@@ -137,11 +145,13 @@ SHAPES: Mapping[str, Shape] = {
             **_ONE_BATCH,
             **_ONE_TRIED,
             **dict.fromkeys(
-                ("out_of_fold_predictions", "augmentation_trials"), _ONE_GROUP.format("a label")
+                ("out_of_fold_predictions", "augmentation_trials", "fairness_tradeoff"),
+                _ONE_GROUP.format("a label"),
             ),
             "fold_segmenters": _ONE_GROUP.format("a valid mask"),
             "validation_card": "no image fell to validation",
             "robustness_benchmark": "no image fell to test",
+            "fairness_audit": "no image fell to test",
             "model_explanations": "no image fell to validation or test",
         },
     ),
@@ -202,8 +212,18 @@ SHAPES: Mapping[str, Shape] = {
             ),
         },
     ),
-    "two batches": Shape(lambda rows: {_FIRST: rows[:18], _SECOND: rows[18:]}, _ALL_LABELLED),
-    "no common columns": Shape(_nothing_in_common, {**_ONE_TRIED, **_ALL_LABELLED}),
+    "two batches": Shape(
+        lambda rows: {_FIRST: rows[:18], _SECOND: rows[18:]}, {**_ALL_LABELLED, **_SMALL_GROUPS}
+    ),
+    "no common columns": Shape(
+        _nothing_in_common,
+        {
+            **_NO_SECOND,
+            **_ALL_LABELLED,
+            "fairness_tradeoff": "of three quarters of the training subjects "
+            f"{_FILTER_NEEDS} has 8",
+        },
+    ),
     "two mask classes": Shape(
         _all(), {**_ONE_BATCH, **_ONE_TRIED}, settings=_TWO_CLASSES, mask=_only_iris
     ),

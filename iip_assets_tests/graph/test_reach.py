@@ -103,5 +103,6 @@ def test_a_plan_knows_which_assets_work_image_by_image() -> None:
         *("image_fingerprints", "image_statistics", "image_embeddings", "split_leaks"),
         *("filter_verdicts", "predictions", "model_evaluation"),
         *("model_explanations", "robustness_benchmark", "fairness_guarantee"),
-        *("eye_geometry", "mask_scores", "augmentation_trials"),
+        *("eye_geometry", "mask_scores", "augmentation_trials", "fairness_tradeoff"),
+        "segmenter_tradeoff",
     }

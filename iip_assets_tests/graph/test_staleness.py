@@ -28,6 +28,8 @@ MODELS_AND_BELOW = {
     "batch_verdict",
     "coverage_ledger",
     "fairness_audit",
+    "fairness_tradeoff",
+    "segmenter_tradeoff",
     "kept_promises",
     "labeling_priorities",
     "model_explanations",
@@ -57,9 +59,12 @@ def fresh(team: Team) -> Team:
 def test_a_second_refresh_computes_nothing(team: Team) -> None:
     found = team.refresh()
     assert found["computed"] == []
-    # All images of this workspace are labelled: there is nothing to label next.
-    assert found["skipped"].keys() == {"labeling_priorities", "fairness_guarantee"}
-    assert len(found["reused"]) == len(team.status()) - 2
+    # All images of this workspace are labelled, so that nothing is to label next; its groups are
+    # small, and it promises nothing.
+    nothing = {"labeling_priorities", "fairness_tradeoff", "segmenter_tradeoff"}
+    nothing |= {"fairness_guarantee"}
+    assert found["skipped"].keys() == nothing
+    assert len(found["reused"]) == len(team.status()) - len(nothing)
     assert {state["state"] for state in team.status().values()} == {"fresh"}
 
 
@@ -74,12 +79,25 @@ def test_the_training_seed_retrains_the_models_and_no_more(fresh: Team) -> None:
     assert due["segmentation_model"] == ["setting segmenter.seed changed: 0 → 3"]
 
 
+def test_a_remedy_of_one_model_trains_that_one_alone(fresh: Team) -> None:
+    remedy = '\n[remedy]\nsegmenter = "mindiff"\npairs = [{ axis = "gender", group = "female" }]\n'
+    (fresh.root / "iip.toml").write_text(TINY + remedy)
+    found = fresh.refresh("iris_filter_model", "segmentation_model")
+    assert "segmentation_model" in found["computed"]
+    assert "iris_filter_model" not in found["computed"]
+    (fresh.root / "iip.toml").write_text(TINY + remedy + 'reason = "as shown"\n')
+    assert fresh.refresh("iris_filter_model", "segmentation_model")["computed"] == []
+
+
 def test_an_unrelated_threshold_computes_no_embeddings(fresh: Team) -> None:
     (fresh.root / "iip.toml").write_text(TINY + "\n[statistics]\ndark_below = 90.0\n")
     due = fresh.due()
     assert due["lighting_stats"] == ["setting statistics.dark_below changed: 70.0 → 90.0"]
-    spared = {"image_statistics", "background_stats", "image_embeddings", "segmentation_model"}
-    assert not spared & due.keys()
+    assert not {"image_statistics", "background_stats", "image_embeddings"} & due.keys()
+    # A remedy may name a lighting; here none does, and who may be named comes out as it was.
+    assert "upstream image_slices is stale" in due["protected_subsets"]
+    found = fresh.refresh("iris_filter_model", "segmentation_model")
+    assert not {"iris_filter_model", "segmentation_model"} & {*found["computed"]}
 
 
 def test_other_costs_choose_another_threshold_and_train_nothing(fresh: Team) -> None:
@@ -88,7 +106,7 @@ def test_other_costs_choose_another_threshold_and_train_nothing(fresh: Team) -> 
     assert due["filter_verdicts"] == ["setting threshold.lost_iris_cost changed: 1.0 → 20.0"]
     below = {"filter_verdicts", "predictions", "model_evaluation", "model_explanations"}
     below |= {"error_analysis", "validation_card", "coverage_ledger", "pipeline_report"}
-    below |= {"fairness_audit", "fairness_guarantee"}
+    below |= {"fairness_audit", "fairness_guarantee", "fairness_tradeoff"}
     assert due.keys() <= below | {"labeling_priorities"}
 
 

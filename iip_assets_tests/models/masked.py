@@ -3,8 +3,9 @@
 import numpy as np
 import polars as pl
 
+from iip_assets.engine.values import Skipped
 from iip_assets.models.examples import masked_rows
-from iip_assets.settings import SegmenterSettings
+from iip_assets.settings import RemedySettings, SegmenterSettings
 from iip_assets_tests.embeddings.stand_ins import MemoryStore, eye
 
 CLASSES = ("background", "sclera", "iris", "pupil")
@@ -49,4 +50,6 @@ RECIPE = SegmenterSettings(
     learning_rate=0.005,
     batch_size=8,
 )
+UNREMEDIED = {"protected_subsets": Skipped("no slices"), "remedy": RemedySettings()}
+"""What examples take where no model has a remedy."""
 READ = {"classes": CLASSES, "max_megapixels": 1.0}

@@ -31,7 +31,7 @@ from iip_assets.settings import (
     TrainingSettings,
 )
 from iip_assets_tests.embeddings.stand_ins import PlainWork
-from iip_assets_tests.models.masked import CLASSES, RECIPE, masked_eyes
+from iip_assets_tests.models.masked import CLASSES, RECIPE, UNREMEDIED, masked_eyes
 from iip_assets_tests.training.small_training import logged
 
 OFF = TrackingSettings(wandb="off")
@@ -74,7 +74,10 @@ def segmenter(
     store, images, splits = masked_eyes(30)
     monkeypatch.setattr(ImageStore, "open", lambda root: store)
     trained = segmentation_model.function(
-        segmenter_examples.function({"images": images}, splits, NO_BALANCE, classes=CLASSES),
+        segmenter_examples.function(
+            {"images": images}, splits, NO_BALANCE, classes=CLASSES, **UNREMEDIED
+        ),
+        balanced_by="weights",
         classes=CLASSES,
         max_megapixels=1.0,
         recipe=RECIPE.model_copy(
@@ -122,12 +125,15 @@ def test_a_filter_is_the_same_logged_or_not(
     tmp_path: Path, tiny_backbone: dict[str, bytes], labelled: tuple[pl.DataFrame, ...]
 ) -> None:
     images, splits, embeddings = labelled
-    examples = filter_examples.function({"images": images}, splits, embeddings, NO_BALANCE)
+    examples = filter_examples.function(
+        {"images": images}, splits, embeddings, NO_BALANCE, usable=("full",), **UNREMEDIED
+    )
     plain, tracked = (
         iris_filter_model.function(
             examples,
             Files(tiny_backbone),
             recipe=FilterSettings(epochs=3),
+            balanced_by="weights",
             training=TrainingSettings(),
             max_megapixels=1.0,
             compute=ComputeSettings(device="cpu", threads=1),

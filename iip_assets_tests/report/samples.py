@@ -25,6 +25,7 @@ from iip_assets.engine.values import Report
 from iip_assets.evaluation.evaluation import METRICS_SCHEMA
 from iip_assets.evaluation.rare_classes import CLASSES
 from iip_assets.evaluation.threshold import filter_verdicts_tables
+from iip_assets.fairness import tradeoff
 from iip_assets.fairness.group_metrics import GAPS, GROUPS
 from iip_assets.fairness.promises import SCHEMA as PROMISES
 from iip_assets.images.store import ImageStore
@@ -482,6 +483,36 @@ def fairness_tables():
     return {"groups": pl.DataFrame(groups, schema=GROUPS), "gaps": pl.DataFrame(gaps, schema=GAPS)}
 
 
+def tradeoff_tables(model="filter"):
+    """MinDiff halves a model's gap between groups at no loss; the others do not."""
+    remedies = [("none", 0.0), ("weights", 5.0), ("mindiff", 0.3), ("mindiff", 1.0)]
+    remedies += [("rate_constraint", 0.9), ("threshold_optimizer", 0.02), ("reductions", 0.02)]
+    rows, trials = [], []
+    for remedy, strength in remedies:
+        own = {"model": model, "remedy": remedy, "strength": strength, "worst_group": HOSTILE}
+        helped = (remedy, strength) == ("mindiff", 0.3)
+        means = dict(
+            zip(tradeoff.MEASURES, (0.9, 0.8, 0.1) if helped else (0.9, 0.7, 0.2), strict=True)
+        )
+        changes = {"change": -0.1 if helped else 0.0, "change_low": -0.15, "change_high": 0.05}
+        ends = {"": 0.0, "low": -0.05, "high": 0.05, "least": -0.01, "largest": 0.01}
+        row = {
+            f"{name}_{end}".rstrip("_"): value + apart
+            for name, value in means.items()
+            for end, apart in ends.items()
+        }
+        row |= {
+            f"{name}_{end}": apart for name in tradeoff.MEASURES for end, apart in changes.items()
+        }
+        row |= {"overall_change": 0.0, "gap_change_high": -0.05 if helped else 0.05}
+        assert row.keys() == {name + end for name in tradeoff.MEASURES for end in tradeoff.ENDS}
+        size = {"seeds": 5, "n_images": 90, "n_subjects": 30}
+        size["groups"] = ["black", "white"]
+        rows.append({**own, "pareto": helped, **row, **size})
+        trials += [{**own, "seed": seed, **means} for seed in range(2)]
+    return {"trials": pl.DataFrame(trials), "tradeoff": pl.DataFrame(rows)}
+
+
 def sample_inputs(**changes):
     """Everything that the report reads; `changes` replace values by asset."""
     rng = np.random.default_rng(2)
@@ -548,6 +579,8 @@ def sample_inputs(**changes):
         "discovered_slices": discovered_table(),
         "coverage_ledger": ledger_table(),
         "fairness_audit": fairness_tables(),
+        "fairness_tradeoff": tradeoff_tables(),
+        "segmenter_tradeoff": tradeoff_tables("segmenter"),
         "fairness_guarantee": guarantee_table(),
         "robustness_benchmark": benchmark_table(),
         "model_versions": version_tables(),

@@ -50,7 +50,9 @@ def advice(seed: int, *, wrong_in_g0: float) -> list[str]:
 
     def part(of: int) -> Examples:
         chosen = split == of
-        return Examples(*(one[chosen] for one in vars(examples).values()))
+        return Examples(
+            examples.embeddings[chosen], examples.classes[chosen], examples.weights[chosen]
+        )
 
     head, _ = train_head(
         part(0),

@@ -126,13 +126,20 @@ def test_a_card_says_for_whom_a_version_was_judged_as_text_and_as_a_page():
     facts = {name: f"of {name}" for name in names} | {
         "learned_from": 120,
         "settings": {"segmenter.encoder": "x"},
+        "remedy": "mindiff: half the gap",
         "validation": {**row, **ends},
     }
     files = model_card(
         "segmenter", "3", facts, metrics, digest="d3", metric="mean_iou", confidence=0.95
     )
     text, page = files["model_card.md"].decode(), files["model_card.html"].decode()
-    for words in ("segmenter 3", "of onnx", "segmenter.encoder = x", "too small to judge"):
+    for words in (
+        "segmenter 3",
+        "of onnx",
+        "segmenter.encoder = x",
+        "too small to judge",
+        "half the gap",
+    ):
         assert words in text
         assert words in page
     assert "| mean_iou | 0.800 (0.700 to 0.900) | 40 | 30 |" in text

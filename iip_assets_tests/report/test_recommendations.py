@@ -124,6 +124,21 @@ def test_a_group_that_the_filter_fails_is_a_next_step():
     assert not any("does worse on" in title for title in found)
 
 
+def test_a_remedy_that_lowers_the_gap_at_no_loss_is_a_next_step():
+    found = content_of(sample_inputs(), edge_share=0.05)["next_steps"]
+    texts = [step["text"] for step in found if "remedy" in step["title"]]
+    for text, model in zip(texts, ("filter", "segmenter"), strict=True):
+        command = f"iip fairness choose mindiff --model {model} --strength 0.3 --why TEXT"
+        assert f"`{command}`" in text
+    tables = sample_inputs().fairness_tradeoff
+    for change in ({"gap_change_high": 0.01}, {"overall_change": -0.02}):
+        points = tables["tradeoff"].with_columns(**{one: pl.lit(x) for one, x in change.items()})
+        found = titles(
+            fairness_tradeoff={**tables, "tradeoff": points}, segmenter_tradeoff=Skipped("x")
+        )
+        assert not any("remedy" in title for title in found)
+
+
 def test_with_nothing_to_say_it_says_so():
     inputs = sample_inputs()
     images = inputs.raw_dataset["images"].with_columns(label=pl.lit("full"))
@@ -137,6 +152,8 @@ def test_with_nothing_to_say_it_says_so():
         split_leaks=Skipped("x"),
         coverage_ledger=Skipped("x"),
         fairness_audit=Skipped("x"),
+        fairness_tradeoff=Skipped("x"),
+        segmenter_tradeoff=Skipped("x"),
         label_consensus=Skipped("x"),
         model_evaluation=Skipped("x"),
         model_explanations=Skipped("x"),

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from iip_assets.models.segmenter import SegmenterTask
 from iip_assets.settings import TrainingSettings
 from iip_assets.training import progress as training_progress
 from iip_assets.training.processes import EpochOrder, _batch_norm, in_order
-from iip_assets.training.trainer import Machine, TrainingRun
+from iip_assets.training.trainer import Machine, TrainingRun, train_network
 from iip_assets_tests.training.small_training import (
     SCHEDULE,
     Watched,
@@ -228,6 +229,69 @@ def test_a_last_batch_that_is_not_full_is_left_out_unless_it_is_the_only_one():
     assert [len(batch) for batch in EpochOrder(11, batch_size=5, seed=0)] == [5, 5]
     assert [len(batch) for batch in EpochOrder(3, batch_size=5, seed=0)] == [3]
     assert in_order(3, 2) == [[(0, 0), (0, 1)], [(0, 2)]]
+
+
+def batches_of(sides, *, size, epoch=0, **given):
+    order = EpochOrder(len(sides), batch_size=size, seed=3, sides=sides, **given)
+    order.sampler.set_epoch(epoch)
+    return [[place for _, place in batch] for batch in order]
+
+
+def test_every_batch_holds_both_sides_of_every_pair_and_every_image_once():
+    sides = np.zeros((200, 2), np.int8)
+    sides[:20, 0], sides[20:150, 0] = 1, -1
+    sides[100:120, 1], sides[130:, 1] = 1, -1
+    batches = batches_of(sides, size=20)
+    assert sorted(place for batch in batches for place in batch) == list(range(200))
+    for batch in batches:
+        assert {1, -1} <= {*sides[batch, 0]}
+        assert {1, -1} <= {*sides[batch, 1]}
+        # Dealt evenly: as many in one batch as in the next, but for rounding.
+        assert 1 <= (sides[batch, 0] == 1).sum() <= 3
+    assert batches == batches_of(sides, size=20) != batches_of(sides, size=20, epoch=1)
+
+
+def test_images_of_a_side_that_has_fewer_than_there_are_batches_come_again():
+    sides = np.full((100, 1), -1, np.int8)
+    sides[:3] = 1
+    batches = batches_of(sides, size=10)
+    assert all((sides[batch] == 1).any() for batch in batches)
+    seen = [place for batch in batches for place in batch]
+    assert sorted({*seen}) == list(range(100))
+    assert all(seen.count(place) == 1 for place in range(3, 100))
+    assert {len(batch) for batch in batches} == {10, 11}
+
+
+def test_a_side_of_which_nobody_is_there_is_asked_for_in_no_batch():
+    sides = np.ones((20, 1), np.int8)
+    assert [len(batch) for batch in batches_of(sides, size=5)] == [5] * 4
+
+
+def test_resampled_places_come_as_often_as_they_weigh():
+    weights = np.array([0.1] * 50 + [2.0] * 50)
+    order = EpochOrder(100, batch_size=10, seed=0, drawn=weights)
+    counts = np.zeros(100)
+    for epoch in range(200):
+        order.sampler.set_epoch(epoch)
+        seen = np.bincount([place for batch in order for _, place in batch], minlength=100)
+        assert seen.sum() == 100
+        assert set(seen) <= {0, 1, 2}
+        counts += seen
+    np.testing.assert_allclose(counts / 200, weights * 100 / weights.sum(), atol=0.1)
+
+
+def test_a_remedy_in_several_processes_is_refused_with_the_mend():
+    with pytest.raises(ValueError, match=r"set training\.processes = 1"):
+        train_network(
+            small_network(),
+            task=SegmenterTask,
+            examples=examples(),
+            validation=None,
+            schedule=SCHEDULE,
+            run=TrainingRun(on(processes=2)),
+            label="",
+            sides=np.ones((24, 1), np.int8),
+        )
 
 
 def test_what_a_training_has_around_it_is_quiet_by_default():

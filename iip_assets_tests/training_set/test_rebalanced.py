@@ -24,6 +24,7 @@ from iip_assets.training_set.balance import (
     capped_to_mean_one,
     describe_balance,
     effective_sample_size,
+    shrunk_sizes,
 )
 from iip_assets.training_set.figures import balance_rows, cell_summary, cells_figure
 from iip_assets.training_set.rebalanced import (
@@ -354,3 +355,40 @@ def test_effective_size_is_kishs():
     assert effective_sample_size(np.empty(0)) == 0
     found = describe_balance(np.array([5.0, 0.5, 0.5]), max_weight=5)
     assert (found.n_images, found.largest, found.n_capped) == (3, 5.0, 1)
+
+
+def test_a_thin_cell_is_drawn_towards_what_its_axes_give():
+    counts = {"a": 1000, "b": 4, "c": 100}
+    expected = {"a": 0.88, "b": 0.02, "c": 0.1}
+    assert shrunk_sizes(counts, expected, 0) == counts
+    shrunk = shrunk_sizes(counts, expected, 20)
+    # 4 images beside 20 that are worth 2% of 1,104.
+    assert shrunk["b"] == pytest.approx((4 * 4 + 20 * 0.02 * 1104) / 24)
+    assert abs(shrunk["a"] - 1000) < 1
+
+
+def test_shrinkage_spares_thin_cells_the_largest_weights():
+    cells = [("x", "u")] * 60 + [("x", "v")] * 20 + [("y", "u")] * 19 + [("y", "v")]
+    ids = [f"{place:03d}" for place in range(100)]
+    known = pl.DataFrame({"image_id": ids, "label": "full"}).with_columns(
+        captured_at=pl.lit(None, pl.Datetime), batch=pl.lit("a")
+    )
+    splits = known.select("image_id", split=pl.lit("train"), has_mask=pl.lit(False))
+    slices = pl.DataFrame(
+        [
+            (one, axis, cell[at])
+            for one, cell in zip(ids, cells, strict=True)
+            for at, axis in enumerate("ab")
+        ],
+        schema=["image_id", "axis", "slice"],
+        orient="row",
+    )
+
+    def heaviest(shrinkage):
+        settings = TrainingSetSettings(axes=("a", "b"), max_weight=50, shrinkage=shrinkage)
+        table = rebalanced_table(known, splits, slices, settings, {})
+        assert table["weight"].mean() == pytest.approx(1)
+        return table.filter(cell="y × v")["weight"][0]
+
+    assert heaviest(0) == pytest.approx(25)
+    assert heaviest(10) < 10 < heaviest(0.5) < 25

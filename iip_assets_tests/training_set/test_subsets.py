@@ -1,9 +1,12 @@
 """Who belongs to the subsets that promises and remedies name."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 
+from iip_assets.engine.values import Skipped
 from iip_assets.settings import GroupPair, GuaranteeSettings, RemedySettings
 from iip_assets.training_set.subsets import (
     floors_by_subset,
@@ -11,6 +14,7 @@ from iip_assets.training_set.subsets import (
     named_axes,
     pair_sides,
     subsets_table,
+    with_sides,
 )
 
 SLICES = pl.DataFrame(
@@ -58,3 +62,56 @@ def test_the_other_side_of_a_pair_is_a_group_or_all_of_known_value():
 def test_an_axis_that_is_none_is_named_with_what_may_be_meant():
     with pytest.raises(ValueError, match="did you mean ethnicity"):
         subsets_table(SLICES, {"ethnicty"})
+
+
+PAIR = {"pairs": (GroupPair(axis="ethnicity", group="black", other="white"),)}
+FLOOR = {"recall": {"gender": {"female": 0.8}}}
+ROWS = pl.DataFrame(
+    {"image_id": IDS, "split": ["train"] * 4, "label": ["full", "full", "full", "none"]}
+)
+
+
+def sided(rows=ROWS, model="filter", **settings):
+    subsets = subsets_table(SLICES, {"ethnicity", "gender"})
+    return with_sides(rows, subsets, RemedySettings(**settings), model, usable=("full",))
+
+
+def test_examples_of_a_model_without_a_remedy_are_as_they_were():
+    assert sided(segmenter="mindiff", **PAIR).equals(ROWS)
+
+
+def test_examples_carry_their_sides_and_what_is_asked_of_the_model():
+    found = sided(filter="mindiff", weight=2.0, **PAIR)
+    assert found["sides"].to_list() == [[0], [1], [-1], [0]]
+    asked = {"method": "mindiff", "weight": 2.0, "kernel": "gaussian", "usable": ["full"]}
+    assert [json.loads(one) for one in found["remedy"]] == [asked] * 4
+
+
+def test_images_that_are_not_usable_stand_on_no_side_and_floors_take_validation_images():
+    rows = ROWS.with_columns(split=pl.Series(["validation", "train", "train", "train"]))
+    with pytest.raises(ValueError, match="gender female lack images of validation that count"):
+        sided(rows, filter="rate_constraint", **FLOOR)
+    twice = pl.concat([rows, ROWS.with_columns(split=pl.lit("validation"))])
+    found = sided(twice, filter="rate_constraint", **FLOOR)
+    assert found["sides"].to_list()[:4] == [[0], [1], [0], [0]]
+    assert json.loads(found["remedy"][0])["floors"] == [0.8]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"filter": "mindiff"}, "remedy.pairs: it names nobody"),
+        ({"filter": "rate_constraint"}, "remedy.recall: it names nobody"),
+        (
+            {"filter": "mindiff", "pairs": (GroupPair(axis="ethnicity", group="indian"),)},
+            "ethnicity indian and others lack images of train that count; name others there, or "
+            "set remedy.filter = 'none'",
+        ),
+    ],
+    ids=["no pair", "no floor", "a group without images"],
+)
+def test_a_remedy_that_names_nobody_says_which_setting_and_how_to_mend_it(settings, words):
+    with pytest.raises(ValueError, match=words.replace(".", r"\.")):
+        sided(**settings)
+    with pytest.raises(ValueError, match="lack images"):
+        with_sides(ROWS, Skipped("no slices"), RemedySettings(filter="mindiff", **PAIR), "filter")
