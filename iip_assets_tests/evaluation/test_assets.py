@@ -415,8 +415,9 @@ def test_the_validation_card_has_the_numbers_that_models_were_measured_by(
 
 
 def test_after_a_rate_constraint_no_image_that_is_likely_usable_is_rejected(
-    eyes, context, filter_model
+    eyes, tiny_backbone, context
 ):
+    filter_model = train_filter(eyes, tiny_backbone, context).value
     tables = verdicts_of(eyes, context, filter_model, remedy="rate_constraint")
     assert tables["threshold"]["at_most"].to_list() == [0.5]
     likely = tables["verdicts"].filter(pl.col("usable_score") >= 0.5)

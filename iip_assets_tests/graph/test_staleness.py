@@ -106,7 +106,7 @@ def test_other_costs_choose_another_threshold_and_train_nothing(fresh: Team) -> 
     assert due["filter_verdicts"] == ["setting threshold.lost_iris_cost changed: 1.0 → 20.0"]
     below = {"filter_verdicts", "predictions", "model_evaluation", "model_explanations"}
     below |= {"error_analysis", "validation_card", "coverage_ledger", "pipeline_report"}
-    below |= {"fairness_audit", "fairness_tradeoff"}
+    below |= {"fairness_audit", "fairness_guarantee", "fairness_tradeoff"}
     assert due.keys() <= below | {"labeling_priorities"}
 
 

@@ -132,13 +132,16 @@ def test_slices_hold_every_axis_that_any_setting_names_once():
         {"images": PEOPLE},
         words,
         words.select("image_id", background=pl.lit("plain")),
+        words.select(
+            "image_id", background_brightness=pl.lit(99.0), background_yellow_blue=pl.lit(9.0)
+        ),
         age_bands=BANDS,
         axes=("gender", "lighting"),
-        protected_axes=("gender", "age_band"),
+        protected_axes=("gender", "age_band", "skin_tone"),
         group_axis="ethnicity",
     )
-    assert set(slices["axis"]) == {"gender", "lighting", "age_band", "ethnicity"}
-    assert slices.height == 4 * PEOPLE.height
+    assert set(slices["axis"]) == {"gender", "lighting", "age_band", "ethnicity", "skin_tone"}
+    assert slices.height == 5 * PEOPLE.height
     assert slices.select("image_id", "axis").is_unique().all()
     assert (
         describe_image_slices(slices, {"images": PEOPLE}, confidence=0.95)["rows"] == slices.height
