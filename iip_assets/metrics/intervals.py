@@ -183,13 +183,13 @@ def judgeable(n_images: int, n_subjects: int, least_images: int) -> bool:
 def holm(p_values: Floats) -> Floats:
     """Adjusted p-values (N,) of N questions, each to be held against alpha (Holm 1979).
 
-    A question without an answer, NaN, is none.
+    A question without an answer, NaN, is none. Not statsmodels', which collects garbage at each
+    call: a second where much is loaded.
     """
-    from statsmodels.stats.multitest import multipletests
-
-    adjusted, known = np.full(len(p_values), np.nan), ~np.isnan(p_values)
-    if known.any():
-        adjusted[known] = multipletests(p_values[known], method="holm")[1]
+    adjusted, known = np.full(len(p_values), np.nan), np.flatnonzero(~np.isnan(p_values))
+    order = known[np.argsort(p_values[known], kind="stable")]
+    steps = np.arange(len(order), 0, -1) * p_values[order]
+    adjusted[order] = np.maximum.accumulate(steps).clip(max=1)
     return adjusted
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
@@ -12,6 +14,7 @@ from iip_assets.metrics.intervals import (
     chance_above,
     estimate,
     estimate_difference,
+    holm,
     replicates,
     share_estimate,
     wilson,
@@ -178,3 +181,13 @@ def test_a_difference_that_hardly_varies_has_an_interval_still():
     values = np.array([1e-100, 0.9e-100, 1.1e-100, *[1e-100] * 3, *[1.2e-100] * 5])
     found = estimate_difference(values, np.ones(5), confidence=0.95)
     assert found.low <= found.value <= found.high
+
+
+@given(st.lists(st.one_of(st.floats(0, 1), st.just(float("nan"))), max_size=12))
+def test_adjusted_p_values_are_those_of_statsmodels(p_values):
+    from statsmodels.stats.multitest import multipletests
+
+    found, asked = holm(np.array(p_values)), [one for one in p_values if one == one]
+    wanted = multipletests(asked, method="holm")[1] if asked else []
+    assert found[~np.isnan(found)] == pytest.approx(wanted)
+    assert np.array_equal(np.isnan(found), np.isnan(np.array(p_values)))
