@@ -11,6 +11,7 @@ import polars as pl
 from iip_assets.evaluation.promises import Judged, of_subsets, promised_recall
 from iip_assets.metrics.guarantee import THRESHOLDS, subject_losses
 from iip_assets.metrics.intervals import share_estimate
+from iip_assets.metrics.names import OVERALL
 from iip_assets.training_set.subsets import Floors, floors_by_subset
 
 SCHEMA = {
@@ -31,7 +32,10 @@ def promises_table(
     delta: float,
     confidence: float,
 ) -> pl.DataFrame:
-    """The promises of each model, by `SCHEMA`; recall is that at the threshold, or the loosest."""
+    """The promises of each model, by `SCHEMA`; recall is that at the threshold, or the loosest.
+
+    The threshold is that of the model's promises that are granted, also of those that are not.
+    """
     rows = []
     for model, judged, floors in models:
         found = promised_recall(judged, subsets, floors, delta)
@@ -45,7 +49,7 @@ def promises_table(
             rows.append(
                 {
                     **{"model": model, "axis": axis, "slice": name, "floor": floor, "delta": delta},
-                    **{"granted": found.threshold is not None, "threshold": found.threshold},
+                    **{"granted": not one.reason, "threshold": found.threshold},
                     **{**vars(one), "n_images": len(losses), "test_subjects": len(recalls)},
                     **{"test_recall": told.value, "test_low": told.low, "test_high": told.high},
                 }
@@ -56,7 +60,8 @@ def promises_table(
 def promise_in_words(row: Mapping[str, Any]) -> str:
     """Such as `filter: recall of ethnicity black at least 0.9`."""
     what = "recall" if row["model"] == "filter" else "pixel recall"
-    return f"{row['model']}: {what} of {row['axis']} {row['slice']} at least {row['floor']:g}"
+    whom = "all images" if row["axis"] == OVERALL else f"{row['axis']} {row['slice']}"
+    return f"{row['model']}: {what} of {whom} at least {row['floor']:g}"
 
 
 def why_broken(row: Mapping[str, Any]) -> str:

@@ -52,7 +52,7 @@ class SubsetResult:
 
 @dataclass(frozen=True)
 class GuaranteeResult:
-    """The highest threshold at which recall reaches all floors, or None: refused."""
+    """The highest threshold at which recall reaches the floors that are granted; None: none is."""
 
     threshold: float | None
     subsets: tuple[SubsetResult, ...]
@@ -86,7 +86,9 @@ def guarantee(
 ) -> GuaranteeResult:
     """The highest threshold at which no subset's mean loss exceeds 1 - its floor.
 
-    All hold at once with confidence 1 - delta: a threshold is valid if every subset rejects, so the
+    A subset of too few subjects, who would not show it even if none of them lost anything, is
+    refused and left out: that hangs on their number alone, so what is said of the others holds. All
+    others hold at once with confidence 1 - delta: a threshold is valid if every one rejects, so the
     largest p-value counts (intersection-union, Berger 1982) and their number costs nothing.
 
     Args:
@@ -98,20 +100,29 @@ def guarantee(
     """
     from mapie.risk_control import control_fwer
 
+    alphas = [1 - floor for floor in floors]
+    enough = np.array(
+        [
+            betting_p_values(np.zeros((len(one), 1)), alpha, delta)[0] <= delta
+            for one, alpha in zip(losses, alphas, strict=True)
+        ],
+        dtype=bool,
+    )
     if not losses:
         return GuaranteeResult(None, ())
-    alphas = [1 - floor for floor in floors]
     pairs = zip(losses, alphas, strict=True)
     p_values = np.stack([betting_p_values(one, alpha, delta) for one, alpha in pairs])
-    valid = control_fwer(p_values.max(axis=0), delta, fwer_method="fixed_sequence")
+    largest = p_values[enough].max(axis=0, initial=0 if enough.any() else 1)
+    valid = control_fwer(largest, delta, fwer_method="fixed_sequence")
     threshold = float(thresholds[valid[-1]]) if len(valid) else None
     place = 0 if threshold is None else int(valid[-1])
     power = 1 - (1 - _POWER) / max(int((p_values[:, 0] > delta).sum()), 1)
     subsets = []
-    for one, floor, p_value in zip(losses, floors, p_values[:, place], strict=True):
+    for one, floor, p_value, many in zip(losses, floors, p_values[:, place], enough, strict=True):
         recall = float(1 - one[:, place].mean()) if len(one) else None
-        reason, more = "", None if threshold is None and p_value > delta else 0
-        if more is None:
+        reason = ""
+        more: int | None = 0
+        if not many or (threshold is None and p_value > delta):
             more = _more_subjects(one[:, 0], 1 - floor, delta, power=power, seed=seed)
             reason = _refusal(len(one), recall, floor, more)
         elif threshold is None:
@@ -174,7 +185,7 @@ def _more_subjects(
 def _refusal(n_subjects: int, recall: float | None, floor: float, more: int | None) -> str:
     if recall is None:
         return "no calibration subject is in it"
-    seen = f"recall {recall:.3f} of {n_subjects} subjects at the loosest threshold"
+    seen = f"recall {recall:.3f} of {n_subjects} subjects"
     if more is not None:
         return f"{seen} does not yet show {floor:g}"
     near = "below" if recall < floor else "too near"

@@ -214,7 +214,7 @@ def promised_serving(
     rows = [] if isinstance(promises, Skipped) else promises.filter(model=model).to_dicts()
     found: dict[str, Any] = {"promises": rows} if rows else {}
     if model == SEGMENTER.name:
-        threshold = rows[0]["threshold"] if rows else None
+        threshold = next((row["threshold"] for row in rows if row["granted"]), None)
         found |= {"pixel_threshold": threshold, "pixel_class": pixel_class if rows else None}
     return found
 

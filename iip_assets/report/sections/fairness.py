@@ -7,6 +7,7 @@ import polars as pl
 from iip_assets.fairness.group_metrics import (
     PRIMARY,
     TOO_FEW,
+    WORSE,
     failed_groups,
     primary_rows,
     single_axes,
@@ -20,8 +21,10 @@ from iip_assets.report.blocks import (
     Heading,
     NextStep,
     Paragraph,
+    Row,
     Section,
     Table,
+    Tone,
     estimate,
     estimate_column,
     over_interval,
@@ -31,7 +34,7 @@ from iip_assets.report.figures import forest_figure
 from iip_assets.report.metrics import records
 from iip_assets.statistics.demographics import TIMES
 
-_MOST_STEPS, _MOST_CELLS = 2, 12
+_MOST_STEPS, _MOST_CELLS = 2, 8
 _ABOUT = {
     "filter": "How often the filter rejects a usable image comes first, as nobody further down "
     "sees what it rejected.",
@@ -86,10 +89,14 @@ def _model_blocks(model: str, groups: pl.DataFrame, gaps: pl.DataFrame) -> list[
         Table("Groups", _GROUP_COLUMNS, single, folded=f"The {model} by group as a table"),
         Paragraph(
             f"Of {cells.height + few} intersections of two axes {few} are too few to judge."
-            + (" The worst of the others:" if cells.height else "")
+            + (" Of the others those that are least likely as good:" if cells.height else "")
         ),
         Table("Intersections", _GROUP_COLUMNS, records(cells.head(_MOST_CELLS))),
     ]
+
+
+def _tone(row: Row) -> Tone:
+    return "bad" if row["verdict"] == WORSE else ""
 
 
 _GAP_COLUMNS: list[Column | str] = [
@@ -102,10 +109,10 @@ _GAP_COLUMNS: list[Column | str] = [
     Column("too few", "n_too_few", COUNT),
 ]
 _GROUP_COLUMNS: list[Column | str] = [
-    *("axis", "slice"),
+    Column("group", lambda row: f"{row['axis']}: {row['slice']}", tone=_tone),
     estimate_column("value, interval"),
     Column("all others", "others", NUMBER),
-    Column("difference", "difference", NUMBER),
     Column("p, corrected", "p_holm", NUMBER),
-    *("n_images", "n_subjects", "verdict"),
+    *("n_images", "n_subjects"),
+    Column("", lambda row: "too few" if row["verdict"] == TOO_FEW else ""),
 ]

@@ -10,7 +10,10 @@ from iip_assets.fairness.promises import promise_in_words, why_broken
 from iip_assets.report.blocks import (
     COUNT,
     NUMBER,
+    Block,
     Column,
+    Item,
+    Listing,
     NextStep,
     Paragraph,
     Row,
@@ -36,17 +39,19 @@ def promises(rows: Sequence[Row]) -> Section:
     """The section of one row at least, by those of fairness_guarantee."""
     columns: list[Column | str] = [
         Column("promise", promise_in_words),
-        Column("", lambda row: why_broken(row) or "holds", tone=_tone),
-        Column("up to threshold", "threshold", NUMBER),
-        Column("recall of calibration subjects", "recall", NUMBER),
+        Column("", lambda row: "not kept" if why_broken(row) else "holds", tone=_tone),
+        Column("threshold", "threshold", NUMBER),
+        Column("recall", "recall", NUMBER),
         Column("subjects", "n_subjects", COUNT),
-        estimate_column("recall of test subjects", "test_recall", "test_low", "test_high"),
+        estimate_column("in test", "test_recall", "test_low", "test_high"),
     ]
     text = (
         "The share of usable images that pass, or of a class's pixels that are found, in the mean "
         "over subjects. A promise is granted where calibration subjects, of whom no model learned, "
-        f"show it: all of a model at once with confidence {1 - rows[0]['delta']:g}."
+        f"show it: all of a model at once with confidence {1 - rows[0]['delta']:g}. Recall is "
+        "theirs and, as a check, that of the test subjects."
     )
+    broken = [Item(promise_in_words(row), f": {why}") for row in rows if (why := why_broken(row))]
     steps = []
     for row in rows:
         if why := why_broken(row):
@@ -56,4 +61,5 @@ def promises(rows: Sequence[Row]) -> Section:
             steps.append(NextStep(1, f"Not kept: {promise_in_words(row)}", f"{why}. {advice}"))
     table = Table("Promised recall", columns, rows)
     data = {"guarantee": rows}
-    return Section("guarantee", "Promises", [Paragraph(text), table], data, steps=steps)
+    blocks: list[Block] = [Paragraph(text), table, *([Listing(broken)] if broken else [])]
+    return Section("guarantee", "Promises", blocks, data, steps=steps)
