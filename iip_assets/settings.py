@@ -301,10 +301,9 @@ SubsetFloors = dict[str, dict[str, Share]]
 class RemedySettings(Section):
     """What training does so that a model fails no group more than others."""
 
-    filter: Literal["none", "mindiff", "rate_constraint"] = _field(
+    method: Literal["none", "mindiff", "rate_constraint"] = _field(
         "none", '"mindiff": groups are scored alike; "rate_constraint": recall reaches a floor'
     )
-    segmenter: Literal["none", "mindiff", "rate_constraint"] = "none"
     pairs: tuple[GroupPair, ...] = _field(
         (),
         'of "mindiff", such as { axis = "ethnicity", group = "black" }: a group and all others, or '
@@ -569,6 +568,16 @@ class DriftSettings(Section):
     max_share: Share = _field(0.5, "warn when a larger share of the features moved", gt=0, le=1)
 
 
+def _check_strengths(remedies: dict[Any, tuple[float, ...]]) -> None:
+    """Raises ValueError where a strength is none of its remedy."""
+    for name, strengths in remedies.items():
+        for one in strengths:
+            if name in ("weights", "resampling") and one < 1:
+                raise ValueError(f"{name} = {one:g}: the cap of weights, of mean 1, is at least 1")
+            if name == "rate_constraint" and one > 1:
+                raise ValueError(f"{name} = {one:g}: a floor of recall is at most 1")
+
+
 ModelRemedy = Literal["weights", "resampling", "mindiff", "rate_constraint"]
 RemedyName = Literal[ModelRemedy, "threshold_optimizer", "reductions"]
 
@@ -595,6 +604,12 @@ class FairnessSettings(Section):
         "Likewise of small segmenters, of the frame and length of mask_errors, which take minutes "
         "each. Such as:\n  mindiff = [1.0]",
     )
+
+    @model_validator(mode="after")
+    def _strengths_are_of_their_remedies(self) -> FairnessSettings:
+        _check_strengths({**self.remedies})
+        _check_strengths({**self.segmenter_remedies})
+        return self
 
 
 class ReleaseSettings(Section):
@@ -659,7 +674,8 @@ class Settings(Section):
     tags: TagSettings = TagSettings()
     training_set: TrainingSetSettings = TrainingSetSettings()
     training: TrainingSettings = TrainingSettings()
-    remedy: RemedySettings = RemedySettings()
+    filter_remedy: RemedySettings = RemedySettings()
+    segmenter_remedy: RemedySettings = RemedySettings()
     guarantee: GuaranteeSettings = GuaranteeSettings()
     filter: FilterSettings = FilterSettings()
     threshold: ThresholdSettings = ThresholdSettings()
@@ -686,7 +702,8 @@ MaskClasses = Annotated[tuple[str, ...], Setting("dataset.mask_classes")]
 MaxMegapixels = Annotated[float, Setting("dataset.max_megapixels")]
 AgeBands = Annotated[tuple[int, ...], Setting("slices.age_bands")]
 SliceAxes = Annotated[tuple[str, ...], Setting("slices.axes")]
-Remedies = Annotated[RemedySettings, Setting("remedy")]
+FilterRemedy = Annotated[RemedySettings, Setting("filter_remedy")]
+SegmenterRemedy = Annotated[RemedySettings, Setting("segmenter_remedy")]
 Guarantee = Annotated[GuaranteeSettings, Setting("guarantee")]
 BalancedBy = Annotated[Literal["weights", "resampling"], Setting("training_set.by")]
 ProtectedAxes = Annotated[tuple[str, ...], Setting("release.protected_axes")]

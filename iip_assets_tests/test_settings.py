@@ -170,9 +170,11 @@ def test_a_driver_that_is_not_installed_has_no_gpu(monkeypatch: pytest.MonkeyPat
 def test_sections_in_a_list_are_written_within_it_read_again_and_keyed(tmp_path):
     (tmp_path / "iip.toml").write_text(default_text())
     pairs = [{"axis": "ethnicity", "group": 'a "b"'}, {"axis": "gender", "group": "c"}]
-    write_settings(tmp_path, {"remedy.pairs": pairs, "remedy.recall": {"gender": {"c": 0.9}}})
+    write_settings(
+        tmp_path, {"filter_remedy.pairs": pairs, "filter_remedy.recall": {"gender": {"c": 0.9}}}
+    )
     settings = read_settings(tmp_path)
-    assert [one.group for one in settings.remedy.pairs] == ['a "b"', "c"]
-    assert settings.remedy.weight == 1.0
-    keyed = json.loads(json.dumps(keyed_settings(settings, ["remedy"])))
-    assert [one["axis"] for one in keyed["remedy"]["pairs"]] == ["ethnicity", "gender"]
+    assert [one.group for one in settings.filter_remedy.pairs] == ['a "b"', "c"]
+    assert settings.filter_remedy.weight == 1.0
+    keyed = json.loads(json.dumps(keyed_settings(settings, ["filter_remedy"])))
+    assert [one["axis"] for one in keyed["filter_remedy"]["pairs"]] == ["ethnicity", "gender"]

@@ -52,8 +52,10 @@ def choose(
     workspace = refresher.project.workspace
     axis = workspace.read_settings(workspace.root).fairness.axis
     values = settings_of(remedy, strength, tried, axis, model=model)
-    for change in write_settings(workspace.root, {**values, "remedy.reason": why}):
+    for change in write_settings(workspace.root, {**values, f"{model}_remedy.reason": why}):
         log(str(change))
+    if remedy in ("weights", "resampling"):
+        log("[training_set] is that of both models")
     log(f"Now `iip refresh`, then `iip models register {model}`")
 
 
@@ -73,6 +75,7 @@ def settings_of(
     """
     from iip_assets.fairness.tradeoff import NOT_DEPLOYED
     from iip_assets.fairness.trials import pair_groups
+    from iip_assets.statistics.skin_tone import MEASURED_AXES
 
     rows = {row["strength"]: row for row in tried if row["remedy"] == remedy}
     if not rows:
@@ -85,15 +88,20 @@ def settings_of(
     if strength not in rows:
         words = " or ".join(f"{one:g}" for one in rows)
         raise LookupError(f"{remedy} was tried with --strength {words}")
-    groups = rows[strength]["groups"]
+    groups, section = rows[strength]["groups"], f"{model}_remedy"
     if remedy in ("weights", "resampling"):
+        if axis in MEASURED_AXES:
+            raise ValueError(
+                f"training_set cannot balance {axis}, which is measured in images; choose another "
+                "remedy, or another fairness.axis"
+            )
         balance = {"axes": [axis], "toward": "uniform", "max_weight": strength, "by": remedy}
         values = {f"training_set.{name}": value for name, value in balance.items()}
-        return {f"remedy.{model}": "none", **values}
+        return {f"{section}.method": "none", **values}
     own: dict[str, Any] = {}
     if remedy == "mindiff":
         pairs = [{"axis": axis, "group": name} for name in pair_groups(groups)]
-        own = {"remedy.pairs": pairs, "remedy.weight": strength}
+        own = {f"{section}.pairs": pairs, f"{section}.weight": strength}
     elif remedy == "rate_constraint":
-        own = {"remedy.recall": {axis: dict.fromkeys(groups, strength)}}
-    return {f"remedy.{model}": remedy, **own}
+        own = {f"{section}.recall": {axis: dict.fromkeys(groups, strength)}}
+    return {f"{section}.method": remedy, **own}

@@ -77,17 +77,15 @@ def register(refresher: Refresher, model: str) -> Version:
         serving=serving,
         record=record,
         data_revision=_data_revision(project, record),
-        remedy=remedy_in_words(settings.remedy, model),
+        remedy=remedy_in_words(getattr(settings, f"{model}_remedy")),
     )
     confidence = settings.evaluation.confidence
     return register_present(root, model, present, confidence=confidence, card=model_card)
 
 
-def remedy_in_words(settings: RemedySettings, model: str) -> str:
-    """What the model's training did for groups, and why: the reason of one is not the other's."""
-    name: str = getattr(settings, model)
-    told = settings.reason and (name != "none" or model == FILTER.name)
-    return f"{name}: {settings.reason}" if told else name
+def remedy_in_words(settings: RemedySettings) -> str:
+    """What the model's training did for groups beside the weights of training_set, and why."""
+    return f"{settings.method}: {settings.reason}" if settings.reason else settings.method
 
 
 def _data_revision(project: Project, record: ActionRecord) -> str:
@@ -135,9 +133,10 @@ def promote(
         refused = refusal(tables["gate"], model, str(number), str(champion.number))
     if alias == "champion":
         workspace = refresher.project.workspace
-        promised = workspace.read_settings(workspace.root).guarantee
+        settings = workspace.read_settings(workspace.root)
         facts = registry.version(model, number).facts
-        unkept = unkept_promises(model, str(number), facts, promised)
+        asked = (settings.guarantee, settings.threshold.usable)
+        unkept = unkept_promises(model, str(number), facts, *asked)
         refused = "; ".join(one for one in (refused, unkept) if one) or None
     if refused is not None and not override:
         raise GateRefusesError(

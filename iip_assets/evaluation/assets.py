@@ -35,7 +35,7 @@ def filter_verdicts(
     costs: Annotated[ThresholdSettings, Setting("threshold")],
     recall: Annotated[SubsetFloors, Setting("guarantee.recall")],
     delta: Annotated[float, Setting("guarantee.delta")],
-    remedy: Annotated[str, Setting("remedy.filter")],
+    remedy: Annotated[str, Setting("filter_remedy.method")],
     resamples: Annotated[int, Setting("evaluation.resamples")],
     confidence: Annotated[float, Setting("evaluation.confidence")],
     interval_seed: Annotated[int, Setting("evaluation.seed")],

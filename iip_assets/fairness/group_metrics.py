@@ -26,6 +26,7 @@ from iip_assets.metrics.intervals import (
     Estimate,
     Intervals,
     chance_above,
+    estimate,
     estimate_difference,
     holm,
     judgeable,
@@ -241,9 +242,27 @@ def _rows(group: _Group, sizes: Floats, settings: Intervals) -> Iterator[dict[st
                 _, *ends = _difference(mine - theirs, sizes, settings, group)
                 row |= dict(zip(("difference_low", "difference_high"), ends, strict=True))
                 if metric not in NEITHER_IS_BETTER:
-                    better = theirs - mine if metric in LESS_IS_BETTER else mine - theirs
-                    row["p"] = chance_above(better, sizes, bound=0, subjects=group.n_subjects)
+                    row["p"] = _chance_as_good(metric, group, sizes, settings)
         yield row
+
+
+def _chance_as_good(metric: str, group: _Group, sizes: Floats, settings: Intervals) -> float | None:
+    """The p-value of a group being no worse than the others; None where they are too few.
+
+    A few others who are all right vary by nothing, and a t-test would call any group worse: so 1
+    is told of a value that lies within the interval of the others.
+    """
+    mine, theirs = group.own[metric], group.others[metric]
+    others = estimate(theirs, sizes, confidence=settings.confidence)
+    if others.low is None or others.high is None:
+        return None
+    if metric in LESS_IS_BETTER:
+        outside, better = mine[0] > others.high, theirs - mine
+    else:
+        outside, better = mine[0] < others.low, mine - theirs
+    if not outside:
+        return 1.0
+    return chance_above(better, sizes, bound=0, subjects=group.n_subjects)
 
 
 def _gaps(groups: Sequence[_Group], sizes: Floats, settings: Intervals) -> Iterator[dict[str, Any]]:

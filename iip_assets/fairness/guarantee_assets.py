@@ -40,36 +40,37 @@ def fairness_guarantee(
 
     from iip_assets.embeddings.device import core_count
     from iip_assets.evaluation.promises import Judged, filter_losses
-    from iip_assets.fairness.promises import promises_table
+    from iip_assets.fairness.promises import promises_table, reason_of
     from iip_assets.images.store import ImageStore
     from iip_assets.inference.pixel_recall import pixel_losses
-    from iip_assets.models.examples import no_model
 
     if not guarantee.recall and not guarantee.pixel_recall:
         return Skipped("iip.toml promises nothing: [guarantee] names no subset")
-    if not calibration:
-        return Skipped("splits.calibration is 0: no subject shows what [guarantee] promises")
-    found: list[tuple[str, Judged, SubsetFloors]] = []
-    if guarantee.recall and not isinstance(filter_verdicts, Skipped):
-        assert isinstance(filter_examples, pl.DataFrame)  # of which the filter was made
-        judged = filter_losses(filter_verdicts["verdicts"], filter_examples, usable)
+    found: list[tuple[str, Judged | str, SubsetFloors]] = []
+    nobody = "" if calibration else "splits.calibration is 0: no subject shows it"
+    if guarantee.recall:
+        judged: Judged | str = nobody or reason_of(filter_verdicts)
+        if not judged:
+            assert isinstance(filter_examples, pl.DataFrame)  # of which the filter was made
+            assert isinstance(filter_verdicts, dict)
+            judged = filter_losses(filter_verdicts["verdicts"], filter_examples, usable)
         found.append(("filter", judged, guarantee.recall))
-    if guarantee.pixel_recall and not isinstance(segmentation_model, Skipped):
-        assert isinstance(segmenter_examples, pl.DataFrame)
-        judged = pixel_losses(
-            segmentation_model,
-            segmenter_examples.filter(pl.col("split").is_in(["calibration", "test"])),
-            ImageStore.open(context.root),
-            guarantee.pixel_class,
-            fill=context.fill,
-            max_megapixels=max_megapixels,
-            threads=core_count(threads),
-            chunk=_CHUNK,
-        )
+    if guarantee.pixel_recall:
+        judged = nobody or reason_of(segmentation_model)
+        if not judged:
+            assert isinstance(segmenter_examples, pl.DataFrame)
+            assert isinstance(segmentation_model, Files)
+            judged = pixel_losses(
+                segmentation_model,
+                segmenter_examples.filter(pl.col("split").is_in(["calibration", "test"])),
+                ImageStore.open(context.root),
+                guarantee.pixel_class,
+                fill=context.fill,
+                max_megapixels=max_megapixels,
+                threads=core_count(threads),
+                chunk=_CHUNK,
+            )
         found.append(("segmenter", judged, guarantee.pixel_recall))
-    if not found:
-        models = (filter_verdicts, segmentation_model)
-        return no_model(*(one for one in models if isinstance(one, Skipped)))
     return promises_table(found, protected_subsets, guarantee.delta, confidence)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from iip_assets.engine.values import Skipped
 from iip_assets.evaluation.promises import Judged, of_subsets, promised_recall
 from iip_assets.metrics.guarantee import THRESHOLDS, subject_losses
 from iip_assets.metrics.intervals import share_estimate
@@ -27,17 +28,25 @@ SCHEMA = {
 
 
 def promises_table(
-    models: Sequence[tuple[str, Judged, Floors]],
+    models: Sequence[tuple[str, Judged | str, Floors]],
     subsets: pl.DataFrame,
     delta: float,
     confidence: float,
 ) -> pl.DataFrame:
     """The promises of each model, by `SCHEMA`; recall is that at the threshold, or the loosest.
 
-    The threshold is that of the model's promises that are granted, also of those that are not.
+    The threshold is that of the model's promises that are granted, also of those that are not. In
+    place of what is judged there may be the reason why nothing can be.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for model, judged, floors in models:
+        if isinstance(judged, str):
+            refused = {"model": model, "delta": delta, "granted": False, "reason": judged}
+            rows += [
+                {**refused, "axis": axis, "slice": name, "floor": floor}
+                for (axis, name), floor in floors_by_subset(floors).items()
+            ]
+            continue
         found = promised_recall(judged, subsets, floors, delta)
         place = int(np.searchsorted(THRESHOLDS, found.threshold or 0))
         seen = of_subsets(judged, subsets, floors, "calibration")
@@ -55,6 +64,11 @@ def promises_table(
                 }
             )
     return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def reason_of(value: object) -> str:
+    """Why there is no such value; empty where there is one."""
+    return value.reason if isinstance(value, Skipped) else ""
 
 
 def promise_in_words(row: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ def run_segmenter_trials(
     recipe: Mapping[str, Any],
     classes: Sequence[str],
     max_megapixels: float,
+    resampled: bool,
     images: pl.DataFrame,
     store: Reader,
     run: TrainingRun,
@@ -46,7 +47,7 @@ def run_segmenter_trials(
             max_megapixels=max_megapixels,
             # A checkpoint there would be that of another trial.
             run=replace(run, scratch=None),
-            resampled=one["remedy"] == "resampling",
+            resampled=one["remedy"] == "resampling" or (resampled and one["remedy"] != "weights"),
         )
         if isinstance(built, Skipped):
             raise ValueError(built.reason)
@@ -66,7 +67,7 @@ def _with_remedy(
     learned: pl.DataFrame, tuned: pl.DataFrame, remedy: str, strength: float
 ) -> pl.DataFrame:
     """Rows as `segmenter_examples` has them, with the remedy that they are to be learned with."""
-    weights = np.ones(learned.height)
+    weights = learned["weight"].to_numpy()
     if remedy in ("weights", "resampling"):
         weights = balance_weights(learned["group"].to_list(), max_weight=strength)
     rows = pl.concat(

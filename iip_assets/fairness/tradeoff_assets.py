@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from iip_assets.engine.asset import AssetContext, asset, describe
 from iip_assets.engine.values import MetadataValue, Rows, Setting, Skipped
 from iip_assets.settings import (
+    BalancedBy,
     Compute,
     Evaluation,
     FilterSettings,
@@ -38,6 +39,7 @@ def fairness_tradeoff(
     seeds: Seeds,
     remedies: Annotated[Mapping[RemedyName, tuple[float, ...]], Setting("fairness.remedies")],
     recipe: Annotated[FilterSettings, Setting("filter")],
+    balanced_by: BalancedBy,
     costs: Annotated[ThresholdSettings, Setting("threshold")],
     evaluation: Evaluation,
     compute: Compute,
@@ -66,6 +68,7 @@ def fairness_tradeoff(
         given={
             "schedule": asdict(schedule_of(recipe, "head")) | {"seed": None},
             "gate": asdict(gate_of(costs)),
+            "resampled": balanced_by == "resampling",
         },
         key={"images": digest_table(images)},
         # A head is done in seconds, in one process.
@@ -89,6 +92,7 @@ def segmenter_tradeoff(
     ],
     encoder: Annotated[str, Setting("segmenter.encoder")],
     decoder_channels: Annotated[tuple[int, ...], Setting("segmenter.decoder_channels")],
+    balanced_by: BalancedBy,
     small: Annotated[MaskErrorSettings, Setting("mask_errors")],
     classes: MaskClasses,
     max_megapixels: MaxMegapixels,
@@ -123,6 +127,7 @@ def segmenter_tradeoff(
             "recipe": recipe.model_dump(mode="json", exclude={"seed"}),
             "classes": list(classes),
             "max_megapixels": max_megapixels,
+            "resampled": balanced_by == "resampling",
         },
         key={"images": digest_table(images)},
         tools={"images": images, "store": store, "run": TrainingRun(machine)},

@@ -71,7 +71,7 @@ def trial_images(
         pl.concat(one.with_columns(part=pl.lit(name)) for name, one in parts)
         .join(groups, on="image_id", how="left", maintain_order="left")
         .with_columns(usable=counts)
-        .drop("split", "weight", "sides", "remedy", strict=False)
+        .drop("split", "sides", "remedy", strict=False)
     )
     enough = {*images["group"].drop_nulls()}
     for (part, name), own in images.filter("usable").group_by("part", "group"):
@@ -86,7 +86,8 @@ def trial_images(
             f"{len(enough) or 'none'}"
         )
     kinds = images.group_by("part").agg(pl.col("usable").n_unique())["usable"].to_list()
-    if usable and kinds != [2, 2, 2]:
+    known = images.filter(part=PARTS[0]).drop_nulls("group")["usable"].n_unique()
+    if usable and [known, *kinds] != [2, 2, 2, 2]:
         return "usable images and others are needed to learn from, to tune on and to judge by"
     return images.with_columns(compared=pl.col("group").is_in(enough).fill_null(False))
 
@@ -119,13 +120,15 @@ def run_trials(
     *,
     schedule: Mapping[str, Any],
     gate: Mapping[str, Any],
+    resampled: bool,
     images: pl.DataFrame,
     run: TrainingRun,
 ) -> list[dict[str, Any]]:
     """`answer` of each trial: of each judged image whether it passes, or the chance of it.
 
     Records have remedy, strength and seed, which takes the place of that of the schedule; `gate`
-    has the fields of a `Gate`, and the images are those of `trial_images`.
+    has the fields of a `Gate`, and the images are those of `trial_images`. Training images weigh
+    what they do in training, by resampling or not, unless weights are the remedy.
     """
     parts = [images.filter(part=name) for name in PARTS]
     found = []
@@ -134,13 +137,19 @@ def run_trials(
             passes = _by_reduction(parts, float(one["strength"]))
         else:
             recipe = Schedule(**{**schedule, "seed": one["seed"]})
-            passes = _by_head(parts, one, Gate(**gate), recipe, run)
+            passes = _by_head(parts, one, Gate(**gate), recipe, run, resampled=resampled)
         found.append({"answer": passes.tolist()})
     return found
 
 
 def _by_head(
-    parts: Parts, record: Mapping[str, Any], gate: Gate, schedule: Schedule, run: TrainingRun
+    parts: Parts,
+    record: Mapping[str, Any],
+    gate: Gate,
+    schedule: Schedule,
+    run: TrainingRun,
+    *,
+    resampled: bool,
 ) -> Floats:
     """What a head on embeddings lets pass of the judged images."""
     remedy, strength = record["remedy"], float(record["strength"])
@@ -150,7 +159,7 @@ def _by_head(
     fair: GroupLoss | None = None
     if remedy in ("weights", "resampling"):
         weights = balance_weights(parts[0]["group"].to_list(), max_weight=strength)
-        learned = replace(learned, weights=weights)
+        learned, resampled = replace(learned, weights=weights), remedy == "resampling"
     elif remedy == "mindiff":
         fair, groups = MinDiff(strength, "gaussian", usable), pair_groups(groups)
     elif remedy == "rate_constraint":
@@ -160,7 +169,6 @@ def _by_head(
             replace(one, sides=sides_of_groups(part, groups, remedy))
             for one, part in ((learned, parts[0]), (tuned, parts[1]))
         )
-    resampled = remedy == "resampling"
     head, _ = train_head(
         *(learned, tuned, schedule),
         classes=len(FILTER_CLASSES),
@@ -182,7 +190,7 @@ def _by_head(
 
 
 def _examples(part: pl.DataFrame) -> Examples:
-    return examples_of(part.with_columns(weight=pl.lit(1.0)), len(part["embedding"][0]))
+    return examples_of(part, len(part["embedding"][0]))
 
 
 def _cheapest(usable: NDArray[np.bool_], scores: Floats, gate: Gate) -> float:

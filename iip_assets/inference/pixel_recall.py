@@ -44,6 +44,8 @@ def pixel_losses(
     segmenter = Segmenter(model.parts, threads=threads)
     if name not in segmenter.classes:
         raise ValueError(f"guarantee.pixel_class: {no_such('class', name, segmenter.classes)}")
+    if masked.is_empty():
+        return masked, np.zeros((0, len(THRESHOLDS)))
     store.fetch([*masked["image_id"], *masked["mask_id"]])
     found = fill(
         "pixel_scores",

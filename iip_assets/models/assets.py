@@ -10,10 +10,11 @@ from iip_assets.engine.values import CheckResult, Files, MetadataValue, Noted, S
 from iip_assets.settings import (
     BalancedBy,
     Compute,
+    FilterRemedy,
     FilterSettings,
     MaskClasses,
     MaxMegapixels,
-    Remedies,
+    SegmenterRemedy,
     SegmenterSettings,
     Tracking,
     TrainingSettings,
@@ -34,7 +35,7 @@ def filter_examples(
     rebalanced_training_set: pl.DataFrame | Skipped,
     protected_subsets: pl.DataFrame | Skipped,
     *,
-    remedy: Remedies,
+    remedy: FilterRemedy,
     usable: Annotated[tuple[str, ...], Setting("threshold.usable")],
 ) -> pl.DataFrame | Skipped:
     """What the filter learns from: embedding, label, split and weight of the labelled images.
@@ -75,7 +76,7 @@ def segmenter_examples(
     protected_subsets: pl.DataFrame | Skipped,
     *,
     classes: MaskClasses,
-    remedy: Remedies,
+    remedy: SegmenterRemedy,
 ) -> pl.DataFrame | Skipped:
     """What the segmenter learns from: mask, split and weight of the images with a valid mask.
 

@@ -52,6 +52,7 @@ SCHEMA = {
     "usable": pl.String(),
     "threshold": pl.Float64(),
     "segmenter_model": pl.String(),
+    "pixel_class": pl.String(),
     "pixel_threshold": pl.Float64(),
     "error": pl.String(),
 }
@@ -140,6 +141,7 @@ class Predictor:
             "usable": " or ".join(self._usable) or "all",
             "threshold": round(self._threshold, _DIGITS),
             "segmenter_model": _named(segmenter),
+            "pixel_class": promised[0] if promised else None,
             "pixel_threshold": round(promised[1], _DIGITS) if promised else None,
         }
         self.classes: tuple[str, ...] = self._segmenter.classes if self._segmenter else ()

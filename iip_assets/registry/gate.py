@@ -181,18 +181,24 @@ def refusal(gate: pl.DataFrame, model: str, candidate: str, champion: str) -> st
 
 
 def unkept_promises(
-    model: str, version: str, facts: Mapping[str, Any], guarantee: GuaranteeSettings
+    model: str,
+    version: str,
+    facts: Mapping[str, Any],
+    guarantee: GuaranteeSettings,
+    usable: Sequence[str],
 ) -> str | None:
     """Why what iip.toml promises refuses a version, by its facts; None if it holds all of it."""
     is_filter = model == FILTER.name
     floors = guarantee.recall if is_filter else guarantee.pixel_recall
-    same = is_filter or facts.get("pixel_class") == guarantee.pixel_class
+    same = facts.get("pixel_class") == guarantee.pixel_class
+    if is_filter:
+        same = set(facts.get("usable", ())) == set(usable)
     rows = facts.get("promises", ()) if same else ()
     lacking = []
     for (axis, name), floor in floors_by_subset(floors).items():
         own = [row for row in rows if (row["axis"], row["slice"]) == (axis, name)]
         strict = [one for one in own if one["floor"] >= floor and one["delta"] <= guarantee.delta]
-        if not any(row["granted"] for row in strict):
+        if all(map(why_broken, strict)):
             why = "; ".join(map(why_broken, strict)) or "not shown when it was registered"
             lacking.append(f"recall of {axis} {name} at least {floor:g} ({why})")
     words = "; ".join(lacking)

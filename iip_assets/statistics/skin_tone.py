@@ -7,6 +7,9 @@ import polars as pl
 from iip_assets.statistics.demographics import with_subject
 
 SKIN_TONE_AXIS = "skin_tone"
+MEASURED_AXES = ("lighting", "background", SKIN_TONE_AXIS)
+"""What is measured in images, unlike what a batch says of them."""
+
 SKIN_TONES = ("dark", "brown", "tan", "intermediate", "light", "very light")
 _FROM_DEGREES = (-30.0, 10.0, 28.0, 41.0, 55.0)
 """Where each but the first begins (Del Bino and Bernerd 2013)."""

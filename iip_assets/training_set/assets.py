@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from iip_assets.engine.asset import asset, describe
 from iip_assets.engine.values import MetadataValue, Rows, Setting, Skipped
-from iip_assets.settings import AgeBands, Guarantee, Remedies, TrainingSetSettings
+from iip_assets.settings import (
+    AgeBands,
+    FilterRemedy,
+    Guarantee,
+    SegmenterRemedy,
+    TrainingSetSettings,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -72,7 +78,8 @@ def protected_subsets(
     image_slices: pl.DataFrame,
     team_slices: pl.DataFrame,
     *,
-    remedy: Remedies,
+    filter_remedy: FilterRemedy,
+    segmenter_remedy: SegmenterRemedy,
     guarantee: Guarantee,
 ) -> pl.DataFrame:
     """Who belongs to the subsets that a promise or a remedy names, on the whole of their axes.
@@ -84,7 +91,7 @@ def protected_subsets(
     from iip_assets.training_set.subsets import named_axes, subsets_table
 
     slices = pl.concat([image_slices, team_slices])
-    return subsets_table(slices, named_axes(remedy, guarantee))
+    return subsets_table(slices, named_axes((filter_remedy, segmenter_remedy), guarantee))
 
 
 @describe(protected_subsets)

@@ -28,10 +28,11 @@ EVEN_CHANCE = 0.5
 SUBSETS = {name: pl.String() for name in ("image_id", "axis", "slice")}
 
 
-def named_axes(remedy: RemedySettings, guarantee: GuaranteeSettings) -> set[str]:
+def named_axes(remedies: Sequence[RemedySettings], guarantee: GuaranteeSettings) -> set[str]:
     """The axes that these settings name."""
-    floors = (remedy.recall, guarantee.recall, guarantee.pixel_recall)
-    return {axis for one in floors for axis in one} | {pair.axis for pair in remedy.pairs}
+    floors = [guarantee.recall, guarantee.pixel_recall, *(one.recall for one in remedies)]
+    pairs = [pair for one in remedies for pair in one.pairs]
+    return {axis for one in floors for axis in one} | {pair.axis for pair in pairs}
 
 
 def subsets_table(slices: pl.DataFrame, axes: set[str]) -> pl.DataFrame:
@@ -42,7 +43,7 @@ def subsets_table(slices: pl.DataFrame, axes: set[str]) -> pl.DataFrame:
     """
     known = {*slices["axis"].unique(), OVERALL}
     for axis in sorted(axes - known):
-        raise ValueError(f"[guarantee] or [remedy]: {no_such('axis', axis, sorted(known))}")
+        raise ValueError(f"[guarantee] or a remedy: {no_such('axis', axis, sorted(known))}")
     found = [slices.filter(pl.col("axis").is_in(axes)).select(*SUBSETS)]
     if OVERALL in axes:
         every = slices.select("image_id", axis=pl.lit(OVERALL), slice=pl.lit("all")).unique()
@@ -101,14 +102,14 @@ def with_sides(
     Args:
         rows: Examples, with `split`.
         subsets: The table of protected_subsets.
-        settings: The remedies.
+        settings: The model's remedy.
         model: Whose.
         usable: The labels of the images that the remedy is about; all images without any.
 
     Raises:
         ValueError: The settings name nobody, or nobody of whom there are images to learn from.
     """
-    method: str = getattr(settings, model)
+    method: str = settings.method
     if method == "none":
         return rows
     ids = rows["image_id"].to_list()
@@ -128,8 +129,9 @@ def with_sides(
         names = [f"{axis} {name}" for axis, name in floors]
         # A floor is met, or missed, on the validation images.
         needed = {"train": (1,), "validation": (1,)}
-    where = f"remedy.{model} = {method!r}, remedy.{setting}"
-    mend = f"name others there, or set remedy.{model} = 'none'"
+    section = f"{model}_remedy"
+    where = f"{section}.method = {method!r}, {section}.{setting}"
+    mend = f"name others there, or set {section}.method = 'none'"
     if not names:
         raise ValueError(f"{where}: it names nobody; {mend}")
     if usable:

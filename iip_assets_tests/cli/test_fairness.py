@@ -37,31 +37,41 @@ def test_the_list_has_each_remedy_with_its_price(workspace):
 
 def test_mindiff_is_written_with_its_pairs_and_read_again(workspace):
     said = iip("choose", "mindiff", "--strength", "0.3", "--why", "half the gap").stderr
-    assert "remedy.weight = 0.3 (was 1.0)" in said
-    remedy = read_settings(workspace).remedy
-    assert (remedy.filter, remedy.weight, remedy.reason) == ("mindiff", 0.3, "half the gap")
+    assert "filter_remedy.weight = 0.3 (was 1.0)" in said
+    remedy = read_settings(workspace).filter_remedy
+    assert (remedy.method, remedy.weight, remedy.reason) == ("mindiff", 0.3, "half the gap")
     assert remedy.pairs == (GroupPair(axis="ethnicity", group="black"),)
-    others = read_settings(workspace).model_dump(exclude={"remedy", "compute"})
-    assert others == Settings().model_dump(exclude={"remedy", "compute"})
+    others = read_settings(workspace).model_dump(exclude={"filter_remedy", "compute"})
+    assert others == Settings().model_dump(exclude={"filter_remedy", "compute"})
 
 
 def test_a_rate_constraint_is_written_with_a_floor_for_each_group(workspace):
     iip("choose", "rate_constraint", "--why", "no group below nine of ten")
-    remedy = read_settings(workspace).remedy
+    remedy = read_settings(workspace).filter_remedy
     assert remedy.recall == {"ethnicity": {"black": 0.9, "white": 0.9}}
     iip("choose", "none", "--why", "it cost too much")
-    assert read_settings(workspace).remedy.filter == "none"
+    assert read_settings(workspace).filter_remedy.method == "none"
     iip("choose", "mindiff", "--model", "segmenter", "--strength", "1", "--why", "for its eyes")
-    remedy = read_settings(workspace).remedy
-    assert (remedy.filter, remedy.segmenter, remedy.weight) == ("none", "mindiff", 1.0)
+    chosen = read_settings(workspace)
+    assert chosen.filter_remedy.reason == "it cost too much"
+    segmenter = chosen.segmenter_remedy
+    assert (segmenter.method, segmenter.weight) == ("mindiff", 1.0)
+    assert segmenter.reason == "for its eyes"
 
 
 def test_weights_are_written_as_the_balance_of_the_training_set(workspace):
     iip("choose", "weights", "--why", "they are enough")
     chosen = read_settings(workspace)
-    assert chosen.remedy.filter == "none"
+    assert chosen.filter_remedy.method == "none"
     balance = chosen.training_set
     assert (balance.axes, balance.max_weight, balance.by) == (("ethnicity",), 5.0, "weights")
+
+
+def test_what_is_measured_in_images_is_not_balanced_by(workspace):
+    text = (workspace / "iip.toml").read_text()
+    (workspace / "iip.toml").write_text(text.replace('axis = "ethnicity"', 'axis = "skin_tone"'))
+    with pytest.raises(ValueError, match="cannot balance skin_tone"):
+        iip("choose", "weights", "--why", "they are enough")
 
 
 @pytest.mark.parametrize(

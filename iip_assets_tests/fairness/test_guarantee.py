@@ -139,10 +139,14 @@ def test_without_promises_or_subjects_to_show_them_the_reason_is_told() -> None:
     nothing = table_of(GuaranteeSettings())
     assert nothing == Skipped("iip.toml promises nothing: [guarantee] names no subset")
     nobody = table_of(GuaranteeSettings(recall=PROMISED), calibration=0)
-    assert isinstance(nobody, Skipped)
-    assert nobody.reason.startswith("splits.calibration is 0")
+    assert isinstance(nobody, pl.DataFrame)
+    assert not nobody["granted"].any()
+    assert nobody["reason"][0].startswith("splits.calibration is 0")
+    assert not promises_hold(nobody).passed
     lacking = table_of(GuaranteeSettings(pixel_recall=PROMISED))
-    assert lacking == Skipped("there is no model: there are no masks")
+    assert isinstance(lacking, pl.DataFrame)
+    assert lacking["reason"].to_list() == ["there are no masks"]
+    assert "there are no masks" in promises_hold(lacking).description
 
 
 def test_a_granted_promise_holds_on_the_test_subjects_and_the_check_passes() -> None:
@@ -188,11 +192,22 @@ def test_a_promise_that_the_test_subjects_contradict_is_broken() -> None:
 def test_a_version_passes_the_gate_with_the_promises_that_it_holds(
     change: dict[str, Any], kept: bool
 ) -> None:
-    facts = {"promises": json.loads(json.dumps(rows_of(0.7).to_dicts()))}
+    facts = {"promises": json.loads(json.dumps(rows_of(0.7).to_dicts())), "usable": ["full"]}
     asked = GuaranteeSettings(recall={"gender": {"female": 0.7}}).model_copy(update=change)
-    assert (unkept_promises(FILTER.name, "3", facts, asked) is None) == kept
-    bare = unkept_promises(FILTER.name, "3", {}, asked)
+    assert (unkept_promises(FILTER.name, "3", facts, asked, ["full"]) is None) == kept
+    bare = unkept_promises(FILTER.name, "3", {}, asked, ["full"])
     assert bare is None or "at least" in bare
+
+
+def test_a_promise_about_other_usable_images_or_one_that_is_contradicted_is_not_kept() -> None:
+    rows = rows_of(0.7)
+    asked = GuaranteeSettings(recall={"gender": {"female": 0.7}})
+    facts = {"promises": rows.to_dicts(), "usable": ["full"]}
+    assert unkept_promises(FILTER.name, "3", facts, asked, ["full", "partial"]) is not None
+    broken = rows.with_columns(test_recall=0.3, test_low=0.2, test_high=0.4).to_dicts()
+    words = unkept_promises(FILTER.name, "3", {**facts, "promises": broken}, asked, ["full"])
+    assert words is not None
+    assert "recall is 0.300" in words
 
 
 def test_the_card_prints_granted_and_refused_promises() -> None:

@@ -54,6 +54,7 @@ def tried(data, tmp_path_factory, monkeypatch):
             axis="ethnicity",
             seeds=1,
             remedies=remedies,
+            balanced_by="weights",
             encoder="tf_efficientnet_lite0",
             decoder_channels=(8, 8, 8, 8),
             small=MaskErrorSettings(width=64, height=64, epochs=2),

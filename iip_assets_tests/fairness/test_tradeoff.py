@@ -89,6 +89,7 @@ def tried(keys, state, remedies, *, examples=EXAMPLES, slices=SLICES, seeds=2):
         seeds=seeds,
         remedies=remedies,
         recipe=RECIPE,
+        balanced_by="weights",
         costs=ThresholdSettings(),
         evaluation=EVALUATION,
         compute=ComputeSettings(device="cpu", threads=1),
@@ -135,6 +136,7 @@ def test_the_numbers_are_fairlearns_over_the_groups_that_are_large_enough(tables
         [{"remedy": "none", "strength": "0", "seed": 1}],
         schedule=schedule | {"batch_size": 64},
         gate={"usable": ["full"], "lost_iris": 1.0, "failed_segmentation": 1.0},
+        resampled=False,
         images=images,
         run=TrainingRun(Machine("cpu", threads=1)),
     )
@@ -182,6 +184,10 @@ def test_a_corrected_group_makes_all_trials_again_and_one_of_a_test_image_none(k
             lambda e, s: (e.filter((pl.col("split") == "train") | (pl.col("label") == "full")), s),
             "usable images and others are needed",
         ),
+        (
+            lambda e, s: (e, s.join(e.filter(label="full"), on="image_id", how="semi")),
+            "usable images and others are needed",
+        ),
     ],
     ids=[
         "one group",
@@ -191,6 +197,7 @@ def test_a_corrected_group_makes_all_trials_again_and_one_of_a_test_image_none(k
         "one subject",
         "one label",
         "all usable",
+        "all of known groups usable",
     ],
 )
 def test_without_groups_to_compare_it_is_skipped_for_the_reason(keys, state, change, reason):

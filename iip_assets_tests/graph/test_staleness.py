@@ -80,7 +80,8 @@ def test_the_training_seed_retrains_the_models_and_no_more(fresh: Team) -> None:
 
 
 def test_a_remedy_of_one_model_trains_that_one_alone(fresh: Team) -> None:
-    remedy = '\n[remedy]\nsegmenter = "mindiff"\npairs = [{ axis = "gender", group = "female" }]\n'
+    pair = '{ axis = "gender", group = "female" }'
+    remedy = f'\n[segmenter_remedy]\nmethod = "mindiff"\npairs = [{pair}]\n'
     (fresh.root / "iip.toml").write_text(TINY + remedy)
     found = fresh.refresh("iris_filter_model", "segmentation_model")
     assert "segmentation_model" in found["computed"]

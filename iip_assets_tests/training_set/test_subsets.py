@@ -36,14 +36,14 @@ IDS = ["d", "a", "b", "c"]
 
 def test_only_axes_that_a_setting_names_are_in_the_table():
     remedy = RemedySettings(pairs=(GroupPair(axis="ethnicity", group="black"),))
-    assert named_axes(remedy, GuaranteeSettings()) == {"ethnicity"}
+    assert named_axes([remedy], GuaranteeSettings()) == {"ethnicity"}
     assert subsets_table(SLICES, {"ethnicity"})["axis"].unique().to_list() == ["ethnicity"]
-    assert subsets_table(SLICES, named_axes(RemedySettings(), GuaranteeSettings())).is_empty()
+    assert subsets_table(SLICES, named_axes([RemedySettings()], GuaranteeSettings())).is_empty()
 
 
 def test_all_images_are_a_subset_of_their_own():
     promise = GuaranteeSettings(recall={"overall": {"all": 0.9}, "gender": {"female": 0.8}})
-    table = subsets_table(SLICES, named_axes(RemedySettings(), promise))
+    table = subsets_table(SLICES, named_axes([RemedySettings()], promise))
     floors = floors_by_subset(promise.recall)
     assert floors == {("overall", "all"): 0.9, ("gender", "female"): 0.8}
     found = memberships(IDS, table, list(floors))
@@ -77,11 +77,11 @@ def sided(rows=ROWS, model="filter", **settings):
 
 
 def test_examples_of_a_model_without_a_remedy_are_as_they_were():
-    assert sided(segmenter="mindiff", **PAIR).equals(ROWS)
+    assert sided(**PAIR).equals(ROWS)
 
 
 def test_examples_carry_their_sides_and_what_is_asked_of_the_model():
-    found = sided(filter="mindiff", weight=2.0, **PAIR)
+    found = sided(method="mindiff", weight=2.0, **PAIR)
     assert found["sides"].to_list() == [[0], [1], [-1], [0]]
     asked = {"method": "mindiff", "weight": 2.0, "kernel": "gaussian", "usable": ["full"]}
     assert [json.loads(one) for one in found["remedy"]] == [asked] * 4
@@ -90,9 +90,9 @@ def test_examples_carry_their_sides_and_what_is_asked_of_the_model():
 def test_images_that_are_not_usable_stand_on_no_side_and_floors_take_validation_images():
     rows = ROWS.with_columns(split=pl.Series(["validation", "train", "train", "train"]))
     with pytest.raises(ValueError, match="gender female lack images of validation that count"):
-        sided(rows, filter="rate_constraint", **FLOOR)
+        sided(rows, method="rate_constraint", **FLOOR)
     twice = pl.concat([rows, ROWS.with_columns(split=pl.lit("validation"))])
-    found = sided(twice, filter="rate_constraint", **FLOOR)
+    found = sided(twice, method="rate_constraint", **FLOOR)
     assert found["sides"].to_list()[:4] == [[0], [1], [0], [0]]
     assert json.loads(found["remedy"][0])["floors"] == [0.8]
 
@@ -100,12 +100,12 @@ def test_images_that_are_not_usable_stand_on_no_side_and_floors_take_validation_
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"filter": "mindiff"}, "remedy.pairs: it names nobody"),
-        ({"filter": "rate_constraint"}, "remedy.recall: it names nobody"),
+        ({"method": "mindiff"}, "filter_remedy.pairs: it names nobody"),
+        ({"method": "rate_constraint"}, "filter_remedy.recall: it names nobody"),
         (
-            {"filter": "mindiff", "pairs": (GroupPair(axis="ethnicity", group="indian"),)},
+            {"method": "mindiff", "pairs": (GroupPair(axis="ethnicity", group="indian"),)},
             "ethnicity indian and others lack images of train that count; name others there, or "
-            "set remedy.filter = 'none'",
+            "set filter_remedy.method = 'none'",
         ),
     ],
     ids=["no pair", "no floor", "a group without images"],
@@ -114,4 +114,4 @@ def test_a_remedy_that_names_nobody_says_which_setting_and_how_to_mend_it(settin
     with pytest.raises(ValueError, match=words.replace(".", r"\.")):
         sided(**settings)
     with pytest.raises(ValueError, match="lack images"):
-        with_sides(ROWS, Skipped("no slices"), RemedySettings(filter="mindiff", **PAIR), "filter")
+        with_sides(ROWS, Skipped("no slices"), RemedySettings(method="mindiff", **PAIR), "filter")
