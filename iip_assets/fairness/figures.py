@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import polars as pl
 
@@ -11,14 +11,17 @@ from iip_assets.fairness.tradeoff import METRICS
 from iip_assets.fairness.trials import NONE
 from iip_assets.figures import PALETTE, new_figure
 from iip_assets.metrics.names import spelled
+from iip_assets.settings import RemedyName
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ALT = "The group that fares worst against all images, by remedy and strength"
-# Told apart by colour and by shape.
+# Told apart by colour and by shape, of both models alike.
 _COLOURS = [PALETTE[place] for place in (7, 0, 4, 5, 2, 3, 1)]
-_MARKERS = "osD^vPX"
+_LOOKS = dict(
+    zip((NONE, *get_args(RemedyName)), zip(_COLOURS, "osD^vPX", strict=True), strict=True)
+)
 
 
 def tradeoff_figure(tables: Mapping[str, pl.DataFrame]) -> Figure:
@@ -35,7 +38,8 @@ def tradeoff_figure(tables: Mapping[str, pl.DataFrame]) -> Figure:
     x, y = seeds["overall"], seeds["worst"]
     axes.scatter(x, y, s=9, color=_COLOURS[0], label="seeds of none")
     names = points["remedy"].unique(maintain_order=True)
-    for remedy, colour, marker in zip(names, _COLOURS, _MARKERS, strict=False):
+    for remedy in names:
+        colour, marker = _LOOKS[remedy]
         part = points.filter(remedy=remedy).sort("strength")
         x, y = part["overall"], part["worst"]
         across, up = (

@@ -70,17 +70,16 @@ def tradeoff(
 def tradeoff_table(rows: Sequence[Row]) -> Table:
     """A row for each remedy and strength of a model; those on the Pareto front are strong."""
     overall, of_group = METRICS[rows[0]["model"]]
-    titles = dict(zip(MEASURES, (overall, f"{of_group}, worst group", "gap"), strict=True))
     columns = [
         Column("remedy", lambda row: f"{spelled(row['remedy'])} {row['strength']:g}"),
         *(
-            estimate_column(title, one, f"{one}_low", f"{one}_high", ends=short_number)
-            for one, title in titles.items()
+            estimate_column(one, one, f"{one}_low", f"{one}_high", ends=short_number)
+            for one in MEASURES
         ),
         Column("worst group", "worst_group"),
         Column("gap by seed", lambda row: interval(row["gap_least"], row["gap_largest"])),
     ]
-    caption = f"Means over seeds with intervals over subjects; the gap is that of {of_group}"
+    caption = f"Means over seeds with intervals over subjects: {overall}; of groups {of_group}"
     return Table(caption, columns, rows, tone=lambda row: "strong" if row["pareto"] else "")
 
 
