@@ -1,18 +1,20 @@
-"""What each remedy does to a group that is failed more often, and at what price.
+"""What each remedy does for a group that is failed more often, and at what price.
 
     python benchmarks/fairness.py [--faces FILE] [--seeds N] [--quick] [--json FILE]
 
-A bias is planted in rendered eyes: of a darker group, 12% of the subjects, images are dim, and 20%
-of its usable ones that are trained and tuned on are labelled partial. The filter's head then
-rejects usable images of that group more often. Each remedy is judged on subjects that nobody
-trained on, whose labels are all right. What is wrongly labelled differs from seed to seed.
+A bias is planted in rendered eyes: images of a darker group, 12% of the subjects, are dim, and of
+its usable ones that are learned from 30% are labelled partial. The filter's head then rejects
+usable images of that group more often. Every remedy runs as a trial of `fairness_tradeoff` and is
+judged on subjects of whom nothing was learned, whose labels are right. Training, and what is
+labelled wrongly, differ from seed to seed.
 
 With `--faces FILE`, a batch in a zip, heads that tell gender from crops of real eyes are audited by
 ethnicity. Each seed deals the subjects anew, 60/20/20. The remedies are for that gender and
-ethnicity whose recall on tuning subjects stays furthest below that of all others.
+ethnicity of which most is missed on tuning subjects, beside all others.
 
-Recall is that of usable images, or of that gender; an image passes where the head gives that half
-or more. The gap is others' recall minus the group's. Intervals are over subjects.
+Recall is that of usable images, or of that gender; the gap is others' recall minus the group's.
+Numbers are points: means of the seeds with the least and the largest, or 95% intervals over
+subjects.
 """
 
 from __future__ import annotations
@@ -22,84 +24,109 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from label_pools import Embedded, embedded_files, face_eyes, kept
 from numpy.typing import NDArray
-from scipy.special import softmax
-from sklearn.base import BaseEstimator
 from turns import show
 
+from iip_assets.fairness.trials import TrialData, run_trials, trial_data
 from iip_assets.metrics.intervals import mean_estimate
 from iip_assets.models.filter import schedule_of
-from iip_assets.models.filter_network import Examples, head_logits, train_head
-from iip_assets.settings import FilterSettings
+from iip_assets.settings import FilterSettings, ThresholdSettings
 from iip_assets.synthetic.parameters import PlantedEffects
 from iip_assets.synthetic.population import pick, sample_subject
 from iip_assets.synthetic.render import encode_jpeg, render
 from iip_assets.synthetic.shots import SITES, sample_shot
-from iip_assets.training.trainer import Machine, TrainingRun
-from iip_assets.training_set.balance import balance_weights
+from iip_assets.training.trainer import Machine
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+Words = NDArray[np.str_]
 
-GROUP, SHARE, DIMMING, WRONG = "black", 0.12, 0.5, 0.2
+GROUP, SHARE, DIMMING, WRONG = "black", 0.12, 0.5, 0.3
 SHOTS, SIZE, CONFIDENCE = 2, (96, 72), 0.95
-USABLE = 0
-"""The class whose images should pass: full of the filter's three, or the audited gender."""
-
-
-@dataclass(frozen=True)
-class Dealt:
-    """Who trains and tunes and who is held out, all (N,), and the labels that are known of them."""
-
-    training: Flags
-    tuning: Flags
-    held_out: Flags
-    labels: NDArray[np.int64]
+SCHEDULE = asdict(schedule_of(FilterSettings(), "head"))
+COSTS = ThresholdSettings()
+GATE = {
+    "usable": ["full"],
+    "lost_iris": COSTS.lost_iris_cost,
+    "failed_segmentation": COSTS.failed_segmentation_cost,
+}
+REMEDIES: Mapping[str, tuple[float, ...]] = {
+    "none": (0.0,),
+    "weights": (1.0,),
+    "resampling": (1.0,),
+    "mindiff": (0.5, 1.0, 2.0),
+    "rate_constraint": (0.95,),
+    "reductions": (0.01,),
+    "threshold_optimizer": (0.01,),
+}
 
 
 @dataclass(frozen=True)
 class Task:
-    """Embedded images with their true classes, of which one group is to be failed less.
+    """Embedded images of which some are to pass, and a group of which fewer do.
 
     Attributes:
-        name: What is told apart.
-        embeddings: (N, D).
-        truth: (N,) the true classes; `USABLE` is to pass.
-        subjects: (N,).
-        group: (N,) whether of the group.
-        deal: Deals subjects and labels by a seed.
+        name: What is told apart, and of whom.
+        images: The images; labels are the words of the filter, all right.
+        group: The group.
+        deal: By a seed, which images (N,) are held out, and the labels (N,) of all.
     """
 
     name: str
-    embeddings: NDArray[np.float32]
-    truth: NDArray[np.int64]
-    subjects: NDArray[np.str_]
-    group: Flags
-    deal: Callable[[int], Dealt]
+    images: Embedded
+    group: str
+    deal: Callable[[int], tuple[Flags, Words]]
 
-    def examples(self, dealt: Dealt, which: Flags, weights: Floats | None = None) -> Examples:
-        """What a head learns from."""
-        count = np.ones(which.sum()) if weights is None else weights
-        return Examples(self.embeddings[which], dealt.labels[which], count)
+    @property
+    def usable(self) -> Flags:
+        """(N,) whether an image is to pass."""
+        return self.images.labels == "full"
+
+    def data(self, seed: int) -> Made:
+        """What the trials of a seed share."""
+        held_out, labels = self.deal(seed)
+        images = self.images
+        ids = [f"{place:05d}" for place in range(len(labels))]
+        rows = pl.DataFrame(
+            {
+                "image_id": ids,
+                "split": np.where(held_out, "validation", "train"),
+                "group_id": images.subjects,
+                "label": labels,
+                "embedding": images.embeddings.astype(np.float32).tolist(),
+            }
+        )
+        slices = pl.DataFrame({"image_id": ids, "slice": images.groups})
+        found = trial_data(rows, slices, ["full"], least_images=10)
+        if isinstance(found, str):
+            raise SystemExit(found)
+        tuning = np.isin(images.subjects, found.tuning.subjects)
+        return Made(found, held_out, tuning)
 
 
-Remedy = Callable[[Task, Dealt, int], Floats]
-"""Task, who trains, and a seed, to the chance (N,) with which each image passes."""
+@dataclass(frozen=True)
+class Made:
+    """What the trials of a seed share, and which images (N,) are judged and tuned on."""
+
+    data: TrialData
+    held_out: Flags
+    tuning: Flags
 
 
 def _shot(numbers: tuple[int, int]) -> tuple[bytes, str, str, str]:
-    subject_number, _ = numbers
+    number, _ = numbers
     effects = PlantedEffects(rare_group=GROUP, rare_group_share=SHARE)
-    subject = sample_subject(7, subject_number, effects)
+    subject = sample_subject(7, number, effects)
     rng = np.random.default_rng([7, *numbers])
-    device = pick(rng, SITES[subject_number % len(SITES)].devices)
+    device = pick(rng, SITES[number % len(SITES)].devices)
     parameters = sample_shot(rng, subject, device, rare_mode=None).parameters
     if subject.heritage == GROUP:
         exposure = parameters.light.exposure * (1 - DIMMING)
@@ -109,166 +136,106 @@ def _shot(numbers: tuple[int, int]) -> tuple[bytes, str, str, str]:
     return jpeg, made.label, subject.subject_id, subject.heritage
 
 
-def rendered_task(counts: tuple[int, int, int]) -> Task:
-    """Rendered eyes of so many training, tuning and held-out subjects, with the planted bias."""
+def rendered_task(learned: int, held_out: int) -> Task:
+    """Rendered eyes of so many subjects, with the planted bias."""
 
     def make() -> Embedded:
-        numbers = [(subject, shot) for subject in range(sum(counts)) for shot in range(SHOTS)]
+        numbers = [(one, shot) for one in range(learned + held_out) for shot in range(SHOTS)]
         with get_context("spawn").Pool(2) as pool:
             files, *columns = zip(*pool.imap(_shot, numbers, chunksize=32), strict=True)
         return Embedded(embedded_files(files), *map(np.array, columns))
 
-    found = kept(f"fairness-rendered-{sum(counts)}-{DIMMING}", make)
-    truth = np.array([("full", "partial", "none").index(one) for one in found.labels])
-    group = found.groups == GROUP
-    parts = np.repeat(np.arange(3), SHOTS * np.array(counts))
+    found = kept(f"fairness-rendered-{learned}-{held_out}-{DIMMING}", make)
+    held = np.repeat(np.arange(learned + held_out) >= learned, SHOTS)
+    of_group = ~held & (found.groups == GROUP) & (found.labels == "full")
 
-    def deal(seed: int) -> Dealt:
-        drawn = np.random.default_rng(seed).uniform(size=len(truth)) < WRONG
-        wrong = drawn & group & (truth == USABLE) & (parts < 2)
-        return Dealt(parts == 0, parts == 1, parts == 2, np.where(wrong, 1, truth))
+    def deal(seed: int) -> tuple[Flags, Words]:
+        drawn = np.random.default_rng(seed).uniform(size=len(held)) < WRONG
+        return held, np.where(of_group & drawn, "partial", found.labels)
 
-    embeddings = found.embeddings.astype(np.float32)
-    return Task(f"usable, {GROUP}", embeddings, truth, found.subjects, group, deal)
+    return Task(f"usable, {GROUP}", found, GROUP, deal)
 
 
-def gender_tasks(file: Path, most: int) -> list[Task]:
-    """A task for each gender and ethnicity, of the first subjects."""
+def gender_task(file: Path, gender: str, most: int) -> Task:
+    """Who of the first subjects is of this gender, of no group yet."""
     found = face_eyes(file)
     first = np.isin(found.subjects, np.unique(found.subjects)[:most])
     found = Embedded(*(part[first] for part in vars(found).values()))
     people = np.unique(found.subjects)
-    ends = [int(0.6 * len(people)), int(0.8 * len(people))]
-    tasks = []
-    for gender in np.unique(found.labels):
-        truth = (found.labels != gender).astype(np.int64)
+    images = replace(found, labels=np.where(found.labels == gender, "full", "none"))
 
-        def deal(seed: int, truth: NDArray[np.int64] = truth) -> Dealt:
-            parts = np.split(np.random.default_rng(seed).permutation(people), ends)
-            return Dealt(*(np.isin(found.subjects, part) for part in parts), truth)
+    def deal(seed: int) -> tuple[Flags, Words]:
+        held_out = np.random.default_rng(seed).permutation(people)[: len(people) // 5]
+        return np.isin(found.subjects, held_out), images.labels
 
-        for ethnicity in np.unique(found.groups):
-            group = found.groups == ethnicity
-            name = f"{gender}, {ethnicity}"
-            embeddings = found.embeddings.astype(np.float32)
-            tasks.append(Task(name, embeddings, truth, found.subjects, group, deal))
-    return tasks
+    return Task(gender, images, "", deal)
 
 
-def head(
-    task: Task, dealt: Dealt, seed: int, *, training: Examples | None = None, scores: bool = False
-) -> Floats:
-    """The project's head on these examples, by default on all: who passes, or its scores."""
-    schedule = replace(schedule_of(FilterSettings(), "head"), seed=seed)
-    trained, _ = train_head(
-        training or task.examples(dealt, dealt.training),
-        task.examples(dealt, dealt.tuning),
-        schedule,
-        classes=int(task.truth.max()) + 1,
-        run=TrainingRun(Machine("cpu", 1)),
+def missed_most(tasks: list[Task], seeds: int) -> tuple[Task, list[dict[str, Any]]]:
+    """The task and group whose recall on tuning subjects is furthest below others', and the audit.
+
+    The audit has the recalls of a plain head on held-out subjects.
+    """
+    audit, found = [], []
+    for task in tasks:
+        trials = [trial(task, task.data(seed), "none", 0.0, seed) for seed in range(seeds)]
+        told = np.stack([one.passes for one in trials])
+        audit.append({"recall of": task.name, **_recalls(task, told)})
+        for group in np.unique(task.images.groups):
+            one = replace(task, name=f"{task.name}, {group}", group=str(group))
+            gaps = [_numbers(one, trained.tuned)["gap"] for trained in trials]
+            found.append((float(np.mean(gaps)), one.name, one))
+    return max(found)[2], audit
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The chance that each image passes, (N,), NaN where it was not judged, or not tuned on."""
+
+    passes: Floats
+    tuned: Floats
+
+
+def trial(task: Task, made: Made, remedy: str, strength: float, seed: int) -> Trial:
+    """What a remedy does."""
+    text = f"{task.name}: {remedy} {strength:g}, seed {seed}"
+    print(f"\r{text:60}", end="", file=sys.stderr, flush=True)
+    record = {"remedy": remedy, "strength": strength, "seed": seed, "weak": task.group}
+    (answer,) = run_trials(
+        [record], schedule=SCHEDULE, gate=GATE, data=made.data, machine=Machine("cpu", 1)
     )
-    logits = head_logits(trained, task.embeddings).astype(np.float64)
-    found: Floats = softmax(logits, axis=1)[:, USABLE]
-    return found if scores else (found >= 0.5).astype(np.float64)
-
-
-def weights(task: Task, dealt: Dealt, seed: int) -> Floats:
-    """Every group counts the same."""
-    cells = [str(one) for one in task.group[dealt.training]]
-    training = task.examples(dealt, dealt.training, balance_weights(cells, max_weight=5.0))
-    return head(task, dealt, seed, training=training)
-
-
-def reductions(task: Task, dealt: Dealt, seed: int) -> Floats:
-    """Fairlearn's ExponentiatedGradient on the same embeddings."""
-    from fairlearn.reductions import ExponentiatedGradient, TruePositiveRateParity
-    from sklearn.linear_model import LogisticRegression
-
-    train = dealt.training
-    middle, spread = task.embeddings[train].mean(0), task.embeddings[train].std(0)
-    features = ((task.embeddings - middle) / np.maximum(spread, 1e-6)).astype(np.float64)
-    fair = ExponentiatedGradient(
-        LogisticRegression(C=1e-3, max_iter=300), TruePositiveRateParity(difference_bound=0.01)
-    )
-    usable = (dealt.labels == USABLE).astype(int)
-    fair.fit(features[train], usable[train], sensitive_features=task.group[train])
-    return np.asarray(fair._pmf_predict(features)[:, 1])
-
-
-def threshold_optimizer(task: Task, dealt: Dealt, seed: int) -> Floats:
-    """Fairlearn's ThresholdOptimizer on the plain head's scores, fitted on tuning subjects."""
-    from fairlearn.postprocessing import ThresholdOptimizer
-
-    scores = head(task, dealt, seed, scores=True)
-    fair = ThresholdOptimizer(
-        estimator=_Scores(),
-        constraints="true_positive_rate_parity",
-        objective="accuracy_score",
-        prefit=True,
-        predict_method="predict",
-    )
-    usable, tune = (dealt.labels == USABLE).astype(int), dealt.tuning
-    fair.fit(scores[tune, None], usable[tune], sensitive_features=task.group[tune])
-    return np.asarray(fair._pmf_predict(scores[:, None], sensitive_features=task.group)[:, 1])
-
-
-class _Scores(BaseEstimator):
-    """Gives the scores that it gets; scikit-learn finds no attribute of a fitted one elsewhere."""
-
-    fitted_ = True
-
-    def fit(self, scores: Floats, labels: Any) -> _Scores:
-        return self
-
-    def predict(self, scores: Floats) -> Floats:
-        return scores[:, 0]
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-
-REMEDIES: Mapping[str, Remedy] = {
-    "none": head,
-    "weights": weights,
-    "reductions (Fairlearn)": reductions,
-    "threshold_optimizer (Fairlearn)": threshold_optimizer,
-}
-
-
-def recalls(task: Task, passes: Floats, which: Flags) -> tuple[float, float]:
-    """Of the group, and of all others, by the true labels."""
-    usable = which & (task.truth == USABLE)
-    return tuple(float(passes[usable & one].mean()) for one in (task.group, ~task.group))
+    passes, tuned = np.full((2, len(task.usable)), np.nan)
+    passes[made.held_out] = answer["passes"]
+    if answer["tuned"] is not None:
+        tuned[made.tuning] = answer["tuned"]
+    return Trial(passes, tuned)
 
 
 def judged(task: Task, seeds: int) -> list[dict[str, Any]]:
-    """A row a remedy: gap, least recall and accuracy, mean of the seeds with least and largest."""
+    """A row a remedy and strength."""
+    made = [task.data(seed) for seed in range(seeds)]
     rows = []
-    for name, remedy in REMEDIES.items():
-        seen: list[dict[str, float]] = []
-        told = np.full((seeds, len(task.truth)), np.nan)
-        for seed in range(seeds):
-            print(f"\r{task.name}: {name}, {seed + 1} of {seeds}   ", end="", file=sys.stderr)
-            dealt = task.deal(seed)
-            passes, held = remedy(task, dealt, seed), dealt.held_out
-            told[seed, held] = passes[held]
-            right = np.where(task.truth == USABLE, passes, 1 - passes)
-            of_group, others = recalls(task, passes, held)
-            seen.append(
-                {
-                    "gap": others - of_group,
-                    "trained gap": float(-np.diff(recalls(task, passes, dealt.training)[::-1])[0]),
-                    "worst recall": min(of_group, others),
-                    "accuracy": float(right[held].mean()),
-                }
-            )
-        rows.append({"task": task.name, "remedy": name, **_spread(seen), **_intervals(task, told)})
+    for remedy, strengths in REMEDIES.items():
+        for strength in strengths:
+            trials = [trial(task, one, remedy, strength, seed) for seed, one in enumerate(made)]
+            seen = [_numbers(task, one.passes) for one in trials]
+            name = {"task": task.name, "remedy": remedy, "strength": strength}
+            recalls = _recalls(task, np.stack([one.passes for one in trials]))
+            rows.append(name | _spread(seen) | recalls)
     print(file=sys.stderr)
     return rows
 
 
+def _numbers(task: Task, passes: Floats) -> dict[str, float]:
+    """Of the images (N,) that were judged; others are NaN."""
+    known, of_group = ~np.isnan(passes), task.images.groups == task.group
+    mine, others = (passes[known & task.usable & one].mean() for one in (of_group, ~of_group))
+    right = np.where(task.usable, passes, 1 - passes)[known].mean()
+    return {"gap": others - mine, "worst recall": min(mine, others), "accuracy": right}
+
+
 def _spread(seen: list[dict[str, float]]) -> dict[str, Any]:
-    """Mean, least and largest of each number over the seeds, in points."""
+    """Mean, least and largest of each number over the seeds."""
     found: dict[str, Any] = {}
     for name in seen[0]:
         values = 100 * np.array([one[name] for one in seen])
@@ -277,18 +244,16 @@ def _spread(seen: list[dict[str, float]]) -> dict[str, Any]:
     return found
 
 
-def _intervals(task: Task, told: Floats) -> dict[str, Any]:
-    """The recall of the group, with its interval over held-out subjects; mean of the seeds."""
-    which = ~np.isnan(told).all(0) & (task.truth == USABLE) & task.group
-    mean = np.nanmean(told[:, which], axis=0)
-    found = mean_estimate(mean, task.subjects[which], confidence=CONFIDENCE)
-    return {"group's recall": _in_points(found.value, found.low, found.high)}
-
-
-def _in_points(value: float | None, low: float | None, high: float | None) -> str:
-    if value is None or low is None or high is None:
-        return "-"
-    return f"{100 * value:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+def _recalls(task: Task, told: Floats) -> dict[str, Any]:
+    """The recall of each group, mean of the seeds in which an image was judged."""
+    found = {}
+    for name in np.unique(task.images.groups):
+        which = ~np.isnan(told).all(0) & task.usable & (task.images.groups == name)
+        means = np.nanmean(told[:, which], axis=0)
+        one = mean_estimate(means, task.images.subjects[which], confidence=CONFIDENCE)
+        ends = [100 * (end or np.nan) for end in (one.value, one.low, one.high)]
+        found[str(name)] = "{:.1f} ({:.1f} to {:.1f})".format(*ends)
+    return found
 
 
 def main() -> None:
@@ -301,10 +266,18 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     seeds = 2 if options.quick else options.seeds
-    planted = judged(rendered_task((200, 80, 200) if options.quick else (700, 250, 900)), seeds)
-    show([{k: v for k, v in row.items() if "by seed" not in k} for row in planted], None)
+    tables = {
+        "planted": judged(rendered_task(*((300, 200) if options.quick else (950, 900))), seeds)
+    }
+    if options.faces:
+        most = 1000 if options.quick else 5000
+        tasks = [gender_task(options.faces, one, most) for one in ("female", "male")]
+        task, tables["audit"] = missed_most(tasks, seeds)
+        tables["real"] = judged(task, seeds)
+    for rows in tables.values():
+        show([{k: v for k, v in row.items() if "by seed" not in k} for row in rows], None)
     if options.json:
-        options.json.write_text(json.dumps(planted, indent=1))
+        options.json.write_text(json.dumps(tables, indent=1))
 
 
 if __name__ == "__main__":
