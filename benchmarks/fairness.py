@@ -4,17 +4,17 @@
 
 A bias is planted in rendered eyes: images of a darker group, 12% of the subjects, are dim, and of
 its usable ones that are learned from 30% are labelled partial. The filter's head then rejects
-usable images of that group more often. Every remedy runs as a trial of `fairness_tradeoff` and is
+usable images of that group more often. Every remedy runs as trials of `fairness_tradeoff` and is
 judged on subjects of whom nothing was learned, whose labels are right. Training, and what is
 labelled wrongly, differ from seed to seed.
 
-With `--faces FILE`, a batch in a zip, heads that tell gender from crops of real eyes are audited by
-ethnicity. Each seed deals the subjects anew, 60/20/20. The remedies are for that gender and
-ethnicity of which most is missed on tuning subjects, beside all others.
+With `--faces FILE`, a batch in a zip, heads on embeddings of real eyes tell women, or men, from
+others. Subjects are dealt 60/20/20; the held-out ones are audited by ethnicity, and every remedy is
+to bring these groups together, with Fairlearn's reductions beside.
 
-Recall is that of usable images, or of that gender; the gap is others' recall minus the group's.
-Numbers are points: means of the seeds with the least and the largest, or 95% intervals over
-subjects.
+Recall is that of usable images, or of one gender; the gap is that between the groups of the highest
+and the lowest. Numbers are points: means of the seeds with the least and the largest, and changes
+with 95% intervals over subjects and seeds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,14 +31,16 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from label_pools import Embedded, embedded_files, face_eyes, kept
+from label_pools import Embedded, Words, embedded_files, face_eyes, kept
 from numpy.typing import NDArray
 from turns import show
 
-from iip_assets.fairness.trials import TrialData, run_trials, trial_data
-from iip_assets.metrics.intervals import mean_estimate
+from iip_assets.fairness.group_metrics import audit, filter_by_group
+from iip_assets.fairness.tradeoff import tradeoff_tables
+from iip_assets.fairness.trials import NONE, run_trials, trial_images
+from iip_assets.metrics.scores import Gate
 from iip_assets.models.filter import schedule_of
-from iip_assets.settings import FilterSettings, ThresholdSettings
+from iip_assets.settings import EvaluationSettings, FilterSettings
 from iip_assets.synthetic.parameters import PlantedEffects
 from iip_assets.synthetic.population import pick, sample_subject
 from iip_assets.synthetic.render import encode_jpeg, render
@@ -46,79 +48,68 @@ from iip_assets.synthetic.shots import SITES, sample_shot
 from iip_assets.training.trainer import Machine
 
 Flags = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-Words = NDArray[np.str_]
 
 GROUP, SHARE, DIMMING, WRONG = "black", 0.12, 0.5, 0.3
-SHOTS, SIZE, CONFIDENCE = 2, (96, 72), 0.95
+SHOTS, SIZE = 2, (96, 72)
 SCHEDULE = asdict(schedule_of(FilterSettings(), "head"))
-COSTS = ThresholdSettings()
-GATE = {
-    "usable": ["full"],
-    "lost_iris": COSTS.lost_iris_cost,
-    "failed_segmentation": COSTS.failed_segmentation_cost,
-}
-REMEDIES: Mapping[str, tuple[float, ...]] = {
-    "none": (0.0,),
-    "weights": (1.0,),
-    "resampling": (1.0,),
-    "mindiff": (0.5, 1.0, 2.0),
-    "rate_constraint": (0.95,),
-    "reductions": (0.01,),
-    "threshold_optimizer": (0.01,),
-}
+GATE = Gate(("full",), 1.0, 1.0)
+# What MinDiff is to bring, and may cost.
+CUT, COST = 0.5, 0.01
+
+
+def remedies(*floors: float) -> dict[str, tuple[float, ...]]:
+    """By remedy its strengths; floors are those of the rate constraint."""
+    return {
+        NONE: (0.0,),
+        "weights": (1.0,),
+        "resampling": (1.0,),
+        "mindiff": (0.1, 0.3, 1.0),
+        "rate_constraint": floors,
+        "threshold_optimizer": (0.02,),
+        "reductions": (0.02,),
+    }
 
 
 @dataclass(frozen=True)
 class Task:
-    """Embedded images of which some are to pass, and a group of which fewer do.
+    """Embedded images of which some are to pass, in each group as many.
 
     Attributes:
-        name: What is told apart, and of whom.
-        images: The images; labels are the words of the filter, all right.
-        group: The group.
-        deal: By a seed, which images (N,) are held out, and the labels (N,) of all.
+        name: What is told apart.
+        images: The images; labels are words of the filter, and right.
+        held_out: (N,) the images that are judged.
+        labels: By a seed, the labels (N,) that are learned from; all seeds share one table without.
+        floors: Of the rate constraint.
     """
 
     name: str
     images: Embedded
-    group: str
-    deal: Callable[[int], tuple[Flags, Words]]
+    held_out: Flags
+    labels: Callable[[int], Words] | None
+    floors: tuple[float, ...]
 
-    @property
-    def usable(self) -> Flags:
-        """(N,) whether an image is to pass."""
-        return self.images.labels == "full"
+    def tables(self, seeds: int) -> list[pl.DataFrame]:
+        """What the trials of each seed share."""
+        if self.labels is None:
+            return [self._table(self.images.labels)] * seeds
+        return [self._table(self.labels(seed)) for seed in range(seeds)]
 
-    def data(self, seed: int) -> Made:
-        """What the trials of a seed share."""
-        held_out, labels = self.deal(seed)
-        images = self.images
-        ids = [f"{place:05d}" for place in range(len(labels))]
+    def _table(self, labels: Words) -> pl.DataFrame:
+        images, ids = self.images, [f"{place:05d}" for place in range(len(labels))]
         rows = pl.DataFrame(
             {
                 "image_id": ids,
-                "split": np.where(held_out, "validation", "train"),
+                "split": np.where(self.held_out, "validation", "train"),
                 "group_id": images.subjects,
-                "label": labels,
+                "label": np.where(self.held_out, images.labels, labels),
                 "embedding": images.embeddings.astype(np.float32).tolist(),
             }
         )
         slices = pl.DataFrame({"image_id": ids, "slice": images.groups})
-        found = trial_data(rows, slices, ["full"], least_images=10)
+        found = trial_images(rows, slices, GATE.usable, least_images=10)
         if isinstance(found, str):
             raise SystemExit(found)
-        tuning = np.isin(images.subjects, found.tuning.subjects)
-        return Made(found, held_out, tuning)
-
-
-@dataclass(frozen=True)
-class Made:
-    """What the trials of a seed share, and which images (N,) are judged and tuned on."""
-
-    data: TrialData
-    held_out: Flags
-    tuning: Flags
+        return found
 
 
 def _shot(numbers: tuple[int, int]) -> tuple[bytes, str, str, str]:
@@ -147,113 +138,122 @@ def rendered_task(learned: int, held_out: int) -> Task:
 
     found = kept(f"fairness-rendered-{learned}-{held_out}-{DIMMING}", make)
     held = np.repeat(np.arange(learned + held_out) >= learned, SHOTS)
-    of_group = ~held & (found.groups == GROUP) & (found.labels == "full")
+    of_group = found.groups == GROUP
 
-    def deal(seed: int) -> tuple[Flags, Words]:
+    def labels(seed: int) -> Words:
         drawn = np.random.default_rng(seed).uniform(size=len(held)) < WRONG
-        return held, np.where(of_group & drawn, "partial", found.labels)
+        return np.where(of_group & (found.labels == "full") & drawn, "partial", found.labels)
 
-    return Task(f"usable, {GROUP}", found, GROUP, deal)
+    two = replace(found, groups=np.where(of_group, GROUP, "others"))
+    return Task("usable rendered eyes", two, held, labels, (0.9, 0.95))
 
 
 def gender_task(file: Path, gender: str, most: int) -> Task:
-    """Who of the first subjects is of this gender, of no group yet."""
+    """Who of the first subjects is of this gender, by crops of real eyes."""
     found = face_eyes(file)
     first = np.isin(found.subjects, np.unique(found.subjects)[:most])
     found = Embedded(*(part[first] for part in vars(found).values()))
-    people = np.unique(found.subjects)
+    people = np.random.default_rng(0).permutation(np.unique(found.subjects))
     images = replace(found, labels=np.where(found.labels == gender, "full", "none"))
-
-    def deal(seed: int) -> tuple[Flags, Words]:
-        held_out = np.random.default_rng(seed).permutation(people)[: len(people) // 5]
-        return np.isin(found.subjects, held_out), images.labels
-
-    return Task(gender, images, "", deal)
+    held_out = np.isin(found.subjects, people[: len(people) // 5])
+    return Task(f"{gender} eyes", images, held_out, None, (0.7, 0.75))
 
 
-def missed_most(tasks: list[Task], seeds: int) -> tuple[Task, list[dict[str, Any]]]:
-    """The task and group whose recall on tuning subjects is furthest below others', and the audit.
-
-    The audit has the recalls of a plain head on held-out subjects.
-    """
-    audit, found = [], []
-    for task in tasks:
-        trials = [trial(task, task.data(seed), "none", 0.0, seed) for seed in range(seeds)]
-        told = np.stack([one.passes for one in trials])
-        audit.append({"recall of": task.name, **_recalls(task, told)})
-        for group in np.unique(task.images.groups):
-            one = replace(task, name=f"{task.name}, {group}", group=str(group))
-            gaps = [_numbers(one, trained.tuned)["gap"] for trained in trials]
-            found.append((float(np.mean(gaps)), one.name, one))
-    return max(found)[2], audit
-
-
-@dataclass(frozen=True)
-class Trial:
-    """The chance that each image passes, (N,), NaN where it was not judged, or not tuned on."""
-
-    passes: Floats
-    tuned: Floats
-
-
-def trial(task: Task, made: Made, remedy: str, strength: float, seed: int) -> Trial:
-    """What a remedy does."""
-    text = f"{task.name}: {remedy} {strength:g}, seed {seed}"
-    print(f"\r{text:60}", end="", file=sys.stderr, flush=True)
-    record = {"remedy": remedy, "strength": strength, "seed": seed, "weak": task.group}
-    (answer,) = run_trials(
-        [record], schedule=SCHEDULE, gate=GATE, data=made.data, machine=Machine("cpu", 1)
-    )
-    passes, tuned = np.full((2, len(task.usable)), np.nan)
-    passes[made.held_out] = answer["passes"]
-    if answer["tuned"] is not None:
-        tuned[made.tuning] = answer["tuned"]
-    return Trial(passes, tuned)
-
-
-def judged(task: Task, seeds: int) -> list[dict[str, Any]]:
-    """A row a remedy and strength."""
-    made = [task.data(seed) for seed in range(seeds)]
-    rows = []
-    for remedy, strengths in REMEDIES.items():
-        for strength in strengths:
-            trials = [trial(task, one, remedy, strength, seed) for seed, one in enumerate(made)]
-            seen = [_numbers(task, one.passes) for one in trials]
-            name = {"task": task.name, "remedy": remedy, "strength": strength}
-            recalls = _recalls(task, np.stack([one.passes for one in trials]))
-            rows.append(name | _spread(seen) | recalls)
+def answers_of(task: Task, tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """All trials with what passes, a table a seed; nothing is drawn for reductions."""
+    once = tables[:1] if task.labels is None else tables
+    plan = [
+        {"model": task.name, "remedy": remedy, "strength": f"{strength:g}", "seed": seed}
+        for remedy, strengths in remedies(*task.floors).items()
+        for strength in strengths
+        for seed in range(len(once if remedy == "reductions" else tables))
+    ]
+    answers = []
+    for place, record in enumerate(plan):
+        text = f"{task.name}: {place + 1} of {len(plan)}, {record['remedy']}"
+        print(f"\r{text:70}", end="", file=sys.stderr, flush=True)
+        answers += run_trials(
+            [record],
+            schedule=SCHEDULE,
+            gate=asdict(GATE),
+            images=tables[record["seed"]],
+            machine=Machine("cpu", 1),
+        )
     print(file=sys.stderr)
+    return pl.DataFrame([one | two for one, two in zip(plan, answers, strict=True)])
+
+
+def audited(task: Task, judged: pl.DataFrame, passes: Sequence[float]) -> list[dict[str, Any]]:
+    """What the audit says of each group's recall under one head."""
+    let = np.array(passes)
+    test = judged.with_columns(
+        passes=pl.Series(let),
+        prob_full=pl.Series(let),
+        prob_partial=pl.lit(0.0),
+        prob_none=pl.Series(1 - let),
+    )
+    slices = judged.select("image_id", axis=pl.lit("ethnicity"), slice="group")
+    groups, _ = audit(task.name, filter_by_group(test, GATE), slices, EvaluationSettings())
+    return [
+        {
+            "task": task.name,
+            "group": row["slice"],
+            "recall": _ends(row, ("value", "low", "high")),
+            "minus others": _ends(row, ("difference", "difference_low", "difference_high")),
+            "images": row["n_images"],
+            "p": row["p_holm"],
+            "verdict": row["verdict"],
+        }
+        for row in groups.filter(metric="recall", axis="ethnicity").iter_rows(named=True)
+    ]
+
+
+def prices(task: Task, found: Mapping[str, pl.DataFrame]) -> list[dict[str, Any]]:
+    """A row for each remedy and strength, of the tables of `fairness_tradeoff`."""
+    rows = []
+    for row in found["tradeoff"].iter_rows(named=True):
+        spans = {
+            name: _ends(row, (name, f"{name}_least", f"{name}_largest"))
+            for name in ("gap", "worst_recall", "accuracy")
+        }
+        changes = {
+            f"{name} changes by": _ends(
+                row, [f"{name}_change{end}" for end in ("", "_low", "_high")]
+            )
+            for name in ("gap", "accuracy")
+        }
+        own = {"task": task.name, "remedy": row["remedy"], "strength": row["strength"]}
+        rows.append(
+            {**own, **spans, **changes, "worst": row["worst_group"], "front": row["pareto"]}
+        )
     return rows
 
 
-def _numbers(task: Task, passes: Floats) -> dict[str, float]:
-    """Of the images (N,) that were judged; others are NaN."""
-    known, of_group = ~np.isnan(passes), task.images.groups == task.group
-    mine, others = (passes[known & task.usable & one].mean() for one in (of_group, ~of_group))
-    right = np.where(task.usable, passes, 1 - passes)[known].mean()
-    return {"gap": others - mine, "worst recall": min(mine, others), "accuracy": right}
+def _ends(row: Mapping[str, Any], names: Sequence[str]) -> str:
+    """A number with two ends, in points."""
+    if any(row[one] is None for one in names):
+        return "-"
+    return "{:.1f} ({:.1f} to {:.1f})".format(*(100 * row[one] for one in names))
 
 
-def _spread(seen: list[dict[str, float]]) -> dict[str, Any]:
-    """Mean, least and largest of each number over the seeds."""
-    found: dict[str, Any] = {}
-    for name in seen[0]:
-        values = 100 * np.array([one[name] for one in seen])
-        ends = f"{values.mean():.1f} ({values.min():.1f} to {values.max():.1f})"
-        found |= {name: ends, f"{name} by seed": values.tolist()}
-    return found
-
-
-def _recalls(task: Task, told: Floats) -> dict[str, Any]:
-    """The recall of each group, mean of the seeds in which an image was judged."""
-    found = {}
-    for name in np.unique(task.images.groups):
-        which = ~np.isnan(told).all(0) & task.usable & (task.images.groups == name)
-        means = np.nanmean(told[:, which], axis=0)
-        one = mean_estimate(means, task.images.subjects[which], confidence=CONFIDENCE)
-        ends = [100 * (end or np.nan) for end in (one.value, one.low, one.high)]
-        found[str(name)] = "{:.1f} ({:.1f} to {:.1f})".format(*ends)
-    return found
+def aims(found: Mapping[str, pl.DataFrame]) -> list[dict[str, Any]]:
+    """Whether MinDiff and the rate constraint reach what they are for, on held-out subjects."""
+    table, trials = found["tradeoff"], found["trials"]
+    plain = table.filter(remedy=NONE).row(0, named=True)
+    rows = []
+    for row in table.filter(pl.col("remedy").is_in(["mindiff", "rate_constraint"])).to_dicts():
+        own = {"remedy": row["remedy"], "strength": row["strength"]}
+        if row["remedy"] == "mindiff":
+            cut, cost = 1 - row["gap"] / plain["gap"], -row["accuracy_change"]
+            text = f"cuts the gap by {cut:.0%} for {100 * cost:.1f} points of accuracy"
+            rows.append({**own, "finding": text, "aim reached": cut >= CUT and cost <= COST})
+            continue
+        recalls = trials.filter(**own)["worst_recall"]
+        over = int((recalls >= row["strength"]).sum())
+        text = f"least recall {100 * row['worst_recall']:.1f}, so much in {over} of {len(recalls)}"
+        reached = row["worst_recall"] >= row["strength"]
+        rows.append({**own, "finding": text, "aim reached": reached})
+    return rows
 
 
 def main() -> None:
@@ -266,18 +266,27 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     seeds = 2 if options.quick else options.seeds
-    tables = {
-        "planted": judged(rendered_task(*((300, 200) if options.quick else (950, 900))), seeds)
-    }
+    tasks = [rendered_task(*((300, 200) if options.quick else (950, 900)))]
     if options.faces:
         most = 1000 if options.quick else 5000
-        tasks = [gender_task(options.faces, one, most) for one in ("female", "male")]
-        task, tables["audit"] = missed_most(tasks, seeds)
-        tables["real"] = judged(task, seeds)
-    for rows in tables.values():
-        show([{k: v for k, v in row.items() if "by seed" not in k} for row in rows], None)
+        tasks += [gender_task(options.faces, one, most) for one in ("female", "male")]
+    written: dict[str, Any] = {}
+    for task in tasks:
+        tables = task.tables(seeds)
+        judged = tables[0].filter(part="judged")
+        answers = answers_of(task, tables)
+        found = tradeoff_tables(answers, judged, EvaluationSettings())
+        shown = {
+            "audit": audited(task, judged, answers["passes"][0].to_list()),
+            "prices": prices(task, found),
+            "aims": aims(found),
+        }
+        for rows in shown.values():
+            show(rows, None)
+            print()
+        written[task.name] = shown | {name: one.to_dicts() for name, one in found.items()}
     if options.json:
-        options.json.write_text(json.dumps(tables, indent=1))
+        options.json.write_text(json.dumps(written, indent=1))
 
 
 if __name__ == "__main__":
