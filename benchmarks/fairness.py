@@ -45,7 +45,7 @@ from iip_assets.synthetic.parameters import PlantedEffects
 from iip_assets.synthetic.population import pick, sample_subject
 from iip_assets.synthetic.render import encode_jpeg, render
 from iip_assets.synthetic.shots import SITES, sample_shot
-from iip_assets.training.trainer import Machine
+from iip_assets.training.trainer import Machine, TrainingRun
 
 Flags = NDArray[np.bool_]
 
@@ -58,11 +58,11 @@ CUT, COST = 0.5, 0.01
 
 
 def remedies(*floors: float) -> dict[str, tuple[float, ...]]:
-    """By remedy its strengths; floors are those of the rate constraint."""
+    """By remedy its strengths, as `fairness.remedies` has them; floors of the rate constraint."""
     return {
         NONE: (0.0,),
-        "weights": (1.0,),
-        "resampling": (1.0,),
+        "weights": (5.0,),
+        "resampling": (5.0,),
         "mindiff": (0.1, 0.3, 1.0),
         "rate_constraint": floors,
         "threshold_optimizer": (0.02,),
@@ -177,7 +177,7 @@ def answers_of(task: Task, tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
             schedule=SCHEDULE,
             gate=asdict(GATE),
             images=tables[record["seed"]],
-            machine=Machine("cpu", 1),
+            run=TrainingRun(Machine("cpu", 1)),
         )
     print(file=sys.stderr)
     return pl.DataFrame([one | two for one, two in zip(plan, answers, strict=True)])
