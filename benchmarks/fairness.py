@@ -63,7 +63,7 @@ def remedies(*floors: float) -> dict[str, tuple[float, ...]]:
         NONE: (0.0,),
         "weights": (5.0,),
         "resampling": (5.0,),
-        "mindiff": (0.1, 0.3, 1.0),
+        "mindiff": (0.3, 1.0, 3.0),
         "rate_constraint": floors,
         "threshold_optimizer": (0.02,),
         "reductions": (0.02,),
@@ -221,12 +221,16 @@ def prices(task: Task, found: Mapping[str, pl.DataFrame]) -> list[dict[str, Any]
                 row, [f"{name}_change{end}" for end in ("", "_low", "_high")]
             )
             for name in ("gap", "accuracy")
+            if row["remedy"] != NONE
         }
         own = {"task": task.name, "remedy": row["remedy"], "strength": row["strength"]}
-        rows.append(
-            {**own, **spans, **changes, "worst": row["worst_group"], "front": row["pareto"]}
-        )
+        last = {"worst": row["worst_group"], "Pareto": _told(row["pareto"])}
+        rows.append(own | spans | changes | last)
     return rows
+
+
+def _told(reached: bool) -> str:
+    return "yes" if reached else "no"
 
 
 def _ends(row: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -246,13 +250,13 @@ def aims(found: Mapping[str, pl.DataFrame]) -> list[dict[str, Any]]:
         if row["remedy"] == "mindiff":
             cut, cost = 1 - row["gap"] / plain["gap"], -row["accuracy_change"]
             text = f"cuts the gap by {cut:.0%} for {100 * cost:.1f} points of accuracy"
-            rows.append({**own, "finding": text, "aim reached": cut >= CUT and cost <= COST})
+            rows.append({**own, "finding": text, "reached": _told(cut >= CUT and cost <= COST)})
             continue
         recalls = trials.filter(**own)["worst_recall"]
         over = int((recalls >= row["strength"]).sum())
         text = f"least recall {100 * row['worst_recall']:.1f}, so much in {over} of {len(recalls)}"
         reached = row["worst_recall"] >= row["strength"]
-        rows.append({**own, "finding": text, "aim reached": reached})
+        rows.append({**own, "finding": text, "reached": _told(reached)})
     return rows
 
 
