@@ -10,7 +10,8 @@ labelled wrongly, differ from seed to seed.
 
 With `--faces FILE`, a batch in a zip, heads on embeddings of real eyes tell women, or men, from
 others. Subjects are dealt 60/20/20; the held-out ones are audited by ethnicity, and every remedy is
-to bring these groups together, with Fairlearn's reductions beside.
+to bring these groups together, with Fairlearn's reductions beside: first its regression alone, of
+which recalls may differ by 100 points.
 
 Recall is that of usable images, or of one gender; the gap is that between the groups of the highest
 and the lowest. Numbers are points: means of the seeds with the least and the largest, and changes
@@ -66,7 +67,7 @@ def remedies(*floors: float) -> dict[str, tuple[float, ...]]:
         "mindiff": (0.3, 1.0, 3.0),
         "rate_constraint": floors,
         "threshold_optimizer": (0.02,),
-        "reductions": (0.02,),
+        "reductions": (1.0, 0.02),  # the first is its regression without a bound
     }
 
 
