@@ -1,4 +1,4 @@
-"""Pools of embedded images whose labels are known, for the benchmark of what to label next.
+"""Embedded images whose labels are known; pools of them for the benchmark of what to label next.
 
 Rendered eyes and real eye crops go through the packaged backbone once and are kept beside.
 """
@@ -107,7 +107,8 @@ def embedded_files(files: Iterable[bytes]) -> Floats:
     return np.concatenate([embedder.embed(np.stack(part)) for part in parts]).astype(np.float64)
 
 
-def _kept(name: str, make: Callable[[], Embedded]) -> Embedded:
+def kept(name: str, make: Callable[[], Embedded]) -> Embedded:
+    """What `make` gives, made when it is first asked for."""
     file = CACHE / f"{name}.npz"
     if not file.exists():
         made = make()
@@ -129,12 +130,12 @@ def rendered_eyes() -> Embedded:
         named = [mode or label for mode, label in zip(modes, labels, strict=True)]
         return Embedded(embedded_files(files), *map(np.array, (named, subjects, groups)))
 
-    return _kept(f"label-pool-rendered-{RENDERED}", make)
+    return kept(f"label-pool-rendered-{RENDERED}", make)
 
 
 @cache
 def face_eyes(file: Path) -> Embedded:
-    """Crops of real eyes, from a batch in a zip; they have groups and subjects, and no label."""
+    """Crops of real eyes, from a batch in a zip, with gender as label and ethnicity as group."""
 
     def make() -> Embedded:
         with zipfile.ZipFile(file) as archive:
@@ -143,10 +144,11 @@ def face_eyes(file: Path) -> Embedded:
             rows = [row for row in csv.DictReader(io.StringIO(text)) if row["ethnicity"]]
             folder = table.removesuffix("labels.csv")
             files = [archive.read(folder + row["image"]) for row in rows]
-        columns = [np.array([row[name] for row in rows]) for name in ("subject_id", "ethnicity")]
-        return Embedded(embedded_files(files), np.full(len(rows), ""), *columns)
+        names = ("gender", "subject_id", "ethnicity")
+        columns = [np.array([row[name] for row in rows]) for name in names]
+        return Embedded(embedded_files(files), *columns)
 
-    return _kept("label-pool-faces", make)
+    return kept("label-pool-face-genders", make)
 
 
 def rendered_pool(seed: int, *, rare: str) -> Pool:
