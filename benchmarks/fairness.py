@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from turns import show
 
 from iip_assets.fairness.group_metrics import audit, filter_by_group
-from iip_assets.fairness.tradeoff import tradeoff_tables
+from iip_assets.fairness.tradeoff import passing_metric, tradeoff_tables
 from iip_assets.fairness.trials import NONE, run_trials, trial_images
 from iip_assets.metrics.scores import Gate
 from iip_assets.models.filter import schedule_of
@@ -104,6 +104,7 @@ class Task:
                 "group_id": images.subjects,
                 "label": np.where(self.held_out, images.labels, labels),
                 "embedding": images.embeddings.astype(np.float32).tolist(),
+                "weight": np.ones(len(labels)),
             }
         )
         slices = pl.DataFrame({"image_id": ids, "slice": images.groups})
@@ -177,6 +178,7 @@ def answers_of(task: Task, tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
             [record],
             schedule=SCHEDULE,
             gate=asdict(GATE),
+            resampled=False,
             images=tables[record["seed"]],
             run=TrainingRun(Machine("cpu", 1)),
         )
@@ -215,17 +217,17 @@ def prices(task: Task, found: Mapping[str, pl.DataFrame]) -> list[dict[str, Any]
     for row in found["tradeoff"].iter_rows(named=True):
         spans = {
             name: _ends(row, (name, f"{name}_least", f"{name}_largest"))
-            for name in ("gap", "worst_recall", "accuracy")
+            for name in ("gap", "worst", "overall")
         }
         changes = {
             f"{name} changes by": _ends(
                 row, [f"{name}_change{end}" for end in ("", "_low", "_high")]
             )
-            for name in ("gap", "accuracy")
+            for name in ("gap", "overall")
             if row["remedy"] != NONE
         }
         own = {"task": task.name, "remedy": row["remedy"], "strength": row["strength"]}
-        last = {"worst": row["worst_group"], "Pareto": _told(row["pareto"])}
+        last = {"worst group": row["worst_group"], "Pareto": _told(row["pareto"])}
         rows.append(own | spans | changes | last)
     return rows
 
@@ -249,14 +251,14 @@ def aims(found: Mapping[str, pl.DataFrame]) -> list[dict[str, Any]]:
     for row in table.filter(pl.col("remedy").is_in(["mindiff", "rate_constraint"])).to_dicts():
         own = {"remedy": row["remedy"], "strength": row["strength"]}
         if row["remedy"] == "mindiff":
-            cut, cost = 1 - row["gap"] / plain["gap"], -row["accuracy_change"]
+            cut, cost = 1 - row["gap"] / plain["gap"], -row["overall_change"]
             text = f"cuts the gap by {cut:.0%} for {100 * cost:.1f} points of accuracy"
             rows.append({**own, "finding": text, "reached": _told(cut >= CUT and cost <= COST)})
             continue
-        recalls = trials.filter(**own)["worst_recall"]
+        recalls = trials.filter(**own)["worst"]
         over = int((recalls >= row["strength"]).sum())
-        text = f"least recall {100 * row['worst_recall']:.1f}, so much in {over} of {len(recalls)}"
-        reached = row["worst_recall"] >= row["strength"]
+        text = f"least recall {100 * row['worst']:.1f}, so much in {over} of {len(recalls)}"
+        reached = row["worst"] >= row["strength"]
         rows.append({**own, "finding": text, "reached": _told(reached)})
     return rows
 
@@ -280,9 +282,10 @@ def main() -> None:
         tables = task.tables(seeds)
         judged = tables[0].filter(part="judged")
         answers = answers_of(task, tables)
-        found = tradeoff_tables(answers, judged, EvaluationSettings())
+        metric = passing_metric(judged["usable"].to_numpy())
+        found = tradeoff_tables(answers, judged, metric, EvaluationSettings())
         shown = {
-            "audit": audited(task, judged, answers["passes"][0].to_list()),
+            "audit": audited(task, judged, answers["answer"][0].to_list()),
             "prices": prices(task, found),
             "aims": aims(found),
         }
