@@ -76,7 +76,6 @@ def describe_rebalanced_training_set(
 @asset(room="training_set", kinds={"polars"})
 def protected_subsets(
     image_slices: pl.DataFrame,
-    team_slices: pl.DataFrame,
     *,
     filter_remedy: FilterRemedy,
     segmenter_remedy: SegmenterRemedy,
@@ -86,12 +85,9 @@ def protected_subsets(
 
     While this table stands, no other slice trains a model again or moves a threshold.
     """
-    import polars as pl
-
     from iip_assets.training_set.subsets import named_axes, subsets_table
 
-    slices = pl.concat([image_slices, team_slices])
-    return subsets_table(slices, named_axes((filter_remedy, segmenter_remedy), guarantee))
+    return subsets_table(image_slices, named_axes((filter_remedy, segmenter_remedy), guarantee))
 
 
 @describe(protected_subsets)
