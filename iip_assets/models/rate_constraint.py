@@ -21,7 +21,7 @@ from cooper.utils.annotations import ConstraintType
 from torch import Tensor
 
 # Growth of a multiplier an epoch for each unit that recall is too low.
-_DUAL_RATE = 5.0
+_DUAL_RATE = 2.0
 # Validation recall is to lie so many of its standard errors above the floor, so that the floor is
 # reached in nine of ten draws of other images, too.
 _MARGIN = 1.28
