@@ -24,7 +24,7 @@ THRESHOLDS: Floats = np.concatenate([np.geomspace(1e-4, 0.005, 18)[:-1], np.aran
 """Fixed beforehand, and fine, as it costs nothing. At 0 all passes, which is no promise."""
 
 # Of simulated trials: more than the 0.8 that is told, as recall is guessed from few subjects.
-_POWER = 0.9
+_POWER = 0.95
 _TRIALS = 200
 # Of what one has: whoever bets all is ruined by the first subject that loses all.
 _STAKE = 0.99
