@@ -27,7 +27,6 @@ from iip_assets.report.blocks import (
     Tone,
     estimate,
     estimate_column,
-    over_interval,
     plot,
 )
 from iip_assets.report.figures import forest_figure
@@ -81,6 +80,7 @@ def _model_blocks(model: str, groups: pl.DataFrame, gaps: pl.DataFrame) -> list[
     crossed = main.filter(pl.col("axis").str.contains(TIMES, literal=True))
     few = crossed.filter(pl.col("verdict") == TOO_FEW).height
     cells = crossed.filter(pl.col("verdict") != TOO_FEW).sort("p", nulls_last=True)
+    table = Table("Intersections", _GROUP_COLUMNS, records(cells.head(_MOST_CELLS)))
     return [
         Paragraph(_ABOUT[model]),
         plot(lambda: forest_figure(single, overall), f"{spelled(metric)} of each group"),
@@ -91,7 +91,7 @@ def _model_blocks(model: str, groups: pl.DataFrame, gaps: pl.DataFrame) -> list[
             f"Of {cells.height + few} intersections of two axes {few} are too few to judge."
             + (" Of the others those that are least likely as good:" if cells.height else "")
         ),
-        Table("Intersections", _GROUP_COLUMNS, records(cells.head(_MOST_CELLS))),
+        *([table] if table.rows else []),
     ]
 
 
@@ -103,7 +103,7 @@ _GAP_COLUMNS: list[Column | str] = [
     "axis",
     Column("metric", lambda row: spelled(row["metric"])),
     *("highest", "lowest"),
-    Column("gap, interval", lambda row: over_interval(row["gap"], row["low"], row["high"])),
+    estimate_column("gap, interval", "gap"),
     Column("ratio", "ratio", NUMBER),
     Column("groups judged", "n_judged", COUNT),
     Column("too few", "n_too_few", COUNT),
