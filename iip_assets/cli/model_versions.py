@@ -37,6 +37,7 @@ from iip_assets.report.model_card import model_card
 from iip_assets.report.text import print_blocks
 from iip_assets.settings import RemedySettings
 from iip_assets.settings_file import Change, write_settings
+from iip_assets.training_set.subsets import floors_by_subset
 
 DATA = "dvc_data"
 
@@ -84,8 +85,19 @@ def register(refresher: Refresher, model: str) -> Version:
 
 
 def remedy_in_words(settings: RemedySettings) -> str:
-    """What the model's training did for groups beside the weights of training_set, and why."""
-    return f"{settings.method}: {settings.reason}" if settings.reason else settings.method
+    """What the model's training did for groups, how strongly and for whom, and why.
+
+    Where there is a reason and no method, the weights of training_set are what was chosen.
+    """
+    words = "the weights of training_set" if settings.reason else "none"
+    if settings.method == "mindiff":
+        pairs = (f"{one.axis} {one.group} as {one.other or 'others'}" for one in settings.pairs)
+        words = f"mindiff {settings.weight:g}, {', '.join(pairs)}"
+    elif settings.method == "rate_constraint":
+        floors = floors_by_subset(settings.recall).items()
+        asked = (f"{axis} {name} at least {floor:g}" for (axis, name), floor in floors)
+        words = f"rate_constraint, {', '.join(asked)}"
+    return f"{words}: {settings.reason}" if settings.reason else words
 
 
 def _data_revision(project: Project, record: ActionRecord) -> str:

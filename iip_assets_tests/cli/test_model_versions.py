@@ -11,7 +11,7 @@ import pytest
 from iip_assets.cli.model_versions import print_versions, promote, remedy_in_words, teach
 from iip_assets.registry.registry import Registry, RegistryError, read_registry
 from iip_assets.registry.registry_state import DamagedVersionError
-from iip_assets.settings import RemedySettings
+from iip_assets.settings import GroupPair, RemedySettings
 
 
 @pytest.fixture
@@ -96,8 +96,14 @@ def test_a_terminal_of_80_columns_shows_versions_whole(
         assert f" {words} " in shown, words
 
 
-def test_the_card_names_the_models_remedy_and_why() -> None:
+def test_the_card_names_the_models_remedy_how_strong_it_is_for_whom_and_why() -> None:
     assert remedy_in_words(RemedySettings()) == "none"
     reason = {"reason": "half the gap"}
-    assert remedy_in_words(RemedySettings(**reason)) == "none: half the gap"
-    assert remedy_in_words(RemedySettings(method="mindiff", **reason)) == "mindiff: half the gap"
+    words = remedy_in_words(RemedySettings(**reason))
+    assert words == "the weights of training_set: half the gap"
+    pairs = (GroupPair(axis="ethnicity", group="black"),)
+    words = remedy_in_words(RemedySettings(method="mindiff", weight=0.3, pairs=pairs, **reason))
+    assert words == "mindiff 0.3, ethnicity black as others: half the gap"
+    floors = {"ethnicity": {"black": 0.9, "white": 0.8}}
+    words = remedy_in_words(RemedySettings(method="rate_constraint", recall=floors))
+    assert words == "rate_constraint, ethnicity black at least 0.9, ethnicity white at least 0.8"
