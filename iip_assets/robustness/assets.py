@@ -12,9 +12,6 @@ from iip_assets.settings import Evaluation, MaskClasses, MaxMegapixels, Robustne
 if TYPE_CHECKING:
     import polars as pl
 
-# Images that a killed run may have to corrupt again.
-_CHUNK = 8
-
 
 @asset(room="robustness", kinds={"opencv", "onnx"})
 def robustness_benchmark(
@@ -42,7 +39,7 @@ def robustness_benchmark(
     from iip_assets.inference.filter import FilterFromPixels
     from iip_assets.inference.segmenter import Segmenter
     from iip_assets.models.examples import no_model, reason_for_none_judged
-    from iip_assets.robustness.benchmark import benchmark_images, benchmark_table, corrupted_chunk
+    from iip_assets.robustness.benchmark import answers_of, benchmark_images, benchmark_table
     from iip_assets.robustness.corruptions import check_names
 
     check_names(options.corruptions)
@@ -56,34 +53,25 @@ def robustness_benchmark(
         return Skipped(reason_for_none_judged(held_out_images, "test"))
     store, workers = ImageStore.open(context.root), core_count(threads)
     store.fetch([*chosen["image_id"], *chosen["mask_id"].drop_nulls()])
-    tools: dict[str, Any] = {"store": store, "filter_model": None, "segmenter": None}
-    key: dict[str, Any] = {"filter_model": None, "segmenter_model": None}
+    models: dict[str, tuple[Files, dict[str, Any]]] = {}
     if not isinstance(iris_filter_model, Skipped):
-        key["filter_model"] = iris_filter_model.digest
-        tools["filter_model"] = FilterFromPixels(iris_filter_model.parts, threads=workers)
+        opened = FilterFromPixels(iris_filter_model.parts, threads=workers)
+        models["filter"] = iris_filter_model, {"filter_model": opened, "segmenter": None}
     if not isinstance(segmentation_model, Skipped):
-        key["segmenter_model"] = segmentation_model.digest
-        tools["segmenter"] = Segmenter(segmentation_model.parts, threads=workers)
-    filled = context.fill(
-        "robustness",
-        chosen.select("image_id", "mask_id"),
-        corrupted_chunk,
-        given={
-            "corruptions": list(options.corruptions),
-            "seed": options.seed,
-            "max_megapixels": max_megapixels,
-        },
-        key=key,
-        tools=tools,
-        chunk=_CHUNK,
-    )
-    table = benchmark_table(
-        chosen.join(filled.frame.drop("mask_id"), on="image_id").sort("image_id"),
-        image_slices.filter(pl.col("axis") == options.group_axis),
-        corruptions=options.corruptions,
-        mask_classes=classes,
-        intervals=evaluation,
-    )
+        network = Segmenter(segmentation_model.parts, threads=workers)
+        models["segmenter"] = segmentation_model, {"filter_model": None, "segmenter": network}
+    given = {"seed": options.seed, "max_megapixels": max_megapixels, "mask_classes": [*classes]}
+    answers = {
+        name: answers_of(
+            *(model, chosen, options.corruptions),
+            fill=context.fill,
+            given=given,
+            tools={"store": store, **tools},
+        )
+        for name, (model, tools) in models.items()
+    }
+    slices = image_slices.filter(pl.col("axis") == options.group_axis)
+    table = benchmark_table(chosen, answers, slices, mask_classes=classes, intervals=evaluation)
     return Noted(table, notes={"images": chosen.height})
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from iip_assets.engine.values import Files
 from iip_assets.images.decode import decode_image
 from iip_assets.images.store import Reader
 from iip_assets.inference.filter import FilterFromPixels, scores_table
@@ -27,6 +28,12 @@ from iip_assets.metrics.scored_predictions import (
 )
 from iip_assets.models.tasks import FILTER, SEGMENTER
 from iip_assets.robustness.corruptions import SEVERITIES, corrupt
+
+if TYPE_CHECKING:
+    from iip_assets.engine.features import Filled
+
+CLEAN = "clean"
+"""Stands for the image as it is, where corruptions are named."""
 
 # Larger images are shrunk first: corruptions are defined at about this size.
 _LONGEST_PX = 320
@@ -52,30 +59,81 @@ _SCHEMA = {
 _KEY = ("model", "corruption", "axis", "slice", "metric", "severity")
 
 
-def variants(corruptions: Sequence[str]) -> list[tuple[str, int]]:
-    """Corruption and severity in the order of a record's results; clean comes first."""
-    return [("clean", 0), *((name, severity) for name in corruptions for severity in SEVERITIES)]
+def variants(corruptions: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """The severities of each corruption, after the clean image, which is one at severity 0."""
+    return {name: (0,) if name == CLEAN else SEVERITIES for name in (CLEAN, *corruptions)}
+
+
+def answers_of(
+    model: Files,
+    images: pl.DataFrame,
+    corruptions: Sequence[str],
+    *,
+    fill: Callable[..., Filled],
+    given: Mapping[str, Any],
+    tools: Mapping[str, Any],
+    chunk: int = 8,
+) -> dict[str, pl.DataFrame]:
+    """What a model says of clean and of corrupted images: a frame for each of `variants`.
+
+    A frame has `image_id` and what `corrupted_chunk` gives. Each corruption and model is kept
+    apart by `fill` (`AssetContext.fill`): another one asks for none of the others again.
+
+    Args:
+        model: A filter or a segmenter.
+        images: `image_id` and `mask_id` or null.
+        corruptions: By name.
+        fill: Keeps the answers.
+        given: `seed`, `max_megapixels` and `mask_classes`, as `corrupted_chunk` takes them.
+        tools: `store`, `filter_model` and `segmenter`, of which one is None.
+        chunk: Images that a killed run may have to corrupt again.
+    """
+    return {
+        name: fill(
+            "robustness",
+            images.select("image_id", "mask_id"),
+            corrupted_chunk,
+            given={"corruption": name, "severities": list(severities), **given},
+            key={"model": model.digest},
+            tools=tools,
+            chunk=chunk,
+        ).frame.drop("mask_id")
+        for name, severities in variants(corruptions).items()
+    }
 
 
 def corrupted_chunk(
     records: Sequence[dict[str, Any]],
     *,
-    corruptions: Sequence[str],
+    corruption: str,
+    severities: Sequence[int],
     seed: int,
     max_megapixels: float,
+    mask_classes: Sequence[str],
     filter_model: FilterFromPixels | None,
     segmenter: Segmenter | None,
     store: Reader,
 ) -> list[dict[str, Any]]:
-    """`probabilities` (V, K) and `confusions` (V, K, K) per image, for the V `variants`, as lists.
+    """`probabilities` (V, K) and `confusions` (V, K, K) per image, for V severities, as lists.
 
-    Pixel counts are those of the image, shrunk; they are null without a mask or a segmenter.
-    Records have an `image_id` and a `mask_id` or None.
+    Of the corruption "clean" the severity is 0: the image as it is. Pixel counts are those of the
+    image, shrunk; they are null without a mask or a segmenter. Records have an `image_id` and a
+    `mask_id` or None.
     """
     results = []
     for record in records:
-        image, mask = _shrunk(*_read(record, store, segmenter, max_megapixels))
-        pairs = list(_corrupted(image, mask, record["image_id"], corruptions, seed))
+        image, mask = _shrunk(*_read(record, store, mask_classes, max_megapixels))
+        pairs = [
+            corrupt(
+                *(corruption, image, mask),
+                severity=severity,
+                image_id=record["image_id"],
+                seed=seed,
+            )
+            if severity
+            else (image, mask)
+            for severity in severities
+        ]
         results.append(
             {
                 "probabilities": _probabilities(filter_model, pairs),
@@ -86,12 +144,11 @@ def corrupted_chunk(
 
 
 def _read(
-    record: dict[str, Any], store: Reader, segmenter: Segmenter | None, max_megapixels: float
+    record: dict[str, Any], store: Reader, mask_classes: Sequence[str], max_megapixels: float
 ) -> Pair:
-    if record["mask_id"] is None or segmenter is None:
+    if record["mask_id"] is None:
         return decode_image(store.read(record["image_id"]), max_megapixels=max_megapixels), None
-    classes = len(segmenter.classes)
-    return read_pair(store, record, classes=classes, max_megapixels=max_megapixels)
+    return read_pair(store, record, classes=len(mask_classes), max_megapixels=max_megapixels)
 
 
 def _shrunk(image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> Pair:
@@ -105,20 +162,6 @@ def _shrunk(image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> Pair:
     return small, np.asarray(
         cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8
     )
-
-
-def _corrupted(
-    image: NDArray[np.uint8],
-    mask: NDArray[np.uint8] | None,
-    image_id: str,
-    corruptions: Sequence[str],
-    seed: int,
-) -> Iterator[Pair]:
-    for name, severity in variants(corruptions):
-        if severity == 0:
-            yield image, mask
-        else:
-            yield corrupt(name, image, mask, severity=severity, image_id=image_id, seed=seed)
 
 
 def _probabilities(model: FilterFromPixels | None, pairs: Sequence[Pair]) -> list[float] | None:
@@ -163,9 +206,9 @@ def benchmark_images(test: pl.DataFrame, *, most: int, seed: int) -> pl.DataFram
 
 def benchmark_table(
     images: pl.DataFrame,
+    answers: Mapping[str, Mapping[str, pl.DataFrame]],
     slices: pl.DataFrame,
     *,
-    corruptions: Sequence[str],
     mask_classes: Sequence[str],
     intervals: Intervals,
 ) -> pl.DataFrame:
@@ -175,30 +218,33 @@ def benchmark_table(
     of the clean value.
 
     Args:
-        images: `image_id`, `label`, `group_id`, and `probabilities` and `confusions` as
-            `corrupted_chunk` gives them.
+        images: `image_id`, `label`, `group_id`.
+        answers: Of each model, by its name, as `answers_of` gives them.
         slices: `image_id`, `axis`, `slice`.
-        corruptions: Names, as given to `corrupted_chunk`.
         mask_classes: Names of the mask's classes.
         intervals: How they are drawn.
     """
     rows: list[tuple[object, ...]] = []
-    order = variants(corruptions)
-    for model in METRICS:
-        scored = [
-            by_slice(predictions, slices, intervals)
-            for predictions in _predictions(model, images, len(order), mask_classes)
-        ]
+    for model, found in answers.items():
+        scored = {
+            (name, severity): by_slice(predictions, slices, intervals)
+            for name, frame in found.items()
+            for severity, predictions in scored_answers(
+                model, images, frame, variants(found)[name], mask_classes
+            )
+        }
         if not scored:
             continue
-        clean = {(axis, name): one for axis, name, one in scored[0]}
-        places = [(place, *variant) for place, variant in enumerate(order[1:], start=1)]
-        places += [(0, name, 0) for name in corruptions]
-        for place, corruption, severity in places:
-            for axis, name, one in scored[place]:
+        clean = scored[CLEAN, 0]
+        scored |= {(name, 0): clean for name in found if name != CLEAN}
+        before = {(axis, name): one for axis, name, one in clean}
+        for (corruption, severity), slice_scores in scored.items():
+            if corruption == CLEAN:
+                continue
+            for axis, name, one in slice_scores:
                 rows += [
                     (model, corruption, severity, axis, name, metric, *numbers)
-                    for metric, numbers in _numbers(model, one, clean[axis, name])
+                    for metric, numbers in _numbers(model, one, before[axis, name])
                 ]
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row").sort(_KEY)
 
@@ -216,29 +262,35 @@ def _numbers(
     return numbers
 
 
-def _predictions(
-    model: str, images: pl.DataFrame, count: int, mask_classes: Sequence[str]
-) -> list[ScoredPredictions]:
-    """What the model said under each variant; nothing where there is no such model or truth."""
+def scored_answers(
+    model: str,
+    images: pl.DataFrame,
+    frame: pl.DataFrame,
+    severities: Sequence[int],
+    mask_classes: Sequence[str],
+) -> list[tuple[int, ScoredPredictions]]:
+    """What the model said at each severity; nothing where no image has its truth.
+
+    From `image_id`, `label`, `group_id` of the images and the answers of `corrupted_chunk`.
+    """
     column = "probabilities" if model == FILTER.name else "confusions"
-    known = images.filter(pl.col(column).is_not_null())
+    known = images.join(frame, on="image_id").filter(pl.col(column).is_not_null()).sort("image_id")
     if model == FILTER.name:
         known = known.filter(pl.col("label").is_not_null())
     if known.is_empty():
         return []
     ids = known["image_id"].to_list()
     truth = known.select("image_id", "group_id", "label")
-    answers = np.array(known[column].to_list(), dtype=np.float64).reshape(len(ids), count, -1)
+    answers = np.array(known[column].to_list(), dtype=np.float64)
+    answers = answers.reshape(len(ids), len(severities), -1)
     if model == FILTER.name:
-        return [
-            scored_filter(
-                truth.join(
-                    scores_table(ids, answers[:, variant]), on="image_id", maintain_order="left"
-                )
-            )
-            for variant in range(count)
+        tables = [scores_table(ids, answers[:, place]) for place in range(len(severities))]
+        scored = [
+            scored_filter(truth.join(one, on="image_id", maintain_order="left")) for one in tables
         ]
-    return [
-        scored_segmenter(truth.with_columns(confusion=answers[:, variant]), mask_classes)
-        for variant in range(count)
-    ]
+    else:
+        scored = [
+            scored_segmenter(truth.with_columns(confusion=answers[:, place]), mask_classes)
+            for place in range(len(severities))
+        ]
+    return list(zip(severities, scored, strict=True))

@@ -173,27 +173,25 @@ def test_images_with_both_truths_come_first_and_the_choice_is_steady():
 
 def test_known_answers_make_a_known_curve():
     corruptions = ["blur", "jpeg"]
-    count = len(variants(corruptions))
+    assert variants(corruptions) == {"clean": (0,), **dict.fromkeys(corruptions, (1, 2, 3, 4, 5))}
     # Right when clean and under JPEG, wrong under blur from severity 3 on.
     right, wrong = [0.9, 0.1, 0.0], [0.1, 0.9, 0.0]
-    answers = [
-        wrong if name == "blur" and severity >= 3 else right
-        for name, severity in variants(corruptions)
-    ]
-    assert count == 11
-    images = pl.DataFrame(
-        {
-            "image_id": ["a", "b"],
-            "label": ["full", "full"],
-            "group_id": ["a", "b"],
-            "probabilities": [[share for answer in answers for share in answer]] * 2,
-            "confusions": [None, None],
-        }
-    )
+    said = {"clean": [right], "blur": [right] * 2 + [wrong] * 3, "jpeg": [right] * 5}
+    images = pl.DataFrame({"image_id": ["a", "b"], "label": ["full"] * 2, "group_id": ["a", "b"]})
+    answers = {
+        name: pl.DataFrame(
+            {
+                "image_id": ["a", "b"],
+                "probabilities": [[share for answer in answers for share in answer]] * 2,
+                "confusions": [None, None],
+            }
+        )
+        for name, answers in said.items()
+    }
     table = benchmark_table(
         images,
+        {"filter": answers},
         pl.DataFrame(schema={"image_id": pl.String, "axis": pl.String, "slice": pl.String}),
-        corruptions=corruptions,
         mask_classes=("background", "iris"),
         intervals=EvaluationSettings(resamples=50, confidence=0.9),
     )
