@@ -61,10 +61,11 @@ def robustness_benchmark(
         network = Segmenter(segmentation_model.parts, threads=workers)
         models["segmenter"] = segmentation_model, {"filter_model": None, "segmenter": network}
     given = {"seed": options.seed, "max_megapixels": max_megapixels, "mask_classes": [*classes]}
+    fill = context.fill
     answers = {
         name: answers_of(
             *(model, chosen, options.corruptions),
-            fill=context.fill,
+            fill=fill,
             given=given,
             tools={"store": store, **tools},
         )
