@@ -543,7 +543,14 @@ class SliceDiscoverySettings(Section):
 class RobustnessSettings(Section):
     """Which corruptions, and on how many held-out images."""
 
-    corruptions: tuple[str, ...] = ("blur", "rotation", "colour_filter", "noise", "jpeg")
+    corruptions: tuple[str, ...] = _field(
+        (
+            *("defocus_blur", "motion_blur", "jpeg_compression", "contrast"),
+            *("low_light", "sensor_noise", "colour_cast", "rotation"),
+            *("off_gaze", "occluding_lid", "glint", "pupil_dilation"),
+        ),
+        "of ImageNet-C's, or of what eyes meet: docs/metrics.md has them all",
+    )
     max_images: int = _count(60, "held-out images that are corrupted, at 5 severities each")
     group_axis: str = _field("ethnicity", "robustness is shown overall and by this axis")
     seed: int = 0

@@ -28,7 +28,7 @@ def robustness_benchmark(
     threads: Threads,
     context: AssetContext,
 ) -> Noted[pl.DataFrame] | Skipped:
-    """Both models on test images that are blurred, turned, tinted, noisy and compressed.
+    """Both models on test images that are corrupted, as by blur, low light or a lid.
 
     Five severities each, overall and by group.
     """
@@ -39,7 +39,12 @@ def robustness_benchmark(
     from iip_assets.inference.filter import FilterFromPixels
     from iip_assets.inference.segmenter import Segmenter
     from iip_assets.models.examples import no_model, reason_for_none_judged
-    from iip_assets.robustness.benchmark import answers_of, benchmark_images, benchmark_table
+    from iip_assets.robustness.benchmark import (
+        answers_of,
+        benchmark_images,
+        benchmark_table,
+        judged_under,
+    )
     from iip_assets.robustness.corruptions import check_names
 
     check_names(options.corruptions)
@@ -64,7 +69,7 @@ def robustness_benchmark(
     fill = context.fill
     answers = {
         name: answers_of(
-            *(model, chosen, options.corruptions),
+            *(model, chosen, judged_under(name, options.corruptions)),
             fill=fill,
             given=given,
             tools={"store": store, **tools},

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from PIL import Image as PillowImage
 
 from iip_assets.engine.values import Files
 from iip_assets.images.decode import decode_image
@@ -28,6 +29,7 @@ from iip_assets.metrics.scored_predictions import (
 )
 from iip_assets.models.tasks import FILTER, SEGMENTER
 from iip_assets.robustness.corruptions import SEVERITIES, corrupt
+from iip_assets.robustness.eye_corruptions import HIDES
 
 if TYPE_CHECKING:
     from iip_assets.engine.features import Filled
@@ -62,6 +64,14 @@ _KEY = ("model", "corruption", "axis", "slice", "metric", "severity")
 def variants(corruptions: Iterable[str]) -> dict[str, tuple[int, ...]]:
     """The severities of each corruption, after the clean image, which is one at severity 0."""
     return {name: (0,) if name == CLEAN else SEVERITIES for name in (CLEAN, *corruptions)}
+
+
+def judged_under(model: str, corruptions: Sequence[str]) -> list[str]:
+    """The corruptions under which a model's answers still have their truth.
+
+    The filter's label says how much of the iris is seen; a corruption that hides some changes that.
+    """
+    return [one for one in corruptions if model != FILTER.name or one not in HIDES]
 
 
 def answers_of(
@@ -129,6 +139,7 @@ def corrupted_chunk(
                 severity=severity,
                 image_id=record["image_id"],
                 seed=seed,
+                mask_classes=mask_classes,
             )
             if severity
             else (image, mask)
@@ -156,7 +167,8 @@ def _shrunk(image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> Pair:
     if scale >= 1:
         return image, mask
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    # Pillow counts in whole numbers, as corruptions do.
+    small = np.asarray(PillowImage.fromarray(image).resize(size, PillowImage.Resampling.BOX))
     if mask is None:
         return small, None
     return small, np.asarray(

@@ -61,7 +61,7 @@ resamples = 50
 min_slice_images = 5
 
 [robustness]
-corruptions = ["blur"]
+corruptions = ["defocus_blur"]
 max_images = 6
 
 [drift]
