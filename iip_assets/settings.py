@@ -541,19 +541,26 @@ class SliceDiscoverySettings(Section):
 
 
 class RobustnessSettings(Section):
-    """Which corruptions, and on how many held-out images."""
+    """Which corruptions (docs/metrics.md has all), and on how many held-out images."""
 
-    corruptions: tuple[str, ...] = _field(
-        (
-            *("defocus_blur", "motion_blur", "jpeg_compression", "contrast"),
-            *("low_light", "sensor_noise", "colour_cast", "rotation"),
-            *("off_gaze", "occluding_lid", "glint", "pupil_dilation"),
-        ),
-        "of ImageNet-C's, or of what eyes meet: docs/metrics.md has them all",
+    corruptions: tuple[str, ...] = (
+        *("defocus_blur", "motion_blur", "jpeg_compression", "contrast"),
+        *("low_light", "sensor_noise", "colour_cast", "rotation"),
+        *("off_gaze", "occluding_lid", "glint", "pupil_dilation"),
     )
     max_images: int = _count(60, "held-out images that are corrupted, at 5 severities each")
     group_axis: str = _field("ethnicity", "robustness is shown overall and by this axis")
     seed: int = 0
+    baseline_filter: Annotated[str, AsBefore("")] = _field(
+        "", "a fixed filter that errors are held against (iip models baseline)"
+    )
+    baseline_segmenter: Annotated[str, AsBefore("")] = _field("", "a fixed segmenter, likewise")
+
+
+class GroupHoldoutSettings(Section):
+    """How a group that was never met is tried."""
+
+    seeds: int = _count(3, "heads without each group of robustness.group_axis; as many beside them")
 
 
 class DriftSettings(Section):
@@ -698,6 +705,7 @@ class Settings(Section):
     explanation: ExplanationSettings = ExplanationSettings()
     slice_discovery: SliceDiscoverySettings = SliceDiscoverySettings()
     robustness: RobustnessSettings = RobustnessSettings()
+    group_holdout: GroupHoldoutSettings = GroupHoldoutSettings()
     fairness: FairnessSettings = FairnessSettings()
     drift: DriftSettings = DriftSettings()
     release: ReleaseSettings = ReleaseSettings()

@@ -53,7 +53,7 @@ _SHARED = {
     "batch": _category("the folder with which it came"),
     "labeler": _category("who labelled it; null where unknown"),
     "label": _category("full, partial, none or unclear; null where nobody labelled"),
-    "split": _category("train, calibration, validation or test"),
+    "split": _category("train, calibration, validation, test or challenge"),
     "has_mask": _flag("whether it has a valid mask"),
     "model": _category("filter or segmenter, or who is judged beside it"),
     "metric": _category("the metric's name"),
@@ -569,11 +569,37 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         test_high=_share("upper end of its interval; null where there is none"),
         test_subjects=_count("test subjects of the subset with an image that counts"),
     ),
-    "robustness_benchmark": _sole(
-        *("model", "axis", "slice", "metric", *_ESTIMATE),
-        corruption=_category("what was done to the images"),
-        severity=_count("how much, from 1 to 5; 0 is the clean image"),
-        relative_drop=_number("lost share of the clean value"),
+    "robustness_benchmark": {
+        "curves": _table(
+            *("model", "axis", "slice", "metric", *_ESTIMATE),
+            corruption=_category("what was done to the images"),
+            severity=_count("how much, from 1 to 5; 0 is the clean image"),
+            relative_drop=_number("lost share of the clean value"),
+        ),
+        "cells": _table(
+            *("model", "axis", "slice", "metric", *_ESTIMATE, "enough"),
+            corruption=_category("what was done to the images; mean: all of it"),
+            clean=_share("the metric of the same images as they are"),
+            ce=_number("errors over the severities, over those of the fixed model"),
+            ce_low=_number("lower end of its interval"),
+            ce_high=_number("upper end of its interval"),
+        ),
+    },
+    "challenge_results": _sole(
+        *("model", "metric", *_ESTIMATE, "enough"),
+        set=_category("a set of challenge_sets.toml"),
+        missing=_count("of its frozen images, those not in the data or without truth"),
+        test=_number("the metric of the test images"),
+        difference=_number("the set minus the test images"),
+        difference_low=_number("lower end of its interval"),
+        difference_high=_number("upper end of its interval"),
+    ),
+    "group_holdout": _sole(
+        *("slice", "low", "high", "n_images", "n_subjects"),
+        with_others=_share("accuracy of heads without as many images of others"),
+        without=_share("accuracy of heads without the group"),
+        difference=_number("without minus with_others"),
+        left_out=_count("training images of the group"),
     ),
     "model_versions": {
         "history": _table(

@@ -135,7 +135,7 @@ def test_our_own_settings_file_differs_from_a_new_one_in_values_of_the_sample_al
     of_segmenter = ["width", "height", "epochs", "patience"]
     assert [line.split()[1] for line in differing] == [
         *of_segmenter,
-        *("width", "height", "epochs", "images"),
+        *("width", "height", "epochs", "images", "corruptions"),
         *("seeds", "weights", "resampling", "mindiff", "rate_constraint", "threshold_optimizer"),
         "reductions",
     ]

@@ -165,18 +165,36 @@ def teach(project: Project, model: str, number: int) -> list[Change]:
         RegistryError: There is no such version, or its files are not among the artifacts.
         DamagedVersionError: A file of the version is gone, or is not what was registered.
     """
-    version = Registry(project.workspace.root).version(model, number)
-    version.files()
-    data_version = version.facts["data_version"]
-    if project.workspace.kept(TASKS[model].asset, data_version) is None:
-        raise RegistryError(
-            f"{version.name} cannot teach: its artifact is no longer in this workspace, as after "
-            "`make clean`. Compute it again (`iip models list --json` has its commit) and register"
-        )
+    data_version = _kept_version(project, model, number, "teach")
     values = {f"{model}.teacher": data_version}
     if model == FILTER.name:
         values["filter.train"] = "network"
     return write_settings(project.workspace.root, values)
+
+
+def name_baseline(project: Project, model: str, number: int) -> list[Change]:
+    """Makes a registered version the one that errors under corruptions are held against.
+
+    Raises:
+        RegistryError: There is no such version, or its files are not among the artifacts.
+        DamagedVersionError: A file of the version is gone, or is not what was registered.
+    """
+    data_version = _kept_version(project, model, number, "be a baseline")
+    return write_settings(project.workspace.root, {f"robustness.baseline_{model}": data_version})
+
+
+def _kept_version(project: Project, model: str, number: int, purpose: str) -> str:
+    """The data version of a registered model whose artifact is kept, as for this purpose."""
+    version = Registry(project.workspace.root).version(model, number)
+    version.files()
+    data_version = str(version.facts["data_version"])
+    if project.workspace.kept(TASKS[model].asset, data_version) is None:
+        raise RegistryError(
+            f"{version.name} cannot {purpose}: its artifact is no longer in this workspace, as "
+            "after `make clean`. Compute it again (`iip models list --json` has its commit) and "
+            "register"
+        )
+    return data_version
 
 
 def compare(

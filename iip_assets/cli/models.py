@@ -191,6 +191,20 @@ def distill_model(
     )
 
 
+@models.command("baseline")
+def baseline_model(
+    model: TaskName,
+    version: Annotated[int, typer.Argument(help="Of it, as `iip models list` has it.")],
+) -> None:
+    """Make a registered version the fixed model that errors under corruptions are held against."""
+    from iip_assets.cli.model_versions import name_baseline
+    from iip_assets.graph import build_project
+
+    for line in name_baseline(build_project(), model, version):
+        log(str(line))
+    log(f"{model} {version} is the baseline: iip refresh robustness_benchmark")
+
+
 def _log_move(move: Move) -> None:
     was = "nobody" if move.before is None else f"version {move.before}"
     past = f"; let past the gate: {move.override}" if move.override else ""

@@ -295,10 +295,11 @@ def write_dvc_outputs(project: Project, folder: Path) -> None:
         drift=drift.data if isinstance(drift, Report) else None,
     )
     write_text_whole(folder / "metrics.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+    curves = robustness if isinstance(robustness, Skipped) else robustness["curves"]
     for name, value, draw in (
         ("slices", evaluation, lambda tables: slices_figure(tables["metrics"])),
         ("confusion", evaluation, lambda one: confusion_figure(one["confusion"], one["metrics"])),
-        ("robustness", robustness, robustness_figure),
+        ("robustness", curves, robustness_figure),
     ):
         if isinstance(value, Skipped):
             figure = new_figure(6, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -77,3 +77,42 @@ def accept(name: Annotated[str, typer.Argument(help="As `iip slices` lists it.")
     root = refresher.project.workspace.root
     accept_slice(root, name, SliceRule(**json.loads(rules[name])))
     log(f"{root / FILE} has it: commit that file, then `iip refresh`; delete its lines to drop it")
+
+
+@slices.command("freeze")
+def freeze(
+    name: Annotated[str, typer.Argument(help="Of the challenge set.")],
+    where: Annotated[
+        list[str] | None, typer.Option(help="column=value of labels.csv; again for another.")
+    ] = None,
+    of_slice: Annotated[
+        str | None, typer.Option("--slice", help="A regression slice of slices.toml.")
+    ] = None,
+) -> None:
+    """Freeze a challenge set: images that no model ever learns from or is chosen by."""
+    from iip_assets.dataset.challenge_sets import COLUMNS, FILE, ChallengeSet, freeze_set
+
+    if bool(where) == bool(of_slice):
+        raise ValueError("give --where column=value, or --slice with the name of a slice")
+    values: dict[str, list[str]] = {}
+    for one in where or ():
+        column, sign, value = one.partition("=")
+        if not sign or column not in COLUMNS:
+            raise ValueError(f"--where {one}: write column=value, of {', '.join(COLUMNS)}")
+        values.setdefault(column, []).append(value)
+    refresher = open_refresher()
+    found: Any = load_last(refresher, "raw_dataset")["images"]
+    made = ChallengeSet(name, (), {column: tuple(all_) for column, all_ in values.items()})
+    if of_slice is None:
+        ids = found.filter(made.matches())["image_id"].to_list()
+    else:
+        members = load_last(refresher, "team_slices")
+        if of_slice not in (known := members["slice"].unique().to_list()):
+            raise LookupError(no_such("regression slice", of_slice, known))
+        ids = members.filter(slice=of_slice)["image_id"].to_list()
+    root = refresher.project.workspace.root
+    freeze_set(root, ChallengeSet(name, tuple(sorted(ids)), made.where))
+    log(
+        f"{len(ids)} images are frozen in {root / FILE}; all images of their subjects leave "
+        "training. Commit that file, then `iip refresh`: the models are trained without them"
+    )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
+from iip_assets.dataset.challenge_sets import load_sets, observe_sets, sets_version
 from iip_assets.dataset.versions import data_ids, data_rows, describe_change
 from iip_assets.engine.asset import AssetContext, asset, asset_check, describe
 from iip_assets.engine.graph import Source
@@ -14,6 +15,8 @@ from iip_assets.settings import MaskClasses, MaxMegapixels, SplitSettings
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from iip_assets.dataset.challenge_sets import ChallengeSet
 
 # Rows of a table that Dagster's page shows; the asset has them all.
 _ROWS_SHOWN = 50
@@ -29,6 +32,16 @@ dvc_data = Source(
     ids=data_ids,
     rows=data_rows,
     describe_change=describe_change,
+)
+
+challenge_file = Source(
+    name="challenge_file",
+    room="dataset",
+    description="Named sets of images in `challenge_sets.toml` that no model learns from or is "
+    "chosen by; `iip slices freeze` writes it.",
+    observe=observe_sets,
+    load=load_sets,
+    version_at=sets_version,
 )
 
 
@@ -168,6 +181,7 @@ def describe_quarantine(quarantine: pl.DataFrame) -> dict[str, MetadataValue]:
 def data_splits(
     raw_dataset: dict[str, pl.DataFrame],
     image_fingerprints: pl.DataFrame,
+    challenge_file: Sequence[ChallengeSet],
     *,
     splits: Annotated[SplitSettings, Setting("splits")],
     near_duplicate_bits: Annotated[int, Setting("dataset.near_duplicate_bits")],
@@ -175,8 +189,9 @@ def data_splits(
     """Training, validation or test for every image that can be decoded.
 
     All images of one subject and all near duplicates stand on one side, and a new batch moves no
-    image unless it joins two groups.
+    image unless it joins two groups. What belongs to a challenge set stands apart from all.
     """
+    from iip_assets.dataset.challenge_sets import held_apart
     from iip_assets.dataset.fingerprints import spanning_pairs
     from iip_assets.dataset.schema import SPLITS
     from iip_assets.dataset.splits import deal_splits
@@ -190,7 +205,7 @@ def data_splits(
         near_duplicate_bits=near_duplicate_bits,
     )
     return Noted(
-        dealt.table,
+        held_apart(dealt.table, raw_dataset["images"], challenge_file),
         notes={
             "largest_group": dealt.largest_group,
             "near_duplicate_pairs": len(dealt.near),

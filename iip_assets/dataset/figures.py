@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from iip_assets.dataset.schema import LABELS, SPLITS
+from iip_assets.dataset.schema import CHALLENGE, LABELS, SPLITS
 from iip_assets.errors import counted
 from iip_assets.figures import PALETTE, new_figure, shown_word
 
@@ -109,7 +109,8 @@ def split_table(splits: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
         pl.col("has_mask").sum().cast(pl.Int64).alias("masks"),
     )
     some = set(counted["split"])
-    shown = [name for name in SPLITS if name != "calibration" or name in some]
+    always = {*SPLITS} - {"calibration"}
+    shown = [name for name in (*SPLITS, CHALLENGE) if name in always or name in some]
     return (
         pl.DataFrame({"split": shown})
         .join(counted, on="split", how="left", maintain_order="left")

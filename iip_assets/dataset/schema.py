@@ -32,6 +32,8 @@ FACTS = (
 said; what it leaves empty does not."""
 
 SPLITS = ("train", "calibration", "validation", "test")
+CHALLENGE = "challenge"
+"""The split of challenge sets, which takes no share: nothing is trained, chosen or tested on it."""
 
 UNKNOWN = "unknown"
 """The slice of what is not known. In labels.csv the word means the same as an empty cell."""

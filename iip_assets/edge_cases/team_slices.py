@@ -18,10 +18,8 @@ The file lies in the workspace under git, and people may edit it.
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,8 +27,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
+from iip_assets.dataset.challenge_sets import file_version
 from iip_assets.engine.atomic import write_text_whole
-from iip_assets.engine.hashing import digest_bytes
 
 FILE = "slices.toml"
 REGRESSION_AXIS = "regression"
@@ -121,20 +119,8 @@ def _slice(name: str, fields: Any) -> TeamSlice:
 
 
 def slices_version(text_of: Callable[[str], str]) -> str:
-    """The data version of the file whose text `text_of` gives: of what it says.
-
-    Comments and order change nothing about that. A missing file is an empty one; whoever loads a
-    damaged one says what is wrong.
-    """
-    try:
-        text = text_of(FILE)
-    except (OSError, LookupError):
-        text = ""
-    except UnicodeDecodeError:
-        text = "no text"
-    with suppress(tomllib.TOMLDecodeError):
-        text = json.dumps(tomllib.loads(text), sort_keys=True, default=str)
-    return digest_bytes(text.encode())
+    """The data version of the file whose text `text_of` gives: of what it says."""
+    return file_version(FILE, text_of)
 
 
 def observe_slices(root: Path) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from iip_assets.dataset.schema import CHALLENGE
 from iip_assets.engine.values import Files, Skipped
 from iip_assets.metrics.names import FILTER_CLASSES
 
@@ -20,11 +21,14 @@ LEAST_LABELLED, LEAST_MASKED = 10, 8
 def labelled_images(
     images: pl.DataFrame, splits: pl.DataFrame, embeddings: pl.DataFrame
 ) -> pl.DataFrame:
-    """`image_id`, `split`, `group_id`, `label`, `embedding` of what the filter can learn from."""
+    """`image_id`, `split`, `group_id`, `label`, `embedding` of what the filter can learn from.
+
+    No image of a challenge set is among them.
+    """
     return (
         splits.select("image_id", "split", "group_id")
         .join(images.select("image_id", "label"), on="image_id")
-        .filter(pl.col("label").is_in(FILTER_CLASSES))
+        .filter(pl.col("label").is_in(FILTER_CLASSES) & (pl.col("split") != CHALLENGE))
         .join(embeddings, on="image_id")
         .sort("image_id")
     )
@@ -33,10 +37,10 @@ def labelled_images(
 def masked_rows(images: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
     """`image_id`, `mask_id`, `split`, `group_id` of the images with a valid mask.
 
-    An image labelled `unclear` trains nothing and chooses nothing, mask or not.
+    An image labelled `unclear`, or of a challenge set, trains nothing and chooses nothing.
     """
     return (
-        splits.filter("has_mask")
+        splits.filter(pl.col("has_mask") & (pl.col("split") != CHALLENGE))
         .select("image_id", "split", "group_id")
         .join(images.select("image_id", "mask_id", "label"), on="image_id")
         .filter(pl.col("mask_id").is_not_null() & pl.col("label").ne_missing("unclear"))

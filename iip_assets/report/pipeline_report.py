@@ -30,6 +30,7 @@ from iip_assets.report.blocks import (
 from iip_assets.report.html import page
 from iip_assets.report.sections import (
     batches,
+    challenge,
     clusters,
     data,
     errors,
@@ -69,6 +70,8 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     guarantee.guarantee,
     models.versions,
     robustness.robustness,
+    challenge.challenge,
+    challenge.holdout,
     robustness.drift,
     batches.batches,
     batches.next_labels,

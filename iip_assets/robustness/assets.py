@@ -27,24 +27,23 @@ def robustness_benchmark(
     max_megapixels: MaxMegapixels,
     threads: Threads,
     context: AssetContext,
-) -> Noted[pl.DataFrame] | Skipped:
+) -> Noted[dict[str, pl.DataFrame]] | Skipped:
     """Both models on test images that are corrupted, as by blur, low light or a lid.
 
-    Five severities each, overall and by group.
+    Five severities each, overall and by group, and beside a fixed model where one is named.
     """
     import polars as pl
 
     from iip_assets.embeddings.device import core_count
     from iip_assets.images.store import ImageStore
-    from iip_assets.inference.filter import FilterFromPixels
-    from iip_assets.inference.segmenter import Segmenter
     from iip_assets.models.examples import no_model, reason_for_none_judged
     from iip_assets.robustness.benchmark import (
-        answers_of,
+        baseline_models,
         benchmark_images,
         benchmark_table,
-        judged_under,
+        models_answers,
     )
+    from iip_assets.robustness.cells import cells_table
     from iip_assets.robustness.corruptions import check_names
 
     check_names(options.corruptions)
@@ -56,45 +55,57 @@ def robustness_benchmark(
     chosen = benchmark_images(test, most=options.max_images, seed=options.seed)
     if chosen.is_empty():
         return Skipped(reason_for_none_judged(held_out_images, "test"))
-    store, workers = ImageStore.open(context.root), core_count(threads)
+    store, fill = ImageStore.open(context.root), context.fill
     store.fetch([*chosen["image_id"], *chosen["mask_id"].drop_nulls()])
-    models: dict[str, tuple[Files, dict[str, Any]]] = {}
-    if not isinstance(iris_filter_model, Skipped):
-        opened = FilterFromPixels(iris_filter_model.parts, threads=workers)
-        models["filter"] = iris_filter_model, {"filter_model": opened, "segmenter": None}
-    if not isinstance(segmentation_model, Skipped):
-        network = Segmenter(segmentation_model.parts, threads=workers)
-        models["segmenter"] = segmentation_model, {"filter_model": None, "segmenter": network}
-    given = {"seed": options.seed, "max_megapixels": max_megapixels, "mask_classes": [*classes]}
-    fill = context.fill
-    answers = {
-        name: answers_of(
-            *(model, chosen, judged_under(name, options.corruptions)),
+    models = {"filter": iris_filter_model, "segmenter": segmentation_model}
+    fixed = baseline_models(
+        context, filter=options.baseline_filter, segmenter=options.baseline_segmenter
+    )
+    answers, baselines = (
+        models_answers(
+            *(files, chosen, options.corruptions),
             fill=fill,
-            given=given,
-            tools={"store": store, **tools},
+            given={
+                "seed": options.seed,
+                "max_megapixels": max_megapixels,
+                "mask_classes": [*classes],
+            },
+            store=store,
+            threads=core_count(threads),
         )
-        for name, (model, tools) in models.items()
-    }
+        for files in (models, fixed)
+    )
     slices = image_slices.filter(pl.col("axis") == options.group_axis)
-    table = benchmark_table(chosen, answers, slices, mask_classes=classes, intervals=evaluation)
-    return Noted(table, notes={"images": chosen.height})
+    how: Any = {"mask_classes": classes, "intervals": evaluation}
+    tables = {
+        "curves": benchmark_table(chosen, answers, slices, **how),
+        "cells": cells_table(
+            *(chosen, answers, baselines, slices),
+            **how,
+            least_images=evaluation.min_slice_images,
+        ),
+    }
+    return Noted(tables, notes={"images": chosen.height})
 
 
 @describe(robustness_benchmark)
 def describe_robustness_benchmark(
-    robustness_benchmark: pl.DataFrame, notes: Mapping[str, Any]
+    robustness_benchmark: dict[str, pl.DataFrame], notes: Mapping[str, Any]
 ) -> dict[str, MetadataValue]:
-    """What the strongest corruptions cost, and the metrics over severity."""
+    """What the strongest corruptions cost, the worst groups, and the metrics over severity."""
+    from iip_assets.evaluation.summary import rounded_rows
     from iip_assets.figures import figure_markdown
+    from iip_assets.robustness.cells import worst_cells
     from iip_assets.robustness.figures import robustness_figure, worst_rows
 
+    curves, cells = robustness_benchmark["curves"], robustness_benchmark["cells"]
+    numbers = ("value", "low", "high", "clean", "loss")
     return {
-        "rows": robustness_benchmark.height,
+        "rows": curves.height,
         "images": notes["images"],
-        "worst": Rows(worst_rows(robustness_benchmark)),
+        "worst": Rows(worst_rows(curves)),
+        "worst_groups": Rows(rounded_rows(worst_cells(cells, 10), *numbers)),
         "plot": figure_markdown(
-            robustness_figure(robustness_benchmark),
-            "metrics of both models over the severity of corruptions",
+            robustness_figure(curves), "metrics of both models over the severity of corruptions"
         ),
     }

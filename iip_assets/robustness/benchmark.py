@@ -12,7 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from iip_assets.engine.values import Files
+from iip_assets.engine.context import AssetContext
+from iip_assets.engine.values import Files, Skipped
 from iip_assets.images.decode import decode_image
 from iip_assets.images.store import Reader
 from iip_assets.inference.filter import FilterFromPixels, scores_table
@@ -27,7 +28,7 @@ from iip_assets.metrics.scored_predictions import (
     scored_filter,
     scored_segmenter,
 )
-from iip_assets.models.tasks import FILTER, SEGMENTER
+from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS
 from iip_assets.robustness.corruptions import SEVERITIES, corrupt
 from iip_assets.robustness.eye_corruptions import HIDES
 
@@ -110,6 +111,50 @@ def answers_of(
         ).frame.drop("mask_id")
         for name, severities in variants(corruptions).items()
     }
+
+
+def models_answers(
+    models: Mapping[str, Files | Skipped],
+    images: pl.DataFrame,
+    corruptions: Sequence[str],
+    *,
+    fill: Callable[..., Filled],
+    given: Mapping[str, Any],
+    store: Reader,
+    threads: int,
+) -> dict[str, dict[str, pl.DataFrame]]:
+    """`answers_of` each model that there is, by its name, under what it can be judged by."""
+    found = {}
+    for name, files in models.items():
+        if isinstance(files, Skipped):
+            continue
+        tools: dict[str, Any] = {"store": store, "filter_model": None, "segmenter": None}
+        if name == FILTER.name:
+            tools["filter_model"] = FilterFromPixels(files.parts, threads=threads)
+        else:
+            tools["segmenter"] = Segmenter(files.parts, threads=threads)
+        asked = judged_under(name, corruptions)
+        found[name] = answers_of(files, images, asked, fill=fill, given=given, tools=tools)
+    return found
+
+
+def baseline_models(context: AssetContext, **data_versions: str) -> dict[str, Files | Skipped]:
+    """The models that settings name as baselines, by the name of the model.
+
+    Raises:
+        LookupError: One is not kept in this workspace.
+    """
+    found: dict[str, Files | Skipped] = {}
+    for name, data_version in data_versions.items():
+        if data_version:
+            try:
+                found[name] = context.recorded(TASKS[name].asset, data_version)
+            except LookupError as error:
+                raise LookupError(
+                    f"the baseline {name} is gone: {error}; name another with `iip models "
+                    f"baseline`, or empty robustness.baseline_{name}"
+                ) from None
+    return found
 
 
 def corrupted_chunk(

@@ -162,6 +162,49 @@ def benchmark_table():
     )
 
 
+def cells_table():
+    """Group b loses most under blur."""
+    rows = [
+        {
+            **{"model": model, "corruption": corruption, "axis": axis, "slice": name},
+            **{"metric": metric, "clean": 0.9, "value": 0.9 - loss - 0.1 * (name == "b")},
+            **{"low": 0.5, "high": 0.95, "ce": 0.8, "ce_low": 0.7, "ce_high": 0.9},
+            **{"n_images": 40, "n_subjects": 20, "enough": name != "a"},
+        }
+        for model, metric in (("filter", "accuracy"), ("segmenter", "mean_iou"))
+        for corruption, loss in (("blur", 0.2), ("noise", 0.05), ("mean", 0.12))
+        for axis, name in (("overall", "all"), ("ethnicity", "a"), ("ethnicity", "b"))
+    ]
+    return pl.DataFrame(rows)
+
+
+def challenge_table():
+    """The filter is worse on `india`, shown; the segmenter is not."""
+    rows = [
+        {
+            **{"model": model, "set": "india", "metric": metric, "value": 0.7, "low": 0.6},
+            **{"high": 0.8, "n_images": 30, "n_subjects": 12, "enough": True, "missing": 1},
+            **{"test": 0.7 - by, "difference": by, "difference_low": by - 0.05},
+            "difference_high": by + 0.05,
+        }
+        for model, metric, by in (("filter", "f1_macro", -0.2), ("segmenter", "mean_iou", -0.01))
+    ]
+    return pl.DataFrame(rows)
+
+
+def holdout_table():
+    """Group b is not carried over to; of group a nothing is shown."""
+    rows = [
+        {
+            **{"slice": name, "with_others": 0.9, "without": 0.9 + by, "difference": by},
+            **{"low": by - 0.05, "high": by + 0.05, "left_out": 50},
+            **{"n_images": 30, "n_subjects": 12},
+        }
+        for name, by in (("a", 0.0), ("b", -0.2))
+    ]
+    return pl.DataFrame(rows)
+
+
 def drift_data():
     sizes = {"n_reference": 70, "n_current": 40}
     base = {"statistic": "d", "by_chance": 0.05, "threshold": 0.1} | sizes
@@ -582,7 +625,9 @@ def sample_inputs(**changes):
         "fairness_tradeoff": tradeoff_tables(),
         "segmenter_tradeoff": tradeoff_tables("segmenter"),
         "fairness_guarantee": guarantee_table(),
-        "robustness_benchmark": benchmark_table(),
+        "robustness_benchmark": {"curves": benchmark_table(), "cells": cells_table()},
+        "challenge_results": challenge_table(),
+        "group_holdout": holdout_table(),
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),
         "batch_verdict": verdict_table(),

@@ -76,7 +76,7 @@ def test_confusion_counts_stand_by_actual_and_predicted_class_in_the_order_of_th
 
 
 def test_the_corruption_that_costs_most_comes_first():
-    rows = robustness_table(sample_inputs().robustness_benchmark)
+    rows = robustness_table(sample_inputs().robustness_benchmark["curves"])
     assert [(row["model"], row["corruption"]) for row in rows][:2] == [
         ("filter", "blur"),
         ("filter", "noise"),
@@ -87,7 +87,7 @@ def test_the_corruption_that_costs_most_comes_first():
 
 def test_a_loss_is_told_with_the_severity_at_which_it_is_known():
     """Of the highest severity nothing is known here; elsewhere nothing of clean images."""
-    table = sample_inputs().robustness_benchmark
+    table = sample_inputs().robustness_benchmark["curves"]
     unknown = pl.when(severity=5).then(None).otherwise("value").alias("value")
     rows = robustness_table(table.with_columns(unknown))
     for row in rows:

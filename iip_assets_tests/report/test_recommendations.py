@@ -97,9 +97,18 @@ def test_only_moved_features_are_drift_hints():
 
 def test_a_corruption_that_costs_little_is_not_named():
     assert "The filter suffers most from blur" in titles()
-    mild = sample_inputs().robustness_benchmark.filter(pl.col("corruption") == "noise")
-    mild = mild.with_columns(value=pl.lit(0.9))
+    tables = sample_inputs().robustness_benchmark
+    mild = tables["curves"].filter(pl.col("corruption") == "noise")
+    mild = {**tables, "curves": mild.with_columns(value=pl.lit(0.9))}
     assert not any("suffers" in title for title in titles(robustness_benchmark=mild))
+
+
+def test_a_challenge_set_and_a_group_are_named_where_a_loss_is_shown():
+    found = titles()
+    assert "The challenge set india is harder for the filter" in found
+    assert "The challenge set india is harder for the segmenter" not in found
+    assert "The filter does not carry over to b" in found
+    assert "The filter does not carry over to a" not in found
 
 
 def test_a_model_that_looks_less_at_the_eye_where_it_is_wrong_is_named_if_that_is_clear():
@@ -159,6 +168,8 @@ def test_with_nothing_to_say_it_says_so():
         model_explanations=Skipped("x"),
         discovered_slices=Skipped("x"),
         robustness_benchmark=Skipped("x"),
+        challenge_results=Skipped("x"),
+        group_holdout=Skipped("x"),
         fairness_guarantee=Skipped("x"),
         drift_report=Skipped("x"),
         labeling_priorities=Skipped("x"),

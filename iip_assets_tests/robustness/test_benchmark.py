@@ -93,7 +93,7 @@ def made(tmp_path_factory, the_filter, segmenter):
 
 @pytest.fixture(scope="module")
 def table(made):
-    return made.value
+    return made.value["curves"]
 
 
 def test_every_corruption_severity_and_group_has_a_row_with_interval_and_counts(table):
@@ -133,7 +133,7 @@ def test_the_table_is_sorted_and_the_same_again(
     table, tmp_path, monkeypatch, the_filter, segmenter
 ):
     again = run_asset(tmp_path, monkeypatch, the_filter, segmenter)
-    assert again.value.equals(table)
+    assert again.value["curves"].equals(table)
     key = ["model", "corruption", "axis", "slice", "metric", "severity"]
     assert table.equals(table.sort(key))
 
@@ -146,7 +146,7 @@ def test_one_model_alone_is_benchmarked(tmp_path, monkeypatch, the_filter, segme
         segmenter,
         corruptions=("defocus_blur",),
         max_images=3,
-    ).value
+    ).value["curves"]
     assert set(alone["model"]) == {"segmenter"}
     assert alone["n_images"].max() == 3
     alone = run_asset(
@@ -156,7 +156,7 @@ def test_one_model_alone_is_benchmarked(tmp_path, monkeypatch, the_filter, segme
         Skipped("no masks"),
         corruptions=("defocus_blur",),
         max_images=3,
-    ).value
+    ).value["curves"]
     assert set(alone["model"]) == {"filter"}
     nothing = run_asset(tmp_path, monkeypatch, Skipped("no labels"), Skipped("no masks"))
     assert "no labels; no masks" in nothing.reason
@@ -226,6 +226,6 @@ def test_the_plot_is_drawn_for_both_models_for_one_and_for_none(table):
 
 def test_the_description_counts_images_and_shows_what_the_strongest_corruptions_cost(made):
     told = describe_robustness_benchmark(made.value, made.notes)
-    assert (told["rows"], told["images"]) == (made.value.height, 12)
+    assert (told["rows"], told["images"]) == (made.value["curves"].height, 12)
     assert {row["severity"] for row in told["worst"].records} == {5}
     assert isinstance(told["plot"], Markdown)

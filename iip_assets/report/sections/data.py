@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from iip_assets.dataset.figures import NO_LABEL, batch_table
-from iip_assets.dataset.schema import LABELS, SPLITS
+from iip_assets.dataset.schema import CHALLENGE, LABELS, SPLITS
 from iip_assets.edge_cases.tags import tag_counts
 from iip_assets.embeddings.leaks import leak_words
 from iip_assets.errors import counted
@@ -88,7 +88,8 @@ def dataset(
 def _counts(images: pl.DataFrame, splits: pl.DataFrame | None) -> Record:
     by_label = {label: images.filter(label=label).height for label in LABELS}
     counts = {} if splits is None else dict(splits["split"].value_counts().iter_rows())
-    names = [one for one in SPLITS if one != "calibration" or one in counts]
+    always = {*SPLITS} - {"calibration"}
+    names = [one for one in (*SPLITS, CHALLENGE) if one in always or one in counts]
     return {
         "images": images.height,
         "subjects": images["subject_id"].drop_nulls().n_unique(),

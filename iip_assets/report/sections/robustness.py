@@ -30,6 +30,7 @@ from iip_assets.report.blocks import (
 )
 from iip_assets.report.figures import robustness_figure
 from iip_assets.report.metrics import records, rounded
+from iip_assets.robustness.cells import MEAN, worst_cells
 from iip_assets.robustness.figures import robustness_figure as groups_figure
 
 # Lies beside the report.
@@ -37,13 +38,15 @@ _DRIFT_PAGE = "drift_report.html"
 # A smaller loss is not named.
 NAMED_LOSS = 0.05
 MOST_STEPS = 2
+_MOST_CELLS = 8
 
 Record = dict[str, Any]
 
 
-def robustness(robustness_benchmark: pl.DataFrame) -> Section:
+def robustness(robustness_benchmark: dict[str, pl.DataFrame]) -> Section:
     """Each model's main metric by corruption and severity, overall and by group."""
-    rows, groups = robustness_table(robustness_benchmark), robustness_groups(robustness_benchmark)
+    curves, cells = robustness_benchmark["curves"], robustness_benchmark["cells"]
+    rows, groups = robustness_table(curves), robustness_groups(curves)
     blocks: list[Block] = []
     if rows:
         alt = "Metric of each model against severity, a curve for each corruption"
@@ -79,10 +82,52 @@ def robustness(robustness_benchmark: pl.DataFrame) -> Section:
             groups,
             folded="Groups as a table",
         )
-        figure = plot(lambda: groups_figure(robustness_benchmark), alt)
+        figure = plot(lambda: groups_figure(curves), alt)
         blocks += [Heading("By group"), figure, by_group]
+    worst, held = records(worst_cells(cells, _MOST_CELLS)), _beside_fixed(cells)
+    blocks += _cell_blocks(worst, held)
     data = {"robustness": rows, "robustness_groups": groups}
+    data |= {"robustness_worst": worst, "corruption_errors": held}
     return Section("robustness", "Robustness", blocks, data, steps=_largest_losses(rows))
+
+
+def _beside_fixed(cells: pl.DataFrame) -> list[Record]:
+    """The errors of all images by corruption, and their mean by group, beside a fixed model."""
+    shown = (pl.col("axis") == OVERALL) | (pl.col("corruption") == MEAN)
+    order = ["model", "axis", "slice", "corruption"]
+    return records(cells.filter(shown).drop_nulls("ce").sort(order))
+
+
+def _cell_blocks(worst: list[Record], held: list[Record]) -> list[Block]:
+    """The groups that lose most under a corruption, and errors beside a fixed model."""
+    group = Column("group", lambda row: f"{row['axis']} {row['slice']}")
+    blocks: list[Block] = []
+    if worst:
+        columns: list[Column | str] = [
+            *("model", "corruption", group),
+            Column("clean", "clean", NUMBER),
+            estimate_column("mean of severities, interval"),
+            Column("loss", "loss", NUMBER),
+            *("n_images", "n_subjects"),
+        ]
+        blocks.append(Table("Groups that lose most, of those that can be judged", columns, worst))
+    if held:
+        columns = [
+            *("model", "corruption", group),
+            estimate_column("corruption error", "ce", "ce_low", "ce_high"),
+            *("n_images", "n_subjects"),
+        ]
+        blocks.append(
+            Table(
+                "Errors over all severities, over those of the fixed model: below 1 this one "
+                "holds better; the mean is mCE",
+                *(columns, held),
+            )
+        )
+    else:
+        text = "`iip models baseline MODEL VERSION` holds errors against a fixed model (mCE)."
+        blocks.append(Paragraph(text))
+    return blocks
 
 
 def robustness_table(benchmark: pl.DataFrame) -> list[Record]:

@@ -1,0 +1,96 @@
+"""Both models on frozen challenge sets, beside the test images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from iip_assets.dataset.challenge_sets import ChallengeSet
+from iip_assets.metrics.intervals import (
+    Intervals,
+    estimate_difference,
+    judgeable,
+    replicates,
+)
+from iip_assets.metrics.scored_predictions import JUDGED, Indices, ScoredPredictions, score
+from iip_assets.robustness.benchmark import CLEAN, METRICS, scored_answers
+
+_SCHEMA = {
+    **dict.fromkeys(("model", "set", "metric"), pl.String()),
+    **JUDGED,
+    "missing": pl.Int64(),
+    **dict.fromkeys(("test", "difference", "difference_low", "difference_high"), pl.Float64()),
+}
+
+
+def asked_images(
+    sets: Sequence[ChallengeSet], images: pl.DataFrame, splits: pl.DataFrame
+) -> pl.DataFrame:
+    """`image_id`, `mask_id` (if valid), `label`, `group_id`, `split`: test and challenge images."""
+    frozen = [image_id for one in sets for image_id in one.images]
+    asked = (pl.col("split") == "test") | pl.col("image_id").is_in(frozen)
+    return (
+        splits.filter(asked)
+        .join(images.select("image_id", "label", "mask_id"), on="image_id")
+        .with_columns(mask_id=pl.when("has_mask").then("mask_id"))
+        .select("image_id", "mask_id", "label", "group_id", "split")
+        .sort("image_id")
+    )
+
+
+def challenge_table(
+    sets: Sequence[ChallengeSet],
+    images: pl.DataFrame,
+    answers: Mapping[str, Mapping[str, pl.DataFrame]],
+    *,
+    mask_classes: Sequence[str],
+    intervals: Intervals,
+    least_images: int,
+) -> pl.DataFrame:
+    """One row for each model, set and metric: its value on the set, and what it is beside test.
+
+    Args:
+        sets: The sets.
+        images: As `asked_images` gives them; a label that the filter does not know is null.
+        answers: Of each model on these, clean, as `models_answers` gives them.
+        mask_classes: Names of the mask's classes.
+        intervals: How they are drawn.
+        least_images: Fewer are too few to judge.
+    """
+    rows = []
+    split = dict(images.select("image_id", "split").iter_rows())
+    for model, found in answers.items():
+        for _, said in scored_answers(model, images, found[CLEAN], (0,), mask_classes):
+            tested = [split[one] == "test" for one in said.image_ids]
+            for one in sets:
+                inside = [image_id in one.images for image_id in said.image_ids]
+                here, test = np.flatnonzero(inside), np.flatnonzero(tested)
+                if not len(here):
+                    continue
+                scored = score(said, here, intervals)
+                enough = judgeable(scored.n_images, scored.n_subjects, least_images)
+                for metric in METRICS[model]:
+                    value = scored.estimates[metric]
+                    row: dict[str, object] = {"model": model, "set": one.name, "metric": metric}
+                    row |= {"value": value.value, "low": value.low, "high": value.high}
+                    row |= {"n_images": scored.n_images, "n_subjects": scored.n_subjects}
+                    row |= {"enough": enough, "missing": len(one.images) - len(here)}
+                    rows.append(row | _beside(said, here, test, metric, intervals))
+    return pl.DataFrame(rows, schema=_SCHEMA, orient="row").sort("model", "set", "metric")
+
+
+def _beside(
+    said: ScoredPredictions, here: Indices, test: Indices, metric: str, intervals: Intervals
+) -> dict[str, float | None]:
+    """The metric of the test images, and that of the set minus it, as subjects are left out."""
+    if not len(test):
+        return {}
+    places = np.concatenate([here, test])
+    made = replicates([said.groups[place] for place in places], intervals)
+    first, second = made.weights[:, : len(here)], made.weights[:, len(here) :]
+    of_set, of_test = (said.score(*one)[metric] for one in ((here, first), (test, second)))
+    found = estimate_difference(of_set - of_test, made.sizes, confidence=intervals.confidence)
+    ends = {"difference": found.value, "difference_low": found.low, "difference_high": found.high}
+    return {"test": None if np.isnan(of_test[0]) else float(of_test[0]), **ends}
