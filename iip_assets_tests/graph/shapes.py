@@ -72,12 +72,21 @@ _ONE_BATCH = {**_NO_OLDER_BATCH, **_ALL_LABELLED}
 _NO_SECOND = {
     "batch_trials": "no second batch to compare with: all labelled training images are of one batch"
 }
+_NO_HOLDOUT = {
+    "group_holdout": "no group can be left out and judged: that takes 5 labelled validation images "
+    "of it, training images of it, and enough of others to learn from"
+}
 _SMALL_GROUPS = {
+    **_NO_HOLDOUT,
     "fairness_tradeoff": "remedies are compared between groups that have 5 usable validation "
     "images of 5 subjects, and others to train on; it takes two, there is none"
 }
 _ONE_TRIED = {**_NO_SECOND, **_SMALL_GROUPS}
+NO_CHALLENGE = {
+    "challenge_results": "challenge_sets.toml names no set: `iip slices freeze` makes one",
+}
 NOTHING_PROMISED = {
+    **NO_CHALLENGE,
     "fairness_guarantee": "iip.toml promises nothing: [guarantee] names no subset",
 }
 NO_SEGMENTERS = {
@@ -145,7 +154,10 @@ SHAPES: Mapping[str, Shape] = {
             **_ONE_BATCH,
             **_ONE_TRIED,
             **dict.fromkeys(
-                ("out_of_fold_predictions", "augmentation_trials", "fairness_tradeoff"),
+                (
+                    *("out_of_fold_predictions", "augmentation_trials", "fairness_tradeoff"),
+                    "group_holdout",
+                ),
                 _ONE_GROUP.format("a label"),
             ),
             "fold_segmenters": _ONE_GROUP.format("a valid mask"),
@@ -219,6 +231,7 @@ SHAPES: Mapping[str, Shape] = {
         {
             **_NO_SECOND,
             **_ALL_LABELLED,
+            **_NO_HOLDOUT,
             "fairness_tradeoff": "of three quarters of the training subjects "
             f"{_FILTER_NEEDS} has 8",
         },

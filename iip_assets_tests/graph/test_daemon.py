@@ -175,7 +175,8 @@ def test_the_sensors_run_from_the_start(office: Office) -> None:
 def test_every_asset_stands_in_its_room(office: Office) -> None:
     nodes = office.page.ask(NODES)["assetNodes"]
     groups = {node["assetKey"]["path"][0]: node["groupName"] for node in nodes}
-    sources = {"dvc_data", "iris_landmark_file", "slices_file", "model_registry"}
+    sources = {"dvc_data", "challenge_file", "iris_landmark_file", "slices_file"}
+    sources |= {"model_registry"}
     assert set(groups) == {*sources, *office.team.status()}
     assert groups["dvc_data"] == "dataset"
     assert groups["drift_report"] == "drift"
