@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from iip_assets.engine.asset import AssetContext, asset, describe
-from iip_assets.engine.values import MetadataValue, Report, Rows, Setting, Skipped
+from iip_assets.engine.values import Files, MetadataValue, Report, Rows, Setting, Skipped
 from iip_assets.settings import CoverageTolerance, MaxMegapixels
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ def pipeline_report(
     segmenter_tradeoff: dict[str, pl.DataFrame] | Skipped,
     fairness_guarantee: pl.DataFrame | Skipped,
     robustness_benchmark: pl.DataFrame | Skipped,
+    compressed_filters: Files | Skipped,
+    compressed_segmenters: Files | Skipped,
+    compression_tradeoff: dict[str, pl.DataFrame] | Skipped,
     model_versions: dict[str, pl.DataFrame] | Skipped,
     drift_report: Report | Skipped,
     batch_verdict: pl.DataFrame | Skipped,

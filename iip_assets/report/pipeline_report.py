@@ -31,6 +31,7 @@ from iip_assets.report.html import page
 from iip_assets.report.sections import (
     batches,
     clusters,
+    compression,
     data,
     errors,
     failures,
@@ -69,6 +70,7 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     guarantee.guarantee,
     models.versions,
     robustness.robustness,
+    compression.compression,
     robustness.drift,
     batches.batches,
     batches.next_labels,

@@ -104,5 +104,6 @@ def test_a_plan_knows_which_assets_work_image_by_image() -> None:
         *("filter_verdicts", "predictions", "model_evaluation"),
         *("model_explanations", "robustness_benchmark", "fairness_guarantee"),
         *("eye_geometry", "mask_scores", "augmentation_trials", "fairness_tradeoff"),
-        "segmenter_tradeoff",
+        *("segmenter_tradeoff", "compressed_filters", "compressed_segmenters"),
+        "compression_tradeoff",
     }

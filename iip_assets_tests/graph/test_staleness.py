@@ -35,6 +35,9 @@ MODELS_AND_BELOW = {
     "model_explanations",
     "error_analysis",
     "robustness_benchmark",
+    "compressed_filters",
+    "compressed_segmenters",
+    "compression_tradeoff",
     "pipeline_report",
 }
 

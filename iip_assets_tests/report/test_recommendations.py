@@ -159,6 +159,7 @@ def test_with_nothing_to_say_it_says_so():
         model_explanations=Skipped("x"),
         discovered_slices=Skipped("x"),
         robustness_benchmark=Skipped("x"),
+        compression_tradeoff=Skipped("x"),
         fairness_guarantee=Skipped("x"),
         drift_report=Skipped("x"),
         labeling_priorities=Skipped("x"),
