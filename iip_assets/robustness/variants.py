@@ -43,4 +43,5 @@ def with_original(**pairs: Pair) -> dict[str, dict[str, Files]] | Skipped:
         for model, (original, smaller) in pairs.items()
         if not isinstance(original, Skipped) and not isinstance(smaller, Skipped)
     }
-    return found or no_model(*(one for pair in pairs.values() for one in pair))
+    originals, smaller = zip(*pairs.values(), strict=True)
+    return found or no_model(*originals, *smaller)

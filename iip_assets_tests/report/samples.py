@@ -21,7 +21,7 @@ from iip_assets.audit.explained_measures import SCHEMA as MEASURES
 from iip_assets.dataset.problems import problem_frame
 from iip_assets.dataset.schema import label_rows_schema
 from iip_assets.embeddings.leaks import LEAKS
-from iip_assets.engine.values import Files, Report, Skipped
+from iip_assets.engine.values import Files, Report
 from iip_assets.evaluation.evaluation import METRICS_SCHEMA
 from iip_assets.evaluation.rare_classes import CLASSES
 from iip_assets.evaluation.threshold import filter_verdicts_tables
@@ -584,8 +584,8 @@ def sample_inputs(**changes):
         "segmenter_tradeoff": tradeoff_tables("segmenter"),
         "fairness_guarantee": guarantee_table(),
         "robustness_benchmark": benchmark_table(),
-        "compressed_filters": Skipped("compression.filter names no smaller model"),
-        "compressed_segmenters": Files({"latency.json": b'{"ms": {"original": 2.0}}'}),
+        "compressed_filters": Files({"latency.json": b'{"ms": {"original": 2, "int8": 1}}'}),
+        "compressed_segmenters": Files({"latency.json": b'{"ms": {"original": 2}}'}),
         "compression_tradeoff": planted_tables(images["image_id"].to_list()),
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),

@@ -3,14 +3,25 @@
 import numpy as np
 import polars as pl
 import pytest
+from onnx import helper
 from pydantic import ValidationError
 
+from iip_assets.dataset.slices import slice_table
 from iip_assets.engine.values import Files, Skipped
+from iip_assets.evaluation.assets import held_out_images
 from iip_assets.fairness.group_metrics import failed_groups
+from iip_assets.images.store import ImageStore
+from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.robustness.compression import compression_tables, losing_groups, spared_check
+from iip_assets.robustness.compression_assets import (
+    compression_tradeoff,
+    describe_compression_tradeoff,
+)
 from iip_assets.robustness.variants import ORIGINAL, models_of, with_original
 from iip_assets.settings import CompressionSettings
 from iip_assets.tables import TABLES
+from iip_assets_tests.embeddings.stand_ins import PlainWork, card_of, onnx_model
+from iip_assets_tests.models.masked import CLASSES, masked_eyes
 from iip_assets_tests.robustness.compressed import (
     EVALUATION,
     faces,
@@ -138,3 +149,80 @@ def test_files_of_smaller_models_come_apart_and_reasons_are_told_once():
 def test_a_name_of_no_smaller_model_is_refused(names):
     with pytest.raises(ValidationError, match="smaller model"):
         CompressionSettings(filter=names)
+
+
+def asset_of(tmp_path, monkeypatch, change, smaller):
+    """The asset's value, of eyes with masks of which something is taken away."""
+    store, images, splits = masked_eyes(30)
+    monkeypatch.setattr(ImageStore, "open", lambda root: store)
+    images = change(images.with_columns(ethnicity=pl.lit("one")))
+    splits = splits.join(images.select("image_id", has="mask_id"), on="image_id")
+    return compression_tradeoff.function(
+        SMALL,
+        Skipped("no mask"),
+        smaller,
+        Skipped("no mask"),
+        held_out_images.function(
+            {"images": images}, splits.with_columns(has_mask=pl.col("has").is_not_null())
+        ),
+        splits,
+        slice_table(images, age_bands=(0, 18), axes=("ethnicity",)),
+        corruptions=(),
+        severity=3,
+        most=9,
+        seed=0,
+        group_axis="ethnicity",
+        evaluation=EVALUATION,
+        classes=CLASSES,
+        max_megapixels=1.0,
+        threads=1,
+        context=PlainWork(tmp_path),
+    )
+
+
+SMALL = Files(
+    {
+        "filter.onnx": onnx_model(
+            [
+                helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
+                helper.make_node("Flatten", ["pooled"], ["flat"], axis=1),
+                helper.make_node("Softmax", ["flat"], ["probabilities"], axis=1),
+            ],
+            {},
+            side=32,
+            output=("probabilities", 3),
+        ),
+        "card.json": card_of(32, classes=FILTER_CLASSES),
+    }
+)
+HALF = Files({f"fp16/{name}": data for name, data in SMALL.parts.items()}, version_of=())
+HALF = Files(HALF.parts, version_of=tuple(HALF.parts))
+
+
+def test_one_model_is_judged_where_there_is_no_other(tmp_path, monkeypatch):
+    found = asset_of(tmp_path, monkeypatch, lambda images: images, HALF)
+    assert set(found["tradeoff"]["model"]) == {"filter"}
+    assert (found["tradeoff"].filter(axis="overall")["difference"] == 0).all()
+    assert (found["tradeoff"].filter(axis="overall")["n_images"] == 6).all()
+    described = describe_compression_tradeoff(found)
+    assert described["exemplars"] == 0
+
+
+@pytest.mark.parametrize("column", ["label", "mask_id"])
+def test_images_of_which_less_is_known_are_no_failure(tmp_path, monkeypatch, column):
+    def without(images):
+        return images.with_columns(pl.lit(None, pl.String).alias(column))
+
+    found = asset_of(tmp_path, monkeypatch, without, HALF)
+    if column == "label":
+        assert found == Skipped(
+            "no image of test can tell how good the models are: a filter needs its label, a "
+            "segmenter an eye in its mask"
+        )
+    else:
+        assert found["tradeoff"].height
+
+
+def test_without_smaller_models_the_reasons_are_told(tmp_path, monkeypatch):
+    found = asset_of(tmp_path, monkeypatch, lambda images: images, Skipped("none asked for"))
+    assert found == Skipped("there is no model: no mask; none asked for")

@@ -81,7 +81,7 @@ def compression(
         )
         for row in lost[:_MOST_STEPS]
     ]
-    exemplars = compression_tradeoff["exemplars"]["model"].value_counts(sort=True)
+    exemplars = compression_tradeoff["exemplars"].group_by("model").len().sort("model")
     data = {"compression": rows, "losing_groups": lost, "exemplars": exemplars.to_dicts()}
     return Section("compression", "Smaller models", blocks, data, steps=steps)
 
