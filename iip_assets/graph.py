@@ -27,7 +27,7 @@ from iip_assets.models import assets as models
 from iip_assets.registry import assets as registry
 from iip_assets.report import assets as report
 from iip_assets.robustness import assets as robustness
-from iip_assets.robustness import challenge_assets
+from iip_assets.robustness import challenge_assets, compression_assets
 from iip_assets.settings_file import read_settings, settings_at
 from iip_assets.statistics import assets as statistics
 from iip_assets.tables import column_meanings
@@ -51,6 +51,7 @@ _ROOMS = (
     guarantee_assets,
     robustness,
     challenge_assets,
+    compression_assets,
     drift,
     registry,
     report,

@@ -8,10 +8,11 @@ they are read, and the file that `iip init` writes from them, is `settings_file`
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from iip_assets.engine.values import AsBefore, Operation, Setting
 
@@ -563,6 +564,52 @@ class GroupHoldoutSettings(Section):
     seeds: int = _count(3, "heads without each group of robustness.group_axis; as many beside them")
 
 
+def _check_variants(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of smaller models; raises ValueError where one is none, or stands there twice."""
+    for name in names:
+        if not re.fullmatch(r"int8|fp16|pruned_0\.\d+|student_\w+", name):
+            raise ValueError(
+                f"{name!r} is no smaller model; there are int8, fp16, pruned_ with the share of "
+                "channels, such as pruned_0.3, and student_ with a timm model"
+            )
+    if len({*names}) < len(names):
+        raise ValueError(f"each smaller model is named once, they are {list(names)}")
+    return names
+
+
+Variants = Annotated[tuple[str, ...], AfterValidator(_check_variants)]
+
+
+class CompressionSettings(Section):
+    """Which smaller models are made, and what they may cost."""
+
+    filter: Variants = _field(
+        ("int8", "fp16", "pruned_0.3", "pruned_0.5", "student_mobilenetv3_small_050"),
+        "smaller filters: int8, fp16, pruned_ by a share of channels, student_ with a timm model",
+    )
+    segmenter: Variants = _field(
+        ("int8", "fp16", "pruned_0.3", "pruned_0.5", "student_mobilenetv3_small_050"),
+        "and segmenters",
+    )
+    corruptions: tuple[str, ...] = _field(
+        ("defocus_blur", "sensor_noise"), "they are judged on clean images and under these, at one"
+    )
+    severity: int = _field(3, "of 1 to 5", ge=1, le=5)
+    max_images: int = _count(300, "test images that they are judged on")
+    max_group_loss: float = _field(
+        0.02, "warn where a group of robustness.group_axis is shown to lose, and loses more", ge=0
+    )
+
+
+class CompressionTrainingSettings(Section):
+    """How smaller models are made."""
+
+    epochs: int = _count(10, "passes over the training images, of a pruned network and")
+    student_epochs: int = _count(30, "of a student")
+    calibration_images: int = _count(64, "training images from which int8 reads its ranges")
+    seed: int = 0
+
+
 class DriftSettings(Section):
     """When a feature counts as moved."""
 
@@ -706,6 +753,8 @@ class Settings(Section):
     slice_discovery: SliceDiscoverySettings = SliceDiscoverySettings()
     robustness: RobustnessSettings = RobustnessSettings()
     group_holdout: GroupHoldoutSettings = GroupHoldoutSettings()
+    compression: CompressionSettings = CompressionSettings()
+    compression_training: CompressionTrainingSettings = CompressionTrainingSettings()
     fairness: FairnessSettings = FairnessSettings()
     drift: DriftSettings = DriftSettings()
     release: ReleaseSettings = ReleaseSettings()

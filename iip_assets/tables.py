@@ -128,6 +128,18 @@ _OVER_SEEDS = {
 _PATH = _text("the file, relative to the data folder")
 _WHAT = _category("label or mask")
 
+_AUDITED = _table(
+    *("model", "metric", "axis", "slice", *_ESTIMATE, "enough"),
+    others=_number("the metric of all others of known value on the axis"),
+    difference=_number("value minus that of the others"),
+    difference_low=_number("lower end of its interval; null where too few"),
+    difference_high=_number("upper end of its interval; null where too few"),
+    ratio=_number("value over that of the others"),
+    p=_share("p of the group being no worse than the others; null where not asked"),
+    p_holm=_share("the same, corrected for all groups that are asked about (Holm)"),
+    verdict=_category("worse, no difference shown or too few to judge"),
+)
+_SMALLER = {"variant": _category("the smaller model, such as int8; original: none")}
 _TRADEOFF = {
     "trials": _table("model", **_REMEDY, seed=_id("of the training")),
     "tradeoff": _table(
@@ -497,17 +509,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         reason=_text("why it was chosen"),
     ),
     "fairness_audit": {
-        "groups": _table(
-            *("model", "metric", "axis", "slice", *_ESTIMATE, "enough"),
-            others=_number("the metric of all others of known value on the axis"),
-            difference=_number("value minus that of the others"),
-            difference_low=_number("lower end of its interval; null where too few"),
-            difference_high=_number("upper end of its interval; null where too few"),
-            ratio=_number("value over that of the others"),
-            p=_share("p of the group being no worse than the others; null where not asked"),
-            p_holm=_share("the same, corrected for all groups that are asked about (Holm)"),
-            verdict=_category("worse, no difference shown or too few to judge"),
-        ),
+        "groups": _AUDITED,
         "gaps": _table(
             *("model", "metric", "axis", "low", "high"),
             highest=_category("of the groups that can be judged, that with the highest value"),
@@ -601,6 +603,33 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         difference=_number("without minus with_others"),
         left_out=_count("training images of the group"),
     ),
+    "compression_tradeoff": {
+        "tradeoff": _table(
+            *("model", "axis", "slice", "metric", *_ESTIMATE),
+            **_SMALLER,
+            corruption=_category("what was done to the images; clean: nothing"),
+            original=_number("the original model's value on the same images"),
+            difference=_number("the smaller model's value minus the original's"),
+            difference_low=_number("lower end of its interval, paired over subjects"),
+            difference_high=_number("upper end of its interval"),
+            p_holm=_share("small where the group loses: p after Holm's correction; else null"),
+            verdict=_category("worse, no difference shown, too few to judge; null: not asked"),
+        ),
+        "sizes": _table("model", **_SMALLER, bytes=_count("of the network's ONNX file")),
+        "metrics": _table(
+            *("model", "metric", "axis", "slice", *_ESTIMATE, "enough"),
+            **_SMALLER,
+            p_holm=_share("as model_evaluation has it"),
+        ),
+        "exemplars": _table(
+            *("model", "image_id"),
+            departing=_count("smaller models that depart from the original on the image"),
+            variants=_count("smaller models"),
+            score=_share("the original's probability of the true class, or the image's mean IoU"),
+            smaller_score=_share("the mean of the smaller models'"),
+        ),
+        "agreement": _AUDITED,
+    },
     "model_versions": {
         "history": _table(
             *("model", "metric", *_ESTIMATE),

@@ -136,6 +136,7 @@ def test_our_own_settings_file_differs_from_a_new_one_in_values_of_the_sample_al
     assert [line.split()[1] for line in differing] == [
         *of_segmenter,
         *("width", "height", "epochs", "images", "corruptions"),
+        *("filter", "segmenter", "max_images"),
         *("seeds", "weights", "resampling", "mindiff", "rate_constraint", "threshold_optimizer"),
         "reductions",
     ]

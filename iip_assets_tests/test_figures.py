@@ -20,6 +20,7 @@ from iip_assets.models import figures as models
 from iip_assets.registry import figures as registry
 from iip_assets.report import figures as report
 from iip_assets.report.html import _png
+from iip_assets.robustness import compression_figures as compression
 from iip_assets.robustness import figures as robustness
 from iip_assets.statistics import figures as statistics
 from iip_assets.sweeps import page as sweeps
@@ -27,6 +28,7 @@ from iip_assets.sweeps.plan import Plan
 from iip_assets.sweeps.study import Done
 from iip_assets.training_set import figures as training_set
 from iip_assets_tests.report.samples import tradeoff_tables
+from iip_assets_tests.robustness.compressed import planted_tables
 
 HOSTILE = [
     "$x_{$",
@@ -119,6 +121,13 @@ def _curves() -> list[dict]:
     return [
         {"model": "filter", "metric": "f1_macro", "corruption": word, **line} for word in HOSTILE
     ]
+
+
+def _compressed() -> dict[str, pl.DataFrame]:
+    """The rare group's name is hostile, and it loses."""
+    found = planted_tables([f"{place:03d}" for place in range(120)])
+    tradeoff = found["tradeoff"].with_columns(pl.col("slice").replace("rare", HOSTILE[1]))
+    return found | {"tradeoff": tradeoff}
 
 
 def _robustness() -> pl.DataFrame:
@@ -235,6 +244,9 @@ FIGURES: dict[Callable, Callable] = {
     report.forest_figure: lambda draw: draw(_report_rows(), _report_rows()[0]),
     report.reference_points_figure: lambda draw: draw(_reference_points()),
     report.robustness_figure: lambda draw: draw(_curves()),
+    compression.compression_figure: lambda draw: draw(
+        _compressed(), {"filter": {"original": 2.0, "int8": 1.0}}
+    ),
     robustness.robustness_figure: lambda draw: draw(_robustness()),
     statistics.background_figure: lambda draw: draw(WORDS.select("background")),
     statistics.coverage_figure: lambda draw: draw(_demographics(), tolerance=0.5),

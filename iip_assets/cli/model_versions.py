@@ -35,6 +35,7 @@ from iip_assets.report.blocks import (
 )
 from iip_assets.report.model_card import model_card
 from iip_assets.report.text import print_blocks
+from iip_assets.robustness.variants import COMPRESSED, models_of
 from iip_assets.settings import RemedySettings
 from iip_assets.settings_file import Change, write_settings
 from iip_assets.training_set.subsets import floors_by_subset
@@ -46,14 +47,18 @@ class GateRefusesError(RegistryError):
     """The promotion gate refuses a candidate; the words name the slices."""
 
 
-def register(refresher: Refresher, model: str) -> Version:
-    """Brings the model and its evaluation up to date and registers it.
+def register(refresher: Refresher, model: str, compressed: str = "") -> Version:
+    """Brings the model, or a smaller one of it, and its evaluation up to date and registers it.
+
+    A smaller filter is served by the original's threshold; no promise was tested with a smaller
+    model, so it makes none.
 
     Raises:
         RegistryError: There is no such model to register.
     """
     task = TASKS[model]
-    names = [task.asset, task.examples, "validation_card", "model_evaluation"]
+    smaller = [COMPRESSED[model], "compression_tradeoff"] if compressed else []
+    names = [task.asset, task.examples, "validation_card", "model_evaluation", *smaller]
     names += ["fairness_guarantee", *(["filter_verdicts"] if model == FILTER.name else [])]
     _refresh(refresher, names)
     project, events = refresher.project, refresher.events()
@@ -66,14 +71,26 @@ def register(refresher: Refresher, model: str) -> Version:
     if model == FILTER.name:
         chosen = project.load("filter_verdicts", events)["threshold"].row(0, named=True)
         serving = {"threshold": chosen["threshold"], "usable": list(settings.threshold.usable)}
-    promises = project.load("fairness_guarantee", events)
+    promises, metrics = project.load("fairness_guarantee", events), evaluation["metrics"]
+    if compressed:
+        made, tables = (project.load(one, events) for one in smaller)
+        if isinstance(tables, Skipped):
+            raise RegistryError(f"there is no {model} {compressed}: {tables.reason}")
+        metrics = tables["metrics"].filter(model=model, variant=compressed).drop("variant")
+        if metrics.is_empty():
+            raise RegistryError(
+                f"there is no {model} {compressed}; compression.{model} of iip.toml names "
+                f"{', '.join(getattr(settings.compression, model)) or 'none'}"
+            )
+        files, validation = models_of(made)[compressed], None
+        promises = Skipped("of another model")
     serving |= promised_serving(model, promises, settings.guarantee.pixel_class)
-    record = project.record(task.asset, events)
+    record = project.record(smaller[0] if smaller else task.asset, events)
     assert record is not None  # it was refreshed just now
     present = Present(
         files=files,
         examples=examples,
-        metrics=evaluation["metrics"],
+        metrics=metrics,
         validation=None if isinstance(validation, Skipped) else validation,
         serving=serving,
         record=record,

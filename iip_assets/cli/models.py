@@ -26,15 +26,20 @@ models = Verbs(
 @models.command("register")
 def register_model(
     model: Annotated[TaskName | None, typer.Argument(help="Both, unless one is named.")] = None,
+    compressed: Annotated[
+        str, typer.Option(metavar="VARIANT", help="A smaller one of MODEL, such as int8.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Register what the graph holds now, evaluated; the same model twice is one version."""
     from iip_assets.cli.model_versions import register, version_rows
 
+    if compressed and model is None:
+        raise typer.BadParameter("say of which model: iip models register MODEL --compressed ...")
     refresher = open_refresher()
     wanted = [model] if model else list(TASKS)
     with stdout_kept_clean():
-        made = [register(refresher, one) for one in wanted]
+        made = [register(refresher, one, compressed) for one in wanted]
     if as_json:
         print_json(version_rows(made))
         return

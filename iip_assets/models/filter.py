@@ -10,13 +10,17 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+import timm
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load as load_state
 from safetensors.torch import save
 
+from iip_assets.embeddings.backbone import restore_backbone
 from iip_assets.embeddings.onnx_export import check_equal
 from iip_assets.engine.values import Files, Noted
 from iip_assets.images.decode import NOT_LABELLED
+from iip_assets.inference.filter import has_head
 from iip_assets.inference.frame import Frame
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.models.distillation import softened_truth
@@ -72,6 +76,7 @@ def build_filter(
     run: TrainingRun,
     resampled: bool = False,
     teacher: Mapping[str, bytes] | None = None,
+    network: torch.nn.Module | None = None,
 ) -> Noted[Files]:
     """The filter's files, and how its training went.
 
@@ -87,6 +92,8 @@ def build_filter(
         run: Where to train, watched by whom.
         resampled: Whether training images are drawn by what they weigh, and then count the same.
         teacher: The files of a filter that a whole network learns from beside the labels.
+        network: What a whole network goes on from, (B, 3, H, W) to logits; None: the backbone, or
+            the network that the settings name.
 
     Raises:
         CannotLearnError: A check before a long training failed.
@@ -128,6 +135,7 @@ def build_filter(
             run=run,
             resampled=resampled,
             teacher=teacher,
+            network=network,
         )
     card = {**facts, "classes": list(FILTER_CLASSES), "temperature": built.temperature}
     parts = built.files | {"card.json": json.dumps(card, indent=2, sort_keys=True).encode()}
@@ -191,6 +199,7 @@ def _network(
     run: TrainingRun,
     resampled: bool,
     teacher: Mapping[str, bytes] | None,
+    network: torch.nn.Module | None,
 ) -> _Built:
     """A whole network."""
     training, validation = examples
@@ -228,7 +237,8 @@ def _network(
         )
 
     learned, held_out = part("train", training), part("validation", validation)
-    network = build_classifier(backbone, classes, seed=schedule.seed, model=settings.network)
+    if network is None:
+        network = build_classifier(backbone, classes, seed=schedule.seed, model=settings.network)
     start = start_of(
         network,
         learned,
@@ -260,6 +270,30 @@ def _network(
         "filter.safetensors": _saved(state, temperature),
     }
     return _Built(files, temperature, trained, start)
+
+
+def restored_filter(
+    files: Mapping[str, bytes], backbone: Mapping[str, bytes]
+) -> tuple[torch.nn.Module, float]:
+    """A trained filter from its files, (B, 3, H, W) to logits (B, K), and its temperature.
+
+    A head stands behind the backbone; what standardises its embeddings is in its first layer.
+    """
+    state = load_state(files["filter.safetensors"])
+    temperature = float(state.pop("temperature"))
+    if not has_head(files):
+        card = json.loads(files["card.json"])
+        network: torch.nn.Module = timm.create_model(
+            card["backbone"], pretrained=False, num_classes=len(card["classes"])
+        )
+        network.load_state_dict(state)
+        return network.eval(), temperature
+    weight, bias = state["hidden.weight"] / state["spread"], state["hidden.bias"]
+    hidden, out = torch.nn.Linear(*weight.T.shape), torch.nn.Linear(*state["out.weight"].T.shape)
+    hidden.load_state_dict({"weight": weight, "bias": bias - weight @ state["mean"]})
+    out.load_state_dict({"weight": state["out.weight"], "bias": state["out.bias"]})
+    layers = (restore_backbone(dict(backbone)), hidden, torch.nn.ReLU(), out)
+    return torch.nn.Sequential(*layers).eval(), temperature
 
 
 def examples_of(images: pl.DataFrame, dimensions: int) -> Examples:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 from safetensors.torch import load, save
 
@@ -57,6 +58,7 @@ def build_segmenter(
     run: TrainingRun,
     resampled: bool = False,
     teacher: Mapping[str, bytes] | None = None,
+    network: torch.nn.Module | None = None,
 ) -> Noted[Files] | Skipped:
     """The segmenter's files, and how its training went; why there is none without labelled pixels.
 
@@ -73,6 +75,7 @@ def build_segmenter(
         run: Where to train, watched by whom.
         resampled: Whether training images are drawn by what they weigh, and then count the same.
         teacher: The files of a segmenter that this one learns from beside the masks.
+        network: What it goes on from, (B, 3, H, W) to logits; None: a new one of the settings.
 
     Raises:
         CannotLearnError: A check before a long training failed.
@@ -104,13 +107,14 @@ def build_segmenter(
         return Skipped("no mask to train on has a pixel that is labelled")
     log_absent(counts, classes, log=run.log)
     pretrained = has_packaged_weights(settings.encoder)
-    network = build_network(
-        settings.encoder,
-        classes=len(classes),
-        decoder_channels=settings.decoder_channels,
-        pretrained=pretrained,
-        seed=schedule.seed,
-    )
+    if network is None:
+        network = build_network(
+            settings.encoder,
+            classes=len(classes),
+            decoder_channels=settings.decoder_channels,
+            pretrained=pretrained,
+            seed=schedule.seed,
+        )
     start = start_of(
         network,
         examples,
@@ -225,12 +229,18 @@ def distillation_of(
             f"the teacher sees {frame.width}x{frame.height}, which is no multiple of the student's "
             f"{student.width}x{student.height}; change segmenter.width and segmenter.height"
         )
+    return Distillation(restored_segmenter(teacher), frame, shrink, share)
+
+
+def restored_segmenter(files: Mapping[str, bytes]) -> torch.nn.Module:
+    """A trained segmenter from its files, (B, 3, H, W) to logits (B, K, H, W)."""
+    card = json.loads(files["card.json"])
     network = build_network(
         card["encoder"],
-        classes=len(classes),
+        classes=len(card["classes"]),
         decoder_channels=card["decoder_channels"],
         pretrained=False,
         seed=0,
     )
-    network.load_state_dict(load(teacher["segmenter.safetensors"]))
-    return Distillation(network.eval(), frame, shrink, share)
+    network.load_state_dict(load(files["segmenter.safetensors"]))
+    return network.eval()

@@ -50,7 +50,7 @@ def largest_difference(model: str, files: Mapping[str, bytes]) -> float:
     else:
         shape = (_IMAGES, 3, card["input_height"], card["input_width"])
         given = rng.normal(0, 1, shape).astype(np.float32)
-        expected = _network(model, files, card, given)
+        expected = _network(model, files, given)
         found = run(open_session(files[f"{model}.onnx"], threads=1), given)
     scale = max(1.0, float(np.abs(expected).max()))
     apart = float(np.abs(found - expected).max()) / scale
@@ -84,32 +84,21 @@ def _head(
 
 
 def _network(
-    model: str, files: Mapping[str, bytes], card: Mapping[str, Any], given: NDArray[np.float32]
+    model: str, files: Mapping[str, bytes], given: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """What the weights say of images."""
-    import timm
     import torch
-    from safetensors.torch import load
 
-    from iip_assets.models.segmenter import build_network
+    from iip_assets.models.filter import restored_filter
+    from iip_assets.models.segmentation_model import restored_segmenter
 
-    state = load(files[f"{model}.safetensors"])
-    temperature = float(state.pop("temperature", torch.tensor(1.0)))
-    classes = len(card["classes"])
-    network: torch.nn.Module
+    temperature = 1.0
     if model == SEGMENTER.name:
-        network = build_network(
-            str(card["encoder"]),
-            classes=classes,
-            decoder_channels=card["decoder_channels"],
-            pretrained=False,
-            seed=0,
-        )
+        network = restored_segmenter(files)
     else:
-        network = timm.create_model(str(card["backbone"]), pretrained=False, num_classes=classes)
-    network.load_state_dict(state)
+        network, temperature = restored_filter(files, {})
     with torch.inference_mode():
-        logits = network.eval()(torch.from_numpy(given))
+        logits = network(torch.from_numpy(given))
         expected = torch.softmax(logits / temperature, 1) if model == FILTER.name else logits
     return np.asarray(expected.numpy())
 
@@ -177,7 +166,7 @@ def register_present(
         "remedy": present.remedy,
         "settings": flat_settings(record.settings),
         "learned_from": len(learned),
-        "onnx": f"largest difference {largest_difference(model, files.parts):.1e} of the range",
+        "onnx": _fidelity(model, files.parts),
         "headline": {
             row["slice"]: [row["value"], row["low"], row["high"]]
             for row in rows
@@ -202,6 +191,13 @@ def register_present(
     return Registry(root).register(
         model, parts, digest=digest, facts=facts, serving=tuple(present.serving)
     )
+
+
+def _fidelity(model: str, files: Mapping[str, bytes]) -> str:
+    """How near its ONNX file is to the weights beside it, which a smaller model has none of."""
+    if smaller := json.loads(files["card.json"]).get("compressed"):
+        return f"{smaller} of its original, without weights beside it"
+    return f"largest difference {largest_difference(model, files):.1e} of the range"
 
 
 def promised_serving(

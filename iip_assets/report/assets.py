@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from iip_assets.engine.asset import AssetContext, asset, describe
-from iip_assets.engine.values import MetadataValue, Report, Rows, Setting, Skipped
+from iip_assets.engine.values import Files, MetadataValue, Report, Rows, Setting, Skipped
 from iip_assets.settings import CoverageTolerance, MaxMegapixels
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ def pipeline_report(
     robustness_benchmark: dict[str, pl.DataFrame] | Skipped,
     challenge_results: pl.DataFrame | Skipped,
     group_holdout: pl.DataFrame | Skipped,
+    compressed_filters: Files | Skipped,
+    compressed_segmenters: Files | Skipped,
+    compression_tradeoff: dict[str, pl.DataFrame] | Skipped,
     model_versions: dict[str, pl.DataFrame] | Skipped,
     drift_report: Report | Skipped,
     batch_verdict: pl.DataFrame | Skipped,

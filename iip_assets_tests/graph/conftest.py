@@ -64,6 +64,17 @@ min_slice_images = 5
 corruptions = ["defocus_blur"]
 max_images = 6
 
+[compression]
+filter = ["fp16"]
+segmenter = ["int8"]
+corruptions = ["blur"]
+max_images = 20
+
+[compression_training]
+epochs = 1
+student_epochs = 1
+calibration_images = 4
+
 [drift]
 columns = ["brightness", "sharpness"]
 

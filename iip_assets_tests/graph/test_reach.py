@@ -105,4 +105,6 @@ def test_a_plan_knows_which_assets_work_image_by_image() -> None:
         *("model_explanations", "robustness_benchmark", "fairness_guarantee"),
         *("eye_geometry", "mask_scores", "augmentation_trials", "fairness_tradeoff"),
         *("segmenter_tradeoff", "challenge_results", "group_holdout"),
+        *("segmenter_tradeoff", "compressed_filters", "compressed_segmenters"),
+        "compression_tradeoff",
     }

@@ -37,6 +37,9 @@ MODELS_AND_BELOW = {
     "robustness_benchmark",
     "challenge_results",
     "group_holdout",
+    "compressed_filters",
+    "compressed_segmenters",
+    "compression_tradeoff",
     "pipeline_report",
 }
 

@@ -21,7 +21,7 @@ from iip_assets.audit.explained_measures import SCHEMA as MEASURES
 from iip_assets.dataset.problems import problem_frame
 from iip_assets.dataset.schema import label_rows_schema
 from iip_assets.embeddings.leaks import LEAKS
-from iip_assets.engine.values import Report
+from iip_assets.engine.values import Files, Report
 from iip_assets.evaluation.evaluation import METRICS_SCHEMA
 from iip_assets.evaluation.rare_classes import CLASSES
 from iip_assets.evaluation.threshold import filter_verdicts_tables
@@ -38,6 +38,7 @@ from iip_assets.report.assets import pipeline_report
 from iip_assets.report.pipeline_report import build_sections, report_data
 from iip_assets.settings import EvaluationSettings
 from iip_assets.statistics.demographics import SCHEMA as DEMOGRAPHICS
+from iip_assets_tests.robustness.compressed import planted_tables
 
 MASK = "f" * 32
 HOSTILE = '<script>alert("x")</script>'
@@ -628,6 +629,9 @@ def sample_inputs(**changes):
         "robustness_benchmark": {"curves": benchmark_table(), "cells": cells_table()},
         "challenge_results": challenge_table(),
         "group_holdout": holdout_table(),
+        "compressed_filters": Files({"latency.json": b'{"ms": {"original": 2, "int8": 1}}'}),
+        "compressed_segmenters": Files({"latency.json": b'{"ms": {"original": 2}}'}),
+        "compression_tradeoff": planted_tables(images["image_id"].to_list()),
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),
         "batch_verdict": verdict_table(),

@@ -170,6 +170,7 @@ def test_with_nothing_to_say_it_says_so():
         robustness_benchmark=Skipped("x"),
         challenge_results=Skipped("x"),
         group_holdout=Skipped("x"),
+        compression_tradeoff=Skipped("x"),
         fairness_guarantee=Skipped("x"),
         drift_report=Skipped("x"),
         labeling_priorities=Skipped("x"),
