@@ -79,7 +79,7 @@ _NO_HOLDOUT = {
 _SMALL_GROUPS = {
     **_NO_HOLDOUT,
     "fairness_tradeoff": "remedies are compared between groups that have 5 usable validation "
-    "images of 5 subjects, and others to train on; it takes two, there is none"
+    "images of 5 subjects, and others to train on; it takes two, there is none",
 }
 _ONE_TRIED = {**_NO_SECOND, **_SMALL_GROUPS}
 NO_CHALLENGE = {
