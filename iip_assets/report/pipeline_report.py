@@ -32,6 +32,7 @@ from iip_assets.report.sections import (
     batches,
     clusters,
     data,
+    drift,
     errors,
     failures,
     fairness,
@@ -69,7 +70,7 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     guarantee.guarantee,
     models.versions,
     robustness.robustness,
-    robustness.drift,
+    drift.drift,
     batches.batches,
     batches.next_labels,
 )
