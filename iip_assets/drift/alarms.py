@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 # Permutations are so many times the fewest with which a batch could be called out, up to the
 # most. From some thirty batches on these are too few, and the wealth alone gives alarms.
-_TIMES, _MOST_DRAWS, _AT_ONCE = 4, 50_000, 1000
+_TIMES, _MOST_DRAWS, _AT_ONCE = 2, 50_000, 1000
 # A of a smaller first batch, after which the next would spend nearly all.
 _LEAST_FIRST = 50
 
