@@ -8,7 +8,7 @@ subjects to batches at random, so that nothing drifts, and is looked at after ev
 alarms of `drift_history` at their usual level of 5%. A planted shift is a last batch of 500 images:
 darker ones, another mix of groups (black subjects 15 points more, or fewer), or the new device,
 under a word of its own. Found is an alarm of that batch, or a feature that `drift_report` says has
-moved; right first is brightness, ethnicity, or what a device changes, ahead of all others.
+moved; right first is a measure that darkness scales, ethnicity, or what the device changes.
 """
 
 from __future__ import annotations
@@ -169,8 +169,8 @@ def shifted(seed: int, name: str, tables: dict[str, pl.DataFrame]) -> dict[str, 
         images, right = (
             _looking(name, tables, rng),
             {
-                "darker": {"brightness"},
-                "device": {"device", "embedding", "noise", "colour_cast"},
+                "darker": {"brightness", "contrast", "noise", "sharpness"},
+                "device": {"device", "noise", "saturation", "colour_cast"},
             }[name],
         )
     alarms = _alarms(images, seed).drop_nulls("since")

@@ -8,9 +8,8 @@ Two tests share the error level; both hold it however often and however long one
 - Wealth that bets on the rank of each subject among all before it, for changes that are spread
   over batches. While nothing changes these ranks are uniform (Vovk, Gammerman and Shafer 2005), and
   wealth from 1 on grows beyond 1 / level with a probability of no more than the level (Ville
-  1939). Bets are those of MAPIE's OnlineMartingaleTest, begun anew with every batch with a share
-  1 / (b (b + 1)) of the capital: begun once, they lose in a long quiet time what a late change
-  would have to win back.
+  1939). Bets are begun anew with every batch b with a share 1 / (b (b + 1)) of the capital: begun
+  once, they lose in a long quiet time what a late change would have to win back.
 """
 
 from __future__ import annotations
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
 # Permutations are so many times the fewest with which a batch could be called out, up to the
 # most. From some thirty batches on these are too few, and the wealth alone gives alarms.
 _TIMES, _MOST_DRAWS, _AT_ONCE = 2, 50_000, 1000
+# What the bets are on, and the share of each that is dealt out evenly at every step.
+_EXPERTS, _JUMP = np.array([-1.0, 0.0, 1.0]), 0.01
 # A of a smaller first batch, after which the next would spend nearly all.
 _LEAST_FIRST = 50
 
@@ -161,35 +162,42 @@ class Slow:
 def stream_evidence(stream: Stream, batches: Indices, *, level: float, seed: int) -> Slow:
     """The evidence of one stream, whose subjects came with these batches (S,)."""
     known = np.isfinite(stream.values)
-    last = batches[known]
-    found = wealth(stream, batches, seed=seed)
-    total = np.maximum.accumulate(found.sum(0) + 1 / (len(found) + 1)) * level
+    wealth = bet_on_ranks(conformal_p_values(stream, seed=seed), batches[known])
+    starts = np.arange(1, len(wealth) + 1)
+    # What no batch has bet yet is kept.
+    total = (wealth / (starts * (starts + 1))[:, None]).sum(0) + 1 / (len(wealth) + 1)
+    total = np.maximum.accumulate(total) * level
     evidence = np.zeros(int(batches.max()) + 1)
-    np.maximum.at(evidence, last, total)
+    np.maximum.at(evidence, batches[known], total)
     at = int((total >= 1).argmax())
-    return Slow(np.maximum.accumulate(evidence), int(found[:, at].argmax()))
+    return Slow(np.maximum.accumulate(evidence), int(wealth[:, at].argmax()))
 
 
-def wealth(stream: Stream, batches: Indices, *, seed: int) -> Floats:
-    """Shape (B, n): what bets begun with each batch come to after each known value, weighted.
-
-    The column sums plus 1 / (B + 1), which no batch has bet, are a martingale from 1 on.
-    """
-    from mapie.exchangeability_testing import OnlineMartingaleTest
-
-    known = np.isfinite(stream.values)
-    values, came = stream.values[known], batches[known]
+def conformal_p_values(stream: Stream, *, seed: int) -> Floats:
+    """Shape (n,) of the known values: the share of those so far that are larger, ties at random."""
+    values = stream.values[np.isfinite(stream.values)]
     name = crc32(f"{stream.feature}\0{stream.part}".encode())
-    ranks: Any = OnlineMartingaleTest(random_state=[seed, name])
-    starts = int(batches.max()) + 1
-    shares = np.array([1 / ((start + 1) * (start + 2)) for start in range(starts)])
-    found = np.repeat(shares[:, None], len(values), axis=1)
-    bets = [OnlineMartingaleTest() for _ in range(starts)]
-    for place, (value, batch) in enumerate(zip(values, came, strict=True)):
-        # Not its `update`, which fits a model and turns the whole history into an array each time.
-        p = ranks.compute_p_value(value, values[:place])
-        for start in range(batch + 1):
-            found[start, place:] = shares[start] * bets[start].update_simple_jumper_martingale(p)
+    ties = np.random.default_rng([seed, name]).random(len(values))
+    counts = [
+        ((before := values[:place]) > value).sum() + tie * ((before == value).sum() + 1)
+        for place, (value, tie) in enumerate(zip(values, ties, strict=True))
+    ]
+    return np.array(counts) / np.arange(1, len(values) + 1)
+
+
+def bet_on_ranks(p_values: Floats, batches: Indices) -> Floats:
+    """Shape (B, n): what 1 that is bet from each batch on has come to after each p-value (n,).
+
+    The simple jumper martingale (Vovk, Gammerman and Shafer 2005), as MAPIE's OnlineMartingaleTest
+    has it, which is far slower.
+    """
+    bets = np.full((int(batches.max()) + 1, len(_EXPERTS)), 1 / len(_EXPERTS))
+    found = np.ones((len(bets), len(p_values)))
+    for place, (p, batch) in enumerate(zip(p_values, batches, strict=True)):
+        begun = bets[: batch + 1]
+        mixed = (1 - _JUMP) * begun + _JUMP * begun.mean(1, keepdims=True)
+        bets[: batch + 1] = mixed * (1 + _EXPERTS * (p - 0.5))
+        found[:, place] = bets.sum(1)
     return found
 
 

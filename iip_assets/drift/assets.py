@@ -92,7 +92,7 @@ def drift_share(
     )
 
 
-@asset(room="drift", kinds={"mapie", "polars"})
+@asset(room="drift", kinds={"polars"})
 def drift_history(
     raw_dataset: dict[str, pl.DataFrame],
     data_splits: pl.DataFrame,

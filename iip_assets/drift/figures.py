@@ -104,9 +104,10 @@ def stream_name(row: Mapping[str, Any]) -> str:
 def alarm_in_words(row: Mapping[str, Any]) -> str:
     """What changed of a row of `alarms`, since when, and by what quantity."""
     subjects = f"n = {row['n_before']} and {row['n_after']} subjects"
+    shift = "" if row["shift"] is None else f"{row['shift']:+.2f} sd, "
     return (
         f"{stream_name(row)} since {row['since']}: {row['before']:.3g} → {row['after']:.3g} "
-        f"({row['shift'] or 0:+.2f} sd, {subjects})"
+        f"({shift}{subjects})"
     )
 
 

@@ -7,8 +7,14 @@ import warnings
 import numpy as np
 import polars as pl
 import pytest
+from mapie.exchangeability_testing import OnlineMartingaleTest
 
-from iip_assets.drift.alarms import alarm_tables, batch_evidence, wealth
+from iip_assets.drift.alarms import (
+    alarm_tables,
+    batch_evidence,
+    bet_on_ranks,
+    conformal_p_values,
+)
 from iip_assets.drift.assets import drift_history, no_drift_alarm
 from iip_assets.drift.figures import alarm_in_words, history_figure
 from iip_assets.drift.limits import limit_table
@@ -63,14 +69,24 @@ def test_without_a_change_alarms_are_as_rare_as_the_level_says_over_all_looks(si
     assert raised <= 15
 
 
-def test_wealth_is_a_fair_game():
+def test_bets_and_ranks_are_those_of_mapie():
     rng = np.random.default_rng(3)
-    batches = np.repeat([0, 1, 2], 5)
-    ends = []
-    for seed in range(400):
-        found = wealth(Stream("f", "", rng.normal(size=15)), batches, seed=seed)
-        ends.append(found[:, -1].sum() + 1 / 4)
-    assert np.mean(ends) == pytest.approx(1, abs=4 * np.std(ends) / 20)
+    stream = Stream("f", "", rng.normal(size=60).round(1))
+    theirs = OnlineMartingaleTest(warn=False)
+    ours = conformal_p_values(stream, seed=0)
+    bet = [theirs.update_simple_jumper_martingale(p) for p in ours]
+    assert bet_on_ranks(ours, np.zeros(60, dtype=np.int64))[0] == pytest.approx(bet)
+    for place, value in enumerate(stream.values[1:], start=1):
+        p = theirs.compute_p_value(value, stream.values[:place])
+        ties = 1 + (stream.values[:place] == value).sum()
+        assert abs(p - ours[place]) <= ties / (place + 1)
+
+
+def test_bets_that_begin_with_a_change_win_more_on_it_than_those_of_a_long_quiet_time():
+    quiet = np.random.default_rng(6).random(900)
+    found = bet_on_ranks(np.append(quiet, np.full(20, 0.1)), np.repeat([0, 1], [900, 20]))
+    assert (found[1, :900] == 1).all()
+    assert found[1, -1] > 5 * found[0, -1]
 
 
 def test_what_was_looked_at_stays_when_a_batch_is_added():
