@@ -331,10 +331,13 @@ def _by_group(
             yield head | {"feature": None, "reason": "too few images or subjects to tell"}
             continue
         level = 1 - (1 - FAMILY_LEVEL) / len(known)
-        for column in compare_sides(before, after, level=level, **options).columns:
-            if column["moved"]:
-                told = {"feature": column["name"], "change": change_in_words(column)}
-                yield head | told | {"score": column["score"], "threshold": column["threshold"]}
+        columns = compare_sides(before, after, level=level, **options).columns
+        moved = [column for column in columns if column["moved"]]
+        for column in moved:
+            told = {"feature": column["name"], "change": change_in_words(column)}
+            yield head | told | {"score": column["score"], "threshold": column["threshold"]}
+        if not moved:
+            yield head | {"feature": None, "reason": "no feature is shown to have moved"}
 
 
 def _subjects(side: pl.DataFrame) -> int:

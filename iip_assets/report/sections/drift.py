@@ -152,18 +152,18 @@ def _kinds(found: Record) -> list[Item]:
 
 
 def _groups(groups: list[Record]) -> list[Item]:
-    found = []
+    """A line a group: what moved in it, or that it is too small to tell."""
+    found: dict[str, Item] = {}
     for row in groups:
         name = f"{spelled(row['axis'])} {row['group']}"
-        n = f"n = {row['n_reference']} and {row['n_current']} images"
-        if row["feature"] is None:
-            found.append(Item(name, f": {row['reason']} ({n})."))
-        else:
-            text = f": {spelled(row['feature'])} moved, {row['change']}; distance "
-            found.append(
-                Item(name, f"{text}{row['score']:.2f}, limit {row['threshold']:.2f} ({n}).")
-            )
-    return found
+        text = row["reason"] if row["feature"] is None else f"{row['feature']} {row['change']}"
+        so_far = found[name].text.removesuffix(".") + "; " if name in found else _sizes(row)
+        found[name] = Item(name, f"{so_far}{text}.")
+    return list(found.values())
+
+
+def _sizes(row: Record) -> str:
+    return f" (n = {row['n_reference']} and {row['n_current']} images): "
 
 
 def _newest_steps(found: Record) -> list[NextStep]:
