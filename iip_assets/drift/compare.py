@@ -99,13 +99,17 @@ def newest_against_training(images: pl.DataFrame, splits: pl.DataFrame) -> Sides
 def _within(batch: str, images: pl.DataFrame) -> Sides | Skipped:
     """The two sides of a batch beside which there is no training image."""
     train = pl.col("split") == "train"
-    times = images["captured_at"].drop_nulls().sort() if "captured_at" in images.columns else None
-    if times is not None and len(times) and times[0] < times[-1]:
-        since = times.filter(times > times[0])[0]
-        since = max(since, times[len(times) * 2 // 3])
-        before = images.filter(train & (pl.col("captured_at") < since))
-        last = images.filter(pl.col("captured_at") >= since)
-        compared = f"images taken from {since:%Y-%m-%d %H:%M} on against training images before"
+    # By when each subject was first seen: chance is told by shuffling whole subjects.
+    who = pl.coalesce("subject_id", "image_id")
+    first = images.select(pl.col("captured_at").min().over(who)).to_series()
+    times = first.drop_nulls().sort()
+    if len(times) and times[0] < times[-1]:
+        since = max(times.filter(times > times[0])[0], times[len(times) * 2 // 3])
+        before, last = images.filter(train & (first < since)), images.filter(first >= since)
+        compared = (
+            f"subjects first seen from {since:%Y-%m-%d %H:%M} on against training images of those "
+            "before"
+        )
         if before.height:
             return Sides(batch, before, last, compared)
     reference, current = images.filter(train), images.filter(~train)

@@ -27,7 +27,9 @@ def tables(rows):
         rows, schema={"image_id": pl.String, "batch": pl.String, "split": pl.String}, orient="row"
     )
     splits = images.select("image_id", "split").drop_nulls("split")
-    return images.drop("split"), splits
+    nobody = pl.lit(None, dtype=pl.String)
+    never = pl.lit(None, dtype=pl.Datetime(time_zone="UTC"))
+    return images.drop("split").with_columns(subject_id=nobody, captured_at=never), splits
 
 
 def test_the_newest_batch_is_the_last_by_name_and_older_training_images_are_the_reference():
@@ -80,10 +82,14 @@ def test_of_one_batch_the_last_third_by_time_is_held_against_training_images_bef
     rows = [(f"{k}", "only", "test" if k % 3 == 1 else "train") for k in range(9)]
     images, splits = tables(rows)
     times = pl.Series([datetime(2026, 1, 1 + k, tzinfo=UTC) for k in range(9)])
-    sides = newest_against_training(images.with_columns(captured_at=times), splits)
-    assert sides.current["image_id"].to_list() == ["6", "7", "8"]
-    assert sides.reference["image_id"].to_list() == ["0", "2", "3", "5"]
-    assert sides.compared == "images taken from 2026-01-07 00:00 on against training images before"
+    # The last image is of a subject who was there on the second day, and stands on that side.
+    people = pl.Series([None, "s", *[None] * 6, "s"], dtype=pl.String)
+    sides = newest_against_training(
+        images.with_columns(captured_at=times, subject_id=people), splits
+    )
+    assert sides.current["image_id"].to_list() == ["5", "6", "7"]
+    assert sides.reference["image_id"].to_list() == ["0", "2", "3", "8"]
+    assert sides.compared.startswith("subjects first seen from 2026-01-06 00:00 on")
 
 
 @pytest.mark.parametrize("times", [None, datetime(2026, 1, 1, tzinfo=UTC)])
