@@ -610,8 +610,11 @@ class CompressionTrainingSettings(Section):
     seed: int = 0
 
 
+LimitedMetric = Literal["filter.accuracy", "segmenter.image_iou"]
+
+
 class DriftSettings(Section):
-    """When a feature counts as moved."""
+    """When a feature counts as moved, and what raises an alarm."""
 
     columns: tuple[str, ...] = (
         "brightness",
@@ -627,6 +630,18 @@ class DriftSettings(Section):
     min_images: int = _field(5, "a smaller batch is not compared", ge=2)
     seed: int = 0
     max_share: Share = _field(0.5, "warn when a larger share of the features moved", gt=0, le=1)
+    group_axis: str = _field("ethnicity", "what moved is told within its groups too")
+    alarm_level: Share = _field(
+        0.05, "the probability of any alarm, ever, while nothing changes", gt=0, le=0.5
+    )
+    alarms_from: str = _field(
+        "", "alarms follow batches from this one on, once a change before it is taken for granted"
+    )
+    limits: dict[LimitedMetric, Share] = _field(
+        {},
+        "An alarm is raised where test images show a metric to be lower, such as\n"
+        '"filter.accuracy" = 0.9; the other one is "segmenter.image_iou", the mean over images.',
+    )
 
 
 def _check_strengths(remedies: dict[Any, tuple[float, ...]]) -> None:

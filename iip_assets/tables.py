@@ -105,6 +105,11 @@ _TRIED = {
     "batch": _category("the batch that was left out; null where none was"),
     "seed": _id("of the training"),
 }
+_FOLLOWED = {
+    "feature": _category("what is followed from batch to batch"),
+    "part": _category("the word, or the part of the embedding; empty for numbers"),
+    "evidence": _number("how many times what an alarm takes has been shown"),
+}
 _MEASURED = {
     "overall": "right decisions of all judged images, or their mean IoU",
     "worst": "usable images that pass, or the mean IoU, in the group that fares worst",
@@ -570,6 +575,31 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         test_low=_share("lower end of its interval; null where there is none"),
         test_high=_share("upper end of its interval; null where there is none"),
         test_subjects=_count("test subjects of the subset with an image that counts"),
+    ),
+    "drift_history": {
+        "history": _table(
+            *("batch", "low", "high", "n_subjects"),
+            **_FOLLOWED,
+            value=_number("mean, or share of subjects, in the batch"),
+            shift=_number("how much larger than in batches before", unit="sd"),
+        ),
+        "alarms": _table(
+            **_FOLLOWED,
+            since=_category("the batch from which on it is another; null without an alarm"),
+            alarmed_in=_category("the batch that made it sure; null without an alarm"),
+            test=_category("batch: by that alone; stream: by many; null without an alarm"),
+            before=_number("mean or share before that, or before the newest batch"),
+            after=_number("mean or share from then on"),
+            shift=_number("how much larger it is", unit="sd"),
+            n_before=_count("subjects before"),
+            n_after=_count("subjects from then on"),
+        ),
+    },
+    "output_alarms": _sole(
+        *("batch", "metric", "value", "low", "high", "n_subjects"),
+        limit=_share("what the metric is to be at least"),
+        at_most=_share("what it is at most from this batch on, at the level of alarms"),
+        alarm=_flag("whether that is below the limit"),
     ),
     "robustness_benchmark": {
         "curves": _table(

@@ -12,6 +12,7 @@ import iip_assets
 from iip_assets.audit import figures as audit
 from iip_assets.dataset import figures as dataset
 from iip_assets.drift import figures as drift
+from iip_assets.drift.alarms import ALARMS, HISTORY
 from iip_assets.edge_cases import summary as edge_cases
 from iip_assets.evaluation import figures as evaluation
 from iip_assets.fairness import figures as fairness
@@ -155,6 +156,18 @@ def _verdicts() -> pl.DataFrame:
     )
 
 
+def _followed():
+    row = {"feature": "device", "evidence": 2.0, "shift": 0.5, "since": HOSTILE[0]}
+    row |= {"alarmed_in": HOSTILE[0], "test": "batch", "before": 0.1, "after": 0.5}
+    row |= {"n_before": 9, "n_after": 9}
+    told = {"feature": "device", "value": 0.5, "low": 0.4, "high": 0.6, "n_subjects": 9}
+    history = [told | {"part": part, "batch": batch} for part in HOSTILE for batch in HOSTILE]
+    return {
+        "history": pl.DataFrame(history, schema=HISTORY),
+        "alarms": pl.DataFrame([row | {"part": part} for part in HOSTILE], schema=ALARMS),
+    }
+
+
 def _moved() -> list[dict]:
     shares = [1 / len(HOSTILE)] * len(HOSTILE)
     words = {
@@ -228,6 +241,7 @@ FIGURES: dict[Callable, Callable] = {
     audit.legend_figure: lambda draw: draw("$x_{$"),
     dataset.batches_figure: lambda draw: draw(_batches()),
     dataset.splits_figure: lambda draw: draw(_splits()),
+    drift.history_figure: lambda draw: draw(_followed()),
     drift.drift_figure: lambda draw: draw(_moved(), "$x_{$"),
     edge_cases.map_figure: lambda draw: draw(
         MAP, pl.DataFrame({"image_id": IDS, "cluster": [0, -1]})

@@ -1,4 +1,4 @@
-"""The asset of this room, as Dagster sees it."""
+"""The assets of this room, as Dagster sees them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from iip_assets.engine.asset import asset, asset_check, describe
 from iip_assets.engine.values import CheckResult, MetadataValue, Report, Rows, Setting, Skipped
+from iip_assets.settings import LimitedMetric
 
 if TYPE_CHECKING:
     import polars as pl
+
+Columns = Annotated[tuple[str, ...], Setting("drift.columns")]
+Seed = Annotated[int, Setting("drift.seed")]
+Limits = Annotated[dict[LimitedMetric, float], Setting("drift.limits")]
+AlarmLevel = Annotated[float, Setting("drift.alarm_level")]
+AlarmsFrom = Annotated[str, Setting("drift.alarms_from")]
+Confidence = Annotated[float, Setting("evaluation.confidence")]
 
 
 @asset(room="drift", kinds={"evidently"})
@@ -17,16 +25,20 @@ def drift_report(
     raw_dataset: dict[str, pl.DataFrame],
     data_splits: pl.DataFrame,
     image_statistics: pl.DataFrame,
+    image_embeddings: pl.DataFrame,
+    out_of_fold_predictions: pl.DataFrame | Skipped,
     *,
-    columns: Annotated[tuple[str, ...], Setting("drift.columns")],
+    columns: Columns,
     threshold: Annotated[float, Setting("drift.threshold")],
     min_images: Annotated[int, Setting("drift.min_images")],
-    seed: Annotated[int, Setting("drift.seed")],
+    group_axis: Annotated[str, Setting("drift.group_axis")],
+    seed: Seed,
 ) -> Report | Skipped:
     """How the newest batch differs from the training data: which features moved, and by how much.
 
     The report is Evidently's page. A feature counts as moved where its distance reaches the
-    threshold and is larger than chance gives for a batch of that size.
+    threshold and is larger than chance gives for a batch of that size. Labels are held against
+    predictions too: data may move without their meaning, and the other way round.
     """
     from iip_assets.drift.compare import compare_newest
 
@@ -34,10 +46,13 @@ def drift_report(
         raw_dataset["images"],
         data_splits,
         image_statistics,
+        image_embeddings,
+        None if isinstance(out_of_fold_predictions, Skipped) else out_of_fold_predictions,
         numbers=columns,
         threshold=threshold,
         min_images=min_images,
         seed=seed,
+        group_axis=group_axis,
     )
 
 
@@ -51,11 +66,14 @@ def describe_drift_report(drift_report: Report) -> dict[str, MetadataValue]:
     figure = drift_figure(data["columns"], data["batch"])
     return {
         "batch": data["batch"],
+        "compared": data["compared"],
         "batch_images": data["n_current"],
         "training_images": data["n_reference"],
         "share_moved": data["share_moved"],
         "features": Rows(column_rows(data["columns"])),
         "not_compared": Rows(data["not_compared"]),
+        "by_group": Rows(data["groups"]),
+        "concept": Rows([data["concept"]] if data["concept"] else []),
         "before_and_after": figure_markdown(figure, "Distributions before and after"),
     }
 
@@ -71,4 +89,108 @@ def drift_share(
         passed=share <= max_share,
         severity="warning",
         description=f"{share:.0%} of {len(data['columns'])} features moved, {max_share:.0%} may",
+    )
+
+
+@asset(room="drift", kinds={"polars"})
+def drift_history(
+    raw_dataset: dict[str, pl.DataFrame],
+    data_splits: pl.DataFrame,
+    image_statistics: pl.DataFrame,
+    image_embeddings: pl.DataFrame,
+    *,
+    columns: Columns,
+    level: AlarmLevel,
+    limits: Limits,
+    since: AlarmsFrom,
+    confidence: Confidence,
+    seed: Seed,
+) -> dict[str, pl.DataFrame] | Skipped:
+    """Each feature from batch to batch, and since when it is another.
+
+    However often one looks, the probability of any alarm while nothing changes is
+    drift.alarm_level, which is shared with limits of metrics where there are any.
+    """
+    from iip_assets.drift.alarms import alarm_tables
+    from iip_assets.drift.streams import drift_streams, followed_images
+
+    images = followed_images(raw_dataset["images"], data_splits, image_statistics, since=since)
+    if isinstance(images, Skipped):
+        return images
+    followed = drift_streams(images, image_embeddings, columns=[*columns, "age_years"])
+    if not followed.streams:
+        return Skipped("no feature is known of any image")
+    share = level / 2 if limits else level
+    return alarm_tables(followed, level=share, confidence=confidence, seed=seed)
+
+
+@describe(drift_history)
+def describe_drift_history(drift_history: dict[str, pl.DataFrame]) -> dict[str, MetadataValue]:
+    """What raised an alarm, and the features that moved most by batch."""
+    from iip_assets.drift.figures import history_figure
+    from iip_assets.figures import figure_markdown
+
+    alarms = drift_history["alarms"]
+    return {
+        "rows": drift_history["history"].height,
+        "alarms": Rows(alarms.drop_nulls("since").to_dicts()),
+        "history": figure_markdown(history_figure(drift_history), "features by batch"),
+    }
+
+
+@asset_check(drift_history)
+def no_drift_alarm(drift_history: dict[str, pl.DataFrame]) -> CheckResult:
+    """No feature is shown to have changed over the batches (drift.alarm_level)."""
+    from iip_assets.drift.figures import alarm_in_words
+
+    alarms = drift_history["alarms"]
+    raised = alarms.drop_nulls("since").to_dicts()
+    return CheckResult(
+        passed=not raised,
+        severity="warning",
+        description="; ".join(map(alarm_in_words, raised))
+        or f"none of {alarms['feature'].n_unique()} features is shown to have changed",
+    )
+
+
+@asset(room="drift", kinds={"mapie", "polars"})
+def output_alarms(
+    predictions: pl.DataFrame,
+    raw_dataset: dict[str, pl.DataFrame],
+    data_splits: pl.DataFrame,
+    *,
+    limits: Limits,
+    level: AlarmLevel,
+    since: AlarmsFrom,
+    confidence: Confidence,
+) -> pl.DataFrame | Skipped:
+    """Whether the models keep the limits of drift.limits on test images, from batch to batch."""
+    from iip_assets.drift.limits import limit_table
+    from iip_assets.drift.streams import of_batches
+
+    if not limits:
+        return Skipped("drift.limits names no metric to watch")
+    images = of_batches(raw_dataset["images"], data_splits, since=since)
+    return limit_table(predictions, images, limits=limits, level=level / 2, confidence=confidence)
+
+
+@describe(output_alarms)
+def describe_output_alarms(output_alarms: pl.DataFrame) -> dict[str, MetadataValue]:
+    """Each metric by batch, with the most that it can be since then."""
+    return {"rows": output_alarms.height, "batches": Rows(output_alarms.to_dicts())}
+
+
+@asset_check(output_alarms)
+def metrics_keep_their_limits(output_alarms: pl.DataFrame) -> CheckResult:
+    """No metric is shown to be below its limit (drift.limits)."""
+    below = output_alarms.filter("alarm").unique("metric", keep="first", maintain_order=True)
+    return CheckResult(
+        passed=below.is_empty() if output_alarms.height else None,
+        severity="warning",
+        description="; ".join(
+            f"{row['metric']} is at most {row['at_most']:.3f} since {row['batch']}, its limit is "
+            f"{row['limit']:g}"
+            for row in below.to_dicts()
+        )
+        or f"none of {output_alarms['metric'].n_unique()} is shown to be below",
     )

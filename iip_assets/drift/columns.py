@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -11,7 +11,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 DRAWS = 200
 # Of twenty batches in which nothing moved, one is said to have a feature that did.
 FAMILY_LEVEL = 0.95
+# Draws beyond the quantile that tells chance; fewer make it uncertain.
+_DRAWS_BEYOND = 5
+EMBEDDING = "embedding"
+COMPONENTS = 16
 
 WORDS = ("label", "eye", "gender", "ethnicity", "geography", "device")
 UNKNOWN = "unknown"
@@ -48,6 +52,11 @@ def jensen_shannon(reference: NDArray[np.float64], current: NDArray[np.float64])
     return float(jensenshannon(before, after))
 
 
+def distance_of_means(reference: NDArray[np.float64], current: NDArray[np.float64]) -> float:
+    """Euclidean distance of the means of two samples (N, D) and (M, D)."""
+    return float(np.linalg.norm(current.mean(0) - reference.mean(0)))
+
+
 @dataclass(frozen=True)
 class Feature:
     """A feature that both sides have.
@@ -55,7 +64,7 @@ class Feature:
     Attributes:
         record: What is said of it beside its distance.
         distance: Of two samples.
-        values: Shape (N + M,), reference first; NaN where not known.
+        values: Shape (N + M,) or (N + M, D), reference first; NaN where not known.
     """
 
     record: dict[str, Json]
@@ -64,7 +73,12 @@ class Feature:
 
 
 def distances_by_chance(
-    features: Sequence[Feature], subjects: NDArray[np.int64], n_current: int, *, seed: int
+    features: Sequence[Feature],
+    subjects: NDArray[np.int64],
+    n_current: int,
+    *,
+    seed: int,
+    level: float = FAMILY_LEVEL,
 ) -> list[float]:
     """The distance of each feature that any of them exceeds in 1 of 20 draws when nothing moved.
 
@@ -80,21 +94,23 @@ def distances_by_chance(
         subjects: Shape (N + M,), whole numbers: who is in each image, reference first.
         n_current: M.
         seed: Of the shuffles.
+        level: In which share of draws none exceeds them.
     """
     rng = np.random.default_rng(seed)
     _, subject = np.unique(subjects, return_inverse=True)
     n_subjects = int(subject.max()) + 1
-    sizes = [int(np.isfinite(feature.values[-n_current:]).sum()) for feature in features]
-    distances = np.empty((DRAWS, len(features)))
-    for draw in range(DRAWS):
+    sizes = [int(_known(feature.values[-n_current:]).sum()) for feature in features]
+    draws = max(DRAWS, round(_DRAWS_BEYOND / (1 - level)))
+    distances = np.empty((draws, len(features)))
+    for draw in range(draws):
         order = np.argsort(rng.permutation(n_subjects)[subject], kind="stable")
         for column, (feature, size) in enumerate(zip(features, sizes, strict=True)):
             shuffled = feature.values[order]
-            shuffled = shuffled[np.isfinite(shuffled)]
+            shuffled = shuffled[_known(shuffled)]
             distances[draw, column] = feature.distance(shuffled[size:], shuffled[:size])
     mean, spread = distances.mean(axis=0), distances.std(axis=0)
     in_deviations = (distances - mean) / np.where(spread > 0, spread, 1)
-    largest = np.quantile(in_deviations.max(axis=1), FAMILY_LEVEL, method="higher")
+    largest = np.quantile(in_deviations.max(axis=1), level, method="higher")
     return list(mean + largest * spread)
 
 
@@ -120,6 +136,7 @@ def compare_sides(
     threshold: float,
     min_images: int,
     seed: int,
+    level: float = FAMILY_LEVEL,
 ) -> Comparison:
     """Compares each feature by a distance that does not grow with the number of images.
 
@@ -128,34 +145,48 @@ def compare_sides(
     larger of the two.
 
     Args:
-        reference: One row per image; subject_id tells who is in it.
+        reference: One row per image; subject_id tells who is in it. A list in the column
+            `embedding` is compared too, where there is one.
         current: Likewise.
         numbers: Columns compared as numbers; images without a value are left out and counted.
         words: Columns compared as words; no value is the word "unknown".
         threshold: Distance from which a feature may count as moved.
         min_images: The fewest values on each side.
         seed: Of the permutations.
+        level: The share of batches in which nothing moved of which no feature is said to have.
     """
     features: list[Feature] = []
     refused: list[dict[str, Json]] = []
-    for kind, names in (("number", numbers), ("word", words)):
+    makers = {"number": _number_feature, "word": _word_feature, EMBEDDING: _embedding_feature}
+    vectors = [EMBEDDING] if EMBEDDING in reference.columns else []
+    for kind, names in (("number", numbers), ("word", words), (EMBEDDING, vectors)):
         for name in names:
             reason = _reason_against(reference, current, name, kind, min_images)
             if reason:
                 refused.append({"name": name, "kind": kind, "reason": reason})
                 continue
-            feature_of = _number_feature if kind == "number" else _word_feature
-            features.append(feature_of(reference, current, name))
+            features.append(makers[kind](reference, current, name))
     if not features:
         return Comparison([], refused)
     subjects = subject_codes(reference, current)
-    limits = distances_by_chance(features, subjects, current.height, seed=seed)
+    limits = distances_by_chance(features, subjects, current.height, seed=seed, level=level)
     compared = [
         feature.record | _verdict(feature, current.height, limit, threshold)
         for feature, limit in zip(features, limits, strict=True)
     ]
     compared.sort(key=lambda record: (not record["moved"], -_excess(record), str(record["name"])))
     return Comparison(compared, refused)
+
+
+def change_in_words(column: Mapping[str, Any]) -> str:
+    """`mean 120 → 96.4`, or `none 10% → 32%` for the word whose share changed most."""
+    if column["kind"] == EMBEDDING:
+        return f"means {column['score']:.2f} sd apart"
+    if column["kind"] == "number":
+        return f"mean {column['mean_reference']:.3g} → {column['mean_current']:.3g}"
+    shares = zip(column["words"], column["shares_reference"], column["shares_current"], strict=True)
+    word, before, after = max(shares, key=lambda triple: (abs(triple[2] - triple[1]), triple[0]))
+    return f"{word} {before:.0%} → {after:.0%}"
 
 
 def clean_numbers(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
@@ -185,6 +216,8 @@ def _reason_against(
         sizes = tuple(
             int(np.isfinite(clean_numbers(side, name)).sum()) for side in (reference, current)
         )
+    elif kind == EMBEDDING:
+        sizes = int(reference[name].count()), int(current[name].count())
     else:
         if reference[name].is_null().all() and current[name].is_null().all():
             return "no value is known on either side"
@@ -200,24 +233,66 @@ def _reason_against(
 def _number_feature(reference: pl.DataFrame, current: pl.DataFrame, name: str) -> Feature:
     sides = [clean_numbers(side, name) for side in (reference, current)]
     before, after = (side[np.isfinite(side)] for side in sides)
-    edges = np.histogram_bin_edges(np.concatenate([before, after]), bins=BINS)
     record: dict[str, Json] = {
         "name": name,
         "kind": "number",
         "statistic": "Wasserstein distance / sd",
-        "n_reference": len(before),
-        "n_current": len(after),
         "missing_reference": reference.height - len(before),
         "missing_current": current.height - len(after),
         "mean_reference": rounded(float(before.mean())),
         "mean_current": rounded(float(after.mean())),
         "median_reference": rounded(float(np.median(before))),
         "median_current": rounded(float(np.median(after))),
+        **_histogram(before, after),
+    }
+    return Feature(record, normed_wasserstein, np.concatenate(sides))
+
+
+def _embedding_feature(reference: pl.DataFrame, current: pl.DataFrame, name: str) -> Feature:
+    """Principal components of both sides, in standard deviations of the most varied one.
+
+    The histogram is that along the line from one mean to the other.
+    """
+    from threadpoolctl import threadpool_limits
+
+    both = pl.concat([reference[name], current[name]])
+    known = both.is_not_null().to_numpy()
+    table = np.array(both.drop_nulls().to_list(), dtype=np.float64)
+    centred = table - table.mean(0)
+    with threadpool_limits(1, "blas"):  # the same bits on any number of cores
+        _, axes = np.linalg.eigh(centred.T @ centred)
+        along = centred @ axes[:, : -COMPONENTS - 1 : -1]
+    values = np.full((len(known), along.shape[1]), np.nan)
+    values[known] = along / max(float(along[:, 0].std()), 1e-9)
+    n_reference = int(reference[name].count())
+    before, after = values[known][:n_reference], values[known][n_reference:]
+    line = after.mean(0) - before.mean(0)
+    line /= max(float(np.linalg.norm(line)), 1e-9)
+    record: dict[str, Json] = {
+        "name": name,
+        "kind": EMBEDDING,
+        "statistic": f"distance of means / sd, {along.shape[1]} principal components",
+        "missing_reference": reference.height - len(before),
+        "missing_current": current.height - len(after),
+        **_histogram(before @ line, after @ line),
+    }
+    return Feature(record, distance_of_means, values)
+
+
+def _histogram(before: NDArray[np.float64], after: NDArray[np.float64]) -> dict[str, Json]:
+    edges = np.histogram_bin_edges(np.concatenate([before, after]), bins=BINS)
+    return {
+        "n_reference": len(before),
+        "n_current": len(after),
         "edges": [rounded(float(edge)) for edge in edges],
         "shares_reference": _shares(before, edges),
         "shares_current": _shares(after, edges),
     }
-    return Feature(record, normed_wasserstein, np.concatenate(sides))
+
+
+def _known(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Shape (N,): of which images (N,) or (N, D) the value is known."""
+    return np.asarray(np.isfinite(values.reshape(len(values), -1)).all(1))
 
 
 def _word_feature(reference: pl.DataFrame, current: pl.DataFrame, name: str) -> Feature:
@@ -253,8 +328,7 @@ def subject_codes(reference: pl.DataFrame, current: pl.DataFrame) -> NDArray[np.
 
 def _verdict(feature: Feature, n_current: int, limit: float, threshold: float) -> dict[str, Json]:
     before, after = (
-        side[np.isfinite(side)]
-        for side in (feature.values[:-n_current], feature.values[-n_current:])
+        side[_known(side)] for side in (feature.values[:-n_current], feature.values[-n_current:])
     )
     score, chance = rounded(feature.distance(before, after)), rounded(limit)
     return {

@@ -17,12 +17,24 @@ from evidently import DataDefinition, Dataset
 from evidently import Report as EvidentlyReport
 from evidently.presets import DataDriftPreset
 
-from iip_assets.drift.columns import WORDS, clean_words, compare_sides, rounded
+from iip_assets.drift.columns import (
+    EMBEDDING,
+    FAMILY_LEVEL,
+    WORDS,
+    change_in_words,
+    clean_words,
+    compare_sides,
+    rounded,
+)
+from iip_assets.drift.concept import concept_drift
 from iip_assets.engine.values import PROVENANCE_MARK, Json, Report, Skipped
 from iip_assets.errors import counted
+from iip_assets.metrics.intervals import judgeable
+from iip_assets.metrics.names import FILTER_CLASSES
+from iip_assets.metrics.scored_predictions import class_places
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 HEAD = """<title>{title}</title>
 <style>
@@ -32,7 +44,7 @@ HEAD = """<title>{title}</title>
 INTRODUCTION = """<header class="iip">
 <h1>{title}</h1>
 <p>{made}</p>
-<p>Compared: {batch_images} of the newest batch, and {training_images} of older batches. A feature
+<p>Compared: {batch_images} ({compared}), and {training_images}. A feature
 counts as drifted where its distance reaches the threshold set in
 <code>drift.threshold</code> and is larger than chance would give any of so many features in so
 many images.</p>
@@ -47,18 +59,21 @@ class Sides:
         batch: Name of the newest batch.
         reference: Rows of raw_dataset's images: training split, older batches.
         current: Rows of raw_dataset's images: the newest batch, all splits.
+        compared: Which images these are, in words.
     """
 
     batch: str
     reference: pl.DataFrame
     current: pl.DataFrame
+    compared: str = "the newest batch against training images of older ones"
 
 
 def newest_against_training(images: pl.DataFrame, splits: pl.DataFrame) -> Sides | Skipped:
     """Sets the newest batch, by name, against the training images of all others.
 
     Images of no batch count as older ones. Images without a split could not be decoded and take no
-    part.
+    part. Where all training images are of the newest batch, its last third by time is set against
+    the training images before; where times are not known, held-out images against training images.
 
     Args:
         images: The table "images" of raw_dataset.
@@ -77,11 +92,34 @@ def newest_against_training(images: pl.DataFrame, splits: pl.DataFrame) -> Sides
     is_newest = (pl.col("batch") == newest).fill_null(value=False)
     reference = known.filter(~is_newest & (pl.col("split") == "train"))
     if reference.is_empty():
+        return _within(newest, known.filter(is_newest))
+    return Sides(newest, reference, known.filter(is_newest))
+
+
+def _within(batch: str, images: pl.DataFrame) -> Sides | Skipped:
+    """The two sides of a batch beside which there is no training image."""
+    train = pl.col("split") == "train"
+    # By when each subject was first seen: chance is told by shuffling whole subjects.
+    who = pl.coalesce("subject_id", "image_id")
+    first = images.select(pl.col("captured_at").min().over(who)).to_series()
+    times = first.drop_nulls().sort()
+    if len(times) and times[0] < times[-1]:
+        since = max(times.filter(times > times[0])[0], times[len(times) * 2 // 3])
+        before, last = images.filter(train & (first < since)), images.filter(first >= since)
+        compared = (
+            f"subjects first seen from {since:%Y-%m-%d %H:%M} on against training images of those "
+            "before"
+        )
+        if before.height:
+            return Sides(batch, before, last, compared)
+    reference, current = images.filter(train), images.filter(~train)
+    if reference.is_empty() or current.is_empty():
         return Skipped(
             "drift compares the newest batch with training images of older ones; there are none "
-            f"beside {newest}"
+            f"beside {batch}, nor has it held-out images to compare with training images"
         )
-    return Sides(newest, reference, known.filter(is_newest))
+    compared = "held-out images against training images of the one batch, whose times are not known"
+    return Sides(batch, reference, current, compared)
 
 
 class FeatureDrift(DataDriftPreset):
@@ -102,9 +140,12 @@ def evidently_page(
     current: pl.DataFrame,
     columns: Sequence[dict[str, Any]],
     *,
-    batch: str,
+    sides: Sides,
 ) -> str:
-    """The page as one HTML text, with all scripts inside, of the columns of `compare_sides`."""
+    """The page as one HTML text, with all scripts inside, of the columns of `compare_sides`.
+
+    But for the embedding's, which is a number in its introduction.
+    """
     numbers = sorted(column["name"] for column in columns if column["kind"] == "number")
     words = sorted(column["name"] for column in columns if column["kind"] == "word")
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=words)
@@ -112,17 +153,21 @@ def evidently_page(
         columns=[*numbers, *words],
         num_method="wasserstein",
         cat_method="jensenshannon",
-        per_column_threshold={column["name"]: decisive(column) for column in columns},
+        per_column_threshold={
+            column["name"]: decisive(column) for column in columns if column["kind"] != EMBEDDING
+        },
     )
-    sides = [
+    frames = [
         Dataset.from_pandas(_to_pandas(frame, numbers, words), data_definition=definition)
         for frame in (current, reference)
     ]
     # Evidently correlates all numbers with each other; one that never varies divides by zero there.
     with np.errstate(divide="ignore", invalid="ignore"):
-        page = str(EvidentlyReport([preset]).run(*sides).get_html_str(as_iframe=False))
-    title = f"Drift of batch {batch}"
-    return _introduce(page, title, len(current), len(reference))
+        page = str(EvidentlyReport([preset]).run(*frames).get_html_str(as_iframe=False))
+    title = f"Drift of batch {sides.batch}"
+    distances = [change_in_words(one) for one in columns if one["kind"] == EMBEDDING]
+    compared = "; ".join([sides.compared, *(f"embeddings: {one}" for one in distances)])
+    return _introduce(page, title, compared, len(current), len(reference))
 
 
 def decisive(column: dict[str, Any]) -> float:
@@ -147,11 +192,14 @@ def _to_pandas(frame: pl.DataFrame, numbers: Sequence[str], words: Sequence[str]
     return pd.DataFrame(table)
 
 
-def _introduce(page: str, title: str, batch_images: int, training_images: int) -> str:
+def _introduce(
+    page: str, title: str, compared: str, batch_images: int, training_images: int
+) -> str:
     safe = html.escape(title)
     introduction = INTRODUCTION.format(
         title=safe,
         made=PROVENANCE_MARK,
+        compared=html.escape(compared),
         batch_images=counted(batch_images, "image"),
         training_images=counted(training_images, "training image"),
     )
@@ -163,11 +211,14 @@ def compare_newest(
     images: pl.DataFrame,
     splits: pl.DataFrame,
     statistics: pl.DataFrame,
+    embeddings: pl.DataFrame | None = None,
+    predicted: pl.DataFrame | None = None,
     *,
     numbers: Sequence[str],
     threshold: float,
     min_images: int,
     seed: int,
+    group_axis: str = "",
 ) -> Report | Skipped:
     """Compares the newest batch with the training images of older ones.
 
@@ -175,46 +226,123 @@ def compare_newest(
         images: The table "images" of raw_dataset.
         splits: data_splits.
         statistics: image_statistics.
+        embeddings: image_embeddings.
+        predicted: out_of_fold_predictions: what the filter's kind of model says of images that it
+            did not learn from, so that predictions for training images are no surer than others.
         numbers: Columns of image_statistics; the age is compared too.
         threshold: Distance from which a feature may count as moved.
         min_images: The fewest known values of a feature on each side.
         seed: Of the permutations that tell what chance gives.
+        group_axis: A column of words; each of its groups is compared too.
 
     Returns:
-        Evidently's page, and as its data: batch (the newest one's name), n_reference (training
-        images), n_current (images of the batch), share_moved of the compared features, columns (a
-        record for each of these, the farthest moved first), not_compared (name and reason of the
-        others). Or why there is nothing to compare.
+        Evidently's page, and as its data: batch (the newest one's name), compared (which images),
+        n_reference (training images), n_current (images of the batch), share_moved of the compared
+        features, columns (a record for each of these, the farthest moved first), not_compared (name
+        and reason of the others), groups (a record for each feature that moved in a group, and one
+        for each group of which that cannot be told), concept (see `concept_drift`; null without
+        predictions). Or why there is nothing to compare.
     """
     sides = newest_against_training(images, splits)
     if isinstance(sides, Skipped):
         return sides
     # A word of the labels, such as the device, is not looked for among the statistics.
     own = [name for name in statistics.columns if name == "image_id" or name not in images.columns]
+    tables = [statistics.select(own), embeddings, None if predicted is None else _said(predicted)]
     reference, current = (
-        side.join(statistics.select(own), on="image_id", how="left", maintain_order="left")
+        _joined(side, [one for one in tables if one is not None])
         for side in (sides.reference, sides.current)
     )
-    wanted = dict.fromkeys([*numbers, "age_years"])
-    result = compare_sides(
-        reference,
-        current,
-        numbers=[name for name in wanted if name not in WORDS],
-        threshold=threshold,
-        min_images=min_images,
-        seed=seed,
+    wanted = dict.fromkeys(
+        [*numbers, "age_years", *(["confidence"] if predicted is not None else [])]
     )
+    words = [*WORDS, *(["predicted"] if predicted is not None else [])]
+    options: dict[str, Any] = {
+        "numbers": [name for name in wanted if name not in words],
+        "threshold": threshold,
+        "min_images": min_images,
+        "seed": seed,
+    }
+    result = compare_sides(reference, current, words=words, **options)
     if not result.columns:
         reasons = "; ".join(f"{r['name']}: {r['reason']}" for r in result.not_compared)
         return Skipped(f"no feature of batch {sides.batch} can be compared: {reasons}")
     moved = sum(1 for column in result.columns if column["moved"])
-    page = evidently_page(reference, current, result.columns, batch=sides.batch)
+    options["words"] = [word for word in words if word != group_axis]
     data: dict[str, Json] = {
         "batch": sides.batch,
+        "compared": sides.compared,
         "n_reference": reference.height,
         "n_current": current.height,
         "share_moved": rounded(moved / len(result.columns)),
         "columns": list(result.columns),
         "not_compared": list(result.not_compared),
+        "groups": list(_by_group(reference, current, group_axis, options)),
+        "concept": None if predicted is None else _concept(predicted, sides.current, seed),
     }
-    return Report(page, data)
+    return Report(evidently_page(reference, current, result.columns, sides=sides), data)
+
+
+def _joined(side: pl.DataFrame, tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    for table in tables:
+        side = side.join(table, on="image_id", how="left", maintain_order="left")
+    return side
+
+
+def _said(predicted: pl.DataFrame) -> pl.DataFrame:
+    """The likeliest class and its probability, as columns `predicted` and `confidence`."""
+    shares = predicted.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
+    return predicted.select(
+        "image_id",
+        predicted=pl.Series([FILTER_CLASSES[place] for place in shares.argmax(1)], dtype=pl.String),
+        confidence=pl.Series(shares.max(1), dtype=pl.Float64),
+    )
+
+
+def _concept(predicted: pl.DataFrame, current: pl.DataFrame, seed: int) -> dict[str, Json]:
+    found = concept_drift(
+        predicted.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy(),
+        class_places(predicted["label"]),
+        predicted["group_id"].to_list(),
+        predicted["image_id"].is_in(current["image_id"].implode()).to_numpy(),
+        seed=seed,
+    )
+    return {
+        name: rounded(value) if isinstance(value, float) else value
+        for name, value in vars(found).items()
+    }
+
+
+def _by_group(
+    reference: pl.DataFrame, current: pl.DataFrame, axis: str, options: dict[str, Any]
+) -> Iterator[dict[str, Json]]:
+    """What moved within each group; all groups and features together share the error level."""
+    if axis not in current.columns:
+        return
+    names = sorted(current[axis].drop_nulls().unique().to_list())
+    sides = {
+        name: [side.filter(pl.col(axis) == name) for side in (reference, current)] for name in names
+    }
+    known = {
+        name: pair
+        for name, pair in sides.items()
+        if all(judgeable(one.height, _subjects(one), options["min_images"]) for one in pair)
+    }
+    for name, (before, after) in sides.items():
+        head: dict[str, Json] = {"axis": axis, "group": name}
+        head |= {"n_reference": before.height, "n_current": after.height}
+        if name not in known:
+            yield head | {"feature": None, "reason": "too few images or subjects to tell"}
+            continue
+        level = 1 - (1 - FAMILY_LEVEL) / len(known)
+        columns = compare_sides(before, after, level=level, **options).columns
+        moved = [column for column in columns if column["moved"]]
+        for column in moved:
+            told = {"feature": column["name"], "change": change_in_words(column)}
+            yield head | told | {"score": column["score"], "threshold": column["threshold"]}
+        if not moved:
+            yield head | {"feature": None, "reason": "no feature is shown to have moved"}
+
+
+def _subjects(side: pl.DataFrame) -> int:
+    return side.select(pl.col("subject_id").fill_null("image " + pl.col("image_id"))).n_unique()

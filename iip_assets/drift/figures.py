@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iip_assets.drift.columns import change_in_words
 from iip_assets.figures import PALETTE, new_figure, shown_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import polars as pl
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -19,15 +21,6 @@ if TYPE_CHECKING:
 MOST_PANELS = 9
 MOST_WORDS = 8
 BEFORE, AFTER = PALETTE[0], PALETTE[5]
-
-
-def change_in_words(column: Mapping[str, Any]) -> str:
-    """`mean 120 → 96.4`, or `none 10% → 32%` for the word whose share changed most."""
-    if column["kind"] == "number":
-        return f"mean {column['mean_reference']:.3g} → {column['mean_current']:.3g}"
-    shares = zip(column["words"], column["shares_reference"], column["shares_current"], strict=True)
-    word, before, after = max(shares, key=lambda triple: (abs(triple[2] - triple[1]), triple[0]))
-    return f"{word} {before:.0%} → {after:.0%}"
 
 
 def column_rows(columns: list[dict[str, Any]]) -> list[dict[str, Json]]:
@@ -57,7 +50,7 @@ def drift_figure(columns: Sequence[dict[str, Any]], batch: str) -> Figure:
     figure = new_figure(max(5.5, 3.2 * across + 0.3), 2.3 * down + 0.7)
     for index, column in enumerate(shown):
         axes = figure.add_subplot(down, across, index + 1)
-        if column["kind"] == "number":
+        if column["kind"] != "word":
             _numbers(axes, column)
         else:
             _words(axes, column)
@@ -101,3 +94,54 @@ def _words(axes: Axes, column: dict[str, Any]) -> None:
     )
     names = [shown_word(t[0], 12) for t in triples]
     axes.set_xticks(places, names, rotation=30, ha="right")
+
+
+def stream_name(row: Mapping[str, Any]) -> str:
+    """Such as `brightness`, or `ethnicity: black`."""
+    return f"{row['feature']}: {row['part']}" if row["part"] else str(row["feature"])
+
+
+def alarm_in_words(row: Mapping[str, Any]) -> str:
+    """What changed of a row of `alarms`, since when, and by what quantity."""
+    subjects = f"n = {row['n_before']} and {row['n_after']} subjects"
+    shift = "" if row["shift"] is None else f"{row['shift']:+.2f} sd, "
+    return (
+        f"{stream_name(row)} since {row['since']}: {row['before']:.3g} → {row['after']:.3g} "
+        f"({shift}{subjects})"
+    )
+
+
+def history_figure(tables: Mapping[str, pl.DataFrame]) -> Figure:
+    """Small multiples: what raised an alarm, or what came nearest to one, from batch to batch."""
+    alarms = tables["alarms"].to_dicts()
+    raised = [row for row in alarms if row["since"] is not None]
+    shown = raised[:MOST_PANELS] or alarms[:4]
+    batches = tables["history"]["batch"].unique().sort().to_list()
+    across = min(3, max(1, len(shown)))
+    down = max(1, -(-len(shown) // across))
+    figure = new_figure(max(5.5, 3.2 * across + 0.3), 2.3 * down + 0.9)
+    for index, row in enumerate(shown):
+        axes = figure.add_subplot(down, across, index + 1)
+        _by_batch(axes, tables["history"].filter(feature=row["feature"], part=row["part"]), batches)
+        if row["since"] is not None:
+            axes.axvline(batches.index(row["since"]) - 0.5, color=AFTER, linestyle="--")
+        moved = "" if row["shift"] is None else f" {row['shift']:+.2f} sd"
+        axes.set_title(shown_word(stream_name(row), 26) + moved, fontsize=8)
+    what = f"alarms ({len(raised)})" if raised else "no alarm; the nearest to one"
+    figure.suptitle(f"{what}; mean or share of subjects, with intervals", fontsize=10)
+    return figure
+
+
+def _by_batch(axes: Axes, rows: pl.DataFrame, batches: Sequence[str]) -> None:
+    rows = rows.sort("batch")
+    places = [batches.index(batch) for batch in rows["batch"]]
+    values = np.array(rows["value"])
+    low, high = (rows[name].fill_null(rows["value"]).to_numpy() for name in ("low", "high"))
+    axes.errorbar(
+        places, values, [values - low, high - values], fmt="o-", color=BEFORE, markersize=3
+    )
+    few = range(0, len(batches), max(1, len(batches) // 5))
+    axes.set_xticks(few, [shown_word(batches[k], 12) for k in few], rotation=30, ha="right")
+    axes.tick_params(labelsize=7)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -53,6 +53,8 @@ def pipeline_report(
     compression_tradeoff: dict[str, pl.DataFrame] | Skipped,
     model_versions: dict[str, pl.DataFrame] | Skipped,
     drift_report: Report | Skipped,
+    drift_history: dict[str, pl.DataFrame] | Skipped,
+    output_alarms: pl.DataFrame | Skipped,
     batch_verdict: pl.DataFrame | Skipped,
     labeling_priorities: pl.DataFrame | Skipped,
     kept_promises: pl.DataFrame | Skipped,

@@ -34,6 +34,7 @@ from iip_assets.report.sections import (
     clusters,
     compression,
     data,
+    drift,
     errors,
     failures,
     fairness,
@@ -74,7 +75,7 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     challenge.challenge,
     challenge.holdout,
     compression.compression,
-    robustness.drift,
+    drift.drift,
     batches.batches,
     batches.next_labels,
 )

@@ -37,7 +37,7 @@ def drift_tables(*, n=300, batches=("a", "b", "c"), darker=0.0, label_shift=0.0,
             "device": ["camera"] * n,
         },
         schema_overrides=dict.fromkeys(TEXT, pl.String),
-    )
+    ).with_columns(captured_at=pl.lit(None, dtype=pl.Datetime(time_zone="UTC")))
     splits = pl.DataFrame(
         {"image_id": ids, "split": rng.choice(["train", "test"], n, p=[0.8, 0.2]).tolist()}
     )

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from iip_assets.drift.columns import (
     Feature,
+    change_in_words,
     compare_sides,
     distances_by_chance,
     jensen_shannon,
     normed_wasserstein,
     subject_codes,
 )
-from iip_assets.drift.figures import change_in_words, column_rows
+from iip_assets.drift.figures import column_rows
 from iip_assets_tests.drift.samples import drift_tables
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import socket
+from datetime import UTC, datetime
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -25,7 +27,9 @@ def tables(rows):
         rows, schema={"image_id": pl.String, "batch": pl.String, "split": pl.String}, orient="row"
     )
     splits = images.select("image_id", "split").drop_nulls("split")
-    return images.drop("split"), splits
+    nobody = pl.lit(None, dtype=pl.String)
+    never = pl.lit(None, dtype=pl.Datetime(time_zone="UTC"))
+    return images.drop("split").with_columns(subject_id=nobody, captured_at=never), splits
 
 
 def test_the_newest_batch_is_the_last_by_name_and_older_training_images_are_the_reference():
@@ -74,8 +78,32 @@ def test_a_batch_of_corrections_is_not_the_newest_batch_of_images(column):
         assert newest_batches(images.join(splits, on="image_id"), 12) == ["a", "b"]
 
 
-def test_one_batch_alone_is_skipped_and_named():
-    outcome = newest_against_training(*tables([("1", "only", "train"), ("2", "only", "test")]))
+def test_of_one_batch_the_last_third_by_time_is_held_against_training_images_before():
+    rows = [(f"{k}", "only", "test" if k % 3 == 1 else "train") for k in range(9)]
+    images, splits = tables(rows)
+    times = pl.Series([datetime(2026, 1, 1 + k, tzinfo=UTC) for k in range(9)])
+    # The last image is of a subject who was there on the second day, and stands on that side.
+    people = pl.Series([None, "s", *[None] * 6, "s"], dtype=pl.String)
+    sides = newest_against_training(
+        images.with_columns(captured_at=times, subject_id=people), splits
+    )
+    assert sides.current["image_id"].to_list() == ["5", "6", "7"]
+    assert sides.reference["image_id"].to_list() == ["0", "2", "3", "8"]
+    assert sides.compared.startswith("subjects first seen from 2026-01-06 00:00 on")
+
+
+@pytest.mark.parametrize("times", [None, datetime(2026, 1, 1, tzinfo=UTC)])
+def test_of_one_batch_without_times_held_out_images_are_compared(times):
+    images, splits = tables([("1", "only", "train"), ("2", "only", "test")])
+    known = images.with_columns(captured_at=pl.lit(times, dtype=pl.Datetime(time_zone="UTC")))
+    sides = newest_against_training(known, splits)
+    assert (sides.reference["image_id"][0], sides.current["image_id"][0]) == ("1", "2")
+    assert "times are not known" in sides.compared
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_one_batch_of_one_split_is_skipped_and_named(split):
+    outcome = newest_against_training(*tables([("1", "only", split), ("2", "only", split)]))
     assert isinstance(outcome, Skipped)
     assert "beside only" in outcome.reason
 
@@ -215,13 +243,80 @@ def test_nothing_to_compare_is_skipped_with_the_reasons():
 
 def run_asset(tables, **changes):
     images, splits, statistics = tables
+    none = pl.DataFrame(schema={"image_id": pl.String, "embedding": pl.List(pl.Float32)})
     options = {
+        "group_axis": "gender",
         "columns": ("brightness", "contrast"),
         "threshold": 0.1,
         "min_images": 5,
         "seed": 0,
     }
-    return drift_report.function({"images": images}, splits, statistics, **(options | changes))
+    skipped = Skipped("no label")
+    return drift_report.function(
+        {"images": images}, splits, statistics, none, skipped, **(options | changes)
+    )
+
+
+def labelled(images, *, wrong=0.0, seed=0):
+    """Predictions that are sure by 90%, and right so often but for a share of the last batch."""
+    rng = np.random.default_rng(seed)
+    sure = rng.random(images.height) < 0.9
+    flipped = (images["batch"] == "c").to_numpy() & (rng.random(images.height) < wrong)
+    full = (images["label"] == "full").to_numpy() ^ ~sure ^ flipped
+    return images.select(
+        *("image_id", "label"),
+        group_id="subject_id",
+        prob_full=np.where(full, 0.9, 0.05),
+        prob_partial=pl.lit(0.05),
+        prob_none=np.where(full, 0.05, 0.9),
+    )
+
+
+def embedded(images, shift):
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(size=(images.height, 20))
+    vectors[(images["batch"] == "c").to_numpy(), 3] += shift
+    return pl.DataFrame({"image_id": images["image_id"], "embedding": vectors.tolist()})
+
+
+def told(wrong=0.0, shift=0.0, group_axis="gender", **changes):
+    images, splits, statistics = drift_tables(**changes)
+    made = embedded(images, shift), labelled(images, wrong=wrong)
+    return compare((images, splits, statistics, *made), group_axis=group_axis).data
+
+
+def test_labels_of_another_meaning_are_concept_drift_and_no_data_drift():
+    data = told(wrong=0.5)
+    assert data["concept"]["p"] < 0.001
+    assert data["concept"]["n_images"] == data["n_current"]
+    moved = {column["name"] for column in data["columns"] if column["moved"]}
+    assert moved <= {"predicted"}
+
+
+def test_darker_images_are_data_drift_and_no_concept_drift():
+    data = told(darker=1.5)
+    assert data["concept"]["p"] > 0.05
+    assert [column["name"] for column in data["columns"] if column["moved"]] == ["brightness"]
+
+
+def test_the_embedding_is_a_feature():
+    data = told(shift=2.0)
+    first = data["columns"][0]
+    assert (first["name"], first["moved"], first["kind"]) == ("embedding", True, "embedding")
+    assert sum(first["shares_current"]) == pytest.approx(1)
+    still = {column["name"]: column["moved"] for column in told()["columns"]}
+    assert still["embedding"] is False
+
+
+def test_what_moved_is_told_within_each_group_or_that_it_cannot_be():
+    groups = told(darker=2.5)["groups"]
+    assert {row["group"]: row["feature"] for row in groups} == dict.fromkeys(
+        ("female", "male"), "brightness"
+    )
+    quiet = told(group_axis="device")["groups"]
+    assert [(row["feature"], row["reason"]) for row in quiet] == [
+        (None, "no feature is shown to have moved")
+    ]
 
 
 def test_the_check_warns_when_too_many_features_moved():
@@ -237,8 +332,11 @@ def test_the_page_leaves_it_to_the_check_whether_too_many_features_moved(hostile
     assert "drift.max_share" not in drift_report.compute.settings.values()
 
 
-def test_one_batch_skips_the_asset():
-    assert isinstance(run_asset(drift_tables(batches=("only",))), Skipped)
+def test_drift_is_told_from_the_first_batch_on():
+    report = run_asset(drift_tables(batches=("only",)))
+    assert report.data["batch"] == "only"
+    assert not any(column["moved"] for column in report.data["columns"])
+    assert "held-out images" in report.html
 
 
 def test_the_description_tells_what_the_data_holds(hostile):

@@ -65,9 +65,9 @@ _ALL_LABELLED = {
     "labeling_priorities": "every image that can be decoded has a label or a mask",
 }
 _NO_OLDER_BATCH = {
-    "drift_report": "drift compares the newest batch with training images of older ones; there "
-    f"are none beside {_FIRST}"
+    "drift_history": f"alarms hold each batch against those before it; there is {_FIRST} alone",
 }
+NO_LIMITS = {"output_alarms": "drift.limits names no metric to watch"}
 _ONE_BATCH = {**_NO_OLDER_BATCH, **_ALL_LABELLED}
 _NO_SECOND = {
     "batch_trials": "no second batch to compare with: all labelled training images are of one batch"
@@ -127,6 +127,7 @@ SHAPES: Mapping[str, Shape] = {
             "labeling_priorities": _NO_IMAGE,
             "drift_report": "drift compares the newest batch with older ones; no image is in a "
             "batch",
+            "drift_history": "alarms hold each batch against those before it; there is none",
             **_untrained(_NO_IMAGE, _NO_IMAGE, _NO_IMAGE),
         },
     ),

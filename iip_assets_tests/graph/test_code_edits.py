@@ -74,6 +74,8 @@ def test_a_new_function_moves_nothing(file: Path, package: Path, before: dict[st
     ("file", "name", "expected"),
     [
         ("drift/columns.py", "jensen_shannon", {"drift_report"}),
+        ("drift/alarms.py", "stream_evidence", {"drift_history"}),
+        ("drift/limits.py", "limit_table", {"output_alarms"}),
         (
             "models/segmenter.py",
             "dice_loss",

@@ -20,6 +20,8 @@ from iip_assets.audit.explained_measures import APART, RIGHT, WRONG
 from iip_assets.audit.explained_measures import SCHEMA as MEASURES
 from iip_assets.dataset.problems import problem_frame
 from iip_assets.dataset.schema import label_rows_schema
+from iip_assets.drift.alarms import ALARMS, HISTORY
+from iip_assets.drift.limits import LIMITS
 from iip_assets.embeddings.leaks import LEAKS
 from iip_assets.engine.values import Files, Report
 from iip_assets.evaluation.evaluation import METRICS_SCHEMA
@@ -231,12 +233,41 @@ def drift_data():
         "shares_reference": [0.5, 0.5],
         "shares_current": [0.52, 0.48],
     }
+    told = {"axis": "ethnicity", "group": HOSTILE, "n_reference": 30, "n_current": 20}
+    moved = {"feature": "brightness", "change": "mean 120 → 90", "score": 1.0, "threshold": 0.2}
     return sizes | {
         "batch": HOSTILE,
+        "compared": "the newest batch against training images of older ones",
+        "groups": [told | moved, told | {"feature": None, "reason": "too few"}],
+        "concept": {
+            **{"p": 0.001, "excess_error": 0.2, "low": 0.1, "high": 0.3},
+            **{"n_images": 40, "n_subjects": 20},
+        },
         "share_moved": 0.5,
         "columns": [brightness, gender],
         "not_compared": [{"name": "ethnicity", "kind": "word", "reason": "no value is known"}],
     }
+
+
+def history_tables():
+    row = {"feature": "ethnicity", "part": HOSTILE, "evidence": 3.0, "shift": 0.5}
+    numbers = {"value": 0.5, "low": 0.4, "high": None, "n_subjects": 20}
+    quiet = {"feature": "brightness", "part": "", "evidence": 0.1, "shift": None}
+    quiet |= dict.fromkeys(("since", "alarmed_in", "test", "before", "after"))
+    raised = {"since": HOSTILE, "alarmed_in": HOSTILE, "test": "batch", "before": 0.2, "after": 0.5}
+    sizes = {"n_before": 60, "n_after": 20}
+    return {
+        "history": pl.DataFrame(
+            [row | numbers | {"batch": batch} for batch in ("2024-01", HOSTILE)], schema=HISTORY
+        ),
+        "alarms": pl.DataFrame([row | raised | sizes, quiet | sizes], schema=ALARMS),
+    }
+
+
+def limits_table():
+    row = {"metric": "filter.accuracy", "batch": HOSTILE, "limit": 0.9, "at_most": 0.8}
+    numbers = {"value": 0.6, "low": 0.5, "high": 0.7, "n_subjects": 30, "alarm": True}
+    return pl.DataFrame([row | numbers], schema=LIMITS)
 
 
 def verdict_table():
@@ -634,6 +665,8 @@ def sample_inputs(**changes):
         "compression_tradeoff": planted_tables(images["image_id"].to_list()),
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),
+        "drift_history": history_tables(),
+        "output_alarms": limits_table(),
         "batch_verdict": verdict_table(),
         "labeling_priorities": by_image(
             30,

@@ -173,5 +173,7 @@ def test_with_nothing_to_say_it_says_so():
         compression_tradeoff=Skipped("x"),
         fairness_guarantee=Skipped("x"),
         drift_report=Skipped("x"),
+        drift_history=Skipped("x"),
+        output_alarms=Skipped("x"),
         labeling_priorities=Skipped("x"),
     ) == ["Nothing stands out"]

@@ -1,4 +1,4 @@
-"""What changed images cost the models, and how the newest batch differs from older ones."""
+"""What changed images cost the models."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from typing import Any
 
 import polars as pl
 
-from iip_assets.drift.figures import change_in_words, drift_figure
-from iip_assets.engine.values import Report
-from iip_assets.errors import counted
 from iip_assets.metrics.names import OVERALL, spelled
 from iip_assets.models.tasks import TASKS
 from iip_assets.report.blocks import (
@@ -17,15 +14,10 @@ from iip_assets.report.blocks import (
     Block,
     Column,
     Heading,
-    Item,
-    Listing,
     NextStep,
-    Number,
-    Paragraph,
     Section,
     Table,
     estimate_column,
-    percent,
     plot,
 )
 from iip_assets.report.figures import robustness_figure
@@ -33,11 +25,8 @@ from iip_assets.report.metrics import records, rounded
 from iip_assets.robustness.cells import MEAN, worst_cells
 from iip_assets.robustness.figures import robustness_figure as groups_figure
 
-# Lies beside the report.
-_DRIFT_PAGE = "drift_report.html"
 # A smaller loss is not named.
 NAMED_LOSS = 0.05
-MOST_STEPS = 2
 _MOST_CELLS = 8
 
 Record = dict[str, Any]
@@ -219,52 +208,3 @@ def _surely_worse(row: Record) -> bool:
         and None not in row["low"][:1] + row["high"][-1:]
         and (row["high"][-1] < row["low"][0])
     )
-
-
-def drift(drift_report: Report) -> Section:
-    """Which features moved in the newest batch, and how far."""
-    data: dict[str, Any] = dict(drift_report.data)
-    columns = [{**column, "change": change_in_words(column)} for column in data["columns"]]
-    names = ("batch", "n_reference", "n_current", "share_moved", "not_compared")
-    found = {**{name: rounded(data[name]) for name in names}, "columns": columns}
-    batch = found["batch"]
-    text = (
-        f"{counted(found['n_current'], 'image')} of batch {batch} against "
-        f"{counted(found['n_reference'], 'training image')} of older batches. A feature moved "
-        "where its distance is above the limit: the set threshold, or what chance gives any of so "
-        "many features in so many images, whichever is larger."
-    )
-    table = Table(
-        "Features, the farthest moved first",
-        [
-            Column("feature", "name"),
-            Column("moved", lambda row: "moved" if row["moved"] else "no"),
-            Column("distance", "score", NUMBER),
-            Column("limit", "threshold", NUMBER),
-            "change",
-            Column("training images", "n_reference", COUNT),
-            Column("batch images", "n_current", COUNT),
-        ],
-        columns,
-    )
-    alt = "Distributions before and in the newest batch"
-    figure = plot(lambda: drift_figure(columns, batch), alt)
-    page = Item("The page of drift_report", ": every feature before and after.", _DRIFT_PAGE)
-    blocks: list[Block] = [Paragraph(text), Listing([page]), figure, table]
-    if left_out := found["not_compared"]:
-        entries = [Item(text=f"{row['name']}: {row['reason']}") for row in left_out]
-        blocks.append(Listing(entries, folded=f"Not compared: {counted(len(left_out), 'feature')}"))
-    n_current = counted(found["n_current"], "image")
-    notes = (f"of {counted(len(columns), 'feature')} moved", f"n = {n_current}")
-    number = Number(f"drift of batch {batch}", percent(found["share_moved"]), notes, rank=2)
-    steps = [
-        NextStep(
-            5,
-            f"Batch {batch} differs in {spelled(column['name'])}",
-            f"{column['change']}; distance {column['score']:.2f}, from {column['threshold']:.2f} "
-            "it counts as moved. If images will look like this from now on, test images should "
-            "too.",
-        )
-        for column in [column for column in columns if column["moved"]][:MOST_STEPS]
-    ]
-    return Section("drift", "Drift", blocks, {"drift": found}, [number], steps)
