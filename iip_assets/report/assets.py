@@ -48,6 +48,7 @@ def pipeline_report(
     robustness_benchmark: pl.DataFrame | Skipped,
     model_versions: dict[str, pl.DataFrame] | Skipped,
     drift_report: Report | Skipped,
+    drift_forecast: dict[str, pl.DataFrame] | Skipped,
     batch_verdict: pl.DataFrame | Skipped,
     labeling_priorities: pl.DataFrame | Skipped,
     kept_promises: pl.DataFrame | Skipped,

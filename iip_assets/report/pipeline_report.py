@@ -35,6 +35,7 @@ from iip_assets.report.sections import (
     errors,
     failures,
     fairness,
+    forecast,
     guarantee,
     label_errors,
     labelers,
@@ -70,6 +71,7 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     models.versions,
     robustness.robustness,
     robustness.drift,
+    forecast.forecast,
     batches.batches,
     batches.next_labels,
 )
