@@ -38,6 +38,8 @@ _LEAST_LOG = 1e-6
 _DRAWS = 200
 _STEPS, _SMALLEST = 30, 1e-3
 _MANY = 1e6
+# A class of which fewer images are expected is none of an average.
+_OCCURS = 0.5
 
 
 @dataclass(frozen=True)
@@ -160,10 +162,10 @@ def forecast_recalibrated(
     result: dict[tuple[str, str], dict[str, Forecast]] = {}
     for subset, (own, asked) in subsets.items():
         predicted = new.probabilities[asked].argmax(1)
-        then = _scores([one[asked] for one in honest], predicted)
-        chance = _scores([one[asked] for one in drawn], predicted)
+        then = expected_scores([one[asked] for one in honest], predicted)
+        chance = expected_scores([one[asked] for one in drawn], predicted)
         before = old.probabilities[own].argmax(1)
-        now = _scores([truth[own] * one[own, None] for one in base], before)
+        now = expected_scores([truth[own] * one[own, None] for one in base], before)
         result[subset] = {
             name: _forecast(
                 then[name],
@@ -211,12 +213,12 @@ def _drawn(probabilities: Floats, rng: np.random.Generator) -> Floats:
     return np.asarray(np.eye(probabilities.shape[1])[above.argmax(1)])
 
 
-def _scores(truths: Sequence[Floats], predicted: Indices) -> dict[str, Floats]:
+def expected_scores(truths: Sequence[Floats], predicted: Indices) -> dict[str, Floats]:
     """Metrics (R,) by name from shares of classes (R, N, K) against predicted classes (N,)."""
     size = truths[0].shape[1]
     answers = np.eye(size)[predicted]
     counts = np.stack([one.T @ answers for one in truths])
-    occurring = np.where(counts.sum(2) > 0, f1(counts), np.nan)
+    occurring = np.where(counts.sum(2) > _OCCURS, f1(counts), np.nan)
     return {"f1_macro": over_classes(occurring), "accuracy": accuracy(counts)}
 
 
@@ -262,4 +264,6 @@ def recalibrate(probabilities: Floats, labels: Indices, weights: Floats, asked: 
         if abs(best - better) < _LEAST_LOG:
             break
         best = better
-    return np.asarray(softmax(logits(_logs(asked), found), axis=1))
+    # Nothing is known of a class that no label names.
+    shares = softmax(logits(_logs(asked), found), axis=1) * (truth.sum(0) > 0)
+    return np.asarray(shares / shares.sum(1, keepdims=True))

@@ -41,9 +41,9 @@ METRICS: Mapping[str, tuple[str, ...]] = {
     SEGMENTER.name: (SEGMENTER.headline,),
 }
 # Distances that so many of the older images keep from others are not far.
-_FAR = 0.99
+FAR = 0.99
 # From this p-value on labels are taken to mean what they meant.
-_CONCEPT = 0.05
+CONCEPT_LEVEL = 0.05
 ALL = (OVERALL, "all")
 _CHANCES = [f"prob_{name}" for name in FILTER_CLASSES]
 
@@ -220,7 +220,7 @@ class _Batch:
 
     def side(self, found: Found, settings: ForecastSettings) -> dict[str, Any]:
         """What the forecast rests on, and why there is none, if so."""
-        far = far_share(self.before.seen, self.after.seen, self.before.groups, quantile=_FAR)
+        far = far_share(self.before.seen, self.after.seen, self.before.groups, quantile=FAR)
         chance = self.concept_p(settings.seed)
         subjects = [len(set(one.groups)) for one in (self.before, self.after)]
         images = min(one[ALL][METRICS[self.model][0]].effective for one in found.values())
@@ -232,7 +232,7 @@ class _Batch:
             reason = f"{far:.0%} of the new images are far from all that were labelled before"
         elif images < settings.min_effective_images:
             reason = f"weighted like the new images the older ones count as {images:.0f}"
-        elif chance is not None and chance < _CONCEPT:
+        elif chance is not None and chance < CONCEPT_LEVEL:
             reason = f"new labels contradict predictions that were sure (p = {chance:.2g})"
         return {
             **{"batch": self.name, "model": self.model},
