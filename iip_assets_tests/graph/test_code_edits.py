@@ -102,6 +102,7 @@ def test_a_new_function_moves_nothing(file: Path, package: Path, before: dict[st
             {
                 "batch_verdict",
                 "coverage_ledger",
+                "drift_forecast",
                 "kept_promises",
                 "model_evaluation",
                 "model_versions",

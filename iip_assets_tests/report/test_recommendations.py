@@ -161,5 +161,6 @@ def test_with_nothing_to_say_it_says_so():
         robustness_benchmark=Skipped("x"),
         fairness_guarantee=Skipped("x"),
         drift_report=Skipped("x"),
+        drift_forecast=Skipped("x"),
         labeling_priorities=Skipped("x"),
     ) == ["Nothing stands out"]
