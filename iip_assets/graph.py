@@ -12,6 +12,7 @@ from iip_assets.audit import assets as audit
 from iip_assets.audit import batch_assets
 from iip_assets.dataset import assets as dataset
 from iip_assets.drift import assets as drift
+from iip_assets.drift import forecast_assets
 from iip_assets.edge_cases import assets as edge_cases
 from iip_assets.embeddings import assets as embeddings
 from iip_assets.engine.asset import Asset
@@ -53,6 +54,7 @@ _ROOMS = (
     challenge_assets,
     compression_assets,
     drift,
+    forecast_assets,
     registry,
     report,
 )

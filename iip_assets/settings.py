@@ -644,6 +644,26 @@ class DriftSettings(Section):
     )
 
 
+class ForecastSettings(Section):
+    """What the newest batch will do to the models' metrics, and when there is no saying."""
+
+    axis: str = _field("ethnicity", "forecast for each group of this axis, too")
+    confidence: Share = Field(default=0.9, gt=0.5, lt=1)
+    min_effective_images: float = _field(
+        20.0,
+        "where the older images weighted like the new ones count as fewer, nothing is said",
+        gt=1,
+    )
+    max_far: Share = _share(
+        0.25, "nor where more of the new images are far from all that were labelled before"
+    )
+    past_batches: int = _field(6, "so many earlier batches are forecast, to see how well", ge=0)
+    max_loss: Share = _share(
+        0.05, "warn where a headline metric is expected to lose more, by its whole interval"
+    )
+    seed: int = 0
+
+
 def _check_strengths(remedies: dict[Any, tuple[float, ...]]) -> None:
     """Raises ValueError where a strength is none of its remedy."""
     for name, strengths in remedies.items():
@@ -772,6 +792,7 @@ class Settings(Section):
     compression_training: CompressionTrainingSettings = CompressionTrainingSettings()
     fairness: FairnessSettings = FairnessSettings()
     drift: DriftSettings = DriftSettings()
+    forecast: ForecastSettings = ForecastSettings()
     release: ReleaseSettings = ReleaseSettings()
     compute: ComputeSettings = ComputeSettings()
     storage: Annotated[StorageSettings, OPERATION] = StorageSettings()

@@ -513,6 +513,33 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         need=_share("how far labels fall short of its demographic cell"),
         reason=_text("why it was chosen"),
     ),
+    "drift_forecast": {
+        **dict.fromkeys(
+            ("forecast", "past"),
+            _table(
+                *("batch", "model", "metric", "axis", "slice", "low", "high"),
+                *("n_images", "n_subjects"),
+                method=_category("reweighted, or recalibrated (PAPE)"),
+                now=_number("on held-out images of older batches"),
+                value=_number("expected on the batch; null where nothing is said"),
+                change=_number("value minus now"),
+                change_low=_number("lower end of its interval"),
+                change_high=_number("upper end of its interval"),
+                measured=_number("on the batch's labels so far; null without any"),
+                effective_images=_number("as so many the older images count, weighted"),
+                verdict=_category("falls, rises, no change shown, too few to judge, no forecast"),
+            ),
+        ),
+        "sides": _table(
+            *("batch", "model"),
+            old_images=_count("held-out images of older batches whose truth is known"),
+            new_images=_count("images of the batch that taught no model"),
+            new_subjects=_count("groups of images that these form"),
+            far_share=_share("of the new images, that are far from all older ones"),
+            concept_p=_share("p of labels that mean what they meant; null without new labels"),
+            reason=_text("why there is no forecast; null where there is one"),
+        ),
+    },
     "fairness_audit": {
         "groups": _AUDITED,
         "gaps": _table(

@@ -12,6 +12,7 @@ import iip_assets
 from iip_assets.audit import figures as audit
 from iip_assets.dataset import figures as dataset
 from iip_assets.drift import figures as drift
+from iip_assets.drift import forecast_summary
 from iip_assets.drift.alarms import ALARMS, HISTORY
 from iip_assets.edge_cases import summary as edge_cases
 from iip_assets.evaluation import figures as evaluation
@@ -28,7 +29,7 @@ from iip_assets.sweeps import page as sweeps
 from iip_assets.sweeps.plan import Plan
 from iip_assets.sweeps.study import Done
 from iip_assets.training_set import figures as training_set
-from iip_assets_tests.report.samples import tradeoff_tables
+from iip_assets_tests.report.samples import forecast_tables, tradeoff_tables
 from iip_assets_tests.robustness.compressed import planted_tables
 
 HOSTILE = [
@@ -243,6 +244,9 @@ FIGURES: dict[Callable, Callable] = {
     dataset.splits_figure: lambda draw: draw(_splits()),
     drift.history_figure: lambda draw: draw(_followed()),
     drift.drift_figure: lambda draw: draw(_moved(), "$x_{$"),
+    forecast_summary.forecast_figure: lambda draw: draw(
+        forecast_summary.best_rows(forecast_tables()["forecast"])
+    ),
     edge_cases.map_figure: lambda draw: draw(
         MAP, pl.DataFrame({"image_id": IDS, "cluster": [0, -1]})
     ),

@@ -13,6 +13,7 @@ import typer
 from iip_assets.cli.common import Verbs
 from iip_assets.cli.compare import compare
 from iip_assets.cli.fairness import fairness
+from iip_assets.cli.forecast import forecast
 from iip_assets.cli.graph import refresh, status
 from iip_assets.cli.ingest import export, ingest
 from iip_assets.cli.label import label, labels, leaks
@@ -60,6 +61,7 @@ for _verb in (
     show,
     report,
     errors,
+    forecast,
     trace,
     compare,
     predict,

@@ -38,6 +38,7 @@ from iip_assets.report.sections import (
     errors,
     failures,
     fairness,
+    forecast,
     guarantee,
     label_errors,
     labelers,
@@ -76,6 +77,7 @@ SECTIONS: tuple[Callable[..., Section | None], ...] = (
     challenge.holdout,
     compression.compression,
     drift.drift,
+    forecast.forecast,
     batches.batches,
     batches.next_labels,
 )

@@ -81,10 +81,14 @@ _SMALL_GROUPS = {
     "fairness_tradeoff": "remedies are compared between groups that have 5 usable validation "
     "images of 5 subjects, and others to train on; it takes two, there is none",
 }
-_ONE_TRIED = {**_NO_SECOND, **_SMALL_GROUPS}
 NO_CHALLENGE = {
     "challenge_results": "challenge_sets.toml names no set: `iip slices freeze` makes one",
 }
+_NO_FORECAST = {
+    "drift_forecast": "a forecast weighs validation and test images of older batches, with a "
+    f"label or a mask; there are none beside {_FIRST}"
+}
+_ONE_TRIED = {**_NO_SECOND, **_SMALL_GROUPS, **_NO_FORECAST}
 NOTHING_PROMISED = {
     **NO_CHALLENGE,
     "fairness_guarantee": "iip.toml promises nothing: [guarantee] names no subset",
@@ -143,7 +147,9 @@ SHAPES: Mapping[str, Shape] = {
         },
     ),
     "images only": Shape(_only(), {**_NO_OLDER_BATCH, **_nowhere("no image has {}")}),
-    "masks only": Shape(_only("mask"), {**_ONE_BATCH, **_untrained("no image has a label")}),
+    "masks only": Shape(
+        _only("mask"), {**_ONE_BATCH, **_NO_FORECAST, **_untrained("no image has a label")}
+    ),
     "labels only": Shape(
         _only("label"), {**_ONE_BATCH, **_ONE_TRIED, **_untrained("", "no image has a valid mask")}
     ),
@@ -182,6 +188,7 @@ SHAPES: Mapping[str, Shape] = {
         _all(label="full"),
         {
             **_ONE_BATCH,
+            **_NO_FORECAST,
             **_untrained("a filter needs two labels; all 16 images to train on are full"),
         },
     ),
@@ -189,6 +196,7 @@ SHAPES: Mapping[str, Shape] = {
         _all(label="none"),
         {
             **_ONE_BATCH,
+            **_NO_FORECAST,
             **_untrained("a filter needs two labels; all 16 images to train on are none"),
             "model_explanations": "no image of validation or test can tell how good the models "
             "are: a filter needs its label, a segmenter an eye in its mask",
@@ -242,7 +250,7 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "grey, two mask classes": Shape(
         _only("mask"),
-        {**_ONE_BATCH, **_untrained("no image has a label")},
+        {**_ONE_BATCH, **_NO_FORECAST, **_untrained("no image has a label")},
         settings=_TWO_CLASSES,
         mask=_only_iris,
         grey=True,

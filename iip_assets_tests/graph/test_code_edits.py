@@ -112,6 +112,7 @@ def test_a_new_function_moves_nothing(file: Path, package: Path, before: dict[st
                 "batch_verdict",
                 "compression_tradeoff",
                 "coverage_ledger",
+                "drift_forecast",
                 "kept_promises",
                 "model_evaluation",
                 "model_versions",

@@ -116,7 +116,7 @@ def test_predict_and_register_say_why_there_is_no_model(made: Path, name: str, v
 def test_with_everything_there_is_every_asset_that_one_batch_can_give(made: Path) -> None:
     assert found_of(made, WHOLE)["skipped"].keys() == {
         *("drift_history", "batch_trials", "batch_verdict", "kept_promises", "labeling_priorities"),
-        *("fairness_tradeoff", "group_holdout"),
+        *("fairness_tradeoff", "group_holdout", "drift_forecast"),
         *NOTHING_PROMISED,
         *NO_SEGMENTERS,
         *NO_LIMITS,

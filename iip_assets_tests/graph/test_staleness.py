@@ -28,6 +28,7 @@ MODELS_AND_BELOW = {
     "batch_verdict",
     "coverage_ledger",
     "fairness_audit",
+    "drift_forecast",
     "fairness_tradeoff",
     "segmenter_tradeoff",
     "kept_promises",
@@ -112,7 +113,7 @@ def test_other_costs_choose_another_threshold_and_train_nothing(fresh: Team) -> 
     assert due["filter_verdicts"] == ["setting threshold.lost_iris_cost changed: 1.0 → 20.0"]
     below = {"filter_verdicts", "predictions", "model_evaluation", "model_explanations"}
     below |= {"error_analysis", "validation_card", "coverage_ledger", "pipeline_report"}
-    below |= {"fairness_audit", "fairness_guarantee", "fairness_tradeoff"}
+    below |= {"fairness_audit", "fairness_guarantee", "fairness_tradeoff", "drift_forecast"}
     assert due.keys() <= below | {"labeling_priorities"}
 
 

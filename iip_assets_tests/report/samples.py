@@ -270,6 +270,30 @@ def limits_table():
     return pl.DataFrame([row | numbers], schema=LIMITS)
 
 
+def forecast_tables():
+    """The filter falls on a batch, as it did on an earlier one; the segmenter cannot be told."""
+    common = {"batch": HOSTILE, "axis": "overall", "slice": "all", "n_images": 40}
+    common |= {"n_subjects": 20, "effective_images": 60.0}
+    told = {"model": "filter", "metric": "f1_macro", "now": 0.9, "measured": 0.78}
+    told |= {"value": 0.8, "low": 0.75, "high": 0.85, "verdict": "falls"}
+    told |= {"change": -0.1, "change_low": -0.15, "change_high": -0.04}
+    silent = {"model": "segmenter", "metric": "mean_iou", "now": 0.7, "verdict": "no forecast"}
+    ends = dict.fromkeys(("measured", "value", "low", "high"))
+    ends |= dict.fromkeys(("change", "change_low", "change_high"))
+    rows = [
+        {**common, **told, "method": "recalibrated"},
+        {**common, **told, "method": "reweighted", "axis": "ethnicity", "slice": HOSTILE},
+        {**common, **ends, **silent, "method": "reweighted"},
+    ]
+    sides = [
+        {"batch": HOSTILE, "model": model, "old_images": 90, "new_images": 40, "new_subjects": 20}
+        | {"far_share": 0.1, "concept_p": None, "reason": reason}
+        for model, reason in (("filter", None), ("segmenter", f"{HOSTILE} is far"))
+    ]
+    tables = {"forecast": rows, "past": [{**rows[0], "batch": "2024-01"}], "sides": sides}
+    return {name: pl.DataFrame(own, infer_schema_length=None) for name, own in tables.items()}
+
+
 def verdict_table():
     rows = [(HOSTILE, "hurts", -0.1, -0.2, -0.02, 30), ("2024-01", "no clear effect", 0, -1, 1, 40)]
     names = ("batch", "verdict", "difference", "low", "high", "training_images")
@@ -667,6 +691,7 @@ def sample_inputs(**changes):
         "drift_report": Report("<p>page</p>", drift_data()),
         "drift_history": history_tables(),
         "output_alarms": limits_table(),
+        "drift_forecast": forecast_tables(),
         "batch_verdict": verdict_table(),
         "labeling_priorities": by_image(
             30,

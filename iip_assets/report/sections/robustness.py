@@ -15,6 +15,7 @@ from iip_assets.report.blocks import (
     Column,
     Heading,
     NextStep,
+    Paragraph,
     Section,
     Table,
     estimate_column,

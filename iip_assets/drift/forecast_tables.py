@@ -1,0 +1,315 @@
+"""From tables to forecasts: of the newest batch, and of past ones as if they were the newest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from iip_assets.dataset.schema import UNKNOWN
+from iip_assets.drift.concept import concept_drift
+from iip_assets.drift.forecast import (
+    RECALIBRATED,
+    REWEIGHTED,
+    Forecast,
+    Side,
+    Spread,
+    Subsets,
+    forecast_recalibrated,
+    forecast_reweighted,
+)
+from iip_assets.drift.forecast_weights import far_share, principal_components
+from iip_assets.engine.values import Skipped
+from iip_assets.metrics.intervals import LEAST_SUBJECTS, judgeable
+from iip_assets.metrics.names import FILTER_CLASSES, OVERALL
+from iip_assets.metrics.scored_predictions import (
+    ScoredPredictions,
+    class_places,
+    places_by_slice,
+    scored_filter,
+    scored_segmenter,
+)
+from iip_assets.models.tasks import FILTER, SEGMENTER
+from iip_assets.settings import ForecastSettings
+
+HELD_OUT = ("validation", "test")
+METRICS: Mapping[str, tuple[str, ...]] = {
+    FILTER.name: (FILTER.headline, "accuracy"),
+    SEGMENTER.name: (SEGMENTER.headline,),
+}
+# Distances that so many of the older images keep from others are not far.
+FAR = 0.99
+# From this p-value on labels are taken to mean what they meant.
+CONCEPT_LEVEL = 0.05
+ALL = (OVERALL, "all")
+_CHANCES = [f"prob_{name}" for name in FILTER_CLASSES]
+
+_ENDS = ("now", "value", "low", "high", "change", "change_low", "change_high", "measured")
+_FORECASTS = {
+    **dict.fromkeys(("batch", "model", "metric", "axis", "slice", "method"), pl.String()),
+    **dict.fromkeys((*_ENDS, "effective_images"), pl.Float64()),
+    **dict.fromkeys(("n_images", "n_subjects"), pl.Int64()),
+    "verdict": pl.String(),
+}
+_SIDES = {
+    **dict.fromkeys(("batch", "model"), pl.String()),
+    **dict.fromkeys(("old_images", "new_images", "new_subjects"), pl.Int64()),
+    **dict.fromkeys(("far_share", "concept_p"), pl.Float64()),
+    "reason": pl.String(),
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """All that forecasts are made of.
+
+    Attributes:
+        images: A row an image with an embedding: image_id, batch, split, group_id, label,
+            embedding, what the models said of it, null where they said nothing, and whether it
+            `taught` them.
+        slices: `image_id`, `axis`, `slice`: a forecast for each, too.
+        classes: Of masks.
+        settings: Of the forecast.
+        least_images: Fewer images of a slice are too few.
+    """
+
+    images: pl.DataFrame
+    slices: pl.DataFrame
+    classes: Sequence[str]
+    settings: ForecastSettings
+    least_images: int
+
+    def scored(self, model: str, table: pl.DataFrame) -> ScoredPredictions:
+        """A model's answers on images of known truth."""
+        if model == FILTER.name:
+            return scored_filter(table)
+        return scored_segmenter(table, self.classes)
+
+
+def known_images(
+    images: pl.DataFrame,
+    splits: pl.DataFrame,
+    embeddings: pl.DataFrame,
+    verdicts: pl.DataFrame | None,
+    predictions: pl.DataFrame,
+) -> pl.DataFrame:
+    """The table of `Known`, sorted by image."""
+    if verdicts is None:
+        verdicts = predictions
+    taught = (pl.col("split") == "train") & (pl.col("label").is_not_null() | pl.col("has_mask"))
+    return (
+        images.select("image_id", "batch", "label")
+        .join(splits.select("image_id", "split", "group_id", "has_mask"), on="image_id")
+        .join(embeddings.select("image_id", "embedding"), on="image_id")
+        .join(verdicts.select("image_id", *_CHANCES), on="image_id", how="left")
+        .join(predictions.select("image_id", "confusion"), on="image_id", how="left")
+        .with_columns(taught=taught.fill_null(value=False))
+        .sort("image_id")
+    )
+
+
+def held_out_predictions(
+    predictions: pl.DataFrame, splits: pl.DataFrame, classes: Sequence[str]
+) -> dict[str, ScoredPredictions]:
+    """By model its answers on the held-out images of known truth, where there are some."""
+    table = predictions.join(splits.select("image_id", "group_id"), on="image_id")
+    parts = {model: table.filter(_told(model)) for model in METRICS}
+    return {
+        model: scored_filter(own) if model == FILTER.name else scored_segmenter(own, classes)
+        for model, own in parts.items()
+        if not own.is_empty()
+    }
+
+
+def forecast_tables(known: Known) -> dict[str, pl.DataFrame] | Skipped:
+    """`forecast` and `sides` of the newest batch, `past` of earlier ones; or why there are none.
+
+    Past batches are forecast from what came before them, and have no slices.
+    """
+    batches = known.images["batch"].drop_nulls().unique().sort().to_list()
+    if not batches:
+        return Skipped("a forecast is of the newest batch; no image is in a batch")
+    newest = batches[-1]
+    old, new = _sides_of(known.images, newest)
+    if old.is_empty():
+        return Skipped(
+            "a forecast weighs validation and test images of older batches, with a label or a "
+            f"mask; there are none beside {newest}"
+        )
+    if new.is_empty():
+        return Skipped(f"both models learned from every image of {newest}: nothing is left to ask")
+    rows, sides = _forecasts(known, newest)
+    past = replace(known, slices=known.slices.clear())
+    earlier = [
+        row
+        for batch in batches[:-1][-known.settings.past_batches :]
+        for row in _forecasts(past, batch)[0]
+        if row["measured"] is not None and row["value"] is not None
+    ]
+    return {
+        "forecast": pl.DataFrame(rows, schema=_FORECASTS),
+        "past": pl.DataFrame(earlier, schema=_FORECASTS),
+        "sides": pl.DataFrame(sides, schema=_SIDES),
+    }
+
+
+def _sides_of(images: pl.DataFrame, batch: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Held-out images of known truth from before a batch, and those of it that taught nothing."""
+    truth = _told(FILTER.name) | _told(SEGMENTER.name)
+    is_older = (pl.col("batch") < batch).fill_null(value=True)
+    held_out = pl.col("split").is_in(HELD_OUT)
+    return images.filter(is_older & held_out & truth), images.filter(~pl.col("taught"), batch=batch)
+
+
+def _told(model: str) -> pl.Expr:
+    """Which images have this model's answer and the truth."""
+    if model == FILTER.name:
+        return pl.col("label").is_in(FILTER_CLASSES) & pl.col(_CHANCES[0]).is_not_null()
+    return pl.col("confusion").is_not_null()
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A batch that is to be forecast for a model, with the older images of known truth."""
+
+    name: str
+    model: str
+    old: pl.DataFrame
+    new: pl.DataFrame
+    before: Side
+    after: Side
+
+    @staticmethod
+    def of(name: str, model: str, old: pl.DataFrame, new: pl.DataFrame) -> _Batch:
+        tables = old, new
+        embeddings = (np.array(one["embedding"].to_list(), dtype=np.float64) for one in tables)
+        # The segmenter's weights go by the filter's answers too, where every image has one.
+        asked = not any(one[_CHANCES[0]].null_count() for one in tables)
+        sides = (
+            Side(
+                seen,
+                one["group_id"].to_list(),
+                one.select(_CHANCES).to_numpy().astype(np.float64) if asked else None,
+            )
+            for seen, one in zip(principal_components(*embeddings), tables, strict=True)
+        )
+        return _Batch(name, model, *tables, *sides)
+
+    def forecasts(self, subsets: Subsets, scored: ScoredPredictions, spread: Spread) -> Found:
+        """By method, subset and metric."""
+        sides, metrics = (self.before, self.after), METRICS[self.model]
+        reweighted = forecast_reweighted(*sides, scored, spread, metrics=metrics, subsets=subsets)
+        found = {REWEIGHTED: reweighted}
+        if self.model == FILTER.name:
+            labels = class_places(self.old["label"])
+            by_subset = forecast_recalibrated(*sides, labels, spread, subsets=subsets)
+            found[RECALIBRATED] = by_subset
+        return found
+
+    def concept_p(self, seed: int) -> float | None:
+        """Of labels that mean what they meant; None for the segmenter and without new labels."""
+        if self.model != FILTER.name:
+            return None
+        both = pl.concat([self.old, self.new.filter(_told(self.model))])
+        newest = np.arange(both.height) >= self.old.height
+        shares, labels = both.select(_CHANCES).to_numpy(), class_places(both["label"])
+        return concept_drift(shares, labels, both["group_id"].to_list(), newest, seed=seed).p
+
+    def side(self, found: Found, settings: ForecastSettings) -> dict[str, Any]:
+        """What the forecast rests on, and why there is none, if so."""
+        far = far_share(self.before.seen, self.after.seen, self.before.groups, quantile=FAR)
+        chance = self.concept_p(settings.seed)
+        subjects = [len(set(one.groups)) for one in (self.before, self.after)]
+        images = min(one[ALL][METRICS[self.model][0]].effective for one in found.values())
+        reason = None
+        if min(subjects) < LEAST_SUBJECTS:
+            there = " and ".join(map(str, subjects))
+            reason = f"it takes {LEAST_SUBJECTS} subjects on both sides; there are {there}"
+        elif far > settings.max_far:
+            reason = f"{far:.0%} of the new images are far from all that were labelled before"
+        elif images < settings.min_effective_images:
+            reason = f"weighted like the new images the older ones count as {images:.0f}"
+        elif chance is not None and chance < CONCEPT_LEVEL:
+            reason = f"new labels contradict predictions that were sure (p = {chance:.2g})"
+        return {
+            **{"batch": self.name, "model": self.model},
+            **{"old_images": self.old.height, "new_images": self.new.height},
+            **{"new_subjects": subjects[1], "far_share": far, "concept_p": chance},
+            "reason": reason,
+        }
+
+
+Found = Mapping[str, Mapping[tuple[str, str], Mapping[str, Forecast]]]
+
+
+def _forecasts(known: Known, name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of both models' metrics of a batch, and a row a model of what they rest on."""
+    old, new = _sides_of(known.images, name)
+    rows: list[dict[str, Any]] = []
+    sides: list[dict[str, Any]] = []
+    for model in METRICS:
+        own = old.filter(_told(model))
+        asked = new.drop_nulls(_CHANCES[0]) if model == FILTER.name else new
+        if own.is_empty() or asked.is_empty():
+            continue
+        batch = _Batch.of(name, model, own, asked)
+        subsets = _subsets(own, asked, known.slices)
+        spread = Spread(known.settings.confidence, known.settings.seed)
+        found = batch.forecasts(subsets, known.scored(model, own), spread)
+        side = batch.side(found, known.settings)
+        sides.append(side)
+        for part, (_, places) in subsets.items():
+            part_of_new = asked[places.tolist()]
+            measured = _measured(known, model, part_of_new.filter(_told(model)))
+            common = {
+                **{"batch": name, "model": model, "axis": part[0], "slice": part[1]},
+                "n_images": part_of_new.height,
+                "n_subjects": part_of_new["group_id"].n_unique(),
+            }
+            rows += [
+                common
+                | {"metric": metric, "method": method, "measured": measured.get(metric)}
+                | _ends(known, by_part[part][metric], common, side["reason"])
+                for method, by_part in found.items()
+                for metric in by_part[part]
+            ]
+    return rows, sides
+
+
+def _subsets(old: pl.DataFrame, new: pl.DataFrame, slices: pl.DataFrame) -> Subsets:
+    """All images, and the slices of known name that both sides have."""
+    sides = [
+        {(axis, name): places for axis, name, places in places_by_slice(ids.to_list(), slices)}
+        for ids in (old["image_id"], new["image_id"])
+    ]
+    both = [part for part in sides[1] if part in sides[0] and part[1] != UNKNOWN]
+    return {part: (sides[0][part], sides[1][part]) for part in both}
+
+
+def _measured(known: Known, model: str, own: pl.DataFrame) -> Mapping[str, float]:
+    """Metrics of new images whose truth is known."""
+    if own.is_empty():
+        return {}
+    scores = known.scored(model, own).score(np.arange(own.height), np.ones((1, own.height)))
+    return {name: float(value[0]) for name, value in scores.items() if not np.isnan(value[0])}
+
+
+def _ends(
+    known: Known, found: Forecast, common: Mapping[str, Any], reason: str | None
+) -> dict[str, Any]:
+    """Now and then, or that there is no saying."""
+    row: dict[str, Any] = {"now": found.now, "effective_images": found.effective}
+    if reason is not None:
+        return {**row, "verdict": "no forecast"}
+    value, change = found.value, found.change
+    few = found.effective < known.settings.min_effective_images
+    enough = judgeable(common["n_images"], common["n_subjects"], known.least_images)
+    if few or not enough or change.low is None or change.high is None:
+        return {**row, "verdict": "too few to judge"}
+    row |= {"value": value.value, "low": value.low, "high": value.high}
+    row |= {"change": change.value, "change_low": change.low, "change_high": change.high}
+    shown = "falls" if change.high < 0 else "rises" if change.low > 0 else "no change shown"
+    return {**row, "verdict": shown}
