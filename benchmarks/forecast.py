@@ -346,7 +346,12 @@ def mask_cases(file: Path) -> list[dict[str, Any]]:
         parts = [made & ((third + seed) % 3 == part) for part in range(3)]
         shares = head_probabilities(embeddings, classes, [parts[0], parts[1]], seed)
         found.append(
-            _real("rendered to photographs", embeddings, shares, classes, columns, parts[2], ~made)
+            _real(
+                "rendered to photographs",
+                (embeddings, shares, classes),
+                columns["subject_id"],
+                (parts[2], ~made),
+            )
         )
     return found
 
@@ -355,9 +360,7 @@ def face_cases(file: Path) -> list[dict[str, Any]]:
     """Heads that tell women from men by eyes of one half of the ages, asked about the other."""
     embeddings, columns = batch(file)
     known = (columns["age_years"] != "") & (columns["gender"] != "")
-    age = np.where(
-        known, np.where(columns["age_years"] == "", "0", columns["age_years"]), "0"
-    ).astype(float)
+    age = np.array([float(one or 0) for one in columns["age_years"]])
     classes = np.where(columns["gender"] == "female", 0, 2)
     people, of = np.unique(columns["subject_id"], return_inverse=True)
     found = []
@@ -371,18 +374,17 @@ def face_cases(file: Path) -> list[dict[str, Any]]:
         kind = "young to old" if seed % 2 == 0 else "old to young"
         new = second & (part == 3)
         sides = parts[2], new
-        found.append(_real(kind, embeddings, shares, classes, columns["subject_id"], sides))
+        found.append(_real(kind, (embeddings, shares, classes), columns["subject_id"], sides))
     return found
 
 
 def _real(
     kind: str,
-    embeddings: Floats,
-    shares: Floats,
-    classes: Places,
+    arrays: tuple[Floats, Floats, Places],
     subjects: Words,
     sides: tuple[Flags, Flags],
 ) -> dict[str, Any]:
+    embeddings, shares, classes = arrays
     centre, directions = _directions(embeddings[sides[0] | sides[1]])
     seen = (embeddings - centre) @ directions
     old, new = (Side(seen[own], subjects[own].tolist(), shares[own]) for own in sides)

@@ -77,7 +77,7 @@ def _varied(found: EyeParameters, variant: str) -> EyeParameters:
     return found
 
 
-def _shot(task: tuple[int, int, str]) -> tuple[bytes, bytes, str, str, str, str, str, float]:
+def _shot(task: tuple[int, int, str]) -> tuple[bytes, str, str, str, str, str, float]:
     number, shot, variant = task
     subject = sample_subject(_SEED, number, PlantedEffects())
     rng = np.random.default_rng([_SEED, number, shot])
@@ -88,7 +88,7 @@ def _shot(task: tuple[int, int, str]) -> tuple[bytes, bytes, str, str, str, str,
     made = render(found, width=SIZE[0], height=SIZE[1])
     jpeg = encode_jpeg(made.image, found.camera.jpeg_quality)
     known = (made.label, subject.subject_id, variant, subject.heritage, device.name)
-    return jpeg, made.mask.tobytes(), *known, float(made.image.mean() / 255)
+    return jpeg, *known, float(made.image.mean() / 255)
 
 
 @cache
@@ -104,16 +104,11 @@ def rendered() -> Photographs:
         ]
         print(f"rendering {len(tasks)} eyes, once", file=sys.stderr)
         with get_context("spawn").Pool(2) as pool:
-            files, masks, *columns = zip(*pool.imap(_shot, tasks, chunksize=64), strict=True)
+            files, *columns = zip(*pool.imap(_shot, tasks, chunksize=64), strict=True)
         file.parent.mkdir(parents=True, exist_ok=True)
         embeddings = embedded_files(files).astype(np.float32)
         np.savez(
             file, embeddings=embeddings, **dict(zip(_COLUMNS, map(np.array, columns), strict=True))
-        )
-        np.savez(
-            file.with_name("forecast-pictures.npz"),
-            files=np.array(files, dtype=object),
-            masks=np.frombuffer(b"".join(masks), np.uint8).reshape(len(files), SIZE[1], SIZE[0]),
         )
     found: dict[str, Any] = dict(np.load(file))
     lighting = np.select(

@@ -90,6 +90,7 @@ def forecast_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
         for row in shown
     ]
     axes.set_yticks(places, words, fontsize=8)
+    axes.set_ylim(-0.6, max(len(shown), 1) - 0.4)
     axes.set_xlabel("metric")
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

@@ -117,7 +117,7 @@ def _targets(
     own = words[axis]
     for word, share in asked.items():
         if not (own == word).any():
-            raise LookupError(no_such(f"{axis} of the held-out images", word, {*own.tolist()}))
+            raise LookupError(no_such(axis, word, {*own.tolist()}))
         if not 0 <= share <= 1:
             raise ValueError(f"{axis}.{word}={share:g} is no share; give 0 to 1")
     parts = np.stack([own == word for word in asked]).astype(np.float64)

@@ -96,6 +96,7 @@ def test_a_new_function_moves_nothing(file: Path, package: Path, before: dict[st
                 "label_consensus",
                 "label_consistency",
                 "coverage_ledger",
+                "drift_forecast",
                 "fairness_audit",
                 "model_evaluation",
                 "model_versions",

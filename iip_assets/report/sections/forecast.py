@@ -68,6 +68,9 @@ def forecast(
     if any(row["value"] is not None for row in best):
         blocks.append(plot(lambda: forecast_figure(best), ALT))
     blocks.append(forecast_table(rows))
+    few = sorted({row["slice"] for row in rows if row["axis"] != OVERALL and row["value"] is None})
+    if few:
+        blocks.append(Paragraph(f"Of these groups nothing is said: {', '.join(few)}.", soft=True))
     if past:
         blocks += [
             Heading("How well earlier batches were forecast"),
@@ -80,7 +83,8 @@ def forecast(
 
 
 def forecast_table(rows: Sequence[Row]) -> Table:
-    """All rows, those of all images first in each model."""
+    """Rows of all images, and of groups of whom something is said."""
+    shown = [row for row in rows if row["axis"] == OVERALL or row["value"] is not None]
     columns: list[str | Column] = [
         Column("model", "model"),
         "metric",
@@ -95,7 +99,7 @@ def forecast_table(rows: Sequence[Row]) -> Table:
         "n_subjects",
         Column("verdict", "verdict"),
     ]
-    return Table("Metrics on older images and as expected on the newest batch", columns, rows)
+    return Table("Metrics on older images and as expected on the newest batch", columns, shown)
 
 
 def past_table(past: pl.DataFrame) -> Table:
