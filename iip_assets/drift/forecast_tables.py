@@ -147,7 +147,7 @@ def forecast_tables(known: Known) -> dict[str, pl.DataFrame] | Skipped:
         row
         for batch in batches[:-1][-known.settings.past_batches :]
         for row in _forecasts(past, batch)[0]
-        if row["measured"] is not None and row["value"] is not None
+        if row["measured"] is not None and row.get("value") is not None
     ]
     return {
         "forecast": pl.DataFrame(rows, schema=_FORECASTS),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -235,6 +237,17 @@ def test_nothing_is_said_of_images_unlike_all_that_were_labelled():
 
 def test_nothing_is_said_of_four_subjects():
     assert "subjects" in reason_of(tables(n_new=12))
+
+
+def test_a_past_batch_of_which_nothing_could_be_said_is_not_among_the_past_ones():
+    known = tables(far=40.0)
+    later = known.images.filter(batch="2").with_columns(
+        batch=pl.lit("3"), image_id=pl.lit("later ") + pl.col("image_id")
+    )
+    found = forecast_tables(replace(known, images=pl.concat([known.images, later])))
+    assert not isinstance(found, Skipped)
+    assert found["past"].is_empty()
+    assert found["sides"]["batch"].to_list() == ["3"]
 
 
 def test_one_batch_has_nothing_to_be_forecast_from():

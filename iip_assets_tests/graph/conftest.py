@@ -67,7 +67,7 @@ max_images = 6
 [compression]
 filter = ["fp16"]
 segmenter = ["int8"]
-corruptions = ["blur"]
+corruptions = ["defocus_blur"]
 max_images = 20
 
 [compression_training]
