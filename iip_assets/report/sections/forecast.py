@@ -68,7 +68,8 @@ def forecast(
     if any(row["value"] is not None for row in best):
         blocks.append(plot(lambda: forecast_figure(best), ALT))
     blocks.append(forecast_table(rows))
-    few = sorted({row["slice"] for row in rows if row["axis"] != OVERALL and row["value"] is None})
+    told = {row["slice"] for row in rows if row["value"] is not None}
+    few = sorted({row["slice"] for row in rows if row["axis"] != OVERALL} - told)
     if few:
         blocks.append(Paragraph(f"Of these groups nothing is said: {', '.join(few)}.", soft=True))
     if past:
@@ -86,17 +87,14 @@ def forecast_table(rows: Sequence[Row]) -> Table:
     """Rows of all images, and of groups of whom something is said."""
     shown = [row for row in rows if row["axis"] == OVERALL or row["value"] is not None]
     columns: list[str | Column] = [
-        Column("model", "model"),
-        "metric",
+        Column("metric", lambda row: f"{row['model']} {spelled(row['metric'])}"),
         Column("images", lambda row: "all" if row["axis"] == OVERALL else row["slice"]),
         Column("method", "method"),
         Column("now", "now", NUMBER),
         estimate_column("expected", ends=short_number),
         estimate_column("change", "change", "change_low", "change_high", show=signed),
         Column("measured", "measured", NUMBER),
-        Column("older images count as", "effective_images", COUNT),
-        Column("new images", "n_images", COUNT),
-        "n_subjects",
+        *("n_images", "n_subjects"),
         Column("verdict", "verdict"),
     ]
     return Table("Metrics on older images and as expected on the newest batch", columns, shown)
