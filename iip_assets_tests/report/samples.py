@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from types import SimpleNamespace
 
 import cv2
@@ -45,6 +46,9 @@ from iip_assets_tests.robustness.compressed import planted_tables
 MASK = "f" * 32
 HOSTILE = '<script>alert("x")</script>'
 N = 120
+
+
+_PLANTED = cache(planted_tables)
 
 
 def image_bytes(image_id):
@@ -686,7 +690,7 @@ def sample_inputs(**changes):
         "group_holdout": holdout_table(),
         "compressed_filters": Files({"latency.json": b'{"ms": {"original": 2, "int8": 1}}'}),
         "compressed_segmenters": Files({"latency.json": b'{"ms": {"original": 2}}'}),
-        "compression_tradeoff": planted_tables(images["image_id"].to_list()),
+        "compression_tradeoff": _PLANTED(tuple(images["image_id"])),
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),
         "drift_history": history_tables(),

@@ -59,7 +59,7 @@ def test_a_model_no_better_than_one_that_never_looks_is_named_first():
 
 
 def test_rare_classes_are_named_and_whether_they_can_be_judged():
-    found = [title for title in titles() if title.endswith("rare")]
+    found = [title for title in titles() if "class" in title and title.endswith("rare")]
     assert found == ["The filter's class none is rare"]
     classes = class_table().with_columns(rare=pl.lit(True), value=pl.lit(None, pl.Float64))
     content = content_of(
