@@ -32,11 +32,10 @@ from iip_assets.engine.values import Files, Noted
 from iip_assets.metrics.names import FILTER_CLASSES, OVERALL
 from iip_assets.models.filter import build_filter
 from iip_assets.models.segmentation_model import build_segmenter
-from iip_assets.robustness.benchmark import CLEAN
+from iip_assets.robustness.benchmark import CLEAN, models_answers
 from iip_assets.robustness.compressed_models import Original, compressed
 from iip_assets.robustness.compression import (
     GROUP_METRIC,
-    answers_of_variant,
     compression_tables,
     losing_groups,
 )
@@ -174,14 +173,13 @@ def judged(
     models = {ORIGINAL: original.files, **models_of(made)}
     test = images.filter(split="test").select("image_id", "mask_id", "label", "group_id")
     answers = {
-        name: answers_of_variant(
-            *(original.model, files, test, ()),
-            severity=3,
+        name: models_answers(
+            *({original.model: files}, test, ()),
             fill=fill,
             given={"seed": 0, "max_megapixels": 50.0, "mask_classes": CLASSES},
             store=original.store,
             threads=2,
-        )
+        )[original.model]
         for name, files in models.items()
     }
     slices = images.select("image_id", axis=pl.lit("ethnicity"), slice="heritage")

@@ -62,9 +62,11 @@ _SCHEMA = {
 _KEY = ("model", "corruption", "axis", "slice", "metric", "severity")
 
 
-def variants(corruptions: Iterable[str]) -> dict[str, tuple[int, ...]]:
+def variants(
+    corruptions: Iterable[str], severities: Sequence[int] = SEVERITIES
+) -> dict[str, tuple[int, ...]]:
     """The severities of each corruption, after the clean image, which is one at severity 0."""
-    return {name: (0,) if name == CLEAN else SEVERITIES for name in (CLEAN, *corruptions)}
+    return {name: (0,) if name == CLEAN else (*severities,) for name in (CLEAN, *corruptions)}
 
 
 def judged_under(model: str, corruptions: Sequence[str]) -> list[str]:
@@ -83,6 +85,7 @@ def answers_of(
     fill: Callable[..., Filled],
     given: Mapping[str, Any],
     tools: Mapping[str, Any],
+    severities: Sequence[int] = SEVERITIES,
     chunk: int = 8,
 ) -> dict[str, pl.DataFrame]:
     """What a model says of clean and of corrupted images: a frame for each of `variants`.
@@ -97,6 +100,7 @@ def answers_of(
         fill: Keeps the answers.
         given: `seed`, `max_megapixels` and `mask_classes`, as `corrupted_chunk` takes them.
         tools: `store`, `filter_model` and `segmenter`, of which one is None.
+        severities: Of each corruption.
         chunk: Images that a killed run may have to corrupt again.
     """
     return {
@@ -104,12 +108,12 @@ def answers_of(
             "robustness",
             images.select("image_id", "mask_id"),
             corrupted_chunk,
-            given={"corruption": name, "severities": list(severities), **given},
+            given={"corruption": name, "severities": list(asked), **given},
             key={"model": model.digest},
             tools=tools,
             chunk=chunk,
         ).frame.drop("mask_id")
-        for name, severities in variants(corruptions).items()
+        for name, asked in variants(corruptions, severities).items()
     }
 
 
@@ -122,6 +126,7 @@ def models_answers(
     given: Mapping[str, Any],
     store: Reader,
     threads: int,
+    severities: Sequence[int] = SEVERITIES,
 ) -> dict[str, dict[str, pl.DataFrame]]:
     """`answers_of` each model that there is, by its name, under what it can be judged by."""
     found = {}
@@ -134,7 +139,8 @@ def models_answers(
         else:
             tools["segmenter"] = Segmenter(files.parts, threads=threads)
         asked = judged_under(name, corruptions)
-        found[name] = answers_of(files, images, asked, fill=fill, given=given, tools=tools)
+        how: dict[str, Any] = {"fill": fill, "given": given, "tools": tools}
+        found[name] = answers_of(files, images, asked, severities=severities, **how)
     return found
 
 

@@ -7,13 +7,15 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import polars as pl
 import torch
 import torch_pruning
 from numpy.typing import NDArray
+from torch.nn.modules.batchnorm import _BatchNorm
+from typing_extensions import override
 
 from iip_assets.engine.hashing import digest_table
 from iip_assets.engine.values import Files, Noted, Skipped
@@ -23,7 +25,9 @@ from iip_assets.images.store import Store
 from iip_assets.inference.frame import Frame, box_around, cut_image
 from iip_assets.inference.segmenter import eye_classes, read_pair
 from iip_assets.models.filter import build_filter, restored_filter
+from iip_assets.models.filter_network import build_classifier
 from iip_assets.models.segmentation_model import build_segmenter, restored_segmenter
+from iip_assets.models.segmenter import build_network, has_packaged_weights
 from iip_assets.models.tasks import FILTER
 from iip_assets.robustness.quantized import fp16_onnx, int8_onnx, latencies_ms
 from iip_assets.robustness.variants import LATENCY, ORIGINAL, PRUNED, STUDENT
@@ -44,6 +48,8 @@ _CHANNELS = 8
 _STEP = 16
 # Images of the calibration at a time, and rounds in which latencies are taken.
 _BATCH, _ROUNDS = 8, 25
+# Training images from which batch norm's averages are taken, and how many at a time.
+_AVERAGED, _AVERAGED_BATCH = 256, 32
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ def compress_chunk(
     `training` has the fields of `CompressionTrainingSettings`, `recipe` those of the settings of
     the original; the latter is called for here as rows hang on it.
     """
-    found = []
+    found, most = [], training["calibration_images"]
     for record in records:
         name, file = record["variant"], f"{original.model}.onnx"
         kept = {one: original.files.parts.get(one) for one in (file, "card.json", "prior.png")}
@@ -147,7 +153,7 @@ def compress_chunk(
         if name == "fp16":
             parts[file] = fp16_onnx(parts[file])
         elif name == "int8":
-            parts[file] = int8_onnx(parts[file], _calibration(original, training))
+            parts[file] = int8_onnx(parts[file], _images(original, training, most, _BATCH))
         else:
             given: dict[str, Any] = {"recipe": recipe, "training": training, "run": run}
             learned = _learned(original, name, resampled=resampled, **given)
@@ -159,12 +165,14 @@ def compress_chunk(
     return found
 
 
-def _calibration(original: Original, training: Mapping[str, Any]) -> list[NDArray[np.float32]]:
+def _images(
+    original: Original, training: Mapping[str, Any], most: int, batch: int
+) -> list[NDArray[np.float32]]:
     """Standardised training images as the network meets them, (B, 3, H, W) each.
 
     Of a segmenter that looks twice, the close look at each eye too.
     """
-    card, seed, most = original.card, training["seed"], training["calibration_images"]
+    card, seed = original.card, training["seed"]
     frame = Frame.of_card(card)
     learned = original.examples.filter(split="train").to_dicts()
     learned.sort(key=lambda row: hashlib.sha256(f"{seed}:{row['image_id']}".encode()).digest())
@@ -180,8 +188,47 @@ def _calibration(original: Original, training: Mapping[str, Any]) -> list[NDArra
             fitted.append(frame.fit_image(image))
             if (box := box_around(np.isin(mask, eye), frame)) is not None:
                 fitted.append(cut_image(image, box, frame))
-    starts = range(0, len(fitted), _BATCH)
-    return [frame.standardise(np.stack(fitted[one : one + _BATCH])) for one in starts]
+    starts = range(0, len(fitted), batch)
+    return [frame.standardise(np.stack(fitted[one : one + batch])) for one in starts]
+
+
+class Averaging(torch.nn.Module):
+    """A network whose batch norm takes its averages from given images when it stops learning.
+
+    In a short training the averages that batch norm keeps lag behind the weights, and the network
+    would be judged, and exported, with those of weights that it no longer has.
+    """
+
+    def __init__(self, network: torch.nn.Module, batches: Sequence[NDArray[np.float32]]) -> None:
+        super().__init__()
+        self.network = network.train()
+        self._batches = batches
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """What the network says."""
+        found: torch.Tensor = self.network(images)
+        return found
+
+    @override
+    def train(self, mode: bool = True) -> Self:
+        learned = self.training and not mode
+        super().train(mode)
+        norms = [one for one in self.network.modules() if isinstance(one, _BatchNorm)]
+        if not learned or not norms:
+            return self
+        kept = [one.momentum for one in norms]
+        for one in norms:
+            one.reset_running_stats()
+            one.momentum = None  # the mean of all batches
+            one.train()
+        device = next(self.network.parameters()).device
+        with torch.no_grad():
+            for batch in self._batches:
+                self.network(torch.from_numpy(batch).to(device))
+        for one, momentum in zip(norms, kept, strict=True):
+            one.momentum = momentum
+            one.eval()
+        return self
 
 
 def _learned(
@@ -196,12 +243,28 @@ def _learned(
     """The files of a pruned network, or of a student; both learn from the original too."""
     card, seed = original.card, training["seed"]
     student = variant.removeprefix(STUDENT) if variant.startswith(STUDENT) else ""
-    network = None if student else pruned(original, float(variant.removeprefix(PRUNED)), seed)
+    channels = card.get("decoder_channels", ())
+    if not student:
+        network = pruned(original, float(variant.removeprefix(PRUNED)), seed)
+    elif original.model == FILTER.name:
+        network = build_classifier(
+            original.backbone, len(card["classes"]), seed=seed, model=student
+        )
+    else:
+        channels = [max(_CHANNELS, one // 2) for one in channels]
+        network = build_network(
+            student,
+            classes=len(card["classes"]),
+            decoder_channels=channels,
+            pretrained=has_packaged_weights(student),
+            seed=seed,
+        )
     epochs = training["student_epochs" if student else "epochs"]
     size = {"width": card["input_width"], "height": card["input_height"]}
     common = {**recipe, **size, "teacher": "", "seed": seed}
-    given: dict[str, Any] = {"run": run, "resampled": resampled, "network": network}
-    given["teacher"] = original.files.parts
+    averaged = _images(original, training, _AVERAGED, _AVERAGED_BATCH)
+    given: dict[str, Any] = {"run": run, "resampled": resampled}
+    given |= {"network": Averaging(network, averaged), "teacher": original.files.parts}
     if original.model == FILTER.name:
         whole = {"train": "network", "network": student, "network_epochs": epochs}
         # A head's batches are large, of which a network would see too few.
@@ -210,10 +273,8 @@ def _learned(
         return build_filter(
             original.examples, original.backbone, settings, load=original.load, **given
         ).value.parts
-    same = {name: card[name] for name in ("encoder", "decoder_channels", "two_pass")}
-    if student:
-        channels = [max(_CHANNELS, one // 2) for one in card["decoder_channels"]]
-        same |= {"encoder": student, "decoder_channels": channels}
+    same = {"encoder": student or card["encoder"], "two_pass": card["two_pass"]}
+    same["decoder_channels"] = channels
     built = build_segmenter(
         original.examples,
         original.store,

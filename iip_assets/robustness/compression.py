@@ -7,7 +7,7 @@ Images on which most smaller models depart from the original are compression-ide
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +17,6 @@ from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.engine.values import CheckResult, Files
 from iip_assets.evaluation.evaluation import METRICS_SCHEMA, metrics_table
 from iip_assets.fairness.group_metrics import GROUPS, NOT_SHOWN, TOO_FEW, WORSE, audit
-from iip_assets.images.store import Reader
-from iip_assets.inference.filter import FilterFromPixels
-from iip_assets.inference.segmenter import Segmenter
 from iip_assets.metrics.functional import iou, over_classes, weighted_mean
 from iip_assets.metrics.intervals import (
     chance_above,
@@ -39,11 +36,10 @@ from iip_assets.metrics.scored_predictions import (
     replicates_of_both,
 )
 from iip_assets.models.tasks import FILTER, SEGMENTER
-from iip_assets.robustness.benchmark import CLEAN, METRICS, corrupted_chunk, scored_answers
+from iip_assets.robustness.benchmark import CLEAN, METRICS, scored_answers
 from iip_assets.robustness.variants import ORIGINAL
 
 if TYPE_CHECKING:
-    from iip_assets.engine.features import Filled
     from iip_assets.settings import EvaluationSettings
 
 GROUP_METRIC = {FILTER.name: "accuracy", SEGMENTER.name: SEGMENTER.headline}
@@ -54,8 +50,6 @@ AGREEMENT = "agreement"
 
 # So much less of an image's mean IoU makes a segmenter depart from the original.
 _DEPARTS = 0.05
-# Images that a killed run may have to look at again.
-_CHUNK = 8
 _NAMES = dict.fromkeys(("model", "variant", "corruption", "axis", "slice", "metric"), pl.String())
 _NUMBERS = ("value", "low", "high", "original")
 _DIFFERENCE = ("difference", "difference_low", "difference_high")
@@ -73,42 +67,6 @@ _EXEMPLARS = {
 
 # By corruption what a model said of each image.
 Answers = Mapping[str, pl.DataFrame]
-
-
-def answers_of_variant(
-    model: str,
-    files: Files,
-    images: pl.DataFrame,
-    corruptions: Sequence[str],
-    *,
-    severity: int,
-    fill: Callable[..., Filled],
-    given: Mapping[str, Any],
-    store: Reader,
-    threads: int,
-) -> dict[str, pl.DataFrame]:
-    """What one model says of the images as they are, and under each corruption.
-
-    A frame has `image_id` and what `corrupted_chunk` gives for one severity; `fill` keeps it where
-    the robustness benchmark keeps its own, `given` holding the other arguments of that function.
-    """
-    kind = FilterFromPixels if model == FILTER.name else Segmenter
-    opened = kind(files.parts, threads=threads)
-    tools: dict[str, Any] = {"store": store, "filter_model": None, "segmenter": None}
-    tools["filter_model" if model == FILTER.name else "segmenter"] = opened
-    severities = {name: 0 if name == CLEAN else severity for name in (CLEAN, *corruptions)}
-    return {
-        name: fill(
-            "robustness",
-            images.select("image_id", "mask_id"),
-            corrupted_chunk,
-            given={"corruption": name, "severities": [one], **given},
-            key={"model": files.digest},
-            tools=tools,
-            chunk=_CHUNK,
-        ).frame.drop("mask_id")
-        for name, one in severities.items()
-    }
 
 
 def compression_tables(
@@ -134,7 +92,7 @@ def compression_tables(
     Args:
         models: By model and variant, the original among them.
         images: `image_id`, `label`, `group_id`.
-        answers: Likewise, as `answers_of_variant` gives them.
+        answers: Likewise, as `answers_of` gives them, of one severity.
         slices: `image_id`, `axis`, `slice`.
         group_axis: The axis by which smaller models are judged.
         mask_classes: Names of the masks' classes.

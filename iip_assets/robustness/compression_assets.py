@@ -136,8 +136,8 @@ def compression_tradeoff(
     from iip_assets.embeddings.device import core_count
     from iip_assets.images.store import ImageStore
     from iip_assets.models.examples import reason_for_none_judged
-    from iip_assets.robustness.benchmark import benchmark_images
-    from iip_assets.robustness.compression import answers_of_variant, compression_tables
+    from iip_assets.robustness.benchmark import benchmark_images, models_answers
+    from iip_assets.robustness.compression import compression_tables
     from iip_assets.robustness.corruptions import check_names
     from iip_assets.robustness.variants import with_original
 
@@ -156,14 +156,14 @@ def compression_tradeoff(
     given = {"seed": seed, "max_megapixels": max_megapixels, "mask_classes": [*classes]}
     answers = {
         model: {
-            name: answers_of_variant(
-                *(model, files, chosen, corruptions),
-                severity=severity,
+            name: models_answers(
+                *({model: files}, chosen, corruptions),
+                severities=[severity],
                 fill=context.fill,
                 given=given,
                 store=store,
                 threads=core_count(threads),
-            )
+            )[model]
             for name, files in variants.items()
         }
         for model, variants in models.items()
