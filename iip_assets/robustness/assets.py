@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 @asset(room="robustness", kinds={"opencv", "onnx"})
 def robustness_benchmark(
+    raw_dataset: dict[str, pl.DataFrame],
     held_out_images: pl.DataFrame,
     data_splits: pl.DataFrame,
     iris_filter_model: Files | Skipped,
@@ -30,7 +31,8 @@ def robustness_benchmark(
 ) -> Noted[dict[str, pl.DataFrame]] | Skipped:
     """Both models on test images that are corrupted, as by blur, low light or a lid.
 
-    Five severities each, overall and by group, and beside a fixed model where one is named.
+    Five severities each, overall and by group, and beside a fixed model where one is named; and at
+    which of them they look as the newest batch does.
     """
     import polars as pl
 
@@ -44,7 +46,8 @@ def robustness_benchmark(
         models_answers,
     )
     from iip_assets.robustness.cells import cells_table
-    from iip_assets.robustness.corruptions import check_names
+    from iip_assets.robustness.corruptions import SEVERITIES, check_names
+    from iip_assets.robustness.matched import matched_table, measures_of, newest_images
 
     check_names(options.corruptions)
     if isinstance(iris_filter_model, Skipped) and isinstance(segmentation_model, Skipped):
@@ -55,35 +58,33 @@ def robustness_benchmark(
     chosen = benchmark_images(test, most=options.max_images, seed=options.seed)
     if chosen.is_empty():
         return Skipped(reason_for_none_judged(held_out_images, "test"))
+    # As many as one corruption more would have.
+    most = options.max_images * len(SEVERITIES)
+    newest = newest_images(raw_dataset["images"], data_splits, most=most)
     store, fill = ImageStore.open(context.root), context.fill
-    store.fetch([*chosen["image_id"], *chosen["mask_id"].drop_nulls()])
+    store.fetch([*chosen["image_id"], *chosen["mask_id"].drop_nulls(), *newest["image_id"]])
     models = {"filter": iris_filter_model, "segmenter": segmentation_model}
     fixed = baseline_models(
         context, filter=options.baseline_filter, segmenter=options.baseline_segmenter
     )
+    given = {
+        "seed": options.seed,
+        "max_megapixels": max_megapixels,
+        "mask_classes": [*classes],
+    }
+    asked: Any = {"fill": fill, "given": given, "store": store}
     answers, baselines = (
-        models_answers(
-            *(files, chosen, options.corruptions),
-            fill=fill,
-            given={
-                "seed": options.seed,
-                "max_megapixels": max_megapixels,
-                "mask_classes": [*classes],
-            },
-            store=store,
-            threads=core_count(threads),
-        )
+        models_answers(files, chosen, options.corruptions, **asked, threads=core_count(threads))
         for files in (models, fixed)
     )
+    measured = measures_of(chosen, newest, options.corruptions, **asked)
     slices = image_slices.filter(pl.col("axis") == options.group_axis)
     how: Any = {"mask_classes": classes, "intervals": evaluation}
+    least: Any = {**how, "least_images": evaluation.min_slice_images}
     tables = {
         "curves": benchmark_table(chosen, answers, slices, **how),
-        "cells": cells_table(
-            *(chosen, answers, baselines, slices),
-            **how,
-            least_images=evaluation.min_slice_images,
-        ),
+        "cells": cells_table(chosen, answers, baselines, slices, **least),
+        "matched": matched_table(chosen, newest, measured, answers, **least),
     }
     return Noted(tables, notes={"images": chosen.height})
 
@@ -104,6 +105,9 @@ def describe_robustness_benchmark(
         "rows": curves.height,
         "images": notes["images"],
         "worst": Rows(worst_rows(curves)),
+        "matched": Rows(
+            rounded_rows(robustness_benchmark["matched"], "severity", "clean", "newest", "loss")
+        ),
         "worst_groups": Rows(rounded_rows(worst_cells(cells, 10), *numbers)),
         "plot": figure_markdown(
             robustness_figure(curves), "metrics of both models over the severity of corruptions"

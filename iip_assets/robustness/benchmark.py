@@ -183,19 +183,15 @@ def corrupted_chunk(
     """
     results = []
     for record in records:
-        image, mask = _shrunk(*_read(record, store, mask_classes, max_megapixels))
-        pairs = [
-            corrupt(
-                *(corruption, image, mask),
-                severity=severity,
-                image_id=record["image_id"],
-                seed=seed,
-                mask_classes=mask_classes,
-            )
-            if severity
-            else (image, mask)
-            for severity in severities
-        ]
+        pairs = corrupted_pairs(
+            record,
+            corruption=corruption,
+            severities=severities,
+            seed=seed,
+            max_megapixels=max_megapixels,
+            mask_classes=mask_classes,
+            store=store,
+        )
         results.append(
             {
                 "probabilities": _probabilities(filter_model, pairs),
@@ -203,6 +199,32 @@ def corrupted_chunk(
             }
         )
     return results
+
+
+def corrupted_pairs(
+    record: dict[str, Any],
+    *,
+    corruption: str,
+    severities: Sequence[int],
+    seed: int,
+    max_megapixels: float,
+    mask_classes: Sequence[str],
+    store: Reader,
+) -> list[Pair]:
+    """Image and mask of a record, shrunk, at each severity of a corruption; at 0 as they are."""
+    image, mask = _shrunk(*_read(record, store, mask_classes, max_megapixels))
+    return [
+        corrupt(
+            *(corruption, image, mask),
+            severity=severity,
+            image_id=record["image_id"],
+            seed=seed,
+            mask_classes=mask_classes,
+        )
+        if severity
+        else (image, mask)
+        for severity in severities
+    ]
 
 
 def _read(

@@ -185,6 +185,26 @@ def cells_table():
     return pl.DataFrame(rows)
 
 
+def matched_table():
+    """The newest batch is darker."""
+    rows = [
+        {
+            **{"corruption": name, "measure": "brightness", "against": "older test images"},
+            **{"n_clean": 40, "n_newest": 60, "verdict": verdict, "clean": 120.0, "newest": 80.0},
+            **{"difference": -40.0, "difference_low": -50.0, "difference_high": -30.0},
+            **{"severity": at, "severity_low": at, "severity_high": None if at else 0.0},
+            **{"model": model, "metric": "mean_iou", "loss": 0.1 if at else None},
+            **{"low": 0.05 if at else None, "high": 0.15 if at else None},
+        }
+        for model in ("filter", "segmenter")
+        for name, at, verdict in (
+            ("brightness", 0.0, "no sign of it"),
+            ("low_light", 2.5, "matched"),
+        )
+    ]
+    return pl.DataFrame(rows)
+
+
 def challenge_table():
     """The filter is worse on `india`, shown; the segmenter is not."""
     rows = [
@@ -685,7 +705,11 @@ def sample_inputs(**changes):
         "fairness_tradeoff": tradeoff_tables(),
         "segmenter_tradeoff": tradeoff_tables("segmenter"),
         "fairness_guarantee": guarantee_table(),
-        "robustness_benchmark": {"curves": benchmark_table(), "cells": cells_table()},
+        "robustness_benchmark": {
+            "curves": benchmark_table(),
+            "cells": cells_table(),
+            "matched": matched_table(),
+        },
         "challenge_results": challenge_table(),
         "group_holdout": holdout_table(),
         "compressed_filters": Files({"latency.json": b'{"ms": {"original": 2, "int8": 1}}'}),

@@ -67,10 +67,12 @@ def run_asset(tmp_path, monkeypatch, filter_model, segmenter_model, **options):
     store, images, splits = masked_eyes()
     monkeypatch.setattr(ImageStore, "open", lambda root: store)
     images = images.with_columns(
-        ethnicity=pl.when(pl.col("image_id") < "8").then(pl.lit("one")).otherwise(pl.lit("two"))
+        ethnicity=pl.when(pl.col("image_id") < "8").then(pl.lit("one")).otherwise(pl.lit("two")),
+        batch=pl.lit("1"),
     )
     slices = slice_table(images, age_bands=(0, 18), axes=("age_band", "ethnicity"))
     return robustness_benchmark.function(
+        {"images": images},
         held_out_images.function({"images": images}, splits),
         splits,
         filter_model,

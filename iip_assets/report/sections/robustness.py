@@ -76,8 +76,10 @@ def robustness(robustness_benchmark: dict[str, pl.DataFrame]) -> Section:
         blocks += [Heading("By group"), figure, by_group]
     worst, held = records(worst_cells(cells, _MOST_CELLS)), _beside_fixed(cells)
     blocks += _cell_blocks(worst, held)
+    if matched := records(robustness_benchmark["matched"]):
+        blocks += _matched_blocks(matched)
     data = {"robustness": rows, "robustness_groups": groups}
-    data |= {"robustness_worst": worst, "corruption_errors": held}
+    data |= {"robustness_worst": worst, "corruption_errors": held, "matched": matched}
     return Section("robustness", "Robustness", blocks, data, steps=_largest_losses(rows))
 
 
@@ -118,6 +120,27 @@ def _cell_blocks(worst: list[Record], held: list[Record]) -> list[Block]:
         text = "`iip models baseline MODEL VERSION` holds errors against a fixed model (mCE)."
         blocks.append(Paragraph(text))
     return blocks
+
+
+def _matched_blocks(rows: list[Record]) -> list[Block]:
+    """At which severities test images look as the newest batch does."""
+    first = rows[0]
+    text = (
+        f"{counted(first['n_newest'], 'image')} of the newest batch against "
+        f"{first['n_clean']:,} {first['against']}, by the mean of one measure at a time: a darker "
+        "batch has less contrast, too. Of a corruption that nothing points to there is no sign; "
+        "beyond 5 the loss is that at severity 5, and may be larger."
+    )
+    columns: list[Column | str] = [
+        *("model", "corruption", Column("measure", lambda row: spelled(row["measure"]))),
+        Column(first["against"], "clean", NUMBER),
+        Column("newest batch", "newest", NUMBER),
+        estimate_column("difference", *("difference", "difference_low", "difference_high")),
+        "verdict",
+        estimate_column("severity", "severity", "severity_low", "severity_high"),
+        estimate_column("loss there", "loss"),
+    ]
+    return [Paragraph(text), Table("Severities at which test images match", columns, rows)]
 
 
 def robustness_table(benchmark: pl.DataFrame) -> list[Record]:

@@ -1,0 +1,131 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from iip_assets.robustness import matched
+from iip_assets.settings import EvaluationSettings
+from iip_assets_tests.embeddings.stand_ins import MemoryStore, PlainWork, eye
+
+CORRUPTIONS = ("low_light", "brightness", "contrast", "sensor_noise", "rotation")
+RIGHT, WRONG = [0.9, 0.1, 0.0], [0.1, 0.9, 0.0]
+GIVEN = {"seed": 0, "max_megapixels": 1.0, "mask_classes": ["background", "iris"]}
+
+
+@pytest.fixture(scope="module")
+def eyes():
+    """Store; twenty eyes of as many subjects; and as many of others, with 0.6 of their light."""
+    store, rng = MemoryStore(), np.random.default_rng(0)
+    frames = []
+    for kept in (1, 0.6):
+        # No two alike, and none that is clipped.
+        lights = kept * rng.uniform(0.85, 1, 20)
+        ids = [store.add_png((eye(rng, 64, 48)[0] * light).astype(np.uint8)) for light in lights]
+        groups = [f"{kept} {one}" for one in range(20)]
+        frame = pl.DataFrame({"image_id": ids, "group_id": groups}).sort("image_id")
+        frames.append(frame.with_columns(label=pl.lit("full")))
+    return store, *frames
+
+
+def answers(images):
+    """The filter is wrong on half of the images at severities from 3 on, and right else."""
+    half = [place % 2 for place in range(images.height)]
+    said = {
+        name: [
+            [p for s in severities for p in (WRONG if odd and s >= 3 else RIGHT)] for odd in half
+        ]
+        for name, severities in matched.variants(CORRUPTIONS).items()
+    }
+    ids = images["image_id"]
+    return {
+        "filter": {
+            name: pl.DataFrame({"image_id": ids, "probabilities": one, "confusions": None})
+            for name, one in said.items()
+        }
+    }
+
+
+def table(tmp_path, store, images, newest, least_images=10):
+    measured = matched.measures_of(
+        *(images, newest, CORRUPTIONS), fill=PlainWork(tmp_path).fill, given=GIVEN, store=store
+    )
+    made = matched.matched_table(
+        *(images, newest, measured, answers(images)),
+        mask_classes=("background", "iris"),
+        intervals=EvaluationSettings(resamples=50),
+        least_images=least_images,
+    )
+    return {row["corruption"]: row for row in made.to_dicts()}
+
+
+def test_a_darker_batch_is_matched_by_the_severity_that_keeps_as_much_light(tmp_path, eyes):
+    store, images, newest = eyes
+    rows = table(tmp_path, store, images, newest)
+    assert rows.keys() == {*CORRUPTIONS} - {"rotation"}  # which nothing measures
+    dark = rows["low_light"]
+    assert (dark["verdict"], dark["against"]) == (matched.MATCHED, matched.OLDER)
+    assert dark["severity"] == pytest.approx(2, abs=0.4)
+    assert dark["severity_low"] < dark["severity"] < dark["severity_high"]
+    assert dark["difference_low"] < dark["difference"] < dark["difference_high"] < 0
+    assert (dark["n_clean"], dark["n_newest"]) == (20, 20)
+    assert rows["brightness"]["verdict"] == matched.NO_SIGN
+    assert rows["brightness"]["loss"] is None
+    # Said of each measure alone: less light is less contrast.
+    assert rows["contrast"]["verdict"] == matched.MATCHED
+
+
+@pytest.mark.parametrize(("severity", "loss"), [(2.0, 0), (2.5, 0.25), (4.0, 0.5), (None, 0.5)])
+def test_the_loss_is_between_those_of_the_severities_beside_it(eyes, severity, loss):
+    _, images, _ = eyes
+    said = [
+        one
+        for name, severities in matched.variants(["low_light"]).items()
+        for _, one in matched.scored_answers(
+            *("filter", images, answers(images)["filter"][name], severities, ())
+        )
+    ]
+    found = matched._loss(said, "accuracy", severity, EvaluationSettings(resamples=50))
+    assert found["loss"] == pytest.approx(loss)
+    assert found["low"] <= found["loss"] <= found["high"]
+
+
+def test_of_the_same_images_there_is_no_sign_and_of_black_ones_it_is_beyond_five(tmp_path, eyes):
+    store, images, _ = eyes
+    same = table(tmp_path, store, images, images)
+    assert {row["verdict"] for row in same.values()} == {matched.NO_SIGN}
+    assert {row["against"] for row in same.values()} == {matched.ALL}
+    black = [store.add_png(np.full((48, 64, 3), one % 3, np.uint8)) for one in range(3)] * 7
+    newest = pl.DataFrame({"image_id": black, "group_id": [f"b{one}" for one in range(21)]})
+    dark = table(tmp_path, store, images, newest)["low_light"]
+    assert (dark["verdict"], dark["severity"]) == (matched.BEYOND, None)
+    assert dark["loss"] > 0.2
+
+
+def test_a_few_images_are_too_few(tmp_path, eyes):
+    store, images, newest = eyes
+    rows = table(tmp_path, store, images, newest.head(5))
+    assert {row["verdict"] for row in rows.values()} == {matched.TOO_FEW}
+    assert {row["severity"] for row in rows.values()} == {None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "change", "severity"),
+    [
+        ([0, -2, -4, -6, -8, -10], -5, 2.5),
+        ([0, -2, -4, -6, -8, -10], 1, 0),
+        ([0, -2, -4, -6, -8, -10], -11, None),
+        # A cast of the other hue takes away some colour first.
+        ([0, -1, 1, 3, 5, 7], 0.5, 1.75),
+        ([0, 0, 0, 0, 0, 0], 1, 0),
+    ],
+)
+def test_a_severity_is_read_off_between_two(changes, change, severity):
+    assert matched.severity_at(np.array(changes, dtype=float), change) == severity
+
+
+def test_the_newest_batch_is_the_last_by_name_and_alone_it_is_none():
+    images = pl.DataFrame({"image_id": ["a", "b", "c", "d"], "batch": [None, "1", "2", "2"]})
+    splits = pl.DataFrame({"image_id": ["a", "b", "c"], "group_id": ["a", "b", "c"]})
+    # What cannot be decoded has no split.
+    assert matched.newest_images(images, splits, most=9)["image_id"].to_list() == ["c"]
+    alone = images.filter(batch="2")
+    assert matched.newest_images(alone, splits, most=9).is_empty()
