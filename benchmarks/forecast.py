@@ -345,8 +345,9 @@ def mask_cases(file: Path) -> list[dict[str, Any]]:
     for seed in range(3):
         parts = [made & ((third + seed) % 3 == part) for part in range(3)]
         shares = head_probabilities(embeddings, classes, [parts[0], parts[1]], seed)
+        sides, kind = (parts[2], ~made), "rendered to photographs"
         found.append(
-            _real("rendered to photographs", embeddings, shares, classes, columns, parts[2], ~made)
+            _real(kind, embeddings, shares, classes, subjects=columns["subject_id"], sides=sides)
         )
     return found
 
@@ -371,7 +372,9 @@ def face_cases(file: Path) -> list[dict[str, Any]]:
         kind = "young to old" if seed % 2 == 0 else "old to young"
         new = second & (part == 3)
         sides = parts[2], new
-        found.append(_real(kind, embeddings, shares, classes, columns["subject_id"], sides))
+        found.append(
+            _real(kind, embeddings, shares, classes, subjects=columns["subject_id"], sides=sides)
+        )
     return found
 
 
@@ -380,6 +383,7 @@ def _real(
     embeddings: Floats,
     shares: Floats,
     classes: Places,
+    *,
     subjects: Words,
     sides: tuple[Flags, Flags],
 ) -> dict[str, Any]:

@@ -68,6 +68,7 @@ _NO_OLDER_BATCH = {
     "drift_history": f"alarms hold each batch against those before it; there is {_FIRST} alone",
 }
 NO_LIMITS = {"output_alarms": "drift.limits names no metric to watch"}
+NO_LOG = {"serving_drift": "no prediction is logged: `iip predict --log` logs them"}
 _ONE_BATCH = {**_NO_OLDER_BATCH, **_ALL_LABELLED}
 _NO_SECOND = {
     "batch_trials": "no second batch to compare with: all labelled training images are of one batch"
@@ -91,6 +92,7 @@ _NO_FORECAST = {
 _ONE_TRIED = {**_NO_SECOND, **_SMALL_GROUPS, **_NO_FORECAST}
 NOTHING_PROMISED = {
     **NO_CHALLENGE,
+    **NO_LOG,
     "fairness_guarantee": "iip.toml promises nothing: [guarantee] names no subset",
 }
 NO_SEGMENTERS = {
