@@ -115,9 +115,10 @@ def _within(batch: str, images: pl.DataFrame) -> Sides | Skipped:
             return Sides(batch, before, last, compared)
     reference, current = images.filter(train), images.filter(~train)
     if reference.is_empty() or current.is_empty():
+        missing = "training" if reference.is_empty() else "held-out"
         return Skipped(
             "drift compares the newest batch with training images of older ones; there are none "
-            f"beside {batch}, nor has it held-out images to compare with training images"
+            f"beside {batch}, and it has no {missing} images to compare its own with each other"
         )
     compared = "held-out images against training images of the one batch, whose times are not known"
     return Sides(batch, reference, current, compared)

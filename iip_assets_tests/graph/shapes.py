@@ -70,6 +70,16 @@ _NO_OLDER_BATCH = {
 NO_LIMITS = {"output_alarms": "drift.limits names no metric to watch"}
 NO_LOG = {"serving_drift": "no prediction is logged: `iip predict --log` logs them"}
 _ONE_BATCH = {**_NO_OLDER_BATCH, **_ALL_LABELLED}
+
+
+def _no_sides(missing: str) -> Mapping[str, str]:
+    return {
+        "drift_report": "drift compares the newest batch with training images of older ones; there "
+        f"are none beside {_FIRST}, and it has no {missing} images to compare its own with each "
+        "other"
+    }
+
+
 _NO_SECOND = {
     "batch_trials": "no second batch to compare with: all labelled training images are of one batch"
 }
@@ -139,12 +149,17 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "one image": Shape(
         _one_batch(lambda _, row: row, most=1),
-        {**_ONE_BATCH, **_nowhere("the only image with {} fell to test; none is to train on")},
+        {
+            **_ONE_BATCH,
+            **_no_sides("training"),
+            **_nowhere("the only image with {} fell to test; none is to train on"),
+        },
     ),
     "three images": Shape(
         _one_batch(lambda _, row: row, most=3),
         {
             **_ONE_BATCH,
+            **_no_sides("training"),
             **_nowhere("the 2 groups of the 3 images with {} fell to test; none is to train on"),
         },
     ),
@@ -162,6 +177,7 @@ SHAPES: Mapping[str, Shape] = {
         {
             **_ONE_BATCH,
             **_ONE_TRIED,
+            **_no_sides("held-out"),
             **dict.fromkeys(
                 (
                     *("out_of_fold_predictions", "augmentation_trials", "fairness_tradeoff"),
@@ -179,6 +195,7 @@ SHAPES: Mapping[str, Shape] = {
         _all(subject_id="S0"),
         {
             **_ONE_BATCH,
+            **_no_sides("training"),
             **_nowhere(
                 "all 31 images with {}, unclear ones apart, are one group, which fell to "
                 "validation; none is to train on"

@@ -251,28 +251,23 @@ def _serving_blocks(logged: Record) -> list[Block]:
         "Whose eye an image shows is not known there, so each image counts as a person alone: many "
         "images of a few people can pass for drift."
     )
-    by_verdict = {
+    shown = {
         verdict: ", ".join(spelled(row["feature"]) for row in features if row["verdict"] == verdict)
         for verdict in ("moved", "skew")
     }
-    skew = (
-        f": {'; '.join(map(skew_in_words, differ))}."
-        if differ
-        else f": none on {n} logged images that are in the data."
-        if n
-        else ": cannot be told, no logged image is in the data."
-    )
+    found = "; ".join(map(skew_in_words, differ)) or "no number differs"
+    if shown["skew"]:
+        found += f"; what moved by it says nothing about the world: {shown['skew']}"
+    none = "cannot be told, as no logged image is in the data"
+    skew = f"{counted(n, 'logged image')} in the data too: {found}" if n else none
     items = [
-        Item("Drift of the world", f": {by_verdict['moved'] or 'none is shown'}."),
-        Item("Training-serving skew", skew),
-    ]
-    if by_verdict["skew"]:
-        text_of = f": {by_verdict['skew']}; what moved there says nothing about the world."
-        items.append(Item("Moved by skew", text_of))
-    items += [
-        Item("Not used", f": {row['file']}, {row['reason']}.")
-        for row in logged["files"]
-        if row["reason"]
+        Item("Drift of the world", f": {shown['moved'] or 'none is shown'}."),
+        Item("Training-serving skew", f": {skew}."),
+        *(
+            Item("Not used", f": {f['file']}, {f['reason']}.")
+            for f in logged["files"]
+            if f["reason"]
+        ),
     ]
     table = Table(
         "Logged images against the data",
@@ -294,12 +289,8 @@ def _serving_steps(logged: Record) -> list[NextStep]:
     if differ := [row for row in logged["skew"] if row["differ"]]:
         text = f"{skew_in_words(differ[0])}. Compare how images are decoded and scaled there."
         return [NextStep(2, "Serving computes other numbers than the graph", text)]
-    moved = [row for row in logged["features"] if row["verdict"] == "moved"]
-    return [
-        NextStep(
-            4,
-            f"Logged images differ in {spelled(row['feature'])}",
-            f"{row['change']}; n = {counted(row['n_logged'], 'logged image')}. Label some of them.",
-        )
-        for row in moved[:1]
-    ]
+    for row in logged["features"]:
+        if row["verdict"] == "moved":
+            text = f"{row['change']}; n = {counted(row['n_logged'], 'logged image')}. Label some."
+            return [NextStep(4, f"Logged images differ in {spelled(row['feature'])}", text)]
+    return []
