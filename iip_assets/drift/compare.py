@@ -118,7 +118,7 @@ def _within(batch: str, images: pl.DataFrame) -> Sides | Skipped:
         missing = "training" if reference.is_empty() else "held-out"
         return Skipped(
             "drift compares the newest batch with training images of older ones; there are none "
-            f"beside {batch}, and it has no {missing} images to compare its own with each other"
+            f"beside {batch}, nor {missing} images of its own to compare with the others"
         )
     compared = "held-out images against training images of the one batch, whose times are not known"
     return Sides(batch, reference, current, compared)

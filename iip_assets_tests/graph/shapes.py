@@ -73,11 +73,11 @@ _ONE_BATCH = {**_NO_OLDER_BATCH, **_ALL_LABELLED}
 
 
 def _no_sides(missing: str) -> Mapping[str, str]:
-    return {
-        "drift_report": "drift compares the newest batch with training images of older ones; there "
-        f"are none beside {_FIRST}, and it has no {missing} images to compare its own with each "
-        "other"
-    }
+    reason = (
+        "drift compares the newest batch with training images of older ones; there are none beside "
+        f"{_FIRST}, nor {missing} images of its own to compare with the others"
+    )
+    return {"drift_report": reason}
 
 
 _NO_SECOND = {
