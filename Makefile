@@ -50,8 +50,9 @@ ui: $(STAMP)  ## Start Dagster on http://127.0.0.1:3000 with this workspace; POR
 	@dvc pull --quiet
 	@iip ui --port $(PORT)
 
-clean:  ## Remove what was computed and cached (not .venv, not data/)
-	rm -rf .iip site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## Remove what was computed and cached (not .venv, data/ or the prediction log)
+	test ! -d .iip || find .iip -mindepth 1 -maxdepth 1 ! -name prediction_log -exec rm -rf {} +
+	rm -rf site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -type d -exec rm -rf {} +
 
 lock: .uv/bin/uv  ## Choose versions anew, within pyproject.toml

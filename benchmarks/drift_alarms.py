@@ -8,12 +8,15 @@ subjects to batches at random, so that nothing drifts, and is looked at after ev
 alarms of `drift_history` at their usual level of 5%. A planted shift is a last batch of 500 images:
 darker ones, another mix of groups (black subjects 15 points more, or fewer), or the new device,
 under a word of its own. Found is an alarm of that batch, or a feature that `drift_report` says has
-moved; right first is a measure that darkness scales, ethnicity, or what the device changes.
+moved. Right first: for darker images brightness is among what moved, and before it stand none but
+measures that scale with it (contrast, noise, sharpness); for the mix, ethnicity stands first; for
+the device, its word, or the noise or the colour that it changes.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from multiprocessing import get_context
@@ -159,20 +162,21 @@ def _looking(look: str, tables: dict[str, pl.DataFrame], rng: np.random.Generato
     return pl.concat([plain.filter(~is_newest), changed.select(plain.columns)])
 
 
-def shifted(seed: int, name: str, tables: dict[str, pl.DataFrame]) -> dict[str, bool]:
+RIGHT = {
+    "darker": (["brightness"], ["contrast", "noise", "sharpness"]),
+    "device": (["device", "noise", "saturation", "colour_cast"], []),
+    GROUP: (["ethnicity"], []),
+}
+"""By shift, the features one of which is to be found, and those that may stand before it."""
+
+
+def shifted(seed: int, name: str, tables: dict[str, pl.DataFrame]) -> dict[str, str]:
     """What is found of one planted shift, by the alarms and by the newest batch's comparison."""
     rng = np.random.default_rng([2, seed])
     if name.startswith(GROUP):
         images = _mixed(tables["plain"], POINTS if "more" in name else -POINTS, rng)
-        right = {"ethnicity"}
     else:
-        images, right = (
-            _looking(name, tables, rng),
-            {
-                "darker": {"brightness", "contrast", "noise", "sharpness"},
-                "device": {"device", "noise", "saturation", "colour_cast"},
-            }[name],
-        )
+        images = _looking(name, tables, rng)
     alarms = _alarms(images, seed).drop_nulls("since")
     newest = pl.col("batch") == f"{BATCHES:02d}"
     columns = compare_sides(
@@ -184,16 +188,31 @@ def shifted(seed: int, name: str, tables: dict[str, pl.DataFrame]) -> dict[str, 
         seed=seed,
     ).columns
     moved = [str(one["name"]) for one in columns if one["moved"]]
-    return {
-        "alarm": alarms.height > 0,
-        "alarm_right_first": alarms.height > 0 and alarms["feature"][0] in right,
-        "report": bool(moved),
-        "report_right_first": bool(moved) and moved[0] in right,
-    }
+    return {"alarm": _verdict(name, alarms["feature"].to_list()), "report": _verdict(name, moved)}
 
 
-def _shares(found: list[dict[str, bool]]) -> dict[str, str]:
-    return {name: f"{sum(one[name] for one in found)} of {len(found)}" for name in found[0]}
+def _verdict(name: str, found: list[str]) -> str:
+    """`right`, or what was found first instead, or `nothing`."""
+    right, scaled = RIGHT[name.split(" ", maxsplit=1)[0]]
+    for one in found:
+        if one in right:
+            return "right"
+        if one not in scaled:
+            return one
+    return f"{found[0]} alone" if found else "nothing"
+
+
+def _shares(found: list[dict[str, str]]) -> dict[str, str]:
+    """How often anything was found, how often the right feature first, and what stood there."""
+    shares = {}
+    for test in found[0]:
+        said = Counter(one[test] for one in found)
+        others = [f"{word} {count}" for word, count in said.most_common() if word != "right"]
+        shares[test] = f"{len(found) - said['nothing']} of {len(found)}"
+        shares[f"{test}_right_first"] = f"{said['right']}" + (
+            f" ({', '.join(others)})" if others else ""
+        )
+    return shares
 
 
 def main() -> None:

@@ -628,6 +628,32 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         at_most=_share("what it is at most from this batch on, at the level of alarms"),
         alarm=_flag("whether that is below the limit"),
     ),
+    "serving_drift": {
+        "features": _table(
+            feature=_category("a measure of images, or what the filter says of them"),
+            kind=_category("number or word"),
+            verdict=_category("moved, skew (it moved as serving computes it otherwise), not shown"),
+            change=_text("from the data to the log; null where it was not compared"),
+            reason=_text("why it was not compared; null where it was"),
+            score=_number("distance of the log from the data"),
+            threshold=_number("from this distance on it counts as moved"),
+            n_reference=_count("images of the data"),
+            n_logged=_count("logged images, each once"),
+        ),
+        "skew": _table(
+            quantity=_category("a measure, or a probability that the present filter gives"),
+            n_images=_count("logged images that are in the data too"),
+            differ=_count("of these, where the log has another number than the graph"),
+            largest=_number("the largest difference; null without an image"),
+            tolerance=_number("smaller ones count as none"),
+            images=_list("image_id of those that differ most"),
+        ),
+        "files": _table(
+            file=_text("of the prediction log"),
+            rows=_count("in it; null where it is not used"),
+            reason=_text("why it is not used; null where it is"),
+        ),
+    },
     "robustness_benchmark": {
         "curves": _table(
             *("model", "axis", "slice", "metric", *_ESTIMATE),

@@ -23,6 +23,7 @@ Which = Literal["champion", "challenger", "present"]
 def predict(
     paths: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
     out: Annotated[Path, typer.Option(help="The folder for the results.")] = Path("predictions"),
+    *,
     model: Annotated[
         Which | None,
         typer.Option(
@@ -31,9 +32,21 @@ def predict(
         ),
     ] = None,
     sheet: Annotated[int, typer.Option(help="Images on the contact sheet; 0: no sheet.")] = 60,
+    logged: Annotated[
+        bool,
+        typer.Option(
+            "--log",
+            help="Log in the workspace, for serving_drift: of each image its md5, the time, both "
+            "models, probabilities, the verdict and measures such as brightness. Neither images "
+            "nor their names are kept.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say of each image whether it is usable, and segment those that are; resumable."""
+    from datetime import UTC, datetime
+
+    from iip_assets.drift.prediction_log import RunLog
     from iip_assets.embeddings.device import core_count
     from iip_assets.engine.context import track
     from iip_assets.errors import counted
@@ -47,13 +60,20 @@ def predict(
     if the_filter is None and segmenter is None:
         raise LookupError(_reason_for_no_model())
     threads = core_count(settings.compute.threads)
-    predictor = Predictor(the_filter, segmenter, max_megapixels=max_megapixels, threads=threads)
+    predictor = Predictor(
+        *(the_filter, segmenter),
+        max_megapixels=max_megapixels,
+        threads=threads,
+        measured=logged,
+    )
+    run = RunLog(find_workspace(), out, clock=lambda: datetime.now(UTC)) if logged else None
     with stdout_kept_clean():
         table = predict_all(
             found,
             predictor,
             out,
             progress=lambda items, total, label: track(items, total=total, label=label, log=log),
+            log=run,
         )
         if sheet > 0:
             _write_sheet(table, found, out, most=sheet, max_megapixels=max_megapixels)

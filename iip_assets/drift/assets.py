@@ -5,19 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
+from iip_assets.drift.prediction_log import load_log, observe_log
 from iip_assets.engine.asset import asset, asset_check, describe
-from iip_assets.engine.values import CheckResult, MetadataValue, Report, Rows, Setting, Skipped
+from iip_assets.engine.graph import Source
+from iip_assets.engine.values import (
+    CheckResult,
+    Files,
+    MetadataValue,
+    Report,
+    Rows,
+    Setting,
+    Skipped,
+)
 from iip_assets.settings import LimitedMetric
 
 if TYPE_CHECKING:
     import polars as pl
 
 Columns = Annotated[tuple[str, ...], Setting("drift.columns")]
+Threshold = Annotated[float, Setting("drift.threshold")]
+MinImages = Annotated[int, Setting("drift.min_images")]
 Seed = Annotated[int, Setting("drift.seed")]
 Limits = Annotated[dict[LimitedMetric, float], Setting("drift.limits")]
 AlarmLevel = Annotated[float, Setting("drift.alarm_level")]
 AlarmsFrom = Annotated[str, Setting("drift.alarms_from")]
 Confidence = Annotated[float, Setting("evaluation.confidence")]
+
+prediction_log = Source(
+    name="prediction_log",
+    room="drift",
+    description="What models said of images, and what was measured of these; `iip predict --log` "
+    "writes it.",
+    observe=observe_log,
+    load=load_log,
+)
 
 
 @asset(room="drift", kinds={"evidently"})
@@ -29,8 +50,8 @@ def drift_report(
     out_of_fold_predictions: pl.DataFrame | Skipped,
     *,
     columns: Columns,
-    threshold: Annotated[float, Setting("drift.threshold")],
-    min_images: Annotated[int, Setting("drift.min_images")],
+    threshold: Threshold,
+    min_images: MinImages,
     group_axis: Annotated[str, Setting("drift.group_axis")],
     seed: Seed,
 ) -> Report | Skipped:
@@ -193,4 +214,62 @@ def metrics_keep_their_limits(output_alarms: pl.DataFrame) -> CheckResult:
             for row in below.to_dicts()
         )
         or f"none of {output_alarms['metric'].n_unique()} is shown to be below",
+    )
+
+
+@asset(room="drift", kinds={"polars"})
+def serving_drift(
+    prediction_log: dict[str, pl.DataFrame],
+    data_splits: pl.DataFrame,
+    image_statistics: pl.DataFrame,
+    iris_filter_model: Files | Skipped,
+    filter_verdicts: dict[str, pl.DataFrame] | Skipped,
+    *,
+    columns: Columns,
+    threshold: Threshold,
+    min_images: MinImages,
+    seed: Seed,
+) -> dict[str, pl.DataFrame] | Skipped:
+    """How logged images differ from the data, and where serving computes other numbers.
+
+    On images that are in the data as well, the log and the graph must agree: where they do not,
+    what moved is training-serving skew and no drift of the world.
+    """
+    from iip_assets.drift.serving import serving_tables
+
+    return serving_tables(
+        *(prediction_log, data_splits, image_statistics),
+        None if isinstance(filter_verdicts, Skipped) else filter_verdicts["verdicts"],
+        None if isinstance(iris_filter_model, Skipped) else iris_filter_model.digest,
+        columns=columns,
+        threshold=threshold,
+        min_images=min_images,
+        seed=seed,
+    )
+
+
+@describe(serving_drift)
+def describe_serving_drift(serving_drift: dict[str, pl.DataFrame]) -> dict[str, MetadataValue]:
+    """What moved, where serving and graph disagree, and files of the log that are not used."""
+    return {
+        "logged": int(serving_drift["files"]["rows"].sum()),
+        "features": Rows(serving_drift["features"].to_dicts()),
+        "skew": Rows(serving_drift["skew"].to_dicts()),
+        "not_used": Rows(serving_drift["files"].drop_nulls("reason").to_dicts()),
+    }
+
+
+@asset_check(serving_drift)
+def no_serving_skew(serving_drift: dict[str, pl.DataFrame]) -> CheckResult:
+    """Of images that are in the data too, the log has the numbers that the graph computes."""
+    from iip_assets.drift.serving import skew_in_words
+
+    rows = serving_drift["skew"]
+    differ = [row for row in rows.to_dicts() if row["differ"]]
+    most = max(rows["n_images"], default=0)
+    return CheckResult(
+        passed=not differ if most else None,
+        severity="warning",
+        description="; ".join(map(skew_in_words, differ))
+        or f"{most} logged images are in the data; no number of theirs differs",
     )

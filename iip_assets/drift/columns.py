@@ -10,6 +10,8 @@ import polars as pl
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
+from iip_assets.metrics.names import FILTER_CLASSES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -198,6 +200,16 @@ def clean_numbers(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
 def clean_words(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     """All rows, a missing word being "unknown"."""
     return frame.with_columns(pl.col(name).cast(pl.String).fill_null(UNKNOWN))
+
+
+def likeliest(predicted: pl.DataFrame) -> pl.DataFrame:
+    """image_id, and of `prob_<class>` the likeliest as `predicted`, its own as `confidence`."""
+    shares = predicted.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
+    return predicted.select(
+        "image_id",
+        predicted=pl.Series([FILTER_CLASSES[place] for place in shares.argmax(1)], dtype=pl.String),
+        confidence=pl.Series(shares.max(1), dtype=pl.Float64),
+    )
 
 
 def rounded(value: float) -> float:

@@ -24,6 +24,7 @@ from iip_assets.drift.columns import (
     change_in_words,
     clean_words,
     compare_sides,
+    likeliest,
     rounded,
 )
 from iip_assets.drift.concept import concept_drift
@@ -114,9 +115,10 @@ def _within(batch: str, images: pl.DataFrame) -> Sides | Skipped:
             return Sides(batch, before, last, compared)
     reference, current = images.filter(train), images.filter(~train)
     if reference.is_empty() or current.is_empty():
+        missing = "training" if reference.is_empty() else "held-out"
         return Skipped(
             "drift compares the newest batch with training images of older ones; there are none "
-            f"beside {batch}, nor has it held-out images to compare with training images"
+            f"beside {batch}, nor {missing} images of its own to compare with the others"
         )
     compared = "held-out images against training images of the one batch, whose times are not known"
     return Sides(batch, reference, current, compared)
@@ -248,7 +250,11 @@ def compare_newest(
         return sides
     # A word of the labels, such as the device, is not looked for among the statistics.
     own = [name for name in statistics.columns if name == "image_id" or name not in images.columns]
-    tables = [statistics.select(own), embeddings, None if predicted is None else _said(predicted)]
+    tables = [
+        statistics.select(own),
+        embeddings,
+        None if predicted is None else likeliest(predicted),
+    ]
     reference, current = (
         _joined(side, [one for one in tables if one is not None])
         for side in (sides.reference, sides.current)
@@ -287,16 +293,6 @@ def _joined(side: pl.DataFrame, tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
     for table in tables:
         side = side.join(table, on="image_id", how="left", maintain_order="left")
     return side
-
-
-def _said(predicted: pl.DataFrame) -> pl.DataFrame:
-    """The likeliest class and its probability, as columns `predicted` and `confidence`."""
-    shares = predicted.select(f"prob_{name}" for name in FILTER_CLASSES).to_numpy()
-    return predicted.select(
-        "image_id",
-        predicted=pl.Series([FILTER_CLASSES[place] for place in shares.argmax(1)], dtype=pl.String),
-        confidence=pl.Series(shares.max(1), dtype=pl.Float64),
-    )
 
 
 def _concept(predicted: pl.DataFrame, current: pl.DataFrame, seed: int) -> dict[str, Json]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from iip_assets.dataset.csv_file import no_formula, table_csv
 from iip_assets.dataset.schema import IMAGE_SUFFIXES
+from iip_assets.drift.prediction_log import RunLog
 from iip_assets.engine.atomic import write_bytes_whole
 from iip_assets.errors import counted
 from iip_assets.images.decode import Undecodable, decode_image
@@ -117,6 +118,7 @@ class Predictor:
         *,
         max_megapixels: float,
         threads: int,
+        measured: bool = False,
     ) -> None:
         """Opens them.
 
@@ -125,7 +127,13 @@ class Predictor:
             segmenter: Without it there are no masks.
             max_megapixels: The largest image that is decoded.
             threads: On the processor.
+            measured: Whether rows have all measures of their images, for the prediction log.
         """
+        self._measured = measured
+        self._digests = {
+            "filter_digest": the_filter.digest if the_filter else None,
+            "segmenter_digest": segmenter.digest if segmenter else None,
+        }
         self._filter = FilterFromPixels(the_filter.files, threads=threads) if the_filter else None
         self._threshold, self._usable = (
             threshold_of(the_filter.serving) if the_filter else (0.0, ())
@@ -147,11 +155,16 @@ class Predictor:
         self.classes: tuple[str, ...] = self._segmenter.classes if self._segmenter else ()
 
     def predict(self, found: Sequence[Found], out: Path) -> list[dict[str, Any]]:
-        """A row an image; masks are written into the folder `out`."""
+        """A row an image, of the table and the log; masks are written into the folder `out`."""
         rows: list[dict[str, Any]] = []
         images: list[tuple[dict[str, Any], NDArray[np.uint8]]] = []
         for one in found:
-            row: dict[str, Any] = {**dict.fromkeys(SCHEMA), "path": one.name, **self.by}
+            row: dict[str, Any] = {
+                **dict.fromkeys(SCHEMA),
+                "path": one.name,
+                **self.by,
+                **self._digests,
+            }
             rows.append(row)
             try:
                 data = read_image_file(one.path, max_megapixels=self._max_megapixels)
@@ -178,6 +191,11 @@ class Predictor:
         passed = [pair for pair in images if pair[0]["verdict"] in (None, "pass")]
         for row, _ in passed:
             row["verdict"] = "pass"
+        segmented = passed if self._segmenter is not None else []
+        if self._measured:
+            for row, image in images:
+                if row["verdict"] != "pass" or not segmented:
+                    row["measures"] = measure(image, None, mask_classes=self.classes)
         if self._segmenter is None:
             return
         masks = self._segmenter.segment([image for _, image in passed])
@@ -187,6 +205,7 @@ class Predictor:
             write_bytes_whole(out / name, encoded)
             measured = measure(image, mask, mask_classes=self.classes)
             row |= {"mask": name, **{quality: measured[quality] for quality in QUALITY}}
+            row["measures"] = measured
 
 
 def mask_name(name: str) -> str:
@@ -254,6 +273,7 @@ def predict_all(
     out: Path,
     *,
     progress: Callable[..., Iterable[Sequence[Found]]],
+    log: RunLog | None = None,
 ) -> pl.DataFrame:
     """The table of all images, written to `out` after every chunk.
 
@@ -262,9 +282,12 @@ def predict_all(
         predictor: The models.
         out: A folder, made where it is missing.
         progress: Passes chunks through and shows how far it is.
+        log: Gets every row before the table does; what it has not is looked at again.
     """
     file = out / TABLE
     done = _done(file, found, predictor)
+    if log is not None:
+        done = {name: row for name, row in done.items() if log.has(row)}
     due = [one for one in found if one.name not in done]
     # Killed from here on, no row of another model stands beside a mask of this one.
     _write(file, found, done)
@@ -274,7 +297,10 @@ def predict_all(
     for chunk in progress(
         chunks, total=len(chunks), label=f"looking at {counted(len(due), 'image')}"
     ):
-        done |= {row["path"]: row for row in predictor.predict(chunk, out)}
+        rows = predictor.predict(chunk, out)
+        if log is not None:
+            log.add(rows)
+        done |= {row["path"]: row for row in rows}
         _write(file, found, done)
     return _write(file, found, done)
 

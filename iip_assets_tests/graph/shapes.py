@@ -68,7 +68,18 @@ _NO_OLDER_BATCH = {
     "drift_history": f"alarms hold each batch against those before it; there is {_FIRST} alone",
 }
 NO_LIMITS = {"output_alarms": "drift.limits names no metric to watch"}
+NO_LOG = {"serving_drift": "no prediction is logged: `iip predict --log` logs them"}
 _ONE_BATCH = {**_NO_OLDER_BATCH, **_ALL_LABELLED}
+
+
+def _no_sides(missing: str) -> Mapping[str, str]:
+    reason = (
+        "drift compares the newest batch with training images of older ones; there are none beside "
+        f"{_FIRST}, nor {missing} images of its own to compare with the others"
+    )
+    return {"drift_report": reason}
+
+
 _NO_SECOND = {
     "batch_trials": "no second batch to compare with: all labelled training images are of one batch"
 }
@@ -91,6 +102,7 @@ _NO_FORECAST = {
 _ONE_TRIED = {**_NO_SECOND, **_SMALL_GROUPS, **_NO_FORECAST}
 NOTHING_PROMISED = {
     **NO_CHALLENGE,
+    **NO_LOG,
     "fairness_guarantee": "iip.toml promises nothing: [guarantee] names no subset",
 }
 NO_SEGMENTERS = {
@@ -137,12 +149,17 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "one image": Shape(
         _one_batch(lambda _, row: row, most=1),
-        {**_ONE_BATCH, **_nowhere("the only image with {} fell to test; none is to train on")},
+        {
+            **_ONE_BATCH,
+            **_no_sides("training"),
+            **_nowhere("the only image with {} fell to test; none is to train on"),
+        },
     ),
     "three images": Shape(
         _one_batch(lambda _, row: row, most=3),
         {
             **_ONE_BATCH,
+            **_no_sides("training"),
             **_nowhere("the 2 groups of the 3 images with {} fell to test; none is to train on"),
         },
     ),
@@ -160,6 +177,7 @@ SHAPES: Mapping[str, Shape] = {
         {
             **_ONE_BATCH,
             **_ONE_TRIED,
+            **_no_sides("held-out"),
             **dict.fromkeys(
                 (
                     *("out_of_fold_predictions", "augmentation_trials", "fairness_tradeoff"),
@@ -177,6 +195,7 @@ SHAPES: Mapping[str, Shape] = {
         _all(subject_id="S0"),
         {
             **_ONE_BATCH,
+            **_no_sides("training"),
             **_nowhere(
                 "all 31 images with {}, unclear ones apart, are one group, which fell to "
                 "validation; none is to train on"

@@ -73,7 +73,8 @@ def test_a_new_function_moves_nothing(file: Path, package: Path, before: dict[st
 @pytest.mark.parametrize(
     ("file", "name", "expected"),
     [
-        ("drift/columns.py", "jensen_shannon", {"drift_report"}),
+        ("drift/columns.py", "jensen_shannon", {"drift_report", "serving_drift"}),
+        ("drift/serving.py", "serving_tables", {"serving_drift"}),
         ("drift/alarms.py", "stream_evidence", {"drift_history"}),
         ("drift/limits.py", "limit_table", {"output_alarms"}),
         (

@@ -176,7 +176,7 @@ def test_every_asset_stands_in_its_room(office: Office) -> None:
     nodes = office.page.ask(NODES)["assetNodes"]
     groups = {node["assetKey"]["path"][0]: node["groupName"] for node in nodes}
     sources = {"dvc_data", "challenge_file", "iris_landmark_file", "slices_file"}
-    sources |= {"model_registry"}
+    sources |= {"model_registry", "prediction_log"}
     assert set(groups) == {*sources, *office.team.status()}
     assert groups["dvc_data"] == "dataset"
     assert groups["drift_report"] == "drift"

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from iip_assets.drift.prediction_log import RunLog
 from iip_assets.registry import batch_predict
 from iip_assets.registry.batch_predict import Deployed, Found, Predictor, find_images, predict_all
 from iip_assets_tests.audit.looking import (
@@ -27,7 +28,12 @@ from iip_assets_tests.dataset.images import encoded, scene
 
 
 def predictor(
-    *, threshold: float = 0.5, misled: bool = False, max_megapixels: float = 1.0, kind: Any = None
+    *,
+    threshold: float = 0.5,
+    misled: bool = False,
+    max_megapixels: float = 1.0,
+    kind: Any = None,
+    measured: bool = False,
 ) -> Predictor:
     """A filter that passes what has a bright corner, and a segmenter by colour or by corner."""
     the_filter = Deployed(
@@ -40,6 +46,7 @@ def predictor(
         Deployed("segmenter 1", digest, segmenter.parts, {}),
         max_megapixels=max_megapixels,
         threads=1,
+        measured=measured,
     )
 
 
@@ -54,8 +61,10 @@ def straight(items: Sequence[Any], **_: Any) -> Sequence[Any]:
     return items
 
 
-def predicted(folder: Path, out: Path, by: Predictor) -> dict[str, dict[str, Any]]:
-    table = predict_all(find_images([folder], out), by, out, progress=straight)
+def predicted(
+    folder: Path, out: Path, by: Predictor, log: RunLog | None = None
+) -> dict[str, dict[str, Any]]:
+    table = predict_all(find_images([folder], out), by, out, progress=straight, log=log)
     written = pl.read_csv(out / batch_predict.TABLE, schema=batch_predict.SCHEMA)
     assert written["path"].to_list() == table["path"].to_list()
     return {row["path"]: row for row in written.iter_rows(named=True)}

@@ -23,6 +23,7 @@ from iip_assets.dataset.problems import problem_frame
 from iip_assets.dataset.schema import label_rows_schema
 from iip_assets.drift.alarms import ALARMS, HISTORY
 from iip_assets.drift.limits import LIMITS
+from iip_assets.drift.serving import FEATURES, SKEW
 from iip_assets.embeddings.leaks import LEAKS
 from iip_assets.engine.values import Files, Report
 from iip_assets.evaluation.evaluation import METRICS_SCHEMA
@@ -270,6 +271,18 @@ def drift_data():
         "share_moved": 0.5,
         "columns": [brightness, gender],
         "not_compared": [{"name": "ethnicity", "kind": "word", "reason": "no value is known"}],
+    }
+
+
+def serving_sample():
+    feature = {"feature": "brightness", "kind": "number", "verdict": "skew", "score": 1.0}
+    feature |= {"change": "mean 120 → 90", "reason": None, "threshold": 0.2}
+    skew = {"quantity": "brightness", "n_images": 9, "differ": 8, "largest": 30.0, "tolerance": 0.1}
+    files = {"file": [HOSTILE], "rows": [None], "reason": ["it is damaged"]}
+    return {
+        "features": pl.DataFrame([feature | {"n_reference": 70, "n_logged": 40}], FEATURES),
+        "skew": pl.DataFrame([skew | {"images": ["0" * 32]}], SKEW),
+        "files": pl.DataFrame(files, {"file": pl.String, "rows": pl.Int64, "reason": pl.String}),
     }
 
 
@@ -719,6 +732,7 @@ def sample_inputs(**changes):
         "drift_report": Report("<p>page</p>", drift_data()),
         "drift_history": history_tables(),
         "output_alarms": limits_table(),
+        "serving_drift": serving_sample(),
         "drift_forecast": forecast_tables(),
         "batch_verdict": verdict_table(),
         "labeling_priorities": by_image(

@@ -8,6 +8,7 @@ import polars as pl
 
 from iip_assets.drift.columns import change_in_words
 from iip_assets.drift.figures import alarm_in_words, drift_figure, history_figure, stream_name
+from iip_assets.drift.serving import skew_in_words
 from iip_assets.engine.values import Report
 from iip_assets.errors import counted
 from iip_assets.metrics.names import spelled
@@ -45,6 +46,7 @@ def drift(
     drift_report: Report | None = None,
     drift_history: dict[str, pl.DataFrame] | None = None,
     output_alarms: pl.DataFrame | None = None,
+    serving_drift: dict[str, pl.DataFrame] | None = None,
 ) -> Section | None:
     """What kind of drift there is, which features moved, by how much, since when and for whom."""
     blocks: list[Block] = []
@@ -76,6 +78,11 @@ def drift(
             for row in rows
             if row["alarm"]
         ][:1]
+    if serving_drift is not None:
+        logged = {name: records(serving_drift[name]) for name in ("features", "skew", "files")}
+        blocks += _serving_blocks(logged)
+        data["serving_drift"] = logged
+        steps += _serving_steps(logged)
     return Section("drift", "Drift", blocks, data, numbers, steps) if blocks else None
 
 
@@ -233,3 +240,57 @@ def _limits(rows: list[Record]) -> Table:
         ],
         rows,
     )
+
+
+def _serving_blocks(logged: Record) -> list[Block]:
+    """What deployed models met, and where they were given other numbers than the graph has."""
+    features, differ = logged["features"], [row for row in logged["skew"] if row["differ"]]
+    n = max((row["n_images"] for row in logged["skew"]), default=0)
+    text = (
+        f"{counted(sum(row['rows'] or 0 for row in logged['files']), 'prediction')} are logged. "
+        "Whose eye an image shows is not known there, so each image counts as a person alone: many "
+        "images of a few people can pass for drift."
+    )
+    shown = {
+        verdict: ", ".join(spelled(row["feature"]) for row in features if row["verdict"] == verdict)
+        for verdict in ("moved", "skew")
+    }
+    found = "; ".join(map(skew_in_words, differ)) or "no number differs"
+    if shown["skew"]:
+        found += f"; what moved by it says nothing about the world: {shown['skew']}"
+    none = "cannot be told, as no logged image is in the data"
+    skew = f"{counted(n, 'logged image')} in the data too: {found}" if n else none
+    items = [
+        Item("Drift of the world", f": {shown['moved'] or 'none is shown'}."),
+        Item("Training-serving skew", f": {skew}."),
+        *(
+            Item("Not used", f": {f['file']}, {f['reason']}.")
+            for f in logged["files"]
+            if f["reason"]
+        ),
+    ]
+    table = Table(
+        "Logged images against the data",
+        [
+            "feature",
+            "verdict",
+            Column("distance", "score", NUMBER),
+            Column("limit", "threshold", NUMBER),
+            Column("change", lambda row: row["change"] or row["reason"]),
+            Column("images of the data", "n_reference", COUNT),
+            Column("logged images", "n_logged", COUNT),
+        ],
+        features,
+    )
+    return [Heading("Prediction log"), Paragraph(text), Listing(items), table]
+
+
+def _serving_steps(logged: Record) -> list[NextStep]:
+    if differ := [row for row in logged["skew"] if row["differ"]]:
+        text = f"{skew_in_words(differ[0])}. Compare how images are decoded and scaled there."
+        return [NextStep(2, "Serving computes other numbers than the graph", text)]
+    for row in logged["features"]:
+        if row["verdict"] == "moved":
+            text = f"{row['change']}; n = {counted(row['n_logged'], 'logged image')}. Label some."
+            return [NextStep(4, f"Logged images differ in {spelled(row['feature'])}", text)]
+    return []
