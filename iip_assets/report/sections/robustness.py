@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from iip_assets.errors import counted
 from iip_assets.metrics.names import OVERALL, spelled
 from iip_assets.models.tasks import TASKS
 from iip_assets.report.blocks import (
