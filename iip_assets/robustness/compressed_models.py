@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,11 +18,14 @@ from numpy.typing import NDArray
 from torch.nn.modules.batchnorm import _BatchNorm
 from typing_extensions import override
 
+from iip_assets.embeddings.onnx_session import open_session
+from iip_assets.embeddings.onnx_session import run as run_session
 from iip_assets.engine.hashing import digest_table
 from iip_assets.engine.values import Files, Noted, Skipped
 from iip_assets.images.decode import decode_image
 from iip_assets.images.letterbox import letterbox_image
 from iip_assets.images.store import Store
+from iip_assets.inference.filter import has_head
 from iip_assets.inference.frame import Frame, box_around, cut_image
 from iip_assets.inference.segmenter import eye_classes, read_pair
 from iip_assets.models.filter import build_filter, restored_filter
@@ -152,11 +156,12 @@ def compress_chunk(
         parts = {one: data for one, data in kept.items() if data is not None}
         if name == "fp16":
             parts[file] = fp16_onnx(parts[file])
-        elif name == "int8":
+        elif name == "int8" and not has_head(original.files.parts):
             parts[file] = int8_onnx(parts[file], _images(original, training, most, _BATCH))
         else:
             given: dict[str, Any] = {"recipe": recipe, "training": training, "run": run}
-            learned = _learned(original, name, resampled=resampled, **given)
+            learn = _int8_head if name == "int8" else partial(_learned, variant=name)
+            learned = learn(original, resampled=resampled, **given)
             parts = {one: learned[one] for one in parts}
         card = json.loads(parts["card.json"]) | {"compressed": name}
         parts["card.json"] = json.dumps(card, indent=2, sort_keys=True).encode()
@@ -190,6 +195,38 @@ def _images(
                 fitted.append(cut_image(image, box, frame))
     starts = range(0, len(fitted), batch)
     return [frame.standardise(np.stack(fitted[one : one + batch])) for one in starts]
+
+
+def _int8_head(
+    original: Original,
+    *,
+    recipe: Mapping[str, Any],
+    training: Mapping[str, Any],
+    resampled: bool,
+    run: TrainingRun,
+) -> Mapping[str, bytes]:
+    """The files of a head that was trained anew on the embeddings of the backbone in 8 bits.
+
+    These embeddings say as much as before, and in other numbers: the old head would misread them.
+    """
+    frame, name = Frame.of_card(original.card), "backbone.onnx"
+    batches = _images(original, training, training["calibration_images"], _BATCH)
+    backbone = {**original.backbone, name: int8_onnx(original.backbone[name], batches)}
+    session = open_session(backbone[name], threads=run.machine.threads)
+    ids, vectors = original.examples["image_id"], []
+    for first in range(0, len(ids), _BATCH):
+        images = map(original.load, ids[first : first + _BATCH])
+        fitted = [letterbox_image(one, frame.width, frame.height) for one in images]
+        vectors += [*run_session(session, frame.standardise(np.stack(fitted)))]
+    embeddings = pl.Series("embedding", vectors, original.examples["embedding"].dtype)
+    return build_filter(
+        original.examples.with_columns(embeddings),
+        backbone,
+        FilterSettings(**{**recipe, "train": "head", "network": "", "teacher": ""}),
+        load=original.load,
+        run=run,
+        resampled=resampled,
+    ).value.parts
 
 
 class Averaging(torch.nn.Module):
@@ -233,8 +270,8 @@ class Averaging(torch.nn.Module):
 
 def _learned(
     original: Original,
-    variant: str,
     *,
+    variant: str,
     recipe: Mapping[str, Any],
     training: Mapping[str, Any],
     resampled: bool,
