@@ -26,8 +26,9 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def pictures(rng: np.random.Generator, n: int) -> np.ndarray:
-    """(n, 24, 32, 3), redder than blue, each of a brightness of its own."""
-    tint = np.array([1.1, 0.9, 0.6]) * rng.uniform(60, 140, (n, 1, 1, 1))
+    """(n, 24, 32, 3), redder than blue, each of a brightness and a colour of its own."""
+    colour = np.array([1.1, 0.9, 0.6]) + rng.uniform(-0.4, 0.4, (n, 1, 1, 3))
+    tint = colour * rng.uniform(80, 120, (n, 1, 1, 1))
     spread = rng.uniform(5, 25, (n, 1, 1, 1))
     return (tint + rng.normal(0, 1, (n, 24, 32, 3)) * spread).clip(0, 255).astype(np.uint8)
 
