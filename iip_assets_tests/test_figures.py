@@ -118,11 +118,10 @@ def _reference_points() -> list[dict]:
     ]
 
 
-def _curves() -> list[dict]:
-    line = {"severities": [0, 1], "values": [1.0, None], "low": [0.9, None], "high": [1.0, None]}
-    return [
-        {"model": "filter", "metric": "f1_macro", "corruption": word, **line} for word in HOSTILE
-    ]
+def _cells():
+    row = {"model": "filter", "metric": "$x_{$", "axis": "$x_{$", "clean": 0.9, "value": 0.5}
+    row |= {"n_images": 5, "enough": False}
+    return pl.DataFrame([{**row, "slice": one, "corruption": one} for one in HOSTILE])
 
 
 def _compressed() -> dict[str, pl.DataFrame]:
@@ -261,10 +260,10 @@ FIGURES: dict[Callable, Callable] = {
     registry.history_figure: lambda draw: draw(_history()),
     report.forest_figure: lambda draw: draw(_report_rows(), _report_rows()[0]),
     report.reference_points_figure: lambda draw: draw(_reference_points()),
-    report.robustness_figure: lambda draw: draw(_curves()),
     compression.compression_figure: lambda draw: draw(
         _compressed(), {"filter": {"original": 2.0, "int8": 1.0}}
     ),
+    robustness.cells_figure: lambda draw: draw(_cells()),
     robustness.robustness_figure: lambda draw: draw(_robustness()),
     statistics.background_figure: lambda draw: draw(WORDS.select("background")),
     statistics.coverage_figure: lambda draw: draw(_demographics(), tolerance=0.5),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from iip_assets.dataset.schema import UNKNOWN
 from iip_assets.figures import PALETTE, new_figure, shown_word
 from iip_assets.metrics.names import spelled
@@ -94,34 +92,6 @@ def reference_points_figure(rows: Sequence[Record]) -> Figure:
     axes.set_xlim(0, 1)
     _horizontal(axes, rows[0]["metric"])
     axes.tick_params(axis="y", length=0)
-    return figure
-
-
-def robustness_figure(rows: Sequence[Record]) -> Figure:
-    """`robustness_table`: a panel for each model, a curve with its band for each corruption."""
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    corruptions = sorted({row["corruption"] for row in rows})
-    figure = new_figure(4.2 * max(1, len(models)), 3.4)
-    for index, model in enumerate(models):
-        axes = figure.add_subplot(1, len(models), index + 1)
-        curves = [row for row in rows if row["model"] == model]
-        for row in curves:
-            style = corruptions.index(row["corruption"])
-            colour, mark = PALETTE[style % len(PALETTE)], _MARKERS[style % len(_MARKERS)]
-            x = np.array(row["severities"], dtype=float)
-            # A gap, not a zero, where a severity was not measured.
-            y, low, high = (np.array(row[key], dtype=float) for key in ("values", "low", "high"))
-            label = shown_word(spelled(row["corruption"]))
-            axes.plot(x, y, color=colour, marker=mark, markersize=4, label=label)
-            axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
-        title = f"{model}: {spelled(curves[0]['metric'])}"
-        axes.set(title=title, xlabel="severity (0 = clean)")
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-        axes.grid(**_GRID)
-        axes.spines[["top", "right"]].set_visible(False)
-    if models:
-        handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
 

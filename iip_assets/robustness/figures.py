@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,18 +10,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.figures import PALETTE, new_figure, shown_word
-from iip_assets.metrics.names import spelled
+from iip_assets.metrics.names import OVERALL, spelled
 from iip_assets.models.tasks import TASKS
+from iip_assets.robustness.cells import MEAN
 from iip_assets.robustness.corruptions import SEVERITIES
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_STYLES = ("-", "--", "-.", ":")
-
-# More lines than the palette has colours cannot be told apart.
-_MOST_GROUPS = 7
+_STYLES = ("-", "--")
+_COLUMNS = 4
 
 
 def worst_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
@@ -40,77 +39,65 @@ def worst_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def robustness_figure(table: pl.DataFrame) -> Figure:
-    """One panel for each model and corruption: all images with their interval, and each group."""
-    shown = {
-        name: table.filter((pl.col("model") == name) & (pl.col("metric") == task.headline))
-        for name, task in TASKS.items()
-    }
-    models = [model for model, part in shown.items() if part.height]
-    corruptions = table["corruption"].unique().sort().to_list()
-    figure = new_figure(2.4 * max(2, len(corruptions)), 0.6 + 2.4 * max(1, len(models)))
-    if not models:
+    """A panel for each corruption: the main metric of each model over all images, with interval."""
+    overall = table.filter(axis=OVERALL)
+    corruptions = overall["corruption"].unique().sort().to_list()
+    if not corruptions:
+        figure = new_figure(6, 1)
         figure.text(0.5, 0.5, "no model was tried", ha="center")
         return figure
-    grid = figure.subplots(len(models), len(corruptions), sharex=True, sharey="row", squeeze=False)
-    groups = _groups(table)
-    for row, model in enumerate(models):
-        for column, corruption in enumerate(corruptions):
-            axes = grid[row][column]
-            _panel(axes, shown[model].filter(pl.col("corruption") == corruption), groups)
-            if row == 0:
-                axes.set_title(shown_word(spelled(corruption), 24), fontsize=9)
-            if row == len(models) - 1:
-                axes.set_xlabel("severity", fontsize=8)
-        grid[row][0].set_ylabel(f"{model}\n{spelled(TASKS[model].headline)}", fontsize=8)
-    handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(6, len(labels)), fontsize=8
-    )
+    rows = -(-len(corruptions) // _COLUMNS)
+    figure = new_figure(8.8, 0.7 + 1.9 * rows)
+    panels = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, corruption in zip_longest(panels, corruptions):
+        axes.set_visible(corruption is not None)
+        for style, (model, task) in enumerate(TASKS.items()):
+            of_model = overall.filter(model=model, metric=task.headline).sort("severity")
+            part = of_model.filter(corruption=corruption)
+            x, y, low, high = (_numbers(part[one]) for one in ("severity", "value", "low", "high"))
+            label = f"{model}, {spelled(task.headline)} (n={_most(of_model['n_images'])})"
+            colour = PALETTE[style]
+            axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+            axes.plot(x, y, _STYLES[style], color=colour, marker="os"[style], ms=3, label=label)
+        axes.set_title(shown_word(spelled(str(corruption)), 24), fontsize=9)
+        axes.set(ylim=(0, 1.02), xticks=range(6))
+        axes.set_xlabel("severity (0: clean)", fontsize=7)
+        axes.tick_params(labelsize=7, labelbottom=True)
+        axes.grid(alpha=0.3)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
 
-def _panel(axes: Axes, part: pl.DataFrame, groups: dict[str, int]) -> None:
-    overall = part.filter(pl.col("axis") == "overall").sort("severity")
-    severity = overall["severity"].to_numpy()
-    low, high = _numbers(overall["low"]), _numbers(overall["high"])
-    axes.fill_between(severity, low, high, color=PALETTE[0], alpha=0.2, linewidth=0)
-    axes.plot(
-        severity,
-        _numbers(overall["value"]),
-        color=PALETTE[0],
-        linewidth=2,
-        marker="o",
-        markersize=3,
-        label=f"all (n={_most(overall['n_images'])})",
-    )
-    for name, style in groups.items():
-        one = part.filter((pl.col("axis") != "overall") & (pl.col("slice") == name))
-        one = one.sort("severity")
-        axes.plot(
-            one["severity"].to_numpy(),
-            _numbers(one["value"]),
-            color=PALETTE[1 + style % (len(PALETTE) - 1)],
-            linestyle=_STYLES[style % len(_STYLES)],
-            linewidth=1,
-            # A label that begins with _ would be left out of the legend.
-            label=f" {shown_word(name)} (n={_most(one['n_images'])})",
-        )
-    axes.set_ylim(0, 1.02)
-    axes.set_xticks(range(6))
-    axes.tick_params(labelsize=7)
-    axes.grid(alpha=0.3)
-
-
-def _groups(table: pl.DataFrame) -> dict[str, int]:
-    """The largest groups with a number for their colour and dash."""
-    counts = (
-        table.filter(pl.col("axis") != "overall")
-        .group_by("slice")
-        .agg(pl.col("n_images").max())
-        .sort(["n_images", "slice"], descending=[True, False])
-        .head(_MOST_GROUPS)
-    )
-    return {name: style for style, name in enumerate(sorted(counts["slice"]))}
+def cells_figure(cells: pl.DataFrame) -> Figure:
+    """What each group loses under each corruption, as the mean over severities, for each model."""
+    groups = cells.filter(pl.col("corruption") != MEAN)
+    models = groups["model"].unique().sort().to_list()
+    names = groups["slice"].unique().sort().to_list()
+    corruptions = groups["corruption"].unique().sort().to_list()
+    figure = new_figure(8.8, 1.2 + max(1, len(models)) * (0.5 + 0.28 * len(names)))
+    if not models:
+        figure.text(0.5, 0.5, "no model was tried", ha="center")
+        return figure
+    panels = figure.subplots(len(models), 1, squeeze=False).ravel()
+    for axes, model in zip(panels, models, strict=True):
+        lost = np.full((len(names), len(corruptions)), np.nan)
+        labels = dict.fromkeys(names, "")
+        for row in groups.filter(model=model).to_dicts():
+            place = names.index(row["slice"]), corruptions.index(row["corruption"])
+            few = "" if row["enough"] else ", too few"
+            labels[row["slice"]] = f" {shown_word(row['slice'], 20)} (n={row['n_images']}{few})"
+            if None not in (row["clean"], row["value"]):
+                lost[place] = row["clean"] - row["value"]
+                axes.text(*place[::-1], f"{lost[place]:.2f}", ha="center", va="center", fontsize=7)
+        axes.imshow(lost, cmap="RdBu_r", vmin=-0.6, vmax=0.6, alpha=0.7, aspect="auto")
+        axes.set_yticks(range(len(names)), [*labels.values()], fontsize=7)
+        shown = [shown_word(spelled(one), 20) for one in corruptions] if model == models[-1] else []
+        ticks = range(len(shown)) if shown else []
+        axes.set_xticks(ticks, shown, fontsize=7, rotation=35, ha="right")
+        metric = groups.filter(model=model)["metric"][0]
+        axes.set_title(f"{model}: loss of {spelled(metric)}", fontsize=9)
+    return figure
 
 
 def _most(counts: pl.Series) -> int:

@@ -22,10 +22,9 @@ from iip_assets.report.blocks import (
     estimate_column,
     plot,
 )
-from iip_assets.report.figures import robustness_figure
 from iip_assets.report.metrics import records, rounded
 from iip_assets.robustness.cells import MEAN, worst_cells
-from iip_assets.robustness.figures import robustness_figure as groups_figure
+from iip_assets.robustness.figures import cells_figure, robustness_figure
 
 # A smaller loss is not named.
 NAMED_LOSS = 0.05
@@ -40,7 +39,7 @@ def robustness(robustness_benchmark: dict[str, pl.DataFrame]) -> Section:
     rows, groups = robustness_table(curves), robustness_groups(curves)
     blocks: list[Block] = []
     if rows:
-        alt = "Metric of each model against severity, a curve for each corruption"
+        alt = "Metric of each model against severity, a panel for each corruption"
         losses = Table(
             "From clean images to the highest severity at which the metric is known",
             [
@@ -56,9 +55,9 @@ def robustness(robustness_benchmark: dict[str, pl.DataFrame]) -> Section:
             rows,
             folded="Losses as a table",
         )
-        blocks += [plot(lambda: robustness_figure(rows), alt, "Bands are intervals."), losses]
+        blocks += [plot(lambda: robustness_figure(curves), alt, "Bands are intervals."), losses]
     if rows and groups:
-        alt = "Metric against severity for each corruption, a curve for each group"
+        alt = "What each group loses under each corruption, as the mean over severities"
         by_group = Table(
             "Clean and at the highest severity at which the metric is known, by group",
             [
@@ -73,7 +72,7 @@ def robustness(robustness_benchmark: dict[str, pl.DataFrame]) -> Section:
             groups,
             folded="Groups as a table",
         )
-        figure = plot(lambda: groups_figure(curves), alt)
+        figure = plot(lambda: cells_figure(cells), alt)
         blocks += [Heading("By group"), figure, by_group]
     worst, held = records(worst_cells(cells, _MOST_CELLS)), _beside_fixed(cells)
     blocks += _cell_blocks(worst, held)
@@ -133,13 +132,13 @@ def _matched_blocks(rows: list[Record]) -> list[Block]:
         "beyond 5 the loss is that at severity 5, and may be larger."
     )
     columns: list[Column | str] = [
-        *("model", "corruption", Column("measure", lambda row: spelled(row["measure"]))),
-        Column(first["against"], "clean", NUMBER),
-        Column("newest batch", "newest", NUMBER),
-        estimate_column("difference", *("difference", "difference_low", "difference_high")),
-        "verdict",
+        *("model", "corruption", "verdict"),
         estimate_column("severity", "severity", "severity_low", "severity_high"),
         estimate_column("loss there", "loss"),
+        Column("measure", lambda row: spelled(row["measure"])),
+        Column("newest batch", "newest", NUMBER),
+        Column(first["against"], "clean", NUMBER),
+        estimate_column("difference", *("difference", "difference_low", "difference_high")),
     ]
     return [Paragraph(text), Table("Severities at which test images match", columns, rows)]
 
