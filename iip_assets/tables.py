@@ -292,6 +292,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
     "segmenter_examples": _sole(
         *("image_id", "mask_id", "split", "group_id", "weight", "sides", "remedy")
     ),
+    "image_batches": _sole("image_id", "group_id", "batch"),
     "held_out_images": _sole("image_id", "split", "label", "mask_id"),
     "filter_verdicts": {
         "verdicts": _table("image_id", "prob_<class>", "predicted", "usable_score", "passes"),

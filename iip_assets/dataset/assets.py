@@ -236,6 +236,21 @@ def describe_data_splits(
     }
 
 
+@asset(room="dataset", kinds={"polars"})
+def image_batches(raw_dataset: dict[str, pl.DataFrame], data_splits: pl.DataFrame) -> pl.DataFrame:
+    """With which batch each image came, and whose group it is; no label or age moves it."""
+    batches = raw_dataset["images"].select("image_id", "batch")
+    groups = data_splits.select("image_id", "group_id")
+    return groups.join(batches, on="image_id").sort("image_id")
+
+
+@describe(image_batches)
+def describe_image_batches(image_batches: pl.DataFrame) -> dict[str, MetadataValue]:
+    """How many images came with each batch."""
+    counts = image_batches.group_by("batch").len(name="images").sort("batch")
+    return {"rows": image_batches.height, "batches": Rows(counts.to_dicts())}
+
+
 @asset_check(data_splits, blocking=True)
 def no_leak(
     data_splits: pl.DataFrame, raw_dataset: dict[str, pl.DataFrame], notes: Mapping[str, Any]

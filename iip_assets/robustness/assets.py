@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 @asset(room="robustness", kinds={"opencv", "onnx"})
 def robustness_benchmark(
-    raw_dataset: dict[str, pl.DataFrame],
+    image_batches: pl.DataFrame,
     held_out_images: pl.DataFrame,
-    data_splits: pl.DataFrame,
     iris_filter_model: Files | Skipped,
     segmentation_model: Files | Skipped,
     image_slices: pl.DataFrame,
@@ -53,14 +52,14 @@ def robustness_benchmark(
     if isinstance(iris_filter_model, Skipped) and isinstance(segmentation_model, Skipped):
         return no_model(iris_filter_model, segmentation_model)
     test = held_out_images.filter(pl.col("split") == "test").join(
-        data_splits.select("image_id", "group_id"), on="image_id"
+        image_batches.select("image_id", "group_id"), on="image_id"
     )
     chosen = benchmark_images(test, most=options.max_images, seed=options.seed)
     if chosen.is_empty():
         return Skipped(reason_for_none_judged(held_out_images, "test"))
     # As many as one corruption more would have.
     most = options.max_images * len(SEVERITIES)
-    newest = newest_images(raw_dataset["images"], data_splits, most=most)
+    newest = newest_images(image_batches, most=most)
     store, fill = ImageStore.open(context.root), context.fill
     store.fetch([*chosen["image_id"], *chosen["mask_id"].drop_nulls(), *newest["image_id"]])
     models = {"filter": iris_filter_model, "segmenter": segmentation_model}

@@ -53,7 +53,7 @@ def robustness_figure(table: pl.DataFrame) -> Figure:
         axes.set_visible(corruption is not None)
         for style, (model, task) in enumerate(TASKS.items()):
             of_model = overall.filter(model=model, metric=task.headline).sort("severity")
-            part = of_model.filter(corruption=corruption)
+            part = of_model.filter(pl.col("corruption").eq_missing(corruption))
             x, y, low, high = (_numbers(part[one]) for one in ("severity", "value", "low", "high"))
             label = f"{model}, {spelled(task.headline)} (n={_most(of_model['n_images'])})"
             colour = PALETTE[style]

@@ -39,11 +39,10 @@ _SCHEMA: dict[str, Any] = {
 }
 
 
-def newest_images(images: pl.DataFrame, splits: pl.DataFrame, *, most: int) -> pl.DataFrame:
+def newest_images(batches: pl.DataFrame, *, most: int) -> pl.DataFrame:
     """`image_id`, `group_id` of at most so many of the newest batch; none if all are of it."""
-    known = splits.join(images.select("image_id", "batch"), on="image_id")
     newest = (pl.col("batch") == pl.col("batch").max()).fill_null(value=False)
-    found = known.select("image_id", "group_id", newest=newest)
+    found = batches.select("image_id", "group_id", newest=newest)
     # Ids are hashes: the first are drawn at random.
     newer = found.filter(pl.col("newest") & ~pl.col("newest").all()).sort("image_id")
     return newer.head(most).select("image_id", "group_id")

@@ -3,6 +3,7 @@ import polars as pl
 import pytest
 from onnx import helper
 
+from iip_assets.dataset.assets import image_batches
 from iip_assets.dataset.slices import slice_table
 from iip_assets.engine.values import Files, Markdown, Skipped
 from iip_assets.evaluation.assets import held_out_images
@@ -72,9 +73,8 @@ def run_asset(tmp_path, monkeypatch, filter_model, segmenter_model, **options):
     )
     slices = slice_table(images, age_bands=(0, 18), axes=("age_band", "ethnicity"))
     return robustness_benchmark.function(
-        {"images": images},
+        image_batches.function({"images": images}, splits),
         held_out_images.function({"images": images}, splits),
-        splits,
         filter_model,
         segmenter_model,
         slices,

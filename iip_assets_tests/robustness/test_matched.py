@@ -123,9 +123,7 @@ def test_a_severity_is_read_off_between_two(changes, change, severity):
 
 
 def test_the_newest_batch_is_the_last_by_name_and_alone_it_is_none():
-    images = pl.DataFrame({"image_id": ["a", "b", "c", "d"], "batch": [None, "1", "2", "2"]})
-    splits = pl.DataFrame({"image_id": ["a", "b", "c"], "group_id": ["a", "b", "c"]})
-    # What cannot be decoded has no split.
-    assert matched.newest_images(images, splits, most=9)["image_id"].to_list() == ["c"]
-    alone = images.filter(batch="2")
-    assert matched.newest_images(alone, splits, most=9).is_empty()
+    images = pl.DataFrame({"image_id": ["a", "b", "c"], "batch": [None, "1", "2"]})
+    images = images.with_columns(group_id="image_id")
+    assert matched.newest_images(images, most=9)["image_id"].to_list() == ["c"]
+    assert matched.newest_images(images.filter(batch="2"), most=9).is_empty()
