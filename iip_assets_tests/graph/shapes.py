@@ -187,7 +187,10 @@ SHAPES: Mapping[str, Shape] = {
             ),
             "fold_segmenters": _ONE_GROUP.format("a valid mask"),
             "validation_card": "no image fell to validation",
-            **dict.fromkeys(("robustness_benchmark", "fairness_audit"), "no image fell to test"),
+            **dict.fromkeys(
+                ("robustness_benchmark", "compression_tradeoff", "fairness_audit"),
+                "no image fell to test",
+            ),
             "model_explanations": "no image fell to validation or test",
         },
     ),
