@@ -171,7 +171,7 @@ def _followed():
 def _moved() -> list[dict]:
     shares = [1 / len(HOSTILE)] * len(HOSTILE)
     words = {
-        "kind": "words",
+        "kind": "word",
         "moved": True,
         "words": HOSTILE,
         "shares_reference": shares,

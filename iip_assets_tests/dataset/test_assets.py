@@ -48,6 +48,7 @@ def run(workspace: Path) -> dict[str, Made]:
     splits = assets.data_splits.function(
         raw.value,
         prints,
+        (),
         splits=SplitSettings(),
         near_duplicate_bits=DEFAULTS.near_duplicate_bits,
     )

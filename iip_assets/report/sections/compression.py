@@ -57,11 +57,13 @@ def compression(
     raw_dataset: dict[str, pl.DataFrame],
     compressed_filters: Files | None = None,
     compressed_segmenters: Files | None = None,
-) -> Section:
+) -> Section | None:
     """The chart and a table of all smaller models, the groups that lose, and exemplars."""
     made = {"filter": compressed_filters, "segmenter": compressed_segmenters}
     latency = {name: latency_ms(one) for name, one in made.items() if one is not None}
     tradeoff = compression_tradeoff["tradeoff"]
+    if tradeoff.is_empty():
+        return None
     rows, lost = compression_rows(compression_tradeoff), records(losing_groups(tradeoff))
     asked = tradeoff.filter(pl.col("p_holm").is_not_null()).height
     blocks: list[Block] = [
