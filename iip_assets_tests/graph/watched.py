@@ -54,6 +54,8 @@ class Watch:
             return
         if event in NETWORK:
             touched["network"].add(f"{event} {values[1:]}")
+        elif event == "os.remove" and values[1] != -1:
+            pass  # a name within an open folder, the opening of which was seen
         elif event in FILES and isinstance(values[0], str | bytes | os.PathLike):
             path = Path(os.fsdecode(values[0])).resolve()
             if path.is_relative_to(self._root):
