@@ -37,8 +37,8 @@ from numpy.typing import NDArray
 from turns import show
 
 from iip_assets.fairness.group_metrics import audit, filter_by_group
-from iip_assets.fairness.tradeoff import passing_metric, tradeoff_tables
-from iip_assets.fairness.trials import NONE, run_trials, trial_images
+from iip_assets.fairness.tradeoff import NONE, passing_metric, tradeoff_tables
+from iip_assets.fairness.trials import run_trials, trial_images
 from iip_assets.metrics.scores import Gate
 from iip_assets.models.filter import schedule_of
 from iip_assets.settings import EvaluationSettings, FilterSettings

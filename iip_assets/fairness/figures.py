@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, get_args
 
 import polars as pl
 
-from iip_assets.fairness.tradeoff import METRICS
-from iip_assets.fairness.trials import NONE
+from iip_assets.fairness.tradeoff import METRICS, NONE
 from iip_assets.figures import PALETTE, new_figure
 from iip_assets.metrics.names import spelled
 from iip_assets.settings import RemedyName

@@ -25,6 +25,9 @@ from iip_assets.models.tasks import FILTER, SEGMENTER
 
 Floats = NDArray[np.float64]
 
+NONE = "none"
+"""The training that no remedy changes."""
+
 NOT_DEPLOYED = {
     "threshold_optimizer": "it asks for the group of each image when it decides",
     "reductions": "it is a mixture of logistic regressions, drawn from at each decision",

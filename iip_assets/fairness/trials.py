@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from iip_assets.dataset.schema import UNKNOWN
+from iip_assets.fairness.tradeoff import NONE
 from iip_assets.labels.folds import deal_folds, reason_for_no_folds
 from iip_assets.metrics.intervals import LEAST_SUBJECTS, judgeable
 from iip_assets.metrics.names import FILTER_CLASSES
@@ -34,7 +35,6 @@ from iip_assets.training_set.subsets import EVEN_CHANCE
 Floats = NDArray[np.float64]
 Parts = Sequence[pl.DataFrame]
 
-NONE = "none"
 PARTS = ("learning", "tuning", "judged")
 _QUARTERS = 4
 # Of the logistic regression: how free its coefficients are, of which the tuning images choose.

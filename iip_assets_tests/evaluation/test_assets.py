@@ -485,13 +485,15 @@ def test_loading_the_assets_loads_nothing_heavy():
     assert not heavy & set(loaded.stdout.split())
 
 
-def test_judging_needs_neither_torch_nor_lightning():
+def test_judging_and_the_report_need_neither_torch_nor_lightning():
     import subprocess
     import sys
 
     code = (
         "import sys, iip_assets.evaluation.predictions, iip_assets.evaluation.evaluation, "
-        "iip_assets.inference.segmenter, iip_assets.robustness.benchmark; "
+        "iip_assets.inference.segmenter, iip_assets.robustness.benchmark, "
+        "iip_assets.robustness.compression, iip_assets.drift.forecast_tables, "
+        "iip_assets.report.pipeline_report; "
         "print(' '.join(sys.modules))"
     )
     loaded = subprocess.run(
