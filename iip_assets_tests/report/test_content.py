@@ -15,7 +15,7 @@ from iip_assets.report.sections.clusters import map_digest
 from iip_assets.report.sections.data import balance_content, tags
 from iip_assets.report.sections.failures import surest_errors, worst_segmentations
 from iip_assets.report.sections.models import confusion_tables
-from iip_assets.report.sections.robustness import robustness_groups, robustness_table
+from iip_assets.report.sections.robustness import robustness_table
 from iip_assets_tests.report.samples import (
     HOSTILE,
     MAY_BE_SKIPPED,
@@ -93,10 +93,8 @@ def test_a_loss_is_told_with_the_severity_at_which_it_is_known():
     for row in rows:
         assert row["worst_severity"] == 4
         assert row["loss"] == pytest.approx(row["values"][0] - row["values"][4])
-    assert {row["worst_severity"] for row in robustness_groups(table.with_columns(unknown))} == {4}
     not_clean = pl.when(severity=0).then(None).otherwise("value").alias("value")
     assert {row["loss"] for row in robustness_table(table.with_columns(not_clean))} == {None}
-    assert robustness_groups(table.with_columns(not_clean)) == []
 
 
 def test_only_held_out_images_are_shown_as_failures():

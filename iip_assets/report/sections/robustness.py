@@ -36,7 +36,7 @@ Record = dict[str, Any]
 def robustness(robustness_benchmark: dict[str, pl.DataFrame]) -> Section:
     """Each model's main metric by corruption and severity, overall and by group."""
     curves, cells = robustness_benchmark["curves"], robustness_benchmark["cells"]
-    rows, groups = robustness_table(curves), robustness_groups(curves)
+    rows = robustness_table(curves)
     blocks: list[Block] = []
     if rows:
         alt = "Metric of each model against severity, a panel for each corruption"
@@ -56,30 +56,15 @@ def robustness(robustness_benchmark: dict[str, pl.DataFrame]) -> Section:
             folded="Losses as a table",
         )
         blocks += [plot(lambda: robustness_figure(curves), alt, "Bands are intervals."), losses]
-    if rows and groups:
+    if cells.height:
         alt = "What each group loses under each corruption, as the mean over severities"
-        by_group = Table(
-            "Clean and at the highest severity at which the metric is known, by group",
-            [
-                "model",
-                "corruption",
-                Column("group", lambda row: f"{row['axis']} {row['slice']}"),
-                "clean",
-                estimate_column("worst, interval", "worst"),
-                Column("at severity", "worst_severity", COUNT),
-                "n_images",
-            ],
-            groups,
-            folded="Groups as a table",
-        )
-        figure = plot(lambda: cells_figure(cells), alt)
-        blocks += [Heading("By group"), figure, by_group]
+        blocks += [Heading("By group"), plot(lambda: cells_figure(cells), alt)]
     worst, held = records(worst_cells(cells, _MOST_CELLS)), _beside_fixed(cells)
     blocks += _cell_blocks(worst, held)
     if matched := records(robustness_benchmark["matched"]):
         blocks += _matched_blocks(matched)
-    data = {"robustness": rows, "robustness_groups": groups}
-    data |= {"robustness_worst": worst, "corruption_errors": held, "matched": matched}
+    data = {"robustness": rows, "robustness_cells": records(cells), "robustness_worst": worst}
+    data |= {"corruption_errors": held, "matched": matched}
     return Section("robustness", "Robustness", blocks, data, steps=_largest_losses(rows))
 
 
@@ -171,25 +156,6 @@ def robustness_table(benchmark: pl.DataFrame) -> list[Record]:
         both = None not in (row["clean"], row["worst"])
         row["loss"] = rounded(row["clean"] - row["worst"]) if both else None
     return sorted(table, key=lambda row: (row["model"], -(row["loss"] or 0), row["corruption"]))
-
-
-def robustness_groups(benchmark: pl.DataFrame) -> list[Record]:
-    """For each model, corruption and group: the value clean and at the highest severity known."""
-    known = _main_rows(benchmark).filter(pl.col("axis") != OVERALL).drop_nulls("value")
-    keys = ("model", "corruption", "axis", "slice")
-    groups = (
-        known.group_by(keys)
-        .agg(
-            pl.col("value").first().alias("clean"),
-            pl.col("value").last().alias("worst"),
-            pl.col("low", "high", "n_images").last(),
-            (pl.col("value").first() - pl.col("value").last()).alias("loss"),
-            pl.col("severity").first().alias("clean_severity"),
-            pl.col("severity").last().alias("worst_severity"),
-        )
-        .filter((pl.col("clean_severity") == 0) & (pl.col("worst_severity") > 0))
-    )
-    return records(groups.drop("clean_severity").sort(keys))
 
 
 def _main_rows(benchmark: pl.DataFrame) -> pl.DataFrame:
