@@ -193,8 +193,9 @@ def _images(
             fitted.append(frame.fit_image(image))
             if (box := box_around(np.isin(mask, eye), frame)) is not None:
                 fitted.append(cut_image(image, box, frame))
-    starts = range(0, len(fitted), batch)
-    return [frame.standardise(np.stack(fitted[one : one + batch])) for one in starts]
+    # Of about one size: batch norm cannot take its averages from a last batch of one image.
+    parts = np.array_split(np.arange(len(fitted)), max(1, round(len(fitted) / batch)))
+    return [frame.standardise(np.stack([fitted[one] for one in part])) for part in parts]
 
 
 def _int8_head(

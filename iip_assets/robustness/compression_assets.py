@@ -133,6 +133,8 @@ def compression_tradeoff(
 
     With the images on which most of them say something else than the original.
     """
+    from functools import partial
+
     from iip_assets.embeddings.device import core_count
     from iip_assets.images.store import ImageStore
     from iip_assets.models.examples import reason_for_none_judged
@@ -153,17 +155,17 @@ def compression_tradeoff(
     chosen = benchmark_images(test, most=most, seed=seed)
     store = ImageStore.open(context.root)
     store.fetch([*chosen["image_id"], *chosen["mask_id"].drop_nulls()])
-    given = {"seed": seed, "max_megapixels": max_megapixels, "mask_classes": [*classes]}
+    asked = partial(
+        models_answers,
+        severities=[severity],
+        fill=context.fill,
+        given={"seed": seed, "max_megapixels": max_megapixels, "mask_classes": [*classes]},
+        store=store,
+        threads=core_count(threads),
+    )
     answers = {
         model: {
-            name: models_answers(
-                *({model: files}, chosen, corruptions),
-                severities=[severity],
-                fill=context.fill,
-                given=given,
-                store=store,
-                threads=core_count(threads),
-            )[model]
+            name: asked({model: files}, chosen, corruptions)[model]
             for name, files in variants.items()
         }
         for model, variants in models.items()
