@@ -657,7 +657,7 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
     },
     "robustness_benchmark": {
         "curves": _table(
-            *("model", "axis", "slice", "metric", *_ESTIMATE),
+            *("model", "metric", *_ESTIMATE),
             corruption=_category("what was done to the images"),
             severity=_count("how much, from 1 to 5; 0 is the clean image"),
             relative_drop=_number("lost share of the clean value"),
@@ -671,7 +671,6 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             ce_high=_number("upper end of its interval"),
         ),
         "matched": _table(
-            *("model", "metric", "low", "high"),
             corruption=_category("what was done to the images"),
             measure=_category("of image_statistics, by which they are compared"),
             against=_category("what the newest batch is compared with"),
@@ -686,7 +685,6 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
             severity_high=_number("upper end of its interval; null beyond 5"),
             n_clean=_count("images that the newest batch is compared with"),
             n_newest=_count("images of the newest batch that were measured"),
-            loss=_number("of the metric at that severity, or at 5; null where there is no sign"),
         ),
     },
     "challenge_results": _sole(

@@ -81,9 +81,9 @@ def robustness_benchmark(
     how: Any = {"mask_classes": classes, "intervals": evaluation}
     least: Any = {**how, "least_images": evaluation.min_slice_images}
     tables = {
-        "curves": benchmark_table(chosen, answers, slices, **how),
+        "curves": benchmark_table(chosen, answers, **how),
         "cells": cells_table(chosen, answers, baselines, slices, **least),
-        "matched": matched_table(chosen, newest, measured, answers, **least),
+        "matched": matched_table(chosen, newest, measured, evaluation, evaluation.min_slice_images),
     }
     return Noted(tables, notes={"images": chosen.height})
 
@@ -105,7 +105,7 @@ def describe_robustness_benchmark(
         "images": notes["images"],
         "worst": Rows(worst_rows(curves)),
         "matched": Rows(
-            rounded_rows(robustness_benchmark["matched"], "severity", "clean", "newest", "loss")
+            rounded_rows(robustness_benchmark["matched"], "severity", "clean", "newest")
         ),
         "worst_groups": Rows(rounded_rows(worst_cells(cells, 10), *numbers)),
         "plot": figure_markdown(

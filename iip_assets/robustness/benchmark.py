@@ -1,4 +1,4 @@
-"""The robustness table: each model's metrics by corruption, severity and group."""
+"""What each model says of corrupted images, and its metrics by corruption and severity."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ from iip_assets.metrics.functional import mask_confusion
 from iip_assets.metrics.intervals import Intervals
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import (
-    Scored,
     ScoredPredictions,
-    by_slice,
+    score,
     scored_filter,
     scored_segmenter,
 )
@@ -49,8 +48,6 @@ _SCHEMA = {
     "model": pl.String(),
     "corruption": pl.String(),
     "severity": pl.Int64(),
-    "axis": pl.String(),
-    "slice": pl.String(),
     "metric": pl.String(),
     "value": pl.Float64(),
     "low": pl.Float64(),
@@ -59,7 +56,7 @@ _SCHEMA = {
     "n_images": pl.Int64(),
     "n_subjects": pl.Int64(),
 }
-_KEY = ("model", "corruption", "axis", "slice", "metric", "severity")
+_KEY = ("model", "corruption", "metric", "severity")
 
 
 def variants(
@@ -292,12 +289,11 @@ def benchmark_images(test: pl.DataFrame, *, most: int, seed: int) -> pl.DataFram
 def benchmark_table(
     images: pl.DataFrame,
     answers: Mapping[str, Mapping[str, pl.DataFrame]],
-    slices: pl.DataFrame,
     *,
     mask_classes: Sequence[str],
     intervals: Intervals,
 ) -> pl.DataFrame:
-    """One row for each model, corruption, severity, slice and metric, sorted by these.
+    """One row for each model, corruption, severity and metric, sorted by these.
 
     Severity 0 is the clean image, told under each corruption; `relative_drop` is what was lost
     of the clean value.
@@ -305,46 +301,29 @@ def benchmark_table(
     Args:
         images: `image_id`, `label`, `group_id`.
         answers: Of each model, by its name, as `answers_of` gives them.
-        slices: `image_id`, `axis`, `slice`.
         mask_classes: Names of the mask's classes.
         intervals: How they are drawn.
     """
-    rows: list[tuple[object, ...]] = []
+    rows: list[dict[str, object]] = []
     for model, found in answers.items():
         scored = {
-            (name, severity): by_slice(predictions, slices, intervals)
+            (name, severity): score(said, np.arange(len(said.groups)), intervals)
             for name, frame in found.items()
-            for severity, predictions in scored_answers(
+            for severity, said in scored_answers(
                 model, images, frame, variants(found)[name], mask_classes
             )
         }
         if not scored:
             continue
-        clean = scored[CLEAN, 0]
-        scored |= {(name, 0): clean for name in found if name != CLEAN}
-        before = {(axis, name): one for axis, name, one in clean}
-        for (corruption, severity), slice_scores in scored.items():
-            if corruption == CLEAN:
-                continue
-            for axis, name, one in slice_scores:
-                rows += [
-                    (model, corruption, severity, axis, name, metric, *numbers)
-                    for metric, numbers in _numbers(model, one, before[axis, name])
-                ]
+        clean = scored.pop((CLEAN, 0))
+        for (name, severity), one in [*(((name, 0), clean) for name in found), *scored.items()]:
+            for metric in METRICS[model] if name != CLEAN else ():
+                value, before = one.estimates[metric], clean.estimates[metric].value
+                lost = None if value.value is None or not before else 1 - value.value / before
+                row = {"model": model, "corruption": name, "severity": severity, "metric": metric}
+                counts = {"n_images": one.n_images, "n_subjects": one.n_subjects}
+                rows.append({**row, **vars(value), "relative_drop": lost, **counts})
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row").sort(_KEY)
-
-
-def _numbers(
-    model: str, scored: Scored, clean: Scored
-) -> list[tuple[str, tuple[float | int | None, ...]]]:
-    numbers: list[tuple[str, tuple[float | int | None, ...]]] = []
-    for metric in METRICS[model]:
-        one, before = scored.estimates[metric], clean.estimates[metric].value
-        drop = None if one.value is None or not before else 1 - one.value / before
-        numbers.append(
-            (metric, (one.value, one.low, one.high, drop, scored.n_images, scored.n_subjects))
-        )
-    return numbers
 
 
 def scored_answers(

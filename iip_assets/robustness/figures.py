@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.figures import PALETTE, new_figure, shown_word
-from iip_assets.metrics.names import OVERALL, spelled
+from iip_assets.metrics.names import spelled
 from iip_assets.models.tasks import TASKS
 from iip_assets.robustness.cells import MEAN
 from iip_assets.robustness.corruptions import SEVERITIES
@@ -24,24 +24,26 @@ _COLUMNS = 4
 
 def worst_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
     """For each model, metric and corruption over all images: the value at the last severity."""
-    shown = table.filter(
-        (pl.col("axis") == "overall") & (pl.col("severity") == SEVERITIES[-1])
-    ).sort(["model", "metric", "relative_drop"], descending=[False, False, True], nulls_last=True)
-    return shown.select(
-        "model",
-        "metric",
-        "corruption",
-        "severity",
-        pl.col("value", "low", "high", "relative_drop").round(4),
-        "n_images",
-        "n_subjects",
-    ).to_dicts()
+    shown = table.filter(severity=SEVERITIES[-1])
+    order = ["model", "metric", "relative_drop"]
+    return (
+        shown.sort(order, descending=[False, False, True], nulls_last=True)
+        .select(
+            "model",
+            "metric",
+            "corruption",
+            "severity",
+            pl.col("value", "low", "high", "relative_drop").round(4),
+            "n_images",
+            "n_subjects",
+        )
+        .to_dicts()
+    )
 
 
 def robustness_figure(table: pl.DataFrame) -> Figure:
     """A panel for each corruption: the main metric of each model over all images, with interval."""
-    overall = table.filter(axis=OVERALL)
-    corruptions = overall["corruption"].unique().sort().to_list()
+    corruptions = table["corruption"].unique().sort().to_list()
     if not corruptions:
         figure = new_figure(6, 1)
         figure.text(0.5, 0.5, "no model was tried", ha="center")
@@ -52,7 +54,7 @@ def robustness_figure(table: pl.DataFrame) -> Figure:
     for axes, corruption in zip_longest(panels, corruptions):
         axes.set_visible(corruption is not None)
         for style, (model, task) in enumerate(TASKS.items()):
-            of_model = overall.filter(model=model, metric=task.headline).sort("severity")
+            of_model = table.filter(model=model, metric=task.headline).sort("severity")
             part = of_model.filter(pl.col("corruption").eq_missing(corruption))
             x, y, low, high = (_numbers(part[one]) for one in ("severity", "value", "low", "high"))
             label = f"{model}, {spelled(task.headline)} (n={_most(of_model['n_images'])})"

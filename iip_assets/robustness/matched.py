@@ -1,4 +1,4 @@
-"""At which severity corrupted test images look as the newest batch does, and what that costs.
+"""At which severity corrupted test images look as the newest batch does.
 
 They look alike where one measure of `image_statistics` has the same mean. Each measure is taken
 alone: a darker batch has less contrast, too. All images are shrunk as those that are corrupted.
@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 
 from iip_assets.images.store import Reader
 from iip_assets.metrics.intervals import Intervals, estimate_difference, judgeable, replicates
-from iip_assets.metrics.scored_predictions import ScoredPredictions
-from iip_assets.models.tasks import TASKS
-from iip_assets.robustness.benchmark import CLEAN, corrupted_pairs, scored_answers, variants
+from iip_assets.robustness.benchmark import CLEAN, corrupted_pairs, variants
 from iip_assets.statistics.measure import measure
 
 MEASURED = {
@@ -34,8 +32,6 @@ _SCHEMA: dict[str, Any] = {
     **dict.fromkeys(("clean", "newest"), pl.Float64()),
     **dict.fromkeys(("difference", "difference_low", "difference_high"), pl.Float64()),
     **dict.fromkeys(("severity", "severity_low", "severity_high"), pl.Float64()),
-    **dict.fromkeys(("model", "metric"), pl.String()),
-    **dict.fromkeys(("loss", "low", "high"), pl.Float64()),
 }
 
 
@@ -102,25 +98,19 @@ def matched_table(
     images: pl.DataFrame,
     newest: pl.DataFrame,
     measured: Mapping[str, pl.DataFrame],
-    answers: Mapping[str, Mapping[str, pl.DataFrame]],
-    *,
-    mask_classes: Sequence[str],
     intervals: Intervals,
     least_images: int,
 ) -> pl.DataFrame:
-    """A row for each corruption with a measure, and model: the severity, and what it costs.
+    """A row for each corruption with a measure: the severity.
 
     The measure's change is that of the newest batch against clean test images of older ones, or
     against all test images where too few are older; its interval is over subjects, and the ends of
-    the severity are where those of the change are reached. `loss`, of the headline metric, is that
-    of the test images there, or at 5; null where there is no sign.
+    the severity are where those of the change are reached.
 
     Args:
-        images: `image_id`, `label`, `group_id` of what is corrupted.
+        images: `image_id`, `group_id` of what is corrupted.
         newest: `image_id`, `group_id` of the newest batch.
         measured: As `measures_of` gives it.
-        answers: Of each model, as `answers_of` gives them.
-        mask_classes: Names of the mask's classes.
         intervals: How they are drawn.
         least_images: Fewer are too few to judge.
     """
@@ -136,23 +126,10 @@ def matched_table(
         new, old = (_values(one, measured[CLEAN], found) for one in (newest, side))
         row: dict[str, Any] = {"corruption": name, "measure": found, "against": against}
         row |= {"n_clean": old.height, "n_newest": new.height, "verdict": TOO_FEW}
-        if all(
-            judgeable(one.height, one["group_id"].n_unique(), least_images) for one in (new, old)
-        ):
+        if enough(new) and enough(old):
             row |= _severity(new, old, _values(side, measured[name], found), intervals)
-        for model, said in answers.items():
-            lost = {}
-            if row["verdict"] in (MATCHED, BEYOND):
-                scored = [
-                    one
-                    for part in (CLEAN, name)
-                    for _, one in scored_answers(
-                        *(model, images, said[part], variants([name])[part], mask_classes)
-                    )
-                ]
-                lost = _loss(scored, TASKS[model].headline, row["severity"], intervals)
-            rows.append({**row, "model": model, "metric": TASKS[model].headline, **lost})
-    return pl.DataFrame(rows, schema=_SCHEMA, orient="row").sort("model", "corruption")
+        rows.append(row)
+    return pl.DataFrame(rows, schema=_SCHEMA, orient="row").sort("corruption")
 
 
 def _values(side: pl.DataFrame, measured: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -183,20 +160,3 @@ def _severity(
         row["severity_low"], row["severity_high"] = row["severity_high"], row["severity_low"]
     nothing = row["severity_low"] == 0
     return row | {"verdict": NO_SIGN if nothing else BEYOND if row["severity"] is None else MATCHED}
-
-
-def _loss(
-    said: Sequence[ScoredPredictions], metric: str, severity: float | None, intervals: Intervals
-) -> dict[str, float | None]:
-    """What is lost at a severity, between two by its share; at 5 where it is beyond."""
-    if not said:
-        return {}
-    made, every = replicates(said[0].groups, intervals), np.arange(len(said[0].groups))
-    below = min(int(5 if severity is None else severity), 4)
-    share = (5 if severity is None else severity) - below
-    clean, low, high = (
-        said[one].score(every, made.weights)[metric] for one in (0, below, below + 1)
-    )
-    lost = clean - low - share * (high - low)
-    found = estimate_difference(lost, made.sizes, confidence=intervals.confidence)
-    return {"loss": found.value, "low": found.low, "high": found.high}

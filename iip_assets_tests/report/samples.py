@@ -161,10 +161,8 @@ def benchmark_table():
         for corruption, loss in (("blur", 0.08), ("noise", 0.02)):
             for severity in range(6):
                 value = 0.9 - loss * severity
-                rows.append((model, corruption, severity, "overall", "all", metric, value))
-                for group in ("a", "b"):
-                    rows.append((model, corruption, severity, "ethnicity", group, metric, value))
-    names = ["model", "corruption", "severity", "axis", "slice", "metric", "value"]
+                rows.append((model, corruption, severity, metric, value))
+    names = ["model", "corruption", "severity", "metric", "value"]
     return pl.DataFrame(rows, schema=names, orient="row").with_columns(
         low=pl.col("value") - 0.03, high=pl.col("value") + 0.03, n_images=pl.lit(40)
     )
@@ -194,10 +192,7 @@ def matched_table():
             **{"n_clean": 40, "n_newest": 60, "verdict": verdict, "clean": 120.0, "newest": 80.0},
             **{"difference": -40.0, "difference_low": -50.0, "difference_high": -30.0},
             **{"severity": at, "severity_low": at, "severity_high": None if at else 0.0},
-            **{"model": model, "metric": "mean_iou", "loss": 0.1 if at else None},
-            **{"low": 0.05 if at else None, "high": 0.15 if at else None},
         }
-        for model in ("filter", "segmenter")
         for name, at, verdict in (
             ("brightness", 0.0, "no sign of it"),
             ("low_light", 2.5, "matched"),

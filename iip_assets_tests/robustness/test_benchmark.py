@@ -98,23 +98,20 @@ def table(made):
     return made.value["curves"]
 
 
-def test_every_corruption_severity_and_group_has_a_row_with_interval_and_counts(table):
-    overall = table.filter(pl.col("axis") == "overall")
+def test_every_corruption_and_severity_has_a_row_with_interval_and_counts(made, table):
     # Two metrics of the filter under all corruptions but the lid, one of the segmenter under all.
-    assert overall.height == (11 * 2 + 12) * 6
+    assert table.height == (11 * 2 + 12) * 6
     assert "occluding_lid" not in set(table.filter(model="filter")["corruption"])
-    assert set(table["slice"]) == {"all", "one", "two"}
     assert set(table["severity"]) == set(range(6))
-    known = overall.filter(pl.col("model") == "segmenter")
+    known = table.filter(pl.col("model") == "segmenter")
     assert (known["low"] <= known["value"]).all()
     assert (known["value"] <= known["high"]).all()
-    assert (overall["n_images"] == 12).all()
+    assert (table["n_images"] == 12).all()
+    assert set(made.value["cells"]["slice"]) == {"all", "one", "two"}
 
 
 def test_a_segmenter_by_colour_is_harmed_by_colour_and_not_by_turning(table):
-    rows = table.filter(
-        (pl.col("model") == "segmenter") & (pl.col("axis") == "overall") & (pl.col("severity") == 5)
-    )
+    rows = table.filter(model="segmenter", severity=5)
     drop = dict(rows.select("corruption", "relative_drop").iter_rows())
     assert drop["colour_cast"] > 0.3
     assert abs(drop["rotation"]) < 0.1
@@ -123,10 +120,8 @@ def test_a_segmenter_by_colour_is_harmed_by_colour_and_not_by_turning(table):
 def test_the_clean_value_is_the_same_under_every_corruption_and_drops_nothing(table):
     clean = table.filter((pl.col("severity") == 0) & pl.col("value").is_not_null())
     assert (
-        clean.group_by("model", "metric", "slice")
-        .agg(pl.col("value").n_unique())["value"]
-        .to_list()
-        == [1] * clean.select("model", "metric", "slice").n_unique()
+        clean.group_by("model", "metric").agg(pl.col("value").n_unique())["value"].to_list()
+        == [1] * clean.select("model", "metric").n_unique()
     )
     assert (clean["relative_drop"].drop_nulls() == 0).all()
 
@@ -136,7 +131,7 @@ def test_the_table_is_sorted_and_the_same_again(
 ):
     again = run_asset(tmp_path, monkeypatch, the_filter, segmenter)
     assert again.value["curves"].equals(table)
-    key = ["model", "corruption", "axis", "slice", "metric", "severity"]
+    key = ["model", "corruption", "metric", "severity"]
     assert table.equals(table.sort(key))
 
 
@@ -209,7 +204,6 @@ def test_known_answers_make_a_known_curve():
     table = benchmark_table(
         images,
         {"filter": answers},
-        pl.DataFrame(schema={"image_id": pl.String, "axis": pl.String, "slice": pl.String}),
         mask_classes=("background", "iris"),
         intervals=EvaluationSettings(resamples=50, confidence=0.9),
     )

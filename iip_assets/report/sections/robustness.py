@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -20,11 +22,14 @@ from iip_assets.report.blocks import (
     Section,
     Table,
     estimate_column,
+    number,
+    over_interval,
     plot,
 )
 from iip_assets.report.metrics import records, rounded
 from iip_assets.robustness.cells import MEAN, worst_cells
 from iip_assets.robustness.figures import cells_figure, robustness_figure
+from iip_assets.robustness.matched import BEYOND, MATCHED
 
 # A smaller loss is not named.
 NAMED_LOSS = 0.05
@@ -34,7 +39,7 @@ Record = dict[str, Any]
 
 
 def robustness(robustness_benchmark: dict[str, pl.DataFrame]) -> Section:
-    """Each model's main metric by corruption and severity, overall and by group."""
+    """Each model's main metric by corruption and severity, and by group."""
     curves, cells = robustness_benchmark["curves"], robustness_benchmark["cells"]
     rows = robustness_table(curves)
     blocks: list[Block] = []
@@ -62,7 +67,7 @@ def robustness(robustness_benchmark: dict[str, pl.DataFrame]) -> Section:
     worst, held = records(worst_cells(cells, _MOST_CELLS)), _beside_fixed(cells)
     blocks += _cell_blocks(worst, held)
     if matched := records(robustness_benchmark["matched"]):
-        blocks += _matched_blocks(matched)
+        blocks += _matched_blocks(matched, rows)
     data = {"robustness": rows, "robustness_cells": records(cells), "robustness_worst": worst}
     data |= {"corruption_errors": held, "matched": matched}
     return Section("robustness", "Robustness", blocks, data, steps=_largest_losses(rows))
@@ -107,19 +112,31 @@ def _cell_blocks(worst: list[Record], held: list[Record]) -> list[Block]:
     return blocks
 
 
-def _matched_blocks(rows: list[Record]) -> list[Block]:
-    """At which severities test images look as the newest batch does."""
-    first = rows[0]
+def _matched_blocks(rows: list[Record], curves: list[Record]) -> list[Block]:
+    """At which severities test images look as the newest batch does, and the metrics there."""
+    first, by_name = rows[0], {(one["model"], one["corruption"]): one for one in curves}
     text = (
         f"{counted(first['n_newest'], 'image')} of the newest batch against "
         f"{first['n_clean']:,} {first['against']}, by the mean of one measure at a time: a darker "
-        "batch has less contrast, too. Of a corruption that nothing points to there is no sign; "
-        "beyond 5 the loss is that at severity 5, and may be larger."
+        "batch has less contrast, too. Metrics are those at the next whole severity, or at 5."
     )
+
+    def there(model: str, row: Record) -> str:
+        curve = by_name.get((model, row["corruption"]))
+        if curve is None or row["verdict"] not in (MATCHED, BEYOND):
+            return ""
+        at = math.ceil(5 if row["severity"] is None else row["severity"])
+        place = curve["severities"].index(at)
+        shown = over_interval(*(curve[one][place] for one in ("values", "low", "high")))
+        return f"{shown}\nat {at}; clean {number(curve['clean'])}"
+
     columns: list[Column | str] = [
-        *("model", "corruption", "verdict"),
+        *("corruption", "verdict"),
         estimate_column("severity", "severity", "severity_low", "severity_high"),
-        estimate_column("loss there", "loss"),
+        *(
+            Column(f"{model}, {spelled(TASKS[model].headline)}", partial(there, model))
+            for model in dict.fromkeys(one["model"] for one in curves)
+        ),
         Column("measure", lambda row: spelled(row["measure"])),
         Column("newest batch", "newest", NUMBER),
         Column(first["against"], "clean", NUMBER),
@@ -134,9 +151,10 @@ def robustness_table(benchmark: pl.DataFrame) -> list[Record]:
     That is the highest severity at which the metric is known; without it or a clean value there is
     no loss. The largest loss comes first.
     """
+    headline = pl.col("model").replace_strict({one: TASKS[one].headline for one in TASKS})
     curves = (
-        _main_rows(benchmark)
-        .filter(axis=OVERALL)
+        benchmark.filter(pl.col("metric") == headline)
+        .sort("model", "corruption", "severity")
         .group_by("model", "corruption", maintain_order=True)
         .agg(
             pl.col("metric").first(),
@@ -156,17 +174,6 @@ def robustness_table(benchmark: pl.DataFrame) -> list[Record]:
         both = None not in (row["clean"], row["worst"])
         row["loss"] = rounded(row["clean"] - row["worst"]) if both else None
     return sorted(table, key=lambda row: (row["model"], -(row["loss"] or 0), row["corruption"]))
-
-
-def _main_rows(benchmark: pl.DataFrame) -> pl.DataFrame:
-    """Rows of each model's main metric; of the first metric by name where that one is missing."""
-    parts = [benchmark.clear()]
-    for model in TASKS:
-        rows = benchmark.filter(model=model)
-        names = rows["metric"].unique().sort().to_list()
-        main = [name for name in names if name == TASKS[model].headline] or names[:1]
-        parts.append(rows.filter(pl.col("metric").is_in(main)))
-    return pl.concat(parts).sort("model", "corruption", "axis", "slice", "severity")
 
 
 def _largest_losses(table: list[Record]) -> list[NextStep]:
