@@ -124,8 +124,7 @@ def test_small_images_are_corrupted_in_grey_and_in_colour(name, grey):
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_large_images_are_corrupted(name):
-    size = (640, 480) if name in ("off_gaze", "snow") else (320, 240)
-    assert_corrupted(name, 5, size, grey=CORRUPTIONS.index(name) % 2 == 0, masked=True)
+    assert_corrupted(name, 5, (640, 480), grey=CORRUPTIONS.index(name) % 2 == 0, masked=True)
 
 
 @pytest.mark.parametrize("name", sorted({*CORRUPTIONS} - {*WARPS, *COVERS}))
