@@ -12,20 +12,19 @@ RIGHT, WRONG = [0.9, 0.1, 0.0], [0.1, 0.9, 0.0]
 INTERVALS = EvaluationSettings(resamples=100)
 
 
-def test_a_set_stands_beside_the_test_images_with_what_is_missing():
+def _accuracies(wrong, *, of_set):
+    """The row of accuracy of a set that is the first images; the others, of 60, are for testing."""
     ids = [f"i{place:02d}" for place in range(60)]
-    # Of the set, which is the first 20, half are wrong; of 40 test images one in ten.
-    wrong = [place % 2 == 0 if place < 20 else place % 10 == 0 for place in range(60)]
     images = pl.DataFrame({"image_id": ids, "label": ["full"] * 60, "mask_id": [None] * 60})
     splits = pl.DataFrame(
         {
             "image_id": ids,
             "group_id": ids,
-            "split": ["challenge"] * 20 + ["test"] * 40,
+            "split": ["challenge"] * of_set + ["test"] * (60 - of_set),
             "has_mask": [False] * 60,
         }
     )
-    sets = [ChallengeSet("hard", (*ids[:20], "gone"), {})]
+    sets = [ChallengeSet("hard", (*ids[:of_set], "gone"), {})]
     asked = asked_images(sets, images.with_columns(pl.col("mask_id").cast(pl.String)), splits)
     assert asked.height == 60
     said = [WRONG if one else RIGHT for one in wrong]
@@ -37,12 +36,26 @@ def test_a_set_stands_beside_the_test_images_with_what_is_missing():
         least_images=5,
     )
     (row,) = table.filter(metric="accuracy").to_dicts()
+    return row
+
+
+def test_a_set_stands_beside_the_test_images_with_what_is_missing():
+    # Of the set half are wrong; of 40 test images one in ten.
+    wrong = [place % 2 == 0 if place < 20 else place % 10 == 0 for place in range(60)]
+    row = _accuracies(wrong, of_set=20)
     assert (row["value"], row["test"], row["n_images"], row["missing"]) == (0.5, 0.9, 20, 1)
     assert row["difference"] == pytest.approx(-0.4)
     # Two independent shares: sqrt(.25/20 + .09/40) is 0.12.
     half = (row["difference_high"] - row["difference_low"]) / 2
     assert half == pytest.approx(1.96 * 0.12, rel=0.2)
     assert row["difference_high"] < 0
+
+
+def test_a_small_set_of_which_all_is_right_is_not_told_to_be_easier():
+    # Of six images at 0.9 all are right every other time.
+    row = _accuracies([place % 10 == 9 for place in range(60)], of_set=6)
+    assert row["difference"] == pytest.approx(1 - 48 / 54)
+    assert row["difference_low"] < 0 < row["difference_high"]
 
 
 @pytest.fixture(scope="module")
