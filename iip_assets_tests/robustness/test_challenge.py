@@ -115,6 +115,15 @@ def test_a_head_without_others_lacks_about_as_many_and_none_of_the_group(example
     assert set(again["image_id"]) != set(others["image_id"])
 
 
+def test_a_group_that_outnumbers_all_others_is_not_left_out(examples):
+    # Beside it no head could be trained without as many images of others.
+    merged = pl.col("slice").replace("even", "plain")
+    images = holdout_images(
+        examples.drop("slice"), examples.select("image_id", slice=merged), least_images=5
+    )
+    assert set(images.filter("tried")["group"]) == {"odd"}
+
+
 def test_without_groups_or_validation_images_it_is_said_why(examples):
     slices = examples.select("image_id", slice=pl.lit("unknown"))
     reason = holdout_images(examples.drop("slice"), slices, least_images=5)
