@@ -86,12 +86,19 @@ def _set(file: Path, name: str, fields: Any) -> ChallengeSet:
     if not isinstance(fields, dict) or not known >= fields.keys() or not fields.get("images"):
         raise ValueError(f"{file}: {name!r} needs images, may have where, and nothing else")
     where = fields.get("where", {})
-    values = {
-        column: (one,) if isinstance(one, str) else tuple(one) for column, one in where.items()
-    }
-    if unknown := [column for column in values if column not in COLUMNS]:
+    if not isinstance(where, dict):
+        raise ValueError(f"{file}: where of {name!r} needs columns, as in where = {{ eye = [..] }}")
+    if unknown := [column for column in where if column not in COLUMNS]:
         raise ValueError(f"{file}: {no_such('column', unknown[0], COLUMNS)}")
-    return ChallengeSet(name, tuple(fields["images"]), values)
+    values = {
+        column: [one] if isinstance(one, str) else one
+        for column, one in (where | {"images": fields["images"]}).items()
+    }
+    for column, words in values.items():
+        if not isinstance(words, list) or not all(isinstance(one, str) for one in words):
+            raise ValueError(f"{file}: {column} of {name!r} must be a list of words in quotes")
+    images = dict.fromkeys(values.pop("images"))
+    return ChallengeSet(name, tuple(images), {one: tuple(all_) for one, all_ in values.items()})
 
 
 def file_version(file: str, text_of: Callable[[str], str]) -> str:

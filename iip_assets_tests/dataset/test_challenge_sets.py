@@ -87,6 +87,10 @@ def test_a_set_is_frozen_once_and_read_as_it_was_written(tmp_path):
         ("[x]\nimages = ['a']\nwhere = { country = 'india' }", "country"),
         ("[x]\nimages = ['a']\nmore = 1", "nothing else"),
         ("[x", "no TOML"),
+        ("[x]\nimages = ['a']\nwhere = 5", "where of 'x' needs columns"),
+        ("[x]\nimages = ['a']\nwhere = { geography = 5 }", "geography of 'x' must be a list"),
+        ("[x]\nimages = ['a']\nwhere = { geography = [5] }", "geography of 'x' must be a list"),
+        ("[x]\nimages = [5]", "images of 'x' must be a list"),
     ],
 )
 def test_a_file_that_cannot_be_meant_is_answered_with_what_is_wrong(tmp_path, text, words):
