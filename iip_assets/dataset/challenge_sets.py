@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iip_assets.dataset.schema import CHALLENGE, FACTS
+from iip_assets.dataset.schema import CHALLENGE, FACTS, parse_lower_text
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.hashing import digest_bytes
 from iip_assets.errors import no_such
@@ -59,7 +59,7 @@ class ChallengeSet:
         import polars as pl
 
         same = [
-            pl.col(column).str.to_lowercase().is_in([one.lower() for one in values])
+            pl.col(column).str.to_lowercase().is_in([parse_lower_text(one) for one in values])
             for column, values in self.where.items()
         ]
         return pl.all_horizontal(same).fill_null(value=False)

@@ -53,6 +53,12 @@ def test_whoever_has_an_image_in_a_set_leaves_all_other_splits_and_nobody_else_d
     assert held_apart(splits, images, []) is splits
 
 
+def test_a_value_matches_as_labels_csv_is_read_however_it_was_typed():
+    images, splits = tables(["C\u00f4te d'Ivoire", "kenya"], [0, 1])
+    typed = ChallengeSet("x", ("i9",), {"geography": ("Co\u0302te  d'ivoire",)})
+    assert held_apart(splits, images, [typed])["split"].to_list() == ["challenge", "validation"]
+
+
 def test_no_model_learns_from_or_is_judged_or_chosen_by_a_challenge_set():
     images, splits = tables(["india"] * 4 + ["kenya"] * 4, range(8))
     apart = held_apart(splits, images, [ChallengeSet("x", ("i9",), {"geography": ("india",)})])
