@@ -10,7 +10,7 @@ import polars as pl
 
 from iip_assets.dataset.challenge_sets import ChallengeSet
 from iip_assets.metrics.intervals import Estimate, Intervals, judgeable
-from iip_assets.metrics.scored_predictions import JUDGED, score
+from iip_assets.metrics.scored_predictions import JUDGED, Scored, score
 from iip_assets.robustness.benchmark import CLEAN, METRICS, scored_answers
 
 _SCHEMA = {
@@ -65,12 +65,10 @@ def challenge_table(
             test = score(said, tested, intervals).estimates if len(tested) else {}
             for one in sets:
                 here = np.flatnonzero(np.isin(said.image_ids, one.images))
-                if not len(here):
-                    continue
-                scored = score(said, here, intervals)
+                scored = score(said, here, intervals) if len(here) else Scored({}, 0, 0)
                 enough = judgeable(scored.n_images, scored.n_subjects, least_images)
                 for metric in METRICS[model]:
-                    value = scored.estimates[metric]
+                    value = scored.estimates.get(metric, _NONE)
                     row: dict[str, object] = {"model": model, "set": one.name, "metric": metric}
                     row |= vars(value)
                     row |= {"n_images": scored.n_images, "n_subjects": scored.n_subjects}

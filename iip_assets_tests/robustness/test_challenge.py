@@ -24,7 +24,7 @@ def _accuracies(wrong, *, of_set):
             "has_mask": [False] * 60,
         }
     )
-    sets = [ChallengeSet("hard", (*ids[:of_set], "gone"), {})]
+    sets = [ChallengeSet("hard", (*ids[:of_set], "gone"), {}), ChallengeSet("lost", ("gone",), {})]
     asked = asked_images(sets, images.with_columns(pl.col("mask_id").cast(pl.String)), splits)
     assert asked.height == 60
     said = [WRONG if one else RIGHT for one in wrong]
@@ -35,7 +35,9 @@ def _accuracies(wrong, *, of_set):
         intervals=INTERVALS,
         least_images=5,
     )
-    (row,) = table.filter(metric="accuracy").to_dicts()
+    row, lost = table.filter(metric="accuracy").to_dicts()
+    # A set does not vanish in silence.
+    assert (lost["set"], lost["value"], lost["n_images"], lost["missing"]) == ("lost", None, 0, 1)
     return row
 
 
