@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 from scipy.special import ndtri
 
-from iip_assets.dataset.schema import UNKNOWN
+from iip_assets.dataset.schema import CHALLENGE, UNKNOWN
 from iip_assets.metrics.scored_predictions import (
     Scored,
     ScoredPredictions,
@@ -54,7 +54,8 @@ def coverage_table(
     """A row for each intersection and model, in `SCHEMA`; without a model, a row with counts alone.
 
     An axis of which nothing is known is left out, and geography makes an axis of its own beside the
-    others. Images with an unknown value are in no cell.
+    others. Images with an unknown value are in no cell, nor are those of challenge sets, as none of
+    their subjects can come to test.
 
     Args:
         splits: `image_id`, `group_id`, `split`; a group counts as a subject.
@@ -64,6 +65,7 @@ def coverage_table(
         difference: Between a cell and all others, which is to be seen.
         mask_classes: What masks tell apart.
     """
+    splits = splits.filter(pl.col("split") != CHALLENGE)
     wide = axes_by_image(splits.select("image_id", subject_id="group_id"), slices)
     wide = wide.join(splits.select("image_id", "split", "group_id"), on="image_id")
     models = [] if predictions is None else _models(predictions, splits, mask_classes)

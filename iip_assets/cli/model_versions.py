@@ -204,8 +204,10 @@ def _kept_version(project: Project, model: str, number: int, purpose: str) -> st
     """The data version of a registered model whose artifact is kept, as for this purpose."""
     version = Registry(project.workspace.root).version(model, number)
     version.files()
-    data_version = str(version.facts["data_version"])
-    if project.workspace.kept(TASKS[model].asset, data_version) is None:
+    data_version, asset = str(version.facts["data_version"]), TASKS[model].asset
+    if version.facts.get("asset", asset) != asset:
+        raise RegistryError(f"{version.name} cannot {purpose}, as it is a smaller model of another")
+    if project.workspace.kept(asset, data_version) is None:
         raise RegistryError(
             f"{version.name} cannot {purpose}: its artifact is no longer in this workspace, as "
             "after `make clean`. Compute it again (`iip models list --json` has its commit) and "

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iip_assets.dataset.schema import CHALLENGE, FACTS
+from iip_assets.dataset.schema import CHALLENGE, FACTS, parse_lower_text
 from iip_assets.engine.atomic import write_text_whole
 from iip_assets.engine.hashing import digest_bytes
 from iip_assets.errors import no_such
@@ -59,7 +59,7 @@ class ChallengeSet:
         import polars as pl
 
         same = [
-            pl.col(column).str.to_lowercase().is_in([one.lower() for one in values])
+            pl.col(column).str.to_lowercase().is_in([parse_lower_text(one) for one in values])
             for column, values in self.where.items()
         ]
         return pl.all_horizontal(same).fill_null(value=False)
@@ -86,12 +86,19 @@ def _set(file: Path, name: str, fields: Any) -> ChallengeSet:
     if not isinstance(fields, dict) or not known >= fields.keys() or not fields.get("images"):
         raise ValueError(f"{file}: {name!r} needs images, may have where, and nothing else")
     where = fields.get("where", {})
-    values = {
-        column: (one,) if isinstance(one, str) else tuple(one) for column, one in where.items()
-    }
-    if unknown := [column for column in values if column not in COLUMNS]:
+    if not isinstance(where, dict):
+        raise ValueError(f"{file}: where of {name!r} needs columns, as in where = {{ eye = [..] }}")
+    if unknown := [column for column in where if column not in COLUMNS]:
         raise ValueError(f"{file}: {no_such('column', unknown[0], COLUMNS)}")
-    return ChallengeSet(name, tuple(fields["images"]), values)
+    values = {
+        column: [one] if isinstance(one, str) else one
+        for column, one in (where | {"images": fields["images"]}).items()
+    }
+    for column, words in values.items():
+        if not isinstance(words, list) or not all(isinstance(one, str) for one in words):
+            raise ValueError(f"{file}: {column} of {name!r} must be a list of words in quotes")
+    images = dict.fromkeys(values.pop("images"))
+    return ChallengeSet(name, tuple(images), {one: tuple(all_) for one, all_ in values.items()})
 
 
 def file_version(file: str, text_of: Callable[[str], str]) -> str:

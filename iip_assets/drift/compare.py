@@ -17,6 +17,7 @@ from evidently import DataDefinition, Dataset
 from evidently import Report as EvidentlyReport
 from evidently.presets import DataDriftPreset
 
+from iip_assets.dataset.schema import CHALLENGE
 from iip_assets.drift.columns import (
     EMBEDDING,
     FAMILY_LEVEL,
@@ -73,8 +74,10 @@ def newest_against_training(images: pl.DataFrame, splits: pl.DataFrame) -> Sides
     """Sets the newest batch, by name, against the training images of all others.
 
     Images of no batch count as older ones. Images without a split could not be decoded and take no
-    part. Where all training images are of the newest batch, its last third by time is set against
-    the training images before; where times are not known, held-out images against training images.
+    part; nor do those of challenge sets: training has none like them, so that every batch with some
+    would count as moved. Where all training images are of the newest batch, its last third by time
+    is set against the training images before; where times are not known, held-out images against
+    training images.
 
     Args:
         images: The table "images" of raw_dataset.
@@ -83,9 +86,8 @@ def newest_against_training(images: pl.DataFrame, splits: pl.DataFrame) -> Sides
     Returns:
         The two sides, or why there are not two.
     """
-    known = images.join(splits.select("image_id", "split"), on="image_id", how="inner").sort(
-        "image_id"
-    )
+    dealt = splits.filter(pl.col("split") != CHALLENGE).select("image_id", "split")
+    known = images.join(dealt, on="image_id").sort("image_id")
     batches = known["batch"].drop_nulls().unique().sort()
     if batches.is_empty():
         return Skipped("drift compares the newest batch with older ones; no image is in a batch")

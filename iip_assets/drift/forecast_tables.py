@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from iip_assets.dataset.schema import UNKNOWN
+from iip_assets.dataset.schema import CHALLENGE, UNKNOWN
 from iip_assets.drift.concept import concept_drift
 from iip_assets.drift.forecast import (
     RECALIBRATED,
@@ -96,9 +96,13 @@ def known_images(
     verdicts: pl.DataFrame | None,
     predictions: pl.DataFrame,
 ) -> pl.DataFrame:
-    """The table of `Known`, sorted by image."""
+    """The table of `Known`, sorted by image.
+
+    Images of challenge sets are left out: no held-out image, which are weighted, is like them.
+    """
     if verdicts is None:
         verdicts = predictions
+    splits = splits.filter(pl.col("split") != CHALLENGE)
     taught = (pl.col("split") == "train") & (pl.col("label").is_not_null() | pl.col("has_mask"))
     return (
         images.select("image_id", "batch", "label")

@@ -171,7 +171,7 @@ class Predictor:
                 row["md5"] = _md5(data)
                 images.append((row, decode_image(data, max_megapixels=self._max_megapixels)))
             except (OSError, Undecodable) as error:
-                row |= {"verdict": "unreadable", "error": str(error)}
+                row |= {"verdict": "unreadable", "error": _text(str(error))}
         for first in range(0, len(images), _BATCH):
             self._judge(images[first : first + _BATCH], out)
         return rows
@@ -243,10 +243,10 @@ def find_images(paths: Iterable[Path], out: Path) -> list[Found]:
             whole = file.resolve()
             if path.is_dir() and (whole == sheet or masks in whole.parents):
                 continue
-            name = file.relative_to(path).as_posix() if path.is_dir() else file.name
+            name = _text(file.relative_to(path).as_posix() if path.is_dir() else file.name)
             while name in found and found[name].path.resolve() != whole:
                 # Two folders have an image of this name.
-                name = f"{file.parent.name}_{name}"
+                name = _text(f"{file.parent.name}_{name}")
             found[name] = Found(file, name)
     if not found:
         raise ValueError(
@@ -341,6 +341,11 @@ def _chunks(found: Sequence[Found]) -> Iterator[Sequence[Found]]:
 
 def _named(model: Deployed | None) -> str:
     return f"{model.name} {model.digest[:12]}" if model else "none"
+
+
+def _text(name: str) -> str:
+    """What no encoding explains, as in a file name from another system, as its bytes in words."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _md5(data: bytes) -> str:

@@ -63,9 +63,8 @@ def robustness_benchmark(
     store, fill = ImageStore.open(context.root), context.fill
     store.fetch([*chosen["image_id"], *chosen["mask_id"].drop_nulls(), *newest["image_id"]])
     models = {"filter": iris_filter_model, "segmenter": segmentation_model}
-    fixed = baseline_models(
-        context, filter=options.baseline_filter, segmenter=options.baseline_segmenter
-    )
+    named = {"filter": options.baseline_filter, "segmenter": options.baseline_segmenter}
+    fixed = baseline_models(context, classes, **named)
     given = {
         "seed": options.seed,
         "max_megapixels": max_megapixels,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -141,22 +142,28 @@ def models_answers(
     return found
 
 
-def baseline_models(context: AssetContext, **data_versions: str) -> dict[str, Files | Skipped]:
+def baseline_models(
+    context: AssetContext, mask_classes: Sequence[str], **data_versions: str
+) -> dict[str, Files | Skipped]:
     """The models that settings name as baselines, by the name of the model.
 
     Raises:
         LookupError: One is not kept in this workspace.
+        ValueError: One tells other classes apart than masks do now.
     """
     found: dict[str, Files | Skipped] = {}
     for name, data_version in data_versions.items():
         if data_version:
+            mend = f"name another: `iip models baseline`, or empty robustness.baseline_{name}"
             try:
-                found[name] = context.recorded(TASKS[name].asset, data_version)
+                files: Files = context.recorded(TASKS[name].asset, data_version)
             except LookupError as error:
-                raise LookupError(
-                    f"the baseline {name} is gone: {error}; name another with `iip models "
-                    f"baseline`, or empty robustness.baseline_{name}"
-                ) from None
+                raise LookupError(f"the baseline {name} is gone: {error}; {mend}") from None
+            classes = json.loads(files.parts["card.json"])["classes"]
+            if classes != [*TASKS[name].classes(mask_classes)]:
+                apart = ", ".join(classes)
+                raise ValueError(f"the baseline {name} tells {apart} apart, masks do not; {mend}")
+            found[name] = files
     return found
 
 

@@ -15,7 +15,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iip_assets.metrics.intervals import (
-    Estimate,
     Intervals,
     estimate,
     estimate_difference,
@@ -89,16 +88,16 @@ def cells_table(
                 if corruption != CLEAN
             }
             errors = {
-                corruption: _log_ratio(one, _mean(fixed[corruption], metric, places, made.weights))
+                corruption: _error_ratio(
+                    one, _mean(fixed[corruption], metric, places, made.weights)
+                )
                 for corruption, one in means.items()
                 if corruption in fixed
             }
             if means:
                 means[MEAN] = np.mean([*means.values()], axis=0)
             if errors:
-                # The mean of ratios, as in the paper, and not of their logarithms.
-                with np.errstate(over="ignore"):
-                    errors[MEAN] = np.log(np.mean(np.exp([*errors.values()]), axis=0))
+                errors[MEAN] = np.mean([*errors.values()], axis=0)
             for corruption, values in means.items():
                 one = estimate(
                     values, made.sizes, confidence=intervals.confidence, subjects=subjects
@@ -144,18 +143,22 @@ def _mean(
     return np.asarray(np.mean([one.score(places, weights)[metric] for one in predictions], axis=0))
 
 
-def _log_ratio(values: Floats, fixed: Floats) -> Floats:
-    """The logarithm of the model's error over that of the fixed model; NaN where either is 0."""
+def _error_ratio(values: Floats, fixed: Floats) -> Floats:
+    """The model's error over that of the fixed model; NaN where that makes none."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = (1 - values) / (1 - fixed)
-        return np.asarray(np.where((ratio > 0) & np.isfinite(ratio), np.log(ratio), np.nan))
+    return np.where((ratio >= 0) & np.isfinite(ratio), ratio, np.nan)
 
 
 def _ratio(
-    logs: Floats | None, sizes: Floats, intervals: Intervals, subjects: float | None
+    ratios: Floats | None, sizes: Floats, intervals: Intervals, subjects: float | None
 ) -> dict[str, float | None]:
-    found = Estimate(None, None, None)
-    if logs is not None:
-        found = estimate_difference(logs, sizes, confidence=intervals.confidence, subjects=subjects)
-    ends = {"ce": found.value, "ce_low": found.low, "ce_high": found.high}
-    return {name: None if one is None else float(np.exp(one)) for name, one in ends.items()}
+    if ratios is None or np.isnan(ratios[0]):
+        return {}
+    logs = np.log(np.where(ratios > 0, ratios, np.nan))
+    found = estimate_difference(logs, sizes, confidence=intervals.confidence, subjects=subjects)
+    ends = {"ce_low": found.low, "ce_high": found.high}
+    return {
+        "ce": float(ratios[0]),
+        **{name: None if one is None else float(np.exp(one)) for name, one in ends.items()},
+    }

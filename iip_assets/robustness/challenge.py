@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
 
 from iip_assets.dataset.challenge_sets import ChallengeSet
-from iip_assets.metrics.intervals import (
-    Intervals,
-    estimate_difference,
-    judgeable,
-    replicates,
-)
-from iip_assets.metrics.scored_predictions import JUDGED, Indices, ScoredPredictions, score
+from iip_assets.metrics.intervals import Estimate, Intervals, judgeable
+from iip_assets.metrics.scored_predictions import JUDGED, Scored, score
 from iip_assets.robustness.benchmark import CLEAN, METRICS, scored_answers
 
 _SCHEMA = {
@@ -23,6 +19,8 @@ _SCHEMA = {
     "missing": pl.Int64(),
     **dict.fromkeys(("test", "difference", "difference_low", "difference_high"), pl.Float64()),
 }
+
+_NONE = Estimate(None, None, None)
 
 
 def asked_images(
@@ -63,34 +61,34 @@ def challenge_table(
     split = dict(images.select("image_id", "split").iter_rows())
     for model, found in answers.items():
         for _, said in scored_answers(model, images, found[CLEAN], (0,), mask_classes):
-            tested = [split[one] == "test" for one in said.image_ids]
+            tested = np.flatnonzero([split[one] == "test" for one in said.image_ids])
+            test = score(said, tested, intervals).estimates if len(tested) else {}
             for one in sets:
-                inside = [image_id in one.images for image_id in said.image_ids]
-                here, test = np.flatnonzero(inside), np.flatnonzero(tested)
-                if not len(here):
-                    continue
-                scored = score(said, here, intervals)
+                here = np.flatnonzero(np.isin(said.image_ids, one.images))
+                scored = score(said, here, intervals) if len(here) else Scored({}, 0, 0)
                 enough = judgeable(scored.n_images, scored.n_subjects, least_images)
                 for metric in METRICS[model]:
-                    value = scored.estimates[metric]
+                    value = scored.estimates.get(metric, _NONE)
                     row: dict[str, object] = {"model": model, "set": one.name, "metric": metric}
-                    row |= {"value": value.value, "low": value.low, "high": value.high}
+                    row |= vars(value)
                     row |= {"n_images": scored.n_images, "n_subjects": scored.n_subjects}
                     row |= {"enough": enough, "missing": len(one.images) - len(here)}
-                    rows.append(row | _beside(said, here, test, metric, intervals))
+                    rows.append(row | _beside(value, test.get(metric, _NONE)))
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row").sort("model", "set", "metric")
 
 
-def _beside(
-    said: ScoredPredictions, here: Indices, test: Indices, metric: str, intervals: Intervals
-) -> dict[str, float | None]:
-    """The metric of the test images, and that of the set minus it, as subjects are left out."""
-    if not len(test):
-        return {}
-    places = np.concatenate([here, test])
-    made = replicates([said.groups[place] for place in places], intervals)
-    first, second = made.weights[:, : len(here)], made.weights[:, len(here) :]
-    of_set, of_test = (said.score(*one)[metric] for one in ((here, first), (test, second)))
-    found = estimate_difference(of_set - of_test, made.sizes, confidence=intervals.confidence)
-    ends = {"difference": found.value, "difference_low": found.low, "difference_high": found.high}
-    return {"test": None if np.isnan(of_test[0]) else float(of_test[0]), **ends}
+def _beside(value: Estimate, test: Estimate) -> dict[str, float | None]:
+    """The metric of the test images, and that of the set minus it.
+
+    Nobody is in both, so that the interval is made of both intervals, which have a width even where
+    all of a small set is right (Newcombe 1998, method 10).
+    """
+    found: dict[str, float | None] = {"test": test.value}
+    if value.value is None or test.value is None:
+        return found
+    found["difference"] = apart = value.value - test.value
+    if value.low is None or value.high is None or test.low is None or test.high is None:
+        return found
+    below = math.hypot(value.value - value.low, test.high - test.value)
+    above = math.hypot(value.high - value.value, test.value - test.low)
+    return found | {"difference_low": apart - below, "difference_high": apart + above}

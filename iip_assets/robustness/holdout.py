@@ -42,8 +42,8 @@ def holdout_images(
 ) -> pl.DataFrame | str:
     """The filter's training and validation examples with `group`, `tuned`, `tried`; or why none.
 
-    `tried` says whether the group can be left out: it has enough validation images, and without it
-    there is enough to learn from.
+    `tried` says whether the group can be left out: it has enough validation images, there are as
+    many training images of others, and without it there is enough to learn from.
     """
     train, judged = (examples.filter(split=one) for one in ("train", "validation"))
     subjects = train["group_id"].to_list()
@@ -62,14 +62,14 @@ def holdout_images(
         left = left.filter(pl.col("group").ne_missing(pl.lit(name)))
         if (
             judgeable(seen.height, seen["group_id"].n_unique(), least_images)
-            and (own["split"] == "train").any()
+            and 0 < own.filter(split="train").height * 2 <= train.height
             and reason_for_no_filter(left) is None
         ):
             tried.append(name)
     if not tried:
         return (
             f"no group can be left out and judged: that takes {least_images} labelled validation "
-            "images of it, training images of it, and enough of others to learn from"
+            "images of it, training images of it, and as many of others, enough to learn from"
         )
     return images.with_columns(tried=pl.col("group").is_in(tried).fill_null(value=False))
 

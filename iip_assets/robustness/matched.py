@@ -148,7 +148,13 @@ def _severity(
     parts = np.split(made.weights, [new.height], axis=1)
     with np.errstate(invalid="ignore"):
         now, before = (w @ one[:, 0] / w.sum(1) for w, one in zip(parts, numbers, strict=False))
-    found = estimate_difference(now - before, made.sizes, confidence=intervals.confidence)
+    found = estimate_difference(
+        now - before,
+        made.sizes,
+        confidence=intervals.confidence,
+        # All count, those too without whom nothing changes, as where all images are grey.
+        subjects=len(made.sizes),
+    )
     changes = np.array([0, *(numbers[2].mean(0) - before[0])])
     row: dict[str, Any] = {"clean": float(before[0]), "newest": float(now[0])}
     for end, change in (("", found.value), ("_low", found.low), ("_high", found.high)):

@@ -60,6 +60,14 @@ def ledger(splits, slices, predictions=None, **changed):
     return coverage_table(splits, slices, predictions, evaluation=evaluation, **(options | changed))
 
 
+def test_nobody_is_asked_for_more_subjects_of_a_challenge_set():
+    here, there = people(geography="kenya"), people(geography="india")
+    frozen = there[0].with_columns(pl.all().exclude("split") + "f", split=pl.lit("challenge"))
+    splits = pl.concat([here[0], frozen])
+    slices = pl.concat([here[1], there[1].with_columns(pl.col("image_id") + "f")])
+    assert ledger(splits, slices).equals(ledger(*here))
+
+
 def test_a_cell_of_which_only_the_single_values_occur_is_named_as_empty() -> None:
     splits, slices = people()
     table = ledger(splits, slices)

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from iip_assets.cli.model_versions import print_versions, promote, remedy_in_words, teach
+from iip_assets.cli.model_versions import (
+    name_baseline,
+    print_versions,
+    promote,
+    remedy_in_words,
+    teach,
+)
 from iip_assets.registry.registry import Registry, RegistryError, read_registry
 from iip_assets.registry.registry_state import DamagedVersionError
 from iip_assets.settings import GroupPair, RemedySettings
@@ -46,6 +52,14 @@ def test_a_version_whose_artifact_is_gone_does_not_become_a_teacher(root: Path) 
     with pytest.raises(RegistryError, match="segmenter 2 cannot teach"):
         teach(project, "segmenter", 2)
     assert (root / "iip.toml").read_text() == ""
+
+
+def test_a_smaller_model_is_no_baseline_and_it_is_said_why(root: Path) -> None:
+    facts = {"data_version": "three", "asset": "compressed_segmenters"}
+    Registry(root).register("segmenter", {"card.json": b"{}"}, digest="three" * 8, facts=facts)
+    project: Any = SimpleNamespace(workspace=SimpleNamespace(root=root))
+    with pytest.raises(RegistryError, match="segmenter 3 cannot be a baseline, as it is a smaller"):
+        name_baseline(project, "segmenter", 3)
 
 
 def test_a_version_with_a_damaged_file_is_neither_held_against_the_champion_nor_a_teacher(

@@ -53,6 +53,12 @@ def test_whoever_has_an_image_in_a_set_leaves_all_other_splits_and_nobody_else_d
     assert held_apart(splits, images, []) is splits
 
 
+def test_a_value_matches_as_labels_csv_is_read_however_it_was_typed():
+    images, splits = tables(["C\u00f4te d'Ivoire", "kenya"], [0, 1])
+    typed = ChallengeSet("x", ("i9",), {"geography": ("Co\u0302te  d'ivoire",)})
+    assert held_apart(splits, images, [typed])["split"].to_list() == ["challenge", "validation"]
+
+
 def test_no_model_learns_from_or_is_judged_or_chosen_by_a_challenge_set():
     images, splits = tables(["india"] * 4 + ["kenya"] * 4, range(8))
     apart = held_apart(splits, images, [ChallengeSet("x", ("i9",), {"geography": ("india",)})])
@@ -87,6 +93,10 @@ def test_a_set_is_frozen_once_and_read_as_it_was_written(tmp_path):
         ("[x]\nimages = ['a']\nwhere = { country = 'india' }", "country"),
         ("[x]\nimages = ['a']\nmore = 1", "nothing else"),
         ("[x", "no TOML"),
+        ("[x]\nimages = ['a']\nwhere = 5", "where of 'x' needs columns"),
+        ("[x]\nimages = ['a']\nwhere = { geography = 5 }", "geography of 'x' must be a list"),
+        ("[x]\nimages = ['a']\nwhere = { geography = [5] }", "geography of 'x' must be a list"),
+        ("[x]\nimages = [5]", "images of 'x' must be a list"),
     ],
 )
 def test_a_file_that_cannot_be_meant_is_answered_with_what_is_wrong(tmp_path, text, words):

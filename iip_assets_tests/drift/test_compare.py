@@ -57,6 +57,14 @@ def test_images_that_could_not_be_decoded_take_no_part():
     assert sides.current["image_id"].to_list() == ["1"]
 
 
+def test_images_of_challenge_sets_are_on_neither_side():
+    rows = [("1", "b", "train"), ("2", "b", "challenge"), ("3", "a", "train")]
+    sides = newest_against_training(*tables(rows))
+    assert sides.current["image_id"].to_list() == ["1"]
+    one_batch = [("1", "b", "train"), ("2", "b", "challenge"), ("3", "b", "test")]
+    assert newest_against_training(*tables(one_batch)).current["image_id"].to_list() == ["3"]
+
+
 @pytest.mark.parametrize("column", ["label", "eye", "mask"])
 def test_a_batch_of_corrections_is_not_the_newest_batch_of_images(column):
     """Whatever it says of however many images: drift and the batches' verdicts stay."""

@@ -250,6 +250,18 @@ def test_a_past_batch_of_which_nothing_could_be_said_is_not_among_the_past_ones(
     assert found["sides"]["batch"].to_list() == ["3"]
 
 
+def test_images_of_challenge_sets_are_not_forecast():
+    ids = ["a", "b"]
+    images = pl.DataFrame({"image_id": ids, "batch": ["1", "2"], "label": ["full"] * 2})
+    splits = pl.DataFrame({"image_id": ids, "group_id": ids, "split": ["test", "challenge"]})
+    said = images.select("image_id", pl.lit([1]).alias("confusion")).with_columns(
+        pl.lit(0.5).alias(f"prob_{name}") for name in FILTER_CLASSES
+    )
+    seen = images.select("image_id", embedding=pl.lit([0.0]))
+    known = known_images(images, splits.with_columns(has_mask=False), seen, None, said)
+    assert known["image_id"].to_list() == ["a"]
+
+
 def test_one_batch_has_nothing_to_be_forecast_from():
     known = tables()
     one = Known(known.images.filter(batch="1"), known.slices, known.classes, known.settings, 10)

@@ -85,7 +85,7 @@ _NO_SECOND = {
 }
 _NO_HOLDOUT = {
     "group_holdout": "no group can be left out and judged: that takes 5 labelled validation images "
-    "of it, training images of it, and enough of others to learn from"
+    "of it, training images of it, and as many of others, enough to learn from"
 }
 _SMALL_GROUPS = {
     **_NO_HOLDOUT,

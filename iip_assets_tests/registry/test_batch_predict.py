@@ -202,6 +202,16 @@ def test_a_name_that_a_spreadsheet_would_run_is_found_again(tmp_path: Path) -> N
         assert "\n'=1+1.png," in (tmp_path / "out" / batch_predict.TABLE).read_text()
 
 
+def test_a_name_of_no_known_encoding_is_predicted_and_found_again(tmp_path: Path) -> None:
+    images, out = tmp_path / "images", tmp_path / "out"
+    save(images / "a.png").rename(os.fsdecode(bytes(images) + b"/\xe9.png"))
+    found = find_images([images], out)
+    for _ in range(2):
+        table = predict_all(found, predictor(), out, progress=straight)
+        assert table["path"].to_list() == ["\\xe9.png"]
+    assert (out / "masks/\\xe9.png.png").is_file()
+
+
 def test_with_another_threshold_no_row_stays_what_it_was(tmp_path: Path) -> None:
     save(tmp_path / "in" / "good.png")
     save(tmp_path / "in" / "bad.png", bright=False)

@@ -11,7 +11,12 @@ from iip_assets.figures import figure_png
 from iip_assets.images.store import ImageStore
 from iip_assets.inference.segmenter import prior_png
 from iip_assets.robustness.assets import describe_robustness_benchmark, robustness_benchmark
-from iip_assets.robustness.benchmark import benchmark_images, benchmark_table, variants
+from iip_assets.robustness.benchmark import (
+    baseline_models,
+    benchmark_images,
+    benchmark_table,
+    variants,
+)
 from iip_assets.robustness.figures import robustness_figure
 from iip_assets.settings import EvaluationSettings, RobustnessSettings
 from iip_assets_tests.embeddings.stand_ins import PlainWork, card_of, onnx_model
@@ -157,6 +162,15 @@ def test_one_model_alone_is_benchmarked(tmp_path, monkeypatch, the_filter, segme
     assert set(alone["model"]) == {"filter"}
     nothing = run_asset(tmp_path, monkeypatch, Skipped("no labels"), Skipped("no masks"))
     assert "no labels; no masks" in nothing.reason
+
+
+def test_a_baseline_of_other_classes_is_refused_in_words(tmp_path, segmenter):
+    work = PlainWork(tmp_path)
+    work.recorded = lambda asset, data_version: segmenter
+    assert baseline_models(work, CLASSES, filter="", segmenter="v1") == {"segmenter": segmenter}
+    for now in (CLASSES[:3], CLASSES[::-1]):
+        with pytest.raises(ValueError, match="sclera, iris, pupil apart, masks do not; name"):
+            baseline_models(work, now, segmenter="v1")
 
 
 def test_images_with_both_truths_come_first_and_the_choice_is_steady():

@@ -80,6 +80,14 @@ def test_the_corruption_error_is_that_of_hendrycks_and_dietterich():
     assert one(table, "low_light", "a")["ce"] is None
 
 
+def test_a_model_without_error_under_one_corruption_has_a_mean_error_all_the_same():
+    table = cells(lambda name, _, place: name == "low_light" and place % 4 == 0, own)
+    blur, mean = one(table, "defocus_blur"), one(table, MEAN)
+    assert (blur["ce"], blur["ce_low"]) == (0, None)
+    assert mean["ce"] == pytest.approx(one(table, "low_light")["ce"] / 2)
+    assert mean["ce_low"] < mean["ce"] < mean["ce_high"]
+
+
 def test_a_model_beside_itself_has_an_error_of_one():
     table = cells(own, own).drop_nulls("ce")
     assert np.allclose(table["ce"], 1)

@@ -12,20 +12,19 @@ RIGHT, WRONG = [0.9, 0.1, 0.0], [0.1, 0.9, 0.0]
 INTERVALS = EvaluationSettings(resamples=100)
 
 
-def test_a_set_stands_beside_the_test_images_with_what_is_missing():
+def _accuracies(wrong, *, of_set):
+    """The row of accuracy of a set that is the first images; the others, of 60, are for testing."""
     ids = [f"i{place:02d}" for place in range(60)]
-    # Of the set, which is the first 20, half are wrong; of 40 test images one in ten.
-    wrong = [place % 2 == 0 if place < 20 else place % 10 == 0 for place in range(60)]
     images = pl.DataFrame({"image_id": ids, "label": ["full"] * 60, "mask_id": [None] * 60})
     splits = pl.DataFrame(
         {
             "image_id": ids,
             "group_id": ids,
-            "split": ["challenge"] * 20 + ["test"] * 40,
+            "split": ["challenge"] * of_set + ["test"] * (60 - of_set),
             "has_mask": [False] * 60,
         }
     )
-    sets = [ChallengeSet("hard", (*ids[:20], "gone"), {})]
+    sets = [ChallengeSet("hard", (*ids[:of_set], "gone"), {}), ChallengeSet("lost", ("gone",), {})]
     asked = asked_images(sets, images.with_columns(pl.col("mask_id").cast(pl.String)), splits)
     assert asked.height == 60
     said = [WRONG if one else RIGHT for one in wrong]
@@ -36,13 +35,29 @@ def test_a_set_stands_beside_the_test_images_with_what_is_missing():
         intervals=INTERVALS,
         least_images=5,
     )
-    (row,) = table.filter(metric="accuracy").to_dicts()
+    row, lost = table.filter(metric="accuracy").to_dicts()
+    # A set does not vanish in silence.
+    assert (lost["set"], lost["value"], lost["n_images"], lost["missing"]) == ("lost", None, 0, 1)
+    return row
+
+
+def test_a_set_stands_beside_the_test_images_with_what_is_missing():
+    # Of the set half are wrong; of 40 test images one in ten.
+    wrong = [place % 2 == 0 if place < 20 else place % 10 == 0 for place in range(60)]
+    row = _accuracies(wrong, of_set=20)
     assert (row["value"], row["test"], row["n_images"], row["missing"]) == (0.5, 0.9, 20, 1)
     assert row["difference"] == pytest.approx(-0.4)
     # Two independent shares: sqrt(.25/20 + .09/40) is 0.12.
     half = (row["difference_high"] - row["difference_low"]) / 2
     assert half == pytest.approx(1.96 * 0.12, rel=0.2)
     assert row["difference_high"] < 0
+
+
+def test_a_small_set_of_which_all_is_right_is_not_told_to_be_easier():
+    # Of six images at 0.9 all are right every other time.
+    row = _accuracies([place % 10 == 9 for place in range(60)], of_set=6)
+    assert row["difference"] == pytest.approx(1 - 48 / 54)
+    assert row["difference_low"] < 0 < row["difference_high"]
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +115,15 @@ def test_a_head_without_others_lacks_about_as_many_and_none_of_the_group(example
     assert own.height <= others.height <= own.height + 2
     again = train.filter(_left_out(images, "odd", own=False, seed=1))
     assert set(again["image_id"]) != set(others["image_id"])
+
+
+def test_a_group_that_outnumbers_all_others_is_not_left_out(examples):
+    # Beside it no head could be trained without as many images of others.
+    merged = pl.col("slice").replace("even", "plain")
+    images = holdout_images(
+        examples.drop("slice"), examples.select("image_id", slice=merged), least_images=5
+    )
+    assert set(images.filter("tried")["group"]) == {"odd"}
 
 
 def test_without_groups_or_validation_images_it_is_said_why(examples):

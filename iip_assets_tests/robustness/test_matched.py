@@ -60,6 +60,20 @@ def test_of_the_same_images_there_is_no_sign_and_of_black_ones_it_is_beyond_five
     assert (dark["verdict"], dark["severity"]) == (matched.BEYOND, None)
 
 
+def test_of_grey_images_there_is_no_sign_of_colour():
+    sides = [
+        pl.DataFrame({"image_id": ids, "group_id": ids})
+        for ids in ([f"{side}{one}" for one in range(20)] for side in "ab")
+    ]
+    ids = pl.concat(sides).select("image_id")
+    grey = {
+        name: ids.with_columns(colour_cast=pl.lit([0.0] * count))
+        for name, count in (("clean", 1), ("colour_cast", 5))
+    }
+    (row,) = matched.matched_table(*sides, grey, EvaluationSettings(), 10).to_dicts()
+    assert (row["verdict"], row["severity"]) == (matched.NO_SIGN, 0)
+
+
 def test_a_few_images_are_too_few(tmp_path, eyes):
     store, images, newest = eyes
     rows = table(tmp_path, store, images, newest.head(5))
