@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
+from iip_assets.dataset.schema import CHALLENGE
 from iip_assets.embeddings.device import core_count
 from iip_assets.engine.actions import ActionRecord
 from iip_assets.engine.context import AssetContext
@@ -15,8 +17,10 @@ from iip_assets.engine.dagster.refresh import Refresher
 from iip_assets.engine.history import Records, data_inputs
 from iip_assets.engine.project import EventLog, Project
 from iip_assets.engine.values import Skipped
+from iip_assets.errors import counted
 from iip_assets.images.store import ImageStore
 from iip_assets.models.tasks import FILTER, TASKS
+from iip_assets.registry.contenders import LEARNED_FROM
 from iip_assets.registry.gate import judged_slices, refusal, rules_of, unkept_promises
 from iip_assets.registry.registering import Present, promised_serving, register_present
 from iip_assets.registry.registry import Registry, RegistryError
@@ -198,6 +202,18 @@ def name_baseline(project: Project, model: str, number: int) -> list[Change]:
     """
     data_version = _kept_version(project, model, number, "be a baseline")
     return write_settings(project.workspace.root, {f"robustness.baseline_{model}": data_version})
+
+
+def met_before(model: str, version: Version, splits: pl.DataFrame) -> str | None:
+    """A warning where a version learned from images that stand in test or challenge sets now."""
+    learned = pl.col("image_id").is_in(json.loads(version.read(LEARNED_FROM)))
+    met = splits.filter(learned & pl.col("split").is_in(["test", CHALLENGE])).height
+    return (
+        f"{model} {version.number} learned from {counted(met, 'image')} now in test or challenge "
+        "sets: what is measured there flatters it, and a student of it"
+        if met
+        else None
+    )
 
 
 def _kept_version(project: Project, model: str, number: int, purpose: str) -> str:

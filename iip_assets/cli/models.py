@@ -12,6 +12,7 @@ from iip_assets.models.tasks import FILTER, SEGMENTER, TASKS, TaskName
 from iip_assets.where import find_workspace
 
 if TYPE_CHECKING:
+    from iip_assets.engine.project import Project
     from iip_assets.registry.registry_state import Move
 
 Alias = Literal["champion", "challenger"]
@@ -184,8 +185,10 @@ def distill_model(
     from iip_assets.cli.model_versions import teach
     from iip_assets.graph import build_project
 
-    for line in teach(build_project(), model, version):
+    project = build_project()
+    for line in teach(project, model, version):
         log(str(line))
+    _warn_of_met(project, model, version)
     small = {
         FILTER.name: "network (a timm model), width and height",
         SEGMENTER.name: "encoder, decoder_channels, width and height",
@@ -205,9 +208,21 @@ def baseline_model(
     from iip_assets.cli.model_versions import name_baseline
     from iip_assets.graph import build_project
 
-    for line in name_baseline(build_project(), model, version):
+    project = build_project()
+    for line in name_baseline(project, model, version):
         log(str(line))
+    _warn_of_met(project, model, version)
     log(f"{model} {version} is the baseline: iip refresh robustness_benchmark")
+
+
+def _warn_of_met(project: Project, model: str, version: int) -> None:
+    from iip_assets.cli.model_versions import met_before
+    from iip_assets.engine.event_cache import present_events
+    from iip_assets.registry.registry import Registry
+
+    splits = project.load("data_splits", present_events(project))
+    if met := met_before(model, Registry(project.workspace.root).version(model, version), splits):
+        log(met)
 
 
 def _log_move(move: Move) -> None:

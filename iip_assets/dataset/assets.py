@@ -238,9 +238,16 @@ def describe_data_splits(
 
 @asset(room="dataset", kinds={"polars"})
 def image_batches(raw_dataset: dict[str, pl.DataFrame], data_splits: pl.DataFrame) -> pl.DataFrame:
-    """With which batch each image came, and whose group it is; no label or age moves it."""
+    """With which batch each image came, and whose group it is; no label or age moves it.
+
+    Challenge sets aside: a batch with some of a frozen device would look like that device.
+    """
+    import polars as pl
+
+    from iip_assets.dataset.schema import CHALLENGE
+
     batches = raw_dataset["images"].select("image_id", "batch")
-    groups = data_splits.select("image_id", "group_id")
+    groups = data_splits.filter(pl.col("split") != CHALLENGE).select("image_id", "group_id")
     return groups.join(batches, on="image_id").sort("image_id")
 
 

@@ -96,7 +96,7 @@ def answers_of(
         images: `image_id` and `mask_id` or null.
         corruptions: By name.
         fill: Keeps the answers.
-        given: `seed`, `max_megapixels` and `mask_classes`, as `corrupted_chunk` takes them.
+        given: `seed`, `max_megapixels` and `mask_classes`, as `corrupted_pairs` takes them.
         tools: `store`, `filter_model` and `segmenter`, of which one is None.
         severities: Of each corruption.
         chunk: Images that a killed run may have to corrupt again.
@@ -106,7 +106,13 @@ def answers_of(
             "robustness",
             images.select("image_id", "mask_id"),
             corrupted_chunk,
-            given={"corruption": name, "severities": list(asked), **given},
+            given={
+                "corruption": name,
+                "severities": list(asked),
+                **given,
+                # Nothing is drawn for an image as it is.
+                "seed": 0 if name == CLEAN else given["seed"],
+            },
             key={"model": model.digest},
             tools=tools,
             chunk=chunk,
@@ -170,32 +176,19 @@ def baseline_models(
 def corrupted_chunk(
     records: Sequence[dict[str, Any]],
     *,
-    corruption: str,
-    severities: Sequence[int],
-    seed: int,
-    max_megapixels: float,
-    mask_classes: Sequence[str],
     filter_model: FilterFromPixels | None,
     segmenter: Segmenter | None,
-    store: Reader,
+    **how: Any,
 ) -> list[dict[str, Any]]:
     """`probabilities` (V, K) and `confusions` (V, K, K) per image, for V severities, as lists.
 
     Of the corruption "clean" the severity is 0: the image as it is. Pixel counts are those of the
     image, shrunk; they are null without a mask or a segmenter. Records have an `image_id` and a
-    `mask_id` or None.
+    `mask_id` or None; what else there is to give is that of `corrupted_pairs`.
     """
     results = []
     for record in records:
-        pairs = corrupted_pairs(
-            record,
-            corruption=corruption,
-            severities=severities,
-            seed=seed,
-            max_megapixels=max_megapixels,
-            mask_classes=mask_classes,
-            store=store,
-        )
+        pairs = corrupted_pairs(record, **how)
         results.append(
             {
                 "probabilities": _probabilities(filter_model, pairs),

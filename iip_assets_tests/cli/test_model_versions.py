@@ -6,9 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import polars as pl
 import pytest
 
 from iip_assets.cli.model_versions import (
+    met_before,
     name_baseline,
     print_versions,
     promote,
@@ -60,6 +62,19 @@ def test_a_smaller_model_is_no_baseline_and_it_is_said_why(root: Path) -> None:
     project: Any = SimpleNamespace(workspace=SimpleNamespace(root=root))
     with pytest.raises(RegistryError, match="segmenter 3 cannot be a baseline, as it is a smaller"):
         name_baseline(project, "segmenter", 3)
+
+
+def test_a_version_that_learned_from_what_is_held_out_now_is_told(root: Path) -> None:
+    files = {"card.json": b"{}", "learned_from.json": b'["a", "b", "c", "d"]'}
+    Registry(root).register("segmenter", files, digest="three" * 8, facts={})
+    version = Registry(root).version("segmenter", 3)
+    splits = pl.DataFrame(
+        {"image_id": [*"abcd"], "split": ["train", "test", "challenge", "validation"]}
+    )
+    told = met_before("segmenter", version, splits)
+    assert told is not None
+    assert "segmenter 3 learned from 2 images now in test or challenge" in told
+    assert met_before("segmenter", version, splits.filter(split="train")) is None
 
 
 def test_a_version_with_a_damaged_file_is_neither_held_against_the_champion_nor_a_teacher(

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iip_assets.dataset.assets import challenge_file
+from iip_assets.dataset.assets import challenge_file, image_batches
 from iip_assets.dataset.challenge_sets import (
     COLUMNS,
     FILE,
@@ -115,3 +115,11 @@ def test_the_data_version_is_that_of_what_the_file_says(tmp_path):
     (tmp_path / FILE).write_text("# a comment\n" + (tmp_path / FILE).read_text())
     assert challenge_file.observe(tmp_path) == made
     assert challenge_file.load(tmp_path, made)[0].images == ("x",)
+
+
+def test_images_of_a_set_are_no_part_of_what_batches_look_like():
+    images = pl.DataFrame({"image_id": ["a", "b"], "batch": ["1", "2"]})
+    splits = pl.DataFrame(
+        {"image_id": ["a", "b"], "group_id": ["a", "b"], "split": ["test", "challenge"]}
+    )
+    assert image_batches.function({"images": images}, splits)["image_id"].to_list() == ["a"]
