@@ -29,7 +29,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from forecast_pools import FIRST_HELD_OUT, FIRST_NEW, Photographs, Words, batch, rendered
+from forecast_pools import (
+    FIRST_HELD_OUT,
+    FIRST_NEW,
+    SUBJECTS,
+    VARIANTS,
+    Photographs,
+    Words,
+    batch,
+    rendered,
+)
 from numpy.typing import NDArray
 from scipy.special import softmax
 from scipy.stats import binomtest
@@ -129,16 +138,19 @@ def shifts(count: int) -> Iterator[Shift]:
     """Planted shifts, of each kind in turn, for the tuned and for the reported half alike."""
     found = rendered()
     numbers, plain = subject_numbers(found), found.variants == "plain"
-    held = plain & (numbers >= FIRST_HELD_OUT) & (numbers < FIRST_NEW)
-    new = numbers >= FIRST_NEW
+    held = plain & (numbers >= FIRST_HELD_OUT)
     _, directions = _directions(found.embeddings[held])
     for number in range(count):
         rng = np.random.default_rng([number, 77])
         kind, head = KINDS[(number // 2) % len(KINDS)], int(rng.integers(len(HEADS)))
-        people = rng.permutation(np.unique(numbers[held]))[: int(rng.integers(60, 451))]
-        old = np.flatnonzero(held & np.isin(numbers, people))
-        people = rng.permutation(np.unique(numbers[new]))[: int(rng.integers(100, 451))]
-        own = new & np.isin(numbers, people)
+        # Who is on which side is drawn for each shift: what sets two fixed pools of people apart
+        # would be an error of all shifts at once. Some alone were also photographed otherwise.
+        first = FIRST_NEW if kind in VARIANTS else FIRST_HELD_OUT
+        people = rng.permutation(np.arange(first, SUBJECTS))
+        newest = people[: int(rng.integers(100, min(450, len(people) - 60) + 1))]
+        others = np.setdiff1d(np.arange(FIRST_HELD_OUT, SUBJECTS), newest)
+        older = rng.permutation(others)[: int(rng.integers(60, 451))]
+        old, own = np.flatnonzero(held & np.isin(numbers, older)), np.isin(numbers, newest)
         base = np.flatnonzero(own & plain)
         if kind in MIXES:
             words = found.labels if kind == "class" else found.axes[kind]
@@ -192,12 +204,11 @@ def judged(case: Case) -> dict[str, Any]:
     subsets = {ALL: (np.arange(len(case.truth)), np.arange(len(case.asked)))}
     ids = [str(place) for place in range(len(case.truth))]
     scored = scored_probabilities(ids, old.groups, case.truth, old.probabilities, FILTER_CLASSES)
-    found = {
-        "reweighted": forecast_reweighted(
-            old, new, scored, spread, metrics=METRICS, subsets=subsets
-        )[ALL],
-        "recalibrated": forecast_recalibrated(old, new, case.truth, spread, subsets=subsets)[ALL],
-    }
+    reweighted = forecast_reweighted(old, new, scored, spread, metrics=METRICS, subsets=subsets)
+    recalibrated = forecast_recalibrated(
+        old, new, case.truth, spread, subsets=subsets, beside=reweighted
+    )
+    found = {"reweighted": reweighted[ALL], "recalibrated": recalibrated[ALL]}
     shares, asked = old.probabilities, new.probabilities
     calibrated = recalibrate(shares, case.truth, np.ones(len(shares)), asked)
     cbpe = expected_scores([calibrated], asked.argmax(1))
