@@ -76,15 +76,20 @@ def drift_report(
 @describe(drift_report)
 def describe_drift_report(drift_report: Report) -> dict[str, MetadataValue]:
     """Which features of the newest batch moved, and their distributions before and after."""
-    from iip_assets.drift.figures import column_rows, drift_figure
+    from iip_assets.drift.columns import change_in_words
+    from iip_assets.drift.figures import drift_figure
     from iip_assets.figures import figure_markdown
 
     data: Mapping[str, Any] = drift_report.data
-    figure = drift_figure(data["columns"], data["batch"])
+    columns = data["columns"]
+    figure = drift_figure(columns, data["batch"])
     names = ("batch", "compared", "n_current", "n_reference", "share_moved")
+    shown = ("name", "moved", "score", "threshold", "n_reference", "n_current")
     return {
         **{name: data[name] for name in names},
-        "features": Rows(column_rows(data["columns"])),
+        "features": Rows(
+            [{key: one[key] for key in shown} | {"change": change_in_words(one)} for one in columns]
+        ),
         "not_compared": Rows(data["not_compared"]),
         "by_group": Rows(data["groups"]),
         "concept": Rows([data["concept"]] if data["concept"] else []),

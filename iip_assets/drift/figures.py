@@ -16,27 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from iip_assets.engine.values import Json
-
 MOST_PANELS = 9
 MOST_WORDS = 8
 BEFORE, AFTER = PALETTE[0], PALETTE[5]
-
-
-def column_rows(columns: list[dict[str, Any]]) -> list[dict[str, Json]]:
-    """A small table for people: one row a feature."""
-    return [
-        {
-            "feature": column["name"],
-            "moved": "yes" if column["moved"] else "no",
-            "distance": round(column["score"], 3),
-            "moved_from": round(column["threshold"], 3),
-            "change": change_in_words(column),
-            "training_images": column["n_reference"],
-            "batch_images": column["n_current"],
-        }
-        for column in columns
-    ]
 
 
 def drift_figure(columns: Sequence[dict[str, Any]], batch: str) -> Figure:

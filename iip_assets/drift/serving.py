@@ -115,10 +115,11 @@ def serving_tables(
     skewed = {row["quantity"] for row in skew if row["differ"] > _SKEWED * row["n_images"]}
     features = [_feature(row, skewed) for side in found for row in side.columns]
     other = "the log has it under another mask than the data"
-    masked = [{"name": name, "reason": other} for name in columns if name not in numbers]
+    refused = {str(one["name"]): one["reason"] for side in found for one in side.not_compared}
+    refused |= {name: other for name in columns if name not in numbers}
     features += [
-        {"feature": row["name"], "verdict": "not compared", "change": row["reason"]}
-        for row in [*(row for side in found for row in side.not_compared), *masked]
+        {"feature": name, "verdict": "not compared", "change": reason}
+        for name, reason in refused.items()
     ]
     return {
         "features": pl.DataFrame(features, schema=FEATURES),

@@ -343,6 +343,7 @@ def test_the_description_tells_what_the_data_holds(hostile):
     assert told["n_current"] + told["n_reference"] > 0
     assert told["share_moved"] == hostile.data["share_moved"]
     assert len(told["features"].records) == len(hostile.data["columns"])
+    assert told["features"].records[0]["change"].startswith(("mean", HOSTILE))
     assert isinstance(told["before_and_after"], Markdown)
 
 

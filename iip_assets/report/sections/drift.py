@@ -82,7 +82,7 @@ def _newest(report: Mapping[str, Any]) -> Section:
         "larger."
     )
     table = Table(
-        "Features, the surest to have moved first",
+        "Features, those that moved first",
         [
             Column("feature", "name"),
             Column("moved", lambda row: "moved" if row["moved"] else "no"),
@@ -109,12 +109,13 @@ def _newest(report: Mapping[str, Any]) -> Section:
         )
         for row in data["groups"]
     ]
-    folded = f"Not compared: {counted(len(left_out), 'feature')}"
-    blocks: list[Block] = [
-        *(Paragraph(text), Listing(kinds), plot(lambda: drift_figure(columns, batch), alt), table),
-        *([Listing(left_out, folded=folded)] if left_out else []),
-        *([Heading("Drift by group"), Listing(groups)] if groups else []),
-    ]
+    figure = plot(lambda: drift_figure(columns, batch), alt)
+    blocks: list[Block] = [Paragraph(text), Listing(kinds), figure, table]
+    if left_out:
+        folded = f"Not compared: {counted(len(left_out), 'feature')}"
+        blocks.append(Listing(left_out, folded=folded))
+    if groups:
+        blocks += [Heading("Drift by group"), Listing(groups)]
     steps = [
         NextStep(
             5,
@@ -127,8 +128,8 @@ def _newest(report: Mapping[str, Any]) -> Section:
     ]
     if _contradicts(concept := data["concept"]):
         advice = (
-            f"Errors are {percent(concept['excess_error'])} points more often than confidence "
-            f"predicts, p = {concept['p']:.2g}. Compare its labels with the labeling instructions."
+            f"Errors exceed what confidence predicts by {100 * concept['excess_error']:.0f} "
+            f"points, p = {concept['p']:.2g}. Compare its labels with the labeling instructions."
         )
         steps.append(NextStep(4, f"Labels of batch {batch} differ from predictions", advice))
     notes = (f"of {features} moved", f"n = {images}")
