@@ -34,6 +34,7 @@ from turns import CACHE, show
 from iip_assets.drift.alarms import alarm_tables
 from iip_assets.drift.columns import compare_sides
 from iip_assets.drift.streams import drift_streams
+from iip_assets.engine.values import Skipped
 from iip_assets.metrics.intervals import wilson
 from iip_assets.settings import DriftSettings
 from iip_assets.statistics.measure import measure
@@ -120,8 +121,8 @@ def _dealt(plain: pl.DataFrame, sizes: list[int], rng: np.random.Generator) -> p
 
 
 def _alarms(images: pl.DataFrame, seed: int) -> pl.DataFrame:
-    vectors = images.select("image_id", "embedding")
-    followed = drift_streams(images.drop("embedding"), vectors, columns=NUMBERS)
+    followed = drift_streams(images, columns=NUMBERS)
+    assert not isinstance(followed, Skipped)
     level = SETTINGS.alarm_level
     return alarm_tables(followed, level=level, confidence=0.95, seed=seed)["alarms"]
 

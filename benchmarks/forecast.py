@@ -1,6 +1,6 @@
 """How well changes of the filter's metrics are forecast before anybody labels the new images.
 
-    python benchmarks/forecast.py [--shifts N] [--masks FILE] [--faces FILE] [--json FILE]
+    python benchmarks/forecast.py [--shifts N] [--fixed-pools] [--masks FILE] [--faces FILE]
 
 Planted: heads on embeddings of rendered eyes, taught by few or many subjects, are asked about new
 subjects of another mix (of ethnicities, devices, lighting, classes, directions of the embedding),
@@ -29,7 +29,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from forecast_pools import FIRST_HELD_OUT, FIRST_NEW, Photographs, Words, batch, rendered
+from forecast_pools import (
+    FIRST_HELD_OUT,
+    FIRST_NEW,
+    SUBJECTS,
+    VARIANTS,
+    Photographs,
+    Words,
+    batch,
+    rendered,
+)
 from numpy.typing import NDArray
 from scipy.special import softmax
 from scipy.stats import binomtest
@@ -125,20 +134,17 @@ class Shift:
     new: Places
 
 
-def shifts(count: int) -> Iterator[Shift]:
+def shifts(count: int, *, fixed: bool) -> Iterator[Shift]:
     """Planted shifts, of each kind in turn, for the tuned and for the reported half alike."""
     found = rendered()
     numbers, plain = subject_numbers(found), found.variants == "plain"
-    held = plain & (numbers >= FIRST_HELD_OUT) & (numbers < FIRST_NEW)
-    new = numbers >= FIRST_NEW
+    held = plain & (numbers >= FIRST_HELD_OUT)
     _, directions = _directions(found.embeddings[held])
     for number in range(count):
         rng = np.random.default_rng([number, 77])
         kind, head = KINDS[(number // 2) % len(KINDS)], int(rng.integers(len(HEADS)))
-        people = rng.permutation(np.unique(numbers[held]))[: int(rng.integers(60, 451))]
-        old = np.flatnonzero(held & np.isin(numbers, people))
-        people = rng.permutation(np.unique(numbers[new]))[: int(rng.integers(100, 451))]
-        own = new & np.isin(numbers, people)
+        older, newest = _people(rng, varied=kind in VARIANTS, fixed=fixed)
+        old, own = np.flatnonzero(held & np.isin(numbers, older)), np.isin(numbers, newest)
         base = np.flatnonzero(own & plain)
         if kind in MIXES:
             words = found.labels if kind == "class" else found.axes[kind]
@@ -153,6 +159,23 @@ def shifts(count: int) -> Iterator[Shift]:
             other = own & (found.variants == kind) & np.isin(numbers, moved)
             base = np.concatenate([base[~np.isin(numbers[base], moved)], np.flatnonzero(other)])
         yield Shift(kind, number, head, old, np.sort(base))
+
+
+def _people(rng: np.random.Generator, *, varied: bool, fixed: bool) -> tuple[Places, Places]:
+    """Numbers of the subjects of old and of new images.
+
+    Who is on which side is drawn for each shift: what sets two fixed pools of people apart is an
+    error of all shifts at once, so that their intervals do not fail independently. Only some were
+    photographed in various ways.
+    """
+    everybody, some = (np.arange(one, SUBJECTS) for one in (FIRST_HELD_OUT, FIRST_NEW))
+    if fixed:
+        older = rng.permutation(everybody[everybody < FIRST_NEW])[: int(rng.integers(60, 451))]
+        return older, rng.permutation(some)[: int(rng.integers(100, 451))]
+    people = rng.permutation(some if varied else everybody)
+    newest = people[: int(rng.integers(100, min(450, len(people) - 60) + 1))]
+    older = rng.permutation(np.setdiff1d(everybody, newest))[: int(rng.integers(60, 451))]
+    return older, newest
 
 
 def _of_mix(places: Places, words: Words, rng: np.random.Generator) -> Places:
@@ -192,12 +215,11 @@ def judged(case: Case) -> dict[str, Any]:
     subsets = {ALL: (np.arange(len(case.truth)), np.arange(len(case.asked)))}
     ids = [str(place) for place in range(len(case.truth))]
     scored = scored_probabilities(ids, old.groups, case.truth, old.probabilities, FILTER_CLASSES)
-    found = {
-        "reweighted": forecast_reweighted(
-            old, new, scored, spread, metrics=METRICS, subsets=subsets
-        )[ALL],
-        "recalibrated": forecast_recalibrated(old, new, case.truth, spread, subsets=subsets)[ALL],
-    }
+    reweighted = forecast_reweighted(old, new, scored, spread, metrics=METRICS, subsets=subsets)
+    recalibrated = forecast_recalibrated(
+        old, new, case.truth, spread, subsets=subsets, beside=reweighted
+    )
+    found = {"reweighted": reweighted[ALL], "recalibrated": recalibrated[ALL]}
     shares, asked = old.probabilities, new.probabilities
     calibrated = recalibrate(shares, case.truth, np.ones(len(shares)), asked)
     cbpe = expected_scores([calibrated], asked.argmax(1))
@@ -260,7 +282,7 @@ def planted_concepts(case: Case, number: int) -> list[dict[str, Any]]:
     return rows
 
 
-def planted(count: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def planted(count: int, *, fixed: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The reported half of the planted shifts, and the concepts planted in them."""
     found, probabilities = rendered(), heads()
     classes, plain = classes_of(found.labels), found.variants == "plain"
@@ -268,7 +290,7 @@ def planted(count: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     centre, directions = _directions(found.embeddings[held])
     seen = (found.embeddings - centre) @ directions
     cases, concepts = [], []
-    for one in shifts(count):
+    for one in shifts(count, fixed=fixed):
         if one.number % 2 == 0:
             continue
         print(f"\r{one.number + 1} of {count} shifts ", end="", file=sys.stderr, flush=True)
@@ -395,11 +417,12 @@ def main() -> None:
     """Prints tables and, if asked, writes JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shifts", type=int, default=624)
+    parser.add_argument("--fixed-pools", action="store_true", help="of people, for all shifts")
     parser.add_argument("--masks", type=Path)
     parser.add_argument("--faces", type=Path)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    cases, concepts = planted(options.shifts)
+    cases, concepts = planted(options.shifts, fixed=options.fixed_pools)
     spoken = [case for case in cases if not case["silent"]]
     real = [
         *(mask_cases(options.masks) if options.masks else []),

@@ -610,7 +610,7 @@ class CompressionTrainingSettings(Section):
     seed: int = 0
 
 
-LimitedMetric = Literal["filter.accuracy", "segmenter.image_iou"]
+LimitedMetric = Literal["filter.accuracy", "filter.f1_macro", "segmenter.mean_iou"]
 
 
 class DriftSettings(Section):
@@ -640,7 +640,7 @@ class DriftSettings(Section):
     limits: dict[LimitedMetric, Share] = _field(
         {},
         "An alarm is raised where test images show a metric to be lower, such as\n"
-        '"filter.accuracy" = 0.9; the other one is "segmenter.image_iou", the mean over images.',
+        '"filter.accuracy" = 0.9; others are "filter.f1_macro" and "segmenter.mean_iou".',
     )
 
 

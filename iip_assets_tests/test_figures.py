@@ -158,7 +158,7 @@ def _verdicts() -> pl.DataFrame:
 
 def _followed():
     row = {"feature": "device", "evidence": 2.0, "shift": 0.5, "since": HOSTILE[0]}
-    row |= {"alarmed_in": HOSTILE[0], "test": "batch", "before": 0.1, "after": 0.5}
+    row |= {"before": 0.1, "after": 0.5}
     row |= {"n_before": 9, "n_after": 9}
     told = {"feature": "device", "value": 0.5, "low": 0.4, "high": 0.6, "n_subjects": 9}
     history = [told | {"part": part, "batch": batch} for part in HOSTILE for batch in HOSTILE]

@@ -43,8 +43,9 @@ def forecast(
 
 def _mixed(mix: list[str]) -> list[dict[str, Any]]:
     """A row a model and metric, on all held-out images."""
+    from iip_assets.drift.forecast import Spread
     from iip_assets.drift.forecast_mix import forecast_mix, parse_mix, words_by_axis
-    from iip_assets.drift.forecast_tables import METRICS, held_out_predictions
+    from iip_assets.drift.forecast_tables import METRICS, scored
 
     shares = parse_mix(mix)
     refresher = open_refresher()
@@ -53,12 +54,12 @@ def _mixed(mix: list[str]) -> list[dict[str, Any]]:
     predictions, splits, slices = (
         load_last(refresher, name) for name in ("predictions", "data_splits", "image_slices")
     )
-    scored = held_out_predictions(predictions, splits, settings.dataset.mask_classes)
-    intervals = settings.evaluation.model_copy(update={"confidence": settings.forecast.confidence})
+    table = predictions.join(splits.select("image_id", "group_id"), on="image_id")
+    spread = Spread(settings.forecast.confidence, settings.forecast.seed)
     return [
         {"model": model, **row}
-        for model, one in scored.items()
+        for model, one in scored(table, settings.dataset.mask_classes).items()
         for row in forecast_mix(
-            one, words_by_axis(one.image_ids, slices), shares, intervals, metrics=METRICS[model]
+            one, words_by_axis(one.image_ids, slices), shares, spread, metrics=METRICS[model]
         )
     ]

@@ -17,7 +17,6 @@ from iip_assets.engine.values import (
     Setting,
     Skipped,
 )
-from iip_assets.settings import LimitedMetric
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,10 +25,6 @@ Columns = Annotated[tuple[str, ...], Setting("drift.columns")]
 Threshold = Annotated[float, Setting("drift.threshold")]
 MinImages = Annotated[int, Setting("drift.min_images")]
 Seed = Annotated[int, Setting("drift.seed")]
-Limits = Annotated[dict[LimitedMetric, float], Setting("drift.limits")]
-AlarmLevel = Annotated[float, Setting("drift.alarm_level")]
-AlarmsFrom = Annotated[str, Setting("drift.alarms_from")]
-Confidence = Annotated[float, Setting("evaluation.confidence")]
 
 prediction_log = Source(
     name="prediction_log",
@@ -63,12 +58,13 @@ def drift_report(
     """
     from iip_assets.drift.compare import compare_newest
 
+    said = out_of_fold_predictions
     return compare_newest(
         raw_dataset["images"],
         data_splits,
         image_statistics,
         image_embeddings,
-        None if isinstance(out_of_fold_predictions, Skipped) else out_of_fold_predictions,
+        predicted=None if isinstance(said, Skipped) else said,
         numbers=columns,
         threshold=threshold,
         min_images=min_images,
@@ -80,18 +76,20 @@ def drift_report(
 @describe(drift_report)
 def describe_drift_report(drift_report: Report) -> dict[str, MetadataValue]:
     """Which features of the newest batch moved, and their distributions before and after."""
-    from iip_assets.drift.figures import column_rows, drift_figure
+    from iip_assets.drift.columns import change_in_words
+    from iip_assets.drift.figures import drift_figure
     from iip_assets.figures import figure_markdown
 
     data: Mapping[str, Any] = drift_report.data
-    figure = drift_figure(data["columns"], data["batch"])
+    columns = data["columns"]
+    figure = drift_figure(columns, data["batch"])
+    names = ("batch", "compared", "n_current", "n_reference", "share_moved")
+    shown = ("name", "moved", "score", "threshold", "n_reference", "n_current")
     return {
-        "batch": data["batch"],
-        "compared": data["compared"],
-        "batch_images": data["n_current"],
-        "training_images": data["n_reference"],
-        "share_moved": data["share_moved"],
-        "features": Rows(column_rows(data["columns"])),
+        **{name: data[name] for name in names},
+        "features": Rows(
+            [{key: one[key] for key in shown} | {"change": change_in_words(one)} for one in columns]
+        ),
         "not_compared": Rows(data["not_compared"]),
         "by_group": Rows(data["groups"]),
         "concept": Rows([data["concept"]] if data["concept"] else []),
@@ -121,28 +119,26 @@ def drift_history(
     image_embeddings: pl.DataFrame,
     *,
     columns: Columns,
-    level: AlarmLevel,
-    limits: Limits,
-    since: AlarmsFrom,
-    confidence: Confidence,
+    level: Annotated[float, Setting("drift.alarm_level")],
+    since: Annotated[str, Setting("drift.alarms_from")],
+    confidence: Annotated[float, Setting("evaluation.confidence")],
     seed: Seed,
 ) -> dict[str, pl.DataFrame] | Skipped:
     """Each feature from batch to batch, and since when it is another.
 
     However often one looks, the probability of any alarm while nothing changes is
-    drift.alarm_level, which is shared with limits of metrics where there are any.
+    drift.alarm_level.
     """
     from iip_assets.drift.alarms import alarm_tables
-    from iip_assets.drift.streams import drift_streams, followed_images
+    from iip_assets.drift.columns import joined
+    from iip_assets.drift.streams import drift_streams, of_batches
 
-    images = followed_images(raw_dataset["images"], data_splits, image_statistics, since=since)
-    if isinstance(images, Skipped):
-        return images
-    followed = drift_streams(images, image_embeddings, columns=[*columns, "age_years"])
-    if not followed.streams:
-        return Skipped("no feature is known of any image")
-    share = level / 2 if limits else level
-    return alarm_tables(followed, level=share, confidence=confidence, seed=seed)
+    images = of_batches(raw_dataset["images"], data_splits, since=since)
+    table = joined(images, image_statistics, image_embeddings)
+    followed = drift_streams(table, columns=[*columns, "age_years"])
+    if isinstance(followed, Skipped):
+        return followed
+    return alarm_tables(followed, level=level, confidence=confidence, seed=seed)
 
 
 @describe(drift_history)
@@ -171,49 +167,6 @@ def no_drift_alarm(drift_history: dict[str, pl.DataFrame]) -> CheckResult:
         severity="warning",
         description="; ".join(map(alarm_in_words, raised))
         or f"none of {alarms['feature'].n_unique()} features is shown to have changed",
-    )
-
-
-@asset(room="drift", kinds={"mapie", "polars"})
-def output_alarms(
-    predictions: pl.DataFrame,
-    raw_dataset: dict[str, pl.DataFrame],
-    data_splits: pl.DataFrame,
-    *,
-    limits: Limits,
-    level: AlarmLevel,
-    since: AlarmsFrom,
-    confidence: Confidence,
-) -> pl.DataFrame | Skipped:
-    """Whether the models keep the limits of drift.limits on test images, from batch to batch."""
-    from iip_assets.drift.limits import limit_table
-    from iip_assets.drift.streams import of_batches
-
-    if not limits:
-        return Skipped("drift.limits names no metric to watch")
-    images = of_batches(raw_dataset["images"], data_splits, since=since)
-    return limit_table(predictions, images, limits=limits, level=level / 2, confidence=confidence)
-
-
-@describe(output_alarms)
-def describe_output_alarms(output_alarms: pl.DataFrame) -> dict[str, MetadataValue]:
-    """Each metric by batch, with the most that it can be since then."""
-    return {"rows": output_alarms.height, "batches": Rows(output_alarms.to_dicts())}
-
-
-@asset_check(output_alarms)
-def metrics_keep_their_limits(output_alarms: pl.DataFrame) -> CheckResult:
-    """No metric is shown to be below its limit (drift.limits)."""
-    below = output_alarms.filter("alarm").unique("metric", keep="first", maintain_order=True)
-    return CheckResult(
-        passed=below.is_empty() if output_alarms.height else None,
-        severity="warning",
-        description="; ".join(
-            f"{row['metric']} is at most {row['at_most']:.3f} since {row['batch']}, its limit is "
-            f"{row['limit']:g}"
-            for row in below.to_dicts()
-        )
-        or f"none of {output_alarms['metric'].n_unique()} is shown to be below",
     )
 
 

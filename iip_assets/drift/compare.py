@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +26,10 @@ from iip_assets.drift.columns import (
     change_in_words,
     clean_words,
     compare_sides,
+    joined,
     likeliest,
     rounded,
+    subject_codes,
 )
 from iip_assets.drift.concept import concept_drift
 from iip_assets.engine.values import PROVENANCE_MARK, Json, Report, Skipped
@@ -36,7 +39,9 @@ from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import class_places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from iip_assets.drift.columns import Comparison
 
 HEAD = """<title>{title}</title>
 <style>
@@ -55,12 +60,12 @@ many images.</p>
 
 @dataclass(frozen=True)
 class Sides:
-    """The two sides of the comparison.
+    """The two sides of the comparison, rows of raw_dataset's images.
 
     Attributes:
         batch: Name of the newest batch.
-        reference: Rows of raw_dataset's images: training split, older batches.
-        current: Rows of raw_dataset's images: the newest batch, all splits.
+        reference: Training split, older batches.
+        current: The newest batch, all splits.
         compared: Which images these are, in words.
     """
 
@@ -139,39 +144,44 @@ class FeatureDrift(DataDriftPreset):
         return widgets[1:]
 
 
-def evidently_page(
-    reference: pl.DataFrame,
-    current: pl.DataFrame,
-    columns: Sequence[dict[str, Any]],
-    *,
-    sides: Sides,
-) -> str:
+def evidently_page(sides: Sides, columns: Sequence[dict[str, Any]]) -> str:
     """The page as one HTML text, with all scripts inside, of the columns of `compare_sides`.
 
     But for the embedding's, which is a number in its introduction.
     """
-    numbers = sorted(column["name"] for column in columns if column["kind"] == "number")
-    words = sorted(column["name"] for column in columns if column["kind"] == "word")
-    definition = DataDefinition(numerical_columns=numbers, categorical_columns=words)
+    by_kind = {
+        kind: sorted(one["name"] for one in columns if one["kind"] == kind)
+        for kind in ("number", "word", EMBEDDING)
+    }
+    numbers, words = by_kind["number"], by_kind["word"]
     preset = FeatureDrift(
         columns=[*numbers, *words],
         num_method="wasserstein",
         cat_method="jensenshannon",
         per_column_threshold={
-            column["name"]: decisive(column) for column in columns if column["kind"] != EMBEDDING
+            one["name"]: decisive(one) for one in columns if one["kind"] != EMBEDDING
         },
     )
+    definition = DataDefinition(numerical_columns=numbers, categorical_columns=words)
     frames = [
         Dataset.from_pandas(_to_pandas(frame, numbers, words), data_definition=definition)
-        for frame in (current, reference)
+        for frame in (sides.current, sides.reference)
     ]
     # Evidently correlates all numbers with each other; one that never varies divides by zero there.
     with np.errstate(divide="ignore", invalid="ignore"):
         page = str(EvidentlyReport([preset]).run(*frames).get_html_str(as_iframe=False))
-    title = f"Drift of batch {sides.batch}"
     distances = [change_in_words(one) for one in columns if one["kind"] == EMBEDDING]
     compared = "; ".join([sides.compared, *(f"embeddings: {one}" for one in distances)])
-    return _introduce(page, title, compared, len(current), len(reference))
+    title = html.escape(f"Drift of batch {sides.batch}")
+    introduction = INTRODUCTION.format(
+        title=title,
+        made=PROVENANCE_MARK,
+        compared=html.escape(compared),
+        batch_images=counted(sides.current.height, "image"),
+        training_images=counted(sides.reference.height, "training image"),
+    )
+    page = page.strip().replace("<head>", "<head>\n" + HEAD.format(title=title), 1)
+    return page.replace("<body>", "<body>\n" + introduction, 1)
 
 
 def decisive(column: dict[str, Any]) -> float:
@@ -191,33 +201,16 @@ def _to_pandas(frame: pl.DataFrame, numbers: Sequence[str], words: Sequence[str]
     for name in words:
         # Evidently writes words into a script unescaped, where "</script>" would end it.
         table[name] = [
-            word.replace("<", "＜").replace(">", "＞") for word in clean_words(frame, name)[name]
+            word.replace("<", "＜").replace(">", "＞") for word in clean_words(frame, name).tolist()
         ]
     return pd.DataFrame(table)
-
-
-def _introduce(
-    page: str, title: str, compared: str, batch_images: int, training_images: int
-) -> str:
-    safe = html.escape(title)
-    introduction = INTRODUCTION.format(
-        title=safe,
-        made=PROVENANCE_MARK,
-        compared=html.escape(compared),
-        batch_images=counted(batch_images, "image"),
-        training_images=counted(training_images, "training image"),
-    )
-    page = page.strip().replace("<head>", "<head>\n" + HEAD.format(title=safe), 1)
-    return page.replace("<body>", "<body>\n" + introduction, 1)
 
 
 def compare_newest(
     images: pl.DataFrame,
     splits: pl.DataFrame,
-    statistics: pl.DataFrame,
-    embeddings: pl.DataFrame | None = None,
+    *tables: pl.DataFrame,
     predicted: pl.DataFrame | None = None,
-    *,
     numbers: Sequence[str],
     threshold: float,
     min_images: int,
@@ -229,8 +222,7 @@ def compare_newest(
     Args:
         images: The table "images" of raw_dataset.
         splits: data_splits.
-        statistics: image_statistics.
-        embeddings: image_embeddings.
+        tables: image_statistics, and image_embeddings.
         predicted: out_of_fold_predictions: what the filter's kind of model says of images that it
             did not learn from, so that predictions for training images are no surer than others.
         numbers: Columns of image_statistics; the age is compared too.
@@ -243,58 +235,44 @@ def compare_newest(
         Evidently's page, and as its data: batch (the newest one's name), compared (which images),
         n_reference (training images), n_current (images of the batch), share_moved of the compared
         features, columns (a record for each of these, the farthest moved first), not_compared (name
-        and reason of the others), groups (a record for each feature that moved in a group, and one
-        for each group of which that cannot be told), concept (see `concept_drift`; null without
-        predictions). Or why there is nothing to compare.
+        and reason of the others), groups (a record for each group: what moved in it, or why that
+        cannot be told), concept (see `concept_drift`; null without predictions). Or why there is
+        nothing to compare.
     """
     sides = newest_against_training(images, splits)
     if isinstance(sides, Skipped):
         return sides
-    # A word of the labels, such as the device, is not looked for among the statistics.
-    own = [name for name in statistics.columns if name == "image_id" or name not in images.columns]
-    tables = [
-        statistics.select(own),
-        embeddings,
-        None if predicted is None else likeliest(predicted),
-    ]
-    reference, current = (
-        _joined(side, [one for one in tables if one is not None])
-        for side in (sides.reference, sides.current)
+    said = [] if predicted is None else [likeliest(predicted)]
+    reference, current = (joined(side, *tables, *said) for side in (sides.reference, sides.current))
+    sides = Sides(sides.batch, reference, current, sides.compared)
+    words = [*WORDS, *("predicted" for _ in said)]
+    wanted = dict.fromkeys([*numbers, "age_years", *("confidence" for _ in said)])
+    compare = partial(
+        compare_sides,
+        numbers=[name for name in wanted if name not in words],
+        threshold=threshold,
+        min_images=min_images,
+        seed=seed,
     )
-    wanted = dict.fromkeys(
-        [*numbers, "age_years", *(["confidence"] if predicted is not None else [])]
-    )
-    words = [*WORDS, *(["predicted"] if predicted is not None else [])]
-    options: dict[str, Any] = {
-        "numbers": [name for name in wanted if name not in words],
-        "threshold": threshold,
-        "min_images": min_images,
-        "seed": seed,
-    }
-    result = compare_sides(reference, current, words=words, **options)
+    result = compare(reference, current, words=words)
     if not result.columns:
         reasons = "; ".join(f"{r['name']}: {r['reason']}" for r in result.not_compared)
         return Skipped(f"no feature of batch {sides.batch} can be compared: {reasons}")
-    moved = sum(1 for column in result.columns if column["moved"])
-    options["words"] = [word for word in words if word != group_axis]
+    in_group = partial(compare, words=[word for word in words if word != group_axis])
     data: dict[str, Json] = {
         "batch": sides.batch,
         "compared": sides.compared,
         "n_reference": reference.height,
         "n_current": current.height,
-        "share_moved": rounded(moved / len(result.columns)),
+        "share_moved": rounded(
+            sum(1 for column in result.columns if column["moved"]) / len(result.columns)
+        ),
         "columns": list(result.columns),
         "not_compared": list(result.not_compared),
-        "groups": list(_by_group(reference, current, group_axis, options)),
-        "concept": None if predicted is None else _concept(predicted, sides.current, seed),
+        "groups": list(_by_group(sides, group_axis, min_images, in_group)),
+        "concept": None if predicted is None else _concept(predicted, current, seed),
     }
-    return Report(evidently_page(reference, current, result.columns, sides=sides), data)
-
-
-def _joined(side: pl.DataFrame, tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    for table in tables:
-        side = side.join(table, on="image_id", how="left", maintain_order="left")
-    return side
+    return Report(evidently_page(sides, result.columns), data)
 
 
 def _concept(predicted: pl.DataFrame, current: pl.DataFrame, seed: int) -> dict[str, Json]:
@@ -312,35 +290,25 @@ def _concept(predicted: pl.DataFrame, current: pl.DataFrame, seed: int) -> dict[
 
 
 def _by_group(
-    reference: pl.DataFrame, current: pl.DataFrame, axis: str, options: dict[str, Any]
+    sides: Sides, axis: str, min_images: int, compare: Callable[..., Comparison]
 ) -> Iterator[dict[str, Json]]:
     """What moved within each group; all groups and features together share the error level."""
-    if axis not in current.columns:
+    if axis not in sides.current.columns:
         return
-    names = sorted(current[axis].drop_nulls().unique().to_list())
-    sides = {
-        name: [side.filter(pl.col(axis) == name) for side in (reference, current)] for name in names
+    pairs = {
+        name: [side.filter(pl.col(axis) == name) for side in (sides.reference, sides.current)]
+        for name in sides.current[axis].drop_nulls().unique().sort()
     }
-    known = {
-        name: pair
-        for name, pair in sides.items()
-        if all(judgeable(one.height, _subjects(one), options["min_images"]) for one in pair)
-    }
-    for name, (before, after) in sides.items():
-        head: dict[str, Json] = {"axis": axis, "group": name}
-        head |= {"n_reference": before.height, "n_current": after.height}
-        if name not in known:
-            yield head | {"feature": None, "reason": "too few images or subjects to tell"}
-            continue
-        level = 1 - (1 - FAMILY_LEVEL) / len(known)
-        columns = compare_sides(before, after, level=level, **options).columns
-        moved = [column for column in columns if column["moved"]]
-        for column in moved:
-            told = {"feature": column["name"], "change": change_in_words(column)}
-            yield head | told | {"score": column["score"], "threshold": column["threshold"]}
-        if not moved:
-            yield head | {"feature": None, "reason": "no feature is shown to have moved"}
-
-
-def _subjects(side: pl.DataFrame) -> int:
-    return side.select(pl.col("subject_id").fill_null("image " + pl.col("image_id"))).n_unique()
+    told = [
+        name
+        for name, pair in pairs.items()
+        if all(judgeable(one.height, len(set(subject_codes(one))), min_images) for one in pair)
+    ]
+    for name, pair in pairs.items():
+        text = "too few images or subjects to tell"
+        if name in told:
+            columns = compare(*pair, level=1 - (1 - FAMILY_LEVEL) / len(told)).columns
+            moved = [f"{one['name']} {change_in_words(one)}" for one in columns if one["moved"]]
+            text = "; ".join(moved) or "no feature is shown to have moved"
+        before, after = (one.height for one in pair)
+        yield {"group": name, "n_reference": before, "n_current": after, "found": text}

@@ -7,10 +7,12 @@ say, what the labels mean has moved, or the model was never right about such ima
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from iip_assets.metrics.intervals import (
     LEAST_SUBJECTS,
@@ -18,11 +20,7 @@ from iip_assets.metrics.intervals import (
     estimate_difference,
     replicates,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
+from iip_assets.settings import EvaluationSettings
 
 
 @dataclass(frozen=True)
@@ -46,15 +44,6 @@ class ConceptDrift:
     high: float | None
     n_images: int
     n_subjects: int
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """How subjects are left out."""
-
-    confidence: float
-    seed: int
-    resamples: int = 500
 
 
 def concept_drift(
@@ -85,7 +74,7 @@ def concept_drift(
     counts = int(newest.sum()), sides[0]
     if not min(sides):
         return ConceptDrift(None, None, None, None, *counts)
-    made = replicates(names.tolist(), _Parts(confidence, seed))
+    made = replicates(names.tolist(), EvaluationSettings(confidence=confidence, seed=seed))
     now, before = made.weights * newest, made.weights * ~newest
     with np.errstate(invalid="ignore"):  # a subject alone may be on one side only
         values = now @ unexpected / now.sum(1) - before @ unexpected / before.sum(1)

@@ -16,53 +16,39 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from iip_assets.engine.values import Json
-
 MOST_PANELS = 9
 MOST_WORDS = 8
 BEFORE, AFTER = PALETTE[0], PALETTE[5]
-
-
-def column_rows(columns: list[dict[str, Any]]) -> list[dict[str, Json]]:
-    """A small table for people: one row a feature."""
-    return [
-        {
-            "feature": column["name"],
-            "moved": "yes" if column["moved"] else "no",
-            "distance": round(column["score"], 3),
-            "moved_from": round(column["threshold"], 3),
-            "by_chance_up_to": round(column["by_chance"], 3),
-            "change": change_in_words(column),
-            "training_images": column["n_reference"],
-            "batch_images": column["n_current"],
-            "statistic": column["statistic"],
-        }
-        for column in columns
-    ]
 
 
 def drift_figure(columns: Sequence[dict[str, Any]], batch: str) -> Figure:
     """Small multiples of the features that moved; where none did, of the four nearest to it."""
     moved = [column for column in columns if column["moved"]][:MOST_PANELS]
     shown = moved or list(columns[:4])
-    across = min(3, max(1, len(shown)))
-    down = max(1, -(-len(shown) // across))
-    figure = new_figure(max(5.5, 3.2 * across + 0.3), 2.3 * down + 0.7)
-    for index, column in enumerate(shown):
-        axes = figure.add_subplot(down, across, index + 1)
-        if column["kind"] != "word":
-            _numbers(axes, column)
-        else:
+    figure, panels = _panels(len(shown))
+    for axes, column in zip(panels, shown, strict=True):
+        if column["kind"] == "word":
             _words(axes, column)
+        else:
+            _numbers(axes, column)
         axes.set_title(f"{column['name']}: {shown_word(change_in_words(column), 34)}", fontsize=8)
-        axes.tick_params(labelsize=7)
-        axes.spines[["top", "right"]].set_visible(False)
     if shown:
-        handles, labels = figure.axes[0].get_legend_handles_labels()
+        handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8)
     what = f"features that moved ({len(moved)})" if moved else "no feature moved; the nearest to it"
     figure.suptitle(f"Batch {shown_word(batch)}: {what}", fontsize=10)
     return figure
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    across = min(3, max(1, count))
+    down = max(1, -(-count // across))
+    figure = new_figure(max(5.5, 3.2 * across + 0.3), 2.3 * down + 0.8)
+    panels = [figure.add_subplot(down, across, index + 1) for index in range(count)]
+    for axes in panels:
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, panels
 
 
 def _numbers(axes: Axes, column: dict[str, Any]) -> None:
@@ -74,26 +60,14 @@ def _numbers(axes: Axes, column: dict[str, Any]) -> None:
 
 
 def _words(axes: Axes, column: dict[str, Any]) -> None:
-    triples = list(
-        zip(column["words"], column["shares_reference"], column["shares_current"], strict=True)
-    )
-    triples.sort(key=lambda triple: (-max(triple[1:]), triple[0]))
-    triples = triples[:MOST_WORDS]
+    shares = zip(column["words"], column["shares_reference"], column["shares_current"], strict=True)
+    triples = sorted(shares, key=lambda triple: (-max(triple[1:]), triple[0]))[:MOST_WORDS]
     places = np.arange(len(triples))
-    axes.bar(
-        places - 0.2, [t[1] for t in triples], 0.4, color=BEFORE, alpha=0.55, label="training data"
-    )
-    axes.bar(
-        places + 0.2,
-        [t[2] for t in triples],
-        0.4,
-        color=AFTER,
-        hatch="//",
-        edgecolor="white",
-        label="newest batch",
-    )
-    names = [shown_word(t[0], 12) for t in triples]
-    axes.set_xticks(places, names, rotation=30, ha="right")
+    names, before, after = zip(*triples, strict=True)
+    axes.bar(places - 0.2, before, 0.4, color=BEFORE, alpha=0.55, label="training data")
+    style: dict[str, Any] = {"color": AFTER, "hatch": "//", "edgecolor": "white"}
+    axes.bar(places + 0.2, after, 0.4, label="newest batch", **style)
+    axes.set_xticks(places, [shown_word(name, 12) for name in names], rotation=30, ha="right")
 
 
 def stream_name(row: Mapping[str, Any]) -> str:
@@ -117,12 +91,17 @@ def history_figure(tables: Mapping[str, pl.DataFrame]) -> Figure:
     raised = [row for row in alarms if row["since"] is not None]
     shown = raised[:MOST_PANELS] or alarms[:4]
     batches = tables["history"]["batch"].unique().sort().to_list()
-    across = min(3, max(1, len(shown)))
-    down = max(1, -(-len(shown) // across))
-    figure = new_figure(max(5.5, 3.2 * across + 0.3), 2.3 * down + 0.9)
-    for index, row in enumerate(shown):
-        axes = figure.add_subplot(down, across, index + 1)
-        _by_batch(axes, tables["history"].filter(feature=row["feature"], part=row["part"]), batches)
+    few = range(0, len(batches), max(1, len(batches) // 5))
+    figure, panels = _panels(len(shown))
+    for axes, row in zip(panels, shown, strict=True):
+        rows = tables["history"].filter(feature=row["feature"], part=row["part"]).sort("batch")
+        places = [batches.index(batch) for batch in rows["batch"]]
+        values = rows["value"].to_numpy()
+        low, high = (rows[name].fill_null(rows["value"]).to_numpy() for name in ("low", "high"))
+        ends = [values - low, high - values]
+        axes.errorbar(places, values, ends, fmt="o-", color=BEFORE, markersize=3)
+        axes.set_xticks(few, [shown_word(batches[k], 12) for k in few], rotation=30, ha="right")
+        axes.grid(alpha=0.3)
         if row["since"] is not None:
             axes.axvline(batches.index(row["since"]) - 0.5, color=AFTER, linestyle="--")
         moved = "" if row["shift"] is None else f" {row['shift']:+.2f} sd"
@@ -130,18 +109,3 @@ def history_figure(tables: Mapping[str, pl.DataFrame]) -> Figure:
     what = f"alarms ({len(raised)})" if raised else "no alarm; the nearest to one"
     figure.suptitle(f"{what}; mean or share of subjects, with intervals", fontsize=10)
     return figure
-
-
-def _by_batch(axes: Axes, rows: pl.DataFrame, batches: Sequence[str]) -> None:
-    rows = rows.sort("batch")
-    places = [batches.index(batch) for batch in rows["batch"]]
-    values = np.array(rows["value"])
-    low, high = (rows[name].fill_null(rows["value"]).to_numpy() for name in ("low", "high"))
-    axes.errorbar(
-        places, values, [values - low, high - values], fmt="o-", color=BEFORE, markersize=3
-    )
-    few = range(0, len(batches), max(1, len(batches) // 5))
-    axes.set_xticks(few, [shown_word(batches[k], 12) for k in few], rotation=30, ha="right")
-    axes.tick_params(labelsize=7)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
 from iip_assets.drift.forecast_weights import density_ratio, effective
@@ -25,6 +26,8 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Subsets = Mapping[tuple[str, str], tuple[Indices, Indices]]
 """By axis and slice the places of its old and of its new images."""
+Found = dict[tuple[str, str], dict[str, "Forecast"]]
+"""By subset and metric."""
 
 REWEIGHTED, RECALIBRATED = "reweighted", "recalibrated"
 
@@ -36,7 +39,6 @@ _PENALTY = 1.0
 _LEAST_LOG = 1e-6
 # Labels that are drawn to see how a metric varies by chance in so many new images.
 _DRAWS = 200
-_STEPS, _SMALLEST = 30, 1e-3
 _MANY = 1e6
 # A class of which fewer images are expected is none of an average.
 _OCCURS = 0.5
@@ -75,8 +77,8 @@ class Side:
 
     def many(self) -> Floats:
         """Features of which the recalibration does."""
-        assert self.probabilities is not None
-        return np.column_stack([_logs(self.probabilities), self.seen])
+        logs = [] if self.probabilities is None else [_logs(self.probabilities)]
+        return np.column_stack([*logs, self.seen])
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,44 @@ class Forecast:
     change: Estimate
     effective: float
 
+    def row(self) -> dict[str, float | None]:
+        """As a table has it."""
+        value, change = self.value, self.change
+        return {
+            **{"now": self.now, "value": value.value, "low": value.low, "high": value.high},
+            **{"change": change.value, "change_low": change.low, "change_high": change.high},
+            "effective_images": self.effective,
+        }
+
+
+def forecast_weighted(
+    predictions: ScoredPredictions,
+    places: Indices,
+    base: Floats,
+    weights: Floats,
+    spread: Spread,
+    *,
+    metrics: Sequence[str],
+    besides: Mapping[str, float] | None = None,
+) -> dict[str, Forecast]:
+    """Metrics of the images at some places (n,), as they are and weighted.
+
+    Args:
+        predictions: Of N images.
+        places: Of the images that are asked about.
+        base: Shape (1 + G, N), all images, then all without each part of their subjects.
+        weights: Likewise, what the images count as.
+        spread: Of the intervals.
+        metrics: By name.
+        besides: By metric, the variance that leaving out subjects does not show.
+    """
+    now, then = (predictions.score(places, one[:, places]) for one in (base, weights))
+    others, images = besides or {}, effective(weights[0][places])
+    return {
+        name: _forecast(then[name], now[name], base, spread, others.get(name, 0.0), images=images)
+        for name in metrics
+    }
+
 
 def forecast_reweighted(
     old: Side,
@@ -104,31 +144,32 @@ def forecast_reweighted(
     *,
     metrics: Sequence[str],
     subsets: Subsets,
-) -> dict[tuple[str, str], dict[str, Forecast]]:
-    """By subset metrics of the old images' predictions, weighted to be like the new ones."""
-    made = replicates(old.groups, spread)
-    base = made.weights[: 1 + len(made.sizes)]
+) -> Found:
+    """By subset metrics of the old images' predictions, weighted to be like the new ones.
+
+    The interval also has the variance of so many new images, and that of two models of the weights,
+    the other one by the features of the recalibration: no model of them is known to be right.
+    """
+    base = _left_out(old.groups, spread)
     few = old.few(), new.few()
     weights = np.stack([density_ratio(*few, one, penalty=_FEW_PENALTY) for one in base])
+    other = density_ratio(old.many(), new.many(), base[0], penalty=_MANY_PENALTY)
     names = np.asarray(old.groups), np.asarray(new.groups)
-    result: dict[tuple[str, str], dict[str, Forecast]] = {}
+    result: Found = {}
     for subset, (own, asked) in subsets.items():
-        found, plain, fixed = (
-            predictions.score(own, one[:, own]) for one in (weights, base, base * weights[0])
+        fixed, modelled = (
+            predictions.score(own, one[:, own])
+            for one in (base * weights[0], np.stack([weights[0], other]))
         )
         # So many subjects vary in the new images as they do here.
         subjects = effective(weights[0][own], names[0][own]) / len(set(names[1][asked]))
-        result[subset] = {
-            name: _forecast(
-                found[name],
-                plain[name],
-                made.sizes,
-                noise=_jackknife(fixed[name]) * subjects,
-                spread=spread,
-                images=effective(weights[0][own]),
-            )
+        besides = {
+            name: _jackknife(fixed[name]) * subjects + float(modelled[name].var(ddof=1))
             for name in metrics
         }
+        result[subset] = forecast_weighted(
+            predictions, own, base, weights, spread, metrics=metrics, besides=besides
+        )
     return result
 
 
@@ -139,8 +180,11 @@ def forecast_recalibrated(
     spread: Spread,
     *,
     subsets: Subsets,
-) -> dict[tuple[str, str], dict[str, Forecast]]:
+    beside: Found,
+) -> Found:
     """By subset, accuracy and F1 macro that the filter's probabilities lead to expect.
+
+    The interval also has the variance of labels of so many new images, and that of both methods.
 
     Args:
         old: Of the labelled images.
@@ -148,56 +192,64 @@ def forecast_recalibrated(
         labels: (N,) places of the old images' classes.
         spread: Of the intervals.
         subsets: Of the images.
+        beside: What `forecast_reweighted` said.
     """
     assert old.probabilities is not None
     assert new.probabilities is not None
-    made = replicates(old.groups, spread)
-    base = made.weights[: 1 + len(made.sizes)]
+    base = _left_out(old.groups, spread)
     many = old.many(), new.many()
     ratios = [density_ratio(*many, one, penalty=_MANY_PENALTY) for one in base]
     honest = [recalibrate(old.probabilities, labels, one, new.probabilities) for one in ratios]
     truth = np.eye(old.probabilities.shape[1])[labels]
     rng = np.random.default_rng(spread.seed)
     drawn = [_drawn(honest[0], rng) for _ in range(_DRAWS)]
-    result: dict[tuple[str, str], dict[str, Forecast]] = {}
+    result: Found = {}
     for subset, (own, asked) in subsets.items():
         predicted = new.probabilities[asked].argmax(1)
         then = expected_scores([one[asked] for one in honest], predicted)
         chance = expected_scores([one[asked] for one in drawn], predicted)
         before = old.probabilities[own].argmax(1)
         now = expected_scores([truth[own] * one[own, None] for one in base], before)
-        result[subset] = {
-            name: _forecast(
-                then[name],
-                now[name],
-                made.sizes,
-                noise=float(np.nanvar(chance[name])),
-                spread=spread,
-                images=effective(ratios[0][own]),
-            )
-            for name in then
-        }
+        images, other = effective(ratios[0][own]), beside[subset]
+        result[subset] = {}
+        for name, one in then.items():
+            both = [one[0], other[name].value.value]
+            variance = float(np.nanvar(chance[name])) + float(np.var(both, ddof=1))
+            forecast = _forecast(one, now[name], base, spread, variance, images=images)
+            result[subset][name] = forecast
     return result
 
 
+def _left_out(groups: Sequence[str], spread: Spread) -> Floats:
+    """Shape (1 + G, N): all images, then all without each part of their subjects."""
+    made = replicates(groups, spread)
+    return made.weights[: 1 + len(made.sizes)]
+
+
 def _forecast(
-    then: Floats, now: Floats, sizes: Floats, *, noise: float, spread: Spread, images: float
+    then: Floats,
+    now: Floats,
+    base: Floats,
+    spread: Spread,
+    besides: float,
+    *,
+    images: float,
 ) -> Forecast:
     """From a metric (1 + G,) on new and old images as each part of the old ones is left out."""
+    sizes = (base[1:] == 0).sum(1).astype(np.float64)
     alone = np.full(len(sizes), np.nan)
     value, change = (
         estimate_difference(
             np.concatenate([one, alone]),
             sizes,
             confidence=spread.confidence,
-            besides=[(noise, _MANY)],
+            besides=[(besides, _MANY)],
         )
         for one in (then, then - now)
     )
     if value.low is not None and value.high is not None:
         value = Estimate(value.value, max(value.low, 0.0), min(value.high, 1.0))
-    known = None if np.isnan(now[0]) else float(now[0])
-    return Forecast(known, value, change, images)
+    return Forecast(None if np.isnan(now[0]) else float(now[0]), value, change, images)
 
 
 def _jackknife(values: Floats) -> float:
@@ -233,37 +285,16 @@ def recalibrate(probabilities: Floats, labels: Indices, weights: Floats, asked: 
     By a temperature and a bias for each class, as likely as can be, drawn toward none by a ridge.
     """
     logs, size = _logs(probabilities), probabilities.shape[1]
-    counts = weights / weights.mean()
-    truth = np.eye(size)[labels]
-    slopes = np.zeros((len(logs), size, size + 1))
-    slopes[:, :, 0] = logs
-    slopes[:, range(size), range(1, size + 1)] = 1
-    found = np.zeros(size + 1)
+    counts, truth = weights / weights.mean(), np.eye(size)[labels]
 
-    def logits(inputs: Floats, at: Floats) -> Floats:
-        return np.asarray(inputs * (1 + at[0]) + at[1:])
-
-    def loss(at: Floats) -> float:
-        scores = logits(logs, at)
+    def loss(at: Floats) -> tuple[float, Floats]:
+        scores = logs * (1 + at[0]) + at[1:]
         missed = logsumexp(scores, axis=1) - (scores * truth).sum(1)
-        return float(counts @ missed + _PENALTY / 2 * at @ at)
+        apart = counts[:, None] * (softmax(scores, axis=1) - truth)
+        slope = np.append((apart * logs).sum(), apart.sum(0))
+        return float(counts @ missed + _PENALTY / 2 * at @ at), slope + _PENALTY * at
 
-    best = loss(found)
-    for _ in range(_STEPS):
-        shares = softmax(logits(logs, found), axis=1)
-        gradient = np.einsum("nk,nkd->d", counts[:, None] * (shares - truth), slopes)
-        weighted = np.einsum("nk,nkd->nd", shares, slopes)
-        spread = slopes - weighted[:, None]
-        curve = np.einsum("nk,nkd,nke->de", counts[:, None] * shares, spread, spread, optimize=True)
-        curve += _PENALTY * np.eye(size + 1)
-        step, part = np.linalg.solve(curve, gradient + _PENALTY * found), 1.0
-        while part > _SMALLEST and loss(found - part * step) > best:
-            part /= 2
-        found = found - part * step
-        better = loss(found)
-        if abs(best - better) < _LEAST_LOG:
-            break
-        best = better
+    found = minimize(loss, np.zeros(size + 1), jac=True, method="BFGS").x
     # Nothing is known of a class that no label names.
-    shares = softmax(logits(_logs(asked), found), axis=1) * (truth.sum(0) > 0)
+    shares = softmax(_logs(asked) * (1 + found[0]) + found[1:], axis=1) * (truth.sum(0) > 0)
     return np.asarray(shares / shares.sum(1, keepdims=True))

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from iip_assets.drift.forecast_weights import Words, effective, rake
-from iip_assets.metrics.intervals import Intervals, estimate, estimate_difference, replicates
-from iip_assets.metrics.scored_predictions import ScoredPredictions, resting_on
+from iip_assets.drift.forecast import Floats, Spread, forecast_weighted
+from iip_assets.drift.forecast_weights import Words, rake
+from iip_assets.metrics.intervals import replicates
+from iip_assets.metrics.scored_predictions import ScoredPredictions
 
 Shares = Mapping[str, Mapping[str, float]]
 
@@ -53,7 +54,7 @@ def forecast_mix(
     predictions: ScoredPredictions,
     words: Mapping[str, Words],
     shares: Shares,
-    intervals: Intervals,
+    spread: Spread,
     *,
     metrics: Sequence[str],
 ) -> list[dict[str, Any]]:
@@ -65,45 +66,22 @@ def forecast_mix(
         LookupError: As `rake`.
         ValueError: Likewise.
     """
-    made = replicates(predictions.groups, intervals)
-    count = len(made.sizes)
-    raked = np.array([_raked(words, shares, one) for one in made.weights[: 1 + count]])
-    weights = np.concatenate([raked, made.weights[1 + count :] * raked[0]])
-    places = np.arange(len(predictions.groups))
-    now, then = (predictions.score(places, one) for one in (made.weights, weights))
-    behind = resting_on(now, made)
-    rows = []
-    for name in metrics:
-        largest = predictions.largest.get(name, 1.0)
-        sure, subjects = intervals.confidence, behind[name]
-        value = estimate(
-            then[name], made.sizes, confidence=sure, largest=largest, subjects=subjects
-        )
-        change = estimate_difference(
-            then[name] - now[name], made.sizes, confidence=sure, subjects=subjects
-        )
-        rows.append(
-            {
-                "metric": name,
-                "now": float(now[name][0]),
-                **{"value": value.value, "low": value.low, "high": value.high},
-                **{"change": change.value, "change_low": change.low, "change_high": change.high},
-                "effective_images": effective(raked[0]),
-                "n_images": len(places),
-                "n_subjects": len(set(predictions.groups)),
-            }
-        )
-    return rows
+    made = replicates(predictions.groups, spread)
+    base = made.weights[: 1 + len(made.sizes)]
+    raked = np.array([_raked(words, shares, one > 0) for one in base])
+    n = {"n_images": base.shape[1], "n_subjects": len(set(predictions.groups))}
+    places = np.arange(base.shape[1])
+    found = forecast_weighted(predictions, places, base, raked, spread, metrics=metrics)
+    return [{"metric": name, **one.row(), **n} for name, one in found.items()]
 
 
-def _raked(words: Mapping[str, Words], shares: Shares, base: Any) -> Any:
+def _raked(words: Mapping[str, Words], shares: Shares, some: Any) -> Floats:
     """Weights (N,) of the images that count, 0 of others; not known where a part has no image."""
-    some = base > 0
-    found = np.zeros(len(base))
+    found = np.zeros(len(some))
     try:
         found[some] = rake({axis: own[some] for axis, own in words.items()}, shares)
     except (LookupError, ValueError):
         if some.all():
             raise
-        return np.full(len(base), np.nan)
+        return np.full(len(some), np.nan)
     return found

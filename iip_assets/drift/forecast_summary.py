@@ -17,22 +17,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ALT = "Headline metrics on older images and as forecast for the newest batch, with intervals"
-NOW, THEN, MEASURED = PALETTE[0], PALETTE[5], PALETTE[7]
+THEN = PALETTE[5]
 
 
 def best_rows(forecast: pl.DataFrame) -> list[dict[str, Any]]:
     """Rows of headline metrics, by the method that errs least: recalibrated where there is one."""
-    order = (pl.col("method") != RECALIBRATED).alias("other")
-    headline = pl.any_horizontal(
-        (pl.col("model") == name) & (pl.col("metric") == task.headline)
-        for name, task in TASKS.items()
-    )
+    headline = pl.col("model").replace_strict({name: task.headline for name, task in TASKS.items()})
     return (
-        forecast.filter(headline)
-        .with_columns(order)
-        .sort("other", maintain_order=True)
-        .unique(["batch", "model", "axis", "slice"], keep="first", maintain_order=True)
-        .drop("other")
+        forecast.filter(pl.col("metric") == headline)
+        .sort(pl.col("method") != RECALIBRATED, maintain_order=True)
+        .unique(["model", "axis", "slice"], keep="first", maintain_order=True)
         .sort("model", pl.col("axis") != OVERALL, "axis", "slice")
         .to_dicts()
     )
@@ -76,11 +70,12 @@ def forecast_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     figure = new_figure(7.0, 1.5 + 0.34 * max(len(shown), 1))
     axes = figure.add_subplot()
     places = np.arange(len(shown))[::-1]
-    for place, row in zip(places, shown, strict=True):
-        axes.plot([row["low"], row["high"]], [place, place], color=THEN, linewidth=1.6)
-    kinds = (("now", NOW, "o"), ("value", THEN, "D"), ("measured", MEASURED, "x"))
-    names = ("older images", "forecast, with interval", "measured on its labels so far")
-    for (key, colour, marker), name in zip(kinds, names, strict=True):
+    axes.hlines(places, [row["low"] for row in shown], [row["high"] for row in shown], THEN)
+    for key, colour, marker, name in (
+        ("now", PALETTE[0], "o", "older images"),
+        ("value", THEN, "D", "forecast, with interval"),
+        ("measured", PALETTE[7], "x", "measured on its labels so far"),
+    ):
         values = [np.nan if row[key] is None else row[key] for row in shown]
         axes.scatter(values, places, 34, color=colour, marker=marker, label=name, zorder=3)
     words = [

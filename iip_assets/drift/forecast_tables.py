@@ -46,6 +46,11 @@ FAR = 0.99
 CONCEPT_LEVEL = 0.05
 ALL = (OVERALL, "all")
 _CHANCES = [f"prob_{name}" for name in FILTER_CLASSES]
+# Which images have a model's answer and the truth.
+_TOLD = {
+    FILTER.name: pl.col("label").is_in(FILTER_CLASSES) & pl.col(_CHANCES[0]).is_not_null(),
+    SEGMENTER.name: pl.col("confusion").is_not_null(),
+}
 
 _ENDS = ("now", "value", "low", "high", "change", "change_low", "change_high", "measured")
 _FORECASTS = {
@@ -82,12 +87,6 @@ class Known:
     settings: ForecastSettings
     least_images: int
 
-    def scored(self, model: str, table: pl.DataFrame) -> ScoredPredictions:
-        """A model's answers on images of known truth."""
-        if model == FILTER.name:
-            return scored_filter(table)
-        return scored_segmenter(table, self.classes)
-
 
 def known_images(
     images: pl.DataFrame,
@@ -115,12 +114,9 @@ def known_images(
     )
 
 
-def held_out_predictions(
-    predictions: pl.DataFrame, splits: pl.DataFrame, classes: Sequence[str]
-) -> dict[str, ScoredPredictions]:
-    """By model its answers on the held-out images of known truth, where there are some."""
-    table = predictions.join(splits.select("image_id", "group_id"), on="image_id")
-    parts = {model: table.filter(_told(model)) for model in METRICS}
+def scored(table: pl.DataFrame, classes: Sequence[str]) -> dict[str, ScoredPredictions]:
+    """By model its answers on images of known truth, where there are some."""
+    parts = {model: table.filter(told) for model, told in _TOLD.items()}
     return {
         model: scored_filter(own) if model == FILTER.name else scored_segmenter(own, classes)
         for model, own in parts.items()
@@ -162,158 +158,120 @@ def forecast_tables(known: Known) -> dict[str, pl.DataFrame] | Skipped:
 
 def _sides_of(images: pl.DataFrame, batch: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Held-out images of known truth from before a batch, and those of it that taught nothing."""
-    truth = _told(FILTER.name) | _told(SEGMENTER.name)
     is_older = (pl.col("batch") < batch).fill_null(value=True)
-    held_out = pl.col("split").is_in(HELD_OUT)
-    return images.filter(is_older & held_out & truth), images.filter(~pl.col("taught"), batch=batch)
+    truth = pl.any_horizontal(*_TOLD.values())
+    old = images.filter(is_older & pl.col("split").is_in(HELD_OUT) & truth)
+    return old, images.filter(~pl.col("taught"), batch=batch)
 
 
-def _told(model: str) -> pl.Expr:
-    """Which images have this model's answer and the truth."""
-    if model == FILTER.name:
-        return pl.col("label").is_in(FILTER_CLASSES) & pl.col(_CHANCES[0]).is_not_null()
-    return pl.col("confusion").is_not_null()
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """A batch that is to be forecast for a model, with the older images of known truth."""
-
-    name: str
-    model: str
-    old: pl.DataFrame
-    new: pl.DataFrame
-    before: Side
-    after: Side
-
-    @staticmethod
-    def of(name: str, model: str, old: pl.DataFrame, new: pl.DataFrame) -> _Batch:
-        tables = old, new
-        embeddings = (np.array(one["embedding"].to_list(), dtype=np.float64) for one in tables)
-        # The segmenter's weights go by the filter's answers too, where every image has one.
-        asked = not any(one[_CHANCES[0]].null_count() for one in tables)
-        sides = (
-            Side(
-                seen,
-                one["group_id"].to_list(),
-                one.select(_CHANCES).to_numpy().astype(np.float64) if asked else None,
-            )
-            for seen, one in zip(principal_components(*embeddings), tables, strict=True)
+def _forecasts(known: Known, batch: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of both models' metrics of a batch, and a row a model of what they rest on."""
+    rows: list[dict[str, Any]] = []
+    sides: list[dict[str, Any]] = []
+    for model in METRICS:
+        old, new = _sides_of(known.images, batch)
+        old = old.filter(_TOLD[model])
+        new = new.drop_nulls(_CHANCES[0]) if model == FILTER.name else new
+        if old.is_empty() or new.is_empty():
+            continue
+        before, after = _as_sides(old, new)
+        subsets = _subsets(old, new, known.slices)
+        spread = Spread(known.settings.confidence, known.settings.seed)
+        answers, metrics = scored(old, known.classes)[model], METRICS[model]
+        reweighted = forecast_reweighted(
+            before, after, answers, spread, metrics=metrics, subsets=subsets
         )
-        return _Batch(name, model, *tables, *sides)
-
-    def forecasts(self, subsets: Subsets, scored: ScoredPredictions, spread: Spread) -> Found:
-        """By method, subset and metric."""
-        sides, metrics = (self.before, self.after), METRICS[self.model]
-        reweighted = forecast_reweighted(*sides, scored, spread, metrics=metrics, subsets=subsets)
         found = {REWEIGHTED: reweighted}
-        if self.model == FILTER.name:
-            labels = class_places(self.old["label"])
-            by_subset = forecast_recalibrated(*sides, labels, spread, subsets=subsets)
-            found[RECALIBRATED] = by_subset
-        return found
-
-    def concept_p(self, seed: int) -> float | None:
-        """Of labels that mean what they meant; None for the segmenter and without new labels."""
-        if self.model != FILTER.name:
-            return None
-        both = pl.concat([self.old, self.new.filter(_told(self.model))])
-        newest = np.arange(both.height) >= self.old.height
-        shares, labels = both.select(_CHANCES).to_numpy(), class_places(both["label"])
-        return concept_drift(shares, labels, both["group_id"].to_list(), newest, seed=seed).p
-
-    def side(self, found: Found, settings: ForecastSettings) -> dict[str, Any]:
-        """What the forecast rests on, and why there is none, if so."""
-        far = far_share(self.before.seen, self.after.seen, self.before.groups, quantile=FAR)
-        chance = self.concept_p(settings.seed)
-        subjects = [len(set(one.groups)) for one in (self.before, self.after)]
-        images = min(one[ALL][METRICS[self.model][0]].effective for one in found.values())
+        chance = None
+        if model == FILTER.name:
+            labels = class_places(old["label"])
+            found[RECALIBRATED] = forecast_recalibrated(
+                before, after, labels, spread, subsets=subsets, beside=reweighted
+            )
+            chance = _concept_p(old, new, known.settings.seed)
+        effective = min(one[ALL][metrics[0]].effective for one in found.values())
+        far = far_share(before.seen, after.seen, before.groups, quantile=FAR)
+        subjects = [one["group_id"].n_unique() for one in (old, new)]
+        side = {
+            **{"batch": batch, "model": model, "old_images": old.height, "new_images": new.height},
+            **{"new_subjects": subjects[1], "far_share": far, "concept_p": chance},
+        }
         reason = None
         if min(subjects) < LEAST_SUBJECTS:
             there = " and ".join(map(str, subjects))
             reason = f"it takes {LEAST_SUBJECTS} subjects on both sides; there are {there}"
-        elif far > settings.max_far:
+        elif far > known.settings.max_far:
             reason = f"{far:.0%} of the new images are far from all that were labelled before"
-        elif images < settings.min_effective_images:
-            reason = f"weighted like the new images the older ones count as {images:.0f}"
+        elif effective < known.settings.min_effective_images:
+            reason = f"weighted like the new images the older ones count as {effective:.0f}"
         elif chance is not None and chance < CONCEPT_LEVEL:
             reason = f"new labels contradict predictions that were sure (p = {chance:.2g})"
-        return {
-            **{"batch": self.name, "model": self.model},
-            **{"old_images": self.old.height, "new_images": self.new.height},
-            **{"new_subjects": subjects[1], "far_share": far, "concept_p": chance},
-            "reason": reason,
-        }
-
-
-Found = Mapping[str, Mapping[tuple[str, str], Mapping[str, Forecast]]]
-
-
-def _forecasts(known: Known, name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Rows of both models' metrics of a batch, and a row a model of what they rest on."""
-    old, new = _sides_of(known.images, name)
-    rows: list[dict[str, Any]] = []
-    sides: list[dict[str, Any]] = []
-    for model in METRICS:
-        own = old.filter(_told(model))
-        asked = new.drop_nulls(_CHANCES[0]) if model == FILTER.name else new
-        if own.is_empty() or asked.is_empty():
-            continue
-        batch = _Batch.of(name, model, own, asked)
-        subsets = _subsets(own, asked, known.slices)
-        spread = Spread(known.settings.confidence, known.settings.seed)
-        found = batch.forecasts(subsets, known.scored(model, own), spread)
-        side = batch.side(found, known.settings)
-        sides.append(side)
-        for part, (_, places) in subsets.items():
-            part_of_new = asked[places.tolist()]
-            measured = _measured(known, model, part_of_new.filter(_told(model)))
+        sides.append(side | {"reason": reason})
+        for (axis, name), (_, places) in subsets.items():
+            part = new[places.tolist()]
             common = {
-                **{"batch": name, "model": model, "axis": part[0], "slice": part[1]},
-                "n_images": part_of_new.height,
-                "n_subjects": part_of_new["group_id"].n_unique(),
+                **{"batch": batch, "model": model, "axis": axis, "slice": name},
+                **{"n_images": part.height, "n_subjects": part["group_id"].n_unique()},
             }
-            rows += [
-                common
-                | {"metric": metric, "method": method, "measured": measured.get(metric)}
-                | _ends(known, by_part[part][metric], common, side["reason"])
-                for method, by_part in found.items()
-                for metric in by_part[part]
-            ]
+            measured = _measured(part.filter(_TOLD[model]), model, known.classes)
+            for method, by_subset in found.items():
+                for metric, one in by_subset[axis, name].items():
+                    row = common | {"metric": metric, "method": method}
+                    row["measured"] = measured.get(metric)
+                    rows.append(row | _told(one, row, known, silent=reason is not None))
     return rows, sides
+
+
+def _as_sides(old: pl.DataFrame, new: pl.DataFrame) -> list[Side]:
+    tables = old, new
+    embeddings = [np.array(one["embedding"].to_list(), dtype=np.float64) for one in tables]
+    # The segmenter's weights go by the filter's answers too, where every image has one.
+    asked = not any(one[_CHANCES[0]].null_count() for one in tables)
+    return [
+        Side(
+            seen,
+            one["group_id"].to_list(),
+            one.select(_CHANCES).to_numpy().astype(np.float64) if asked else None,
+        )
+        for seen, one in zip(principal_components(*embeddings), tables, strict=True)
+    ]
+
+
+def _concept_p(old: pl.DataFrame, new: pl.DataFrame, seed: int) -> float | None:
+    """Of labels that mean what they meant; None without new labels."""
+    both = pl.concat([old, new.filter(_TOLD[FILTER.name])])
+    newest = np.arange(both.height) >= old.height
+    shares, labels = both.select(_CHANCES).to_numpy(), class_places(both["label"])
+    return concept_drift(shares, labels, both["group_id"].to_list(), newest, seed=seed).p
 
 
 def _subsets(old: pl.DataFrame, new: pl.DataFrame, slices: pl.DataFrame) -> Subsets:
     """All images, and the slices of known name that both sides have."""
-    sides = [
+    before, after = (
         {(axis, name): places for axis, name, places in places_by_slice(ids.to_list(), slices)}
         for ids in (old["image_id"], new["image_id"])
-    ]
-    both = [part for part in sides[1] if part in sides[0] and part[1] != UNKNOWN]
-    return {part: (sides[0][part], sides[1][part]) for part in both}
+    )
+    both = [part for part in after if part in before and part[1] != UNKNOWN]
+    return {part: (before[part], after[part]) for part in both}
 
 
-def _measured(known: Known, model: str, own: pl.DataFrame) -> Mapping[str, float]:
+def _measured(own: pl.DataFrame, model: str, classes: Sequence[str]) -> Mapping[str, float]:
     """Metrics of new images whose truth is known."""
     if own.is_empty():
         return {}
-    scores = known.scored(model, own).score(np.arange(own.height), np.ones((1, own.height)))
+    scores = scored(own, classes)[model].score(np.arange(own.height), np.ones((1, own.height)))
     return {name: float(value[0]) for name, value in scores.items() if not np.isnan(value[0])}
 
 
-def _ends(
-    known: Known, found: Forecast, common: Mapping[str, Any], reason: str | None
-) -> dict[str, Any]:
+def _told(found: Forecast, row: Mapping[str, Any], known: Known, *, silent: bool) -> dict[str, Any]:
     """Now and then, or that there is no saying."""
-    row: dict[str, Any] = {"now": found.now, "effective_images": found.effective}
-    if reason is not None:
-        return {**row, "verdict": "no forecast"}
-    value, change = found.value, found.change
+    bare = {"now": found.now, "effective_images": found.effective}
+    enough = judgeable(row["n_images"], row["n_subjects"], known.least_images)
     few = found.effective < known.settings.min_effective_images
-    enough = judgeable(common["n_images"], common["n_subjects"], known.least_images)
-    if few or not enough or change.low is None or change.high is None:
-        return {**row, "verdict": "too few to judge"}
-    row |= {"value": value.value, "low": value.low, "high": value.high}
-    row |= {"change": change.value, "change_low": change.low, "change_high": change.high}
-    shown = "falls" if change.high < 0 else "rises" if change.low > 0 else "no change shown"
-    return {**row, "verdict": shown}
+    low, high = found.change.low, found.change.high
+    if silent:
+        return bare | {"verdict": "no forecast"}
+    if few or not enough or low is None or high is None:
+        return bare | {"verdict": "too few to judge"}
+    shown = "falls" if high < 0 else "rises" if low > 0 else "no change shown"
+    return found.row() | {"verdict": shown}

@@ -27,14 +27,8 @@ def principal_components(old: Floats, new: Floats) -> tuple[Floats, Floats]:
     """Embeddings (N, D) and (M, D) along the directions in which all of them vary most."""
     both = np.concatenate([old, new]).astype(np.float64)
     centred = both - both.mean(0)
-    count = min(COMPONENTS, *centred.shape)
-    # Of the smaller of the two products, whose vectors tell the others.
-    if centred.shape[1] <= centred.shape[0]:
-        _, vectors = np.linalg.eigh(centred.T @ centred)
-        found = centred @ vectors[:, ::-1][:, :count]
-    else:
-        values, vectors = np.linalg.eigh(centred @ centred.T)
-        found = (vectors * np.sqrt(np.clip(values, 0, None)))[:, ::-1][:, :count]
+    left, lengths, _ = np.linalg.svd(centred, full_matrices=False)
+    found = (left * lengths)[:, :COMPONENTS]
     return found[: len(old)], found[len(old) :]
 
 
@@ -98,9 +92,7 @@ def rake(words: Mapping[str, Words], shares: Mapping[str, Mapping[str, float]]) 
         for parts, wanted in targets:
             sums = parts @ weights
             apart = max(apart, float(np.abs(sums / weights.sum() - wanted).max()))
-            factors = np.divide(
-                wanted * weights.sum(), sums, out=np.zeros(len(sums)), where=sums > 0
-            )
+            factors = wanted * weights.sum() / np.where(sums > 0, sums, np.inf)
             weights = weights * (factors @ parts)
         if apart < _RAKED:
             return np.asarray(weights / weights.mean())
@@ -114,22 +106,18 @@ def _targets(
     """(P, N) which images each part has, and the share (P,) that it is to have."""
     if axis not in words:
         raise LookupError(no_such("axis", axis, words))
-    own = words[axis]
-    for word, share in asked.items():
-        if not (own == word).any():
-            raise LookupError(no_such(axis, word, {*own.tolist()}))
-        if not 0 <= share <= 1:
-            raise ValueError(f"{axis}.{word}={share:g} is no share; give 0 to 1")
-    parts = np.stack([own == word for word in asked]).astype(np.float64)
-    left, rest = 1 - sum(asked.values()), 1 - parts.sum(0)
+    parts = np.stack([words[axis] == word for word in asked]).astype(np.float64)
+    for word, own in zip(asked, parts, strict=True):
+        if not own.any():
+            raise LookupError(no_such(axis, word, set(words[axis].tolist())))
+    rest, left = 1 - parts.sum(0), 1 - sum(asked.values())
     if left < -_NEAR:
         raise ValueError(f"shares of {axis} make {1 - left:g}, more than 1")
     if left > _NEAR and not rest.any():
         raise ValueError(f"shares of {axis} make {1 - left:g}, and no image is of another {axis}")
-    if rest.any():
-        parts = np.concatenate([parts, rest[None]])
-        return parts, np.array([*asked.values(), max(left, 0.0)])
-    return parts, np.array([*asked.values()])
+    others = 1 if rest.any() else 0
+    wanted = [*asked.values(), max(left, 0.0)]
+    return np.stack([*parts, rest])[: len(parts) + others], np.array(wanted)[: len(parts) + others]
 
 
 def effective(weights: Floats, groups: Sequence[str] | Words | None = None) -> float:

@@ -2,8 +2,7 @@
 
 `iip predict --log` writes it, for `serving_drift` to hold against the data. Images are not kept,
 nor are their names, nor embeddings, which the deployed network does not give. A run writes a file
-of its own, whole after every chunk of images; one that was stopped and goes on writes another, with
-what it had not logged.
+after every chunk of images; one that was stopped goes on with what it had not logged.
 """
 
 from __future__ import annotations
@@ -26,8 +25,6 @@ FOLDER = ".iip/prediction_log"
 # What tells one row of a run from others.
 _IDENTITY = ("md5", "filter_model", "segmenter_model", "verdict")
 _WORDS = (*_IDENTITY, "at", "filter_digest", "segmenter_digest", "label")
-# After so many a run begins another file, as each is written anew with every chunk.
-_MOST_ROWS = 4096
 # The end of a Parquet file describes all that is in it.
 _END = 65_536
 
@@ -57,20 +54,15 @@ class RunLog:
             out: The folder of results.
             clock: Gives the time in UTC.
         """
-        run = digest_bytes(str(out.resolve()).encode())[:12]
-        self._folder, self._clock, self._run = root / FOLDER, clock, run
+        self._run = digest_bytes(str(out.resolve()).encode())[:12]
+        self._folder, self._clock = root / FOLDER, clock
         sweep_old_writes(self._folder)
         self._logged = {
             row
-            for file in sorted(self._folder.glob(f"*-{run}.parquet"))
+            for file in self._folder.glob(f"*-{self._run}.parquet")
             if not isinstance(table := _read(file), str)
             for row in table.select(_IDENTITY).iter_rows()
         }
-        self._begin()
-
-    def _begin(self) -> None:
-        self._rows: list[Mapping[str, Any]] = []
-        self._file = f"{self._clock():%Y%m%dT%H%M%S}-{uuid4().hex[:8]}-{self._run}.parquet"
 
     def has(self, row: Mapping[str, Any]) -> bool:
         """Whether this run has logged a row of the table of predictions."""
@@ -80,19 +72,17 @@ class RunLog:
         """Logs rows of `Predictor.predict` that it has not, but of images that cannot be read."""
         import polars as pl
 
-        at = self._clock().isoformat(timespec="seconds")
+        now, schema, new = self._clock(), log_schema(), []
         for row in rows:
             if row["md5"] is not None and row["verdict"] != "unreadable" and not self.has(row):
-                self._rows.append({**row, **row["measures"], "at": at})
+                known = {**row, **row["measures"], "at": now.isoformat(timespec="seconds")}
+                new.append({name: known.get(name) for name in schema})
                 self._logged.add(tuple(row[name] for name in _IDENTITY))
-        if self._rows:
+        if new:
             written = io.BytesIO()
-            schema = log_schema()
-            kept = [{name: row.get(name) for name in schema} for row in self._rows]
-            pl.DataFrame(kept, schema=schema).write_parquet(written)
-            write_bytes_whole(self._folder / self._file, written.getvalue())
-        if len(self._rows) >= _MOST_ROWS:
-            self._begin()
+            pl.DataFrame(new, schema=schema).write_parquet(written)
+            name = f"{now:%Y%m%dT%H%M%S}-{uuid4().hex[:8]}-{self._run}.parquet"
+            write_bytes_whole(self._folder / name, written.getvalue())
 
 
 def observe_log(root: Path) -> str:
@@ -117,14 +107,14 @@ def load_log(root: Path, data_version: str) -> dict[str, pl.DataFrame]:
     tables = {file.name: _read(file) for file in _files(root)}
     if observe_log(root) != data_version:
         raise LookupError("the prediction log changed meanwhile; run `iip refresh` again")
-    read = {name: table for name, table in tables.items() if not isinstance(table, str)}
+    read = [table for table in tables.values() if not isinstance(table, str)]
     files = [
-        (name, read[name].height if name in read else None, None if name in read else table)
+        (name, None, table) if isinstance(table, str) else (name, table.height, None)
         for name, table in tables.items()
     ]
     columns = {"file": pl.String(), "rows": pl.Int64(), "reason": pl.String()}
     return {
-        "rows": pl.concat([pl.DataFrame(schema=log_schema()), *read.values()]),
+        "rows": pl.concat([pl.DataFrame(schema=log_schema()), *read]),
         "files": pl.DataFrame(files, schema=columns, orient="row"),
     }
 

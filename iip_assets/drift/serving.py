@@ -7,7 +7,9 @@ and is skewed counts as skew.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import polars as pl
 
@@ -15,15 +17,13 @@ from iip_assets.drift.columns import (
     FAMILY_LEVEL,
     change_in_words,
     compare_sides,
+    joined,
     likeliest,
     rounded,
 )
 from iip_assets.engine.values import Skipped
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.statistics.pixels import PIXEL_MEASURES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 PROBABILITIES = tuple(f"prob_{name}" for name in FILTER_CLASSES)
 # The newest ones are compared, each once.
@@ -33,10 +33,10 @@ _SAME_STATISTIC, _SAME_PROBABILITY = 0.01, 0.02
 # A feature is skewed where so large a share of images that are known to both differs.
 _SKEWED = 0.05
 _NAMED = 5
-_HELD_OUT = ("validation", "test")
+_HELD_OUT = pl.col("split").is_in(("validation", "test"))
 
 FEATURES = {
-    **dict.fromkeys(("feature", "kind", "verdict", "change", "reason"), pl.String()),
+    **dict.fromkeys(("feature", "verdict", "change"), pl.String()),
     **dict.fromkeys(("score", "threshold"), pl.Float64()),
     **dict.fromkeys(("n_reference", "n_logged"), pl.Int64()),
 }
@@ -75,50 +75,52 @@ def serving_tables(
         min_images: The fewest known values of a feature on each side.
         seed: Of the permutations that tell what chance gives.
     """
-    if log["rows"].is_empty():
+    rows = log["rows"].rename({"md5": "image_id"}).sort("at", "image_id", "filter_digest")
+    if rows.is_empty():
         broken = [
             f"{row['file']}: {row['reason']}" for row in log["files"].to_dicts() if row["reason"]
         ]
         return Skipped(
             f"no prediction is logged: {'; '.join(broken) or '`iip predict --log` logs them'}"
         )
-    rows = log["rows"].rename({"md5": "image_id"}).sort("at", "image_id", "filter_digest")
-    rows = rows.with_columns(subject_id=pl.lit(None, pl.String()))
     logged, by_filter = (
-        one.unique("image_id", keep="last", maintain_order=True).tail(MOST_IMAGES)
+        one.unique("image_id", keep="last", maintain_order=True)
+        .tail(MOST_IMAGES)
+        .with_columns(subject_id=pl.lit(None, pl.String()))
         for one in (rows, rows.filter(pl.col("filter_digest") == digest))
     )
     known = splits.select("image_id", "split", subject_id="group_id").sort("image_id")
-    training = known.filter(split="train").join(statistics, on="image_id", maintain_order="left")
+    training = joined(known.filter(split="train"), statistics)
     numbers = [name for name in columns if name in PIXEL_MEASURES]
-    skew = [
-        *_skew(logged, statistics, {name: _tolerance(training, name) for name in numbers}),
-        *(
-            ()
-            if verdicts is None
-            else _skew(by_filter, verdicts, dict.fromkeys(PROBABILITIES, _SAME_PROBABILITY))
-        ),
-    ]
-    skewed = {row["quantity"] for row in skew if row["differ"] > _SKEWED * row["n_images"]}
-    options: dict[str, Any] = {"threshold": threshold, "min_images": min_images, "seed": seed}
-    options["level"] = 1 - (1 - FAMILY_LEVEL) / 2
-    found = [compare_sides(training, logged, numbers=numbers, words=(), **options)]
+    spreads = training.select(pl.col(PIXEL_MEASURES).cast(pl.Float64).std().fill_null(0)).row(
+        0, named=True
+    )
+    same = {name: max(_SAME_STATISTIC * spreads[name], 1e-6) for name in numbers}
+    compare = partial(
+        compare_sides,
+        threshold=threshold,
+        min_images=min_images,
+        seed=seed,
+        level=1 - (1 - FAMILY_LEVEL) / 2,
+    )
+    skew = list(_skew(logged, statistics, same))
+    found = [compare(training, logged, numbers=numbers, words=())]
     if verdicts is not None:
-        held_out = known.filter(pl.col("split").is_in(_HELD_OUT))
-        held_out = held_out.join(likeliest(verdicts), on="image_id", maintain_order="left")
-        learned = known.filter(~pl.col("split").is_in(_HELD_OUT))["image_id"]
-        unmet = by_filter.filter(~pl.col("image_id").is_in(learned.implode()))
-        said = likeliest(unmet.drop_nulls(PROBABILITIES)).with_columns(
-            subject_id=pl.lit(None, pl.String())
-        )
-        options |= {"numbers": ["confidence"], "words": ["predicted"]}
-        found.append(compare_sides(held_out, said, **options))
-    features = [
-        _feature(one, skewed) for side in found for one in (*side.columns, *side.not_compared)
+        skew += _skew(by_filter, verdicts, dict.fromkeys(PROBABILITIES, _SAME_PROBABILITY))
+        held_out = joined(known.filter(_HELD_OUT), likeliest(verdicts))
+        unmet = by_filter.join(known.filter(~_HELD_OUT), on="image_id", how="anti")
+        said = unmet.select("image_id", "subject_id", *PROBABILITIES).drop_nulls(PROBABILITIES)
+        said = joined(said, likeliest(said))
+        found.append(compare(held_out, said, numbers=["confidence"], words=["predicted"]))
+    skewed = {row["quantity"] for row in skew if row["differ"] > _SKEWED * row["n_images"]}
+    features = [_feature(row, skewed) for side in found for row in side.columns]
+    other = "the log has it under another mask than the data"
+    refused = {str(one["name"]): one["reason"] for side in found for one in side.not_compared}
+    refused |= {name: other for name in columns if name not in numbers}
+    features += [
+        {"feature": name, "verdict": "not compared", "change": reason}
+        for name, reason in refused.items()
     ]
-    masked = [name for name in columns if name not in PIXEL_MEASURES]
-    refused = {"kind": "number", "reason": "the log has it under another mask than the data"}
-    features += [_feature(refused | {"name": name}, set()) for name in masked]
     return {
         "features": pl.DataFrame(features, schema=FEATURES),
         "skew": pl.DataFrame(skew, schema=SKEW),
@@ -126,27 +128,18 @@ def serving_tables(
     }
 
 
-def _tolerance(training: pl.DataFrame, name: str) -> float:
-    spread = training[name].std()
-    return max(_SAME_STATISTIC * float(str(spread or 0)), 1e-6)
-
-
 def _skew(
     logged: pl.DataFrame, computed: pl.DataFrame, tolerances: Mapping[str, float]
 ) -> Iterator[dict[str, Any]]:
     """Where logged numbers are not those that the graph has of the same image."""
-    both = logged.join(
-        computed.select("image_id", *tolerances), on="image_id", suffix="_here"
-    ).sort("image_id")
+    both = logged.join(computed.select("image_id", *tolerances), on="image_id", suffix="_here")
     for name, tolerance in tolerances.items():
-        gaps = both.select(
-            "image_id", gap=(pl.col(name) - pl.col(f"{name}_here").cast(pl.Float64)).abs()
-        ).drop_nulls()
-        far = gaps.filter(pl.col("gap") > tolerance).sort("gap", "image_id", descending=True)
-        largest = gaps["gap"].max()
+        gap = (pl.col(name) - pl.col(f"{name}_here").cast(pl.Float64)).abs()
+        gaps = both.select("image_id", gap=gap).drop_nulls().sort("gap", "image_id")
+        far = gaps.filter(pl.col("gap") > tolerance).reverse()
         yield {
             **{"quantity": name, "n_images": gaps.height, "differ": far.height},
-            "largest": None if largest is None else rounded(float(str(largest))),
+            "largest": rounded(gaps["gap"][-1]) if gaps.height else None,
             **{"tolerance": rounded(tolerance), "images": far["image_id"].head(_NAMED).to_list()},
         }
 
@@ -154,13 +147,10 @@ def _skew(
 def _feature(record: Mapping[str, Any], skewed: set[str]) -> dict[str, Any]:
     """The row of a feature; predictions are skewed with anything that the filter reads."""
     name = record["name"]
-    row = {"feature": name, "kind": record["kind"], "reason": record.get("reason")}
-    if "score" not in record:
-        return row | {"verdict": "not compared"}
     is_skewed = name in skewed or (name not in PIXEL_MEASURES and bool(skewed))
     moved = ("skew" if is_skewed else "moved") if record["moved"] else "not shown"
-    return row | {
-        **{"verdict": moved, "change": change_in_words(record)},
+    return {
+        **{"feature": name, "verdict": moved, "change": change_in_words(record)},
         **{"score": record["score"], "threshold": record["threshold"]},
         **{"n_reference": record["n_reference"], "n_logged": record["n_current"]},
     }

@@ -1,30 +1,26 @@
 """What is followed over the batches: one value a subject of each feature.
 
 Each subject enters once, with the batch that first had it, and gives one value of each feature:
-that of one image drawn by its hash, so that ten images of a person count once and a batch with
-more images a person is no change. In what order subjects come within a batch, and which image
-stands for each, does not change when a batch is added, so what was looked at stays as it was.
+the mean of a number over that batch's images, else that of the first image by its hash, so that ten
+images of a person count once. In what order subjects come within a batch, and which image stands
+for each, does not change when a batch is added, so what was looked at stays as it was.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from iip_assets.drift.columns import EMBEDDING, WORDS, clean_numbers, clean_words
 from iip_assets.engine.values import Skipped
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-    Indices = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 # So many subjects say which words are followed and fix the axes of the embeddings; they take no
 # part in the tests of these.
@@ -64,99 +60,84 @@ class Streams:
     streams: list[Stream]
 
 
-def drift_streams(
-    images: pl.DataFrame, embeddings: pl.DataFrame | None, *, columns: Sequence[str]
-) -> Streams:
-    """The streams of numbers, words and embeddings.
-
-    Args:
-        images: image_id, batch, group_id, words and numbers; those of no batch come first.
-        embeddings: image_id and embedding.
-        columns: Which numbers are followed.
-    """
-    ordered = subjects_in_order(images)
-    drawn = _one_each(ordered)
-    names = drawn["batch"].unique().sort().to_list()
-    found = [
-        Stream(name, "", _number(ordered, drawn, name))
-        for name in columns
-        if name in ordered.columns and ordered[name].dtype.is_numeric()
-    ]
-    for axis in WORDS:
-        if axis in drawn.columns and drawn[axis].count():
-            found += _words(axis, clean_words(drawn, axis)[axis].to_numpy())
-    if embeddings is not None and drawn.height > REFERENCE:
-        found += _components(
-            drawn.join(embeddings, on="image_id", how="left", maintain_order="left")
-        )
-    known = [one for one in found if np.isfinite(one.values).any()]
-    places = {name: place for place, name in enumerate(names)}
-    return Streams(names, np.array([places[one] for one in drawn["batch"]], dtype=np.int64), known)
-
-
 def of_batches(images: pl.DataFrame, splits: pl.DataFrame, *, since: str) -> pl.DataFrame:
     """Images that can be decoded, of batches from `since` on, with the group of each."""
     known = images.join(splits.select("image_id", "group_id"), on="image_id")
     return known.filter(pl.col("batch").fill_null("") >= since)
 
 
-def followed_images(
-    images: pl.DataFrame, splits: pl.DataFrame, statistics: pl.DataFrame, *, since: str
-) -> pl.DataFrame | Skipped:
-    """What `drift_streams` takes, of batches from `since` on; or why nothing can be followed."""
-    known = of_batches(images, splits, since=since)
-    if known["batch"].n_unique() < 2:
-        beside = ", ".join(map(str, known["batch"].unique()))
-        return Skipped(
-            "alarms hold each batch against those before it; there is "
-            + (f"{beside} alone" if beside else "none")
-        )
-    own = [name for name in statistics.columns if name == "image_id" or name not in known.columns]
-    return known.join(statistics.select(own), on="image_id", how="left")
-
-
 def subjects_in_order(images: pl.DataFrame) -> pl.DataFrame:
     """Images of each subject's first batch, subjects and images in the order of their hashes."""
     images = images.with_columns(pl.col("batch").fill_null(""))
     first = images.filter(pl.col("batch") == pl.col("batch").min().over("group_id"))
-    return first.with_columns(
-        *(pl.Series(f"by_{name}", _hashes(first[name])) for name in ("group_id", "image_id"))
-    ).sort("batch", "by_group_id", "by_image_id")
+    hashes = {
+        f"by_{name}": [hashlib.sha256(f"drift {one}".encode()).hexdigest() for one in first[name]]
+        for name in ("group_id", "image_id")
+    }
+    return first.with_columns(**{name: pl.Series(own) for name, own in hashes.items()}).sort(
+        "batch", *hashes
+    )
 
 
-def _hashes(names: pl.Series) -> list[str]:
-    return [hashlib.sha256(f"drift {name}".encode()).hexdigest() for name in names]
+def drift_streams(images: pl.DataFrame, *, columns: Sequence[str]) -> Streams | Skipped:
+    """The streams of numbers, words and embeddings; or why nothing can be followed.
+
+    Args:
+        images: image_id, batch, group_id, words and numbers, and `embedding`; those of no batch
+            come first.
+        columns: Which numbers are followed.
+    """
+    names = images["batch"].fill_null("").unique().sort().to_list()
+    if len(names) < 2:
+        beside = f"{names[0]} alone" if any(names) else "none"
+        return Skipped(f"alarms hold each batch against those before it; there is {beside}")
+    ordered = subjects_in_order(images)
+    numbers = [
+        name for name in columns if name in ordered.columns and ordered[name].dtype.is_numeric()
+    ]
+    words = [axis for axis in WORDS if axis in ordered.columns]
+    vectors = [EMBEDDING] if EMBEDDING in ordered.columns else []
+    finite = {name: clean_numbers(ordered, name) for name in numbers}
+    drawn = (
+        ordered.with_columns(pl.Series(name, own).fill_nan(None) for name, own in finite.items())
+        .group_by("group_id", maintain_order=True)
+        .agg(
+            pl.first("batch", *words),
+            pl.col(numbers).mean(),
+            pl.col(vectors).drop_nulls().first(),
+        )
+    )
+    streams = [Stream(name, "", clean_numbers(drawn, name)) for name in numbers]
+    for axis in words:
+        if drawn[axis].count():
+            streams += _words(axis, clean_words(drawn, axis))
+    for name in vectors:
+        streams += _components(drawn[name])
+    streams = [one for one in streams if np.isfinite(one.values).any()]
+    if not streams:
+        return Skipped("no feature is known of any image")
+    names = drawn["batch"].unique().sort().to_list()
+    return Streams(names, np.array([names.index(one) for one in drawn["batch"]]), streams)
 
 
-def _one_each(ordered: pl.DataFrame) -> pl.DataFrame:
-    return ordered.unique("group_id", keep="first", maintain_order=True)
-
-
-def _number(ordered: pl.DataFrame, drawn: pl.DataFrame, name: str) -> Floats:
-    """Of each subject's first image that has a value."""
-    values = pl.Series(name, clean_numbers(ordered, name)).fill_nan(None)
-    known = _one_each(ordered.select("group_id", values).drop_nulls())
-    return clean_numbers(drawn.select("group_id").join(known, on="group_id", how="left"), name)
-
-
-def _words(axis: str, words: NDArray[np.object_]) -> list[Stream]:
+def _words(axis: str, words: NDArray[np.str_]) -> Iterator[Stream]:
     """Whether a subject has each of the commonest words of the first subjects, or another one."""
-    counts = zip(*np.unique(words[:REFERENCE].astype(str), return_counts=True), strict=True)
-    commonest = sorted((-count, str(word)) for word, count in counts)
-    followed = [word for _, word in commonest[:_MOST_WORDS]]
-    hits = {word: words == word for word in followed} | {OTHER: ~np.isin(words, followed)}
-    return [Stream(axis, word, _tested(hit)) for word, hit in hits.items()]
+    found, counts = np.unique(words[:REFERENCE], return_counts=True)
+    followed = [str(word) for word in found[np.argsort(-counts, kind="stable")][:_MOST_WORDS]]
+    for word in followed:
+        yield Stream(axis, word, _tested(words == word))
+    yield Stream(axis, OTHER, _tested(~np.isin(words, followed)))
 
 
-def _components(drawn: pl.DataFrame) -> list[Stream]:
+def _components(embeddings: pl.Series) -> Iterator[Stream]:
     """Places along the first principal components of the first subjects, and how far off them."""
     from threadpoolctl import threadpool_limits
 
-    known = drawn["embedding"].is_not_null().to_numpy()
-    table = np.array(drawn["embedding"].drop_nulls().to_list(), dtype=np.float64)
+    known = embeddings.is_not_null().to_numpy()
     first = known[:REFERENCE].sum()
-    if first < _COMPONENTS + 1:
-        return []
+    if len(known) <= REFERENCE or first < _COMPONENTS + 1:
+        return
+    table = np.array(embeddings.drop_nulls().to_list(), dtype=np.float64)
     centred = table - table[:first].mean(0)
     with threadpool_limits(1, "blas"):  # the same bits on any number of cores
         axes = np.linalg.svd(centred[:first], full_matrices=False)[2][:_COMPONENTS]
@@ -164,13 +145,10 @@ def _components(drawn: pl.DataFrame) -> list[Stream]:
         along = centred @ axes.T
         off = np.linalg.norm(centred - along @ axes, axis=1)
     parts = {f"component {k + 1}": along[:, k] for k in range(len(axes))}
-    parts["off the components"] = off
-    found = []
-    for part, values in parts.items():
+    for part, own in {**parts, "off the components": off}.items():
         placed = np.full(len(known), np.nan)
-        placed[known] = values.round(5)  # last bits, which differ between machines, rank nobody
-        found.append(Stream(EMBEDDING, part, _tested(placed)))
-    return found
+        placed[known] = own.round(5)  # last bits, which differ between machines, change nothing
+        yield Stream(EMBEDDING, part, _tested(placed))
 
 
 def _tested(values: NDArray[np.generic]) -> Floats:

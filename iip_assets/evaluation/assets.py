@@ -9,6 +9,7 @@ from iip_assets.engine.values import CheckResult, Files, MetadataValue, Rows, Se
 from iip_assets.settings import (
     Evaluation,
     EvaluationSettings,
+    LimitedMetric,
     MaskClasses,
     MaxMegapixels,
     RareClassSettings,
@@ -315,3 +316,27 @@ def segmenter_beats_baseline(model_evaluation: dict[str, pl.DataFrame]) -> Check
 
     verdict = beats_baseline(model_evaluation["metrics"], SEGMENTER)
     return CheckResult(passed=verdict.beats, description=verdict.reason)
+
+
+@asset_check(model_evaluation)
+def metrics_keep_their_limits(
+    model_evaluation: dict[str, pl.DataFrame],
+    *,
+    limits: Annotated[dict[LimitedMetric, float], Setting("drift.limits")],
+) -> CheckResult:
+    """No metric of all test images is below its limit (drift.limits) by its whole interval."""
+    from iip_assets.evaluation.summary import overall_rows
+
+    rows = overall_rows(model_evaluation["metrics"]).drop_nulls("high").to_dicts()
+    watched = [row for row in rows if f"{row['model']}.{row['metric']}" in limits]
+    below = [
+        f"{name} is at most {row['high']:.3f} (n = {row['n_images']}), its limit is {limit:g}"
+        for row in watched
+        for name, limit in limits.items()
+        if name == f"{row['model']}.{row['metric']}" and row["high"] < limit
+    ]
+    return CheckResult(
+        passed=not below if watched else None,
+        severity="warning",
+        description="; ".join(below) or f"none of {len(watched)} watched metrics is below",
+    )

@@ -54,7 +54,6 @@ def pipeline_report(
     model_versions: dict[str, pl.DataFrame] | Skipped,
     drift_report: Report | Skipped,
     drift_history: dict[str, pl.DataFrame] | Skipped,
-    output_alarms: pl.DataFrame | Skipped,
     serving_drift: dict[str, pl.DataFrame] | Skipped,
     drift_forecast: dict[str, pl.DataFrame] | Skipped,
     batch_verdict: pl.DataFrame | Skipped,

@@ -30,7 +30,7 @@ from iip_assets.drift.forecast_weights import (
 from iip_assets.engine.values import Skipped
 from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.metrics.scored_predictions import scored_probabilities
-from iip_assets.settings import EvaluationSettings, ForecastSettings
+from iip_assets.settings import ForecastSettings
 
 SPREAD = Spread(0.9, 0)
 
@@ -49,19 +49,22 @@ def drawn(n, hard, seed):
     return Side(seen, groups, shares), truth, answers
 
 
+def forecast(method, old, new, truth, subsets):
+    ids = [str(place) for place in range(len(truth))]
+    scored = scored_probabilities(ids, old.groups, truth, old.probabilities, FILTER_CLASSES)
+    metrics = ["accuracy", "f1_macro"]
+    found = forecast_reweighted(old, new, scored, SPREAD, metrics=metrics, subsets=subsets)
+    if method == "recalibrated":
+        found = forecast_recalibrated(old, new, truth, SPREAD, subsets=subsets, beside=found)
+    return found[ALL]["accuracy"]
+
+
 @pytest.mark.parametrize("method", ["reweighted", "recalibrated"])
 def test_what_more_hard_images_cost_is_forecast_without_their_labels(method):
     old, truth, answers = drawn(1200, 0.2, 1)
     new, other, said = drawn(900, 0.7, 2)
     subsets = {ALL: (np.arange(1200), np.arange(900))}
-    if method == "reweighted":
-        scored = scored_probabilities(
-            [str(one) for one in range(1200)], old.groups, truth, old.probabilities, FILTER_CLASSES
-        )
-        found = forecast_reweighted(old, new, scored, SPREAD, metrics=["accuracy"], subsets=subsets)
-    else:
-        found = forecast_recalibrated(old, new, truth, SPREAD, subsets=subsets)
-    one = found[ALL]["accuracy"]
+    one = forecast(method, old, new, truth, subsets)
     came, was = (other == said).mean(), (truth == answers).mean()
     assert one.now == pytest.approx(was)
     assert was - came > 0.15
@@ -74,7 +77,7 @@ def test_without_a_shift_no_change_is_shown():
     old, truth, _ = drawn(900, 0.3, 3)
     new, _, _ = drawn(900, 0.3, 4)
     subsets = {ALL: (np.arange(900), np.arange(900))}
-    one = forecast_recalibrated(old, new, truth, SPREAD, subsets=subsets)[ALL]["accuracy"]
+    one = forecast("recalibrated", old, new, truth, subsets)
     assert one.change.low < 0 < one.change.high
     assert one.effective > 700
 
@@ -173,7 +176,7 @@ def test_a_mix_moves_a_metric_as_its_groups_differ():
     scored = scored_probabilities(ids, groups, truth, shares, FILTER_CLASSES)
     mix = parse_mix(["lighting.dark=0.8"])
     words_of = {"lighting": words}
-    (row,) = forecast_mix(scored, words_of, mix, EvaluationSettings(), metrics=["accuracy"])
+    (row,) = forecast_mix(scored, words_of, mix, SPREAD, metrics=["accuracy"])
     expected = 0.8 * right[words == "dark"].mean() + 0.2 * right[words == "light"].mean()
     assert row["value"] == pytest.approx(expected, abs=1e-6)
     assert row["low"] < row["value"] < row["high"]
@@ -220,7 +223,7 @@ def reason_of(known):
 
 
 def test_a_batch_is_forecast_and_held_against_its_labels():
-    found = forecast_tables(tables())
+    found = forecast_tables(tables(720, 360))
     assert {*found["forecast"]["verdict"]} == {"falls"}
     error = (found["forecast"]["value"] - found["forecast"]["measured"]).abs()
     change = (found["forecast"]["now"] - found["forecast"]["measured"]).abs()

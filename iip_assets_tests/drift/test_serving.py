@@ -234,7 +234,7 @@ def test_a_killed_run_loses_nothing_logged_and_logs_nothing_twice(tmp_path: Path
     assert whole.height == whole["md5"].n_unique() == 6
     assert set(first["md5"]) <= set(whole["md5"])
     assert run(tmp_path).height == 6
-    assert len(list((tmp_path / FOLDER).iterdir())) == 2
+    assert len(list((tmp_path / FOLDER).iterdir())) == 6
     assert whole["at"].unique().to_list() == [NOON.isoformat()]
     assert whole.filter(verdict="reject")["brightness"].null_count() == 0
     assert whole.filter(verdict="pass")["iris_visibility"].null_count() == 0

@@ -242,10 +242,18 @@ def test_a_filter_alone_is_predicted_with_and_judged(eyes, tiny_backbone, contex
         evaluation_assets.segmenter_beats_baseline,
     )
     assert [check.name for check in evaluation_assets.model_evaluation.checks] == [
-        one.__name__ for one in checks
+        *(one.__name__ for one in checks),
+        "metrics_keep_their_limits",
     ]
     of_filter, of_segmenter = (check(judged) for check in checks)
     assert of_segmenter.passed is None
+    for limit, passed in ((0.0, True), (1.1, False)):
+        kept = evaluation_assets.metrics_keep_their_limits(
+            judged, limits={"filter.accuracy": limit}
+        )
+        assert kept.passed is passed
+    assert "its limit is 1.1" in kept.description
+    assert evaluation_assets.metrics_keep_their_limits(judged, limits={}).passed is None
     # However right it is, so few subjects do not show that it beats the commonest class.
     assert of_filter.passed is False
     assert "f1_macro" in of_filter.description

@@ -67,7 +67,6 @@ _ALL_LABELLED = {
 _NO_OLDER_BATCH = {
     "drift_history": f"alarms hold each batch against those before it; there is {_FIRST} alone",
 }
-NO_LIMITS = {"output_alarms": "drift.limits names no metric to watch"}
 NO_LOG = {"serving_drift": "no prediction is logged: `iip predict --log` logs them"}
 _ONE_BATCH = {**_NO_OLDER_BATCH, **_ALL_LABELLED}
 

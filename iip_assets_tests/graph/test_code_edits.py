@@ -75,8 +75,7 @@ def test_a_new_function_moves_nothing(file: Path, package: Path, before: dict[st
     [
         ("drift/columns.py", "jensen_shannon", {"drift_report", "serving_drift"}),
         ("drift/serving.py", "serving_tables", {"serving_drift"}),
-        ("drift/alarms.py", "stream_evidence", {"drift_history"}),
-        ("drift/limits.py", "limit_table", {"output_alarms"}),
+        ("drift/alarms.py", "adjusted", {"drift_history"}),
         (
             "models/segmenter.py",
             "dice_loss",

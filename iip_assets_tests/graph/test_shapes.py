@@ -14,7 +14,7 @@ from iip_assets.models.tasks import TASKS
 from iip_assets_tests.graph import computed_shapes
 from iip_assets_tests.graph.computed_shapes import decisive_inputs, found_of, matrix, roots
 from iip_assets_tests.graph.conftest import Team
-from iip_assets_tests.graph.shapes import NO_LIMITS, NO_SEGMENTERS, NOTHING_PROMISED, SHAPES, WHOLE
+from iip_assets_tests.graph.shapes import NO_SEGMENTERS, NOTHING_PROMISED, SHAPES, WHOLE
 from iip_assets_tests.graph.warm import run_warm
 from iip_assets_tests.once import made_once
 
@@ -60,8 +60,6 @@ def test_what_was_skipped_has_the_reason_that_is_true_of_the_data(
     skipped = {**NOTHING_PROMISED, **SHAPES[shape].skipped}
     if "segmenter_examples" not in found["skipped"]:
         skipped |= NO_SEGMENTERS
-    if "predictions" not in found["skipped"]:
-        skipped |= NO_LIMITS
     assert roots(found["skipped"]) == skipped
 
 
@@ -119,10 +117,9 @@ def test_with_everything_there_is_every_asset_that_one_batch_can_give(made: Path
         *("fairness_tradeoff", "group_holdout", "drift_forecast"),
         *NOTHING_PROMISED,
         *NO_SEGMENTERS,
-        *NO_LIMITS,
     }
     two = found_of(made, "two batches")["skipped"].keys()
-    asked = {*NOTHING_PROMISED, *NO_SEGMENTERS, *NO_LIMITS}
+    asked = {*NOTHING_PROMISED, *NO_SEGMENTERS}
     assert two == {"labeling_priorities", "fairness_tradeoff", "group_holdout", *asked}
 
 

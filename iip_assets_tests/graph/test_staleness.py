@@ -30,7 +30,6 @@ MODELS_AND_BELOW = {
     "fairness_audit",
     "drift_forecast",
     "serving_drift",
-    "output_alarms",
     "fairness_tradeoff",
     "segmenter_tradeoff",
     "kept_promises",
@@ -71,7 +70,7 @@ def test_a_second_refresh_computes_nothing(team: Team) -> None:
     # small, and it promises nothing.
     nothing = {"labeling_priorities", "fairness_tradeoff", "segmenter_tradeoff"}
     nothing |= {"fairness_guarantee", "challenge_results", "group_holdout"}
-    nothing |= {"serving_drift", "output_alarms"}
+    nothing |= {"serving_drift"}
     assert found["skipped"].keys() == nothing
     assert len(found["reused"]) == len(team.status()) - len(nothing)
     assert {state["state"] for state in team.status().values()} == {"fresh"}
@@ -117,7 +116,7 @@ def test_other_costs_choose_another_threshold_and_train_nothing(fresh: Team) -> 
     below = {"filter_verdicts", "predictions", "model_evaluation", "model_explanations"}
     below |= {"error_analysis", "validation_card", "coverage_ledger", "pipeline_report"}
     below |= {"fairness_audit", "fairness_guarantee", "fairness_tradeoff", "drift_forecast"}
-    below |= {"serving_drift", "output_alarms"}
+    below |= {"serving_drift"}
     assert due.keys() <= below | {"labeling_priorities"}
 
 

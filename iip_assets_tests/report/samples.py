@@ -22,7 +22,6 @@ from iip_assets.audit.explained_measures import SCHEMA as MEASURES
 from iip_assets.dataset.problems import problem_frame
 from iip_assets.dataset.schema import label_rows_schema
 from iip_assets.drift.alarms import ALARMS, HISTORY
-from iip_assets.drift.limits import LIMITS
 from iip_assets.drift.serving import FEATURES, SKEW
 from iip_assets.embeddings.leaks import LEAKS
 from iip_assets.engine.values import Files, Report
@@ -230,7 +229,7 @@ def holdout_table():
 
 def drift_data():
     sizes = {"n_reference": 70, "n_current": 40}
-    base = {"statistic": "d", "by_chance": 0.05, "threshold": 0.1} | sizes
+    base = {"threshold": 0.1} | sizes
     brightness = base | {
         "name": "brightness",
         "kind": "number",
@@ -238,8 +237,6 @@ def drift_data():
         "moved": True,
         "mean_reference": 120.0,
         "mean_current": 90.0,
-        "median_reference": 121.0,
-        "median_current": 91.0,
         "edges": [0.0, 100.0, 200.0],
         "shares_reference": [0.2, 0.8],
         "shares_current": [0.7, 0.3],
@@ -253,12 +250,12 @@ def drift_data():
         "shares_reference": [0.5, 0.5],
         "shares_current": [0.52, 0.48],
     }
-    told = {"axis": "ethnicity", "group": HOSTILE, "n_reference": 30, "n_current": 20}
-    moved = {"feature": "brightness", "change": "mean 120 → 90", "score": 1.0, "threshold": 0.2}
+    told = {"group": HOSTILE, "n_reference": 30, "n_current": 20}
+    found = "brightness mean 120 → 90"
     return sizes | {
         "batch": HOSTILE,
         "compared": "the newest batch against training images of older ones",
-        "groups": [told | moved, told | {"feature": None, "reason": "too few"}],
+        "groups": [told | {"found": found}, told | {"found": "too few"}],
         "concept": {
             **{"p": 0.001, "excess_error": 0.2, "low": 0.1, "high": 0.3},
             **{"n_images": 40, "n_subjects": 20},
@@ -270,8 +267,8 @@ def drift_data():
 
 
 def serving_sample():
-    feature = {"feature": "brightness", "kind": "number", "verdict": "skew", "score": 1.0}
-    feature |= {"change": "mean 120 → 90", "reason": None, "threshold": 0.2}
+    feature = {"feature": "brightness", "verdict": "skew", "score": 1.0}
+    feature |= {"change": "mean 120 → 90", "threshold": 0.2}
     skew = {"quantity": "brightness", "n_images": 9, "differ": 8, "largest": 30.0, "tolerance": 0.1}
     files = {"file": [HOSTILE], "rows": [None], "reason": ["it is damaged"]}
     return {
@@ -282,11 +279,11 @@ def serving_sample():
 
 
 def history_tables():
-    row = {"feature": "ethnicity", "part": HOSTILE, "evidence": 3.0, "shift": 0.5}
+    row = {"feature": "ethnicity", "part": HOSTILE, "evidence": 3.0}
     numbers = {"value": 0.5, "low": 0.4, "high": None, "n_subjects": 20}
     quiet = {"feature": "brightness", "part": "", "evidence": 0.1, "shift": None}
-    quiet |= dict.fromkeys(("since", "alarmed_in", "test", "before", "after"))
-    raised = {"since": HOSTILE, "alarmed_in": HOSTILE, "test": "batch", "before": 0.2, "after": 0.5}
+    quiet |= dict.fromkeys(("since", "before", "after"))
+    raised = {"since": HOSTILE, "before": 0.2, "after": 0.5, "shift": 0.5}
     sizes = {"n_before": 60, "n_after": 20}
     return {
         "history": pl.DataFrame(
@@ -294,12 +291,6 @@ def history_tables():
         ),
         "alarms": pl.DataFrame([row | raised | sizes, quiet | sizes], schema=ALARMS),
     }
-
-
-def limits_table():
-    row = {"metric": "filter.accuracy", "batch": HOSTILE, "limit": 0.9, "at_most": 0.8}
-    numbers = {"value": 0.6, "low": 0.5, "high": 0.7, "n_subjects": 30, "alarm": True}
-    return pl.DataFrame([row | numbers], schema=LIMITS)
 
 
 def forecast_tables():
@@ -726,7 +717,6 @@ def sample_inputs(**changes):
         "model_versions": version_tables(),
         "drift_report": Report("<p>page</p>", drift_data()),
         "drift_history": history_tables(),
-        "output_alarms": limits_table(),
         "serving_drift": serving_sample(),
         "drift_forecast": forecast_tables(),
         "batch_verdict": verdict_table(),

@@ -174,7 +174,6 @@ def test_with_nothing_to_say_it_says_so():
         fairness_guarantee=Skipped("x"),
         drift_report=Skipped("x"),
         drift_history=Skipped("x"),
-        output_alarms=Skipped("x"),
         serving_drift=Skipped("x"),
         drift_forecast=Skipped("x"),
         labeling_priorities=Skipped("x"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -25,8 +26,7 @@ from iip_assets.report.blocks import (
     Paragraph,
     Section,
     Table,
-    estimate_column,
-    interval,
+    estimate,
     percent,
     plot,
     signed,
@@ -39,72 +39,50 @@ MOST_STEPS = 2
 # Of concept drift, one question of the newest batch.
 _ALPHA = 0.05
 
-Record = dict[str, Any]
-
 
 def drift(
     drift_report: Report | None = None,
     drift_history: dict[str, pl.DataFrame] | None = None,
-    output_alarms: pl.DataFrame | None = None,
     serving_drift: dict[str, pl.DataFrame] | None = None,
 ) -> Section | None:
     """What kind of drift there is, which features moved, by how much, since when and for whom."""
-    blocks: list[Block] = []
-    data: Record = {}
-    numbers: list[Number] = []
-    steps: list[NextStep] = []
+    parts: list[Section] = []
     if drift_report is not None:
-        found = _newest(drift_report)
-        batch, n = found["batch"], counted(found["n_current"], "image")
-        blocks += _newest_blocks(found)
-        notes = (f"of {counted(len(found['columns']), 'feature')} moved", f"n = {n}")
-        numbers = [Number(f"drift of batch {batch}", percent(found["share_moved"]), notes, rank=2)]
-        steps = _newest_steps(found)
-        data["drift"] = found
+        parts.append(_newest(drift_report.data))
     if drift_history is not None:
-        blocks += _alarm_blocks(drift_history)
-        data["drift_alarms"] = records(drift_history["alarms"].drop_nulls("since"))
-    if output_alarms is not None:
-        rows = records(output_alarms)
-        blocks += [Heading("Limits of metrics"), _limits(rows)]
-        data["output_alarms"] = rows
-        steps += [
-            NextStep(
-                1,
-                f"{row['metric']} is below its limit since {row['batch']}",
-                f"It is at most {row['at_most']:.3f} on test images from that batch on; its limit "
-                f"is {row['limit']:g}.",
-            )
-            for row in rows
-            if row["alarm"]
-        ][:1]
+        parts.append(_history(drift_history))
     if serving_drift is not None:
-        logged = {name: records(serving_drift[name]) for name in ("features", "skew", "files")}
-        blocks += _serving_blocks(logged)
-        data["serving_drift"] = logged
-        steps += _serving_steps(logged)
-    return Section("drift", "Drift", blocks, data, numbers, steps) if blocks else None
+        parts.append(_serving(serving_drift))
+    if not parts:
+        return None
+    return Section(
+        "drift",
+        "Drift",
+        [block for part in parts for block in part.blocks],
+        {name: value for part in parts for name, value in part.data.items()},
+        [number for part in parts for number in part.numbers],
+        [step for part in parts for step in part.steps],
+    )
 
 
-def _newest(drift_report: Report) -> Record:
-    data: Record = dict(drift_report.data)
-    columns = [{**column, "change": change_in_words(column)} for column in data["columns"]]
+def _newest(report: Mapping[str, Any]) -> Section:
+    """The newest batch against the training images of older ones."""
     names = ("batch", "compared", "n_reference", "n_current", "share_moved", "not_compared")
-    return {name: rounded(data[name]) for name in (*names, "groups", "concept")} | {
-        "columns": columns
-    }
-
-
-def _newest_blocks(found: Record) -> list[Block]:
-    columns, batch = found["columns"], found["batch"]
+    data = {name: rounded(report[name]) for name in (*names, "groups", "concept")}
+    data["columns"] = [
+        {**column, "change": change_in_words(column)} for column in report["columns"]
+    ]
+    columns, batch = data["columns"], data["batch"]
+    moved = [column for column in columns if column["moved"]]
+    images, features = counted(data["n_current"], "image"), counted(len(columns), "feature")
     text = (
-        f"Batch {batch}: {counted(found['n_current'], 'image')} against "
-        f"{counted(found['n_reference'], 'training image')} ({found['compared']}). A feature moved "
-        "where its distance is above the limit: the set threshold, or what chance gives any of so "
-        "many features in so many images, whichever is larger."
+        f"Batch {batch}: {images} against {counted(data['n_reference'], 'training image')} "
+        f"({data['compared']}). A feature moved where its distance is above the limit: the set "
+        "threshold, or what chance gives any of so many features in so many images, whichever is "
+        "larger."
     )
     table = Table(
-        "Features, the farthest moved first",
+        "Features, those that moved first",
         [
             Column("feature", "name"),
             Column("moved", lambda row: "moved" if row["moved"] else "no"),
@@ -116,65 +94,28 @@ def _newest_blocks(found: Record) -> list[Block]:
         ],
         columns,
     )
-    figure = plot(
-        lambda: drift_figure(columns, batch), "Distributions before and in the newest batch"
-    )
-    page = Item("The page of drift_report", ": every feature before and after.", _DRIFT_PAGE)
-    blocks: list[Block] = [Paragraph(text), Listing([*_kinds(found), page]), figure, table]
-    if left_out := found["not_compared"]:
-        entries = [Item(text=f"{row['name']}: {row['reason']}") for row in left_out]
-        blocks.append(Listing(entries, folded=f"Not compared: {counted(len(left_out), 'feature')}"))
-    if groups := found["groups"]:
-        blocks += [Heading("Drift by group"), Listing(_groups(groups))]
-    return blocks
-
-
-def _kinds(found: Record) -> list[Item]:
-    """What kind of drift there is: of the data, and of what labels mean."""
-    moved = [column["name"] for column in found["columns"] if column["moved"]]
-    names = f": {', '.join(map(spelled, moved))}" if moved else ""
+    named = ": " + ", ".join(spelled(column["name"]) for column in moved) if moved else ""
     kinds = [
-        Item(
-            "Data drift",
-            f": {len(moved)} of {counted(len(found['columns']), 'feature')} moved{names}.",
-        )
+        Item("Data drift", f": {len(moved)} of {features} moved{named}."),
+        Item("Concept drift", f": {_concept_in_words(data['concept'])}."),
+        Item("The page of drift_report", ": every feature before and after.", _DRIFT_PAGE),
     ]
-    concept = found["concept"]
-    if concept is None or concept["excess_error"] is None:
-        return [*kinds, Item("Concept drift", ": cannot be told without labels on both sides.")]
-    of = f"n = {concept['n_images']} labelled images of {concept['n_subjects']} subjects"
-    if concept["p"] is None:
-        return [*kinds, Item("Concept drift", f": cannot be told, too few subjects ({of}).")]
-    ends = f"(interval {interval(concept['low'], concept['high'], signed)})"
-    verdict = (
-        "labels differ from predictions by more than confidence predicts"
-        if concept["p"] < _ALPHA
-        else "none is shown"
-    )
-    text = (
-        f": {verdict}. Unexpected errors, newest minus older images: "
-        f"{signed(concept['excess_error'])} {ends}, p = {concept['p']:.2g}, {of}."
-    )
-    return [*kinds, Item("Concept drift", text)]
-
-
-def _groups(groups: list[Record]) -> list[Item]:
-    """A line a group: what moved in it, or that it is too small to tell."""
-    found: dict[str, Item] = {}
-    for row in groups:
-        name = f"{spelled(row['axis'])} {row['group']}"
-        text = row["reason"] if row["feature"] is None else f"{row['feature']} {row['change']}"
-        so_far = found[name].text.removesuffix(".") + "; " if name in found else _sizes(row)
-        found[name] = Item(name, f"{so_far}{text}.")
-    return list(found.values())
-
-
-def _sizes(row: Record) -> str:
-    return f" (n = {row['n_reference']} and {row['n_current']} images): "
-
-
-def _newest_steps(found: Record) -> list[NextStep]:
-    batch, concept = found["batch"], found["concept"]
+    alt = "Distributions before and in the newest batch"
+    left_out = [Item(text=f"{row['name']}: {row['reason']}") for row in data["not_compared"]]
+    groups = [
+        Item(
+            row["group"],
+            f" (n = {row['n_reference']} and {row['n_current']} images): {row['found']}.",
+        )
+        for row in data["groups"]
+    ]
+    figure = plot(lambda: drift_figure(columns, batch), alt)
+    blocks: list[Block] = [Paragraph(text), Listing(kinds), figure, table]
+    if left_out:
+        folded = f"Not compared: {counted(len(left_out), 'feature')}"
+        blocks.append(Listing(left_out, folded=folded))
+    if groups:
+        blocks += [Heading("Drift by group"), Listing(groups)]
     steps = [
         NextStep(
             5,
@@ -183,27 +124,46 @@ def _newest_steps(found: Record) -> list[NextStep]:
             "it counts as moved. If images will look like this from now on, test images should "
             "too.",
         )
-        for column in [column for column in found["columns"] if column["moved"]][:MOST_STEPS]
+        for column in moved[:MOST_STEPS]
     ]
-    if concept and concept["p"] is not None and concept["p"] < _ALPHA:
-        text = (
-            f"Errors are {percent(concept['excess_error'])} points more often than confidence "
-            f"predicts, p = {concept['p']:.2g}. Compare its labels with the labeling instructions."
+    if _contradicts(concept := data["concept"]):
+        advice = (
+            f"Errors exceed what confidence predicts by {100 * concept['excess_error']:.0f} "
+            f"points, p = {concept['p']:.2g}. Compare its labels with the labeling instructions."
         )
-        steps.append(NextStep(4, f"Labels of batch {batch} differ from predictions", text))
-    return steps
+        steps.append(NextStep(4, f"Labels of batch {batch} differ from predictions", advice))
+    notes = (f"of {features} moved", f"n = {images}")
+    numbers = [Number(f"drift of batch {batch}", percent(data["share_moved"]), notes, rank=2)]
+    return Section("drift", "Drift", blocks, {"drift": data}, numbers, steps)
 
 
-def _alarm_blocks(tables: dict[str, pl.DataFrame]) -> list[Block]:
+def _contradicts(concept: Mapping[str, Any] | None) -> bool:
+    return concept is not None and concept["p"] is not None and concept["p"] < _ALPHA
+
+
+def _concept_in_words(concept: Mapping[str, Any] | None) -> str:
+    if concept is None or concept["excess_error"] is None:
+        return "cannot be told without labels on both sides"
+    of = f"n = {concept['n_images']} labelled images of {concept['n_subjects']} subjects"
+    if concept["p"] is None:
+        return f"cannot be told, too few subjects ({of})"
+    shown = "labels differ from predictions by more than confidence predicts"
+    excess = estimate(concept["excess_error"], concept["low"], concept["high"], signed)
+    return (
+        f"{shown if _contradicts(concept) else 'none is shown'}. Unexpected errors, newest minus "
+        f"older images: {excess}, p = {concept['p']:.2g}, {of}"
+    )
+
+
+def _history(tables: dict[str, pl.DataFrame]) -> Section:
     """Since when which feature is another, from batch to batch."""
     alarms = records(tables["alarms"])
     raised = [row for row in alarms if row["since"] is not None]
-    parts = len(alarms)
     text = (
-        f"Alarms follow {counted(parts, 'number and share')} over the batches, a subject once, and "
+        f"Alarms follow {len(alarms)} numbers and shares over the batches, a subject once, and "
         "hold their level however often one looks. "
-        + ("No alarm is raised." if not raised else "An alarm stays until drift.alarms_from.")
-    ).replace("number and shares", "numbers and shares")
+        + ("An alarm stays until drift.alarms_from." if raised else "No alarm is raised.")
+    )
     table = Table(
         "What is followed, alarms first",
         [
@@ -219,78 +179,51 @@ def _alarm_blocks(tables: dict[str, pl.DataFrame]) -> list[Block]:
         alarms,
         folded="All that is followed, as a table",
     )
-    blocks: list[Block] = [Heading("From batch to batch"), Paragraph(text)]
-    if raised:
-        blocks.append(Listing([Item(text=alarm_in_words(row)) for row in raised]))
+    listed = [Listing([Item(text=alarm_in_words(row)) for row in raised])] if raised else []
     alt = "Features by batch, with intervals and since when they are others"
-    return [*blocks, plot(lambda: history_figure(tables), alt), table]
+    figure = plot(lambda: history_figure(tables), alt)
+    blocks: list[Block] = [Heading("From batch to batch"), Paragraph(text), *listed, figure, table]
+    return Section("drift", "Drift", blocks, {"drift_alarms": raised})
 
 
-def _limits(rows: list[Record]) -> Table:
-    return Table(
-        "Metrics on test images by batch, and the most that they can be since then",
-        [
-            "metric",
-            "batch",
-            estimate_column("value, interval", "value"),
-            Column("at most since then", "at_most", NUMBER),
-            Column("limit", "limit", NUMBER),
-            Column("alarm", lambda row: "alarm" if row["alarm"] else "no"),
-            Column("subjects", "n_subjects", COUNT),
-        ],
-        rows,
-    )
-
-
-def _serving_blocks(logged: Record) -> list[Block]:
+def _serving(tables: dict[str, pl.DataFrame]) -> Section:
     """What deployed models met, and where they were given other numbers than the graph has."""
-    features, differ = logged["features"], [row for row in logged["skew"] if row["differ"]]
+    logged = {name: records(tables[name]) for name in ("features", "skew", "files")}
+    differ = [row for row in logged["skew"] if row["differ"]]
+    moved = [row for row in logged["features"] if row["verdict"] == "moved"]
+    by_skew = [spelled(row["feature"]) for row in logged["features"] if row["verdict"] == "skew"]
     n = max((row["n_images"] for row in logged["skew"]), default=0)
     text = (
         f"{counted(sum(row['rows'] or 0 for row in logged['files']), 'prediction')} are logged. "
         "Whose eye an image shows is not known there, so each image counts as a person alone: many "
         "images of a few people can pass for drift."
     )
-    shown = {
-        verdict: ", ".join(spelled(row["feature"]) for row in features if row["verdict"] == verdict)
-        for verdict in ("moved", "skew")
-    }
-    found = "; ".join(map(skew_in_words, differ)) or "no number differs"
-    if shown["skew"]:
-        found += f"; what moved by it says nothing about the world: {shown['skew']}"
+    world = "; ".join(
+        f"{spelled(row['feature'])} {row['change']} (n = {row['n_reference']} images of the data "
+        f"and {row['n_logged']} logged)"
+        for row in moved
+    )
+    skew = "; ".join(map(skew_in_words, differ)) or "no number differs"
+    if by_skew:
+        skew += f"; what moved by it says nothing about the world: {', '.join(by_skew)}"
+    skew = f"{counted(n, 'logged image')} in the data too: {skew}"
     none = "cannot be told, as no logged image is in the data"
-    skew = f"{counted(n, 'logged image')} in the data too: {found}" if n else none
     items = [
-        Item("Drift of the world", f": {shown['moved'] or 'none is shown'}."),
-        Item("Training-serving skew", f": {skew}."),
+        Item("Drift of the world", f": {world or 'none is shown'}."),
+        Item("Training-serving skew", f": {skew if n else none}."),
         *(
-            Item("Not used", f": {f['file']}, {f['reason']}.")
-            for f in logged["files"]
-            if f["reason"]
+            Item("Not used", f": {row['file']}, {row['reason']}.")
+            for row in logged["files"]
+            if row["reason"]
         ),
     ]
-    table = Table(
-        "Logged images against the data",
-        [
-            "feature",
-            "verdict",
-            Column("distance", "score", NUMBER),
-            Column("limit", "threshold", NUMBER),
-            Column("change", lambda row: row["change"] or row["reason"]),
-            Column("images of the data", "n_reference", COUNT),
-            Column("logged images", "n_logged", COUNT),
-        ],
-        features,
-    )
-    return [Heading("Prediction log"), Paragraph(text), Listing(items), table]
-
-
-def _serving_steps(logged: Record) -> list[NextStep]:
-    if differ := [row for row in logged["skew"] if row["differ"]]:
-        text = f"{skew_in_words(differ[0])}. Compare how images are decoded and scaled there."
-        return [NextStep(2, "Serving computes other numbers than the graph", text)]
-    for row in logged["features"]:
-        if row["verdict"] == "moved":
-            text = f"{row['change']}; n = {counted(row['n_logged'], 'logged image')}. Label some."
-            return [NextStep(4, f"Logged images differ in {spelled(row['feature'])}", text)]
-    return []
+    steps = []
+    if differ:
+        advice = f"{skew_in_words(differ[0])}. Compare how images are decoded and scaled there."
+        steps = [NextStep(2, "Serving computes other numbers than the graph", advice)]
+    elif moved:
+        advice = f"{moved[0]['change']}; n = {counted(moved[0]['n_logged'], 'logged image')}."
+        name = f"Logged images differ in {spelled(moved[0]['feature'])}"
+        steps = [NextStep(4, name, f"{advice} Label some.")]
+    blocks: list[Block] = [Heading("Prediction log"), Paragraph(text), Listing(items)]
+    return Section("drift", "Drift", blocks, {"serving_drift": logged}, steps=steps)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import polars as pl
 
@@ -24,8 +23,8 @@ from iip_assets.report.blocks import (
     Row,
     Section,
     Table,
+    estimate,
     estimate_column,
-    interval,
     number,
     plot,
     short_number,
@@ -56,30 +55,49 @@ def forecast(
     rows, past = records(drift_forecast["forecast"]), records(drift_forecast["past"])
     batch = sides[0]["batch"]
     images = ", ".join(f"{row['new_images']} for the {row['model']}" for row in sides)
-    blocks: list[Block] = [Paragraph(_TEXT.format(batch=batch, images=images))]
     reasons = [
         Item(f"No forecast of the {row['model']}", f": {row['reason']}.")
         for row in sides
         if row["reason"]
     ]
+    best = best_rows(drift_forecast["forecast"])
+    told = {row["slice"] for row in rows if row["value"] is not None}
+    few = sorted({row["slice"] for row in rows if row["axis"] != OVERALL} - told)
+    blocks: list[Block] = [Paragraph(_TEXT.format(batch=batch, images=images))]
     if reasons:
         blocks.append(Listing(reasons))
-    best = best_rows(drift_forecast["forecast"])
     if any(row["value"] is not None for row in best):
         blocks.append(plot(lambda: forecast_figure(best), ALT))
     blocks.append(forecast_table(rows))
-    told = {row["slice"] for row in rows if row["value"] is not None}
-    few = sorted({row["slice"] for row in rows if row["axis"] != OVERALL} - told)
     if few:
         blocks.append(Paragraph(f"Of these groups nothing is said: {', '.join(few)}.", soft=True))
     if past:
-        blocks += [
-            Heading("How well earlier batches were forecast"),
-            Paragraph(_PAST),
-            past_table(drift_forecast["past"]),
-        ]
+        heading = Heading("How well earlier batches were forecast")
+        blocks += [heading, Paragraph(_PAST), past_table(drift_forecast["past"])]
+    steps = [
+        NextStep(
+            4,
+            f"The {row['model']} is expected to do worse on images like batch {batch}",
+            f"{spelled(row['metric'])} {number(row['now'])} → {number(row['value'])}, change "
+            f"{estimate(row['change'], row['change_low'], row['change_high'], signed)}, on "
+            f"{counted(row['n_images'], 'image')}. Label more of them first.",
+        )
+        for row in best
+        if row["axis"] == OVERALL and row["verdict"] == "falls"
+    ]
+    # Retraining, where training with the newest batch is shown to help.
+    steps += [
+        NextStep(
+            4,
+            f"Train with batch {batch}",
+            "With it the filter's F1 macro changes by "
+            f"{estimate(row['difference'], row['low'], row['high'], signed)} on the validation "
+            "images: `iip refresh iris_filter_model`, then `iip models register filter`.",
+        )
+        for row in ([] if batch_verdict is None else verdict_rows(batch_verdict))
+        if row["batch"] == batch and row["verdict"] == "helps"
+    ]
     data = {"drift_forecast": {"forecast": rows, "past": past, "sides": sides}}
-    steps = [*_falls(batch, best), *_retraining(batch, batch_verdict)]
     return Section("forecast", "What the newest batch will do", blocks, data, steps=steps)
 
 
@@ -89,13 +107,12 @@ def forecast_table(rows: Sequence[Row]) -> Table:
     columns: list[str | Column] = [
         Column("metric", lambda row: f"{row['model']} {spelled(row['metric'])}"),
         Column("images", lambda row: "all" if row["axis"] == OVERALL else row["slice"]),
-        Column("method", "method"),
+        "method",
         Column("now", "now", NUMBER),
         estimate_column("expected", ends=short_number),
         estimate_column("change", "change", "change_low", "change_high", show=signed),
         Column("measured", "measured", NUMBER),
-        *("n_images", "n_subjects"),
-        Column("verdict", "verdict"),
+        *("n_images", "n_subjects", "verdict"),
     ]
     return Table("Metrics on older images and as expected on the newest batch", columns, shown)
 
@@ -103,9 +120,7 @@ def forecast_table(rows: Sequence[Row]) -> Table:
 def past_table(past: pl.DataFrame) -> Table:
     """The mean absolute error of each method over past batches."""
     columns: list[str | Column] = [
-        Column("model", "model"),
-        "metric",
-        Column("method", "method"),
+        *("model", "metric", "method"),
         Column("error", "error", NUMBER),
         Column("error of no change", "no_change_error", NUMBER),
         Column("measured within the interval", lambda row: f"{row['inside']} of {row['batches']}"),
@@ -116,46 +131,11 @@ def past_table(past: pl.DataFrame) -> Table:
 def mix_table(rows: Sequence[Row]) -> Table:
     """What a mix of images would do to each metric."""
     columns: list[str | Column] = [
-        Column("model", "model"),
-        "metric",
+        *("model", "metric"),
         Column("now", "now", NUMBER),
         estimate_column("with this mix"),
         estimate_column("change", "change", "change_low", "change_high", show=signed),
         Column("count as", "effective_images", COUNT),
-        "n_images",
-        "n_subjects",
+        *("n_images", "n_subjects"),
     ]
     return Table("Held-out images weighted to these shares", columns, rows)
-
-
-def _falls(batch: str, best: Sequence[dict[str, Any]]) -> list[NextStep]:
-    """Headline metrics of all images that are shown to fall."""
-    return [
-        NextStep(
-            4,
-            f"The {row['model']} is expected to do worse on images like batch {batch}",
-            f"{spelled(row['metric'])} {number(row['now'])} → {number(row['value'])}, change "
-            f"{signed(row['change'])} ({interval(row['change_low'], row['change_high'], signed)}), "
-            f"on {counted(row['n_images'], 'image')}. Label more of them first.",
-        )
-        for row in best
-        if row["axis"] == OVERALL and row["verdict"] == "falls"
-    ]
-
-
-def _retraining(batch: str, batch_verdict: pl.DataFrame | None) -> list[NextStep]:
-    """Whether training with the newest batch is shown to help."""
-    if batch_verdict is None:
-        return []
-    own = [row for row in verdict_rows(batch_verdict) if row["batch"] == batch]
-    return [
-        NextStep(
-            4,
-            f"Train with batch {batch}",
-            f"With it the filter's F1 macro changes by {signed(row['difference'])} "
-            f"({interval(row['low'], row['high'], signed)}) on the validation images: "
-            "`iip refresh iris_filter_model`, then `iip models register filter`.",
-        )
-        for row in own
-        if row["verdict"] == "helps"
-    ]
