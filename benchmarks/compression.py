@@ -1,6 +1,7 @@
 """Whom smaller models hurt, whether the planted weak group is named, and what int8 saves.
 
     python benchmarks/compression.py [--subjects N] [--epochs N] [--seeds N] [--segmenter]
+        [--variants NAME ...]
 
 A weak group is planted in rendered eyes of 96×72: a darker group whose images are dim. It is 5% of
 the subjects that are learned from and a third of those that are judged on. A filter (a head on the
@@ -16,7 +17,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -174,11 +175,11 @@ def trained_segmenter(images: pl.DataFrame, store: Kept, seed: int, epochs: int)
 
 
 def judged(
-    original: Original, images: pl.DataFrame
+    original: Original, images: pl.DataFrame, variants: Sequence[str]
 ) -> tuple[Mapping[str, pl.DataFrame], Mapping[str, float]]:
     """The tables of the trade-off, and latencies."""
     make = smaller_filters if original.model == "filter" else smaller_segmenters
-    made = compressed(original, VARIANTS, make, fill=fill)
+    made = compressed(original, variants, make, fill=fill)
     assert isinstance(made, Files)
     models = {ORIGINAL: original.files, **models_of(made)}
     test = images.filter(split="test").select("image_id", "mask_id", "label", "group_id")
@@ -260,6 +261,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4, help="after pruning; a student: 4 times")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--segmenter", action="store_true", help="a segmenter, too, of one seed")
+    parser.add_argument("--variants", nargs="+", default=VARIANTS, help="smaller models")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     store = Kept()
@@ -269,7 +271,7 @@ def main() -> None:
     for seed in range(options.seeds):
         for train in [trained_filter] + [trained_segmenter] * (options.segmenter and not seed):
             original = train(images, store, seed, options.epochs)
-            rows += rows_of(original.model, seed, *judged(original, images))
+            rows += rows_of(original.model, seed, *judged(original, images, options.variants))
             show(rows + over_seeds(rows), options.json)
 
 

@@ -186,7 +186,7 @@ class Averaging(torch.nn.Module):
 
     def __init__(self, network: torch.nn.Module, batches: Sequence[Batch]) -> None:
         super().__init__()
-        self.network = network
+        self.network = network.train()
         self._batches = batches
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

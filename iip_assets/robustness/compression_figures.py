@@ -35,7 +35,8 @@ def compression_figure(
     parts = rows.partition_by("model", maintain_order=True)
     count = sum(part["variant"].n_unique() for part in parts)
     figure = new_figure(7.5, 1.2 + 0.42 * count + 0.5 * len(parts))
-    panels, known = figure.subplots(len(parts), 1, squeeze=False)[:, 0], {}
+    panels = figure.subplots(len(parts), 1, squeeze=False)[:, 0]
+    known: dict[str, Any] = {}
     for axes, part in zip(panels, parts, strict=True):
         model, metric = part.select("model", "metric").row(0)
         _panel(axes, part, _names(model, tables["sizes"], (latency or {}).get(model, {})))
