@@ -97,10 +97,13 @@ def compression_rows(tables: Mapping[str, pl.DataFrame]) -> list[dict[str, Any]]
     for (model, variant), part in tables["tradeoff"].group_by(
         "model", "variant", maintain_order=True
     ):
-        overall = {row["corruption"]: row for row in records(part.filter(axis=OVERALL))}
+        of_all = part.filter(axis=OVERALL).drop("verdict", "p_holm")
+        overall = {row["corruption"]: row for row in records(of_all)}
+        worst = worst_group(part)
         size, whole = (sizes[str(model), str(name)] for name in (variant, ORIGINAL))
-        found = {"bytes": size, "share": size / whole, "worst": worst_group(part)}
-        rows.append({**overall.pop(CLEAN), **found, "under": overall})
+        found = {"bytes": size, "share": size / whole, "under": overall}
+        found["worst"] = records(pl.DataFrame([worst]))[0] if worst else None
+        rows.append({**overall.pop(CLEAN), **found})
     return rows
 
 
