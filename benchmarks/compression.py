@@ -1,13 +1,15 @@
 """Whom smaller models hurt, whether the planted weak group is named, and what int8 saves.
 
     python benchmarks/compression.py [--subjects N] [--epochs N] [--seeds N] [--segmenter]
+        [--variants NAME ...]
 
 A weak group is planted in rendered eyes of 96×72: a darker group whose images are dim. It is 5% of
 the subjects that are learned from and a third of those that are judged on. A filter (a head on the
 packaged backbone) and, with `--segmenter`, a segmenter are trained on them and made smaller as
 `compressed_filters` and `compressed_segmenters` do; `compression_tradeoff` judges each. A group is
 named where it is shown to lose (Holm over groups and smaller models); the first is the one that
-loses most. Latencies are medians of single images on two threads, in turns.
+loses most. Latencies are medians of single images on two threads, in turns. The last rows count
+over the seeds.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -29,13 +31,14 @@ from turns import show
 
 from iip_assets.embeddings.backbone import build_backbone
 from iip_assets.engine.values import Files, Noted
-from iip_assets.metrics.names import FILTER_CLASSES, OVERALL
+from iip_assets.metrics.names import FILTER_CLASSES
 from iip_assets.models.filter import build_filter
 from iip_assets.models.segmentation_model import build_segmenter
 from iip_assets.robustness.benchmark import CLEAN, models_answers
+from iip_assets.robustness.compressed_filters import smaller_filters
 from iip_assets.robustness.compressed_models import Original, compressed
+from iip_assets.robustness.compressed_segmenters import smaller_segmenters
 from iip_assets.robustness.compression import (
-    GROUP_METRIC,
     compression_tables,
     losing_groups,
 )
@@ -129,12 +132,17 @@ def rendered(subjects: int, store: Kept) -> pl.DataFrame:
 
 def fill(_: str, rows: pl.DataFrame, compute: Any, **given: Any) -> Any:
     """As `AssetContext.fill`, keeping nothing."""
-    found = compute(rows.to_dicts(), **given["given"], **given["tools"])
+    found = compute(rows.to_dicts(), **given.get("given", {}), **given["tools"])
     frame = pl.DataFrame(found, infer_schema_length=None)
     return SimpleNamespace(frame=pl.concat([rows, frame], how="horizontal"))
 
 
-def trained_filter(images: pl.DataFrame, store: Kept, seed: int) -> Original:
+def training(epochs: int, seed: int) -> CompressionTrainingSettings:
+    """How smaller models are made; a student learns four times as long."""
+    return CompressionTrainingSettings(epochs=epochs, student_epochs=4 * epochs, seed=seed)
+
+
+def trained_filter(images: pl.DataFrame, store: Kept, seed: int, epochs: int) -> Original:
     """A head on embeddings."""
     vectors = embedded_files(store.read(one) for one in images["image_id"])
     rows = images.drop("mask_id").with_columns(
@@ -151,24 +159,27 @@ def trained_filter(images: pl.DataFrame, store: Kept, seed: int) -> Original:
     recipe = FilterSettings(seed=seed)
     known = rows.filter(pl.col("split") != "test")
     made = build_filter(known, backbone, recipe, load=lambda _: np.zeros((1, 1, 3)), run=RUN).value
-    return Original("filter", made, known, backbone, recipe, store, 50.0)
+    return Original(
+        *("filter", made, known, recipe, training(epochs, seed), False, RUN, store, 50.0), backbone
+    )
 
 
-def trained_segmenter(images: pl.DataFrame, store: Kept, seed: int) -> Original:
+def trained_segmenter(images: pl.DataFrame, store: Kept, seed: int, epochs: int) -> Original:
     """A segmenter of the default networks, on 96×64."""
     recipe = SegmenterSettings(width=96, height=64, epochs=8, seed=seed)
     known = images.filter(pl.col("split") != "test")
     made = build_segmenter(known, store, recipe, classes=CLASSES, max_megapixels=50.0, run=RUN)
     assert isinstance(made, Noted)
-    return Original("segmenter", made.value, known, {}, recipe, store, 50.0)
+    how = (recipe, training(epochs, seed), False, RUN, store, 50.0)
+    return Original("segmenter", made.value, known, *how)
 
 
 def judged(
-    original: Original, images: pl.DataFrame, epochs: int, seed: int
+    original: Original, images: pl.DataFrame, variants: Sequence[str]
 ) -> tuple[Mapping[str, pl.DataFrame], Mapping[str, float]]:
     """The tables of the trade-off, and latencies."""
-    training = CompressionTrainingSettings(epochs=epochs, student_epochs=4 * epochs, seed=seed)
-    made = compressed(original, VARIANTS, training, resampled=False, run=RUN, fill=fill)
+    make = smaller_filters if original.model == "filter" else smaller_segmenters
+    made = compressed(original, variants, make, fill=fill)
     assert isinstance(made, Files)
     models = {ORIGINAL: original.files, **models_of(made)}
     test = images.filter(split="test").select("image_id", "mask_id", "label", "group_id")
@@ -199,7 +210,7 @@ def rows_of(
     model: str, seed: int, tables: Mapping[str, pl.DataFrame], latency: Mapping[str, float]
 ) -> list[dict[str, Any]]:
     """A row for each smaller model."""
-    main = tables["tradeoff"].filter(metric=GROUP_METRIC[model], corruption=CLEAN)
+    main = tables["tradeoff"].filter(corruption=CLEAN)
     lost, rows = losing_groups(tables["tradeoff"]), []
     sizes = dict(tables["sizes"].select("variant", "bytes").iter_rows())
     for variant in main["variant"].unique(maintain_order=True):
@@ -213,12 +224,13 @@ def rows_of(
                 "latency": round(latency[variant] / latency[ORIGINAL], 2),
                 "original": round(by["all"]["original"], 3),
                 **{name: _points(by[name]) for name in ("all", GROUP, "others")},
+                "hit more": by[GROUP]["difference"] < by["others"]["difference"],
                 "named first": named[0] if named else "nobody",
             }
         )
-    of_group = tables["agreement"].filter(pl.col("axis") != OVERALL)
-    shares = {row["slice"]: f"{1 - row['value']:.1%}" for row in of_group.iter_rows(named=True)}
-    rows.append({"model": f"{model}: exemplars", "seed": seed, **shares})
+    counts = tables["exemplars"]["slice"].value_counts(name="n").rows()
+    found = {name: f"{count} of {by[name]['n_images']}" for name, count in counts}
+    rows.append({"model": f"{model}: exemplars", "seed": seed, **found})
     return rows
 
 
@@ -227,27 +239,40 @@ def _points(row: Mapping[str, Any]) -> str:
     return "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * one for one in ends))
 
 
+def over_seeds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each smaller model how often the planted group is hit more, and is named first."""
+    known = [row for row in rows if "hit more" in row]
+    found = []
+    for model in dict.fromkeys(row["model"] for row in known):
+        own = [row for row in known if row["model"] == model]
+        first = sum(row["named first"] == GROUP for row in own)
+        ratio = round(float(np.median([row["latency"] for row in own])), 2)
+        counts = {"hit more": f"{sum(row['hit more'] for row in own)} of {len(own)}"}
+        counts["named first"] = f"{GROUP}: {first} of {len(own)}"
+        found.append({"model": model, "seed": "all", "latency": ratio, **counts})
+    return found
+
+
 def main() -> None:
     """Prints a table and, if asked, writes JSON."""
     warnings.filterwarnings("ignore")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--subjects", type=int, default=700)
+    parser.add_argument("--subjects", type=int, default=400)
     parser.add_argument("--epochs", type=int, default=4, help="after pruning; a student: 4 times")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--segmenter", action="store_true", help="a segmenter, too")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--segmenter", action="store_true", help="a segmenter, too, of one seed")
+    parser.add_argument("--variants", nargs="+", default=VARIANTS, help="smaller models")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     store = Kept()
     images = rendered(options.subjects, store)
     print(images.group_by("split", "heritage").len().sort("split", "heritage").to_dicts())
-    rows = []
+    rows: list[dict[str, Any]] = []
     for seed in range(options.seeds):
-        trained = [trained_filter] + [trained_segmenter] * options.segmenter
-        for train in trained:
-            original = train(images, store, seed)
-            found, latency = judged(original, images, options.epochs, seed)
-            rows += rows_of(original.model, seed, found, latency)
-            show(rows, options.json)
+        for train in [trained_filter] + [trained_segmenter] * (options.segmenter and not seed):
+            original = train(images, store, seed, options.epochs)
+            rows += rows_of(original.model, seed, *judged(original, images, options.variants))
+            show(rows + over_seeds(rows), options.json)
 
 
 if __name__ == "__main__":

@@ -712,12 +712,12 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
         ),
         "exemplars": _table(
             *("model", "image_id"),
+            slice=_category("the image's group, of robustness.group_axis"),
             departing=_count("smaller models that depart from the original on the image"),
             variants=_count("smaller models"),
             score=_share("the original's probability of the true class, or the image's mean IoU"),
             smaller_score=_share("the mean of the smaller models'"),
         ),
-        "agreement": _AUDITED,
     },
     "model_versions": {
         "history": _table(

@@ -288,12 +288,17 @@ def restored_filter(
         )
         network.load_state_dict(state)
         return network.eval(), temperature
+    layers = head_layers(state)
+    return torch.nn.Sequential(restore_backbone(dict(backbone)), *layers).eval(), temperature
+
+
+def head_layers(state: Mapping[str, torch.Tensor]) -> tuple[torch.nn.Module, ...]:
+    """The layers of a `FilterHead`, (B, D) to logits, from its weights by name."""
     weight, bias = state["hidden.weight"] / state["spread"], state["hidden.bias"]
     hidden, out = torch.nn.Linear(*weight.T.shape), torch.nn.Linear(*state["out.weight"].T.shape)
     hidden.load_state_dict({"weight": weight, "bias": bias - weight @ state["mean"]})
     out.load_state_dict({"weight": state["out.weight"], "bias": state["out.bias"]})
-    layers = (restore_backbone(dict(backbone)), hidden, torch.nn.ReLU(), out)
-    return torch.nn.Sequential(*layers).eval(), temperature
+    return hidden, torch.nn.ReLU(), out
 
 
 def examples_of(images: pl.DataFrame, dimensions: int) -> Examples:

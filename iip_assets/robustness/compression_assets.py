@@ -46,18 +46,17 @@ def compressed_filters(
     Each is made once of a filter and what that learned from.
     """
     from iip_assets.images.store import ImageStore
+    from iip_assets.robustness.compressed_filters import smaller_filters
     from iip_assets.robustness.compressed_models import Original, compressed
     from iip_assets.training.trainer import TrainingRun, machine_of
 
-    files, backbone, store = iris_filter_model, embedding_backbone, ImageStore.open(context.root)
-    return compressed(
-        Original("filter", files, filter_examples, backbone.parts, recipe, store, max_megapixels),
-        variants,
-        training,
-        resampled=balanced_by == "resampling",
-        run=TrainingRun(machine_of(compute, TrainingSettings(checks="never")), context.progress),
-        fill=context.fill,
+    run = TrainingRun(machine_of(compute, TrainingSettings(checks="never")), context.progress)
+    original = Original(
+        *("filter", iris_filter_model, filter_examples, recipe, training),
+        *(balanced_by == "resampling", run, ImageStore.open(context.root), max_megapixels),
+        embedding_backbone.parts,
     )
+    return compressed(original, variants, smaller_filters, fill=context.fill)
 
 
 @asset(room="robustness", kinds={"pytorch", "onnx"})
@@ -76,17 +75,15 @@ def compressed_segmenters(
     """Smaller segmenters, likewise."""
     from iip_assets.images.store import ImageStore
     from iip_assets.robustness.compressed_models import Original, compressed
+    from iip_assets.robustness.compressed_segmenters import smaller_segmenters
     from iip_assets.training.trainer import TrainingRun, machine_of
 
-    files, store = segmentation_model, ImageStore.open(context.root)
-    return compressed(
-        Original("segmenter", files, segmenter_examples, {}, recipe, store, max_megapixels),
-        variants,
-        training,
-        resampled=balanced_by == "resampling",
-        run=TrainingRun(machine_of(compute, TrainingSettings(checks="never")), context.progress),
-        fill=context.fill,
+    run = TrainingRun(machine_of(compute, TrainingSettings(checks="never")), context.progress)
+    original = Original(
+        *("segmenter", segmentation_model, segmenter_examples, recipe, training),
+        *(balanced_by == "resampling", run, ImageStore.open(context.root), max_megapixels),
     )
+    return compressed(original, variants, smaller_segmenters, fill=context.fill)
 
 
 @describe(compressed_filters)

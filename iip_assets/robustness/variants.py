@@ -22,6 +22,11 @@ LATENCY = "latency.json"
 """The file of what one image takes on the machine that made them: in no data version."""
 
 
+def student_of(variant: str) -> str:
+    """The timm model of a student; empty where it is none."""
+    return variant.removeprefix(STUDENT) if variant.startswith(STUDENT) else ""
+
+
 def models_of(made: Files) -> dict[str, Files]:
     """The smaller models by their names, each as a model of its own."""
     found: dict[str, dict[str, bytes]] = {}

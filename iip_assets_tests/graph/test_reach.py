@@ -52,6 +52,20 @@ def test_a_value_reaches_nothing_that_shows_judges_or_watches(keys: CodeKeys, na
     assert showing | rooms == set()
 
 
+@pytest.mark.parametrize(
+    ("name", "foreign"),
+    [
+        ("compressed_filters", {"models.segmenter", "models.segmentation_model"}),
+        ("compressed_segmenters", {"models.filter", "models.filter_network"}),
+    ],
+)
+def test_how_one_model_is_trained_makes_no_smaller_one_of_the_other_again(
+    keys: CodeKeys, name: str, foreign: set[str]
+) -> None:
+    asset = next(one for one in ASSETS if one.name == name)
+    assert set(reached(keys, asset.compute)) & foreign == set()
+
+
 # They log, read what is checked against its hash, draw, or speak to the type checker.
 COMPUTING_NOTHING = {
     *("PyYAML", "dagster", "dvc", "dvc-data", "filelock", "matplotlib", "mlflow", "rich", "tqdm"),

@@ -10,7 +10,6 @@ import polars as pl
 
 from iip_assets.engine.values import Files
 from iip_assets.errors import counted
-from iip_assets.fairness.group_metrics import failed_groups
 from iip_assets.metrics.names import OVERALL, spelled
 from iip_assets.report.blocks import (
     Block,
@@ -33,7 +32,7 @@ from iip_assets.report.blocks import (
 from iip_assets.report.gallery import gallery, with_facts
 from iip_assets.report.metrics import records
 from iip_assets.robustness.benchmark import CLEAN
-from iip_assets.robustness.compression import GROUP_METRIC, losing_groups, loss_in_words
+from iip_assets.robustness.compression import losing_groups, loss_in_words
 from iip_assets.robustness.compression_figures import ALT, compression_figure, worst_group
 from iip_assets.robustness.variants import ORIGINAL, latency_ms
 
@@ -95,22 +94,16 @@ def compression_rows(tables: Mapping[str, pl.DataFrame]) -> list[dict[str, Any]]
     """
     sizes = {(model, name): size for model, name, size in tables["sizes"].iter_rows()}
     rows = []
-    own = tables["tradeoff"].filter(
-        pl.col("metric") == pl.col("model").replace_strict(GROUP_METRIC)
-    )
-    for (model, variant), part in own.group_by("model", "variant", maintain_order=True):
-        overall = {row["corruption"]: row for row in records(part.filter(axis=OVERALL))}
-        clean = overall.pop(CLEAN)
-        worst = worst_group(part.filter(corruption=CLEAN), str(variant))
-        rows.append(
-            {
-                **{name: one for name, one in clean.items() if name not in ("verdict", "p_holm")},
-                "bytes": sizes[str(model), str(variant)],
-                "share": sizes[str(model), str(variant)] / sizes[str(model), ORIGINAL],
-                "worst": records(pl.DataFrame([worst]))[0] if worst else None,
-                "under": overall,
-            }
-        )
+    for (model, variant), part in tables["tradeoff"].group_by(
+        "model", "variant", maintain_order=True
+    ):
+        of_all = part.filter(axis=OVERALL).drop("verdict", "p_holm")
+        overall = {row["corruption"]: row for row in records(of_all)}
+        worst = worst_group(part)
+        size, whole = (sizes[str(model), str(name)] for name in (variant, ORIGINAL))
+        found = {"bytes": size, "share": size / whole, "under": overall}
+        found["worst"] = records(pl.DataFrame([worst]))[0] if worst else None
+        rows.append({**overall.pop(CLEAN), **found})
     return rows
 
 
@@ -119,10 +112,6 @@ def _change(row: Row | None) -> str:
         return ""
     ends = (row["difference_low"], row["difference_high"])
     return over_interval(row["difference"], *ends, signed)
-
-
-def _under(corruption: str, row: Row) -> str:
-    return _change(row["under"].get(corruption))
 
 
 def _table(rows: Sequence[Row], latency: Mapping[str, Mapping[str, float]]) -> Table:
@@ -136,7 +125,9 @@ def _table(rows: Sequence[Row], latency: Mapping[str, Mapping[str, float]]) -> T
         one = row["worst"]
         return f"{one['slice']}, n = {one['n_images']}\n{_change(one)}" if one else "too few"
 
-    corruptions = dict.fromkeys(name for row in rows for name in row["under"])
+    def under(name: str) -> Column:
+        return Column(f"change under {spelled(name)}", lambda row: _change(row["under"].get(name)))
+
     return Table(
         "Smaller models, on test images",
         [
@@ -146,10 +137,7 @@ def _table(rows: Sequence[Row], latency: Mapping[str, Mapping[str, float]]) -> T
             Column("metric", lambda row: f"{spelled(row['metric'])}\n{number(row['value'])}"),
             Column("change", _change),
             Column("judged group that loses most", worst),
-            *(
-                Column(f"change under {spelled(name)}", partial(_under, name))
-                for name in corruptions
-            ),
+            *map(under, dict.fromkeys(name for row in rows for name in row["under"])),
             "n_images",
             "n_subjects",
         ],
@@ -158,28 +146,29 @@ def _table(rows: Sequence[Row], latency: Mapping[str, Mapping[str, float]]) -> T
 
 
 def _exemplar_blocks(tables: Mapping[str, pl.DataFrame], images: pl.DataFrame) -> list[Block]:
-    """Pictures of the exemplars of each model, and which groups have more of them."""
+    """Pictures of the exemplars of each model, and how many each group has."""
     blocks: list[Block] = []
     for (model,), part in tables["exemplars"].group_by("model", maintain_order=True):
-        agreement = tables["agreement"].filter(model=model)
-        of_all = agreement.filter(axis=OVERALL).row(0, named=True)
-        shown = with_facts(part.sort("smaller_score", "image_id").head(_MOST_SHOWN), images)
-        found = [
-            f"{row['slice']}: {percent(1 - row['value'])} against {percent(1 - row['others'])} of "
-            f"all others (n = {row['n_images']}, p = {row['p_holm']:.2g})"
-            for row in failed_groups(agreement).to_dicts()
-        ]
-        more = "; ".join(found) or "no group is shown to have more of them than others"
-        text = (
-            f"{counted(part.height, 'exemplar')} of {counted(of_all['n_images'], 'image')}; {more}."
+        own = tables["tradeoff"].filter(model=model, corruption=CLEAN)
+        sizes = dict(own.select("slice", "n_images").iter_rows())
+        groups = ", ".join(
+            f"{counts['len']} of {sizes[counts['slice']]} of {counts['slice']}"
+            for counts in part["slice"].drop_nulls().value_counts(sort=True, name="len").to_dicts()
         )
-        rows = shown.to_dicts()
-        leads = [f"{row['departing']} of {row['variants']}" for row in rows]
+        text = f"{counted(part.height, 'exemplar')} of {counted(sizes['all'], 'image')}: {groups}."
+        rows = with_facts(part.sort("smaller_score", "image_id").head(_MOST_SHOWN), images)
         kind = "probability of the true class" if model == "filter" else "mean IoU"
-        captions = [
-            f"{kind} {short_number(row['score'])}, smaller {short_number(row['smaller_score'])}"
-            for row in rows
-        ]
+        leads, captions = zip(
+            *(
+                (
+                    f"{row['departing']} of {row['variants']}",
+                    f"{kind} {short_number(row['score'])}, "
+                    f"smaller {short_number(row['smaller_score'])}",
+                )
+                for row in rows.iter_rows(named=True)
+            ),
+            strict=True,
+        )
         blocks += [Heading(f"Exemplars of the {model}"), Paragraph(text)]
-        blocks += [gallery(rows, leads, captions)]
+        blocks += [gallery(rows.to_dicts(), leads, captions)]
     return [*blocks, Paragraph(_EXEMPLARS, soft=True)] if blocks else []
