@@ -75,52 +75,6 @@ def judged_under(model: str, corruptions: Sequence[str]) -> list[str]:
     return [one for one in corruptions if model != FILTER.name or one not in HIDES]
 
 
-def answers_of(
-    model: Files,
-    images: pl.DataFrame,
-    corruptions: Sequence[str],
-    *,
-    fill: Callable[..., Filled],
-    given: Mapping[str, Any],
-    tools: Mapping[str, Any],
-    severities: Sequence[int] = SEVERITIES,
-    chunk: int = 8,
-) -> dict[str, pl.DataFrame]:
-    """What a model says of clean and of corrupted images: a frame for each of `variants`.
-
-    A frame has `image_id` and what `corrupted_chunk` gives. Each corruption and model is kept
-    apart by `fill` (`AssetContext.fill`): another one asks for none of the others again.
-
-    Args:
-        model: A filter or a segmenter.
-        images: `image_id` and `mask_id` or null.
-        corruptions: By name.
-        fill: Keeps the answers.
-        given: `seed`, `max_megapixels` and `mask_classes`, as `corrupted_pairs` takes them.
-        tools: `store`, `filter_model` and `segmenter`, of which one is None.
-        severities: Of each corruption.
-        chunk: Images that a killed run may have to corrupt again.
-    """
-    return {
-        name: fill(
-            "robustness",
-            images.select("image_id", "mask_id"),
-            corrupted_chunk,
-            given={
-                "corruption": name,
-                "severities": list(asked),
-                **given,
-                # Nothing is drawn for an image as it is.
-                "seed": 0 if name == CLEAN else given["seed"],
-            },
-            key={"model": model.digest},
-            tools=tools,
-            chunk=chunk,
-        ).frame.drop("mask_id")
-        for name, asked in variants(corruptions, severities).items()
-    }
-
-
 def models_answers(
     models: Mapping[str, Files | Skipped],
     images: pl.DataFrame,
@@ -132,19 +86,43 @@ def models_answers(
     threads: int,
     severities: Sequence[int] = SEVERITIES,
 ) -> dict[str, dict[str, pl.DataFrame]]:
-    """`answers_of` each model that there is, by its name, under what it can be judged by."""
-    found = {}
-    for name, files in models.items():
+    """What each model that there is says of clean and of corrupted images.
+
+    By the model's name a frame for each of `variants` under which it can be judged, with `image_id`
+    and what `corrupted_chunk` gives. Each corruption and model is kept apart: another one asks for
+    none of the others again.
+
+    Args:
+        models: By name.
+        images: `image_id` and `mask_id` or null.
+        corruptions: By name.
+        fill: `AssetContext.fill`, which keeps the answers.
+        given: `seed`, `max_megapixels` and `mask_classes`, as `corrupted_pairs` takes them.
+        store: Where images and masks are.
+        threads: Of a model.
+        severities: Of each corruption.
+    """
+    found: dict[str, dict[str, pl.DataFrame]] = {}
+    asked = images.select("image_id", "mask_id")
+    for model, files in models.items():
         if isinstance(files, Skipped):
             continue
         tools: dict[str, Any] = {"store": store, "filter_model": None, "segmenter": None}
-        if name == FILTER.name:
+        if model == FILTER.name:
             tools["filter_model"] = FilterFromPixels(files.parts, threads=threads)
         else:
             tools["segmenter"] = Segmenter(files.parts, threads=threads)
-        asked = judged_under(name, corruptions)
-        how: dict[str, Any] = {"fill": fill, "given": given, "tools": tools}
-        found[name] = answers_of(files, images, asked, severities=severities, **how)
+        found[model] = {}
+        for name, those in variants(judged_under(model, corruptions), severities).items():
+            # Nothing is drawn for an image as it is.
+            how = {**given, "seed": 0 if name == CLEAN else given["seed"]}
+            found[model][name] = fill(
+                *("robustness", asked, corrupted_chunk),
+                given={"corruption": name, "severities": list(those), **how},
+                key={"model": files.digest},
+                tools=tools,
+                chunk=8,
+            ).frame.drop("mask_id")
     return found
 
 
@@ -300,7 +278,7 @@ def benchmark_table(
 
     Args:
         images: `image_id`, `label`, `group_id`.
-        answers: Of each model, by its name, as `answers_of` gives them.
+        answers: Of each model, by its name, as `models_answers` gives them.
         mask_classes: Names of the mask's classes.
         intervals: How they are drawn.
     """

@@ -61,7 +61,7 @@ def cells_table(
 
     Args:
         images: `image_id`, `label`, `group_id`.
-        answers: Of each model, as `answers_of` gives them.
+        answers: Of each model, as `models_answers` gives them.
         baselines: Likewise of fixed models, by the same names.
         slices: `image_id`, `axis`, `slice`.
         mask_classes: Names of the mask's classes.

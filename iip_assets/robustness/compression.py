@@ -83,8 +83,8 @@ def compression_tables(
     Args:
         models: By model and variant, the original among them.
         images: `image_id`, `label`, `group_id`.
-        answers: Likewise, by corruption what it said of each image, as `answers_of` gives it, of
-            one severity.
+        answers: Likewise, by corruption what it said of each image at one severity, as
+            `models_answers` gives it.
         slices: `image_id`, `axis`, `slice`.
         group_axis: The axis by which smaller models are judged.
         mask_classes: Names of the masks' classes.
