@@ -117,6 +117,8 @@ def drift_streams(images: pl.DataFrame, *, columns: Sequence[str]) -> Streams | 
     if not streams:
         return Skipped("no feature is known of any image")
     names = drawn["batch"].unique().sort().to_list()
+    if len(names) < 2:
+        return Skipped("alarms follow new subjects, each once; no batch after the first has any")
     return Streams(names, np.array([names.index(one) for one in drawn["batch"]]), streams)
 
 

@@ -199,3 +199,10 @@ def test_one_batch_has_nothing_before_it():
     outcome = run(images_of(batches=("only",)))
     assert isinstance(outcome, Skipped)
     assert outcome.reason.endswith("there is only alone")
+
+
+def test_batches_of_the_same_subjects_are_told_to_have_nothing_new() -> None:
+    table = pl.DataFrame(
+        {"image_id": ["1", "2"], "batch": ["a", "b"], "group_id": ["s", "s"], "brightness": [1, 9]}
+    )
+    assert isinstance(drift_streams(table, columns=["brightness"]), Skipped)
