@@ -338,5 +338,10 @@ def metrics_keep_their_limits(
     return CheckResult(
         passed=not below if watched else None,
         severity="warning",
-        description="; ".join(below) or f"none of {len(watched)} watched metrics is below",
+        description="; ".join(below)
+        or (
+            f"none of {len(watched)} watched metrics is below"
+            if watched
+            else "no metric that has a limit is known with an interval"
+        ),
     )

@@ -253,7 +253,9 @@ def test_a_filter_alone_is_predicted_with_and_judged(eyes, tiny_backbone, contex
         )
         assert kept.passed is passed
     assert "its limit is 1.1" in kept.description
-    assert evaluation_assets.metrics_keep_their_limits(judged, limits={}).passed is None
+    unwatched = evaluation_assets.metrics_keep_their_limits(judged, limits={})
+    assert unwatched.passed is None
+    assert unwatched.description == "no metric that has a limit is known with an interval"
     # However right it is, so few subjects do not show that it beats the commonest class.
     assert of_filter.passed is False
     assert "f1_macro" in of_filter.description
