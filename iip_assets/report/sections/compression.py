@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -149,13 +150,15 @@ def _exemplar_blocks(tables: Mapping[str, pl.DataFrame], images: pl.DataFrame) -
     """Pictures of the exemplars of each model, and how many each group has."""
     blocks: list[Block] = []
     for (model,), part in tables["exemplars"].group_by("model", maintain_order=True):
-        own = tables["tradeoff"].filter(model=model, corruption=CLEAN)
+        clean = tables["tradeoff"].filter(model=model, corruption=CLEAN)
+        of_all = clean.filter(axis=OVERALL)["n_images"][0]
+        own = clean.filter(pl.col("axis") != OVERALL)
         sizes = dict(own.select("slice", "n_images").iter_rows())
-        groups = ", ".join(
-            f"{counts['len']} of {sizes[counts['slice']]} of {counts['slice']}"
-            for counts in part["slice"].drop_nulls().value_counts(sort=True, name="len").to_dicts()
+        by_group = Counter(part["slice"].drop_nulls().sort().to_list()).most_common()
+        groups = [f"{count} of {sizes[name]} of {name}" for name, count in by_group]
+        text = "; ".join(
+            [f"{counted(part.height, 'exemplar')} of {counted(of_all, 'image')}", *groups]
         )
-        text = f"{counted(part.height, 'exemplar')} of {counted(sizes['all'], 'image')}: {groups}."
         rows = with_facts(part.sort("smaller_score", "image_id").head(_MOST_SHOWN), images)
         kind = "probability of the true class" if model == "filter" else "mean IoU"
         leads, captions = zip(
@@ -169,6 +172,6 @@ def _exemplar_blocks(tables: Mapping[str, pl.DataFrame], images: pl.DataFrame) -
             ),
             strict=True,
         )
-        blocks += [Heading(f"Exemplars of the {model}"), Paragraph(text)]
+        blocks += [Heading(f"Exemplars of the {model}"), Paragraph(f"{text}.")]
         blocks += [gallery(rows.to_dicts(), leads, captions)]
     return [*blocks, Paragraph(_EXEMPLARS, soft=True)] if blocks else []

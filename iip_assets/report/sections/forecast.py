@@ -61,8 +61,11 @@ def forecast(
         if row["reason"]
     ]
     best = best_rows(drift_forecast["forecast"])
-    told = {row["slice"] for row in rows if row["value"] is not None}
-    few = sorted({row["slice"] for row in rows if row["axis"] != OVERALL} - told)
+    groups = {True: set[str](), False: set[str]()}
+    for row in rows:
+        if row["axis"] != OVERALL:
+            groups[row["value"] is not None].add(f"{row['slice']} ({row['model']})")
+    few = sorted(groups[False] - groups[True])
     blocks: list[Block] = [Paragraph(_TEXT.format(batch=batch, images=images))]
     if reasons:
         blocks.append(Listing(reasons))
